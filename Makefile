@@ -1,0 +1,40 @@
+# Everything runs in .venv, which is made anew where pyproject.toml or constraints.txt changed.
+#   make demo   the whole of cotforge on real data, no key, no GPU (DEMO=short for the small form)
+#   make test   every test        make check   lint, format, types
+#   make bench  the tables of benchmarks/README.md (make bench-smoke: the same in seconds, too short to mean anything)
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: demo test check bench bench-smoke
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo
+	$(BIN)/cotforge demo $(if $(filter short,$(DEMO)),--short)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest --quiet
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.forge --rows 2000 20000 --curate 40000
+
+bench-smoke: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.forge --smoke
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) '.[demo,dev]'
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,87 @@
+"""Programs run and watched from outside: seconds, processor time, memory of the whole tree."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+SAMPLED_EVERY = 0.05
+"""Seconds between two looks at memory."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one program cost."""
+
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    cpu: float
+    """Seconds of user and system time, of the program and all it started."""
+    peak: float
+    """MB of proportional set size, summed over the process tree at the worst moment sampled."""
+
+
+def spend(*arguments: str | Path) -> Spent:
+    """Runs `python ARGUMENTS` to its end. Raises RuntimeError with its last words where it fails."""
+    started, begun, peak = time.time(), time.perf_counter(), 0
+    command = [sys.executable, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+        watched = psutil.Process(child.pid)
+        while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
+            peak = max(peak, _memory(watched))
+            time.sleep(SAMPLED_EVERY)
+        seconds = time.perf_counter() - begun
+        child.returncode = os.waitstatus_to_exitcode(ended[1])
+        assert child.stderr is not None
+        words = child.stderr.read()
+    if child.returncode:
+        raise RuntimeError(f"{' '.join(command)}: exit {child.returncode}: {words[-2000:]}")
+    return Spent(started, seconds, ended[2].ru_utime + ended[2].ru_stime, peak / 1e6)
+
+
+def cotforge(*arguments: str | Path) -> Spent:
+    """Runs `cotforge ARGUMENTS`."""
+    return spend("-c", "from cotforge.cli import main; main()", *arguments)
+
+
+@contextmanager
+def teacher(ledger: Path, *, latency: float, answer: str) -> Iterator[str]:
+    """The URL of a local teacher in a process of its own that writes a line for each request before it answers."""
+    program = Path(__file__).parents[2] / "tests" / "teacher.py"
+    command = [sys.executable, str(program), "--ledger", str(ledger), "--latency", str(latency), "--answer", answer]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.kill()
+
+
+def arrivals(ledger: Path) -> list[float]:
+    """When each request came in, sorted, in seconds since the epoch."""
+    return sorted(json.loads(line)["started"] for line in ledger.read_text().splitlines())
+
+
+def _memory(program: psutil.Process) -> int:
+    total = 0
+    for process in (program, *_children(program)):
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:
+            continue  # it ended between two looks
+    return total
+
+
+def _children(program: psutil.Process) -> list[psutil.Process]:
+    try:
+        return program.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []

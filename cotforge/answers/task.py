@@ -1,0 +1,129 @@
+"""`task:` of the pipeline file: what is asked, and what counts as the same answer."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, PrivateAttr, model_validator
+
+from cotforge.answers.text import as_text, normal, seen
+from cotforge.answers.verifiers import VERIFIERS
+from cotforge.records import Fault
+from cotforge.spec import Spec
+
+Synonyms = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def _word(raw: object) -> str:
+    """A label or synonym of the file as text. Raises ValueError for what YAML made of an unquoted yes, no or null."""
+    if isinstance(raw, bool) or raw is None:
+        raise ValueError(f"YAML reads this label as {raw!r}; put it in quotes, like 'yes'")
+    text = as_text(raw)
+    if text is None or not normal(text):
+        raise ValueError(f"{raw!r} is not a label; a label is a text of at most 2,000 characters")
+    return " ".join(seen(text).split())
+
+
+def _words(raw: object) -> object:
+    """Labels with every name and synonym as text, before pydantic sees them."""
+    if isinstance(raw, Mapping):
+        labels = {_word(name): _words([] if synonyms is None else synonyms) for name, synonyms in raw.items()}
+        if len(labels) < len(raw):
+            raise ValueError(f"two of the labels {list(raw)!r} are the same text")
+        return labels
+    if isinstance(raw, Sequence) and not isinstance(raw, str):
+        return tuple(_word(name) for name in raw)
+    return raw
+
+
+class Task(Spec):
+    """A closed question (`classify`) or a free one (`answer`)."""
+
+    kind: Literal["classify", "answer"]
+    """`classify`: one label of a closed set; `answer`: a free answer that a verifier compares."""
+    question: str | None = None
+    """Asked about every sample; a row's own question wins."""
+    labels: Annotated[tuple[str, ...] | dict[str, tuple[str, ...]] | None, BeforeValidator(_words)] = None
+    """The closed set, or `{label: [synonyms]}`; may be left out where every row brings its options."""
+    verifier: Literal["exact", "number", "choice", "math"] = "exact"
+    """`answer` only: what makes two answers the same."""
+
+    _options: tuple[str, ...] = PrivateAttr(default=())
+    _synonyms: Synonyms = PrivateAttr(default=())
+    _names: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.kind == "classify" and self.verifier != "exact":
+            raise ValueError("verifier: belongs to kind answer; a label of a closed set needs none")
+        if self.kind == "answer" and self.labels is not None and self.verifier != "choice":
+            raise ValueError("labels: belong to kind classify (or to kind answer with verifier choice)")
+        if self.labels is None:
+            return self
+        faults = _alike(self.labels)
+        if len(self.labels) < 2:
+            faults.append(f"labels: {len(self.labels)} given; a choice needs at least 2")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Prepares the look-up of the file's own labels."""
+        self._options = tuple(self.labels or ())
+        self._synonyms = tuple(self.labels.items()) if isinstance(self.labels, dict) else ()
+        self._names = _names(self._options, self._synonyms)
+
+    def options(self, row_options: Sequence[object] | None = None) -> tuple[str, ...]:
+        """Canonical names of the closed set, the row's own if it has any, else the file's, in their order; () for a free answer.
+
+        Raises `Fault` (`options_broken`) where a row's options are fewer than two, not text, or alike once normalised.
+        """
+        if row_options is None or len(row_options) == 0:
+            return self._options
+        if isinstance(row_options, str):
+            raise Fault("options_broken", f"options {row_options!r} are one text; a list of texts is wanted")
+        texts = [as_text(option) for option in row_options]
+        names = tuple(" ".join(seen(text).split()) for text in texts if text is not None and normal(text))
+        faults = _alike(names)
+        if len(names) < max(2, len(texts)):
+            faults.append(f"options {list(row_options)!r} are not at least two texts")
+        if faults:
+            raise Fault("options_broken", "; ".join(faults))
+        return names
+
+    def label(self, raw: object, options: tuple[str, ...] = ()) -> str | None:
+        """A raw label of any type as one of `options`, or as a comparable free answer; None where unknown or outside the set."""
+        text = as_text(raw)
+        return None if text is None else self.comparable(text, options)
+
+    def comparable(self, text: str, options: tuple[str, ...] = ()) -> str | None:
+        """An answer's canonical label or comparable text; None where it is none. Never by substring: "not awe" is not awe."""
+        if self.kind == "answer":
+            return VERIFIERS[self.verifier](text, options)
+        # The file's own options, shared by most samples, skip hashing up to thousands of names.
+        names = self._names if options is self._options else _names(options, self._synonyms)
+        return names.get(normal(text))
+
+
+def _alike(labels: Sequence[str] | Mapping[str, tuple[str, ...]]) -> list[str]:
+    """A line for every two labels or synonyms of different labels that are the same once normalised."""
+    synonyms = labels if isinstance(labels, Mapping) else {}
+    taken: dict[str, tuple[int, str]] = {}
+    faults = []
+    for place, label in enumerate(labels):
+        for name in (label, *synonyms.get(label, ())):
+            first, before = taken.setdefault(normal(name), (place, name))
+            if first != place:
+                faults.append(f"labels: {before!r} and {name!r} are the same once case, spaces and surrounding marks are ignored")
+    return faults
+
+
+@functools.lru_cache(maxsize=4_096)
+def _names(options: tuple[str, ...], synonyms: Synonyms) -> Mapping[str, str]:
+    """Every normal form that means an option, with the option; the file's synonyms count for a row's option of the same name."""
+    names = {normal(option): option for option in options}
+    for label, others in synonyms:
+        if (option := names.get(normal(label))) is not None:
+            for other in others:
+                names.setdefault(normal(other), option)
+    return names

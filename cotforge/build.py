@@ -1,0 +1,171 @@
+"""A run from end to end: check, forge, curate, export. Everything a command does, as functions that a notebook can call too."""
+
+import asyncio
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from cotforge.curate import Curation
+from cotforge.display import Display
+from cotforge.errors import PipelineError, Stopped
+from cotforge.estimate import estimate
+from cotforge.folder import RunFolder
+from cotforge.forge import Forge, Meter, Progress, Work, missing
+from cotforge.images import PictureStore
+from cotforge.journal import Journal
+from cotforge.pipeline import Loaded
+from cotforge.records import Fault, Sample
+from cotforge.sources import Counts, samples
+from cotforge.teachers.preflight import preflight
+
+DRAIN_S = 30.0
+"""Seconds that what is in flight has after SIGTERM."""
+
+
+@dataclass
+class Run:
+    """One pipeline in one run folder, held by this process until it is closed."""
+
+    loaded: Loaded
+    folder: RunFolder
+    journal: Journal
+    store: PictureStore
+    limit: int | None = None
+    counts: Counts = field(default_factory=Counts)
+    begun: float = field(default_factory=time.monotonic)
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    @classmethod
+    def open(cls, pipeline: str | Path, *, out: Path | None = None, sets: Sequence[str] = (), limit: int | None = None) -> Self:
+        """The pipeline of a file, or the shipped one of that name, in `out` or `runs/<its name>`.
+
+        Raises PipelineError where the file is wrong, JournalError where the folder is in use, of another pipeline, or cannot be kept.
+        """
+        loaded = Loaded.load(pipeline, sets)
+        return cls._in(loaded, out or Path("runs") / loaded.pipeline.name, limit)
+
+    @classmethod
+    def reopen(cls, run: Path, *, sets: Sequence[str] = ()) -> Self:
+        """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
+        loaded = Loaded.of_run(run, sets)
+        limit = re.search(r"^# limit: (\d+)$", (run / RunFolder.PIPELINE).read_text(encoding="utf-8"), re.MULTILINE)
+        return cls._in(loaded, run, int(limit.group(1)) if limit else None)
+
+    @classmethod
+    def _in(cls, loaded: Loaded, out: Path, limit: int | None) -> Self:
+        with ExitStack() as stack:
+            folder = stack.enter_context(RunFolder(out, name=loaded.pipeline.name))
+            journal = stack.enter_context(Journal(folder.journal))
+            store = PictureStore(out, loaded.pipeline.images)
+            stack.callback(store.close)
+            folder.write(RunFolder.PIPELINE, loaded.text() + (f"# limit: {limit}\n" if limit else ""))
+            return cls(loaded, folder, journal, store, limit, _open=stack.pop_all())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def samples(self) -> Iterator[Sample | Fault]:
+        """The source from its beginning; `counts` is of this reading from now on."""
+        counts = self.counts = Counts()
+        return samples(self.loaded.pipeline.source, self.loaded.pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts)
+
+    def check(self) -> str:
+        """Look at everything a build needs, and say what it would ask and cost. Raises CotforgeError where something is wrong."""
+        found = estimate(self.loaded, missing(self.loaded, self.samples(), self.journal), self.journal)
+        warn(asyncio.run(preflight(teacher for teacher in self.loaded.pipeline.teachers if found.teachers[teacher.name].calls)))
+        return found.text()
+
+    def build(self, *, offline: bool = False, refresh: Sequence[str] = ()) -> str:
+        """Forge what is missing, curate, export. Raises Stopped where asking ended early, after exporting what there is."""
+        progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
+        if not offline:
+            self._forge(progress, self._refreshed(refresh))
+        text = self._export(progress)
+        if failures := self._failures(progress):
+            sys.stdout.write(text + "\n")
+            raise Stopped(failures)
+        return text
+
+    def curate(self) -> str:
+        """Vote, filter and export again, asking nothing."""
+        return self._export(Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers}))
+
+    def _export(self, progress: Progress) -> str:
+        from cotforge import results  # pyarrow: not before the first call is out
+
+        curation = Curation(self.loaded, self.journal, self.samples)
+        return results.write(curation, self.folder, counts=lambda: self.counts, progress=progress, begun=self.begun)
+
+    def _refreshed(self, names: Sequence[str]) -> dict[str, int]:
+        known = [teacher.name for teacher in self.loaded.pipeline.teachers]
+        if unknown := [name for name in names if name not in known]:
+            raise PipelineError(f"--refresh {unknown[0]}: no teacher of that name; there are {', '.join(known)}")
+        return dict.fromkeys(names, self.journal.latest())
+
+    def _forge(self, progress: Progress, refreshed: dict[str, int]) -> None:
+        """Ask what is missing; teachers with calls to make are looked at first."""
+        asked = self._to_ask(refreshed)
+        if not asked:
+            return
+        warn(asyncio.run(preflight(teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked)))
+        with Display(progress):
+            asyncio.run(self._run(progress, refreshed))
+        if progress.stopped == "interrupted":
+            raise KeyboardInterrupt
+
+    def _to_ask(self, refreshed: dict[str, int]) -> set[str]:
+        """The teachers with calls to make. Reads the source only until all are found."""
+        found: set[str] = set()
+        works = missing(self.loaded, self.samples(), self.journal, refreshed)
+        for work in works:
+            if isinstance(work, Work):
+                found |= {teacher.name for teacher, _ in work.calls}
+            if len(found) == len(self.loaded.pipeline.teachers):
+                break
+        return found
+
+    async def _run(self, progress: Progress, refreshed: dict[str, int]) -> None:
+        forge = Forge(self.loaded, self.journal, progress)
+        loop = asyncio.get_running_loop()
+
+        def interrupted() -> None:
+            if progress.stopped:
+                forge.abandon()
+                return
+            forge.stop()
+            warn(["finishing what is in flight; once more drops it"])
+
+        def terminated() -> None:
+            forge.stop()
+            loop.call_later(DRAIN_S, forge.abandon)
+
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+        loop.add_signal_handler(signal.SIGTERM, terminated)
+        await forge.run(self.samples(), refreshed)
+
+    def _failures(self, progress: Progress) -> str:
+        """Why the run ends with exit 3; empty where it does not."""
+        bound = self.loaded.pipeline.max_failures
+        if not progress.failed or progress.failed <= bound * progress.asked:
+            return ""
+        worst = max(progress.teachers, key=lambda name: progress.teachers[name].failed)
+        return (
+            f"{progress.failed:,} of {progress.asked:,} calls were given up, more than max_failures {bound:g} allows; "
+            f"the last of teacher {worst!r}: {progress.teachers[worst].last_error}"
+        )
+
+
+def warn(lines: Sequence[str]) -> None:
+    """Say something on stderr that is no fault."""
+    for line in lines:
+        sys.stderr.write(line + "\n")
+    sys.stderr.flush()

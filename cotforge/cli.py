@@ -1,0 +1,143 @@
+"""The `cotforge` command: reads the arguments, calls one function, and turns what happened into an exit code."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cotforge import __version__
+from cotforge.errors import CotforgeError, Stopped
+
+DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
+"""Exit codes."""
+
+EXAMPLES = {
+    "check": "cotforge check pipelines/emoset.yaml",
+    "build": "cotforge build emotions.yaml --limit 100 --set teachers.0.max_tokens=1024",
+    "curate": "cotforge curate runs/emotions",
+    "simulate": "cotforge simulate emotions.yaml",
+    "demo": "cotforge demo --short",
+}
+
+
+class Example(click.Command):
+    """A command whose help ends with an example."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Example"):
+            formatter.write_text(EXAMPLES[ctx.info_name or ""])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, message="cotforge %(version)s")
+def cli() -> None:
+    """Labelled images in, agreed chain-of-thought lessons for a small vision-language model out."""
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_pipeline = click.argument("pipeline", metavar="PIPELINE")
+_out = click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder (default: runs/<name of the pipeline>).")
+_set = click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file; list items go by index.")
+_limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
+
+
+@cli.command(cls=Example)
+@_pipeline
+@_out
+@_set
+@_limit
+def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None) -> int:
+    """Validate file, prompts, source and teachers, and print the calls, tokens and cost still to come. Asks nothing paid."""
+    from cotforge.build import Run
+
+    with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
+        click.echo(run.check())
+    return DONE
+
+
+@cli.command(cls=Example)
+@_pipeline
+@_out
+@_set
+@_limit
+@click.option("--offline", is_flag=True, help="Curate from the journal and ask nothing.")
+@click.option("--refresh", multiple=True, metavar="TEACHER", help="Ask this teacher's calls anew; what it said before is kept in the journal.")
+def build(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, offline: bool, refresh: Sequence[str]) -> int:
+    """Ask the teachers, vote, filter and write the dataset. Goes on where it stopped; a second run asks nothing."""
+    from cotforge.build import Run
+
+    with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
+        click.echo(run.build(offline=offline, refresh=refresh))
+    return DONE
+
+
+@cli.command(cls=Example)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@_set
+def curate(run: Path, sets: Sequence[str]) -> int:
+    """Vote, filter and write the dataset again from a run's journal. Asks nothing."""
+    from cotforge.build import Run
+
+    with Run.reopen(run, sets=sets) as opened:
+        click.echo(opened.curate())
+    return DONE
+
+
+@cli.command(cls=Example)
+@_pipeline
+@_set
+@click.option("--port", type=click.IntRange(1, 65535), default=8100, show_default=True, help="Where teachers whose URL is not on this machine are served.")
+def simulate(pipeline: str, sets: Sequence[str], port: int) -> int:
+    """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
+    from cotforge.simulate.command import simulate as serve
+
+    serve(pipeline, sets=sets, port=port)
+    return DONE
+
+
+@cli.command(cls=Example)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/demo"), show_default=True, help="Run folder.")
+@click.option("--short", is_flag=True, help="Fewer digits, for a quick look.")
+def demo(out: Path, short: bool) -> int:
+    """Build lessons from real handwritten digits with local teachers: no key, no GPU, minutes on a laptop."""
+    from cotforge.demo import demo as show
+
+    show(out, short=short)
+    return DONE
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point. Every fault of the user's is one line on stderr; anything else is a bug and shows its traceback."""
+    os.umask(0o077)  # what a run writes is its owner's alone
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(args=None if arguments is None else list(arguments), prog_name="cotforge", standalone_mode=False)
+        return code if isinstance(code, int) else DONE
+    except click.ClickException as fault:
+        fault.show()
+        return WRONG
+    except Stopped as stopped:
+        return _say(stopped, STOPPED)
+    except CotforgeError as fault:
+        return _say(fault, WRONG)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; what was paid for is kept: run the same command again to go on", err=True)
+        return INTERRUPTED
+
+
+def _say(fault: CotforgeError, code: int) -> int:
+    for line in fault.faults:
+        click.echo(plain(line), err=True)
+    return code
+
+
+def plain(line: str) -> str:
+    """The line without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(line.split()))

@@ -1,0 +1,34 @@
+"""`dawid_skene`: the answer's posterior probability under how reliable every voter was found to be.
+
+Voters are taken to err independently given the class. Models err together more than that, so the posterior is over-confident;
+it is a score to rank by, not a measured precision.
+"""
+
+from cotforge.consensus.annotators import Matrices, OneCoin
+from cotforge.consensus.poll import CLOSE, Lead, Poll
+from cotforge.consensus.votes import Votes
+
+
+def learned(votes: Votes, *, label: bool) -> Matrices | OneCoin:
+    """Confusion matrices where all samples share one closed set of few classes, else one accuracy per voter."""
+    # numpy is imported only by a run that learns.
+    from cotforge.consensus import em
+
+    grounds = em.ground(votes, label=label)
+    return em.matrices(grounds, votes.options) if votes.options else em.one_coin(grounds)
+
+
+def accuracies(votes: Votes, *, label: bool) -> dict[str, float]:
+    """Every teacher's accuracy in (0, 1) as estimated from who agrees with whom, whatever rule decides."""
+    from cotforge.consensus import em
+
+    return dict(em.one_coin(em.ground(votes, label=label)).teachers)
+
+
+def dawid_skene(poll: Poll, annotators: Matrices | OneCoin, target: float) -> Lead:
+    """Accepted where the posterior reaches the target; the confidence is the posterior."""
+    ranked = sorted(((share, answer) for answer, share in annotators.posterior(poll).items()), reverse=True)
+    share, answer = ranked[0]
+    if len(ranked) > 1 and share - ranked[1][0] <= CLOSE:
+        return Lead(None, share, "tie")
+    return Lead(answer, share, "" if share >= target else "below_target")

@@ -1,0 +1,91 @@
+"""What a person sees while a run goes on: a live table on a terminal, a plain line now and then elsewhere. All of it on stderr."""
+
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from cotforge.forge import Meter, Progress
+
+REFRESH_S = 0.5
+PLAIN_S = 10.0
+"""Seconds between plain lines (ours)."""
+
+
+class Display:
+    """Shows a Progress for as long as it is open.
+
+    `expected` is the number of Samples there will be, where it is known; without it there is no estimate of the time left.
+    """
+
+    def __init__(self, progress: Progress, *, expected: int | None = None, console: Console | None = None) -> None:
+        self.progress, self.expected = progress, expected
+        self.console = console or Console(stderr=True)
+        self.begun = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._show, name="display", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _show(self) -> None:
+        if not self.console.is_terminal:
+            while not self._over.wait(PLAIN_S):
+                self.console.print(self.line(), markup=False, highlight=False, soft_wrap=True)
+            return
+        with Live(self.table(), console=self.console, auto_refresh=False, transient=True) as live:
+            while not self._over.wait(REFRESH_S):
+                live.update(self.table(), refresh=True)
+
+    def line(self) -> str:
+        """The state of the run in one line."""
+        progress = self.progress
+        cost = sum(meter.cost_usd for meter in progress.teachers.values())
+        failed = f", {progress.failed:,} given up" if progress.failed else ""
+        money = f", ${cost:,.2f}" if cost else ""
+        return (
+            f"{progress.samples:,} samples read, {progress.asked:,} calls{failed} ({self._rate(progress.asked):.1f}/s){money}; "
+            f"{progress.agreed:,} of {progress.settled:,} agreed so far{self._left()}"
+        )
+
+    def table(self) -> Group:
+        """The state of the run as a table, a row per teacher."""
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name, style in (("teacher", "left"), *((name, "right") for name in ("calls", "per s", "in flight", "given up", "tokens", "cost", "seconds each"))):
+            table.add_column(name, justify=style)  # type: ignore[arg-type]
+        for name, meter in self.progress.teachers.items():
+            table.add_row(escape(name), *self._cells(meter))
+        return Group(table, Text(self.line(), style="dim"))
+
+    def _cells(self, meter: Meter) -> list[str]:
+        return [
+            f"{meter.asked:,}",
+            f"{self._rate(meter.asked):.1f}",
+            f"{meter.in_flight:,}",
+            f"{meter.failed:,}" if not meter.failed else f"[red]{meter.failed:,}[/] {escape(meter.last_error[:60])}",
+            f"{meter.input_tokens + meter.output_tokens:,}",
+            f"${meter.cost_usd:,.2f}",
+            f"{meter.seconds / meter.attempts:.1f}" if meter.attempts else "",
+        ]
+
+    def _rate(self, count: int) -> float:
+        return count / max(time.monotonic() - self.begun, 1e-9)
+
+    def _left(self) -> str:
+        """About how long it will go on, by the pace of Samples so far."""
+        seen = self.progress.samples
+        if not self.expected or not seen or seen >= self.expected:
+            return ""
+        seconds = int((self.expected - seen) * (time.monotonic() - self.begun) / seen)
+        return f"; about {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"

@@ -1,0 +1,39 @@
+"""What can go wrong for a reason the user can mend: one line each, never a traceback.
+
+    CotforgeError (ValueError)      where: what is wrong; what would be right       exit 2
+    ├── PipelineError               the pipeline file, its prompts, its --set
+    ├── SourceError                 the raw data as a whole (a bad row is data, not an error)
+    ├── TeacherError                a teacher that cannot be asked at all
+    ├── JournalError                the run folder or its journal
+    └── Stopped                     a run that ended early on purpose               exit 3
+
+A fault of one row, image or reply is none of these: it is counted (`records.Fault`, `records.Reply.error`).
+"""
+
+
+class CotforgeError(ValueError):
+    """A fault of the user's file, data or environment; `faults` holds one line per fault."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class PipelineError(CotforgeError):
+    """The pipeline file, a prompt it names, or a `--set` is wrong."""
+
+
+class SourceError(CotforgeError):
+    """The source is not there, empty, or has no sound row."""
+
+
+class TeacherError(CotforgeError):
+    """A teacher cannot be reached, refuses the key, or does not serve the model."""
+
+
+class JournalError(CotforgeError):
+    """The run folder is in use, of another pipeline, of a newer version, full, or on a disk that cannot keep it."""
+
+
+class Stopped(CotforgeError):
+    """The run ended before all was asked (too many failures); everything paid for is kept."""

@@ -1,0 +1,129 @@
+"""Outcomes to a dataset folder and a table of losses, in one streaming pass.
+
+Nothing of the old dataset is touched until all shards of the new one are there: shards carry a hash of their content in their names, the
+card names them and is renamed into place last, and only then are shards that it does not name removed.
+"""
+
+import errno
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from cotforge.errors import JournalError
+from cotforge.export import columns, rows
+from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep
+from cotforge.export.shards import Entry, Pictured, Streamed, Traced
+from cotforge.pages import Exported, Shard
+from cotforge.records import Fault, Outcome
+from cotforge.tally import Tally
+
+FOLDERS = {"default": "data", "traces": "traces", "preference": "preference"}
+"""Config of the card to folder of the dataset."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def export(
+    stream: Iterable[Outcome | Fault], folder: Path, *, measures: Iterable[str], tally: Tally, card: Callable[[Exported], str]
+) -> Exported:
+    """Write `dataset/` and `losses.parquet` of the run folder, counting all that is given in `tally`.
+
+    `card` is asked for the text of `dataset/README.md` once everything else is written. Outcomes come in source order, which the shards
+    follow; where Faults stand between them does not matter. The same stream gives the same files, to the byte.
+    A Lesson whose pictures have changed or gone since it was made is a loss of stage `export`, not an error; its trace keeps its fate.
+    Raises JournalError where the disk is full; the old dataset is whole then.
+    """
+    dataset = folder / "dataset"
+    for place in (folder, dataset, *(dataset / name for name in FOLDERS.values())):
+        sweep(place, pattern=f"{PREFIX}*{SUFFIX}")
+    try:
+        with ExitStack() as stack:
+            tables = _Tables(folder, tally, tuple(measures), stack)
+            for item in stream:
+                if isinstance(item, Fault):
+                    tables.fault(item)
+                else:
+                    tables.add(item)
+            exported = tables.finish()
+            _publish(dataset, exported, card(exported))
+            return exported
+    except OSError as fault:
+        if fault.errno not in FULL:
+            raise
+        raise JournalError(f"{folder}: the disk is full; make room, then run the same command again: nothing paid for is lost") from fault
+
+
+def _publish(dataset: Path, exported: Exported, card: str) -> None:
+    """Put the card in place, then remove the shards that it does not name."""
+    with Staged(dataset) as staged:
+        staged.file.write(card.encode("utf-8", "replace"))
+        staged.settle("README.md")
+    named = {Path(shard.path).name for splits in exported.shards.values() for shards in splits.values() for shard in shards}
+    for name in FOLDERS.values():
+        sweep(dataset / name, pattern="*.parquet", keep=named)
+
+
+class _Tables:
+    """The four tables of one export while they are written."""
+
+    def __init__(self, folder: Path, tally: Tally, measures: Sequence[str], stack: ExitStack) -> None:
+        named = columns.measured(measures)
+        self._dataset = folder / "dataset"
+        self._tally = tally
+        self._measures = tuple(named.values())
+        self._columns = {"default": columns.lessons(named), "traces": columns.traces(named), "preference": columns.PREFERENCE}
+        self._pictured: dict[tuple[str, str], Pictured] = {}
+        self._traces = Traced(self._dataset / FOLDERS["traces"], self._columns["traces"], stack)
+        self._staged = stack.enter_context(Staged(folder))
+        self._losses = stack.enter_context(Streamed(self._staged, columns.LOSSES))
+
+    def fault(self, fault: Fault) -> None:
+        self._tally.fault(fault)
+        self._losses.row(rows.fault(fault))
+
+    def add(self, outcome: Outcome) -> None:
+        self._tally.add(outcome)
+        for loss in rows.losses(outcome):
+            self._losses.row(loss)
+        self._traces.add([rows.trace(outcome.sample, judged, self._measures) for judged in outcome.traces])
+        split = rows.split_name(outcome.sample.split)
+        self._shards("default", split).add(outcome, [rows.lesson(lesson, self._measures) for lesson in outcome.lessons])
+        self._shards("preference", split).add(outcome, rows.preference(outcome))
+
+    def finish(self) -> Exported:
+        """End all shards, and give `losses.parquet` its name."""
+        shards: dict[str, dict[str, Sequence[Shard]]] = {}
+        for (config, split), pictured in self._pictured.items():
+            pictured.close()
+            if pictured.shards:
+                shards.setdefault(config, {})[split] = pictured.shards
+        self._traces.close()
+        if self._traces.shards:
+            shards["traces"] = {"train": self._traces.shards}
+        self._losses.close()
+        self._staged.settle("losses.parquet")
+        there = {config: shards[config] for config in FOLDERS if config in shards}
+        features = {config: columns.features(self._columns[config]) for config in there}
+        return Exported(there, features, "" if "default" in there else self._why())
+
+    def _shards(self, config: str, split: str) -> Pictured:
+        if (config, split) not in self._pictured:
+            lost = self._lost if config == "default" else self._lost_pair
+            self._pictured[config, split] = Pictured(self._dataset / FOLDERS[config], split, self._columns[config], lost)
+        return self._pictured[config, split]
+
+    def _lost(self, entry: Entry, fault: Fault) -> None:
+        lessons = [dict(zip(self._columns["default"], row, strict=True)) for row in entry.rows]
+        self._tally.withdraw(entry.sample, entry.verdict, [lesson["teacher"] for lesson in lessons], reason=f"export:{fault.reason}")
+        for lesson in lessons:
+            self._losses.row((entry.sample.id, lesson["teacher"], lesson["call"], "export", fault.reason, str(fault)))
+
+    def _lost_pair(self, entry: Entry, fault: Fault) -> None:
+        self._tally.preference -= 1
+        self._losses.row((entry.sample.id, None, None, "export", fault.reason, f"preference: {fault}"))
+
+    def _why(self) -> str:
+        largest = self._tally.largest_reason()
+        if largest is None:
+            return "no lessons: the source gave no rows"
+        reason, count = largest
+        return f"no lessons: {count:,} of {self._tally.rows():,} rows ended as {reason}; losses.parquet has each"

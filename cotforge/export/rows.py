@@ -1,0 +1,100 @@
+"""An Outcome as rows of the four tables, each a tuple in the order of the table's columns."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from cotforge.export.shards import SUFFIXES, Row
+from cotforge.records import Fault, Judged, Lesson, Outcome, Sample
+
+
+def split_name(split: str) -> str:
+    """`split` as `datasets` and a file system accept it: `all` is a word of theirs, and only letters, digits and `_` are safe."""
+    name = re.sub(r"\W", "_", split) or "train"
+    return "all_" if name == "all" else name
+
+
+def lesson(lesson: Lesson, measures: Sequence[str]) -> Row:
+    """A row of `data/`, with the pictures' names for the pictures."""
+    sample, verdict, trace = lesson.sample, lesson.verdict, lesson.judged.trace
+    return (
+        sample.id,
+        pictures(sample),
+        lesson.prompt,
+        lesson.completion,
+        verdict.answer,
+        sample.label,
+        verdict.label_conflict,
+        verdict.confidence,
+        tuple((ballot.teacher, ballot.answer) for ballot in verdict.ballots),
+        trace.teacher,
+        trace.model,
+        trace.origin,
+        trace.reasoning_tokens,
+        *(lesson.judged.measures.get(measure) for measure in measures),
+        trace.call,
+    )
+
+
+def trace(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
+    """A row of `traces/`; only a trace that saw no label has a ballot."""
+    trace = judged.trace
+    return (
+        sample.id,
+        trace.call,
+        trace.teacher,
+        trace.model,
+        trace.origin,
+        trace.index,
+        trace.reasoning,
+        trace.answer,
+        trace.answer if trace.origin == "solve" else None,
+        trace.finish_reason,
+        trace.read_as,
+        trace.input_tokens,
+        trace.output_tokens,
+        trace.cost_usd,
+        judged.fate,
+        judged.fate_value,
+        *map(judged.measures.get, measures),
+    )
+
+
+def preference(outcome: Outcome) -> tuple[Row, ...]:
+    """The row of `preference/`, where there is a pair."""
+    if outcome.pair is None:
+        return ()
+    chosen, rejected = outcome.pair
+    return ((outcome.sample.id, outcome.prompt, chosen, rejected, pictures(outcome.sample)),)
+
+
+def pictures(sample: Sample) -> tuple[str, ...]:
+    """The files' names of a Sample's pictures: digest and suffix."""
+    return tuple(f"{picture.digest}.{SUFFIXES[picture.mime]}" for picture in sample.pictures)
+
+
+def fault(fault: Fault) -> Row:
+    """The row of `losses.parquet` of a row that did not become a Sample."""
+    return fault.id, None, None, "source", fault.reason, str(fault)
+
+
+def losses(outcome: Outcome) -> Iterator[Row]:
+    """The rows of `losses.parquet`: Calls given up, replies not read, traces filtered out, and the Sample where there was no agreement."""
+    sample = outcome.sample.id
+    for teacher, reply in outcome.failed:
+        yield sample, teacher, reply.key, "ask", reply.error, reply.detail
+    for judged in outcome.traces:
+        fate, _, reason = judged.fate.partition(":")
+        if fate == "unread":
+            yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"finish_reason={judged.trace.finish_reason}"
+        elif fate == "filter":
+            yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{reason}={judged.fate_value}"
+    stage, _, reason = outcome.rejected.partition(":")
+    if stage == "vote":
+        yield sample, None, None, "vote", reason, _votes(outcome)
+
+
+def _votes(outcome: Outcome) -> str:
+    cast = Counter(ballot.answer for ballot in outcome.verdict.ballots)
+    counts = ", ".join(f"{answer}: {count}" for answer, count in sorted(cast.items(), key=lambda item: (-item[1], item[0])))
+    return f"ballots {counts or 'none'}; label {outcome.sample.label}; confidence {outcome.verdict.confidence:.3f}"

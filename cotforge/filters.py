@@ -1,0 +1,117 @@
+"""`filters:` and `select:` of the pipeline file: which traces may become Lessons, and which of them do."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any, Self
+
+from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
+
+from cotforge.errors import PipelineError
+from cotforge.measures import measure
+from cotforge.measures.own import Measure
+from cotforge.records import Sample, Trace, Verdict
+from cotforge.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A measure with its options, found, and the bounds a value must keep."""
+
+    measure: str
+    """The name in columns, fates and messages: a user's own measure goes by its function."""
+    take: Callable[[Sample, Trace, Verdict | None], float | None]
+    """(sample, trace, verdict) to the value; None where the measure does not apply."""
+    min: float | None
+    max: float | None
+
+    def holds(self, value: float | None) -> bool:
+        """Whether a value is within the bounds; None, a measure that does not apply, is."""
+        return value is None or ((self.min is None or value >= self.min) and (self.max is None or value <= self.max))
+
+
+class Filter(Spec):
+    """A measure and the bounds in which a trace's text is usable; its ballot counts all the same."""
+
+    measure: str
+    """A name in `measures.MEASURES`, or `path/to/file.py:function`."""
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    """Options of the measure, by name."""
+    min: float | None = None
+    """The lowest value that passes."""
+    max: float | None = None
+    """The highest value that passes."""
+
+    @field_validator("measure")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if ":" not in name:
+            measure(name, root=Path())
+        return name
+
+    @field_validator("with_")
+    @classmethod
+    def _taken(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Options of a measure by name; those of a user's file are checked by `resolve`, which knows where paths start."""
+        name = info.data.get("measure", ":")
+        return options if ":" in name else _options(measure(name, root=Path()), options)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("min, max: neither is given; a filter needs at least one bound")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min: {self.min:g} is above max {self.max:g}; nothing would pass")
+        return self
+
+    def resolve(self, root: Path) -> Bound:
+        """The measure found, paths relative to `root`; raises PipelineError (`measure: ...` or `with: ...`) where it cannot be."""
+        try:
+            function = measure(self.measure, root=root)
+        except PipelineError as error:
+            raise PipelineError(*(f"measure: {fault}" for fault in error.faults)) from error
+        try:
+            options = _options(function, self.with_)
+        except PipelineError as error:
+            raise PipelineError(*(f"with: {fault}" for fault in error.faults)) from error
+        return Bound(self.measure.rpartition(":")[2], functools.partial(function, **options), self.min, self.max)
+
+
+class Select(Spec):
+    """Which of a sample's good traces become Lessons."""
+
+    per_sample: Annotated[int, Field(ge=1)] = 1
+    """Lessons per sample, at most."""
+
+    def choose(self, traces: Iterable[Trace]) -> list[Trace]:
+        """The traces nearest to the median number of reasoning words, nearest first; equally near ones by the Call's key."""
+        lengths = {trace.call: (len(trace.reasoning.split()), trace) for trace in traces}
+        if not lengths:
+            return []
+        middle = median(words for words, _ in lengths.values())
+        nearest = sorted(lengths, key=lambda key: (abs(lengths[key][0] - middle), key))
+        return [lengths[key][1] for key in nearest[: self.per_sample]]
+
+
+def _options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as the measure's annotations want them; raises PipelineError with all faults at once."""
+    parameters = inspect.signature(function).parameters.values()
+    known = {parameter.name: parameter.annotation for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    options, faults = {}, []
+    for option, value in given.items():
+        if option not in known:
+            valid = f"its options are {', '.join(known)}" if known else "it has none"
+            faults.append(f"{function.__name__} has no option {option!r}; {valid}")
+            continue
+        # A user's file may leave annotations out, or write them as text that means nothing here.
+        wanted = Any if known[option] is inspect.Parameter.empty or isinstance(known[option], str) else known[option]
+        try:
+            options[option] = TypeAdapter(wanted).validate_python(value)
+        except ValidationError as error:
+            faults.append(f"{option}: {value!r} does not do; {error.errors()[0]['msg'].lower()}")
+    if faults:
+        raise PipelineError(*faults)
+    return options

@@ -1,0 +1,373 @@
+"""Forging: ask every Call that the journal lacks, and keep every reply.
+
+A thread reads Samples and looks their Calls up in the journal; what is missing goes into one line per teacher, and every slot of
+every replica takes the next Call from its teacher's line, so a quick replica does more and a dead one nothing. All queues are bounded:
+memory does not depend on the number of Samples.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from cotforge import answers
+from cotforge.errors import CotforgeError
+from cotforge.journal import Journal, Stored
+from cotforge.pipeline import Loaded
+from cotforge.records import Ballot, Call, Fault, Sample
+from cotforge.teachers.openai import Ended, Session
+from cotforge.teachers.replay import Replay
+from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.wire import data_url, reply_of
+
+ATTEMPTS = 4
+"""Attempts at a Call that fails for a passing reason, before it is given up (ours)."""
+TIMEOUTS = 2
+"""Attempts that may end by timeout: the server probably did, and charged, the work each time (ours)."""
+THROTTLED = 60
+"""Attempts that a server may turn away with 429 (ours); they cost nothing."""
+AWAY_S = 60.0
+"""Seconds (ours) that all replicas of a teacher may be out of reach before its remaining Calls are given up for this run."""
+FEW = 50
+"""Calls that must have ended before `max_failures` can stop a run early (ours); at the end it holds for any number."""
+LOOKAHEAD = 8
+"""Samples read in one go by the reading thread (ours)."""
+REMEMBERED = 16_384
+"""Keys of this run's Calls kept in mind (ours), so that one image under two ids is asked once though both were looked up before the reply."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Live counts of one teacher in this invocation."""
+
+    asked: int = 0
+    """Calls that ended."""
+    failed: int = 0
+    """Of these, given up."""
+    attempts: int = 0
+    in_flight: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+    """Sum over all attempts."""
+    last_error: str = ""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Live counts of one invocation, for whoever shows them."""
+
+    teachers: dict[str, Meter]
+    samples: int = 0
+    """Looked at, whether or not anything was to be asked."""
+    faults: int = 0
+    settled: int = 0
+    """Samples whose last missing Call ended in this invocation."""
+    agreed: int = 0
+    """Of these, by plain majority: a running figure, the pipeline's own rule decides when all is asked."""
+    stopped: str = ""
+    """Why asking ended early: `interrupted` or `failures`."""
+
+    @property
+    def asked(self) -> int:
+        return sum(meter.asked for meter in self.teachers.values())
+
+    @property
+    def failed(self) -> int:
+        return sum(meter.failed for meter in self.teachers.values())
+
+
+@dataclass(slots=True)
+class Work:
+    """One Sample with the Calls it still lacks."""
+
+    sample: Sample
+    calls: list[tuple[Teacher, Call]]
+    had: list[tuple[Call, Stored]]
+    """Those already answered."""
+    images: Mapping[str, bytes] = field(default_factory=dict)
+    """data URLs by digest, made once for all teachers."""
+    left: int = 0
+
+
+@dataclass(slots=True)
+class Job:
+    """A Call on its way."""
+
+    call: Call
+    work: Work
+    failures: int = 0
+    timeouts: int = 0
+    throttled: int = 0
+
+
+def missing(loaded: Loaded, samples: Iterator[Sample | Fault], journal: Journal, refreshed: Mapping[str, int] | None = None) -> Iterator[Work | Fault]:
+    """Per sound Sample what is still to be asked. `refreshed` maps a teacher's name to the last attempt that does not count any more."""
+    for sample in samples:
+        if isinstance(sample, Fault):
+            yield sample
+            continue
+        try:
+            pairs = loaded.calls(sample)
+            stored = journal.replies(call.key for _, call in pairs)
+        except Fault as fault:
+            yield fault
+            continue
+        calls, had = [], []
+        for teacher, call in pairs:
+            found = stored.get(call.key)
+            if found is not None and found.settles(teacher.max_tokens) and found.attempt > (refreshed or {}).get(teacher.name, 0):
+                had.append((call, found))
+            else:
+                calls.append((teacher, call))
+        yield Work(sample, calls, had)
+
+
+def _ready(works: Iterator[Work | Fault]) -> Iterator[Work | Fault]:
+    """Each Work with its pictures in the form in which they are sent."""
+    for work in works:
+        if isinstance(work, Work) and any(teacher.kind == "openai" for teacher, _ in work.calls):
+            try:
+                work.images = {picture.digest: data_url(picture) for picture in work.sample.pictures}
+            except Fault as fault:
+                yield fault
+                continue
+        yield work
+
+
+class Replica:
+    """One URL of a teacher, with the time until which it is left alone."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.rest_until = 0.0
+        self.down_since: float | None = None
+        self.refused = 0
+
+    def reached(self) -> None:
+        self.down_since, self.refused = None, 0
+
+    def unreached(self, now: float) -> None:
+        self.down_since = self.down_since or now
+        self.refused += 1
+        self.rest_until = max(self.rest_until, now + min(10.0, 0.25 * 2 ** min(self.refused, 6)) * random.uniform(0.5, 1.0))
+
+
+class Line:
+    """The Calls waiting for one teacher. At most `room` are under way at a time, those that wait to be tried again included."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher = teacher
+        self.replicas = [Replica(url) for url in teacher.url] or [Replica(f"replay:{teacher.path}")]
+        self.slots = teacher.concurrency * len(self.replicas)
+        self.room = asyncio.Semaphore(2 * self.slots + 64)
+        self.queue: asyncio.Queue[Job | None] = asyncio.Queue()
+        self.under_way = 0
+
+    def away(self, now: float) -> bool:
+        """Whether no replica could be reached for too long."""
+        return all(replica.down_since is not None and now - replica.down_since > AWAY_S for replica in self.replicas)
+
+
+class Forge:
+    """One invocation's asking. `await run(...)`; `stop()` from a signal handler ends it early, twice at once."""
+
+    def __init__(self, loaded: Loaded, journal: Journal, progress: Progress) -> None:
+        self.loaded, self.journal, self.progress = loaded, journal, progress
+        self.lines = {teacher.name: Line(teacher) for teacher in loaded.pipeline.teachers}
+        self._fed = False
+        self._done = asyncio.Event()
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._fault: CotforgeError | None = None
+
+    def stop(self, why: str = "interrupted") -> None:
+        """Take no new Call; those in flight are finished and kept."""
+        self.progress.stopped = self.progress.stopped or why
+        self._check_done()
+
+    def abandon(self) -> None:
+        """Drop what is in flight as well."""
+        self.stop()
+        self._done.set()
+
+    async def run(self, samples: Iterator[Sample | Fault], refreshed: Mapping[str, int] | None = None) -> None:
+        """Ask until nothing is missing, or `stop`. Raises JournalError where replies can no longer be kept."""
+        with contextlib.ExitStack() as stack:
+            replays = self._replays(stack)
+            async with Session() as session:
+                for line in self.lines.values():
+                    for replica in line.replicas:
+                        self._tasks += [
+                            asyncio.create_task(self._slot(line, replica, session, replays.get(line.teacher.name)))
+                            for _ in range(line.teacher.concurrency)
+                        ]
+                feeding = asyncio.create_task(self._feed(_ready(missing(self.loaded, samples, self.journal, refreshed))))
+                await self._done.wait()
+                for task in (feeding, *self._tasks):
+                    task.cancel()
+                ended = await asyncio.gather(feeding, *self._tasks, return_exceptions=True)
+        for fault in (self._fault, *ended):
+            if isinstance(fault, Exception):
+                raise fault
+
+    def _replays(self, stack: contextlib.ExitStack) -> dict[str, Replay]:
+        replays = {}
+        for teacher in self.loaded.pipeline.teachers:
+            if teacher.kind == "replay" and teacher.path is not None:
+                replays[teacher.name] = stack.enter_context(contextlib.closing(Replay(teacher, self.loaded.root / teacher.path)))
+        return replays
+
+    # reading
+
+    async def _feed(self, works: Iterator[Work | Fault]) -> None:
+        """Put what is missing into the lines, as fast as they take it."""
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
+            try:
+                ahead = loop.run_in_executor(reader, list, islice(works, 1))
+                while chunk := await ahead:
+                    ahead = loop.run_in_executor(reader, list, islice(works, LOOKAHEAD))
+                    for work in chunk:
+                        await self._put(work)
+                    if self.progress.stopped:
+                        break
+            except CotforgeError as fault:
+                self._fault = fault
+                self.stop("fault")
+        self._fed = True
+        self._check_done()
+
+    async def _put(self, work: Work | Fault) -> None:
+        self.progress.samples += 1
+        if isinstance(work, Fault):
+            self.progress.faults += 1
+            return
+        calls = [(teacher, call) for teacher, call in work.calls if self._first_time(call.key)]
+        work.left = len(calls)
+        for teacher, call in calls:
+            line = self.lines[teacher.name]
+            await line.room.acquire()
+            if self.progress.stopped:
+                return
+            line.under_way += 1
+            line.queue.put_nowait(Job(call, work))
+
+    def _first_time(self, key: str) -> bool:
+        if key in self._known:
+            return False
+        self._known[key] = None
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return True
+
+    # asking
+
+    async def _slot(self, line: Line, replica: Replica, session: Session, replay: Replay | None) -> None:
+        """One Call at a time from the line to the replica, for as long as the run lasts."""
+        meter = self.progress.teachers[line.teacher.name]
+        while True:
+            if (rest := replica.rest_until - time.monotonic()) > 0 and not line.away(time.monotonic()):
+                await asyncio.sleep(min(rest, 1.0))
+                continue
+            job = await line.queue.get()
+            if job is None or self.progress.stopped:
+                continue
+            meter.in_flight += 1
+            try:
+                pause = await self._attempt(job, line, replica, session, replay)
+            except CotforgeError as fault:
+                self._fault = fault
+                self.abandon()
+                return
+            finally:
+                meter.in_flight -= 1
+                self._check_done()
+            if pause:
+                await asyncio.sleep(pause)
+
+    async def _attempt(self, job: Job, line: Line, replica: Replica, session: Session, replay: Replay | None) -> float:
+        """Ask once, keep how it ended, and say how many seconds this slot should rest."""
+        call, teacher = job.call, line.teacher
+        meter = self.progress.teachers[teacher.name]
+        meter.attempts += 1
+        attempt = await self.journal.begin(call.key, teacher.name, teacher.model, replica.url)
+        if replay is not None:
+            ended = await replay.ask(call, attempt=attempt)
+        else:
+            ended = await session.ask(call, teacher, replica.url, images=job.work.images, attempt=attempt)
+        again, pause = self._again(job, ended, line, replica)
+        stored = replace(ended.stored, final=not again)
+        meter.seconds += stored.seconds
+        if again:
+            asyncio.get_running_loop().call_later(pause, line.queue.put_nowait, job)
+            await self.journal.end(stored)
+        else:
+            await self.journal.end(stored)
+            self._count(job, stored, line)
+        return pause if stored.error == "429" else 0.0
+
+    def _again(self, job: Job, ended: Ended, line: Line, replica: Replica) -> tuple[bool, float]:
+        """Whether the Call is tried again, and after how many seconds."""
+        now = time.monotonic()
+        if ended.unreached:
+            replica.unreached(now)
+            return not line.away(now) and ended.retry, 0.0
+        replica.reached()
+        error = ended.stored.error
+        if error == "429":
+            job.throttled += 1
+            if ended.after is not None:
+                replica.rest_until = max(replica.rest_until, now + ended.after)
+            return ended.retry and job.throttled < THROTTLED, _jittered(job.throttled)
+        job.timeouts += error == "timeout"
+        job.failures += error is not None
+        return ended.retry and job.failures < ATTEMPTS and job.timeouts < TIMEOUTS, max(ended.after or 0.0, _jittered(job.failures))
+
+    # counting
+
+    def _count(self, job: Job, stored: Stored, line: Line) -> None:
+        meter = self.progress.teachers[line.teacher.name]
+        meter.asked += 1
+        meter.input_tokens += stored.input_tokens
+        meter.output_tokens += stored.output_tokens
+        meter.cost_usd += stored.cost_usd
+        if stored.error is not None:
+            meter.failed += 1
+            meter.last_error = f"{stored.error}: {stored.detail}".strip(": ")
+        line.under_way -= 1
+        line.room.release()
+        job.work.left -= 1
+        job.work.had.append((job.call, stored))
+        if job.work.left == 0:
+            self.progress.settled += 1
+            self.progress.agreed += self._agree(job.work)
+        if self.progress.asked >= FEW and self.progress.failed > self.loaded.pipeline.max_failures * self.progress.asked:
+            self.stop("failures")
+
+    def _agree(self, work: Work) -> bool:
+        """Whether more than half of the readable replies say the same."""
+        ballots: list[Ballot] = []
+        for call, stored in work.had:
+            trace = answers.read(reply_of(stored), call, self.loaded.pipeline.task)
+            if trace.answer is not None:
+                ballots.append(Ballot(trace.teacher, trace.answer))
+        said = [ballot.answer for ballot in ballots]
+        return any(2 * said.count(answer) > len(said) for answer in set(said))
+
+    def _check_done(self) -> None:
+        flying = sum(meter.in_flight for meter in self.progress.teachers.values())
+        waiting = sum(line.under_way for line in self.lines.values())
+        if (self._fed and waiting == 0) or (self.progress.stopped and flying == 0):
+            self._done.set()
+
+
+def _jittered(times: int) -> float:
+    """Seconds until the next attempt: full jitter, so that many that failed together do not come back together."""
+    return random.uniform(0.0, min(20.0, 0.5 * 2**times))

@@ -1,0 +1,175 @@
+"""One image looked at: is it sound, may its stream stay, and if not, the stream that takes its place. The home of Pillow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from math import sqrt
+
+from PIL import Image, UnidentifiedImageError
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from cotforge.images.cut import CutShort, Untidy, cut
+from cotforge.images.limits import HARD_PIXELS, Images
+from cotforge.records import Fault
+
+FORMATS = tuple(str(kind.format) for kind in (JpegImageFile, PngImageFile, WebPImageFile, GifImageFile, BmpImageFile))
+"""All that Pillow is allowed to try: its rarer parsers are where the holes were found."""
+
+_ORIENTATION = 0x0112
+_QUALITY = 95
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each EXIF orientation. Source: EXIF 2.32, tag 274."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A sound image, as it will be sent."""
+
+    data: bytes
+    mime: str
+    width: int
+    height: int
+    recoded: bool
+    """False where `data` is the source's own stream, without metadata."""
+
+
+def look(data: bytes, spec: Images) -> Look:
+    """The image as it will be sent. Raises Fault `image_empty`, `_not_an_image`, `_too_many_pixels`, `_truncated` or `_broken`."""
+    if not data:
+        raise Fault("image_empty", "has 0 bytes")
+    try:
+        return _look(data, spec)
+    except Fault:
+        raise
+    except UnidentifiedImageError as err:
+        raise Fault("image_not_an_image", f"is not an image of a known kind; {len(data):,} bytes") from err
+    except CutShort as err:
+        raise Fault("image_truncated", f"is cut short; it ends after {len(data):,} bytes") from err
+    except Image.DecompressionBombError as err:
+        raise Fault("image_too_many_pixels", f"has more than {HARD_PIXELS:,} pixels") from err
+    except Exception as err:  # Pillow's parsers raise nearly anything on hostile bytes; all of it means this
+        reason = "image_truncated" if "truncated" in str(err).lower() else "image_broken"
+        raise Fault(reason, f"cannot be decoded; {str(err) or type(err).__name__}; {len(data):,} bytes") from err
+
+
+def _look(data: bytes, spec: Images) -> Look:
+    image = _opened(data)
+    width, height = image.size
+    if width * height > HARD_PIXELS:
+        raise Fault("image_too_many_pixels", f"has {width} x {height} pixels; at most {HARD_PIXELS:,} are decoded")
+    mime = Image.MIME["JPEG" if image.format == "MPO" else str(image.format)]
+    kept = _kept(image, data, mime, spec)
+    if kept is not None:
+        return Look(kept, mime, width, height, recoded=False)
+    return _recoded(_opened(data), spec, jpeg=mime == "image/jpeg")  # opened anew: the probe decodes at a smaller scale
+
+
+def _opened(data: bytes) -> Image.Image:
+    return Image.open(BytesIO(data), formats=FORMATS)
+
+
+def _kept(image: Image.Image, data: bytes, mime: str, spec: Images) -> bytes | None:
+    """The source's own stream without metadata, its soundness proved by decoding; None where it has to be recoded."""
+    if image.width * image.height > spec.max_pixels or not _plain(image, data, mime):
+        return None
+    try:
+        kept = cut(data, mime)
+    except Untidy:
+        return None
+    if len(kept) > spec.max_bytes:
+        return None
+    # Entropy decoding reads the whole stream whatever the scale: the smallest is half the price, and finds the same faults.
+    image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
+    image.load()
+    return kept if _turn(image) == 1 else None  # asked after loading: a PNG may tell it behind its pixels
+
+
+def _plain(image: Image.Image, data: bytes, mime: str) -> bool:
+    """Whether it is a still 8-bit RGB or grey picture without transparency, of a format that every teacher reads."""
+    if mime not in ("image/jpeg", "image/png", "image/webp") or image.mode not in ("RGB", "L") or "transparency" in image.info:
+        return False
+    if mime == "image/png" and data[24] != 8:  # bit depth in IHDR: Pillow reads 16-bit RGB as if it were 8-bit
+        return False
+    return mime == "image/jpeg" or not getattr(image, "is_animated", False)
+
+
+def _turn(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where none is told."""
+    if not image.info.keys() & {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}:
+        return 1
+    try:
+        turn = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # EXIF that cannot be read (Pillow raises anything) tells no orientation, and is cut out
+        return 1
+    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+
+
+def _recoded(image: Image.Image, spec: Images, *, jpeg: bool) -> Look:
+    image.draft(None, _fitting(image.size, spec))  # lets the JPEG decoder skip most of a huge image
+    image.load()
+    turn, profile = _turn(image), _profile(image, spec)
+    flat = _flat(image)
+    if flat.width * flat.height > spec.max_pixels:
+        flat = flat.resize(_fitting(flat.size, spec), Image.Resampling.LANCZOS)
+    flat = flat.transpose(_UPRIGHT[turn]) if turn != 1 else flat
+    for data, mime, size in _encodings(flat, profile, jpeg=jpeg):
+        if len(data) <= spec.max_bytes:
+            return Look(data, mime, *size, recoded=True)
+    raise AssertionError("one pixel is smaller than the smallest allowed max_bytes")
+
+
+def _fitting(size: tuple[int, int], spec: Images) -> tuple[int, int]:
+    return _scaled(size, min(1.0, sqrt(spec.max_pixels / (size[0] * size[1]))))
+
+
+def _scaled(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
+
+
+def _profile(image: Image.Image, spec: Images) -> bytes | None:
+    """The colour profile, where it is small beside `max_bytes` and speaks of the colours that are kept."""
+    profile: bytes = image.info.get("icc_profile") or b""
+    colours = {"RGB": b"RGB ", "RGBA": b"RGB ", "P": b"RGB ", "L": b"GRAY"}.get(image.mode)
+    return profile if len(profile) <= spec.max_bytes // 8 and profile[16:20] == colours else None
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """8-bit RGB or grey; what is transparent lies on white."""
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        seen = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+    if image.mode.startswith("I"):  # 16-bit grey: a plain convert would clip instead of scaling
+        return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    return image.convert("RGB")
+
+
+def _encodings(image: Image.Image, profile: bytes | None, *, jpeg: bool) -> Iterator[tuple[bytes, str, tuple[int, int]]]:
+    """(bytes, mime, size in pixels), ever smaller: PNG unless `jpeg`, then JPEG, then JPEGs of fewer and fewer pixels."""
+    if not jpeg:
+        yield _encoded(image, "PNG", icc_profile=profile), "image/png", image.size
+    while True:
+        yield _encoded(image, "JPEG", quality=_QUALITY, subsampling=0, icc_profile=profile), "image/jpeg", image.size
+        if image.size == (1, 1):
+            return
+        image = image.resize(_scaled(image.size, 0.8), Image.Resampling.LANCZOS)
+
+
+def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    out = BytesIO()
+    image.info = {}  # Pillow would write comments and text back
+    image.save(out, kind, **options)
+    return out.getvalue()

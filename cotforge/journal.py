@@ -1,0 +1,296 @@
+"""The journal: every attempt to ask and every reply, in one SQLite file that only grows.
+
+An attempt is committed before a byte is sent, and a reply with its raw body before it counts, so after SIGKILL or power loss the
+file holds whole transactions and at most what was in flight is asked again. Rows are never changed or deleted.
+
+    asked    one row per attempt: the Call's key, whom, when                (an attempt without a reply: outcome unknown)
+    replies  one row per attempt that ended, under the attempt's id: the raw body, or the error
+"""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Self
+
+from cotforge.errors import JournalError
+
+VERSION = 1
+"""Of the schema, in SQLite's `user_version`. A newer file is refused, an older one migrated by the scripts below, which are never edited."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE endpoints (id INTEGER PRIMARY KEY, teacher TEXT NOT NULL, model TEXT NOT NULL, url TEXT NOT NULL,
+                            UNIQUE (teacher, model, url));
+    CREATE TABLE asked (id INTEGER PRIMARY KEY, key BLOB NOT NULL, endpoint INTEGER NOT NULL REFERENCES endpoints, sent_at REAL NOT NULL);
+    CREATE TABLE replies (id INTEGER PRIMARY KEY REFERENCES asked, key BLOB NOT NULL, status INTEGER, error TEXT, detail TEXT,
+                          passing INTEGER NOT NULL, final INTEGER NOT NULL, finish_reason TEXT, input_tokens INTEGER, output_tokens INTEGER,
+                          cost_usd REAL, seconds REAL, max_tokens INTEGER, body TEXT);
+    CREATE INDEX replies_by_key ON replies (key);
+    """,
+)
+
+BATCH = 256
+"""Most rows in one commit (ours); what queues up during one sync goes into the next."""
+PATIENCE = 10.0
+"""Seconds (ours) to go on trying to commit on a full disk before the run gives up."""
+REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "9p2000"})
+"""File systems without the shared memory that SQLite's WAL needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row of `replies`: how an attempt ended."""
+
+    attempt: int
+    key: bytes
+    """sha256, 32 bytes."""
+    status: int | None
+    """HTTP status; None where no answer came."""
+    error: str | None
+    detail: str
+    passing: bool
+    """Whether the error may pass: a rerun asks again."""
+    final: bool
+    """Whether the Call ended with it: a reply, or given up."""
+    finish_reason: str
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    seconds: float
+    max_tokens: int | None
+    body: str
+    """As received, whatever the reader makes of it; the first 2 kB of an error's."""
+
+    def settles(self, max_tokens: int | None) -> bool:
+        """Whether the Call need not be asked (again) under today's `max_tokens`."""
+        if self.error is not None:
+            return not self.passing and self.max_tokens == max_tokens
+        if self.finish_reason != "length" or self.max_tokens is None:
+            return True
+        return max_tokens is not None and self.max_tokens >= max_tokens
+
+
+_Write = tuple[str, tuple[Any, ...], asyncio.Future[None]]
+"""A statement, its values, and who waits for the commit."""
+
+_COLUMNS = "id, key, status, error, detail, passing, final, finish_reason, input_tokens, output_tokens, cost_usd, seconds, max_tokens, body"
+
+
+class Journal:
+    """One open journal: a reading connection per thread, and one writing thread that commits what queued during the last sync.
+
+    Raises JournalError where the file is of a newer version, damaged, or on a file system that cannot keep it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        refuse_remote(path.parent)
+        self.path = path
+        self._local = threading.local()
+        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        with _explained(path):
+            _migrate(path)
+            self._next = (self._read.execute("SELECT max(id) FROM asked").fetchone()[0] or 0) + 1
+            self._endpoints: dict[tuple[str, str, str], int] = {
+                (teacher, model, url): id for id, teacher, model, url in self._read.execute("SELECT id, teacher, model, url FROM endpoints")
+            }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # reading: from any thread
+
+    @property
+    def _read(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = sqlite3.connect(self.path, isolation_level=None)
+            connection.execute("PRAGMA query_only = 1")
+        return connection
+
+    def replies(self, keys: Iterable[str]) -> dict[str, Stored]:
+        """For each key (hex) that has one, the latest whole reply, else the latest cut off by length, else the latest final error."""
+        wanted = [bytes.fromhex(key) for key in keys]
+        marks = ",".join("?" * len(wanted))
+        best: dict[str, Stored] = {}
+        with _explained(self.path):
+            rows = self._read.execute(f"SELECT {_COLUMNS} FROM replies WHERE key IN ({marks}) AND final ORDER BY id", wanted)
+            for row in rows:
+                stored = Stored(*row[:5], bool(row[5]), bool(row[6]), *row[7:])
+                key = stored.key.hex()
+                if key not in best or _rank(stored) >= _rank(best[key]):
+                    best[key] = stored
+        return best
+
+    def latest(self) -> int:
+        """The id of the last attempt that was begun."""
+        return self._next - 1
+
+    def totals(self) -> dict[str, Any]:
+        """Over the whole journal: `calls_total`, `attempts`, `unknown` (begun, never ended), `input`, `output` (tokens), `cost_usd`."""
+        with _explained(self.path):
+            begun = self._read.execute("SELECT count(*) FROM asked").fetchone()[0]
+            ended, calls, *sums = self._read.execute(
+                "SELECT count(*), count(DISTINCT CASE WHEN final THEN key END), total(input_tokens), total(output_tokens), total(cost_usd) FROM replies"
+            ).fetchone()
+        names = ("calls_total", "attempts", "unknown", "input", "output", "cost_usd")
+        return dict(zip(names, (calls, begun, begun - ended, int(sums[0]), int(sums[1]), sums[2]), strict=True))
+
+    def output_means(self) -> dict[str, float]:
+        """Mean output tokens of each teacher's whole replies so far."""
+        with _explained(self.path):
+            rows = self._read.execute(
+                "SELECT teacher, avg(output_tokens) FROM replies JOIN asked USING (id) JOIN endpoints ON endpoints.id = endpoint "
+                "WHERE error IS NULL GROUP BY teacher"
+            )
+            return dict(rows.fetchall())
+
+    # writing: from one event loop
+
+    async def begin(self, key: str, teacher: str, model: str, url: str) -> int:
+        """Commit that an attempt is about to be made; return its id. Raises JournalError where it cannot be kept."""
+        endpoint = self._endpoints.get((teacher, model, url))
+        if endpoint is None:
+            endpoint = self._endpoints[teacher, model, url] = len(self._endpoints) + 1
+            await self._write("INSERT INTO endpoints VALUES (?, ?, ?, ?)", (endpoint, teacher, model, url))
+        attempt, self._next = self._next, self._next + 1
+        await self._write("INSERT INTO asked VALUES (?, ?, ?, ?)", (attempt, bytes.fromhex(key), endpoint, time.time()))
+        return attempt
+
+    async def end(self, stored: Stored) -> None:
+        """Commit how an attempt ended; when this returns, it is on the disk. Raises JournalError where it cannot be kept."""
+        values = tuple(getattr(stored, name) for name in Stored.__slots__)
+        await self._write(f"INSERT INTO replies ({_COLUMNS}) VALUES ({','.join('?' * len(values))})", values)
+
+    async def _write(self, sql: str, values: tuple[Any, ...]) -> None:
+        if self._thread is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread = threading.Thread(target=self._drain, name="journal", daemon=True)
+            self._thread.start()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put((sql, values, future))
+        await future
+
+    def _drain(self) -> None:
+        connection = _connect(self.path)
+        last = False
+        while not last:
+            batch = self._next_batch()
+            last = batch[-1] is None
+            writes = [item for item in batch if item is not None]
+            fault = _commit(connection, writes)
+            assert self._loop is not None
+            with contextlib.suppress(RuntimeError):  # the loop was closed while the last rows were written
+                self._loop.call_soon_threadsafe(_settle, [future for _, _, future in writes], fault and self._told(fault))
+        connection.close()
+
+    def _next_batch(self) -> list[_Write | None]:
+        """Everything that waits, at least one item and at most BATCH; None, which is always the last, ends the writing."""
+        batch = [self._queue.get()]
+        with contextlib.suppress(Empty):
+            while batch[-1] is not None and len(batch) < BATCH:
+                batch.append(self._queue.get_nowait())
+        return batch
+
+    def _told(self, fault: sqlite3.Error) -> JournalError:
+        return JournalError(f"{self.path}: {fault}; make room, then run the same command again: what was committed is kept")
+
+    def close(self) -> None:
+        """Write what is queued, fold the WAL into the file and let go of it."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+
+def _rank(stored: Stored) -> int:
+    if stored.error is not None:
+        return 0
+    return 1 if stored.finish_reason == "length" else 2
+
+
+def _settle(futures: list[asyncio.Future[None]], fault: JournalError | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if fault is None:
+            future.set_result(None)
+        else:
+            future.set_exception(fault)
+
+
+def _commit(connection: sqlite3.Connection, batch: list[_Write]) -> sqlite3.Error | None:
+    """Write the batch as one transaction; try again on a full disk for as long as PATIENCE lasts."""
+    until = time.monotonic() + PATIENCE
+    while batch:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for sql, values, _ in batch:
+                connection.execute(sql, values)
+            connection.execute("COMMIT")
+            return None
+        except sqlite3.Error as fault:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if time.monotonic() > until:
+                return fault
+            time.sleep(0.5)
+    return None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA page_size = 16384")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _migrate(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = _connect(path)
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise JournalError(f"{path}: written by a newer cotforge (journal version {version}); this one reads up to {VERSION}: upgrade cotforge")
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as fault:
+        remedy = "make room on the disk" if "full" in str(fault) else "copy it away, then `sqlite3 COPY .recover` saves what is whole"
+        raise JournalError(f"{path}: {fault}; {remedy}") from fault
+    except OSError as fault:
+        raise JournalError(f"{path}: {fault.strerror}; the run folder must be on a local disk that can be written") from fault
+
+
+def refuse_remote(folder: Path) -> None:
+    """Raise JournalError where `folder` lies on a network file system (Linux; elsewhere nothing is known and nothing refused)."""
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    except OSError:
+        return
+    kind = max(((len(at), kind) for at, kind in mounts if folder.resolve().is_relative_to(at)), default=(0, ""))[1]
+    if kind in REMOTE:
+        raise JournalError(f"{folder}: is on {kind}, where SQLite's log is not safe; choose a folder on a local disk with --out")

@@ -1,0 +1,207 @@
+"""What can be said of a trace by a number: filters bound it, rewards weigh it, the card plots it.
+
+A measure is a pure function `(sample, trace, verdict, *, options) -> float or None`; None means "does not apply", never "failed".
+"""
+
+import functools
+import re
+import unicodedata
+import zlib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from cotforge.errors import PipelineError
+from cotforge.measures.own import Measure, own
+from cotforge.records import Sample, Trace, Verdict
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+# By a stem that most texts do not have, so that they pay for few look-ups; lower case, looked for as they stand.
+_INSTRUCTIONS = {
+    "prompt": ("the prompt", "this prompt", "my prompt"),
+    "instruct": ("the instruction", "my instruction", "instructed to"),
+    "asked": ("asked me to", "asked to choose", "asked to pick", "asked to select", "i am asked", "i'm asked", "i was asked"),
+    "the user": ("the user ask", "the user want", "the user provid", "the user is asking", "the user gave"),
+    " tag": ("answer tag", "think tag"),
+    "<": ("<answer>", "</answer>", "<think>", "</think>"),
+    "option": ("the options given", "the given options", "the provided options", "the options provided", "listed options", "of options"),
+    "choices": ("the choices given", "the given choices", "the provided choices", "list of choices"),
+}
+_POSITION = re.compile(
+    r"\b(?:(?:[Ff]irst|[Ss]econd|[Tt]hird|[Ff]ourth|[Ff]ifth|[Ll]ast|[Nn]ext) (?:option|choice|label|category)"
+    r"|(?:[Oo]ption|[Cc]hoice) (?:[A-H]|[0-9]{1,2}))\b"
+)
+_GIVEN = re.compile(r"\b(?:the|given|known|true|correct|truth) (?:label|answer|annotation) (?:says|states|is|was|being)\b|\bas labell?ed\b")
+_SENTENCE_END = re.compile(r"[.!?\n]")
+_NO_LETTERS = bytes(byte for byte in range(128) if not chr(byte).isalpha())
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+def well_formed(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """1 for one reasoning, then one answer, and nothing else; 0 otherwise."""
+    return float(trace.well_formed)
+
+
+def correct(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """1 where the answer is what was agreed on (in training: the Lesson's answer), else 0; None where nothing was agreed."""
+    return float(trace.answer == verdict.answer) if verdict is not None and verdict.accepted else None
+
+
+def matches_label(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """1 where the answer is the raw label, else 0; None without a label."""
+    return float(trace.answer == sample.label) if sample.label is not None else None
+
+
+def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """1 where the reasoning speaks of its instructions or of an option by its place ("the second option"), else 0.
+
+    A list of English phrases: a text may speak of its prompt in other words and get 0.
+    """
+    text = _lower(trace.reasoning)
+    if any(phrase in text for stem, phrases in _INSTRUCTIONS.items() if stem in text for phrase in phrases):
+        return 1.0
+    named = "option" in text or "choice" in text or "label" in text or "category" in text
+    return float(named and _POSITION.search(trace.reasoning) is not None)
+
+
+def reasoning_words(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """Words of the reasoning, 0 or more; words are what stands between spaces."""
+    return float(len(_words(trace.reasoning)))
+
+
+def reasoning_tokens(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """Tokens of the reasoning, 0 or more, as the server reported or estimated by share of characters."""
+    return float(trace.reasoning_tokens)
+
+
+def repeated_ngrams(sample: Sample, trace: Trace, verdict: Verdict | None, *, n: Count = 4) -> float | None:
+    """Share of word n-grams that stood before, in [0, 1); None below n words. Loops are above 0.2."""
+    words = _words(trace.reasoning)
+    distinct = len(set(zip(*(words[i:] for i in range(n)), strict=False)))
+    return 1 - distinct / (len(words) - n + 1) if distinct else None
+
+
+def compression(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """Compressed size over size (zlib), above 0: the lower, the more repetitive; prose is near 0.5. None without a reasoning."""
+    raw = trace.reasoning.encode()
+    return len(zlib.compress(raw)) / len(raw) if raw else None
+
+
+def mentions_label_first(sample: Sample, trace: Trace, verdict: Verdict | None, *, share: Share = 0.3) -> float | None:
+    """1 where the reasoning starts from its answer instead of arriving at it, else 0; None without reasoning or answer.
+
+    That is: the first sentence (at most the first `share` of the characters) names the trace's answer and no other option, or
+    the first `share` speaks of a given label ("the correct answer is"). Such a reasoning justifies what it was told.
+    """
+    if trace.answer is None or not trace.reasoning:
+        return None
+    start = _lower(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
+    if ("label" in start or "answer" in start or "annotation" in start) and _GIVEN.search(start):
+        return 1.0
+    end = _SENTENCE_END.search(start)
+    first = start[: end.start()] if end else start
+    if not _names(first, trace.answer):
+        return 0.0
+    return float(not any(_names(first, option) for option in sample.options if option != trace.answer))
+
+
+def finish_ok(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """1 where the teacher ended by itself, 0 where it was cut off or filtered; None where the server does not say."""
+    return float(trace.finish_reason in ("stop", "eos", "end_turn")) if trace.finish_reason else None
+
+
+def language(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """Share of the reasoning's letters that are of a script of the question, in [0, 1]; None where either has no letters.
+
+    Scripts, not languages: it finds Chinese in an English reasoning, not Spanish.
+    """
+    wanted = _scripts(sample.question)
+    text = trace.reasoning
+    ascii_letters = len(text.encode("ascii", "ignore").translate(None, _NO_LETTERS))
+    others = [] if text.isascii() else list(filter(None, map(_script, _BEYOND_ASCII.findall(text))))
+    letters = ascii_letters + len(others)
+    if not letters or not wanted:
+        return None
+    return (ascii_letters * ("LATIN" in wanted) + sum(script in wanted for script in others)) / letters
+
+
+def confidence(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """The verdict's confidence in [0, 1]; None without a verdict."""
+    return None if verdict is None else verdict.confidence
+
+
+def teacher_agreement(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """Share of the other teachers' ballots that give this trace's answer, in [0, 1]; None where no other teacher voted."""
+    others = [ballot.answer for ballot in verdict.ballots if ballot.teacher != trace.teacher] if verdict is not None else []
+    return others.count(trace.answer or "") / len(others) if others else None
+
+
+def measure(name: str, *, root: Path) -> Measure:
+    """The measure of a name in `MEASURES`, or a user's own as `path/to/file.py:function`, the path relative to `root`.
+
+    Raises PipelineError where there is none; a user's measure raises it also when it fails on a trace or gives no number.
+    """
+    if ":" in name:
+        return own(name, root)
+    known = {function.__name__: function for function in MEASURES}
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}, or a path/to/file.py:function of your own"
+    raise PipelineError(f"no measure named {name!r}; {hint}")
+
+
+@functools.lru_cache(maxsize=64)
+def _words(text: str) -> tuple[str, ...]:
+    """Split once for all measures of a trace."""
+    return tuple(text.split())
+
+
+@functools.lru_cache(maxsize=64)
+def _lower(text: str) -> str:
+    return text.lower()
+
+
+def _names(text: str, answer: str) -> bool:
+    """Whether a lower-case text names an answer as whole words."""
+    wanted = answer.lower()
+    at = text.find(wanted)
+    while at >= 0:
+        before, after = text[at - 1 : at], text[at + len(wanted) : at + len(wanted) + 1]
+        if not before.isalnum() and not after.isalnum():
+            return True
+        at = text.find(wanted, at + 1)
+    return False
+
+
+@functools.lru_cache(maxsize=1_024)
+def _scripts(text: str) -> frozenset[str]:
+    return frozenset(filter(None, map(_script, text)))
+
+
+@functools.lru_cache(maxsize=8_192)
+def _script(char: str) -> str:
+    """The first word of a letter's Unicode name (LATIN, CYRILLIC, CJK, HIRAGANA, ...); empty where it is no letter."""
+    return unicodedata.name(char, "").removeprefix("FULLWIDTH ").removeprefix("HALFWIDTH ").split(" ")[0] if char.isalpha() else ""
+
+
+MEASURES: tuple[Measure, ...] = (
+    well_formed,
+    correct,
+    matches_label,
+    mentions_prompt,
+    reasoning_words,
+    reasoning_tokens,
+    repeated_ngrams,
+    compression,
+    mentions_label_first,
+    finish_ok,
+    language,
+    confidence,
+    teacher_agreement,
+)
+"""Every measure, by the name the pipeline file uses."""

@@ -1,0 +1,106 @@
+"""What the pages of a run (the card and the report) tell of beside its counts, and how they are rendered."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+@dataclass(frozen=True, slots=True)
+class AboutTeacher:
+    """A teacher as the pages tell of it."""
+
+    name: str
+    model: str
+    price: tuple[float, float] | None = None
+    """US dollars per million tokens of input and of output; None where none was given."""
+    license: str | None = None
+    """None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the pages say of a run beside its counts. No value of an environment variable belongs here."""
+
+    name: str
+    version: str
+    """Of cotforge."""
+    task: str
+    """`classify` or `answer`."""
+    teachers: Sequence[AboutTeacher]
+    source: str
+    """Where the raw data came from, in a few words."""
+    consensus: str
+    """The rule and its numbers, in a few words."""
+    filters: Sequence[str]
+    """Each bound, in a few words."""
+    prompts: Mapping[str, str]
+    """Name to text of each template."""
+    pipeline: str
+    """The pipeline file with `${VAR}` left as it stands."""
+    command: str
+    """What builds the dataset again."""
+    question: str | None = None
+    license: str | None = None
+    """Of the source, as a word of the Hub; None where it is not known."""
+    calls: int = 0
+    """Calls in the journal with a final outcome."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    calibrated: bool = False
+    """Whether answers that people checked stand behind the confidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A parquet file of the dataset."""
+
+    path: str
+    """Relative to `dataset/`."""
+    rows: int
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What lies in the dataset folder."""
+
+    shards: Mapping[str, Mapping[str, Sequence[Shard]]] = field(default_factory=dict)
+    """Config to split to shards; a config without rows is not there."""
+    features: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Config to its features, in the form of a card's `dataset_info`."""
+    note: str = ""
+    """Why there is no Lesson, in one line; empty where there is one."""
+
+    def rows(self, config: str) -> int:
+        """Rows of a config, over all its splits."""
+        return sum(shard.rows for shards in self.shards.get(config, {}).values() for shard in shards)
+
+
+def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
+    """Jinja over the templates of this folder, with filters for numbers."""
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=autoescape,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {
+        "count": partial(_or_dash, "{:,}"),
+        "percent": partial(_or_dash, "{:.1%}"),
+        "number": partial(_or_dash, "{:,.4g}"),
+        "usd": lambda value: f"{value:,.4f}" if value < 1 else f"{value:,.2f}",
+    }
+    return made
+
+
+def _or_dash(form: str, value: float | None) -> str:
+    return "-" if value is None else form.format(value)

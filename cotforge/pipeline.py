@@ -1,0 +1,184 @@
+"""A pipeline file, typed: the one place where the sections come together."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from cotforge import tree
+from cotforge.answers import Task
+from cotforge.consensus import Consensus
+from cotforge.errors import PipelineError
+from cotforge.filters import Filter, Select
+from cotforge.folder import RunFolder, safe_name
+from cotforge.images import Images
+from cotforge.prompts import Family, Prompts, call, shipped
+from cotforge.records import Call, Fault, Sample
+from cotforge.sources import Source
+from cotforge.spec import Spec
+from cotforge.teachers.teacher import Teacher
+
+
+class Pipeline(Spec):
+    """Everything a run does, as the file says it."""
+
+    name: str
+    """Names the run folder: letters, digits, '.', '_' and '-'."""
+    source: Source
+    task: Task
+    prompts: Prompts = Prompts()
+    images: Images = Images()
+    teachers: tuple[Teacher, ...] = Field(min_length=1)
+    consensus: Consensus = Consensus()
+    filters: tuple[Filter, ...] = ()
+    select: Select = Select()
+    max_failures: float = Field(default=0.5, ge=0, le=1)
+    """Share of Calls given up after which a run stops."""
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        return safe_name(name)
+
+    @field_validator("teachers")
+    @classmethod
+    def _differ(cls, teachers: tuple[Teacher, ...]) -> tuple[Teacher, ...]:
+        """No two teachers share a name, and none the very Calls of another."""
+        names: set[str] = set()
+        asked: dict[str, str] = {}
+        for teacher in teachers:
+            if teacher.name in names:
+                raise ValueError(f"two teachers are named {teacher.name!r}; every teacher needs a name of its own")
+            names.add(teacher.name)
+            twin = asked.setdefault(repr((teacher.model, teacher.temperature, teacher.top_p, _sorted(teacher.body))), teacher.name)
+            if twin != teacher.name:
+                raise ValueError(f"teachers {twin!r} and {teacher.name!r} ask the same Calls; give one teacher both URLs, or set samples")
+        return teachers
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return sorted((key, _sorted(item)) for key, item in value.items())
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pipeline with the file it came from and its prompts compiled."""
+
+    pipeline: Pipeline
+    path: Path
+    """Of the pipeline file, absolute; paths in it are relative to its folder."""
+    prompts: Family
+    sets: tuple[str, ...]
+    unexpanded: tree.Tree
+    """The pipeline as resolved, `${VAR}` as written, paths absolute: what `pipeline.yaml` in the run folder holds."""
+
+    @property
+    def root(self) -> Path:
+        return self.path.parent
+
+    @classmethod
+    def load(cls, name: str | Path, sets: Sequence[str] = ()) -> Self:
+        """The pipeline at a path, or the shipped one of that bare name. Raises PipelineError with all faults of the file at once."""
+        path = _find(str(name))
+        raw = tree.override(tree.read(path), sets)
+        faults: list[str] = []
+        values = tree.expand(raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {variable!r}"))
+        try:
+            pipeline = Pipeline.model_validate(values)
+        except ValidationError as error:
+            unknown = {fault.split(":")[0] for fault in faults}
+            faults += [fault for fault in tree.faults(error, Pipeline) if fault.split(":")[0] not in unknown]
+            raise PipelineError(*(f"{path}: {fault}" for fault in faults)) from error
+        if faults:
+            raise PipelineError(*(f"{path}: {fault}" for fault in faults))
+        prompts = _assembled(pipeline, path)
+        return cls(pipeline, path, prompts, tuple(sets), _absolute(tree.merged(pipeline.model_dump(mode="json", by_alias=True), raw), path.parent))
+
+    @classmethod
+    def of_run(cls, run: Path, sets: Sequence[str] = ()) -> Self:
+        """The pipeline that a run folder belongs to: its original file read again, else what the folder keeps of it."""
+        kept = run / RunFolder.PIPELINE
+        if not kept.is_file():
+            raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
+        path, earlier = _origin(kept.read_text(encoding="utf-8"))
+        if path is not None and path.is_file():
+            return cls.load(path, (*earlier, *sets))
+        return cls.load(kept, sets)
+
+    def calls(self, sample: Sample) -> list[tuple[Teacher, Call]]:
+        """Every Call about one Sample, teacher by teacher: what `build` asks and `curate` looks up. Raises Fault where no prompt can be made."""
+        if self.pipeline.task.kind == "classify" and not sample.options:
+            raise Fault("options_missing", "neither the row nor task.labels has options", where=sample.where, id=sample.id)
+        return [
+            (teacher, call(sample, teacher=teacher.name, model=teacher.model, temperature=teacher.temperature, top_p=teacher.top_p,
+                           body=teacher.body, index=index, prompt=self.prompts.solve))
+            for teacher in self.pipeline.teachers
+            for index in range(teacher.samples)
+        ]  # fmt: skip
+
+    def text(self) -> str:
+        """What the run folder keeps: the pipeline as resolved, under the path of the original and what `--set` changed."""
+        head = f"# from: {self.path}\n" + "".join(f"# set: {given}\n" for given in self.sets)
+        return head + yaml.safe_dump(self.unexpanded, sort_keys=False, allow_unicode=True, width=140)
+
+
+def _origin(text: str) -> tuple[Path | None, list[str]]:
+    path = re.search(r"^# from: (.+)$", text, re.MULTILINE)
+    return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
+
+
+def _find(name: str) -> Path:
+    path = Path(name)
+    if path.is_file():
+        return path.absolute()
+    ours = sorted(file.stem for file in shipped("pipelines").glob("*.yaml"))
+    if name in ours:
+        return (shipped("pipelines") / f"{name}.yaml").absolute()
+    what = "is a folder" if path.is_dir() else "no such file"
+    raise PipelineError(f"{name}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
+
+
+def _assembled(pipeline: Pipeline, path: Path) -> Family:
+    """What the sections need beside the file, found and tried: prompts, and the measures of the filters."""
+    faults: list[str] = []
+    prompts: Family | None = None
+    try:
+        prompts = pipeline.prompts.load(path.parent)
+    except PipelineError as error:
+        faults += error.faults
+    for index, bound in enumerate(pipeline.filters):
+        try:
+            bound.resolve(path.parent)
+        except PipelineError as error:
+            faults += [f"filters[{index}].{fault}" for fault in error.faults]
+    if prompts is None or faults:
+        raise PipelineError(*(fault if fault.startswith("/") else f"{path}: {fault}" for fault in faults))
+    return prompts
+
+
+_PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "student"), ("prompts", "completion"))
+
+
+def _absolute(values: tree.Tree, root: Path) -> tree.Tree:
+    """Paths that the file gives relative to itself, made absolute where such a file is there (a Hub id or shipped name stays)."""
+    for section, name in _PATHS:
+        _made_absolute(values[section], name, root)
+    for teacher in values["teachers"]:
+        _made_absolute(teacher, "path", root)
+    for bound in values["filters"]:
+        _made_absolute(bound, "measure", root)
+    return values
+
+
+def _made_absolute(section: tree.Tree, name: str, root: Path) -> None:
+    value = section.get(name)
+    if isinstance(value, str) and "$" not in value and (root / value.rpartition(":")[0] if name == "measure" else root / value).is_file():
+        section[name] = str((root / value).resolve())
+    elif isinstance(value, str) and "$" not in value and name == "path" and (root / value).exists():
+        section[name] = str((root / value).resolve())

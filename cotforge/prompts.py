@@ -1,0 +1,134 @@
+"""What is asked: the prompts of a pipeline, the order in which options are named, and the Call that comes of both."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cotforge.errors import PipelineError
+from cotforge.records import Call, Sample
+from cotforge.sandbox import ASKING, LEARNING, REMEMBERED, Prompt, shipped
+from cotforge.spec import Spec
+
+__all__ = ["Family", "Prompt", "Prompts", "call", "key_of", "order", "shipped"]
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+@dataclass(frozen=True)
+class Family:
+    """The templates of one pipeline, compiled."""
+
+    solve: Prompt
+    student: Prompt
+    completion: Prompt
+
+
+class Prompts(Spec):
+    """The `prompts:` section: each a path relative to the pipeline file, or a shipped `family/name`."""
+
+    solve: str = "long_cot/solve"
+    """What teachers are asked; it never sees the label."""
+    student: str = "student"
+    """What the student is asked, in training and evaluation alike."""
+    completion: str = "completion"
+    """What the student learns to say."""
+
+    def load(self, root: Path) -> Family:
+        """All templates. Raises PipelineError with the faults of all of them."""
+        prompts: list[Prompt] = []
+        faults: list[str] = []
+        for name, inputs in ((self.solve, ASKING), (self.student, ASKING), (self.completion, LEARNING)):
+            try:
+                prompts.append(Prompt.load(name, root, inputs))
+            except PipelineError as error:
+                faults += error.faults
+        if faults:
+            raise PipelineError(*faults)
+        return Family(*prompts)
+
+
+def order(options: Sequence[str], *, digests: Sequence[str], question: str, model: str, index: int) -> tuple[str, ...]:
+    """The options in the order in which this Call names them; it depends on what is given here alone, not on the file's order.
+
+    It is a row of a Williams design: over all rows each option stands equally often in each place, and equally often right after
+    each other option, so neither can tilt the votes. C options have C such orders (2C where C is odd), so texts repeat and are
+    rendered once. Neighbouring indexes of one sample get different rows (unless C is 1).
+
+    Source: Williams 1949, "Experimental designs balanced for the estimation of residual effects of treatments".
+    """
+    if not options:
+        return ()
+    start = sha256("\n".join((*digests, model, question)).encode(errors="surrogatepass")).digest()
+    rows = len(options) * (1 + len(options) % 2)
+    return _row(tuple(options), (int.from_bytes(start[:8], "big") + index) % rows)
+
+
+def call(
+    sample: Sample,
+    *,
+    teacher: str,
+    model: str,
+    temperature: float | None,
+    top_p: float | None,
+    body: Mapping[str, Any],
+    index: int,
+    prompt: Prompt,
+) -> Call:
+    """What `teacher` is asked about `sample`: one user message, its images before its text.
+
+    It does not depend on the sample's id, label, split or place in the file. Raises as `Prompt.render`.
+    """
+    digests = [picture.digest for picture in sample.pictures]
+    options = order(sample.options, digests=digests, question=sample.question, model=model, index=index)
+    text = prompt.render(sample, options)
+    content: list[dict[str, str]] = [{"type": "image", "digest": digest} for digest in digests]
+    content.append({"type": "text", "text": text})
+    images = "".join([f'{{"digest":"{digest}","type":"image"}},' for digest in digests])
+    written = f'[{{"content":[{images}{{"text":{_quoted(text)},"type":"text"}}],"role":"user"}}]'
+    key = _key(written, model=model, temperature=temperature, top_p=top_p, body=body, index=index)
+    return Call(key, sample, teacher, model, index, ({"role": "user", "content": content},))
+
+
+def key_of(
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    model: str,
+    temperature: float | None,
+    top_p: float | None,
+    body: Mapping[str, Any],
+    index: int,
+) -> str:
+    """The Call's key: sha256, hex, of the canonical JSON (keys sorted, no blanks, UTF-8) of all that can change a reply."""
+    return _key(_canonical(messages), model=model, temperature=temperature, top_p=top_p, body=body, index=index)
+
+
+def _key(messages: str, *, model: str, temperature: float | None, top_p: float | None, body: Mapping[str, Any], index: int) -> str:
+    # Written out, with its long text escaped once: 6 us a call where a plain dump takes 13, and `curate` makes 200,000.
+    asked = (
+        f'{{"body":{_canonical(body) if body else "{}"},"index":{index},"messages":{messages},"model":{_quoted(model)},'
+        f'"temperature":{_number(temperature)},"top_p":{_number(top_p)},"v":1}}'
+    )
+    return sha256(asked.encode()).hexdigest()
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else repr(float(value))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _quoted(text: str) -> str:
+    return _canonical(text)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _row(options: tuple[str, ...], row: int) -> tuple[str, ...]:
+    count = len(options)
+    turn, shift = divmod(row, count)
+    zigzag = [(place + 1) // 2 if place % 2 else -(place // 2) for place in range(count)]  # 0, 1, -1, 2, -2, ...
+    named = sorted(options)
+    places = [named[(step + shift) % count] for step in zigzag]
+    return tuple(reversed(places) if turn else places)

@@ -1,0 +1,187 @@
+"""The nouns of the house, as plain values. Nothing here reads, asks or decides."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image as it is sent to teachers and packed into the dataset."""
+
+    digest: str
+    """sha256, hex, of the bytes `load` returns."""
+    mime: str
+    """image/jpeg, image/png or image/webp."""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    size: int
+    """Bytes."""
+    load: Callable[[], bytes] = field(repr=False, compare=False)
+    """Reads the bytes anew; may be called any time, from any thread. Raises `Fault` where the file has changed or gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image, or several, with a question and, where known, a label."""
+
+    id: str
+    pictures: tuple[Picture, ...]
+    question: str
+    options: tuple[str, ...] = ()
+    """Canonical labels of the closed set, in the file's order; empty for a free answer."""
+    label: str | None = None
+    """The raw label, canonical (one of `options`, or a comparable free answer); None where unknown."""
+    split: str = "train"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    where: str = ""
+    """File and line, for messages."""
+
+
+class Fault(Exception):
+    """Why one row, image or file of the data did not become a Sample: data to be counted, not an error of the run."""
+
+    def __init__(self, reason: str, detail: str = "", *, where: str = "", id: str | None = None) -> None:
+        super().__init__(f"{where}: {detail or reason}" if where else detail or reason)
+        self.reason = reason
+        """A short word in snake_case: the summary counts it as `source:<reason>`."""
+        self.detail = detail
+        self.where = where
+        self.id = id
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Exactly what one teacher is asked about one Sample."""
+
+    key: str
+    """sha256, hex, of what is asked: see `prompts.key_of`."""
+    sample: Sample
+    teacher: str
+    model: str
+    index: int
+    """Which of the teacher's `samples` this is, from 0."""
+    messages: tuple[Mapping[str, Any], ...]
+    """Chat messages in OpenAI's form; an image part is `{"type": "image", "digest": ...}` until it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for a Call: text and counts, or the error."""
+
+    key: str
+    content: str = ""
+    reasoning: str = ""
+    """The `reasoning` or `reasoning_content` field; empty where there was none."""
+    finish_reason: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int | None = None
+    """As reported by the server; None where it does not say."""
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+    max_tokens: int | None = None
+    """The limit that was in force; a reply cut off by `length` is good only up to it."""
+    error: str | None = None
+    """A short word (`timeout`, `connection`, `500`, `400`, `content_filter`, ...) where no reply came."""
+    detail: str = ""
+    passing: bool = False
+    """Whether the error may pass: a rerun asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A Reply read: reasoning and a comparable answer."""
+
+    call: str
+    """The Call's key."""
+    teacher: str
+    model: str
+    index: int
+    reasoning: str
+    answer: str | None
+    """Canonical label or comparable free answer; None where none could be read (then `fault` says why)."""
+    read_as: str = "tags"
+    """How it was read: `tags`, or the readings that were needed, joined by `+` (see `answers.read`)."""
+    fault: str | None = None
+    """no_answer, two_answers, not_an_option, truncated, empty, content_filter: why `answer` is None."""
+    well_formed: bool = False
+    """One reasoning, then one answer, and nothing else."""
+    finish_reason: str = "stop"
+    input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float = 0.0
+    origin: str = "solve"
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """All that a vote may know."""
+
+    teacher: str
+    answer: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the teachers agreed on, and how sure."""
+
+    answer: str | None
+    """The leading answer; None on a tie or without ballots."""
+    confidence: float
+    """In [0, 1]: the winner's share, or its posterior."""
+    accepted: bool
+    reason: str = ""
+    """Why it was not accepted: no_ballots, tie, no_majority, not_unanimous, below_target, one_teacher, label_gate, label_missing."""
+    ballots: tuple[Ballot, ...] = ()
+    """The teachers' ballots (never the label's)."""
+    label_conflict: bool = False
+    """A label is known, an answer was accepted, and they differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A Trace with its measures and its fate."""
+
+    trace: Trace
+    fate: str
+    """`lesson`, `surplus` (good, but `select` took others), `filter:<measure>`, `wrong`, `unread:<fault>`, or `undecided` (no verdict)."""
+    fate_value: float | None = None
+    """The measure's value, where a filter dropped it."""
+    measures: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A Sample with the Trace its student will learn from, and the Verdict: a row of the dataset."""
+
+    sample: Sample
+    verdict: Verdict
+    judged: Judged
+    prompt: str
+    """The student's prompt, rendered: the text of the one user message."""
+    completion: str
+    """What the student learns to say: the text of the one assistant message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything curating found out about one Sample; export, card and summary are made of these."""
+
+    sample: Sample
+    verdict: Verdict
+    traces: tuple[Judged, ...]
+    """Every Call of the present pipeline that has a reply, in the order of the teachers and indexes."""
+    lessons: tuple[Lesson, ...] = ()
+    prompt: str = ""
+    """The student's prompt (also for `pair`)."""
+    pair: tuple[str, str] | None = None
+    """A right and a wrong completion of this Sample, for preference training."""
+    rejected: str = ""
+    """Why there is no Lesson: `vote:<verdict.reason>`, `vote:no_replies`, `filter:<measure>`, ...; empty where there is one."""
+    failed: tuple[tuple[str, Reply], ...] = ()
+    """(teacher, Reply) of the Calls that were given up."""

@@ -1,0 +1,90 @@
+"""The report of a run: one self-contained page, without scripts and without anything from elsewhere."""
+
+import base64
+import hashlib
+import io
+from bisect import insort
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from PIL import Image
+
+from cotforge.pages import About, environment
+from cotforge.records import Fault, Outcome, Picture
+from cotforge.tally import Tally, share
+
+SHOWN = {"conflict": 8, "rejected": 6, "lesson": 6}
+"""How many Samples of each kind a page shows, 20 in all; a kind with fewer leaves its places to the others, in this order."""
+SIDE = 512
+"""Pixels of the longer side of a picture on the page."""
+
+
+class Gallery:
+    """Samples for the page: the same ones whatever their order, label conflicts and rejected ones first, at most 60 held."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, list[tuple[str, str, Outcome]]] = {kind: [] for kind in SHOWN}
+
+    def watch(self, stream: Iterable[Outcome | Fault]) -> Iterator[Outcome | Fault]:
+        """The stream as it is, having looked at it in passing."""
+        for item in stream:
+            if isinstance(item, Outcome):
+                self.add(item)
+            yield item
+
+    def add(self, outcome: Outcome) -> None:
+        """Look at one Outcome; those whose ids have the least hashes stay."""
+        kept = self._kinds[_kind(outcome)]
+        rank = hashlib.sha256(outcome.sample.id.encode("utf-8", "replace")).hexdigest()
+        if len(kept) < sum(SHOWN.values()) or rank < kept[-1][0]:
+            insort(kept, (rank, outcome.sample.id, outcome), key=lambda entry: entry[:2])
+            del kept[sum(SHOWN.values()) :]
+
+    def chosen(self) -> list[Outcome]:
+        """At most 20 Outcomes to show."""
+        first = [entry for kind, most in SHOWN.items() for entry in self._kinds[kind][:most]]
+        spare = [entry for kind, most in SHOWN.items() for entry in self._kinds[kind][most:]]
+        return [outcome for _, _, outcome in (first + spare)[: sum(SHOWN.values())]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One Sample on the page."""
+
+    outcome: Outcome
+    kind: str
+    pictures: tuple[str, ...]
+    """Data URIs; empty for a picture that can no longer be read."""
+
+
+def report(about: About, tally: Tally, gallery: Gallery) -> str:
+    """The text of `report.html`. All that data and models say stands in it as text."""
+    shown = [Shown(outcome, _kind(outcome), tuple(map(_uri, outcome.sample.pictures))) for outcome in gallery.chosen()]
+    names = sorted(tally.teachers)
+    page = environment(autoescape=True).get_template("report.html")
+    return page.render(about=about, tally=tally, shown=shown, names=names, share=share, models=_models(about))
+
+
+def _models(about: About) -> Mapping[str, str]:
+    return {teacher.name: teacher.model for teacher in about.teachers}
+
+
+def _kind(outcome: Outcome) -> str:
+    if outcome.verdict.label_conflict:
+        return "conflict"
+    return "lesson" if outcome.lessons else "rejected"
+
+
+def _uri(picture: Picture) -> str:
+    """A small JPEG of the picture: no byte of the original reaches the page."""
+    try:
+        loaded = picture.load()
+    except Fault:
+        return ""
+    small = io.BytesIO()
+    with Image.open(io.BytesIO(loaded), formats=["JPEG", "PNG", "WEBP"]) as image:
+        image.draft("RGB", (SIDE, SIDE))
+        seen = image.convert("RGB")
+        seen.thumbnail((SIDE, SIDE))
+        seen.save(small, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}"

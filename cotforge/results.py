@@ -1,0 +1,106 @@
+"""What a run leaves behind beside its journal: dataset with card, losses, summary and report."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cotforge import __version__
+from cotforge.card import card
+from cotforge.curate import Curation
+from cotforge.export import Exported, export
+from cotforge.filters import Filter
+from cotforge.folder import RunFolder
+from cotforge.forge import Progress
+from cotforge.journal import Journal
+from cotforge.pages import About, AboutTeacher
+from cotforge.pipeline import Loaded
+from cotforge.report import Gallery, report
+from cotforge.sources import Counts
+from cotforge.tally import Tally, TeacherTally
+
+
+def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts], progress: Progress, begun: float) -> str:
+    """Export everything that `curation` yields, then summary and report; the text that says what came of it.
+
+    `counts` tells what the last reading of the source met, `begun` is when the invocation began, by `time.monotonic`. Raises JournalError on a full disk; the old dataset is whole then.
+    """
+    loaded, journal = curation.loaded, curation.journal
+    totals = journal.totals()
+    tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
+    gallery = Gallery()
+
+    def told(exported: Exported) -> str:
+        tally.estimated = curation.estimates()
+        tally.labels_unknown = counts().labels_unknown
+        return card(about(loaded, totals), tally, exported)
+
+    exported = export(gallery.watch(curation.outcomes()), folder.path, measures=curation.measures, tally=tally, card=told)
+    summary = summarise(tally, totals, progress) | {"duplicates": counts().duplicates, "seconds": round(time.monotonic() - begun, 3)}
+    folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    folder.write("report.html", report(about(loaded, totals), tally, gallery))
+    return said(summary, exported, folder.path)
+
+
+def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`summary.json`: tokens and cost are those of the whole journal, `calls`, `calls_failed` and `attempts` those of this invocation."""
+    return {
+        **tally.summary(),
+        "calls": progress.asked,
+        "calls_failed": progress.failed,
+        "attempts": sum(meter.attempts for meter in progress.teachers.values()),
+        "calls_total": totals["calls_total"],
+        "attempts_total": totals["attempts"],
+        "attempts_unknown": totals["unknown"],
+        "tokens": {"input": totals["input"], "output": totals["output"]},
+        "cost_usd": totals["cost_usd"],
+        "stopped": progress.stopped or None,
+    }
+
+
+def said(summary: dict[str, Any], exported: Exported, folder: Path) -> str:
+    """What the command prints."""
+    rejected = sorted(summary["rejected"].items(), key=lambda item: (-item[1], item[0]))
+    lines = [
+        f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label",
+        *([f"not accepted: {', '.join(f'{reason} {count:,}' for reason, count in rejected)}"] if rejected else []),
+        f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; in all {summary['calls_total']:,} calls, ${summary['cost_usd']:,.2f}",
+        *([exported.note] if exported.note else []),
+        f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",
+    ]
+    return "\n".join(lines)
+
+
+def about(loaded: Loaded, totals: dict[str, Any]) -> About:
+    """What card and report say of the run beside its counts; `${VAR}` stays as written."""
+    pipeline, kept = loaded.pipeline, loaded.unexpanded
+    consensus = pipeline.consensus
+    return About(
+        name=pipeline.name,
+        version=__version__,
+        task=pipeline.task.kind,
+        question=pipeline.task.question,
+        teachers=[
+            AboutTeacher(teacher.name, teacher.model, (teacher.price.input, teacher.price.output) if teacher.price.given else None, teacher.license)
+            for teacher in pipeline.teachers
+        ],
+        source=f"{kept['source']['kind']}: {Path(kept['source']['path']).name}",
+        license=None,
+        consensus=f"rule {consensus.rule}, label {consensus.label}" + (f", target {consensus.target:g}" if consensus.rule == "dawid_skene" else ""),
+        filters=[bounds(bound) for bound in pipeline.filters],
+        prompts={"solve": loaded.prompts.solve.text, "student": loaded.prompts.student.text, "completion": loaded.prompts.completion.text},
+        pipeline=loaded.text(),
+        command="cotforge build pipeline.yaml",
+        calls=totals["calls_total"],
+        input_tokens=totals["input"],
+        output_tokens=totals["output"],
+        cost_usd=totals["cost_usd"],
+    )
+
+
+def bounds(bound: Filter) -> str:
+    """A filter in a few words."""
+    sides: Sequence[str] = [f"{side} {value:g}" for side, value in (("min", bound.min), ("max", bound.max)) if value is not None]
+    options = f" {bound.with_}" if bound.with_ else ""
+    return f"{bound.measure}{options} {', '.join(sides)}"

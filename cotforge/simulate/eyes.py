@@ -1,0 +1,144 @@
+"""The skill of simulated teachers: small classifiers of different kinds, each with its own look at the thumbnail.
+
+A look takes the ink of N thumbnails, (N, 8, 8) in [0, 1], and gives what its classifier sees of them, (N, features).
+"""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cotforge.errors import PipelineError
+from cotforge.simulate.sight import Floats, Sight, see
+from cotforge.teachers.simulated import Simulated
+
+
+def pixels(inks: Floats) -> Floats:
+    """Every cell as it is: (N, 64)."""
+    return inks.reshape(len(inks), -1)
+
+
+def blurred(inks: Floats) -> Floats:
+    """Every cell mixed with its neighbours (1 2 1 both ways): (N, 64)."""
+    padded = np.pad(inks, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    across = (padded[:, :, :-2] + 2 * padded[:, :, 1:-1] + padded[:, :, 2:]) / 4
+    return pixels((across[:, :-2] + 2 * across[:, 1:-1] + across[:, 2:]) / 4)
+
+
+def edges(inks: Floats) -> Floats:
+    """Strength of the slope in each of eight directions, per quarter of the picture: (N, 32)."""
+    padded = np.pad(inks, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    right = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
+    down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
+    angle, strength = np.arctan2(down, right), np.hypot(down, right)
+    directions = [np.maximum(0, np.cos(angle - turn * np.pi / 4)) ** 4 * strength for turn in range(8)]
+    return np.concatenate([pixels(each.reshape(-1, 2, 4, 2, 4).sum((2, 4))) for each in directions], axis=1)
+
+
+def strokes(inks: Floats) -> Floats:
+    """Ink and number of strokes along every row and column: (N, 32)."""
+    dark = inks > 0.4
+    by_row = (dark[:, :, 1:] & ~dark[:, :, :-1]).sum(2) + dark[:, :, 0]
+    by_column = (dark[:, 1:] & ~dark[:, :-1]).sum(1) + dark[:, 0]
+    return np.concatenate([inks.sum(1) / 4, inks.sum(2) / 4, by_row, by_column], axis=1)
+
+
+def ink(inks: Floats) -> Floats:
+    """Ink in each of sixteen regions: (N, 16)."""
+    return pixels(inks.reshape(-1, 4, 2, 4, 2).sum((2, 4)))
+
+
+class Eye:
+    """A teacher's judgement of a picture: scores over its labels, and how each label usually looks to it."""
+
+    def __init__(
+        self, judge: Callable[[Floats], Floats], labels: Sequence[str], usual: Mapping[str, Mapping[str, tuple[float, float]]]
+    ) -> None:
+        self._judge = judge
+        self.labels = tuple(labels)
+        self.usual = usual
+        """By label and property, mean and deviation over what was learnt; empty for a teacher without skill."""
+
+    def scores(self, sights: Sequence[Sight]) -> dict[str, float]:
+        """Score of every label, in [0, 1], summing to 1: the mean over the pictures."""
+        judged = self._judge(np.stack([sight.ink for sight in sights])).mean(0)
+        return dict(zip(self.labels, map(float, judged), strict=True))
+
+
+def eye(simulated: Simulated, labels: Sequence[str], *, root: Path) -> Eye:
+    """The eye of a teacher, trained where it has something to learn from.
+
+    Raises PipelineError where its CSV or an image of it cannot be read, or scikit-learn is not installed.
+    """
+    if simulated.learn is None:
+        weights = np.random.default_rng(simulated.seed).normal(size=(64, len(labels)))
+        return Eye(lambda inks: _softmax(pixels(inks) @ weights), labels, {})
+    sights, answers = _lessons(root / simulated.learn, labels)
+    look = LOOKS[simulated.look]
+    model = _classifier(simulated).fit(look(np.stack([sight.ink for sight in sights])), answers)
+
+    def judge(inks: Floats) -> Floats:
+        seen = look(inks)
+        return np.asarray(model.predict_proba(seen)) if hasattr(model, "predict_proba") else _margins(model.decision_function(seen))
+
+    return Eye(judge, [str(label) for label in model.classes_], _usual(sights, answers))
+
+
+def _classifier(simulated: Simulated) -> Any:
+    """An untrained scikit-learn classifier of the wanted kind."""
+    try:
+        from sklearn import ensemble, linear_model, naive_bayes, neighbors, svm, tree
+    except ImportError as error:
+        raise PipelineError("simulate.learn needs scikit-learn: pip install 'cotforge[demo]'") from error
+    seed = simulated.seed
+    kinds: dict[str, Callable[[], Any]] = {
+        "nearest": lambda: neighbors.KNeighborsClassifier(3, weights="distance", algorithm="brute"),
+        "logistic": lambda: linear_model.LogisticRegression(max_iter=2000),
+        "bayes": lambda: naive_bayes.GaussianNB(var_smoothing=0.03),
+        "tree": lambda: tree.DecisionTreeClassifier(random_state=seed),
+        "forest": lambda: ensemble.ExtraTreesClassifier(30, random_state=seed),
+        "svm": lambda: svm.SVC(C=4.0, decision_function_shape="ovr"),
+    }
+    return kinds[simulated.eye]()
+
+
+def _lessons(path: Path, labels: Sequence[str]) -> tuple[list[Sight], list[str]]:
+    """Pictures and labels of a CSV, at least two different labels."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        sights = [see((path.parent / row["image"]).read_bytes()) for row in rows]
+        answers = [row["label"] for row in rows]
+    except KeyError as error:
+        raise PipelineError(f"{path}: no column {error}; the columns are image and label") from error
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"{path}: cannot be learnt from: {error}") from error
+    strange = sorted(set(answers) - set(labels)) if labels else []
+    if strange or len(set(answers)) < 2:
+        raise PipelineError(f"{path}: labels must be of the task's, at least two; found {strange or sorted(set(answers))!r}")
+    return sights, answers
+
+
+def _usual(sights: Sequence[Sight], answers: Sequence[str]) -> dict[str, dict[str, tuple[float, float]]]:
+    usual: dict[str, dict[str, tuple[float, float]]] = {}
+    for label in sorted(set(answers)):
+        own = [sight.measured for sight, answer in zip(sights, answers, strict=True) if answer == label]
+        names = sorted({name for measured in own for name in measured})
+        values = {name: [measured[name] for measured in own if name in measured] for name in names}
+        usual[label] = {name: (float(np.mean(each)), float(np.std(each))) for name, each in values.items() if len(each) > len(own) / 2}
+    return usual
+
+
+def _margins(margins: Floats) -> Floats:
+    """Scores (N, labels) from a classifier's margins, of which scikit-learn gives only one (N,) where there are two labels."""
+    return _softmax(margins if margins.ndim == 2 else np.stack([-margins, margins], axis=1))
+
+
+def _softmax(scores: Floats) -> Floats:
+    raised = np.exp(scores - scores.max(1, keepdims=True))
+    return np.asarray(raised / raised.sum(1, keepdims=True))
+
+
+LOOKS: dict[str, Callable[[Floats], Floats]] = {each.__name__: each for each in (pixels, blurred, edges, strokes, ink)}

@@ -1,0 +1,90 @@
+"""`kind: emoset`: EmoSet-118K as its authors ship it, with the six attributes as metadata.
+
+`train.json`, `val.json` and `test.json` are lists of `[emotion, id, image path, annotation path]`.
+Source: Yang et al. 2023, EmoSet (ICCV), and the repository JingyuanYY/EmoSet.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from cotforge.errors import SourceError
+from cotforge.records import Fault
+from cotforge.sources.files import Folder, Splits, existing, shown
+from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool
+from cotforge.sources.text import plain
+
+_SHARES = ("brightness", "colorfulness")
+_NAMES = ("scene", "object", "facial_expression", "human_action")
+_LONGEST_ANNOTATION = 1 << 20
+
+
+class EmoSet(RawData):
+    """The folder with `train.json`, `image/` and `annotation/`.
+
+    Metadata holds the attributes that are annotated, absent ones left out: `brightness` and `colorfulness` in [0, 1] to one
+    decimal, `scene`, `facial_expression` and `human_action` as text, `object` as a list. An annotation that is missing or
+    broken leaves the sample without attributes: picture and label are sound without it.
+    """
+
+    kind: Literal["emoset"] = "emoset"
+
+    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
+        """Every entry of the wanted splits. Raises SourceError for what is wrong with the whole."""
+        top, splits = existing(root, self.path), Splits(self.split)
+        lists = sorted(path for path in top.glob("*.json") if path.name != "info.json") if top.is_dir() else []
+        if not lists:
+            raise SourceError(f"source.path: {shown(top, root)!r} holds no train.json; EmoSet has it beside image/ and annotation/")
+        for path in lists:
+            if (split := splits.named(path.stem)) is not None:
+                yield from self._listed(path, split, shown(path, root))
+        splits.demand(shown(top, root))
+
+    def _listed(self, path: Path, split: str, where: str) -> Iterator[Row | Fault]:
+        folder = Folder(path.parent)
+        layout = Layout(Columns(id="id", label="emotion"), self.label_names)
+        for number, entry in enumerate(_entries(path), start=1):
+            here = f"{where}[{number}]"
+            if isinstance(entry, Fault):
+                yield Fault(entry.reason, entry.detail, where=here)
+            elif not isinstance(entry, list) or len(entry) != 4 or not all(isinstance(part, str) for part in entry):
+                yield Fault("line_broken", f"{str(entry)[:80]} is not [emotion, id, image, annotation]", where=here)
+            else:
+                emotion, id, image, annotation = entry
+                row = layout.tried({"id": id, "emotion": emotion}, folder.refs(image), here, split)
+                yield row if isinstance(row, Fault) else replace(row, meta=_attributes(folder, annotation))
+
+
+def _entries(path: Path) -> Iterator[object]:
+    """The items of the one list in the file, and a Fault where it breaks off. Holds the text (15 MB), never all items (60 MB)."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as err:
+        yield Fault("file_unreadable", str(err))
+        return
+    decoder, at = json.JSONDecoder(), text.find("[") + 1
+    while at:
+        at += len(text[at : at + 64]) - len(text[at : at + 64].lstrip(" \t\r\n,"))
+        if text[at : at + 1] == "]":
+            return
+        try:
+            item, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            break
+        yield item
+    yield Fault("line_not_json", f"the list breaks off at character {at:,}")
+
+
+def _attributes(folder: Folder, annotation: str) -> Mapping[str, Any]:
+    try:
+        with open(folder.ref(annotation).path, "rb") as file:
+            found = json.loads(file.read(_LONGEST_ANNOTATION))
+    except (Fault, OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    # 0.30000000000000004 in the files means 0.3: the classes are tenths.
+    shares = {name: round(float(found[name]), 1) for name in _SHARES if isinstance(found.get(name), int | float)}
+    return shares | {name: plain(found[name]) for name in _NAMES if found.get(name) is not None}

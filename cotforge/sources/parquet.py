@@ -1,0 +1,170 @@
+"""Parquet files row by row: every column but the images is read; the images stay where they are until they are wanted."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cotforge.images import CellRef, Cells, Ref
+from cotforge.sources.files import Folder
+
+_ROWS = 256
+_ROWS_WITH_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stands in its file."""
+
+    group: int
+    """Row group."""
+    row: int
+    """Within the row group."""
+    line: int
+    """Within the file, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One image of a row: whether its bytes are in the file, and the path beside them."""
+
+    bytes: bool
+    path: str | None
+    item: int | None = None
+    """Place in the row's list; None where the column holds single images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a column holds images: bytes, paths, `datasets`' struct of both, or lists of one of these."""
+
+    listed: bool
+    bytes_leaf: str | None
+    """The parquet column of the bytes."""
+    path_leaf: str | None
+
+
+class ParquetRows:
+    """One parquet file, open."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError where it cannot be read as one."""
+        self._path = path
+        try:
+            self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16)
+        except pa.ArrowException as err:
+            raise OSError(f"not a whole parquet file: {err}") from err
+        self.names: list[str] = self._file.schema_arrow.names
+
+    def image_columns(self) -> list[str]:
+        """Columns that may hold images, the likeliest first: by name, then those with bytes."""
+        typed = [field.name for field in self._file.schema_arrow if _has_bytes(_inner(field.type))]
+        return ["image", "images", *typed]
+
+    def label_names(self, column: str) -> tuple[str, ...] | None:
+        """The names of a ClassLabel column, where the file was written by `datasets`."""
+        written = (self._file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
+        try:
+            names = json.loads(written)["info"]["features"][column]["names"]
+        except (ValueError, KeyError, TypeError):  # no such metadata, or of another shape
+            return None
+        return tuple(map(str, names)) if isinstance(names, list) else None
+
+    def shape(self, image: str) -> Shape | None:
+        """How that column holds images; None where it does not."""
+        kind = self._file.schema_arrow.field(image).type
+        inner = _inner(kind)
+        paths = [self._file.schema.column(i).path for i in range(len(self._file.schema.names))]
+        leaves = [path for path in paths if path == image or path.startswith(f"{image}.")]
+        if _is_text(inner):
+            return Shape(inner is not kind, None, leaves[0])
+        if _is_binary(inner):
+            return Shape(inner is not kind, leaves[0], None)
+        if not _has_bytes(inner):
+            return None
+        last = {leaf.rpartition(".")[2]: leaf for leaf in leaves}
+        return Shape(inner is not kind, last["bytes"], last.get("path"))
+
+    def records(self, columns: list[str], image: str, shape: Shape) -> Iterator[tuple[Place, dict[str, Any], list[Cell]]]:
+        """(place, the values of `columns`, the images of the row). Raises OSError, maybe part-way."""
+        try:
+            yield from self._records(columns, image, shape)
+        except pa.ArrowException as err:
+            raise OSError(f"a row group cannot be read: {err}") from err
+
+    def _records(self, columns: list[str], image: str, shape: Shape) -> Iterator[tuple[Place, dict[str, Any], list[Cell]]]:
+        line = 0
+        for group in range(self._file.num_row_groups):
+            leaves = [shape.path_leaf] if shape.path_leaf else []
+            if shape.bytes_leaf and not self._certain(group, shape):
+                leaves.append(shape.bytes_leaf)
+            rows = _ROWS_WITH_BYTES if shape.bytes_leaf in leaves else _ROWS
+            row = 0
+            for batch in self._file.iter_batches(rows, row_groups=[group], columns=[*columns, *leaves], use_threads=False):
+                cells = _cells(batch.column(image), shape) if leaves else [[Cell(bytes=True, path=None)]] * batch.num_rows
+                values = batch.select(columns).to_pylist() if columns else [{}] * batch.num_rows
+                for record, found in zip(values, cells, strict=True):
+                    row, line = row + 1, line + 1
+                    yield Place(group, row - 1, line), record, found
+
+    def refs(self, place: Place, found: list[Cell], shape: Shape, *, cells: Cells, folder: Folder) -> Iterator[Ref]:
+        """Where the row's images lie. Raises Fault."""
+        for cell in found:
+            if cell.bytes and shape.bytes_leaf:
+                name = cell.path or f"row {place.line}"
+                yield CellRef(cells, str(self._path), shape.bytes_leaf, place.group, place.row, cell.item, name)
+            elif cell.path:
+                yield folder.ref(cell.path)
+
+    def _certain(self, group: int, shape: Shape) -> bool:
+        """Whether it is known, without reading any bytes, which rows hold how many images."""
+        if shape.listed and not shape.path_leaf:
+            return False
+        row_group = self._file.metadata.row_group(group)
+        column = next(c for c in map(row_group.column, range(row_group.num_columns)) if c.path_in_schema == shape.bytes_leaf)
+        return column.statistics is not None and column.statistics.has_null_count and column.statistics.null_count == 0
+
+
+def _cells(array: "pa.Array[Any]", shape: Shape) -> list[list[Cell]]:
+    """The images of each row. Without the bytes among what was read, all of them are there."""
+    if not shape.listed:
+        return [[Cell(has, path)] for has, path in _present(array)]
+    present = iter(_present(array.flatten()))
+    return [[Cell(*next(present), item) for item in range(length or 0)] for length in array.value_lengths().to_pylist()]
+
+
+def _present(array: "pa.Array[Any]") -> list[tuple[bool, str | None]]:
+    """(whether there are bytes, path) of each image."""
+    if _is_text(array.type):
+        return [(False, path) for path in array.to_pylist()]
+    if _is_binary(array.type):
+        return [(has, None) for has in array.is_valid().to_pylist()]
+    read = {field.name for field in array.type}
+    none: list[None] = [None] * len(array)
+    paths = pc.struct_field(array, "path").to_pylist() if "path" in read else none
+    has = pc.struct_field(array, "bytes").is_valid().to_pylist() if "bytes" in read else [True] * len(array)
+    return list(zip(has, paths, strict=True))
+
+
+def _inner(kind: pa.DataType) -> pa.DataType:
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return kind.value_type if listed else kind
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
+def _has_bytes(kind: pa.DataType) -> bool:
+    return _is_binary(kind) or (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type))

@@ -1,0 +1,221 @@
+"""Rows of a source as Samples: pictures looked at a little ahead, ids made and compared, labels brought into the set."""
+
+import json
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+from cotforge.errors import SourceError
+from cotforge.images import PictureStore, Ref
+from cotforge.records import Fault, Picture, Sample
+from cotforge.sources.rows import Row, Spool
+from cotforge.sources.seen import Seen
+from cotforge.sources.text import clean
+
+LABELS_TRIED = 1_000
+"""If none of so many labels is in the set, the set or the label column is wrong."""
+
+_THREADS = 3
+_AHEAD = 32
+"""Rows whose pictures are looked at before they are asked for."""
+
+
+_Begun = tuple[Picture, ...] | Future[tuple[Picture, ...]] | Fault
+"""Pictures that are known, or on their way, or why there are none."""
+
+
+_Made = Generator[tuple[Sample | Fault, str | None], None, None]
+
+
+class Data(Protocol):
+    """What every kind of source offers."""
+
+    @property
+    def path(self) -> str:
+        """As the pipeline file has it."""
+
+    @property
+    def limit(self) -> int | None:
+        """Sound samples, at most."""
+
+    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
+        """Everything there is, in order."""
+
+
+class Asked(Protocol):
+    """What a task tells of a sample."""
+
+    @property
+    def question(self) -> str | None:
+        """Where the row has none."""
+
+    def options(self, row_options: Sequence[object] | None = None) -> tuple[str, ...]:
+        """The closed set. Raises Fault where the row's is none."""
+
+    def label(self, raw: object, options: tuple[str, ...] = ()) -> str | None:
+        """Canonical; None outside the set."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was met, counted as the source is read."""
+
+    rows: int = 0
+    """Sound or not."""
+    labels_unknown: int = 0
+    """Labels outside the set; their samples go on without one."""
+    labels_missing: int = 0
+    duplicates: int = 0
+    """Rows left out as equal to an earlier one of the same id."""
+
+
+def samples(
+    source: Data, task: Asked, store: PictureStore, *, root: Path, limit: int | None = None, counts: Counts | None = None
+) -> Iterator[Sample | Fault]:
+    """Every sound Sample in the order of the source, at most `limit`, and a Fault in the place of each row that is none.
+
+    Paths are relative to `root`. Samples come while the source is being read; as long as every label met was outside the set,
+    most = f"{count:,} of {faults.total():,} faults are {reason!r}"
+    return f"source.path: no sound row in {path!r}; {most}, the first: {examples[reason]}"
+    """
+    left = min((most for most in (source.limit, limit) if most is not None), default=None)
+    faults: Counter[str] = Counter()
+    examples: dict[str, Fault] = {}
+    sound = 0
+    made = _made(source.rows(root, store.spool), task, store, counts or Counts())
+    with closing(made), closing(_checked(made, source.path, task)) as checked:
+        while sound != left and (found := next(checked, None)) is not None:
+            if isinstance(found, Fault):
+                faults[found.reason] += 1
+                examples.setdefault(found.reason, found)
+            else:
+                sound += 1
+            yield found
+    if not sound and left != 0:
+        raise SourceError(_nothing(source.path, faults, examples))
+
+
+def _nothing(path: str, faults: Counter[str], examples: Mapping[str, Fault]) -> str:
+    if not faults:
+        return f"source.path: {path!r} is empty; at least one row is needed"
+    reason, count = faults.most_common(1)[0]
+    return f"source.path: no sound row in {path!r}; {count:,} of {faults.total():,} faults are {reason!r}, the first: {examples[reason]}"
+
+
+def _checked(made: _Made, path: str, task: Asked) -> Generator[Sample | Fault]:
+    """The same without the strays (labels outside the set). Raises SourceError where all labels are strays."""
+    held: list[Sample | Fault] = []
+    strays: list[str] = []
+    known = released = False
+    for item, stray in made:
+        known = known or (isinstance(item, Sample) and item.label is not None)
+        if stray is not None and not known:
+            strays.append(stray)
+            if len(strays) == LABELS_TRIED:
+                raise _astray(strays, path, task)
+        if known or released or not strays:
+            yield from held
+            held.clear()
+            yield item
+        else:
+            held.append(item)
+            released = len(held) == LABELS_TRIED  # many rows without any label among few strays
+    if strays and not known:
+        raise _astray(strays, path, task)
+    yield from held
+
+
+def _astray(strays: list[str], path: str, task: Asked) -> SourceError:
+    seen = ", ".join(repr(label[:40]) for label in list(dict.fromkeys(strays))[:5])
+    labels = task.options(None)
+    wanted = ", ".join(map(repr, labels[:10])) + (", ..." if len(labels) > 10 else "") or "that of each row"
+    return SourceError(f"{path}: none of the first {len(strays):,} labels is in the set; seen: {seen}; the set: {wanted}")
+
+
+def _made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: Counts) -> _Made:
+    """(Sample or Fault, its label where that is outside the set), one for every row but those that are equal to an earlier one."""
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="pictures")
+    with closing(Seen()) as seen:
+        try:
+            for row, begun in _ahead(rows, store, pool):
+                counts.rows += 1
+                try:
+                    sample = _sample(row, _ended(begun), task)
+                    if not _is_new(sample, seen):
+                        counts.duplicates += 1
+                        continue
+                except Fault as fault:
+                    yield _told(fault, row), None
+                    continue
+                stray = str(row.label) if row.label is not None and sample.label is None else None
+                counts.labels_unknown += stray is not None
+                counts.labels_missing += row.label is None
+                yield sample, stray
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _ahead(rows: Iterator[Row | Fault], store: PictureStore, pool: Executor) -> Iterator[tuple[Row, _Begun]]:
+    """Rows with their pictures, those that must be read under way in threads: few rows ahead at first, then more."""
+    waiting: deque[tuple[Row, _Begun]] = deque()
+    ahead = 1
+    while True:
+        while len(waiting) < ahead and (row := next(rows, None)) is not None:
+            waiting.append((Row(row.where, (), row.id), row) if isinstance(row, Fault) else (row, _begin(row, store, pool)))
+        if not waiting:
+            return
+        yield waiting.popleft()
+        ahead = min(2 * ahead, _AHEAD)
+
+
+def _begin(row: Row, store: PictureStore, pool: Executor) -> _Begun:
+    try:
+        known = [store.recall(ref) for ref in row.images]
+    except Fault as fault:
+        return fault
+    pictures = tuple(picture for picture in known if picture is not None)
+    return pictures if len(pictures) == len(known) else pool.submit(_pictures, store, row.images)
+
+
+def _pictures(store: PictureStore, refs: Sequence[Ref]) -> tuple[Picture, ...]:
+    return tuple(store.picture(ref) for ref in refs)
+
+
+def _ended(begun: _Begun) -> tuple[Picture, ...]:
+    if isinstance(begun, Fault):
+        raise begun
+    return begun.result() if isinstance(begun, Future) else begun
+
+
+def _sample(row: Row, pictures: tuple[Picture, ...], task: Asked) -> Sample:
+    question = row.question or task.question
+    if question is None:
+        raise Fault("no_question", "no question in the row, and none under task.question")
+    options = task.options(row.options)
+    label = None if row.label is None else task.label(row.label, options)
+    id = row.id or _hash(*(picture.digest for picture in pictures), question)
+    return Sample(id, pictures, question, options, label, row.split, row.meta, clean(row.where))
+
+
+def _is_new(sample: Sample, seen: Seen) -> bool:
+    """False for a row equal to an earlier one. Raises Fault `duplicate_id` for the same id with other content."""
+    meta = json.dumps(sample.meta, sort_keys=True) if sample.meta else ""
+    parts = (*(picture.digest for picture in sample.pictures), sample.question, *sample.options, str(sample.label), meta)
+    before = seen.before(sample.id, "\0".join(parts))
+    if before == "other":
+        raise Fault("duplicate_id", f"id {sample.id!r} stands for other content in an earlier row; only that one is taken", id=sample.id)
+    return before is None
+
+
+def _told(fault: Fault, row: Row) -> Fault:
+    """The Fault on one line, with its place and no harmful characters: details quote names and values of the data."""
+    return Fault(fault.reason, " ".join(clean(fault.detail).split()), where=clean(fault.where or row.where), id=fault.id or row.id)
+
+
+def _hash(*parts: str) -> str:
+    return sha256("\n".join(parts).encode()).hexdigest()[:32]

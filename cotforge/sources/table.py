@@ -1,0 +1,85 @@
+"""`kind: table`: parquet, CSV, TSV or JSON lines, each row with an image's bytes or its path."""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Literal
+
+from cotforge.errors import SourceError
+from cotforge.images import Cells
+from cotforge.records import Fault
+from cotforge.sources.files import Folder, Splits, listed_files, of_splits, shown, whole
+from cotforge.sources.lines import Record, records
+from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, placed
+
+LINES_PEEKED = 64
+"""Records of a text file that are looked at to learn its columns: a JSON line may leave a value out."""
+
+_ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
+
+
+class Table(RawData):
+    """One file, the parquet files of a folder, or a glob. Paths of images start at the file that names them, and stay in its folder."""
+
+    kind: Literal["table"] = "table"
+
+    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
+        """Every row of the wanted splits; a Fault for each line or file that cannot be read. Raises SourceError for the whole."""
+        splits = Splits(self.split)
+        files = listed_files(root, self.path, _ENDINGS, within=(".parquet",))
+        for path, told in of_splits(files, whole(root, self.path), splits):
+            where = shown(path, root)
+            try:
+                yield from (_parquet if path.suffix.lower() == ".parquet" else _lines)(self, path, where, _Splitter(splits, told, where))
+            except OSError as err:
+                yield Fault("file_unreadable", err.strerror or str(err), where=where)
+        splits.demand(shown(whole(root, self.path), root))
+
+
+class _Splitter:
+    """Which split a row of a file is of: told by the file's name, else by its column, else `train`."""
+
+    def __init__(self, splits: Splits, told: str | None, where: str) -> None:
+        self._splits, self._told, self._where = splits, told, where
+
+    def split(self, record: dict[str, Any], columns: Columns) -> str | None:
+        """The row's split; None where it is not wanted. Raises SourceError where nothing tells and another than train is wanted."""
+        if self._told is not None:
+            return self._told
+        return self._splits.named(record.get(columns.split)) if columns.split else self._splits.undivided(self._where)
+
+
+def _lines(table: RawData, path: Path, where: str, splitter: _Splitter) -> Iterator[Row | Fault]:
+    folder = Folder(path.parent)
+    for number, record, layout in laid_out(table, path, where):
+        here = f"{where}:{number}"
+        if isinstance(record, Fault):
+            yield placed(record, here)
+        elif (split := splitter.split(record, layout.columns)) is not None:
+            yield layout.tried(record, folder.refs(record.get(layout.columns.image or "")), here, split)
+
+
+def laid_out(
+    table: RawData, path: Path, where: str, images: tuple[str, ...] = ("image", "images")
+) -> Iterator[tuple[int, Record | Fault, Layout]]:
+    """(line, record, layout) of a text file; `images`: usual names of an image column. Raises OSError, or SourceError for its columns."""
+    numbered = records(path)
+    first = list(islice(numbered, LINES_PEEKED))
+    names = dict.fromkeys(name for _, record in first if isinstance(record, dict) for name in record)
+    layout = Layout(table.columns.among(names, where, images=images) if names else table.columns, table.label_names)
+    yield from ((number, record, layout) for number, record in chain(first, numbered))
+
+
+def _parquet(table: RawData, path: Path, where: str, splitter: _Splitter) -> Iterator[Row | Fault]:
+    from cotforge.sources.parquet import ParquetRows  # pyarrow costs 60 MB, which text files do without
+
+    file, folder, cells = ParquetRows(path), Folder(path.parent), Cells()
+    columns = table.columns.among(file.names, where, images=file.image_columns())
+    shape = file.shape(image := columns.image or "")
+    if shape is None:
+        raise SourceError(f"{where}: column {image!r} holds no images; wanted: bytes, paths, or structs of both")
+    layout = Layout(columns, table.label_names or file.label_names(columns.label or ""))
+    for place, record, found in file.records(columns.used(), image, shape):
+        if (split := splitter.split(record, columns)) is not None:
+            images = file.refs(place, found, shape, cells=cells, folder=folder)
+            yield layout.tried(record, images, f"{where}:{place.line}", split)

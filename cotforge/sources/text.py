@@ -1,0 +1,70 @@
+"""Values from the data as plain, harmless Python: nothing here trusts what it is given."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that change the direction of what is read
+    "\ufeff\ud800-\udfff]"  # byte order marks, and halves of characters, which no encoding takes
+)
+
+
+def clean(text: str) -> str:
+    """The text without control and direction-changing characters, and without space around it."""
+    return text.strip() if text.isprintable() and text.isascii() else _UNSEEN.sub("", text).strip()
+
+
+def words(value: object) -> str | None:
+    """A value as one clean text: 7 and 7.0 are "7"; None where there is none (null, NaN, blank, a list)."""
+    if isinstance(value, str):
+        return clean(value) or None
+    if isinstance(value, bool | int):
+        return str(value)
+    if isinstance(value, float):
+        return None if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)
+    return None
+
+
+def listed(value: object) -> list[str] | None:
+    """A row's options: a list, or a text that holds a JSON list or names parted by `|`; None where there are none."""
+    if isinstance(value, str) and value.strip():
+        value = _json_list(value) if value.lstrip().startswith("[") else value.split("|")
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        return None
+    return [text for text in map(words, value) if text is not None] or None
+
+
+def _json_list(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text.split("|")
+
+
+def labelled(value: object, names: Sequence[str] | None) -> object:
+    """A raw label, an integer replaced by its name where there are names; None where there is none (null, NaN, -1 of a ClassLabel)."""
+    if value is None or isinstance(value, Mapping | list | tuple | bytes):
+        return None
+    text = words(value)
+    if text is None or names is None or text in names or not re.fullmatch(r"-?[0-9]{1,9}", text):
+        return text
+    number = int(text)
+    if number == -1:
+        return None
+    return names[number] if 0 <= number < len(names) else text
+
+
+def plain(value: object) -> object:
+    """A value as JSON can hold it, its texts clean."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {clean(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return clean(value if isinstance(value, str) else str(value))

@@ -1,0 +1,272 @@
+"""Counts of a run, in memory that does not grow with it: per reason, class, teacher and pair of teachers."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from cotforge.records import Fault, Outcome, Sample, Trace, Verdict
+
+DISTINCT = 1_000
+"""Most classes, and most corrections, that are told apart: rows may bring options of their own, without end."""
+OTHER = "(others)"
+"""The class that all later ones are counted under; later corrections are not listed."""
+
+
+class Spread:
+    """Count, mean, least, most and quantiles of a stream of numbers, each quantile within 1 % of its value.
+
+    Buckets grow by 2 %, so that about 50 stand for each power of e, whatever the measure.
+    Source: Masson, Rim, Lee 2019, DDSketch, section 2.
+    """
+
+    STEPS = 1 / math.log(1.02)
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = 0.0
+        self.least = math.inf
+        self.most = -math.inf
+        self._buckets: Counter[tuple[int, int]] = Counter()
+
+    def add(self, value: float) -> None:
+        """Count one finite number; others are passed over."""
+        if not math.isfinite(value):
+            return
+        self.count += 1
+        self.total += value
+        self.least = min(self.least, value)
+        self.most = max(self.most, value)
+        sign = (value > 0) - (value < 0)
+        self._buckets[sign, sign * math.ceil(math.log(abs(value)) * self.STEPS) if sign else 0] += 1
+
+    def mean(self) -> float | None:
+        """The mean; None without numbers."""
+        return self.total / self.count if self.count else None
+
+    def quantile(self, share: float) -> float | None:
+        """The value below which `share` in [0, 1] of the numbers lie; None without numbers."""
+        rank = share * (self.count - 1)
+        for (sign, bucket), count in sorted(self._buckets.items()):
+            rank -= count
+            if rank < 0:
+                middle = sign * math.exp((sign * bucket - 0.5) / self.STEPS)
+                return min(max(middle, self.least), self.most)
+        return None
+
+
+@dataclass(slots=True)
+class TeacherTally:
+    """What one teacher was asked, and what became of it."""
+
+    calls: int = 0
+    """Calls of the present pipeline with a final outcome, answered or given up."""
+    failed: int = 0
+    answered: int = 0
+    """Replies in which an answer could be read."""
+    lessons: int = 0
+    ballots: int = 0
+    """Ballots on Samples whose verdict was accepted."""
+    agreeing: int = 0
+    """Those equal to the accepted answer."""
+    labelled: int = 0
+    """Ballots on Samples with a known raw label."""
+    with_label: int = 0
+    """Those equal to it."""
+    cost_usd: float = 0.0
+
+    def agreement(self) -> float | None:
+        """Share of its ballots equal to the accepted answer; None without any."""
+        return share(self.agreeing, self.ballots)
+
+
+@dataclass(slots=True)
+class ClassTally:
+    """One class of a closed set, before and after."""
+
+    labels: int = 0
+    """Samples whose raw label it is."""
+    accepted: int = 0
+    """Those of them that gave a Lesson."""
+    answers: int = 0
+    """Samples with a Lesson whose agreed answer it is."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a run. `add` and `fault` take everything curating yields, once."""
+
+    labels_unknown: int = 0
+    """Rows whose raw label was outside the set; told by the source."""
+    estimated: Mapping[str, float | None] = field(default_factory=dict)
+    """Estimated accuracy per teacher, in [0, 1]; told by the vote."""
+    samples: int = 0
+    readable: int = 0
+    """Samples with at least one reply in which an answer could be read."""
+    agreed: int = 0
+    """Samples with an accepted verdict."""
+    accepted: int = 0
+    """Samples with at least one Lesson."""
+    lessons: int = 0
+    traces: int = 0
+    preference: int = 0
+    label_conflicts: int = 0
+    """Accepted Samples whose raw label is not the agreed answer."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Why rows (`source:<reason>`) and Samples (any other word) gave no Lesson."""
+    fates: Counter[str] = field(default_factory=Counter)
+    read_as: Counter[str] = field(default_factory=Counter)
+    corrections: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(raw label, agreed answer) of the label conflicts in a closed set."""
+    teachers: dict[str, TeacherTally] = field(default_factory=dict)
+    pairs: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """(equal, all) pairs of ballots that two teachers, in order of name, cast on one Sample."""
+    classes: dict[str, ClassTally] = field(default_factory=dict)
+    measures: dict[str, Spread] = field(default_factory=dict)
+    """Over all traces that were measured."""
+
+    def fault(self, fault: Fault) -> None:
+        """Count a row that did not become a Sample."""
+        self.rejected[f"source:{fault.reason}"] += 1
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a Sample and all that came of it."""
+        self.samples += 1
+        self.readable += any(judged.trace.answer is not None for judged in outcome.traces)
+        self.agreed += outcome.verdict.accepted
+        self.lessons += len(outcome.lessons)
+        self.preference += outcome.pair is not None
+        self._asked(outcome)
+        self._voted(outcome)
+        if outcome.sample.options and outcome.sample.label is not None:
+            self._class(outcome.sample.label).labels += 1
+        for lesson in outcome.lessons:
+            self._teacher(lesson.judged.trace.teacher).lessons += 1
+        if outcome.lessons:
+            self._taught(outcome.sample, outcome.verdict, 1)
+        else:
+            self.rejected[outcome.rejected] += 1
+
+    def withdraw(self, sample: Sample, verdict: Verdict, teachers: Sequence[str], *, reason: str) -> None:
+        """Take back the Lessons, one by each of `teachers`, of a Sample that was added, and reject it for `reason`."""
+        self.lessons -= len(teachers)
+        self.rejected[reason] += 1
+        self._taught(sample, verdict, -1)
+        for teacher in teachers:
+            self._teacher(teacher).lessons -= 1
+
+    def rows(self) -> int:
+        """Rows read, sound or not; a row equal to an earlier one is not counted."""
+        return self.samples + sum(count for reason, count in self.rejected.items() if reason.startswith("source:"))
+
+    def funnel(self) -> tuple[tuple[str, int], ...]:
+        """The steps from raw rows to Lessons with how many were left at each."""
+        return (
+            ("rows read", self.rows()),
+            ("sound samples", self.samples),
+            ("with a readable reply", self.readable),
+            ("agreed on", self.agreed),
+            ("passed the filters", self.accepted),
+            ("lessons", self.lessons),
+        )
+
+    def agreement(self, one: str, other: str) -> float | None:
+        """Share of pairs of ballots on one Sample that are equal; None where the two never met on one."""
+        return share(*self.pairs.get((min(one, other), max(one, other)), (0, 0)))
+
+    def largest_reason(self) -> tuple[str, int] | None:
+        """Why most rows or Samples gave no Lesson, and how many; None where nothing was rejected."""
+        return min(self.rejected.items(), key=lambda item: (-item[1], item[0]), default=None)
+
+    def summary(self) -> dict[str, Any]:
+        """The counts as `summary.json` holds them; `samples == accepted + rejected`, apart from `source:` reasons."""
+        return {
+            "samples": self.samples,
+            "accepted": self.accepted,
+            "lessons": self.lessons,
+            "traces": self.traces,
+            "preference": self.preference,
+            "rejected": dict(sorted(self.rejected.items())),
+            "label_conflicts": self.label_conflicts,
+            "labels_unknown": self.labels_unknown,
+            "read_as": dict(sorted(self.read_as.items())),
+            "teachers": {name: self._about(name) for name in self.teachers},
+        }
+
+    def _about(self, name: str) -> dict[str, Any]:
+        teacher = self.teachers[name]
+        return {
+            "calls": teacher.calls,
+            "failed": teacher.failed,
+            "answered": teacher.answered,
+            "agreement": teacher.agreement(),
+            "estimated_accuracy": self.estimated.get(name),
+            "cost_usd": teacher.cost_usd,
+        }
+
+    def _teacher(self, name: str) -> TeacherTally:
+        return self.teachers.setdefault(name, TeacherTally())
+
+    def _asked(self, outcome: Outcome) -> None:
+        self.traces += len(outcome.traces)
+        for judged in outcome.traces:
+            self._replied(judged.trace)
+            self.fates[judged.fate] += 1
+            for name, value in judged.measures.items():
+                if value is not None:
+                    self.measures.setdefault(name, Spread()).add(value)
+        for name, reply in outcome.failed:
+            teacher = self._teacher(name)
+            teacher.calls += 1
+            teacher.failed += 1
+            teacher.cost_usd += reply.cost_usd
+
+    def _replied(self, trace: Trace) -> None:
+        teacher = self._teacher(trace.teacher)
+        teacher.calls += 1
+        teacher.cost_usd += trace.cost_usd
+        if trace.answer is not None:
+            teacher.answered += 1
+            self.read_as[trace.read_as] += 1
+
+    def _voted(self, outcome: Outcome) -> None:
+        verdict, label = outcome.verdict, outcome.sample.label
+        for ballot in verdict.ballots:
+            teacher = self._teacher(ballot.teacher)
+            if verdict.accepted:
+                teacher.ballots += 1
+                teacher.agreeing += ballot.answer == verdict.answer
+            if label is not None:
+                teacher.labelled += 1
+                teacher.with_label += ballot.answer == label
+        for one, other in combinations(verdict.ballots, 2):
+            pair = (min(one.teacher, other.teacher), max(one.teacher, other.teacher))
+            equal, met = self.pairs.get(pair, (0, 0))
+            self.pairs[pair] = (equal + (one.answer == other.answer), met + 1)
+
+    def _taught(self, sample: Sample, verdict: Verdict, step: int) -> None:
+        """Count, by +1, or take back, by -1, that a Sample has Lessons."""
+        self.accepted += step
+        self.label_conflicts += step * verdict.label_conflict
+        if sample.options:
+            self._class(str(verdict.answer)).answers += step
+            if sample.label is not None:
+                self._class(sample.label).accepted += step
+            if verdict.label_conflict:
+                self._corrected((str(sample.label), str(verdict.answer)), step)
+
+    def _corrected(self, correction: tuple[str, str], step: int) -> None:
+        if correction in self.corrections or len(self.corrections) < DISTINCT:
+            self.corrections[correction] += step
+
+    def _class(self, name: str) -> ClassTally:
+        known = name in self.classes or len(self.classes) < DISTINCT
+        return self.classes.setdefault(name if known else OTHER, ClassTally())
+
+
+def share(part: int, whole: int) -> float | None:
+    """`part` of `whole`, in [0, 1]; None of nothing."""
+    return part / whole if whole else None
+

@@ -1,0 +1,80 @@
+"""Before anything paid: is every teacher there, is the key good, is the model served?"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from cotforge.errors import TeacherError
+from cotforge.teachers.openai import Session
+from cotforge.teachers.teacher import Teacher
+
+PATIENCE = 10.0
+"""Seconds a server has to come up before it counts as dead."""
+
+
+async def preflight(teachers: Iterable[Teacher]) -> list[str]:
+    """Look at every URL of every teacher. Returns warnings: a replica that is dead while another of its teacher lives.
+
+    Raises TeacherError with a line per teacher that is dead, refuses the key, or does not serve the model.
+    """
+    asked = [teacher for teacher in teachers if teacher.kind == "openai"]
+    async with Session() as session:
+        found = await asyncio.gather(*(_teacher(session, teacher) for teacher in asked))
+    faults = [fault for faults, _ in found for fault in faults]
+    if faults:
+        raise TeacherError(*faults)
+    return [warning for _, warnings in found for warning in warnings]
+
+
+async def _teacher(session: Session, teacher: Teacher) -> tuple[list[str], list[str]]:
+    """(faults, warnings)"""
+    try:
+        teacher.key()
+    except KeyError:
+        return [f"teacher {teacher.name!r}: key_env: the environment has no variable {teacher.key_env!r}"], []
+    looked = await asyncio.gather(*(_look(session, teacher, url) for url in teacher.url))
+    dead = [fault for fault, alive in looked if fault and not alive]
+    wrong = [fault for fault, alive in looked if fault and alive]
+    if wrong or len(dead) == len(looked):
+        return wrong or dead, []
+    return [], [f"{fault}; going on with the other replicas" for fault in dead]
+
+
+async def _look(session: Session, teacher: Teacher, url: str) -> tuple[str, bool]:
+    """(what is wrong, whether the server lives)"""
+    until = time.monotonic() + PATIENCE
+    where = f"teacher {teacher.name!r}: {url}"
+    while True:
+        try:
+            return (await _listed(session, teacher, url, where)) if teacher.listed else (await _connects(url)), True
+        except (aiohttp.ClientError, OSError) as fault:  # TimeoutError is an OSError
+            if time.monotonic() > until:
+                return f"{where}: no answer within {PATIENCE:g} s: {_reason(fault)}; is the server up?", False
+        await asyncio.sleep(0.25)
+
+
+async def _connects(url: str) -> str:
+    parts = urlsplit(url)
+    _, writer = await asyncio.wait_for(
+        asyncio.open_connection(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), timeout=PATIENCE
+    )
+    writer.close()
+    return ""
+
+
+async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> str:
+    status, models = await session.models(teacher, url)
+    if status in (401, 403):
+        return f"{where} said {status}: {f'the key in {teacher.key_env} is not accepted' if teacher.key_env else 'it wants a key; name its variable with key_env'}"
+    if status != 200 or teacher.model in models:
+        return ""
+    served = ", ".join(repr(model) for model in models[:5]) or "nothing"
+    return f"{where} does not serve {teacher.model!r}; served there: {served}{' and more' if len(models) > 5 else ''}"
+
+
+def _reason(fault: BaseException) -> str:
+    inner = getattr(fault, "os_error", None) or fault
+    return str(getattr(inner, "strerror", None) or inner or type(fault).__name__).lower()

@@ -1,0 +1,92 @@
+"""Replies someone already has, as a teacher: JSON lines, one reply each, found by the Sample's id and the sample index.
+
+    {"id": "7", "content": "<think>...</think><answer>awe</answer>"}
+    {"id": "7", "index": 1, "reasoning": "...", "content": "awe", "finish_reason": "stop", "usage": {"prompt_tokens": 9, "completion_tokens": 80}}
+    {"id": "7", "response": {<a chat completion>}}                       what a proxy logged
+    {"custom_id": "7", "response": {"body": {<a chat completion>}}}      what a batch API returned
+"""
+
+import json
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from cotforge.errors import TeacherError
+from cotforge.journal import Stored
+from cotforge.records import Call
+from cotforge.teachers.openai import Ended
+from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.wire import stored_of
+
+
+class Replay:
+    """The replies of one file, indexed on disk (its size never matters to memory).
+
+    Raises TeacherError where the file is not there, or where a line is not a reply (all such lines are named, ten at most).
+    """
+
+    def __init__(self, teacher: Teacher, path: Path) -> None:
+        self.teacher = teacher
+        self._folder = tempfile.TemporaryDirectory(prefix="cotforge-replay-")
+        self._index = sqlite3.connect(Path(self._folder.name) / "index.sqlite", isolation_level=None)
+        self._index.execute("PRAGMA synchronous = OFF")
+        self._index.execute("CREATE TABLE at (id TEXT, number INTEGER, offset INTEGER, PRIMARY KEY (id, number)) WITHOUT ROWID")
+        try:
+            self._file = path.open("rb")
+        except OSError as fault:
+            raise TeacherError(f"teacher {teacher.name!r}: {path}: {fault.strerror}") from fault
+        self._read_through(path)
+
+    def _read_through(self, path: Path) -> None:
+        faults: list[str] = []
+        offset = 0
+        self._index.execute("BEGIN")
+        for number, line in enumerate(self._file, 1):
+            if line.strip():
+                try:
+                    row = json.loads(line)
+                    name = row.get("id", row.get("custom_id"))
+                    if name is None:
+                        raise ValueError("has neither 'id' nor 'custom_id'")
+                    _body(row)
+                    self._index.execute("INSERT OR REPLACE INTO at VALUES (?, ?, ?)", (str(name), int(row.get("index", 0)), offset))
+                except (ValueError, TypeError, AttributeError, KeyError) as fault:
+                    faults.append(f"{path}:{number}: not a reply: {fault}")
+            offset += len(line)
+        self._index.execute("COMMIT")
+        if faults:
+            more = [f"{path}: and {len(faults) - 10:,} more lines"] if len(faults) > 10 else []
+            raise TeacherError(*faults[:10], *more)
+
+    def close(self) -> None:
+        self._file.close()
+        self._index.close()
+        self._folder.cleanup()
+
+    async def ask(self, call: Call, *, attempt: int) -> Ended:
+        """The reply to the Call's Sample and index; a passing error where the file has none (it may grow)."""
+        found = self._index.execute("SELECT offset FROM at WHERE id = ? AND number = ?", (call.sample.id, call.index)).fetchone()
+        if found is None:
+            return Ended(_missing(call, self.teacher, attempt), retry=False)
+        self._file.seek(found[0])
+        body = json.dumps(_body(json.loads(self._file.readline())), ensure_ascii=False)
+        stored = stored_of(body, attempt=attempt, call=call, teacher=self.teacher, seconds=0.0)
+        return Ended(stored, retry=False)
+
+
+def _body(row: dict[str, Any]) -> dict[str, Any]:
+    """The row as a chat completion."""
+    if (response := row.get("response")) is not None:
+        return dict(response.get("body", response))
+    message = {"role": "assistant", "content": row["content"]}
+    if reasoning := row.get("reasoning", row.get("reasoning_content")):
+        message["reasoning_content"] = reasoning
+    return {"choices": [{"index": 0, "message": message, "finish_reason": row.get("finish_reason", "stop")}], "usage": row.get("usage")}
+
+
+def _missing(call: Call, teacher: Teacher, attempt: int) -> Stored:
+    return Stored(
+        attempt=attempt, key=bytes.fromhex(call.key), status=None, error="no_reply", detail=f"{teacher.path} has none for this sample",
+        passing=True, final=False, finish_reason="", input_tokens=0, output_tokens=0, cost_usd=0.0, seconds=0.0, max_tokens=teacher.max_tokens, body="",
+    )  # fmt: skip

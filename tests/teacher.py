@@ -1,0 +1,248 @@
+"""A teacher for tests: a real server of OpenAI's protocol that answers, or misbehaves, as it is told, and keeps a ledger.
+
+    with Teacher(answer="<think>...</think><answer>awe</answer>", fail=lambda body: 500) as teacher:
+        ... teacher.url, teacher.ledger
+
+In a process of its own, for SIGKILL tests and benchmarks; the first line on stdout is its URL, and every request it
+serves stands in the ledger file before it is answered:
+
+    python tests/teacher.py --port 0 --ledger served.jsonl --latency 0.05
+"""
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any, Self, TypeAlias
+
+from aiohttp import web
+
+ANSWER = "<think>It is wide and bright, and nothing in it threatens; awe fits better than fear.</think>\n<answer>awe</answer>"
+
+Answer: TypeAlias = str | dict[str, Any]
+"""The text of a reply, or its whole message (`{"content": ..., "reasoning_content": ...}`)."""
+Failure: TypeAlias = int | str | tuple[int, str] | None
+"""None, a status, a status with OpenAI's error code, or one word:
+
+hang (never answered, until the client leaves), reset (the socket is closed unanswered), cut (closed in the middle of the body), html (a web page with status
+200), garbage (broken JSON), empty (no choices), bare (no usage), truncated (half the text, `length`), filtered (`content_filter`).
+"""
+
+
+@dataclass
+class Entry:
+    """One request as it came in; `finished` and `status` are filled in when it was answered."""
+
+    call: str
+    """sha256, hex, of the request's bytes."""
+    model: str
+    started: float
+    """Seconds since the epoch."""
+    images: tuple[str, ...] = ()
+    """sha256, hex, of each image's bytes; empty unless bodies are parsed."""
+    prompt: str = ""
+    """The text parts, joined by newlines; empty unless bodies are parsed."""
+    sampling: dict[str, Any] = field(default_factory=dict)
+    """Everything of the body but messages and model."""
+    finished: float | None = None
+    status: int | str | None = None
+    """As answered, or the word of its failure; None while it is in flight."""
+
+
+class Teacher:
+    """A server in a thread of its own, on 127.0.0.1; a context manager, `url` ends in /v1.
+
+    `answer` and `fail` are called with the parsed body, in the server's thread. Without either, and with `parse=False`, a body is not
+    parsed at all: the entry then has `call` and `model` alone. `limit`: above that many in flight the answer is 429. `models=None`:
+    there is no list, and every model is served.
+    """
+
+    def __init__(
+        self,
+        answer: Answer | Callable[[dict[str, Any]], Answer] = ANSWER,
+        *,
+        fail: Callable[[dict[str, Any]], Failure] | None = None,
+        latency: float = 0.0,
+        limit: int | None = None,
+        retry_after: float | None = 1.0,
+        models: list[str] | None = None,
+        key: str | None = None,
+        parse: bool = True,
+        ledger: Path | None = None,
+        port: int = 0,
+    ) -> None:
+        self.answer, self.fail, self.latency, self.limit, self.retry_after = answer, fail, latency, limit, retry_after
+        self.models, self.key, self.parse, self.port = models, key, parse or fail is not None or callable(answer), port
+        self.ledger: list[Entry] = []
+        self.in_flight = self.most_in_flight = self.refused = 0
+        self._file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if ledger else None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self.serve(self._ready.set)), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The base URL; valid once the server is up."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        if not self._ready.wait(10):
+            raise RuntimeError("the test teacher did not start within 10 s")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        if self._file is not None:
+            os.close(self._file)
+
+    async def serve(self, ready: Callable[[], object]) -> None:
+        """Serves until stopped; `ready` is called once requests are taken."""
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = web.Server(self._route, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=0.05)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", self.port, backlog=4096)
+        await site.start()
+        self.port = runner.addresses[0][1]
+        ready()
+        await self._stop.wait()
+        await runner.cleanup()
+
+    async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Keys, then paths: the order in which real servers say no."""
+        if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
+            return _error(401, "invalid_api_key", "Incorrect API key provided")
+        if request.path.endswith("/models") and self.models is not None:
+            return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
+        if not request.path.endswith("/chat/completions"):
+            return _error(404, "not_found", f"no route {request.path}")
+        if self.limit is not None and self.in_flight >= self.limit:
+            self.refused += 1
+            await request.content.read()
+            headers = {} if self.retry_after is None else {"Retry-After": f"{self.retry_after:g}"}
+            return _error(429, "rate_limit_exceeded", "too many in flight", headers=headers)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            return await self._complete(request)
+        finally:
+            self.in_flight -= 1
+
+    async def _complete(self, request: web.BaseRequest) -> web.StreamResponse:
+        raw = await request.content.read()
+        body = json.loads(raw) if self.parse else {}
+        entry = _entry(raw, body)
+        self.ledger.append(entry)
+        failure = self.fail(body) if self.fail else None
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        if failure is None and self.models is not None and entry.model not in self.models:
+            failure = (404, "model_not_found")
+        entry.status = 200 if failure is None else failure[0] if isinstance(failure, tuple) else failure
+        entry.finished = None if failure == "hang" else time.time()
+        if self._file is not None:
+            os.write(self._file, json.dumps(asdict(entry)).encode() + b"\n")
+        while failure == "hang" and request.transport is not None:
+            await asyncio.sleep(0.02)
+        answer = self.answer(body) if callable(self.answer) else self.answer
+        return await _respond(request, failure, answer, entry.model, len(raw))
+
+
+def _entry(raw: bytes, body: dict[str, Any]) -> Entry:
+    call, now = hashlib.sha256(raw).hexdigest(), time.time()
+    if not body:
+        at = raw.find(b'"model"')
+        return Entry(call, raw[at + 7 : at + 500].split(b'"')[1].decode() if at >= 0 else "", now)
+    parts = [part for message in body["messages"] for part in _parts(message["content"])]
+    urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    digests = tuple(hashlib.sha256(base64.b64decode(url.partition(",")[2])).hexdigest() for url in urls)
+    prompt = "\n".join(part["text"] for part in parts if part["type"] == "text")
+    sampling = {name: value for name, value in body.items() if name not in ("messages", "model")}
+    return Entry(call, body.get("model", ""), now, digests, prompt, sampling)
+
+
+def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+async def _respond(request: web.BaseRequest, failure: Failure, answer: Answer, model: str, size: int) -> web.StreamResponse:
+    """The answer, or its failure, on the wire."""
+    if isinstance(failure, int | tuple):
+        status, code = failure if isinstance(failure, tuple) else (failure, f"status_{failure}")
+        return _error(status, code, f"told to fail with {status}")
+    if failure == "html":
+        return web.Response(text="<html><body>Welcome to nginx!</body></html>", content_type="text/html")
+    reply = _reply(failure, answer, model, size)
+    text = json.dumps(reply)
+    if failure in ("reset", "cut"):
+        assert request.transport is not None
+        if failure == "cut":
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+            request.transport.write((head + text[: len(text) // 2]).encode())
+        request.transport.close()
+        return web.Response()
+    return web.Response(text=text[: len(text) // 2] if failure == "garbage" else text, content_type="application/json")
+
+
+def _reply(failure: Failure, answer: Answer, model: str, size: int) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", **({"content": answer} if isinstance(answer, str) else answer)}
+    finish = {"truncated": "length", "filtered": "content_filter"}.get(str(failure), "stop")
+    if finish != "stop":
+        message["content"] = message["content"][: len(message["content"]) // 2] if failure == "truncated" else ""
+    words = len((message["content"] or "").split())
+    reply = {"id": "chatcmpl-test", "object": "chat.completion", "created": int(time.time()), "model": model}
+    reply["choices"] = [] if failure == "empty" else [{"index": 0, "message": message, "finish_reason": finish}]
+    if failure != "bare":
+        reply["usage"] = {"prompt_tokens": size // 100, "completion_tokens": words, "total_tokens": size // 100 + words}
+    return reply
+
+
+def _error(status: int, code: str, message: str, *, headers: dict[str, str] | None = None) -> web.Response:
+    body = {"error": {"message": message, "type": "test_error", "param": None, "code": code}}
+    return web.json_response(body, status=status, headers=headers)
+
+
+@contextlib.contextmanager
+def process(ledger: Path, *options: str) -> Iterator[str]:
+    """The URL of a teacher in a process of its own, for as long as the block lasts."""
+    command = [sys.executable, __file__, "--ledger", str(ledger), *options]
+    with Popen(command, stdout=PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.kill()
+
+
+def served(ledger: Path) -> list[dict[str, Any]]:
+    """What a teacher's ledger file holds, in the order of the answers."""
+    return [json.loads(line) for line in ledger.read_text().splitlines()]
+
+
+def main() -> None:
+    """Serves until killed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--ledger", type=Path, help="append one JSON line per request served")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds")
+    parser.add_argument("--limit", type=int, help="429 above that many in flight")
+    parser.add_argument("--model", dest="models", action="append", help="serve only these")
+    parser.add_argument("--answer", default=ANSWER)
+    parser.add_argument("--parse", action="store_true", help="also note images, prompt and sampling")
+    teacher = Teacher(**vars(parser.parse_args()))
+    asyncio.run(teacher.serve(lambda: print(teacher.url, flush=True)))
+
+
+if __name__ == "__main__":
+    main()

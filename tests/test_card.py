@@ -1,0 +1,129 @@
+import re
+
+import pytest
+import yaml
+from datasets import Features
+from hypothesis import given
+from hypothesis import strategies as st
+from outcomes import mixed
+
+from cotforge.card import card, fenced, plain
+from cotforge.export import columns
+from cotforge.pages import About, AboutTeacher, Exported, Shard
+from cotforge.tally import Tally
+
+
+def about(**others):
+    known = {
+        "name": "emotions",
+        "version": "0.1.0",
+        "task": "classify",
+        "teachers": [AboutTeacher("t0", "org/t0", (0.2, 0.6), "apache-2.0"), AboutTeacher("t1", "org/t1")],
+        "source": "table data.jsonl",
+        "consensus": "majority",
+        "filters": ["reasoning_words from 60 to 1,200"],
+        "prompts": {"solve": "Look.\n```\nnot the end\n```"},
+        "pipeline": "name: emotions\nurl: http://user:hunter2@host/v1\nkey_env: ${TOKEN_NAME}\n",
+        "command": "cotforge build emotions.yaml",
+    }
+    return About(**(known | others))
+
+
+def made(shards=None, **others):
+    tally = Tally()
+    for outcome in mixed(20):
+        tally.add(outcome)
+    shards = {"default": {"train": [Shard("data/train-00000-aa.parquet", 8, 100)]}} if shards is None else shards
+    exported = Exported(shards, {"default": columns.features(columns.lessons(["measure_reasoning_words"]))})
+    return card(about(**others), tally, exported)
+
+
+def parts(text):
+    _, header, body = text.split("---\n", 2)
+    return yaml.safe_load(header), body
+
+
+def test_the_header_lists_files_by_name_and_licences_of_source_and_teachers():
+    header, _ = parts(made(license="cc-by-4.0"))
+    assert header["license"] == "cc-by-4.0"
+    assert [teacher["license"] for teacher in header["teachers"]] == ["apache-2.0", "unknown"]
+    assert header["configs"] == [{"config_name": "default", "data_files": [{"split": "train", "path": ["data/train-00000-aa.parquet"]}]}]
+    assert header["size_categories"] == ["n<1K"]
+    assert {"chain-of-thought", "cotforge", "vision"} <= set(header["tags"])
+
+
+def test_the_header_has_the_features_that_datasets_writes_itself():
+    names = ["measure_reasoning_words"]
+    for shape in (columns.lessons(names), columns.traces(names), columns.PREFERENCE):
+        read = Features.from_arrow_schema(columns.schema(shape))
+        assert read._to_yaml_list() == columns.features(shape)
+
+
+@pytest.mark.parametrize(("rows", "word"), [(999, "n<1K"), (1_000, "1K<n<10K"), (99_999, "10K<n<100K"), (10**9, "n>100M")])
+def test_the_size_is_the_hubs_word_for_it(rows, word):
+    header, _ = parts(made({"default": {"train": [Shard("data/x.parquet", rows, 1)]}}))
+    assert header["size_categories"] == [word]
+
+
+def test_the_body_tells_funnel_agreement_classes_prompts_cost_and_limits():
+    _, body = parts(made(calls=1234, cost_usd=12.5))
+    assert "| sound samples | 20 |" in body
+    assert "| t0 | - | 75.0% |" in body
+    assert "| awe | 20 | 40.0% | 8 |" in body
+    assert "1,234 calls" in body
+    assert "12.50 USD" in body
+    assert "Uncalibrated" in body
+    assert "licence of the images is unknown" in body
+
+
+def test_a_calibrated_run_is_not_called_uncalibrated():
+    assert "Uncalibrated" not in made(calibrated=True)
+
+
+def test_tables_have_no_blank_lines_and_equal_cells():
+    for block in re.findall(r"(?:^\|.*\n)+", made(), re.M):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1
+        assert block.count("\n") > 2
+
+
+def test_a_password_in_a_url_is_left_out_and_a_variable_stays_unexpanded(monkeypatch):
+    monkeypatch.setenv("TOKEN_NAME", "sk-secret")
+    text = made()
+    assert "hunter2" not in text
+    assert "sk-secret" not in text
+    assert "${TOKEN_NAME}" in text
+
+
+@given(st.text(), st.text())
+def test_no_name_can_break_the_header_or_a_table(name, model):
+    text = made(name=f"a{name}\n---\nlicense: mit\n", teachers=[AboutTeacher(f"t|{name}", f"{model}\n# mine\n[x](http://e.com)")])
+    header, body = parts(text)
+    assert header["license"] == "unknown"
+    assert "\n# mine" not in body
+    assert not re.search(r"(?<!\\)\]\(http", body)
+
+
+@given(st.text())
+def test_plain_text_is_one_line_without_live_marks(text):
+    line = plain(text)
+    assert "\n" not in line
+    assert not re.search(r"(?<!\\)(?:\\\\)*[|`\[\]<>*]", line)
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x1b]", line)
+
+
+@given(st.text(alphabet="`~a\n "), st.sampled_from(["", "yaml"]))
+def test_nothing_in_a_code_block_can_end_it(text, language):
+    lines = fenced(text, language).split("\n")
+    fence = lines[-1]
+    assert lines[0] == fence + language
+    assert not any(line.strip().startswith(fence) for line in lines[1:-1])
+
+
+def test_without_lessons_the_card_says_why_and_names_no_file():
+    tally = Tally()
+    header, body = parts(card(about(), tally, Exported(note="no lessons: 3 of 3 rows ended as vote:tie")))
+    assert "configs" not in header
+    assert "no lessons: 3 of 3 rows ended as vote:tie" in body
+    assert "load\\_dataset" not in body
+    assert "load_dataset" not in body

@@ -1,0 +1,321 @@
+import hashlib
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from outcomes import filtered, gone, lesson, mixed, paired, picture, png, trace, undecided, unheard
+
+from cotforge.card import card
+from cotforge.errors import JournalError
+from cotforge.export import export
+from cotforge.export.shards import SAMPLES
+from cotforge.records import Fault, Judged, Lesson, Outcome, Sample
+from cotforge.tally import Tally
+
+MEASURES = ("reasoning_words", "mine/checks.py:calm")
+
+
+def write(folder, stream, readme=lambda exported: "card"):
+    tally = Tally()
+    return export(stream, folder, measures=MEASURES, tally=tally, card=readme), tally
+
+
+def table(folder, config):
+    return [row for path in sorted((folder / "dataset" / config).glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def losses(folder):
+    return pq.read_table(folder / "losses.parquet").to_pylist()
+
+
+def content(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob("*"))
+
+
+def test_the_columns_are_those_of_the_contract_in_its_order(tmp_path):
+    write(tmp_path, [paired(0)])
+    columns = {config: pq.read_schema(next((tmp_path / "dataset" / config).iterdir())).names for config in ("data", "traces", "preference")}
+    assert columns == {
+        "data": "id images prompt completion answer label label_conflict confidence votes teacher model origin reasoning_tokens"
+        " measure_reasoning_words measure_calm call".split(),
+        "traces": "id call teacher model origin index reasoning answer ballot finish_reason read_as input_tokens output_tokens cost_usd fate"
+        " fate_value measure_reasoning_words measure_calm".split(),
+        "preference": "id prompt chosen rejected images".split(),
+    }
+    assert pq.read_schema(tmp_path / "losses.parquet").names == "id teacher call stage reason detail".split()
+
+
+def test_a_lesson_is_written_as_it_is_with_the_pictures_bytes(tmp_path):
+    write(tmp_path, [lesson(3, label="fear")])
+    (row,) = table(tmp_path, "data")
+    key = trace(3, "t0").call
+    assert row == {
+        "id": "s3",
+        "images": [{"bytes": png(3), "path": f"{picture(3).digest}.png"}],
+        "prompt": [{"role": "user", "content": "Which emotion? awe, fear, joy"}],
+        "completion": [{"role": "assistant", "content": "<think>I see 3.</think>\n<answer>awe</answer>"}],
+        "answer": "awe",
+        "label": "fear",
+        "label_conflict": True,
+        "confidence": 0.75,
+        "votes": [{"teacher": "t0", "answer": "awe"}, {"teacher": "t1", "answer": "awe"}],
+        "teacher": "t0",
+        "model": "org/t0",
+        "origin": "solve",
+        "reasoning_tokens": 0,
+        "measure_reasoning_words": 3.0,
+        "measure_calm": None,
+        "call": key,
+    }
+
+
+def test_every_trace_is_written_with_its_fate_and_only_a_blind_one_has_a_ballot(tmp_path):
+    rescued = Judged(trace(9, "t2", origin="rescue"), "surplus")
+    plain = filtered(9)
+    write(tmp_path, [Outcome(plain.sample, plain.verdict, (*plain.traces, rescued), rejected=plain.rejected), unheard(1)])
+    rows = table(tmp_path, "traces")
+    assert [(row["id"], row["teacher"], row["answer"], row["ballot"], row["fate"], row["fate_value"]) for row in rows] == [
+        ("s9", "t0", "awe", "awe", "filter:reasoning_words", 3.0),
+        ("s9", "t1", "awe", "awe", "filter:reasoning_words", 3.0),
+        ("s9", "t2", "awe", None, "surplus", None),
+        ("s1", "t1", None, None, "unread:no_answer", None),
+    ]
+
+
+def test_everything_that_did_not_make_it_stands_in_losses(tmp_path):
+    fault = Fault("image_missing", "'a.png' is not there", where="data.jsonl:3", id="s7")
+    _, tally = write(tmp_path, [lesson(0), fault, undecided(1), filtered(2), unheard(3)])
+    said = [(row["id"], row["teacher"], row["stage"], row["reason"], row["detail"]) for row in losses(tmp_path)]
+    assert said == [
+        ("s7", None, "source", "image_missing", "data.jsonl:3: 'a.png' is not there"),
+        ("s1", None, "vote", "no_majority", "ballots awe: 1, fear: 1; label awe; confidence 0.750"),
+        ("s2", "t0", "filter", "reasoning_words", "reasoning_words=3.0"),
+        ("s2", "t1", "filter", "reasoning_words", "reasoning_words=3.0"),
+        ("s3", "t0", "ask", "timeout", "no answer after 60 s"),
+        ("s3", "t1", "read", "no_answer", "finish_reason=stop"),
+        ("s3", None, "vote", "no_ballots", "ballots none; label awe; confidence 0.750"),
+    ]
+    assert tally.rejected["source:image_missing"] == 1
+
+
+def test_datasets_loads_every_config_by_the_card_with_images_and_the_summarys_counts(tmp_path, caplog):
+    datasets = pytest.importorskip("datasets")
+    about = pytest.importorskip("test_card").about()
+    tally = Tally()
+    stream = [*mixed(20), lesson(20, split="test")]
+    export(stream, tmp_path, measures=MEASURES, tally=tally, card=lambda exported: card(about, tally, exported))
+    assert "&id" not in (tmp_path / "dataset" / "README.md").read_text()
+    folder, cache = str(tmp_path / "dataset"), str(tmp_path / "cache")
+    lessons = datasets.load_dataset(folder, cache_dir=cache)
+    assert {split: rows.num_rows for split, rows in lessons.items()} == {"train": 8, "test": 1}
+    assert sum(lessons.num_rows.values()) == tally.summary()["lessons"]
+    assert lessons["train"][0]["images"][0].size == (8, 8)
+    assert datasets.load_dataset(folder, "traces", split="train", cache_dir=cache).num_rows == tally.summary()["traces"]
+    assert datasets.load_dataset(folder, "preference", split="train", cache_dir=cache)[0]["images"][0].size == (8, 8)
+    files = str(tmp_path / "dataset" / "data" / "train-*.parquet")
+    alone = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=cache)
+    assert alone.features == lessons["train"].features
+    assert caplog.messages == []
+    assert alone.features["images"] == datasets.List(datasets.Image())
+
+
+def test_two_exports_are_equal_to_the_byte_and_the_second_reads_no_picture(tmp_path):
+    write(tmp_path, mixed(30))
+    before = content(tmp_path)
+    unread = [lesson(0, load=gone) if number == 0 else outcome for number, outcome in enumerate(mixed(30))]
+    _, tally = write(tmp_path, unread)
+    assert content(tmp_path) == before
+    assert tally.rejected["export:image_changed"] == 0
+
+
+def test_the_same_stream_gives_the_same_files_in_another_folder(tmp_path):
+    write(tmp_path / "a", mixed(30))
+    write(tmp_path / "b", mixed(30))
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+@pytest.mark.parametrize("change", ["prompt", "completion"])
+def test_a_changed_row_gives_its_shard_another_name(tmp_path, change):
+    old = lesson(0)
+    first, _ = write(tmp_path / "a", [old])
+    parts = {"prompt": old.lessons[0].prompt, "completion": old.lessons[0].completion} | {change: "other"}
+    second, _ = write(tmp_path / "b", [Outcome(old.sample, old.verdict, old.traces, (Lesson(old.sample, old.verdict, old.traces[0], **parts),))])
+    assert first.shards["default"]["train"][0].path != second.shards["default"]["train"][0].path
+
+
+def test_a_changed_filter_repacks_only_shards_whose_rows_changed_and_new_rows_only_the_last(tmp_path):
+    count = 2 * SAMPLES + 100
+    first, _ = write(tmp_path, map(lesson, range(count)))
+    place = SAMPLES + 5
+    other, _ = write(tmp_path, (filtered(number) if number == place else lesson(number) for number in range(count)))
+    more, _ = write(tmp_path, (filtered(number) if number == place else lesson(number) for number in range(count + 10)))
+    paths = [[shard.path for shard in exported.shards["default"]["train"]] for exported in (first, other, more)]
+    assert [len(there) for there in paths] == [3, 3, 3]
+    assert [one == two for one, two in zip(paths[0], paths[1], strict=True)] == [True, False, True]
+    assert [one == two for one, two in zip(paths[1], paths[2], strict=True)] == [True, True, False]
+    assert [shard.rows for shard in more.shards["default"]["train"]] == [SAMPLES, SAMPLES - 1, 110]
+    assert names(tmp_path / "dataset" / "data") == sorted(Path(path).name for path in paths[2])
+
+
+def test_each_split_has_its_own_shards_under_a_name_datasets_accepts(tmp_path):
+    exported, _ = write(tmp_path, [lesson(0), lesson(1, split="test"), lesson(2, split="../all"), lesson(3, split="all")])
+    assert {split: [shard.rows for shard in shards] for split, shards in exported.shards["default"].items()} == {
+        "train": [1],
+        "test": [1],
+        "___all": [1],
+        "all_": [1],
+    }
+    assert all(Path(shard.path).parent == Path("data") for shards in exported.shards["default"].values() for shard in shards)
+
+
+def test_a_picture_that_is_gone_costs_its_lesson_and_not_the_run(tmp_path):
+    exported, tally = write(tmp_path, [lesson(0), lesson(1, load=gone), lesson(2)])
+    assert [row["id"] for row in table(tmp_path, "data")] == ["s0", "s2"]
+    (loss,) = losses(tmp_path)
+    assert (loss["id"], loss["teacher"], loss["stage"], loss["reason"]) == ("s1", "t0", "export", "image_changed")
+    assert loss["detail"] == "data.jsonl:7: 'a.png' has changed since it was read"
+    assert (tally.accepted, tally.lessons, tally.rejected["export:image_changed"]) == (2, 2, 1)
+    without, _ = write(tmp_path / "other", [lesson(0), undecided(1), lesson(2)])
+    assert without.shards["default"] == exported.shards["default"]
+
+
+def test_an_export_that_is_interrupted_leaves_the_old_dataset_whole(tmp_path):
+    write(tmp_path, mixed(30))
+    before = content(tmp_path)
+
+    def cut(stream):
+        yield from stream
+        raise KeyboardInterrupt
+
+    def unfinished(exported):
+        raise KeyboardInterrupt
+
+    for stream, readme in ((cut(mixed(31)), lambda exported: "new"), (mixed(31), unfinished)):
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path, stream, readme)
+        after = content(tmp_path)
+        assert {path: after[path] for path in before if path != "losses.parquet"} == {
+            path: data for path, data in before.items() if path != "losses.parquet"
+        }
+        assert not [path for path in after if path.endswith(".part")]
+
+
+def test_what_a_killed_export_left_is_swept_away_by_the_next(tmp_path):
+    write(tmp_path, mixed(30))
+    before = content(tmp_path)
+    for place in (tmp_path, tmp_path / "dataset", tmp_path / "dataset" / "data"):
+        (place / ".cotforge-abc.part").write_bytes(b"half")
+    write(tmp_path, mixed(30))
+    assert content(tmp_path) == before
+
+
+def test_no_lessons_leave_no_data_folder_and_one_line_with_the_largest_reason(tmp_path):
+    write(tmp_path, [lesson(0), paired(1)])
+    exported, _ = write(tmp_path, [undecided(0), undecided(1), filtered(2)])
+    assert exported.note == "no lessons: 2 of 3 rows ended as vote:no_majority; losses.parquet has each"
+    assert list(exported.shards) == ["traces"]
+    assert names(tmp_path / "dataset") == ["README.md", "traces"]
+
+
+def test_a_source_without_rows_is_told_and_still_has_its_tables(tmp_path):
+    exported, _ = write(tmp_path, [])
+    assert exported.note == "no lessons: the source gave no rows"
+    assert exported.shards == {}
+    assert losses(tmp_path) == []
+
+
+def test_half_a_surrogate_pair_in_a_text_does_not_stop_the_run(tmp_path):
+    old = lesson(0)
+    broken = Lesson(old.sample, old.verdict, old.traces[0], old.prompt, "a\ud83db")
+    said = Judged(replace(trace(0, "t1"), reasoning="c\ud83d"), "surplus")
+    write(tmp_path, [Outcome(old.sample, old.verdict, (old.traces[0], said), (broken,), old.prompt)])
+    assert table(tmp_path, "data")[0]["completion"][0]["content"] == "a?b"
+    assert table(tmp_path, "traces")[1]["reasoning"] == "c?"
+
+
+def test_a_sample_of_several_pictures_keeps_them_in_order(tmp_path):
+    old = lesson(0)
+    many = Sample("s", (picture(2), picture(1), picture(2)), "?", old.sample.options)
+    write(tmp_path, [Outcome(many, old.verdict, old.traces, (Lesson(many, old.verdict, old.traces[0], "p", "c"),))])
+    assert [image["bytes"] for image in table(tmp_path, "data")[0]["images"]] == [png(2), png(1), png(2)]
+
+
+def test_written_files_are_readable_by_their_owner_alone(tmp_path):
+    write(tmp_path, mixed(5))
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()} == {0o600}
+
+
+def _limited():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+
+FULL = """
+import signal, sys
+from pathlib import Path
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from outcomes import *
+from cotforge.errors import JournalError
+from cotforge.export import export
+from cotforge.tally import Tally
+import os
+def noise():
+    return os.urandom(20_000)
+try:
+    export((lesson(n, load=noise) for n in range(100)), Path(sys.argv[1]), measures=[], tally=Tally(), card=lambda exported: "new")
+except JournalError as fault:
+    print(fault)
+"""
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_dataset_and_no_temporary_file(tmp_path):
+    write(tmp_path, mixed(30))
+    before = content(tmp_path)
+    said = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FULL, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])},
+        preexec_fn=_limited,
+    )
+    assert said.stderr == ""
+    assert said.stdout == f"{tmp_path}: the disk is full; make room, then run the same command again: nothing paid for is lost\n"
+    after = content(tmp_path)
+    assert {path: after.get(path) for path in before} == before
+    assert not [path for path in after if path.endswith(".part")]
+
+
+def test_another_fault_of_the_disk_is_not_called_full(tmp_path):
+    (tmp_path / "dataset").write_text("in the way")
+    with pytest.raises(OSError, match="dataset") as caught:
+        write(tmp_path, mixed(5))
+    assert not isinstance(caught.value, JournalError)
+
+
+def test_exporting_imports_neither_pandas_nor_datasets():
+    program = (
+        "import sys, tempfile; from pathlib import Path; from outcomes import *; from cotforge.export import export; "
+        "from cotforge.tally import Tally; "
+        "export(mixed(9), Path(tempfile.mkdtemp()), measures=['a'], tally=Tally(), card=lambda exported: ''); "
+        "print({'pandas', 'polars', 'datasets'} & set(sys.modules))"
+    )
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": paths})
+    assert said.stdout == "set()\n"
+
+
+def test_a_shards_name_tells_traces_by_the_hash_of_the_file(tmp_path):
+    exported, _ = write(tmp_path, mixed(5))
+    (shard,) = exported.shards["traces"]["train"]
+    data = (tmp_path / "dataset" / shard.path).read_bytes()
+    assert shard.path == f"traces/traces-00000-{hashlib.sha256(data).hexdigest()[:16]}.parquet"
+    assert shard.size == len(data)

@@ -1,0 +1,95 @@
+"""Which traces may become Lessons, and which of them do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from cotforge.errors import PipelineError
+from cotforge.filters import Filter, Select
+from cotforge.records import Sample, Trace
+
+SAMPLE = Sample("s1", (), "Which?", ("awe", "fear"))
+
+
+def trace(words: int, call: str = "k") -> Trace:
+    return Trace(call, "a", "m", 0, " ".join(["word"] * words), "awe")
+
+
+def test_a_bound_holds_at_its_ends_and_where_a_measure_does_not_apply() -> None:
+    bound = Filter.model_validate({"measure": "reasoning_words", "min": 2, "max": 4}).resolve(Path())
+    assert bound.measure == "reasoning_words"
+    assert [bound.holds(bound.take(SAMPLE, trace(words), None)) for words in (1, 2, 4, 5)] == [False, True, True, False]
+    assert bound.holds(None)
+    assert Filter.model_validate({"measure": "reasoning_words", "min": 2}).resolve(Path()).holds(1e9)
+    assert Filter.model_validate({"measure": "reasoning_words", "max": 2}).resolve(Path()).holds(0)
+
+
+def test_options_reach_the_measure() -> None:
+    repeated = Filter.model_validate({"measure": "repeated_ngrams", "with": {"n": 2}, "max": 0.2}).resolve(Path())
+    assert repeated.take(SAMPLE, trace(3), None) == pytest.approx(0.5)
+    assert repeated.take(SAMPLE, trace(1), None) is None
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "said"),
+    [
+        ({"measure": "repeted_ngrams", "max": 1}, ("measure",), "no measure named 'repeted_ngrams'; did you mean 'repeated_ngrams'?"),
+        ({"measure": "repeated_ngrams", "with": {"m": 2}, "max": 1}, ("with",), "repeated_ngrams has no option 'm'; its options are n"),
+        ({"measure": "repeated_ngrams", "with": {"n": 0}, "max": 1}, ("with",), "n: 0 does not do; input should be greater than"),
+        ({"measure": "repeated_ngrams", "with": {"n": "four"}, "max": 1}, ("with",), "n: 'four' does not do; input should be a valid"),
+        ({"measure": "well_formed", "with": {"n": 1}, "min": 1}, ("with",), "well_formed has no option 'n'; it has none"),
+        ({"measure": "well_formed"}, (), "a filter needs at least one bound"),
+        ({"measure": "reasoning_words", "min": 3, "max": 2}, (), "nothing would pass"),
+        ({"measure": "well_formed", "min": float("nan")}, ("min",), "finite"),
+        ({"measure": "well_formed", "minimum": 1}, ("minimum",), "not permitted"),
+    ],
+)
+def test_a_wrong_filter_says_where_and_what(section: dict[str, Any], place: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Filter.model_validate(section)
+    found = caught.value.errors()
+    assert any(one["loc"] == place and said in one["msg"] for one in found)
+
+
+def test_a_filter_read_back_from_its_own_dump_is_the_same() -> None:
+    one = Filter.model_validate({"measure": "repeated_ngrams", "with": {"n": 3}, "max": 0.2})
+    assert Filter.model_validate(one.model_dump(mode="json", by_alias=True)) == one
+
+
+def test_a_measure_of_the_users_own_is_called_by_its_function_and_its_options_are_checked(tmp_path: Path) -> None:
+    body = "    return len(trace.reasoning) * n\n"
+    (tmp_path / "own.py").write_text("def letters(sample, trace, verdict, *, n: int = 1, note=None):\n" + body)
+    bound = Filter.model_validate({"measure": "own.py:letters", "with": {"n": "2"}, "min": 1}).resolve(tmp_path)
+    assert bound.measure == "letters"
+    assert bound.take(SAMPLE, trace(1), None) == 8
+    with pytest.raises(PipelineError) as caught:
+        Filter.model_validate({"measure": "own.py:letters", "with": {"k": 2, "n": "x"}, "min": 1}).resolve(tmp_path)
+    assert caught.value.faults == (
+        "with: letters has no option 'k'; its options are n, note",
+        "with: n: 'x' does not do; input should be a valid integer, unable to parse string as an integer",
+    )
+    with pytest.raises(PipelineError, match=r"^measure: gone\.py:f: no file"):
+        Filter.model_validate({"measure": "gone.py:f", "min": 1}).resolve(tmp_path)
+
+
+def test_the_trace_of_median_length_is_chosen_then_the_lowest_key() -> None:
+    traces = [trace(10, "d"), trace(2, "b"), trace(5, "c"), trace(90, "a")]
+    assert [one.call for one in Select().choose(traces[:3])] == ["c"]
+    assert [one.call for one in Select().choose(traces)] == ["c"]
+    assert [one.call for one in Select().choose([trace(5, "z"), trace(5, "y"), trace(1, "a"), trace(9, "b")])] == ["y"]
+    assert [one.call for one in Select(per_sample=3).choose(traces)] == ["c", "d", "b"]
+    assert Select().choose([]) == []
+    with pytest.raises(ValidationError):
+        Select(per_sample=0)
+
+
+@given(st.lists(st.integers(0, 20), max_size=8), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_the_choice_does_not_depend_on_the_order_of_the_traces(lengths: list[int], wanted: int, rng: Any) -> None:
+    traces = [trace(words, f"key{place}") for place, words in enumerate(lengths)]
+    chosen = Select(per_sample=wanted).choose(traces)
+    assert len(chosen) == min(wanted, len(traces))
+    assert chosen == Select(per_sample=wanted).choose(rng.sample(traces, len(traces)))

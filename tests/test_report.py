@@ -1,0 +1,116 @@
+from html.parser import HTMLParser
+
+import pytest
+from outcomes import OPTIONS, filtered, gone, lesson, mixed, sample, trace, undecided, verdict
+from test_card import about
+
+from cotforge.records import Fault, Judged, Outcome, Sample
+from cotforge.report import Gallery, report
+from cotforge.tally import Tally
+
+HOSTILE = "</div></style><script>alert(1)</script><img src=http://e.com/x onerror=alert(2)>\"'"
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page; fails on a tag that is not closed."""
+
+    EMPTY = frozenset({"meta", "img", "link", "br"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.text, self.open = [], [], "", []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page(*outcomes, **others):
+    tally, gallery = Tally(), Gallery()
+    for outcome in gallery.watch(outcomes):
+        tally.add(outcome)
+    return Page(report(about(**others), tally, gallery))
+
+
+def test_the_page_is_self_contained_and_has_no_script():
+    made = page(*mixed(40))
+    assert "script" not in made.tags
+    assert "link" not in made.tags
+    assert not [name for _, name, _ in made.attributes if name.startswith("on")]
+    policy = next(value for tag, name, value in made.attributes if tag == "meta" and name == "content" and "default-src" in value)
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+    addresses = [value for _, name, value in made.attributes if name in ("src", "href")]
+    assert addresses
+    assert all(value.startswith("data:image/jpeg;base64,") for value in addresses)
+
+
+def test_hostile_text_is_shown_as_text_wherever_it_comes_from():
+    of = Sample(HOSTILE, sample(0).pictures, HOSTILE, (HOSTILE, "b"), HOSTILE)
+    said = Judged(trace(0, HOSTILE, HOSTILE), "surplus")
+    made = page(Outcome(of, verdict(HOSTILE), (said,), rejected=HOSTILE), name=HOSTILE, source=HOSTILE, consensus=HOSTILE)
+    assert "script" not in made.tags
+    assert made.tags.count("img") == 1
+    assert made.text.count(HOSTILE) >= 8
+
+
+def test_twenty_samples_are_shown_conflicts_and_rejected_ones_first():
+    gallery = Gallery()
+    conflicts = [lesson(number, label="fear") for number in range(0, 200, 2)]
+    for outcome in [*conflicts, *(lesson(number) for number in range(1, 200, 2)), *(undecided(number) for number in range(200, 300))]:
+        gallery.add(outcome)
+    chosen = gallery.chosen()
+    kinds = [("conflict" if one.verdict.label_conflict else "lesson") if one.lessons else "rejected" for one in chosen]
+    assert kinds == ["conflict"] * 8 + ["rejected"] * 6 + ["lesson"] * 6
+
+
+def test_the_same_samples_are_chosen_in_any_order():
+    outcomes = mixed(300)
+    forth, back = Gallery(), Gallery()
+    for one, other in zip(outcomes, reversed(outcomes), strict=True):
+        forth.add(one)
+        back.add(other)
+    assert [one.sample.id for one in forth.chosen()] == [one.sample.id for one in back.chosen()]
+
+
+def test_a_kind_with_few_samples_leaves_its_places_to_the_others():
+    gallery = Gallery()
+    for number in range(50):
+        gallery.add(lesson(number))
+    gallery.add(filtered(99))
+    assert len(gallery.chosen()) == 20
+
+
+def test_faults_pass_through_the_gallery_unchanged():
+    stream = [lesson(0), Fault("image_missing")]
+    assert list(Gallery().watch(stream)) == stream
+
+
+def test_a_picture_that_is_gone_is_said_to_be_gone():
+    made = page(lesson(0, load=gone))
+    assert "can no longer be read" in made.text
+    assert "img" not in made.tags
+
+
+@pytest.mark.parametrize("outcomes", [(), tuple(mixed(7))])
+def test_the_page_tells_funnel_and_figures_of_any_run(outcomes):
+    text = page(*outcomes).text
+    assert "From raw rows to lessons" in text
+    assert f"{len(outcomes)}samples" in text
+    assert "Uncalibrated" in text
+
+
+def test_the_classes_and_corrections_stand_on_the_page():
+    text = page(lesson(0, label="fear")).text
+    assert "What the vote corrected" in text
+    assert all(name in text for name in OPTIONS[:2])

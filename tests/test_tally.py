@@ -1,0 +1,121 @@
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from outcomes import OPTIONS, filtered, lesson, mixed, undecided, unheard
+
+from cotforge.records import Fault, Outcome, Sample
+from cotforge.tally import DISTINCT, OTHER, Spread, Tally
+
+KINDS = st.sampled_from([lesson, undecided, filtered, unheard])
+
+
+def tally_of(*outcomes: Outcome) -> Tally:
+    tally = Tally()
+    for outcome in outcomes:
+        tally.add(outcome)
+    return tally
+
+
+@given(st.lists(KINDS), st.lists(st.sampled_from(["image_missing", "broken_line"])))
+def test_every_sample_is_accepted_or_rejected_once(kinds, faults):
+    tally = tally_of(*(kind(number) for number, kind in enumerate(kinds)))
+    for reason in faults:
+        tally.fault(Fault(reason))
+    summary = tally.summary()
+    assert summary["samples"] == summary["accepted"] + sum(
+        count for reason, count in summary["rejected"].items() if not reason.startswith("source:")
+    )
+    assert tally.rows() == len(kinds) + len(faults)
+
+
+@given(st.lists(KINDS))
+def test_the_funnel_never_widens_while_a_sample_gives_one_lesson(kinds):
+    left = [count for _, count in tally_of(*(kind(number) for number, kind in enumerate(kinds))).funnel()]
+    assert left == sorted(left, reverse=True)
+
+
+def test_the_summary_is_what_the_contract_names():
+    tally = tally_of(lesson(0), lesson(1, label="fear"), undecided(2), filtered(3), unheard(4))
+    tally.fault(Fault("image_missing"))
+    tally.estimated = {"t0": 0.9}
+    tally.labels_unknown = 2
+    assert json.loads(json.dumps(tally.summary())) == {
+        "samples": 5,
+        "accepted": 2,
+        "lessons": 2,
+        "traces": 9,
+        "preference": 0,
+        "rejected": {"filter:reasoning_words": 1, "source:image_missing": 1, "vote:no_ballots": 1, "vote:no_majority": 1},
+        "label_conflicts": 1,
+        "labels_unknown": 2,
+        "read_as": {"tags": 8},
+        "teachers": {
+            "t0": {"calls": 5, "failed": 1, "answered": 4, "agreement": 1.0, "estimated_accuracy": 0.9, "cost_usd": 2.0},
+            "t1": {"calls": 5, "failed": 0, "answered": 4, "agreement": 1.0, "estimated_accuracy": None, "cost_usd": 2.5},
+        },
+    }
+
+
+def test_two_teachers_agreement_counts_the_samples_where_both_voted():
+    tally = tally_of(lesson(0), lesson(1), undecided(2), unheard(3))
+    assert tally.agreement("t1", "t0") == tally.agreement("t0", "t1") == pytest.approx(2 / 3)
+    assert tally.agreement("t0", "t9") is None
+
+
+def test_classes_are_counted_by_raw_label_before_and_by_answer_after():
+    tally = tally_of(lesson(0), lesson(1, label="fear"), undecided(2), lesson(3, label=None))
+    awe, fear = tally.classes["awe"], tally.classes["fear"]
+    assert (awe.labels, awe.accepted, awe.answers) == (2, 1, 3)
+    assert (fear.labels, fear.accepted, fear.answers) == (1, 1, 0)
+    assert tally.corrections == {("fear", "awe"): 1}
+
+
+def test_withdrawing_the_lessons_of_a_sample_leaves_what_rejecting_it_would_have():
+    kept, lost = lesson(0), lesson(1, label="fear")
+    tally = tally_of(kept, lost)
+    tally.withdraw(lost.sample, lost.verdict, ["t0"], reason="export:image_changed")
+    other = tally_of(kept, Outcome(lost.sample, lost.verdict, lost.traces, rejected="export:image_changed"))
+    tally.fates = other.fates
+    assert tally.summary() == other.summary()
+    assert tally.classes == other.classes
+    assert tally.teachers == other.teachers
+
+
+def test_memory_is_bounded_where_every_row_brings_its_own_classes():
+    tally = tally_of(
+        *(Outcome(Sample(str(n), (), "?", (f"a{n}", "b"), f"a{n}"), undecided(0).verdict, (), rejected="vote:tie") for n in range(3 * DISTINCT))
+    )
+    assert len(tally.classes) == DISTINCT + 1
+    assert tally.classes[OTHER].labels == 2 * DISTINCT
+
+
+def test_the_largest_reason_is_named_and_a_tie_goes_by_name():
+    assert tally_of().largest_reason() is None
+    assert tally_of(undecided(0), undecided(1), filtered(2)).largest_reason() == ("vote:no_majority", 2)
+    assert tally_of(undecided(0), filtered(2)).largest_reason() == ("filter:reasoning_words", 1)
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1), st.floats(0, 1))
+def test_a_quantile_is_within_one_percent_of_the_true_one(values, share):
+    spread = Spread()
+    for value in values:
+        spread.add(value)
+    true = sorted(values)[math.floor(share * (len(values) - 1))]
+    assert spread.quantile(share) == pytest.approx(true, rel=0.0101, abs=1e-300)
+    assert (spread.least, spread.most, spread.count) == (min(values), max(values), len(values))
+
+
+def test_a_spread_without_finite_numbers_has_no_mean_or_quantile():
+    spread = Spread()
+    spread.add(math.nan)
+    spread.add(math.inf)
+    assert (spread.count, spread.mean(), spread.quantile(0.5)) == (0, None, None)
+
+
+def test_options_need_not_be_known_for_a_mixed_run():
+    tally = tally_of(*mixed(50))
+    assert set(tally.classes) <= {*OPTIONS, OTHER}
+    assert tally.preference == 10
