@@ -88,11 +88,11 @@ def _config(name: str, exported: Exported) -> dict[str, Any]:
 
 def _info(name: str, exported: Exported) -> dict[str, Any]:
     """Sizes are those of the files, all of which `datasets` insists on before it believes the number of rows."""
-    splits = [
+    splits: list[dict[str, Any]] = [
         {"name": split, "num_bytes": sum(shard.size for shard in shards), "num_examples": sum(shard.rows for shard in shards)}
         for split, shards in exported.shards[name].items()
     ]
-    size = sum(split["num_bytes"] for split in splits)
+    size = sum(shard.size for shards in exported.shards[name].values() for shard in shards)
     features = [dict(feature) for feature in exported.features[name]]
     return {"config_name": name, "features": features, "splits": splits, "download_size": size, "dataset_size": size}
 

@@ -95,7 +95,7 @@ def simulate(pipeline: str, sets: Sequence[str], port: int) -> int:
     """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
     from cotforge.simulate.command import simulate as serve
 
-    serve(pipeline, sets=sets, port=port)
+    serve(pipeline, sets=sets, port=port, tell=click.echo)
     return DONE
 
 
@@ -106,7 +106,7 @@ def demo(out: Path, short: bool) -> int:
     """Build lessons from real handwritten digits with local teachers: no key, no GPU, minutes on a laptop."""
     from cotforge.demo import demo as show
 
-    show(out, short=short)
+    show(out, short=short, tell=click.echo)
     return DONE
 
 

@@ -6,7 +6,8 @@ Source: the 1,797 digits (8 x 8 cells, 16 levels) that come inside scikit-learn;
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -15,8 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cotforge.build import Run
 from cotforge.errors import PipelineError
+from cotforge.pipeline import Loaded
 from cotforge.prompts import shipped
+from cotforge.simulate import HOST, Role, Server
 
 TEACHERS = ("nearest", "svm", "bayes", "forest", "logistic")
 LESSONS = 60
@@ -29,6 +33,38 @@ SHORT = 240
 """Rows asked by the short demo."""
 PORT = 8765
 """Of the shipped pipeline's teachers."""
+
+
+def demo(out: Path, *, short: bool, tell: Callable[[str], object]) -> None:
+    """The whole main job on the digits: data, teachers, check, build, and a comparison with the truth; `tell` gets what it has to say.
+
+    Everything lies in `out` afterwards: `raw/` with the digits and the pipeline file, beside what a run leaves. Raises what `check` and `build` raise.
+    """
+    port = PORT if _free(PORT) else 0
+    file = prepare(out / "raw", short=short)
+    pipeline = Loaded.load(file).pipeline
+    with Server([Role.of(teacher) for teacher in pipeline.teachers], pipeline.task.options(), root=file.parent, port=port) as server:
+        file = prepare(out / "raw", short=short, port=int(server.url.removesuffix("/v1").rpartition(":")[2]))
+        tell(f"cotforge check {file} --out {out}")
+        with Run.open(file, out=out) as run:
+            tell(run.check() + f"\n\ncotforge build {file} --out {out}")
+            tell(run.build() + "\n")
+    for line in (*score(out, out / "raw").lines(), *_where(out)):
+        tell(line)
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) != 0
+
+
+def _where(out: Path) -> list[str]:
+    return [
+        f"dataset       {out / 'dataset'}   load_dataset({str(out / 'dataset')!r})",
+        f"report        {out / 'report.html'}",
+        f"journal       {out / 'journal.sqlite'}",
+        f"raw data      {out / 'raw'}",
+    ]
 
 
 def prepare(folder: Path, *, short: bool = False, port: int = PORT) -> Path:

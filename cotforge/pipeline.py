@@ -32,7 +32,7 @@ class Pipeline(Spec):
     task: Task
     prompts: Prompts = Prompts()
     images: Images = Images()
-    teachers: tuple[Teacher, ...] = Field(min_length=1)
+    teachers: tuple[Teacher, ...]
     consensus: Consensus = Consensus()
     filters: tuple[Filter, ...] = ()
     select: Select = Select()
@@ -47,7 +47,9 @@ class Pipeline(Spec):
     @field_validator("teachers")
     @classmethod
     def _differ(cls, teachers: tuple[Teacher, ...]) -> tuple[Teacher, ...]:
-        """No two teachers share a name, and none the very Calls of another."""
+        """At least one; no two share a name, and none asks the very Calls of another."""
+        if not teachers:
+            raise ValueError("there is none; at least one is needed")
         names: set[str] = set()
         asked: dict[str, str] = {}
         for teacher in teachers:

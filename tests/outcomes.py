@@ -33,7 +33,7 @@ def sample(number: int, *, label: str | None = "awe", split: str = "train", load
 
 def trace(number: int, teacher: str, answer: str | None = "awe", **others: object) -> Trace:
     key = hashlib.sha256(f"{number} {teacher}".encode()).hexdigest()
-    return Trace(key, teacher, f"org/{teacher}", 0, f"I see {number}.", answer, **({"well_formed": True, "cost_usd": 0.5} | others))  # type: ignore[arg-type]
+    return Trace(key, teacher, f"org/{teacher}", 0, f"I see {number}.", answer, **({"well_formed": True, "cost_usd": 0.5} | others))
 
 
 def judged(of: Trace, fate: str, value: float | None = None) -> Judged:

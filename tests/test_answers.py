@@ -88,6 +88,7 @@ def test_the_options_of_a_row_win_over_those_of_the_task() -> None:
     assert task.options(["Cat", "bird"]) == ("Cat", "bird")
     assert task.comparable("kitty", ("Cat", "bird")) == "Cat"
     assert task.comparable("dog", ("Cat", "bird")) is None
+    assert task.comparable("kitty", ("cat", "kitty")) == "kitty"
     assert task.options([]) == ("cat", "dog")
     assert Task(kind="classify").options() == ()
 
@@ -300,6 +301,16 @@ def test_a_refusal_of_five_words_is_no_free_answer_but_a_short_content_after_a_r
     assert trace("I cannot help with that", task).fault == "no_answer"
     assert trace("Paris", task, reasoning="The tower.").answer == "paris"
     assert trace("42", free("number")).answer == "42"
+
+
+def test_a_bare_answer_has_at_most_five_words() -> None:
+    options = ("one two three four five", "one two three four five six")
+    assert [trace(option, options=options).answer for option in options] == [options[0], None]
+    assert trace(f"<answer>{options[1]}</answer>", options=options).answer == options[1]
+
+
+def test_an_exclamation_mark_ends_a_word_and_belongs_to_a_number() -> None:
+    assert [free("exact").comparable(text) for text in ("Paris!", "5!", "5.")] == ["paris", "5!", "5"]
 
 
 def test_tokens_of_the_reasoning_are_as_reported_or_by_share_or_by_length() -> None:

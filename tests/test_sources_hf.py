@@ -18,7 +18,7 @@ from cotforge.images import Images, PictureStore  # noqa: E402
 from cotforge.records import Fault, Sample  # noqa: E402
 from cotforge.sources import Counts, HuggingFace, samples  # noqa: E402
 
-TASK = Task(kind="classify", question="Which?", labels=["cat", "dog"])
+TASK = Task(kind="classify", question="Which?", labels=("cat", "dog"))
 
 
 def photo(seed: int) -> bytes:
@@ -37,7 +37,8 @@ def read(folder: Path, counts: Counts | None = None, task: Task = TASK, **keys: 
 
 def write(folder: Path, split: str, columns: dict[str, list[Any]], features: dict[str, Any]) -> None:
     (folder / "data").mkdir(exist_ok=True)
-    datasets.Dataset.from_dict(columns, features=datasets.Features(features)).to_parquet(str(folder / "data" / f"{split}-00000-of-00001.parquet"))
+    table = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+    table.to_parquet(str(folder / "data" / f"{split}-00000-of-00001.parquet"))
 
 
 FEATURES = {"photo": datasets.Image(), "label": datasets.ClassLabel(names=["dog", "cat"]), "n": datasets.Value("int64")}
@@ -53,7 +54,7 @@ def test_bytes_labels_and_splits_of_a_local_dataset(tmp_path: Path) -> None:
         (photo(0), "dog", {"n": 0}, "data[train]:1"), (photo(1), "cat", {"n": 1}, "data[train]:2"),
     ]  # fmt: skip
     assert [sample.split for sample in read(tmp_path, split="test") if isinstance(sample, Sample)] == ["test"]
-    with pytest.raises(SourceError, match="no split 'validation'; there: .*'test'"):
+    with pytest.raises(SourceError, match=r"no split 'validation'; there: .*'test'"):
         read(tmp_path, split="validation")
     with pytest.raises(SourceError, match="did you mean 'photo'"):
         read(tmp_path, columns={"image": "photos"})
@@ -79,7 +80,8 @@ def test_files_of_a_folder_are_read_where_they_lie(tmp_path: Path) -> None:
 
 def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret.jpg").write_bytes(photo(0))
-    cells = [{"bytes": photo(1), "path": None}, {"bytes": None, "path": str(tmp_path / "secret.jpg")}, {"bytes": None, "path": "http://127.0.0.1:1/a.jpg"}]
+    paths = [str(tmp_path / "secret.jpg"), "http://127.0.0.1:1/a.jpg"]
+    cells = [{"bytes": photo(1), "path": None}, *({"bytes": None, "path": path} for path in paths)]
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from outcomes import OPTIONS, filtered, lesson, mixed, undecided, unheard
 
 from cotforge.records import Fault, Outcome, Sample
-from cotforge.tally import DISTINCT, OTHER, Spread, Tally
+from cotforge.tally import DISTINCT, OTHER, Tally
+from cotforge.tally.spread import Spread
 
 KINDS = st.sampled_from([lesson, undecided, filtered, unheard])
 
@@ -86,7 +87,10 @@ def test_withdrawing_the_lessons_of_a_sample_leaves_what_rejecting_it_would_have
 
 def test_memory_is_bounded_where_every_row_brings_its_own_classes():
     tally = tally_of(
-        *(Outcome(Sample(str(n), (), "?", (f"a{n}", "b"), f"a{n}"), undecided(0).verdict, (), rejected="vote:tie") for n in range(3 * DISTINCT))
+        *(
+            Outcome(Sample(str(n), (), "?", (f"a{n}", "b"), f"a{n}"), undecided(0).verdict, (), rejected="vote:tie")
+            for n in range(3 * DISTINCT)
+        )
     )
     assert len(tally.classes) == DISTINCT + 1
     assert tally.classes[OTHER].labels == 2 * DISTINCT

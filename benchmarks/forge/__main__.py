@@ -173,6 +173,7 @@ def print_curation(folder: Path, samples: int) -> None:
     print(f"\nCurating again: {traces}\n")
     lines = [
         ("seconds", f"{spent.seconds:.1f}", "under 20"),
+        ("CPU, s", f"{spent.cpu:.1f}", ""),
         ("peak memory, MB", f"{spent.peak:,.0f}", "under 1,000"),
         ("seconds of the build from replies on disk", f"{built.seconds:.1f}", ""),
     ]

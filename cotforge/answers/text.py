@@ -9,10 +9,11 @@ LONGEST = 2_000
 """Characters of an answer or label that are looked at; a longer text is not an answer."""
 
 _PAIRS = {'"': '"', "'": "'", "`": "`", "*": "*", "_": "_", "“": "”", "\u2018": "\u2019", "«": "»", "$": "$"}
-# C0 but tab, line feed and carriage return, DEL and C1, the bidi controls, zero-width characters, and halves of a
-# surrogate pair, which no file can hold. The joiners U+200C and
-# U+200D stay: Persian, Hindi and emoji are written with them.
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+# C0 but tab, line feed and carriage return, DEL and C1, the bidi controls, zero-width characters, and halves of a surrogate pair,
+# which no file can hold. The joiners U+200C and U+200D stay: Persian, Hindi and emoji are written with them.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def seen(text: str) -> str:

@@ -17,6 +17,8 @@ from cotforge.pages import Exported, Shard
 from cotforge.records import Fault, Outcome
 from cotforge.tally import Tally
 
+__all__ = ["Exported", "export"]
+
 FOLDERS = {"default": "data", "traces": "traces", "preference": "preference"}
 """Config of the card to folder of the dataset."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -44,7 +46,9 @@ def export(
                 else:
                     tables.add(item)
             exported = tables.finish()
-            _publish(dataset, exported, card(exported))
+            readme = card(exported)
+            tables.settle()
+            _publish(dataset, exported, readme)
             return exported
     except OSError as fault:
         if fault.errno not in FULL:
@@ -90,7 +94,7 @@ class _Tables:
         self._shards("preference", split).add(outcome, rows.preference(outcome))
 
     def finish(self) -> Exported:
-        """End all shards, and give `losses.parquet` its name."""
+        """End all tables; the shards have their names then."""
         shards: dict[str, dict[str, Sequence[Shard]]] = {}
         for (config, split), pictured in self._pictured.items():
             pictured.close()
@@ -100,10 +104,13 @@ class _Tables:
         if self._traces.shards:
             shards["traces"] = {"train": self._traces.shards}
         self._losses.close()
-        self._staged.settle("losses.parquet")
         there = {config: shards[config] for config in FOLDERS if config in shards}
         features = {config: columns.features(self._columns[config]) for config in there}
         return Exported(there, features, "" if "default" in there else self._why())
+
+    def settle(self) -> None:
+        """Give `losses.parquet` its name."""
+        self._staged.settle("losses.parquet")
 
     def _shards(self, config: str, split: str) -> Pictured:
         if (config, split) not in self._pictured:

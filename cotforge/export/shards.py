@@ -135,9 +135,7 @@ class Streamed:
         self.rows = 0
         self._columns = columns
         self._schema = schema(columns)
-        self._writer = pq.ParquetWriter(
-            staged.file, self._schema, compression="zstd", compression_level=1, use_dictionary=REPEATED
-        )
+        self._writer = pq.ParquetWriter(staged.file, self._schema, compression="zstd", compression_level=1, use_dictionary=REPEATED)
         self._group: list[Row] = []
         self._weight = 0
 

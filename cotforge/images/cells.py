@@ -1,7 +1,7 @@
 """Images inside parquet files, read cell by cell without ever holding a file, or a large row group, in memory."""
 
 import threading
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = 4 << 20
 _BATCHES_KEPT = 8
-_CURSORS_KEPT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +52,16 @@ class CellRef:
 
 
 class Cells:
-    """The cells last read, and how far each row group has been read. Safe to use from any thread.
+    """The cells last read, and how far their row group has been read. Safe to use from any thread.
 
-    Reading in the order of the rows, or nearly so, decodes each row group once; going back further than what is kept
-    (about 32 MB) decodes the row group from its start.
+    Reading in the order of the rows, or nearly so, decodes each row group once, page by page; going back further than what is
+    kept (about 32 MB) decodes the row group from its start.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._batches: OrderedDict[tuple[str, str, int, int], pyarrow.Array[Any]] = OrderedDict()
-        self._cursors: OrderedDict[tuple[str, str, int], _Cursor] = OrderedDict()
+        self._kept: deque[_Batch] = deque(maxlen=_BATCHES_KEPT)
+        self._pass: _Pass | None = None
 
     def value(self, ref: CellRef) -> object:
         """The cell as plain Python. Raises Fault `image_unreadable` where the file does not give it."""
@@ -70,55 +69,57 @@ class Cells:
 
         try:
             with self._lock:
-                batch, row = self._batch(ref)
-            found = batch[row].as_py()
-        except (OSError, IndexError, pyarrow.ArrowException) as err:
+                batch = self._batch(ref)
+            found = batch.values[ref.row - batch.start].as_py()
+            return found if ref.item is None else found[ref.item]
+        except (OSError, LookupError, TypeError, pyarrow.ArrowException) as err:  # the file has changed, or cannot be read
             raise Fault("image_unreadable", f"image: {ref.name!r}: {err}") from err
-        return found if ref.item is None else found[ref.item]
 
-    def _batch(self, ref: CellRef) -> tuple["pyarrow.Array[Any]", int]:
-        """The column's values around the ref, and where among them it stands."""
+    def _batch(self, ref: CellRef) -> "_Batch":
         place = (ref.path, ref.column, ref.group)
-        cursor = self._cursors.get(place) or _Cursor(ref)
-        number, row = divmod(ref.row, cursor.size)
-        key = (*place, number)
-        if key not in self._batches:
-            if number < cursor.number:
-                cursor = _Cursor(ref)
-            self._batches[key] = cursor.forward(number)
-        _touch(self._cursors, place, cursor, _CURSORS_KEPT)
-        _touch(self._batches, key, self._batches[key], _BATCHES_KEPT)
-        return self._batches[key], row
+        for batch in reversed(self._kept):
+            if batch.place == place and 0 <= ref.row - batch.start < len(batch.values):
+                return batch
+        if self._pass is None or self._pass.place != place or ref.row < self._pass.row:
+            self._pass = None  # a page may take 100 MB: the old one goes before the new one comes
+            self._pass = _Pass(place)
+        batch = self._pass.forward(ref.row)
+        self._kept.append(batch)
+        return batch
 
 
-class _Cursor:
-    """One pass over one column of one row group."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Some cells that follow each other."""
 
-    def __init__(self, ref: CellRef) -> None:
+    place: tuple[str, str, int]
+    """File, column, row group."""
+    start: int
+    """The first one's row."""
+    values: "pyarrow.Array[Any]"
+
+
+class _Pass:
+    """One way through one column of one row group."""
+
+    def __init__(self, place: tuple[str, str, int]) -> None:
+        import pyarrow
         import pyarrow.parquet
 
-        file = pyarrow.parquet.ParquetFile(ref.path, pre_buffer=False, buffer_size=1 << 16)
-        group = file.metadata.row_group(ref.group)
-        held = sum(c.total_uncompressed_size for c in map(group.column, range(group.num_columns)) if c.path_in_schema == ref.column)
-        self.size = max(1, min(64, _BATCH_BYTES * group.num_rows // max(1, held)))
-        """Rows of a batch."""
-        self.number = 0
-        """The batch that comes next."""
-        self._ahead: Iterator[pyarrow.RecordBatch] = file.iter_batches(
-            self.size, row_groups=[ref.group], columns=[ref.column], use_threads=False
-        )
+        pyarrow.default_memory_pool().release_unused()  # else what the pass before has freed stays with the process
+        path, column, number = self.place = place
+        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16)
+        group = file.metadata.row_group(number)
+        held = sum(c.total_uncompressed_size for c in map(group.column, range(group.num_columns)) if c.path_in_schema == column)
+        rows = max(1, min(64, _BATCH_BYTES * group.num_rows // max(1, held)))
+        self.row = 0
+        """The row that comes next."""
+        self._ahead: Iterator[pyarrow.RecordBatch] = file.iter_batches(rows, row_groups=[number], columns=[column], use_threads=False)
 
-    def forward(self, number: int) -> "pyarrow.Array[Any]":
-        """The values of that batch, which has not been passed yet. Raises IndexError where the file has become shorter."""
+    def forward(self, row: int) -> _Batch:
+        """The cells around that row, which has not been passed yet. Raises IndexError where the file has become shorter."""
         for batch in self._ahead:
-            self.number += 1
-            if self.number > number:
-                return batch.column(0)
+            self.row += batch.num_rows
+            if self.row > row:
+                return _Batch(self.place, self.row - batch.num_rows, batch.column(0))
         raise IndexError("the file has fewer rows than when it was listed")
-
-
-def _touch(kept: "OrderedDict[Any, Any]", key: object, value: object, most: int) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    if len(kept) > most:
-        kept.popitem(last=False)

@@ -17,7 +17,7 @@ RECIPE = 1
 class Images(Spec):
     """The `images:` section: what is larger is scaled down once, in its own proportions."""
 
-    max_pixels: int = Field(12_845_056, ge=784)
+    max_pixels: int = Field(default=12_845_056, ge=784)
     """Width times height, at most. Ours; 16384 * 28 * 28 is also Qwen2.5-VL's own ceiling."""
-    max_bytes: int = Field(15_000_000, ge=16_384)
+    max_bytes: int = Field(default=15_000_000, ge=16_384)
     """Bytes of the compressed stream, at most. Ours; hosted endpoints refuse bodies of about 20 MB, and base64 adds a third."""

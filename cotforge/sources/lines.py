@@ -51,7 +51,7 @@ def _json(line: str) -> Record | Fault:
     except (ValueError, RecursionError) as err:
         return Fault("line_not_json", f"not JSON: {str(err)[:200]}")
     if not isinstance(record, dict):
-        return Fault("line_not_an_object", f"a JSON {type(record).__name__}; an object is wanted: {{\"image\": ..., \"label\": ...}}")
+        return Fault("line_not_an_object", f'a JSON {type(record).__name__}; an object is wanted: {{"image": ..., "label": ...}}')
     return record
 
 

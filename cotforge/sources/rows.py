@@ -79,7 +79,7 @@ class RawData(Spec):
     """A file, a folder, a glob, or (`hf`) an id on the Hub; relative to the pipeline file."""
     split: str | tuple[str, ...] = "train"
     columns: Columns = Columns()
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
     """Sound samples, at most."""
     label_names: tuple[str, ...] | None = None
     """Names of integer labels, in the order of the integers."""

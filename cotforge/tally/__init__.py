@@ -1,6 +1,5 @@
 """Counts of a run, in memory that does not grow with it: per reason, class, teacher and pair of teachers."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,53 +7,12 @@ from itertools import combinations
 from typing import Any
 
 from cotforge.records import Fault, Outcome, Sample, Trace, Verdict
+from cotforge.tally.spread import Spread
 
 DISTINCT = 1_000
 """Most classes, and most corrections, that are told apart: rows may bring options of their own, without end."""
 OTHER = "(others)"
 """The class that all later ones are counted under; later corrections are not listed."""
-
-
-class Spread:
-    """Count, mean, least, most and quantiles of a stream of numbers, each quantile within 1 % of its value.
-
-    Buckets grow by 2 %, so that about 50 stand for each power of e, whatever the measure.
-    Source: Masson, Rim, Lee 2019, DDSketch, section 2.
-    """
-
-    STEPS = 1 / math.log(1.02)
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.total = 0.0
-        self.least = math.inf
-        self.most = -math.inf
-        self._buckets: Counter[tuple[int, int]] = Counter()
-
-    def add(self, value: float) -> None:
-        """Count one finite number; others are passed over."""
-        if not math.isfinite(value):
-            return
-        self.count += 1
-        self.total += value
-        self.least = min(self.least, value)
-        self.most = max(self.most, value)
-        sign = (value > 0) - (value < 0)
-        self._buckets[sign, sign * math.ceil(math.log(abs(value)) * self.STEPS) if sign else 0] += 1
-
-    def mean(self) -> float | None:
-        """The mean; None without numbers."""
-        return self.total / self.count if self.count else None
-
-    def quantile(self, share: float) -> float | None:
-        """The value below which `share` in [0, 1] of the numbers lie; None without numbers."""
-        rank = share * (self.count - 1)
-        for (sign, bucket), count in sorted(self._buckets.items()):
-            rank -= count
-            if rank < 0:
-                middle = sign * math.exp((sign * bucket - 0.5) / self.STEPS)
-                return min(max(middle, self.least), self.most)
-        return None
 
 
 @dataclass(slots=True)
@@ -269,4 +227,3 @@ class Tally:
 def share(part: int, whole: int) -> float | None:
     """`part` of `whole`, in [0, 1]; None of nothing."""
     return part / whole if whole else None
-

@@ -1,0 +1,49 @@
+"""`cotforge simulate`: a pipeline's teachers, each where the pipeline expects it, or at one port with the flags that lead there."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from cotforge.pipeline import Loaded
+from cotforge.simulate.server import Role, serve
+
+LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def simulate(pipeline: str, *, sets: Sequence[str], port: int, tell: Callable[[str], object]) -> None:
+    """Serves until interrupted; `tell` gets a line per teacher once all listen.
+
+    Raises PipelineError where the pipeline is wrong or a teacher cannot be trained, TeacherError where a port is taken.
+    """
+    loaded = Loaded.load(pipeline, sets)
+    ports: dict[int, list[Role]] = {}
+    lines: list[str] = []
+    for number, teacher in enumerate(loaded.pipeline.teachers):
+        if teacher.kind != "openai":
+            continue
+        there = sorted({_port(url) for url in teacher.url if urlsplit(url).hostname in LOCAL})
+        for at in there or [port]:
+            ports.setdefault(at, []).append(Role.of(teacher))
+        moved = "" if there else f"; build with --set teachers.{number}.url=http://127.0.0.1:{port}/v1"
+        lines.append(f"{teacher.name}: {teacher.model} at {', '.join(f'http://127.0.0.1:{at}/v1' for at in there or [port])}{moved}")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(loaded, ports, lambda: [tell(line) for line in (*lines, "ready; Ctrl-C ends it")]))
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+async def _serve(loaded: Loaded, ports: dict[int, list[Role]], ready: Callable[[], object]) -> None:
+    waiting = set(ports)
+
+    def listens(at: int) -> None:
+        waiting.discard(at)
+        if not waiting:
+            ready()
+
+    labels = loaded.pipeline.task.options()
+    served = (serve(roles, labels, port=at, root=loaded.root, ready=lambda _, at=at: listens(at)) for at, roles in ports.items())  # type: ignore[misc]
+    await asyncio.gather(*served)

@@ -1,0 +1,79 @@
+"""Before anything paid: what is wrong with a teacher is one line and exit 2, and nothing has been asked."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from cotforge.teachers import preflight
+from tests.project import cotforge, sees, teacher, write_pipeline, write_rows
+from tests.teacher import Teacher
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def said(folder: Path, command: str = "build", **env: str) -> tuple[int, str]:
+    ran = cotforge(command, "pipeline.yaml", cwd=folder, env=env)
+    assert "Traceback" not in ran.stderr
+    return ran.returncode, ran.stderr.strip()
+
+
+def test_a_model_that_is_not_served_names_what_is_and_nothing_is_asked(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    with Teacher(sees, models=["other/model"]) as server:
+        write_pipeline(tmp_path, teacher(server))
+        for command in ("check", "build"):
+            assert said(tmp_path, command) == (2, f"teacher 'one': {server.url} does not serve 'model-one'; served there: 'other/model'")
+        assert not server.ledger
+        write_pipeline(tmp_path, teacher(server, listed=False), max_failures=1)
+        assert said(tmp_path)[0] == 0, "listed: false skips the list"
+
+
+def test_a_server_without_a_list_of_models_passes(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    with Teacher(sees, models=None) as server:
+        write_pipeline(tmp_path, teacher(server))
+        assert said(tmp_path)[0] == 0
+
+
+def test_a_wrong_key_is_told_without_the_key(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    with Teacher(sees, key="right", models=["model-one"]) as server:
+        write_pipeline(tmp_path, teacher(server, key_env="A_KEY"))
+        assert said(tmp_path, A_KEY="wrong-one") == (2, f"teacher 'one': {server.url} said 401: the key in A_KEY is not accepted")
+        write_pipeline(tmp_path, teacher(server))
+        assert "wants a key; name its variable with key_env" in said(tmp_path)[1]
+
+
+def test_a_key_whose_variable_is_not_set_is_told_before_any_request(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    with Teacher(sees) as server:
+        write_pipeline(tmp_path, teacher(server, key_env="NO_SUCH_KEY"))
+        assert said(tmp_path) == (2, "teacher 'one': key_env: the environment has no variable 'NO_SUCH_KEY'")
+
+
+def test_every_dead_teacher_has_its_line_after_ten_seconds(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    dead = f"http://127.0.0.1:{free_port()}/v1"
+    write_pipeline(tmp_path, teacher(dead, "one"), teacher("http://no-such-host.invalid/v1", "two"))
+    code, lines = said(tmp_path)
+    assert code == 2
+    assert [line.split(": no answer within 10 s")[0] for line in lines.splitlines()] == [
+        f"teacher 'one': {dead}",
+        "teacher 'two': http://no-such-host.invalid/v1",
+    ]
+
+
+def test_a_dead_replica_beside_a_live_one_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(tmp_path, 6)
+    with Teacher(sees) as server:
+        dead = f"http://127.0.0.1:{free_port()}/v1"
+        write_pipeline(tmp_path, teacher(server) | {"url": [dead, server.url]})
+        code, lines = said(tmp_path)
+        assert (code, len(server.ledger)) == (0, 6)
+        assert "going on with the other replicas" in lines
+    assert preflight.PATIENCE == 10
