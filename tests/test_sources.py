@@ -324,6 +324,7 @@ def test_a_table_without_splits_has_only_train(desk: Desk) -> None:
     desk.photos("a.jpg")
     desk.lines("rows.jsonl", {"image": "a.jpg", "label": "cat"})
     assert "no split 'test'" in desk.error("table", "rows.jsonl", split="test")
+    assert [sample.split for sample in desk.sound("table", "rows.jsonl", split=["test", "train"])] == ["train"]
 
 
 def test_the_names_of_files_tell_their_splits(desk: Desk) -> None:

@@ -19,16 +19,16 @@ _WEBP_KEPT = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ICCP", b"ALPH"})
 _WEBP_EXIF_AND_XMP = 0x08 | 0x04  # bits of the VP8X flags
 
 
-class CutShort(ValueError):
+class CutShortError(ValueError):
     """The stream ends before the image does."""
 
 
-class Untidy(ValueError):
+class UntidyError(ValueError):
     """The stream is not laid out as its standard says, so no part of it can be cut out with certainty."""
 
 
 def cut(data: bytes, mime: str) -> bytes:
-    """The image without its metadata; the same object where there is nothing to cut. Raises CutShort, or Untidy."""
+    """The image without its metadata; the same object where there is nothing to cut. Raises CutShortError, or UntidyError."""
     kept = _CUTTERS[mime](data)
     return data if kept == data else kept
 
@@ -36,7 +36,7 @@ def cut(data: bytes, mime: str) -> bytes:
 def _jpeg(data: bytes) -> bytes:
     parts = [b"\xff\xd8"]
     if data[:2] != parts[0]:
-        raise Untidy("no start of image")
+        raise UntidyError("no start of image")
     for marker, start, end in _jpeg_segments(data):
         if marker == _JFIF:
             if data[start + 4 : start + 9] == b"JFIF\0" and end - start >= 18:
@@ -59,10 +59,10 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         while data[at : at + 2] == b"\xff\xff":  # fill bytes
             at += 1
         if len(data) < at + 2:
-            raise CutShort
+            raise CutShortError
         marker = data[at + 1]
         if data[at] != 0xFF or marker < 0xC0 or 0xD0 <= marker <= 0xD8:
-            raise Untidy(f"no marker at byte {at}")
+            raise UntidyError(f"no marker at byte {at}")
         if marker == _EOI:
             yield marker, at, at + 2
             return
@@ -71,9 +71,9 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             following = _MARKER.search(data, end)
             end = following.start() if following else len(data)
         if end + 2 > len(data):
-            raise CutShort
+            raise CutShortError
         if end < at + 4:
-            raise Untidy(f"a segment of no length at byte {at}")
+            raise UntidyError(f"a segment of no length at byte {at}")
         yield marker, at, end
         at = end
 
@@ -81,34 +81,34 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _png(data: bytes) -> bytes:
     parts = [_PNG_SIGNATURE]
     if data[:8] != parts[0]:
-        raise Untidy("no PNG signature")
+        raise UntidyError("no PNG signature")
     at = 8
     while parts[-1][4:8] != b"IEND":
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
         if end > len(data):
-            raise CutShort
+            raise CutShortError
         name = data[at + 4 : at + 8]
         if name in _PNG_KEPT:
             parts.append(data[at:end])
         elif not name[0] & 0x20:
-            raise Untidy(f"an unknown critical chunk {name!r}")
+            raise UntidyError(f"an unknown critical chunk {name!r}")
         at = end
     return b"".join(parts)
 
 
 def _webp(data: bytes) -> bytes:
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        raise Untidy("no WEBP signature")
+        raise UntidyError("no WEBP signature")
     stop = 8 + int.from_bytes(data[4:8], "little")
     if stop > len(data):
-        raise CutShort
+        raise CutShortError
     parts = []
     at = 12
     while at < stop:
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
         end += end & 1  # chunks are padded to even lengths, counted from an even offset
         if end > stop:
-            raise Untidy(f"a chunk that leaves the file at byte {at}")
+            raise UntidyError(f"a chunk that leaves the file at byte {at}")
         name = data[at : at + 4]
         if name == b"VP8X":
             parts.append(data[at : at + 8] + bytes([data[at + 8] & ~_WEBP_EXIF_AND_XMP]) + data[at + 9 : end])

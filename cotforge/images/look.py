@@ -12,7 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from cotforge.images.cut import CutShort, Untidy, cut
+from cotforge.images.cut import CutShortError, UntidyError, cut
 from cotforge.images.limits import HARD_PIXELS, Images
 from cotforge.records import Fault
 
@@ -55,7 +55,7 @@ def look(data: bytes, spec: Images) -> Look:
         raise
     except UnidentifiedImageError as err:
         raise Fault("image_not_an_image", f"is not an image of a known kind; {len(data):,} bytes") from err
-    except CutShort as err:
+    except CutShortError as err:
         raise Fault("image_truncated", f"is cut short; it ends after {len(data):,} bytes") from err
     except Image.DecompressionBombError as err:
         raise Fault("image_too_many_pixels", f"has more than {HARD_PIXELS:,} pixels") from err
@@ -86,7 +86,7 @@ def _kept(image: Image.Image, data: bytes, mime: str, spec: Images) -> bytes | N
         return None
     try:
         kept = cut(data, mime)
-    except Untidy:
+    except UntidyError:
         return None
     if len(kept) > spec.max_bytes:
         return None

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cotforge.errors import JournalError
-from cotforge.images.cut import CutShort, Untidy, cut
+from cotforge.images.cut import CutShortError, UntidyError, cut
 from cotforge.images.limits import RECIPE, Images
 from cotforge.images.memory import Known, Memory
 from cotforge.images.refs import FileRef, Ref
@@ -88,7 +88,7 @@ class PictureStore:
             data = cut(data, mime) if mime else data
             if sha256(data).digest() == digest:
                 return data
-        except (CutShort, Untidy):
+        except (CutShortError, UntidyError):
             pass  # what stands there now is no longer the image that was looked at, as with any other digest
         self._memory.forget(place)
         raise Fault("image_changed", f"image: {source.name!r} has changed since it was read; start again to take the new one")

@@ -5,6 +5,7 @@ Source: Yang et al. 2023, EmoSet (ICCV), and the repository JingyuanYY/EmoSet.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from cotforge.sources.text import plain
 _SHARES = ("brightness", "colorfulness")
 _NAMES = ("scene", "object", "facial_expression", "human_action")
 _LONGEST_ANNOTATION = 1 << 20
+_BETWEEN = re.compile(r"[\s,]*")
 
 
 class EmoSet(RawData):
@@ -53,7 +55,7 @@ class EmoSet(RawData):
                 yield Fault("line_broken", f"{str(entry)[:80]} is not [emotion, id, image, annotation]", where=here)
             else:
                 emotion, id, image, annotation = entry
-                row = layout.tried({"id": id, "emotion": emotion}, folder.refs(image), here, split)
+                row = layout.tried({"id": id, "emotion": emotion}, map(folder.ref, [image]), here, split)
                 yield row if isinstance(row, Fault) else replace(row, meta=_attributes(folder, annotation))
 
 
@@ -65,16 +67,15 @@ def _entries(path: Path) -> Iterator[object]:
         yield Fault("file_unreadable", str(err))
         return
     decoder, at = json.JSONDecoder(), text.find("[") + 1
-    while at:
-        at += len(text[at : at + 64]) - len(text[at : at + 64].lstrip(" \t\r\n,"))
-        if text[at : at + 1] == "]":
-            return
+    while at and (start := _BETWEEN.match(text, at)) and text[start.end() : start.end() + 1] != "]":
         try:
-            item, at = decoder.raw_decode(text, at)
+            item, at = decoder.raw_decode(text, start.end())
         except (ValueError, RecursionError):
-            break
+            yield Fault("line_not_json", f"the list breaks off at character {at:,}")
+            return
         yield item
-    yield Fault("line_not_json", f"the list breaks off at character {at:,}")
+    if not at:
+        yield Fault("line_not_json", "no list in the file")
 
 
 def _attributes(folder: Folder, annotation: str) -> Mapping[str, Any]:

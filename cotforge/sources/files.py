@@ -9,6 +9,7 @@ from pathlib import Path
 from cotforge.errors import SourceError
 from cotforge.images import FileRef
 from cotforge.records import Fault
+from cotforge.sources.text import clean
 
 _ALIKE = ({"train", "training"}, {"validation", "valid", "val", "dev"}, {"test", "testing"})
 _DIRS_KEPT = 1_024
@@ -71,9 +72,10 @@ class Splits:
 
     def undivided(self, where: str) -> str:
         """The split of data that is not divided. Raises SourceError unless `train` is wanted."""
-        if not any(_same(split, "train") for split in self.wanted):
-            raise SourceError(f"{where}: no split {self.wanted[0]!r}: nothing tells splits apart; columns.split names a column that does")
-        return self.wanted[0]
+        for split in self.wanted:
+            if _same(split, "train"):
+                return split
+        raise SourceError(f"{where}: no split {self.wanted[0]!r}: nothing tells splits apart; columns.split names a column that does")
 
     def demand(self, where: str) -> None:
         """Raises SourceError where only other splits were met."""
@@ -134,7 +136,7 @@ class Folder:
             raise Fault("image_missing", f"image: {name[:200]!r} cannot be a path; {err}") from err
         if not path.startswith(self._root.rstrip(os.sep) + os.sep):
             raise Fault("path_outside", f"image: {name[:200]!r} leads out of the folder of the data")
-        return FileRef(path, name)
+        return FileRef(path, clean(name))
 
     def refs(self, value: object) -> Iterator[FileRef]:
         """The images that a cell of text data names: a path, `{"path": ...}`, or a list of these. Raises Fault."""

@@ -53,7 +53,7 @@ class ImageFolder(RawData):
             above = os.path.dirname(path)
             label = None if above == str(top) else os.path.basename(above)
             name = os.path.relpath(path, top)
-            yield layout.tried({"class": label}, folder.refs(name), shown(Path(path), root), split)
+            yield layout.tried({"class": label}, map(folder.ref, [name]), shown(Path(path), root), split)
 
 
 def _divided(top: Path, splits: Splits) -> list[tuple[Path, str]]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from cotforge.images import CellRef, Cells, Ref
 from cotforge.sources.files import Folder
+from cotforge.sources.text import clean
 
 _ROWS = 256
 _ROWS_WITH_BYTES = 16
@@ -116,7 +117,7 @@ class ParquetRows:
         """Where the row's images lie. Raises Fault."""
         for cell in found:
             if cell.bytes and shape.bytes_leaf:
-                name = cell.path or f"row {place.line}"
+                name = clean(cell.path or f"row {place.line}")
                 yield CellRef(cells, str(self._path), shape.bytes_leaf, place.group, place.row, cell.item, name)
             elif cell.path:
                 yield folder.ref(cell.path)

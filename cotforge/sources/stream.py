@@ -24,12 +24,11 @@ _THREADS = 3
 _AHEAD = 32
 """Rows whose pictures are looked at before they are asked for."""
 
-
 _Begun = tuple[Picture, ...] | Future[tuple[Picture, ...]] | Fault
 """Pictures that are known, or on their way, or why there are none."""
 
-
 _Made = Generator[tuple[Sample | Fault, str | None], None, None]
+"""Each with its label where that is outside the set."""
 
 
 class Data(Protocol):
@@ -80,8 +79,8 @@ def samples(
     """Every sound Sample in the order of the source, at most `limit`, and a Fault in the place of each row that is none.
 
     Paths are relative to `root`. Samples come while the source is being read; as long as every label met was outside the set,
-    most = f"{count:,} of {faults.total():,} faults are {reason!r}"
-    return f"source.path: no sound row in {path!r}; {most}, the first: {examples[reason]}"
+    they are held back (at most 1,000), so that nothing is paid for with a wrong label column. Raises SourceError where no label is
+    in the set, no row is sound, or the source cannot be read at all.
     """
     left = min((most for most in (source.limit, limit) if most is not None), default=None)
     faults: Counter[str] = Counter()

@@ -4,7 +4,7 @@ import os
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from cotforge.spec import Spec
 from cotforge.teachers.simulated import Simulated
@@ -61,7 +61,7 @@ class Teacher(Spec):
     top_p: float | None = Field(default=None, gt=0, le=1)
     max_tokens: int | None = Field(default=2048, ge=1)
     """Null sends none (the default is ours)."""
-    body: dict[str, Any] = Field(default_factory=dict)
+    body: dict[str, JsonValue] = Field(default_factory=dict)
     """Further fields of the request, as the server knows them."""
     timeout: float = Field(default=300.0, gt=0)
     """Seconds for one attempt, from the first byte sent to the last received (the default is ours)."""

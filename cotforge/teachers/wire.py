@@ -70,8 +70,8 @@ class _Unreadable(Exception):
     """(error, detail) of a body that is JSON but no answer."""
 
 
-def reply_of_answer(answer: Any, key: str = "") -> Reply:
-    """A Reply from the JSON of a chat completion. Raises where it is none."""
+def reply_of_answer(answer: Any, key: str = "", **kept: Any) -> Reply:
+    """A Reply from the JSON of a chat completion; `kept` are fields that the journal knows already. Raises where it is none."""
     if not isinstance(answer, dict):
         raise _Unreadable("bad_body", "not a JSON object")
     if "choices" not in answer and isinstance(answer.get("error"), dict):  # some gateways answer 200 and mean 500
@@ -83,27 +83,24 @@ def reply_of_answer(answer: Any, key: str = "") -> Reply:
         content = _text(message["refusal"])
     usage = answer.get("usage") or {}
     details = usage.get("completion_tokens_details") or {}
-    return Reply(
-        key=key,
-        content=content,
-        reasoning=reasoning,
-        finish_reason=str(choice.get("finish_reason") or ""),
-        input_tokens=_count(usage.get("prompt_tokens")) or 0,
-        output_tokens=_count(usage.get("completion_tokens")) or (len(content) + len(reasoning)) // CHARACTERS_PER_TOKEN,
-        reasoning_tokens=_count(details.get("reasoning_tokens")) or None,
-    )
+    if not kept:
+        kept = {
+            "finish_reason": str(choice.get("finish_reason") or ""),
+            "input_tokens": _count(usage.get("prompt_tokens")) or 0,
+            "output_tokens": _count(usage.get("completion_tokens")) or (len(content) + len(reasoning)) // CHARACTERS_PER_TOKEN,
+        }
+    return Reply(key, content, reasoning, reasoning_tokens=_count(details.get("reasoning_tokens")) or None, **kept)
 
 
 def reply_of(stored: Stored) -> Reply:
     """The Reply that a row of the journal holds."""
-    key = stored.key.hex()
-    counts = {name: getattr(stored, name) for name in ("input_tokens", "output_tokens", "cost_usd", "seconds", "max_tokens")}
+    kept = {
+        "input_tokens": stored.input_tokens, "output_tokens": stored.output_tokens, "cost_usd": stored.cost_usd,
+        "seconds": stored.seconds, "max_tokens": stored.max_tokens,
+    }  # fmt: skip
     if stored.error is not None:
-        return Reply(key=key, error=stored.error, detail=stored.detail, passing=stored.passing, **counts)
-    reply = reply_of_answer(json.loads(stored.body))
-    return Reply(
-        key=key, content=reply.content, reasoning=reply.reasoning, finish_reason=stored.finish_reason, reasoning_tokens=reply.reasoning_tokens, **counts
-    )
+        return Reply(stored.key.hex(), error=stored.error, detail=stored.detail, passing=stored.passing, **kept)
+    return reply_of_answer(json.loads(stored.body), stored.key.hex(), finish_reason=stored.finish_reason, **kept)
 
 
 def _text(content: Any) -> str:

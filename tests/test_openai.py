@@ -1,0 +1,141 @@
+"""Every way in which a server can end an attempt becomes a row, and says whether asking again makes sense."""
+
+import asyncio
+import json
+import socket
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from openai.types.chat import ChatCompletion
+
+from cotforge.records import Call, Picture, Sample
+from cotforge.teachers.openai import Ended, Session, retry_after
+from cotforge.teachers.teacher import Price, Teacher as Spec
+from cotforge.teachers.wire import data_url, reply_of
+from tests.teacher import ANSWER, Teacher
+
+PICTURE = Picture("d" * 64, "image/jpeg", 56, 28, 4, lambda: b"\xff\xd8\xff\xd9")
+SAMPLE = Sample("1", (PICTURE,), "Which?", ("awe", "fear"))
+MESSAGES = ({"role": "user", "content": [{"type": "image", "digest": PICTURE.digest}, {"type": "text", "text": 'Which "one"? ä'}]},)
+CALL = Call("ab" * 32, SAMPLE, "one", "m", 0, MESSAGES)
+
+
+def spec(url: str, **fields: Any) -> Spec:
+    return Spec(name="one", model="m", url=(url,), price=Price(input=1.0, output=2.0), **fields)
+
+
+def ask(teacher: Spec, url: str | None = None) -> Ended:
+    async def once() -> Ended:
+        async with Session() as session:
+            return await session.ask(CALL, teacher, url or teacher.url[0], images={PICTURE.digest: data_url(PICTURE)}, attempt=7)
+
+    return asyncio.run(once())
+
+
+def test_a_request_is_what_the_protocol_says_and_carries_the_sampling_and_the_body() -> None:
+    with Teacher() as server:
+        ended = ask(spec(server.url, temperature=None, top_p=0.9, max_tokens=33, body={"seed": 1, "chat_template_kwargs": {"x": True}}))
+        entry = server.ledger[0]
+    assert ended.stored.error is None
+    assert entry.prompt == 'Which "one"? ä'
+    assert entry.sampling == {"top_p": 0.9, "max_tokens": 33, "seed": 1, "chat_template_kwargs": {"x": True}}
+    assert len(entry.images) == 1
+
+
+def test_a_reply_keeps_its_raw_body_counts_and_cost_and_is_one_to_the_official_client_too() -> None:
+    with Teacher() as server:
+        stored = ask(spec(server.url)).stored
+    assert ChatCompletion.model_validate(json.loads(stored.body)).choices[0].message.content == ANSWER
+    reply = reply_of(stored)
+    assert (reply.content, reply.finish_reason, stored.attempt, stored.status) == (ANSWER, "stop", 7, 200)
+    assert stored.cost_usd == pytest.approx((stored.input_tokens + 2 * stored.output_tokens) / 1e6)
+    assert stored.max_tokens == 2048
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_a_reasoning_field_is_the_reasoning(field: str) -> None:
+    with Teacher({"content": "awe", field: "It is wide."}) as server:
+        reply = reply_of(ask(spec(server.url)).stored)
+    assert (reply.reasoning, reply.content) == ("It is wide.", "awe")
+
+
+def test_a_server_that_does_not_count_has_its_tokens_estimated_and_flagged() -> None:
+    with Teacher(fail=lambda body: "bare") as server:
+        stored = ask(spec(server.url)).stored
+    assert stored.input_tokens == len('Which "one"? ä') // 4 + 2
+    assert stored.output_tokens == len(ANSWER) // 4
+    assert "estimated" in stored.detail
+
+
+@pytest.mark.parametrize("count", [-5, 10**12, True, "many", None])
+def test_absurd_counts_are_replaced_by_estimates(count: object) -> None:
+    from cotforge.teachers.wire import stored_of
+
+    body = {"choices": [{"message": {"content": "x" * 40}, "finish_reason": "stop"}], "usage": {"prompt_tokens": count, "completion_tokens": count}}
+    stored = stored_of(json.dumps(body), attempt=1, call=CALL, teacher=spec("http://h/v1"), seconds=1.0)
+    assert (stored.error, stored.input_tokens, stored.output_tokens) == (None, 5, 10)
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "passing", "retry"),
+    [
+        (500, "500", True, True),
+        (502, "502", True, True),
+        (503, "503", True, True),
+        (529, "529", True, True),
+        (408, "408", True, True),
+        (429, "429", True, True),
+        ((429, "insufficient_quota"), "429", True, False),
+        (402, "402", True, False),
+        (401, "401", True, False),
+        (404, "404", True, False),
+        (400, "400", False, False),
+        (413, "413", False, False),
+        (422, "422", False, False),
+        ((400, "content_filter"), "content_filter", False, False),
+        ("html", "bad_body", True, True),
+        ("garbage", "bad_body", True, True),
+        ("empty", "bad_body", True, True),
+        ("reset", "connection", True, True),
+        ("cut", "connection", True, True),
+    ],
+)
+def test_every_failure_is_data_and_says_whether_it_may_pass(failure: Any, error: str, passing: bool, retry: bool) -> None:
+    with Teacher(fail=lambda body: failure) as server:
+        ended = ask(spec(server.url))
+    assert (ended.stored.error, ended.stored.passing, ended.retry, ended.unreached) == (error, passing, retry, False)
+    assert ended.stored.detail
+    assert "\n" not in ended.stored.detail
+    assert reply_of(replace(ended.stored, final=True)).error == error
+
+
+def test_a_server_that_never_answers_is_left_after_the_timeout() -> None:
+    with Teacher(fail=lambda body: "hang") as server:
+        ended = ask(spec(server.url, timeout=0.3))
+    assert (ended.stored.error, ended.retry) == ("timeout", True)
+    assert 0.2 < ended.stored.seconds < 2
+
+
+def test_a_server_that_is_not_there_was_not_reached() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        ended = ask(spec(f"http://127.0.0.1:{closed.getsockname()[1]}/v1"))
+    assert (ended.stored.error, ended.unreached, ended.retry) == ("connection", True, True)
+
+
+def test_a_server_that_repeats_the_key_it_refuses_does_not_bring_it_into_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", "sk-very-secret")
+    with Teacher(lambda body: "you sent sk-very-secret", key="sk-very-secret") as server:
+        stored = ask(spec(server.url, key_env="A_KEY")).stored
+    assert reply_of(stored).content == "you sent ***"
+
+
+def test_what_a_server_asks_to_wait_is_read_from_seconds_dates_and_milliseconds() -> None:
+    assert retry_after("20") == 20
+    assert retry_after(None, "1500") == 1.5
+    assert retry_after("soon") is None
+    assert retry_after(None) is None
+    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    with Teacher(limit=0, retry_after=3) as server:
+        assert ask(spec(server.url)).after == 3
