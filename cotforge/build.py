@@ -13,7 +13,7 @@ from typing import Self
 
 from cotforge.curate import Curation
 from cotforge.display import Display
-from cotforge.errors import PipelineError, Stopped
+from cotforge.errors import PipelineError, SourceError, Stopped
 from cotforge.estimate import estimate
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
@@ -23,6 +23,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sources import Counts, samples
 from cotforge.teachers.preflight import preflight
+from cotforge.teachers.replay import Replay
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
@@ -64,7 +65,6 @@ class Run:
             journal = stack.enter_context(Journal(folder.journal))
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
-            folder.write(RunFolder.PIPELINE, loaded.text() + (f"# limit: {limit}\n" if limit else ""))
             return cls(loaded, folder, journal, store, limit, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
@@ -76,16 +76,23 @@ class Run:
     def samples(self) -> Iterator[Sample | Fault]:
         """The source from its beginning; `counts` is of this reading from now on."""
         counts = self.counts = Counts()
-        return samples(self.loaded.pipeline.source, self.loaded.pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts)
+        return samples(
+            self.loaded.pipeline.source, self.loaded.pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts
+        )
 
     def check(self) -> str:
         """Look at everything a build needs, and say what it would ask and cost. Raises CotforgeError where something is wrong."""
-        found = estimate(self.loaded, missing(self.loaded, self.samples(), self.journal), self.journal)
-        warn(asyncio.run(preflight(teacher for teacher in self.loaded.pipeline.teachers if found.teachers[teacher.name].calls)))
+        found = estimate(self.loaded, self._works({}), self.journal)
+        asked = [teacher for teacher in self.loaded.pipeline.teachers if found.teachers[teacher.name].calls]
+        for teacher in asked:
+            if teacher.path is not None:
+                Replay(teacher, self.loaded.root / teacher.path).close()
+        warn(asyncio.run(preflight(asked)))
         return found.text()
 
     def build(self, *, offline: bool = False, refresh: Sequence[str] = ()) -> str:
         """Forge what is missing, curate, export. Raises Stopped where asking ended early, after exporting what there is."""
+        self._keep()
         progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
         if not offline:
             self._forge(progress, self._refreshed(refresh))
@@ -97,7 +104,12 @@ class Run:
 
     def curate(self) -> str:
         """Vote, filter and export again, asking nothing."""
+        self._keep()
         return self._export(Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers}))
+
+    def _keep(self) -> None:
+        """Leave in the folder what its dataset is made by."""
+        self.folder.write(RunFolder.PIPELINE, self.loaded.text() + (f"# limit: {self.limit}\n" if self.limit else ""))
 
     def _export(self, progress: Progress) -> str:
         from cotforge import results  # pyarrow: not before the first call is out
@@ -125,13 +137,23 @@ class Run:
     def _to_ask(self, refreshed: dict[str, int]) -> set[str]:
         """The teachers with calls to make. Reads the source only until all are found."""
         found: set[str] = set()
-        works = missing(self.loaded, self.samples(), self.journal, refreshed)
-        for work in works:
+        for work in self._works(refreshed):
             if isinstance(work, Work):
                 found |= {teacher.name for teacher, _ in work.calls}
             if len(found) == len(self.loaded.pipeline.teachers):
                 break
         return found
+
+    def _works(self, refreshed: dict[str, int]) -> Iterator[Work | Fault]:
+        """What is still to be asked about each Sample. Raises SourceError where the prompt can be made for none of them."""
+        first: Fault | None = None
+        asked = False
+        for work in missing(self.loaded, self.samples(), self.journal, refreshed):
+            asked = asked or isinstance(work, Work)
+            first = first or (work if isinstance(work, Fault) else None)
+            yield work
+        if first is not None and not asked:
+            raise SourceError(f"no sample can be asked about; the first: {first}")
 
     async def _run(self, progress: Progress, refreshed: dict[str, int]) -> None:
         forge = Forge(self.loaded, self.journal, progress)

@@ -65,7 +65,9 @@ def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | Non
 @_set
 @_limit
 @click.option("--offline", is_flag=True, help="Curate from the journal and ask nothing.")
-@click.option("--refresh", multiple=True, metavar="TEACHER", help="Ask this teacher's calls anew; what it said before is kept in the journal.")
+@click.option(
+    "--refresh", multiple=True, metavar="TEACHER", help="Ask this teacher's calls anew; what it said before is kept in the journal."
+)
 def build(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, offline: bool, refresh: Sequence[str]) -> int:
     """Ask the teachers, vote, filter and write the dataset. Goes on where it stopped; a second run asks nothing."""
     from cotforge.build import Run
@@ -90,7 +92,13 @@ def curate(run: Path, sets: Sequence[str]) -> int:
 @cli.command(cls=Example)
 @_pipeline
 @_set
-@click.option("--port", type=click.IntRange(1, 65535), default=8100, show_default=True, help="Where teachers whose URL is not on this machine are served.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8100,
+    show_default=True,
+    help="Where teachers whose URL is not on this machine are served.",
+)
 def simulate(pipeline: str, sets: Sequence[str], port: int) -> int:
     """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
     from cotforge.simulate.command import simulate as serve
@@ -121,8 +129,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         code = cli.main(args=None if arguments is None else list(arguments), prog_name="cotforge", standalone_mode=False)
         return code if isinstance(code, int) else DONE
     except click.ClickException as fault:
-        fault.show()
-        return WRONG
+        return _say(CotforgeError(f"cotforge: {fault.format_message()}; see --help"), WRONG)
     except Stopped as stopped:
         return _say(stopped, STOPPED)
     except CotforgeError as fault:

@@ -1,151 +1,181 @@
 """Curating: from the journal to Lessons, a pure function of (pipeline file, source, journal). It asks nothing and may be run any number of times."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from cotforge import answers
 from cotforge.consensus import Votes
-from cotforge.filters import Bound
+from cotforge.filters import Bound, resolved
 from cotforge.journal import Journal
+from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
 from cotforge.records import Ballot, Fault, Judged, Lesson, Outcome, Reply, Sample, Trace, Verdict
 from cotforge.teachers.wire import reply_of
+
+MANY = 100_000
+"""Attempts in the journal from which on other processes help (ours): below, starting them costs more time than they save."""
 
 Samples = Callable[[], Iterator[Sample | Fault]]
 """Reads the source from its beginning; called twice where a rule must see all ballots first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One Sample with what the journal holds about it."""
+class Finding(NamedTuple):
+    """All that is found out about one Sample; an Outcome but for the Sample."""
 
-    sample: Sample
-    traces: tuple[Trace, ...]
+    verdict: Verdict
+    traces: tuple[Judged, ...]
+    taught: tuple[tuple[int, str], ...]
+    """(place in `traces`, completion) of each Lesson."""
+    prompt: str
+    pair: tuple[str, str] | None
+    rejected: str
     failed: tuple[tuple[str, Reply], ...]
 
-    @property
-    def ballots(self) -> list[Ballot]:
-        return [Ballot(trace.teacher, trace.answer) for trace in self.traces if trace.answer is not None]
+    def outcome(self, sample: Sample) -> Outcome:
+        verdict, traces, taught, *rest = self
+        lessons = tuple(Lesson(sample, verdict, traces[place], self.prompt, completion) for place, completion in taught)
+        return Outcome(sample, verdict, traces, lessons, *rest)
 
 
-class Curation:
-    """Votes, filters and selects; `outcomes()` is read once, and `votes` then holds every ballot."""
+class Curator:
+    """Reads, votes, filters and selects, one Sample at a time; every process has its own."""
 
-    def __init__(self, loaded: Loaded, journal: Journal, samples: Samples) -> None:
-        self.loaded, self.journal, self.samples = loaded, journal, samples
-        self.bounds: Sequence[Bound] = [bound.resolve(loaded.root) for bound in loaded.pipeline.filters]
-        self.measures = list(dict.fromkeys(bound.measure for bound in self.bounds))
-        self.votes = Votes()
+    def __init__(self, loaded: Loaded, journal: Journal, model: Any = None) -> None:
+        self.loaded, self.journal, self.model = loaded, journal, model
+        self.task, self.consensus, self.select = loaded.pipeline.task, loaded.pipeline.consensus, loaded.pipeline.select
+        self.bounds: Sequence[Bound] = resolved(loaded.pipeline.filters, loaded.root)
         self._reasons = "reasoning" in loaded.prompts.completion.inputs
 
-    def outcomes(self) -> Iterator[Outcome | Fault]:
-        """One Outcome per sound Sample, in the source's order; a row's Fault in its place."""
-        consensus = self.loaded.pipeline.consensus
-        model = None
-        if consensus.learns:
-            early = Votes()
-            for answered in self._answered(self.samples()):
-                if isinstance(answered, Answered):
-                    early.add(answered.ballots, answered.sample.label, answered.sample.options)
-            model = consensus.learn(early)
-        for answered in self._answered(self.samples()):
-            if isinstance(answered, Fault):
-                yield answered
-                continue
-            sample, ballots = answered.sample, answered.ballots
-            self.votes.add(ballots, sample.label, sample.options)
-            verdict = consensus.decide(ballots, sample.label, sample.options, model, teachers=len(self.loaded.pipeline.teachers))
-            yield self._judged(answered, verdict)
+    @classmethod
+    def again(cls, path: str, sets: Sequence[str], journal: str, model: Any) -> "Curator":
+        """The same in another process."""
+        return cls(Loaded.load(path, sets), Journal(Path(journal)), model)
 
-    def estimates(self) -> Mapping[str, float]:
-        """Each teacher's estimated accuracy in [0, 1], from the ballots that `outcomes` has seen."""
-        return self.loaded.pipeline.consensus.estimated_accuracy(self.votes)
+    def find(self, sample: Sample) -> Finding | Fault:
+        """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
+        try:
+            traces, failed = self._read(sample)
+            verdict = self.consensus.decide(ballots(traces), sample.label, sample.options, self.model, teachers=len(self.loaded.pipeline.teachers))
+            return self._judged(sample, verdict, traces, failed)
+        except Fault as fault:
+            return fault
 
-    def _answered(self, samples: Iterable[Sample | Fault]) -> Iterator[Answered | Fault]:
-        for sample in samples:
-            if isinstance(sample, Fault):
-                yield sample
-                continue
-            try:
-                pairs = self.loaded.calls(sample)
-            except Fault as fault:
-                yield fault
-                continue
-            stored = self.journal.replies(call.key for _, call in pairs)
-            traces, failed = [], []
-            for teacher, call in pairs:
-                found = stored.get(call.key)
-                if found is None:
-                    continue
+    def ballots(self, sample: Sample) -> list[Ballot] | Fault:
+        """What the teachers said of a Sample: all that a rule learns from."""
+        try:
+            return ballots(self._read(sample)[0])
+        except Fault as fault:
+            return fault
+
+    def _read(self, sample: Sample) -> tuple[list[Trace], list[tuple[str, Reply]]]:
+        pairs = self.loaded.calls(sample)
+        stored = self.journal.replies([call.key for _, call in pairs])
+        traces, failed = [], []
+        for teacher, call in pairs:
+            if (found := stored.get(call.key)) is not None:
                 reply = reply_of(found)
                 if reply.error is None:
-                    traces.append(answers.read(reply, call, self.loaded.pipeline.task))
+                    traces.append(answers.read(reply, call, self.task))
                 else:
                     failed.append((teacher.name, reply))
-            yield Answered(sample, tuple(traces), tuple(failed))
+        return traces, failed
 
-    def _judged(self, answered: Answered, verdict: Verdict) -> Outcome:
+    def _judged(self, sample: Sample, verdict: Verdict, traces: Sequence[Trace], failed: Sequence[tuple[str, Reply]]) -> Finding:
         """The fate of every trace, and the Lessons."""
-        sample = answered.sample
-        judged = [self._judge(sample, trace, verdict) for trace in answered.traces]
-        good = [one for one in judged if one.fate == "good"]
-        chosen = self.loaded.pipeline.select.choose([one.trace for one in good])
-        keys = {trace.call for trace in chosen}
-        judged = [replace(one, fate="lesson" if one.trace.call in keys else "surplus") if one.fate == "good" else one for one in judged]
-        prompt = self.loaded.prompts.student.render(sample)
-        lessons = tuple(
-            Lesson(sample, verdict, one, prompt, self._completion(one.trace)) for trace in chosen for one in judged if one.trace.call == trace.call
-        )
-        return Outcome(
-            sample=sample,
+        judged = [self._judge(sample, trace, verdict) for trace in traces]
+        chosen = [trace.call for trace in self.select.choose(one.trace for one in judged if one.fate == "surplus")]
+        for place, one in enumerate(judged):
+            if one.trace.call in chosen:
+                judged[place] = replace(one, fate="lesson")
+        places = sorted((place for place, one in enumerate(judged) if one.fate == "lesson"), key=lambda place: chosen.index(judged[place].trace.call))
+        taught = tuple((place, self._completion(judged[place].trace)) for place in places)
+        return Finding(
             verdict=verdict,
             traces=tuple(judged),
-            lessons=lessons,
-            prompt=prompt,
-            pair=self._pair(lessons, judged),
-            rejected="" if lessons else _why(answered, verdict, judged),
-            failed=answered.failed,
+            taught=taught,
+            prompt=self.loaded.prompts.student.render(sample),
+            pair=self._pair(taught, judged),
+            rejected="" if taught else _why(verdict, judged),
+            failed=tuple(failed),
         )
 
     def _judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
-        """`good`, or why not; every measure is taken of every readable trace."""
+        """`surplus` for a good one, or why it is not; every measure is taken of every trace that could be read."""
         if trace.fault is not None:
             return Judged(trace, f"unread:{trace.fault}")
-        measures: dict[str, float | None] = {}
-        dropped: str | None = None
-        for bound in self.bounds:
-            value = measures[bound.measure] = bound.take(sample, trace, verdict)
-            if dropped is None and not bound.holds(value):
-                dropped = bound.measure
+        measures = {bound.name: bound.take(sample, trace, verdict) for bound in self.bounds}
         if not verdict.accepted:
-            return Judged(trace, "undecided", measures=measures)
+            return Judged(trace, "undecided", None, measures)
         if trace.answer != verdict.answer:
-            return Judged(trace, "wrong", measures=measures)
-        if dropped is not None:
-            return Judged(trace, f"filter:{dropped}", measures[dropped], measures)
+            return Judged(trace, "wrong", None, measures)
+        for bound in self.bounds:
+            if not bound.holds(measures[bound.name]):
+                return Judged(trace, f"filter:{bound.name}", measures[bound.name], measures)
         if self._reasons and not trace.reasoning:
-            return Judged(trace, "unread:no_reasoning", measures=measures)
-        return Judged(trace, "good", measures=measures)
+            return Judged(trace, "unread:no_reasoning", None, measures)
+        return Judged(trace, "surplus", None, measures)
 
     def _completion(self, trace: Trace) -> str:
         return self.loaded.prompts.completion.complete(trace.reasoning, trace.answer or "")
 
-    def _pair(self, lessons: Sequence[Lesson], judged: Sequence[Judged]) -> tuple[str, str] | None:
+    def _pair(self, taught: Sequence[tuple[int, str]], judged: Sequence[Judged]) -> tuple[str, str] | None:
         """The first Lesson beside a well-formed trace with a wrong answer: again the one of median length."""
         wrong = [one.trace for one in judged if one.fate == "wrong" and one.trace.well_formed]
-        if not lessons or not wrong:
-            return None
-        worse = self.loaded.pipeline.select.choose(wrong)[0]
-        return lessons[0].completion, self._completion(worse)
+        return (taught[0][1], self._completion(self.select.choose(wrong)[0])) if taught and wrong else None
 
 
-def _why(answered: Answered, verdict: Verdict, judged: Sequence[Judged]) -> str:
+class Curation:
+    """The curating of one run: `outcomes()` is read once, and `estimates()` then knows every ballot."""
+
+    def __init__(self, loaded: Loaded, journal: Journal, samples: Samples) -> None:
+        self.loaded, self.journal, self.samples = loaded, journal, samples
+        self.curator = Curator(loaded, journal)
+        self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
+        self._votes = Votes()
+        self._many = journal.latest() >= MANY
+
+    def outcomes(self) -> Iterator[Outcome | Fault]:
+        """One Outcome per sound Sample, in the source's order; a row's Fault in its place."""
+        if self.loaded.pipeline.consensus.learns:
+            self.curator.model = self._learned()
+        for sample, found in self._map(Curator.find):
+            if isinstance(found, Fault):
+                yield found
+            else:
+                self._votes.add(found.verdict.ballots, sample.label, sample.options)
+                yield found.outcome(sample)
+
+    def estimates(self) -> Mapping[str, float]:
+        """Each teacher's estimated accuracy in [0, 1], from the ballots that `outcomes` has seen."""
+        return self.loaded.pipeline.consensus.estimated_accuracy(self._votes)
+
+    def _learned(self) -> Any:
+        votes = Votes()
+        for sample, found in self._map(Curator.ballots):
+            if not isinstance(found, Fault):
+                votes.add(found, sample.label, sample.options)
+        return self.loaded.pipeline.consensus.learn(votes)
+
+    def _map(self, work: Callable[[Curator, Sample], Any]) -> Iterator[tuple[Any, Any]]:
+        """(Sample, what `work` makes of it), or (None, Fault) for a row that is none, in order."""
+        if not self._many:
+            return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
+        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.curator.model)
+        return in_processes(self.samples(), work, start=(Curator.again, asked))
+
+
+def ballots(traces: Sequence[Trace]) -> list[Ballot]:
+    """A readable answer is a ballot, whatever becomes of its text."""
+    return [Ballot(trace.teacher, trace.answer) for trace in traces if trace.answer is not None]
+
+
+def _why(verdict: Verdict, judged: Sequence[Judged]) -> str:
     """The one word under which a Sample without Lesson is counted."""
-    if not answered.traces:
+    if not judged:
         return "vote:no_replies"
     if not verdict.accepted:
         return f"vote:{verdict.reason}"
-    dropped = [one.fate for one in judged if one.fate.startswith("filter:")]
-    unread = [one.fate for one in judged if one.fate.startswith("unread:")]
-    return next(iter(dropped or unread), "no_trace")
-
+    fates = [one.fate for one in judged if one.fate.startswith(("filter:", "unread:"))]
+    return min(fates, default="no_trace")

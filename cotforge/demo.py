@@ -38,7 +38,8 @@ PORT = 8765
 def demo(out: Path, *, short: bool, tell: Callable[[str], object]) -> None:
     """The whole main job on the digits: data, teachers, check, build, and a comparison with the truth; `tell` gets what it has to say.
 
-    Everything lies in `out` afterwards: `raw/` with the digits and the pipeline file, beside what a run leaves. Raises what `check` and `build` raise.
+    Everything lies in `out` afterwards: `raw/` with the digits and the pipeline file, beside what a run leaves.
+    Raises what `check` and `build` raise.
     """
     port = PORT if _free(PORT) else 0
     file = prepare(out / "raw", short=short)

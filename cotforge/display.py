@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cotforge.forge import Meter, Progress
+from cotforge.sources.text import clean
 
 REFRESH_S = 0.5
 PLAIN_S = 10.0
@@ -62,8 +63,9 @@ class Display:
     def table(self) -> Group:
         """The state of the run as a table, a row per teacher."""
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name, style in (("teacher", "left"), *((name, "right") for name in ("calls", "per s", "in flight", "given up", "tokens", "cost", "seconds each"))):
-            table.add_column(name, justify=style)  # type: ignore[arg-type]
+        table.add_column("teacher")
+        for name in ("calls", "per s", "in flight", "given up", "tokens", "cost", "seconds each"):
+            table.add_column(name, justify="right")
         for name, meter in self.progress.teachers.items():
             table.add_row(escape(name), *self._cells(meter))
         return Group(table, Text(self.line(), style="dim"))
@@ -73,7 +75,7 @@ class Display:
             f"{meter.asked:,}",
             f"{self._rate(meter.asked):.1f}",
             f"{meter.in_flight:,}",
-            f"{meter.failed:,}" if not meter.failed else f"[red]{meter.failed:,}[/] {escape(meter.last_error[:60])}",
+            f"{meter.failed:,}" if not meter.failed else f"[red]{meter.failed:,}[/] {escape(_words(meter.last_error))}",
             f"{meter.input_tokens + meter.output_tokens:,}",
             f"${meter.cost_usd:,.2f}",
             f"{meter.seconds / meter.attempts:.1f}" if meter.attempts else "",
@@ -89,3 +91,8 @@ class Display:
             return ""
         seconds = int((self.expected - seen) * (time.monotonic() - self.begun) / seen)
         return f"; about {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+
+
+def _words(text: str) -> str:
+    """The beginning of a server's message, without anything that a terminal would obey."""
+    return " ".join(clean(text).split())[:60]

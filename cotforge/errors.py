@@ -18,6 +18,9 @@ class CotforgeError(ValueError):
         super().__init__("\n".join(faults))
         self.faults = faults
 
+    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
+        return type(self), self.faults
+
 
 class PipelineError(CotforgeError):
     """The pipeline file, a prompt it names, or a `--set` is wrong."""

@@ -42,12 +42,16 @@ class Estimate:
             tokens = f", about {share.input_tokens:,} + {share.output_tokens:,} tokens{cost}" if share.calls else ""
             lines.append(f"{name:<{width}}  {share.calls:,} calls to make, {share.done:,} in the journal{tokens}")
         calls, usd = sum(share.calls for share in self.teachers.values()), sum(share.usd for share in self.teachers.values())
-        lines.append(f"in all {calls:,} calls to make, about ${usd:,.2f}")
+        priced = any(share.priced for share in self.teachers.values())
+        lines.append(f"in all {calls:,} calls to make" + (f", about ${usd:,.2f}" if priced else ""))
         return "\n".join(lines)
 
 
 def estimate(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal) -> Estimate:
-    """Reads the whole source. Input tokens are characters / 4 and pixels / 28²; output tokens the teacher's mean so far, else `OUTPUT_TOKENS`."""
+    """Reads the whole source.
+
+    Input tokens are characters / 4 and pixels / 28²; output tokens the teacher's mean so far, else `OUTPUT_TOKENS`.
+    """
     found = Estimate(teachers={teacher.name: Share(priced=teacher.price.given) for teacher in loaded.pipeline.teachers})
     means = journal.output_means()
     for work in works:
@@ -66,4 +70,3 @@ def estimate(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal) ->
             share.output_tokens += ends
             share.usd += teacher.price.usd(begins, ends)
     return found
-

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, Self
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cotforge.errors import PipelineError
-from cotforge.measures import measure
+from cotforge.measures import measure, words_of
 from cotforge.measures.own import Measure
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.spec import Spec
@@ -21,8 +21,8 @@ from cotforge.spec import Spec
 class Bound:
     """A measure with its options, found, and the bounds a value must keep."""
 
-    measure: str
-    """The name in columns, fates and messages: a user's own measure goes by its function."""
+    name: str
+    """In columns, fates and messages: the measure's, a user's own by its function."""
     take: Callable[[Sample, Trace, Verdict | None], float | None]
     """(sample, trace, verdict) to the value; None where the measure does not apply."""
     min: float | None
@@ -80,6 +80,20 @@ class Filter(Spec):
         return Bound(self.measure.rpartition(":")[2], functools.partial(function, **options), self.min, self.max)
 
 
+def resolved(filters: Iterable[Filter], root: Path) -> list[Bound]:
+    """The bounds of all filters, names told apart: a measure taken a second time with other options is `<measure>_2`. Raises as `resolve`."""
+    names: dict[str, tuple[str, str]] = {}
+    bounds = []
+    for each in filters:
+        bound = each.resolve(root)
+        name, asked, times = bound.name, (each.measure, repr(sorted(each.with_.items()))), 1
+        while names.setdefault(name, asked) != asked:
+            times += 1
+            name = f"{bound.name}_{times}"
+        bounds.append(replace(bound, name=name))
+    return bounds
+
+
 class Select(Spec):
     """Which of a sample's good traces become Lessons."""
 
@@ -88,12 +102,11 @@ class Select(Spec):
 
     def choose(self, traces: Iterable[Trace]) -> list[Trace]:
         """The traces nearest to the median number of reasoning words, nearest first; equally near ones by the Call's key."""
-        lengths = {trace.call: (len(trace.reasoning.split()), trace) for trace in traces}
-        if not lengths:
-            return []
-        middle = median(words for words, _ in lengths.values())
-        nearest = sorted(lengths, key=lambda key: (abs(lengths[key][0] - middle), key))
-        return [lengths[key][1] for key in nearest[: self.per_sample]]
+        measured = [(len(words_of(trace.reasoning)), trace.call, trace) for trace in traces]
+        if len(measured) > 1:
+            middle = median([words for words, _, _ in measured])
+            measured.sort(key=lambda one: (abs(one[0] - middle), one[1]))
+        return [trace for _, _, trace in measured[: self.per_sample]]
 
 
 def _options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any]:

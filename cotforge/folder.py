@@ -28,10 +28,13 @@ class RunFolder:
         except OSError as fault:
             raise JournalError(f"{path}: {fault.strerror}; choose another folder with --out") from fault
         self._hold()
-        owner = self.owner()
-        if name is not None and owner not in (None, name):
+        try:
+            owner = self.owner()
+            if name is not None and owner not in (None, name):
+                raise JournalError(f"{path}: belongs to the pipeline {owner!r}, not to {name!r}; choose another folder with --out")
+        except JournalError:
             os.close(self._lock)
-            raise JournalError(f"{path}: belongs to the pipeline {owner!r}, not to {name!r}; choose another folder with --out")
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +48,9 @@ class RunFolder:
         except OSError as fault:
             holder = os.read(self._lock, 200).decode("utf-8", "replace").strip()
             os.close(self._lock)
-            raise JournalError(f"{self.path}: in use by {holder or 'another process'}; wait for it, or choose another folder with --out") from fault
+            raise JournalError(
+                f"{self.path}: in use by {holder or 'another process'}; wait for it, or choose another folder with --out"
+            ) from fault
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
 

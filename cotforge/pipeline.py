@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,8 +77,11 @@ class Loaded:
     """Of the pipeline file, absolute; paths in it are relative to its folder."""
     prompts: Family
     sets: tuple[str, ...]
+    """What `--set` changed."""
     unexpanded: tree.Tree
-    """The pipeline as resolved, `${VAR}` as written, paths absolute: what `pipeline.yaml` in the run folder holds."""
+    """The pipeline as resolved, with `${VAR}` and paths as the file has them: what a card may show."""
+    passing: int = 0
+    """How many of `sets`, from the end, hold for this invocation only."""
 
     @property
     def root(self) -> Path:
@@ -100,7 +103,8 @@ class Loaded:
         if faults:
             raise PipelineError(*(f"{path}: {fault}" for fault in faults))
         prompts = _assembled(pipeline, path)
-        return cls(pipeline, path, prompts, tuple(sets), _absolute(tree.merged(pipeline.model_dump(mode="json", by_alias=True), raw), path.parent))
+        unexpanded = tree.merged(pipeline.model_dump(mode="json", by_alias=True), raw)
+        return cls(pipeline, path, prompts, tuple(sets), unexpanded)
 
     @classmethod
     def of_run(cls, run: Path, sets: Sequence[str] = ()) -> Self:
@@ -109,12 +113,14 @@ class Loaded:
         if not kept.is_file():
             raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
         path, earlier = _origin(kept.read_text(encoding="utf-8"))
-        if path is not None and path.is_file():
-            return cls.load(path, (*earlier, *sets))
-        return cls.load(kept, sets)
+        loaded = cls.load(path, (*earlier, *sets)) if path is not None and path.is_file() else cls.load(kept, sets)
+        return replace(loaded, passing=len(sets))
 
     def calls(self, sample: Sample) -> list[tuple[Teacher, Call]]:
-        """Every Call about one Sample, teacher by teacher: what `build` asks and `curate` looks up. Raises Fault where no prompt can be made."""
+        """Every Call about one Sample, teacher by teacher: what `build` asks and `curate` looks up.
+
+        Raises Fault where no prompt can be made.
+        """
         if self.pipeline.task.kind == "classify" and not sample.options:
             raise Fault("options_missing", "neither the row nor task.labels has options", where=sample.where, id=sample.id)
         return [
@@ -125,9 +131,15 @@ class Loaded:
         ]  # fmt: skip
 
     def text(self) -> str:
-        """What the run folder keeps: the pipeline as resolved, under the path of the original and what `--set` changed."""
-        head = f"# from: {self.path}\n" + "".join(f"# set: {given}\n" for given in self.sets)
-        return head + yaml.safe_dump(self.unexpanded, sort_keys=False, allow_unicode=True, width=140)
+        """What the run folder keeps: the pipeline with absolute paths, under that of its file, and what `--set` changed."""
+        lasting = self.sets[: len(self.sets) - self.passing]
+        head = [f"# from: {self.path}", *(f"# set: {given}" for given in lasting), *(f"# set once: {given}" for given in self.sets[len(lasting) :])]
+        return "\n".join(head) + "\n" + dumped(_absolute(tree.override(self.unexpanded, ()), self.root))
+
+
+def dumped(values: tree.Tree) -> str:
+    """As YAML that a person can read."""
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=140)
 
 
 def _origin(text: str) -> tuple[Path | None, list[str]]:
@@ -180,7 +192,8 @@ def _absolute(values: tree.Tree, root: Path) -> tree.Tree:
 
 def _made_absolute(section: tree.Tree, name: str, root: Path) -> None:
     value = section.get(name)
-    if isinstance(value, str) and "$" not in value and (root / value.rpartition(":")[0] if name == "measure" else root / value).is_file():
-        section[name] = str((root / value).resolve())
-    elif isinstance(value, str) and "$" not in value and name == "path" and (root / value).exists():
+    if not isinstance(value, str) or "$" in value:
+        return
+    there = root / (value.rpartition(":")[0] if name == "measure" else value)
+    if there.is_file() or (name == "path" and there.exists()):
         section[name] = str((root / value).resolve())

@@ -2,11 +2,27 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 
+@cache
+def _fields(kind: type) -> Callable[[object], tuple[Any, ...]]:
+    return attrgetter(*kind.__slots__)  # type: ignore[attr-defined,no-any-return]
+
+
+class Record:
+    """A value that travels between processes by its fields; a dataclass with slots alone does so five times slower."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), _fields(type(self))(self)
+
+
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Record):
     """An image as it is sent to teachers and packed into the dataset."""
 
     digest: str
@@ -24,7 +40,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Record):
     """One image, or several, with a question and, where known, a label."""
 
     id: str
@@ -51,9 +67,16 @@ class Fault(Exception):
         self.where = where
         self.id = id
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _fault, (self.reason, self.detail, self.where, self.id)
+
+
+def _fault(reason: str, detail: str, where: str, id: str | None) -> Fault:
+    return Fault(reason, detail, where=where, id=id)
+
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(Record):
     """Exactly what one teacher is asked about one Sample."""
 
     key: str
@@ -68,7 +91,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Record):
     """What came back for a Call: text and counts, or the error."""
 
     key: str
@@ -92,7 +115,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Record):
     """A Reply read: reasoning and a comparable answer."""
 
     call: str
@@ -118,7 +141,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Ballot:
+class Ballot(Record):
     """All that a vote may know."""
 
     teacher: str
@@ -127,7 +150,7 @@ class Ballot:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Record):
     """What the teachers agreed on, and how sure."""
 
     answer: str | None
@@ -144,7 +167,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Record):
     """A Trace with its measures and its fate."""
 
     trace: Trace
@@ -156,7 +179,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class Lesson(Record):
     """A Sample with the Trace its student will learn from, and the Verdict: a row of the dataset."""
 
     sample: Sample
@@ -169,7 +192,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Record):
     """Everything curating found out about one Sample; export, card and summary are made of these."""
 
     sample: Sample

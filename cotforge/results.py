@@ -13,9 +13,8 @@ from cotforge.export import Exported, export
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Progress
-from cotforge.journal import Journal
 from cotforge.pages import About, AboutTeacher
-from cotforge.pipeline import Loaded
+from cotforge.pipeline import Loaded, dumped
 from cotforge.report import Gallery, report
 from cotforge.sources import Counts
 from cotforge.tally import Tally, TeacherTally
@@ -24,7 +23,8 @@ from cotforge.tally import Tally, TeacherTally
 def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts], progress: Progress, begun: float) -> str:
     """Export everything that `curation` yields, then summary and report; the text that says what came of it.
 
-    `counts` tells what the last reading of the source met, `begun` is when the invocation began, by `time.monotonic`. Raises JournalError on a full disk; the old dataset is whole then.
+    `counts` tells what the last reading of the source met, `begun` is when the invocation began, by `time.monotonic`.
+    Raises JournalError on a full disk; the old dataset is whole then.
     """
     loaded, journal = curation.loaded, curation.journal
     totals = journal.totals()
@@ -65,7 +65,8 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path) -> str:
     lines = [
         f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label",
         *([f"not accepted: {', '.join(f'{reason} {count:,}' for reason, count in rejected)}"] if rejected else []),
-        f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; in all {summary['calls_total']:,} calls, ${summary['cost_usd']:,.2f}",
+        f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; "
+        f"in all {summary['calls_total']:,} calls, ${summary['cost_usd']:,.2f}",
         *([exported.note] if exported.note else []),
         f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",
     ]
@@ -76,21 +77,22 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
     """What card and report say of the run beside its counts; `${VAR}` stays as written."""
     pipeline, kept = loaded.pipeline, loaded.unexpanded
     consensus = pipeline.consensus
+    target = f", target {consensus.target:g}" if consensus.rule == "dawid_skene" else ""
     return About(
         name=pipeline.name,
         version=__version__,
         task=pipeline.task.kind,
         question=pipeline.task.question,
         teachers=[
-            AboutTeacher(teacher.name, teacher.model, (teacher.price.input, teacher.price.output) if teacher.price.given else None, teacher.license)
-            for teacher in pipeline.teachers
+            AboutTeacher(one.name, one.model, (one.price.input, one.price.output) if one.price.given else None, one.license)
+            for one in pipeline.teachers
         ],
         source=f"{kept['source']['kind']}: {Path(kept['source']['path']).name}",
         license=None,
-        consensus=f"rule {consensus.rule}, label {consensus.label}" + (f", target {consensus.target:g}" if consensus.rule == "dawid_skene" else ""),
+        consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
         filters=[bounds(bound) for bound in pipeline.filters],
         prompts={"solve": loaded.prompts.solve.text, "student": loaded.prompts.student.text, "completion": loaded.prompts.completion.text},
-        pipeline=loaded.text(),
+        pipeline=dumped(kept),
         command="cotforge build pipeline.yaml",
         calls=totals["calls_total"],
         input_tokens=totals["input"],

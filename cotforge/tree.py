@@ -41,9 +41,7 @@ _Loader.yaml_implicit_resolvers = {
     for letter, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 # 2.0e8 and 1e-3 are numbers to everybody but YAML 1.1
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
 
 def read(path: Path) -> Tree:
@@ -109,7 +107,10 @@ def _put(at: Any, steps: list[str], value: Any, path: str) -> None:
 
 
 def expand(value: Any, *, missing: Callable[[str, str], None], where: str = "") -> Any:
-    """The tree with `${VAR}` replaced from the environment in string values and `$$` by a dollar; `missing(where, name)` hears of the rest."""
+    """The tree with `${VAR}` in string values replaced from the environment and `$$` by a dollar.
+
+    `missing(where, name)` hears of the variables that are not set.
+    """
     if isinstance(value, dict):
         return {key: expand(item, missing=missing, where=f"{where}.{key}" if where else str(key)) for key, item in value.items()}
     if isinstance(value, list):
@@ -135,10 +136,11 @@ def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
 
 
 def _fault(found: ErrorDetails, model: type[BaseModel]) -> str:
-    loc = [step for step in found["loc"] if not _is_tag(step)]
-    at = _place(loc)
     if found["type"] == "extra_forbidden":
-        return f"{_place(loc[:-1])}: no key named {loc[-1]!r}{_near(str(loc[-1]), _keys(found['loc'][:-1], model))}".removeprefix(": ")
+        *above, key = found["loc"]
+        at = _place(step for step in above if not _is_tag(step))
+        return f"{at}: no key named {key!r}{_near(str(key), _keys(above, model))}".removeprefix(": ")
+    at = _place(step for step in found["loc"] if not _is_tag(step))
     if found["type"] == "missing":
         return f"{at}: is missing"
     message = found["msg"].removeprefix("Value error, ")
@@ -176,7 +178,7 @@ def _keys(loc: Iterable[int | str], model: type[BaseModel]) -> set[str]:
                 named = {(field.alias or name): field.annotation for name, field in kind.model_fields.items()}
                 if step in named:
                     below += _models(named[str(step)])
-                elif getattr(kind.model_fields.get("kind"), "default", None) == step or step in get_args(getattr(kind.model_fields.get("kind"), "annotation", None)):
+                elif step in get_args(getattr(kind.model_fields.get("kind"), "annotation", None)):
                     below.append(kind)
         at = below or at
     return {field.alias or name for kind in at for name, field in kind.model_fields.items()}

@@ -34,8 +34,9 @@ Answer: TypeAlias = str | dict[str, Any]
 Failure: TypeAlias = int | str | tuple[int, str] | None
 """None, a status, a status with OpenAI's error code, or one word:
 
-hang (never answered, until the client leaves), reset (the socket is closed unanswered), cut (closed in the middle of the body), html (a web page with status
-200), garbage (broken JSON), empty (no choices), bare (no usage), truncated (half the text, `length`), filtered (`content_filter`).
+hang (never answered, until the client leaves), reset (the socket is closed unanswered), cut (closed in the middle of the body), html (a web
+page with status 200), garbage (broken JSON), empty (no choices), bare (no usage), truncated (half the text, `length`), filtered
+(`content_filter`).
 """
 
 

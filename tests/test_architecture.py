@@ -17,7 +17,7 @@ PACKAGE = Path(cotforge.__file__).parent
 FLOORS = (
     "errors spec",
     "records",
-    "answers images sandbox journal folder tree",
+    "answers images parallel sandbox journal folder tree",
     "sources prompts",
     "teachers consensus measures",
     "filters",

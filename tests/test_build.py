@@ -17,7 +17,9 @@ from tests.teacher import Teacher, process, served
 def test_a_build_asks_every_teacher_once_about_every_row_and_writes_the_agreed_lessons(tmp_path: Path) -> None:
     write_rows(tmp_path, 12)
     with Teacher(sees) as server:
-        write_pipeline(tmp_path, teacher(server, "one", price={"input": 1, "output": 2}), teacher(server, "two"), consensus={"label": "ignore"})
+        write_pipeline(
+            tmp_path, teacher(server, "one", price={"input": 1, "output": 2}), teacher(server, "two"), consensus={"label": "ignore"}
+        )
         built = cotforge("build", "pipeline.yaml", cwd=tmp_path)
         assert built.returncode == 0, built.stderr
         assert Counter(entry.model for entry in server.ledger) == {"model-one": 12, "model-two": 12}
@@ -57,6 +59,8 @@ def test_another_filter_bound_offline_asks_nothing_and_changes_the_lessons(tmp_p
     assert not (tmp_path / "runs/feelings/dataset/data").exists() or not list((tmp_path / "runs/feelings/dataset/data").iterdir())
     assert cotforge("curate", "runs/feelings", "--set", "filters.0.min=3", cwd=tmp_path).returncode == 0
     assert summary(tmp_path / "runs/feelings")["accepted"] == 6
+    assert cotforge("curate", "runs/feelings", cwd=tmp_path).returncode == 0
+    assert summary(tmp_path / "runs/feelings")["accepted"] == 0, "what build was told holds on, what curate was told does not"
 
 
 def test_ten_more_rows_ask_ten_more_calls_and_a_renamed_teacher_asks_none(tmp_path: Path) -> None:
@@ -109,7 +113,9 @@ def test_refresh_asks_one_teacher_anew_and_keeps_what_it_said_before(tmp_path: P
 def test_one_image_under_two_ids_is_asked_once_and_two_rows_alike_are_one_sample(tmp_path: Path) -> None:
     write_rows(tmp_path, 2)
     rows = (tmp_path / "rows.jsonl").read_text()
-    (tmp_path / "rows.jsonl").write_text(rows + rows.replace("row-0", "twin") + '{"id": "row-1", "image": "images/0.jpg", "label": "awe"}\n')
+    (tmp_path / "rows.jsonl").write_text(
+        rows + rows.replace("row-0", "twin") + '{"id": "row-1", "image": "images/0.jpg", "label": "awe"}\n'
+    )
     with Teacher(sees, latency=0.1) as server:
         write_pipeline(tmp_path, teacher(server), consensus={"label": "ignore"})
         cotforge("build", "pipeline.yaml", cwd=tmp_path)
@@ -172,7 +178,9 @@ def test_sigkill_at_any_moment_repeats_at_most_what_was_in_flight_and_changes_no
     with process(ledger, "--latency", "0.03", "--model", "model-one") as url:
         write_pipeline(tmp_path, teacher(url, concurrency=8))
         pause = random.Random(seed).uniform(0.5, 1.1)
-        with subprocess.Popen(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as run:
+        with subprocess.Popen(
+            command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        ) as run:
             time.sleep(pause)
             run.send_signal(signal.SIGKILL)
         assert cotforge("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
@@ -243,7 +251,9 @@ def test_a_process_that_holds_the_folder_keeps_a_second_one_out(tmp_path: Path) 
     write_rows(tmp_path, 4)
     with Teacher(sees, latency=1.0) as server:
         write_pipeline(tmp_path, teacher(server))
-        with subprocess.Popen(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as first:
+        with subprocess.Popen(
+            command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        ) as first:
             while not server.in_flight:
                 time.sleep(0.01)
             second = cotforge("build", "pipeline.yaml", cwd=tmp_path)

@@ -11,7 +11,8 @@ from openai.types.chat import ChatCompletion
 
 from cotforge.records import Call, Picture, Sample
 from cotforge.teachers.openai import Ended, Session, retry_after
-from cotforge.teachers.teacher import Price, Teacher as Spec
+from cotforge.teachers.teacher import Price
+from cotforge.teachers.teacher import Teacher as Spec
 from cotforge.teachers.wire import data_url, reply_of
 from tests.teacher import ANSWER, Teacher
 
@@ -72,7 +73,10 @@ def test_a_server_that_does_not_count_has_its_tokens_estimated_and_flagged() -> 
 def test_absurd_counts_are_replaced_by_estimates(count: object) -> None:
     from cotforge.teachers.wire import stored_of
 
-    body = {"choices": [{"message": {"content": "x" * 40}, "finish_reason": "stop"}], "usage": {"prompt_tokens": count, "completion_tokens": count}}
+    body = {
+        "choices": [{"message": {"content": "x" * 40}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": count, "completion_tokens": count},
+    }
     stored = stored_of(json.dumps(body), attempt=1, call=CALL, teacher=spec("http://h/v1"), seconds=1.0)
     assert (stored.error, stored.input_tokens, stored.output_tokens) == (None, 5, 10)
 

@@ -32,7 +32,12 @@ def faults(folder: Path, text: str | None = None, *sets: str, **changes: Any) ->
 
 def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
     pipeline = load(tmp_path).pipeline
-    assert (pipeline.consensus.rule, pipeline.consensus.label, pipeline.select.per_sample, pipeline.source.split) == ("majority", "vote", 1, "train")
+    assert (pipeline.consensus.rule, pipeline.consensus.label, pipeline.select.per_sample, pipeline.source.split) == (
+        "majority",
+        "vote",
+        1,
+        "train",
+    )
     assert (pipeline.teachers[0].samples, pipeline.teachers[0].kind, pipeline.max_failures) == (1, "openai", 0.5)
     assert pipeline.prompts.solve == "long_cot/solve"
 
@@ -80,7 +85,9 @@ def test_a_missing_variable_is_named_with_its_place_and_two_dollars_are_one(tmp_
     loaded = load(tmp_path, teachers=[GOOD["teachers"][0] | {"model": "${MODEL}-$$"}])
     assert loaded.pipeline.teachers[0].model == "m7-$"
     assert loaded.unexpanded["teachers"][0]["model"] == "${MODEL}-$$"
-    assert faults(tmp_path, source={"kind": "table", "path": "${NO_SUCH}/x"}) == ["p.yaml: source.path: the environment has no variable 'NO_SUCH'"]
+    assert faults(tmp_path, source={"kind": "table", "path": "${NO_SUCH}/x"}) == [
+        "p.yaml: source.path: the environment has no variable 'NO_SUCH'"
+    ]
 
 
 def test_set_takes_yaml_values_and_list_items_by_index(tmp_path: Path) -> None:
@@ -124,7 +131,9 @@ def test_what_the_run_folder_keeps_loads_to_the_same_pipeline_from_anywhere(tmp_
     (tmp_path / "p.yaml").unlink()
     again = Loaded.of_run(tmp_path / "elsewhere")
     assert again.prompts.solve.text == "{{ question }}"
-    assert again.pipeline.model_dump(exclude={"source", "prompts", "filters"}) == first.pipeline.model_dump(exclude={"source", "prompts", "filters"})
+    assert again.pipeline.model_dump(exclude={"source", "prompts", "filters"}) == first.pipeline.model_dump(
+        exclude={"source", "prompts", "filters"}
+    )
     assert again.pipeline.source.path == str((tmp_path / "rows.jsonl").resolve())
 
 

@@ -161,7 +161,7 @@ def figures(count: int) -> list[tuple[str, Callable[[Round], float] | None, Call
 
 def print_curation(folder: Path, samples: int) -> None:
     """Seconds and memory of curating again what `build` took from replies on disk."""
-    rows = data.rows(folder / "curated", samples, side=(64, 48), size=2048)
+    rows = data.rows(folder / "curated", samples, side=(208, 156), size=2048)
     teachers: list[dict[str, object]] = [
         {"name": f"teacher-{n}", "model": f"model-{n}", "kind": "replay", "path": str(data.replies(folder / f"{n}.jsonl", samples, seed=n))}
         for n in range(TEACHERS)

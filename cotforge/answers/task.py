@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, PrivateAttr, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from cotforge.answers.text import as_text, normal, seen
 from cotforge.answers.verifiers import VERIFIERS
@@ -48,10 +48,6 @@ class Task(Spec):
     verifier: Literal["exact", "number", "choice", "math"] = "exact"
     """`answer` only: what makes two answers the same."""
 
-    _options: tuple[str, ...] = PrivateAttr(default=())
-    _synonyms: Synonyms = PrivateAttr(default=())
-    _names: Mapping[str, str] = PrivateAttr(default_factory=dict)
-
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if self.kind == "classify" and self.verifier != "exact":
@@ -67,11 +63,20 @@ class Task(Spec):
             raise ValueError("; ".join(faults))
         return self
 
-    def model_post_init(self, context: Any, /) -> None:
-        """Prepares the look-up of the file's own labels."""
-        self._options = tuple(self.labels or ())
-        self._synonyms = tuple(self.labels.items()) if isinstance(self.labels, dict) else ()
-        self._names = _names(self._options, self._synonyms)
+    @functools.cached_property
+    def closed(self) -> tuple[str, ...]:
+        """The file's own labels, in their order."""
+        return tuple(self.labels or ())
+
+    @functools.cached_property
+    def synonyms(self) -> Synonyms:
+        """(label, its other names), where the file gives any."""
+        return tuple(self.labels.items()) if isinstance(self.labels, dict) else ()
+
+    @functools.cached_property
+    def names(self) -> Mapping[str, str]:
+        """Every normal form that means one of the file's own labels."""
+        return _names(self.closed, self.synonyms)
 
     def options(self, row_options: Sequence[object] | None = None) -> tuple[str, ...]:
         """Canonical names of the closed set, the row's own if it has any, else the file's, in their order; () for a free answer.
@@ -79,7 +84,7 @@ class Task(Spec):
         Raises `Fault` (`options_broken`) where a row's options are fewer than two, not text, or alike once normalised.
         """
         if row_options is None or len(row_options) == 0:
-            return self._options
+            return self.closed
         if isinstance(row_options, str):
             raise Fault("options_broken", f"options {row_options!r} are one text; a list of texts is wanted")
         texts = [as_text(option) for option in row_options]
@@ -101,7 +106,7 @@ class Task(Spec):
         if self.kind == "answer":
             return VERIFIERS[self.verifier](text, options)
         # The file's own options, shared by most samples, skip hashing up to thousands of names.
-        names = self._names if options is self._options else _names(options, self._synonyms)
+        names = self.names if options is self.closed else _names(options, self.synonyms)
         return names.get(normal(text))
 
 

@@ -18,6 +18,8 @@ _UNSEEN = re.compile(
 
 def seen(text: str) -> str:
     """The text without control, zero-width and bidi characters (line breaks and tabs stay), stripped."""
+    if text.isascii() and text.replace("\n", "").isprintable():  # nearly every text; 0.4 us a kilobyte instead of 4
+        return text.strip()
     return _UNSEEN.sub("", text).strip()
 
 

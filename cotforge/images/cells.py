@@ -58,6 +58,9 @@ class Cells:
     kept (about 32 MB) decodes the row group from its start.
     """
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Cells, ()  # what is kept stays with its process
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: deque[_Batch] = deque(maxlen=_BATCHES_KEPT)

@@ -3,9 +3,10 @@
 import os
 import threading
 import warnings
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from cotforge.errors import JournalError
 from cotforge.images.cut import CutShortError, UntidyError, cut
@@ -15,6 +16,12 @@ from cotforge.images.refs import FileRef, Ref
 from cotforge.records import Fault, Picture
 
 
+@lru_cache(maxsize=4)
+def _opened(folder: Path, spec: Images) -> "PictureStore":
+    """The store of a run in another process, opened there once."""
+    return PictureStore(folder, spec)
+
+
 class PictureStore:
     """Turns refs into Pictures, and keeps under `folder`/cache what it took work to find out. Safe to use from any thread."""
 
@@ -22,11 +29,14 @@ class PictureStore:
         """`folder` is the run folder, made where it is missing. Raises JournalError where it cannot be written."""
         for category in (UserWarning, RuntimeWarning):  # Pillow's, about odd files: what they warn of is judged here
             warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
-        self._spec = spec
+        self._folder, self._spec = folder, spec
         self._recoded, self._spooled = folder / "cache" / "recoded", folder / "cache" / "spool"
         for path in (folder, folder / "cache", self._recoded, self._spooled):
             _make(path)
         self._memory = Memory(folder / "cache" / "images.sqlite", f"{spec.max_pixels} {spec.max_bytes} {RECIPE}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened, (self._folder, self._spec)
 
     def picture(self, ref: Ref) -> Picture:
         """The image at `ref` as it is sent. Raises Fault where there is none, or none that is sound."""

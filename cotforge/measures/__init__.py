@@ -70,7 +70,7 @@ def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> fl
 
 def reasoning_words(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
     """Words of the reasoning, 0 or more; words are what stands between spaces."""
-    return float(len(_words(trace.reasoning)))
+    return float(len(words_of(trace.reasoning)))
 
 
 def reasoning_tokens(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
@@ -80,7 +80,7 @@ def reasoning_tokens(sample: Sample, trace: Trace, verdict: Verdict | None) -> f
 
 def repeated_ngrams(sample: Sample, trace: Trace, verdict: Verdict | None, *, n: Count = 4) -> float | None:
     """Share of word n-grams that stood before, in [0, 1); None below n words. Loops are above 0.2."""
-    words = _words(trace.reasoning)
+    words = words_of(trace.reasoning)
     distinct = len(set(zip(*(words[i:] for i in range(n)), strict=False)))
     return 1 - distinct / (len(words) - n + 1) if distinct else None
 
@@ -156,8 +156,8 @@ def measure(name: str, *, root: Path) -> Measure:
 
 
 @functools.lru_cache(maxsize=64)
-def _words(text: str) -> tuple[str, ...]:
-    """Split once for all measures of a trace."""
+def words_of(text: str) -> tuple[str, ...]:
+    """What stands between spaces; split once for all measures of a trace."""
     return tuple(text.split())
 
 

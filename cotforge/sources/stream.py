@@ -132,7 +132,9 @@ def _checked(made: _Made, path: str, task: Asked) -> Generator[Sample | Fault]:
 def _astray(strays: list[str], path: str, task: Asked) -> SourceError:
     seen = ", ".join(repr(label[:40]) for label in list(dict.fromkeys(strays))[:5])
     labels = task.options(None)
-    wanted = ", ".join(map(repr, labels[:10])) + (", ..." if len(labels) > 10 else "") or "that of each row"
+    if not labels:
+        return SourceError(f"{path}: task.labels is missing, and no row brings options; labels seen: {seen}")
+    wanted = ", ".join(map(repr, labels[:10])) + (", ..." if len(labels) > 10 else "")
     return SourceError(f"{path}: none of the first {len(strays):,} labels is in the set; seen: {seen}; the set: {wanted}")
 
 

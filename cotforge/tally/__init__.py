@@ -174,7 +174,9 @@ class Tally:
             self.fates[judged.fate] += 1
             for name, value in judged.measures.items():
                 if value is not None:
-                    self.measures.setdefault(name, Spread()).add(value)
+                    if name not in self.measures:
+                        self.measures[name] = Spread()
+                    self.measures[name].add(value)
         for name, reply in outcome.failed:
             teacher = self._teacher(name)
             teacher.calls += 1

@@ -2,6 +2,17 @@
 
 import math
 from collections import Counter
+from functools import lru_cache
+
+
+STEPS = 1 / math.log(1.02)
+
+
+@lru_cache(maxsize=4_096)
+def _bucket(value: float) -> tuple[int, int]:
+    """(sign, step); most values of a measure come again and again."""
+    sign = (value > 0) - (value < 0)
+    return sign, sign * math.ceil(math.log(abs(value)) * STEPS) if sign else 0
 
 
 class Spread:
@@ -10,8 +21,6 @@ class Spread:
     Buckets grow by 2 %, so that about 50 stand for each power of e, whatever the measure.
     Source: Masson, Rim, Lee 2019, DDSketch, section 2.
     """
-
-    STEPS = 1 / math.log(1.02)
 
     def __init__(self) -> None:
         self.count = 0
@@ -28,8 +37,7 @@ class Spread:
         self.total += value
         self.least = min(self.least, value)
         self.most = max(self.most, value)
-        sign = (value > 0) - (value < 0)
-        self._buckets[sign, sign * math.ceil(math.log(abs(value)) * self.STEPS) if sign else 0] += 1
+        self._buckets[_bucket(value)] += 1
 
     def mean(self) -> float | None:
         """The mean; None without numbers."""
@@ -41,6 +49,6 @@ class Spread:
         for (sign, bucket), count in sorted(self._buckets.items()):
             rank -= count
             if rank < 0:
-                middle = sign * math.exp((sign * bucket - 0.5) / self.STEPS)
+                middle = sign * math.exp((sign * bucket - 0.5) / STEPS)
                 return min(max(middle, self.least), self.most)
         return None

@@ -66,7 +66,9 @@ class Session:
         timeout = aiohttp.ClientTimeout(total=teacher.timeout, sock_connect=min(CONNECT_S, teacher.timeout))
         headers = {"Content-Type": "application/json", **authorization(teacher)}
         try:
-            async with self._http.post(f"{url}/chat/completions", data=body, headers=headers, timeout=timeout, allow_redirects=False) as answer:
+            async with self._http.post(
+                f"{url}/chat/completions", data=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as answer:
                 text = (await _bounded(answer)).decode("utf-8", "replace")
             return trial.answered(text) if answer.status == 200 else trial.refused(answer, text)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
@@ -181,4 +183,3 @@ def retry_after(seconds: str | None, milliseconds: str | None = None) -> float |
         return max(0.0, parsedate_to_datetime(seconds or "").timestamp() - time.time())
     except ValueError:
         return None
-

@@ -1,6 +1,7 @@
 """Before anything paid: is every teacher there, is the key good, is the model served?"""
 
 import asyncio
+import os
 import time
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -68,7 +69,8 @@ async def _connects(url: str) -> str:
 async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> str:
     status, models = await session.models(teacher, url)
     if status in (401, 403):
-        return f"{where} said {status}: {f'the key in {teacher.key_env} is not accepted' if teacher.key_env else 'it wants a key; name its variable with key_env'}"
+        key = f"the key in {teacher.key_env} is not accepted" if teacher.key_env else "it wants a key; name its variable with key_env"
+        return f"{where} said {status}: {key}"
     if status != 200 or teacher.model in models:
         return ""
     served = ", ".join(repr(model) for model in models[:5]) or "nothing"
@@ -77,4 +79,5 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
 
 def _reason(fault: BaseException) -> str:
     inner = getattr(fault, "os_error", None) or fault
-    return str(getattr(inner, "strerror", None) or inner or type(fault).__name__).lower()
+    said = os.strerror(inner.errno) if isinstance(inner, OSError) and (inner.errno or 0) > 0 else getattr(inner, "strerror", None)
+    return str(said or inner or type(fault).__name__).lower()

@@ -1,9 +1,9 @@
 """Replies someone already has, as a teacher: JSON lines, one reply each, found by the Sample's id and the sample index.
 
-    {"id": "7", "content": "<think>...</think><answer>awe</answer>"}
-    {"id": "7", "index": 1, "reasoning": "...", "content": "awe", "finish_reason": "stop", "usage": {"prompt_tokens": 9, "completion_tokens": 80}}
-    {"id": "7", "response": {<a chat completion>}}                       what a proxy logged
-    {"custom_id": "7", "response": {"body": {<a chat completion>}}}      what a batch API returned
+{"id": "7", "content": "<think>...</think><answer>awe</answer>"}
+{"id": "7", "index": 1, "reasoning": "...", "content": "awe", "finish_reason": "stop", "usage": {...}}
+{"id": "7", "response": {<a chat completion>}}                       what a proxy logged
+{"custom_id": "7", "response": {"body": {<a chat completion>}}}      what a batch API returned
 """
 
 import json
@@ -28,15 +28,19 @@ class Replay:
 
     def __init__(self, teacher: Teacher, path: Path) -> None:
         self.teacher = teacher
+        try:
+            self._file = path.open("rb")
+        except OSError as fault:
+            raise TeacherError(f"teacher {teacher.name!r}: {path}: {fault.strerror}") from fault
         self._folder = tempfile.TemporaryDirectory(prefix="cotforge-replay-")
         self._index = sqlite3.connect(Path(self._folder.name) / "index.sqlite", isolation_level=None)
         self._index.execute("PRAGMA synchronous = OFF")
         self._index.execute("CREATE TABLE at (id TEXT, number INTEGER, offset INTEGER, PRIMARY KEY (id, number)) WITHOUT ROWID")
         try:
-            self._file = path.open("rb")
-        except OSError as fault:
-            raise TeacherError(f"teacher {teacher.name!r}: {path}: {fault.strerror}") from fault
-        self._read_through(path)
+            self._read_through(path)
+        except BaseException:
+            self.close()
+            raise
 
     def _read_through(self, path: Path) -> None:
         faults: list[str] = []
@@ -88,5 +92,6 @@ def _body(row: dict[str, Any]) -> dict[str, Any]:
 def _missing(call: Call, teacher: Teacher, attempt: int) -> Stored:
     return Stored(
         attempt=attempt, key=bytes.fromhex(call.key), status=None, error="no_reply", detail=f"{teacher.path} has none for this sample",
-        passing=True, final=False, finish_reason="", input_tokens=0, output_tokens=0, cost_usd=0.0, seconds=0.0, max_tokens=teacher.max_tokens, body="",
+        passing=True, final=False, finish_reason="", input_tokens=0, output_tokens=0, cost_usd=0.0, seconds=0.0,
+        max_tokens=teacher.max_tokens, body="",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_va
 from cotforge.spec import Spec
 from cotforge.teachers.simulated import Simulated
 
-RESERVED = ("messages", "model", "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "stream")
+RESERVED = ("messages", "model", "temperature", "top_p", "max_tokens", "n", "stream")
 """Fields of a request that `body` may not set: they have a key of their own, or would change what a reply is."""
 
 

@@ -1,0 +1,57 @@
+"""The same work on every Sample of a long stream, done by other processes, in order and with few Samples ahead."""
+
+import gc
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from typing import Any
+
+from cotforge.records import Fault, Sample
+
+CHUNK = 64
+"""Samples handed over at a time (ours)."""
+MOST = 4
+"""Processes (ours): beyond, the one that collects what they find is the slowest."""
+
+Start = tuple[Callable[..., Any], tuple[Any, ...]]
+"""(function, arguments) that make in each process what works there."""
+
+_worker: Any = None
+
+
+def in_processes(items: Iterator[Sample | Fault], work: Callable[[Any, Sample], Any], *, start: Start) -> Iterator[tuple[Any, Any]]:
+    """(item, `work(worker, item)`), or (item, item) for a Fault, in order. What `work` raises is raised here.
+
+    `work` and all it takes and gives must pickle.
+    """
+    processes = max(1, min(MOST, os.cpu_count() or 1))
+    context = multiprocessing.get_context("spawn")  # threads are running here, which a fork would not take along
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(start,)) as pool:
+        ahead: deque[tuple[Sequence[Sample | Fault], Future[list[Any]]]] = deque()
+        try:
+            while True:
+                while len(ahead) <= 2 * processes and (chunk := list(islice(items, CHUNK))):
+                    ahead.append((chunk, pool.submit(_done, work, [item for item in chunk if isinstance(item, Sample)])))
+                if not ahead:
+                    return
+                chunk, future = ahead.popleft()
+                found = iter(future.result())
+                yield from ((item, item if isinstance(item, Fault) else next(found)) for item in chunk)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin(start: Start) -> None:
+    global _worker
+    gc.disable()  # what works here makes no cycles, and looking for them costs a tenth of the time
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that collects
+    make, arguments = start
+    _worker = make(*arguments)
+
+
+def _done(work: Callable[[Any, Sample], Any], samples: Sequence[Sample]) -> list[Any]:
+    return [work(_worker, sample) for sample in samples]

@@ -1,0 +1,250 @@
+"""What the README says is so: its commands run, its files load, and its tables name what there is, no more and no less."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from PIL import Image
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from cotforge import cli
+from cotforge.consensus import RULES
+from cotforge.demo import FLIPPED, LESSONS, TEACHERS
+from cotforge.export.columns import LOSSES, lessons, traces
+from cotforge.measures import MEASURES
+from cotforge.pipeline import Loaded, Pipeline
+from cotforge.prompts import shipped
+from tests.project import cotforge, environment, summary
+from tests.teacher import Teacher
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+NEVER_ENDS = ("simulate", "demo")
+"""Commands that are looked at but not run: the first serves for ever, the second has tests of its own."""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """Every command line of the README, split into words, its comment left out."""
+    return [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
+
+
+def tables() -> Iterator[tuple[str, list[list[str]]]]:
+    """(first heading, rows) of every table; what stands in a cell is left as it is."""
+    for found in re.findall(r"(?:^\|.*\n)+", TEXT, re.MULTILINE):
+        head, _, *rows = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in found.splitlines())
+        yield head[0], rows
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The rows of the one table whose first column is called so."""
+    (found,) = (rows for head, rows in tables() if head == heading)
+    return found
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def after(start: str) -> str:
+    """The text from `start` to the end of its paragraph."""
+    return TEXT[TEXT.index(start) :].partition("\n\n")[0]
+
+
+# the keys of the pipeline file
+
+
+def listed() -> Iterator[tuple[str, str]]:
+    """(key, default) as the table has them; `.b` after `x.a` means `x.b`."""
+    for keys, default, *_ in rows("key"):
+        whole = ""
+        for key in quoted(keys):
+            whole = whole.rpartition(".")[0] + key if key.startswith(".") else key
+            yield whole.replace("[]", ""), default
+
+
+def sections(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in sections(part)]
+
+
+def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(key, default) of every field of a section and those below; `...` where it must be given."""
+    for name, field in section.model_fields.items():
+        key = above + (field.alias or name)
+        below = sections(field.annotation)
+        for each in below:
+            yield from keys(each, f"{key}.")
+        if not below or field.default is None:
+            default = field.get_default(call_default_factory=True)
+            yield key, ... if default is PydanticUndefined or key == "source.kind" else default
+
+
+def as_yaml(default: str) -> Any:
+    return ... if default == "required" else yaml.safe_load(default.strip("`"))
+
+
+def plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def test_every_key_of_the_pipeline_file_is_in_the_table_with_its_default_and_no_other() -> None:
+    told = list(listed())
+    assert len(told) == len(dict(told)), "a key stands twice"
+    assert {key: as_yaml(default) for key, default in told} == {key: plain(default) for key, default in keys(Pipeline)}
+
+
+def test_every_default_says_who_chose_it() -> None:
+    assert {row[2] for row in rows("key")} == {"you", "us", "server", "data"}
+    assert all((row[1] == "required") <= (row[2] == "you") for row in rows("key"))
+
+
+def test_every_choice_of_a_key_is_named() -> None:
+    def choices(section: type[BaseModel]) -> Iterator[str]:
+        for field in section.model_fields.values():
+            for below in sections(field.annotation):
+                yield from choices(below)
+            yield from (value for value in get_args(field.annotation) if isinstance(value, str))
+
+    assert [choice for choice in choices(Pipeline) if f"`{choice}`" not in TEXT] == []
+
+
+# tables and lists
+
+
+def test_the_tables_name_exactly_what_there_is() -> None:
+    assert [row[0].strip("`") for row in rows("measure")] == [measure.__name__ for measure in MEASURES]
+    assert [row[0].strip("`") for row in rows("rule")] == [rule.name for rule in RULES]
+    kinds = {get_args(source.model_fields["kind"].annotation)[0] for source in sections(Pipeline.model_fields["source"].annotation)}
+    assert {row[0].strip("`") for row in rows("kind")} == kinds
+    assert {row[0].split()[1].strip("`") for row in rows("command")} == set(cli.cli.commands)
+    assert [int(row[0]) for row in rows("exit")] == [cli.DONE, cli.WRONG, cli.STOPPED, cli.INTERRUPTED]
+
+
+def test_the_options_of_the_measures_are_those_of_their_functions() -> None:
+    told = {row[0].strip("`"): yaml.safe_load(f"{{{row[2].strip('`')}}}") for row in rows("measure")}
+    assert told == {measure.__name__: measure.__kwdefaults__ or {} for measure in MEASURES}
+
+
+def test_every_column_is_listed_in_its_place() -> None:
+    assert [name for name in quoted(after("Lessons: ").partition(". ")[0]) if name != "measure_*"] == list(lessons([]))
+    explained = re.sub(r"\(.*?\)", "", after("Traces: "), flags=re.DOTALL)
+    assert quoted(explained) == [*traces([]), "measure_*"]
+    (losses,) = (row[1] for row in rows("path") if row[0] == "`losses.parquet`")
+    assert quoted(losses) == [", ".join(LOSSES)]
+
+
+def test_every_shipped_pipeline_and_prompt_is_named() -> None:
+    for file in shipped("pipelines").glob("*.yaml"):
+        assert f"(pipelines/{file.name})" in TEXT
+    for file in shipped("prompts").glob("*/*.jinja"):
+        assert f"`{file.parent.name}/{file.stem}`" in TEXT
+
+
+def test_the_demo_is_described_as_it_is() -> None:
+    words = " ".join(TEXT.split())
+    assert f"{FLIPPED * 100:g} % of their labels flipped" in words
+    assert f"each trained on {LESSONS} other digits" in words
+    (alone,) = (row[1] for row in rows("figure") if row[0] == "each teacher alone")
+    assert re.findall(r"[a-z]+", alone) == list(TEACHERS)
+    assert all(float(share) <= 0.93 for share in re.findall(r"0\.\d+", alone))
+
+
+# links and names
+
+
+def test_every_link_leads_somewhere() -> None:
+    headings = {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)}
+    links = re.findall(r"\]\(([^)]+)\)", TEXT)
+    assert links
+    assert [link for link in links if not (link[1:] in headings if link.startswith("#") else (ROOT / link).exists())] == []
+
+
+def test_every_command_is_of_a_program_we_know_and_every_make_target_and_extra_exists() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for program, *arguments in commands():
+        assert program in ("cotforge", "make", "pip", "python", "vllm"), program
+        if program == "make":
+            assert arguments[0] in targets
+        if program == "python":
+            assert (ROOT / arguments[0]).is_file()
+        if program == "pip":
+            assert set(re.findall(r"[a-z]+", arguments[-1].partition("[")[2])) <= set(extras)
+
+
+# the files and commands, run
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with what the README's reader has: photos, the YAML it shows, the examples, and teachers that listen."""
+    folder = tmp_path_factory.mktemp("readme")
+    for number, label in enumerate(("awe", "awe", "fear", "sadness")):
+        path = folder / "photos" / label / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 48), (number * 60, 90, 200 - number * 40)).save(path)
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    with Teacher() as server:
+        for block in blocks("yaml"):
+            if named := re.match(r"# (\S+\.yaml)\n", block):
+                (folder / named[1]).write_text(re.sub(r"http://localhost:\d+/v1", server.url, block))
+        yield folder
+
+
+def test_every_yaml_block_is_a_pipeline_or_a_part_of_one(tmp_path: Path) -> None:
+    whole = next(block for block in blocks("yaml") if block.startswith("# emotions.yaml"))
+    for number, block in enumerate(blocks("yaml")):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(whole) | yaml.safe_load(block)))
+        Loaded.load(path)
+
+
+def test_every_command_line_does_what_it_says_in_the_order_of_the_readme(project: Path) -> None:
+    for program, *arguments in commands():
+        if program == "cotforge" and arguments[0] not in NEVER_ENDS:
+            done = cotforge(*arguments, cwd=project)
+        elif program == "python":
+            done = python(project, *arguments)
+        else:
+            continue
+        assert (done.returncode, done.stderr) == (0, ""), (program, arguments)
+        assert done.stdout, (program, arguments)
+    for block in blocks("python"):
+        done = python(project, "-c", block)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("awe (64, 48) <think>")
+    run = project / "runs" / "emotions"
+    missing = [path for path in (quoted(row[0])[0] for row in rows("path")) if not (run / path).exists() and path != "dataset/preference/"]
+    assert missing == []
+    counts = {*summary(run), *next(iter(summary(run)["teachers"].values()))}
+    assert set(quoted(after("`summary.json`: "))) == {"summary.json", "rejected"} | counts
+
+
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python in that folder; `datasets` keeps what it loads there too, not in the home of whoever runs the tests."""
+    env = environment({"HF_HOME": str(folder / "hub")})
+    return subprocess.run([sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [words for program, *words in commands() if program == "cotforge" and words[0] in NEVER_ENDS])
+def test_commands_that_serve_name_options_and_keys_that_exist(project: Path, arguments: list[str]) -> None:
+    helped = cotforge(arguments[0], "--help", cwd=project).stdout
+    assert [word for word in arguments if word.startswith("--") and word not in helped] == []
+    sets = [value for word, value in pairwise(arguments) if word == "--set"]
+    if len(arguments) > 1:
+        Loaded.load(project / arguments[1], sets)
