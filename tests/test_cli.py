@@ -159,7 +159,9 @@ def test_no_name_in_the_data_reaches_the_terminal_as_a_command(tmp_path: Path) -
         ended = ran("build", "pipeline.yaml", cwd=tmp_path)
         assert ended.returncode == 2
         assert harmless(ended.stdout + ended.stderr), ended
-    path.write_text(path.read_text().replace("name: feelings", f'"{ESCAPE}": 1\nname: feelings'.replace("\x1b", "\\e").replace("\x07", "\\a")))
+    path.write_text(
+        path.read_text().replace("name: feelings", f'"{ESCAPE}": 1\nname: feelings'.replace("\x1b", "\\e").replace("\x07", "\\a"))
+    )
     ended = ran("build", "pipeline.yaml", cwd=tmp_path)
     assert ended.returncode == 2
     assert harmless(ended.stdout + ended.stderr), ended
@@ -203,7 +205,9 @@ def test_no_fault_repeats_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_an_interrupt_before_anything_is_asked_ends_with_130(tmp_path: Path) -> None:
     write_rows(tmp_path, 2)
     write_pipeline(tmp_path, teacher("http://127.0.0.1:9/v1"))
-    with subprocess.Popen(command("check", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as checking:
+    with subprocess.Popen(
+        command("check", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+    ) as checking:
         while not (tmp_path / "runs/feelings/pipeline.yaml").exists():
             assert checking.poll() is None
         checking.send_signal(signal.SIGINT)

@@ -46,7 +46,14 @@ def test_every_trace_has_the_fate_it_deserves_and_every_row_its_reason(tmp_path:
     run = build(
         tmp_path,
         {
-            "one": {"row-0": said("awe"), "row-1": said("awe"), "row-2": wordy, "row-3": said("awe"), "row-4": BARE, "row-5": "I cannot tell."},
+            "one": {
+                "row-0": said("awe"),
+                "row-1": said("awe"),
+                "row-2": wordy,
+                "row-3": said("awe"),
+                "row-4": BARE,
+                "row-5": "I cannot tell.",
+            },
             "two": {"row-0": said("awe"), "row-1": said("fear"), "row-2": wordy, "row-3": said("awe"), "row-4": BARE, "row-5": cut},
             "six": {"row-0": said("fear"), "row-1": said("sadness"), "row-2": wordy, "row-3": said("joy"), "row-4": BARE, "row-5": ""},
         },

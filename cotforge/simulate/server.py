@@ -1,6 +1,7 @@
 """Serves simulated teachers over OpenAI's protocol, on 127.0.0.1 alone, with the faults their `simulate:` section asks for."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +59,7 @@ async def serve(roles: Sequence[Role], labels: Sequence[str], *, port: int, root
             await asyncio.Event().wait()
         except OSError as error:
             raise TeacherError(
-                f"{HOST}:{port}: cannot be listened on ({error.strerror}); stop what runs there, or choose another port"
+                f"{HOST}:{port}: cannot be listened on ({os.strerror(error.errno or 0)}); stop what runs there, or choose another port"
             ) from error
         finally:
             await runner.cleanup()

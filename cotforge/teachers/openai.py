@@ -9,6 +9,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from functools import cache
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -47,7 +50,6 @@ class Session:
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
             auto_decompress=True,
-            trust_env=True,
             skip_auto_headers=("User-Agent",),
             read_bufsize=2**18,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -67,7 +69,7 @@ class Session:
         headers = {"Content-Type": "application/json", **authorization(teacher)}
         try:
             async with self._http.post(
-                f"{url}/chat/completions", data=body, headers=headers, timeout=timeout, allow_redirects=False
+                f"{url}/chat/completions", data=body, headers=headers, timeout=timeout, allow_redirects=False, proxy=proxy(url)
             ) as answer:
                 text = (await _bounded(answer)).decode("utf-8", "replace")
             return trial.answered(text) if answer.status == 200 else trial.refused(answer, text)
@@ -81,7 +83,7 @@ class Session:
     async def models(self, teacher: Teacher, url: str) -> tuple[int, list[str]]:
         """(status, ids of the models that are served). Raises aiohttp.ClientError, OSError or TimeoutError where no answer comes."""
         timeout = aiohttp.ClientTimeout(total=30, sock_connect=5)
-        async with self._http.get(f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False) as answer:
+        async with self._http.get(f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False, proxy=proxy(url)) as answer:
             text = await _bounded(answer)
         if answer.status != 200:
             return answer.status, []
@@ -89,6 +91,13 @@ class Session:
             return 200, [str(model["id"]) for model in json.loads(text)["data"]]
         except (ValueError, KeyError, TypeError):
             return 404, []  # some gateway's page: there is no list here
+
+
+@cache
+def proxy(url: str) -> str | None:
+    """The proxy that the environment names for a server. Found once: aiohttp's own `trust_env` looks anew at every request, in a thread."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def authorization(teacher: Teacher) -> dict[str, str]:

@@ -1,0 +1,118 @@
+"""`cotforge simulate`: the teachers of a pipeline, each where the file expects it, to rehearse a build before paying."""
+
+import contextlib
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.project import command, environment, ran, summary, table, teacher, write_pipeline, write_rows
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def simulated(folder: Path, *words: str) -> Iterator[list[str]]:
+    """The lines that `cotforge simulate` says until it is ready, for as long as the block lasts; Ctrl-C then ends it well."""
+    with subprocess.Popen(
+        command("simulate", "pipeline.yaml", *words),
+        cwd=folder,
+        env=environment({"PYTHONUNBUFFERED": "1"}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as serving:
+        assert serving.stdout is not None
+        lines: list[str] = []
+        try:
+            for line in serving.stdout:
+                lines.append(line.strip())
+                if line.startswith("ready"):
+                    break
+            yield lines
+            assert serving.poll() is None, "it serves until it is told to end"
+        finally:
+            serving.send_signal(signal.SIGINT)
+            _, told = serving.communicate(timeout=15)
+        assert (serving.returncode, told) == (0, "")
+
+
+def test_a_pipeline_whose_teachers_are_on_this_machine_is_built_as_it_stands(tmp_path: Path) -> None:
+    write_rows(tmp_path, 6)
+    one, two = f"http://127.0.0.1:{free_port()}/v1", f"http://localhost:{free_port()}/v1"
+    write_pipeline(tmp_path, teacher(one, "one"), teacher(one, "twin", simulate={"seed": 1}), teacher(two, "two"))
+    with simulated(tmp_path) as lines:
+        assert [line.partition(" at ")[0] for line in lines] == [
+            "one: model-one",
+            "twin: model-twin",
+            "two: model-two",
+            "ready; Ctrl-C ends it",
+        ]
+        checked = ran("check", "pipeline.yaml", cwd=tmp_path)
+        assert (checked.returncode, checked.stderr) == (0, "")
+        built = ran("build", "pipeline.yaml", cwd=tmp_path)
+        assert built.returncode == 0, built.stderr
+    told = summary(tmp_path / "runs/feelings")
+    assert (told["calls"], told["calls_failed"]) == (18, 0)
+    assert {figures["answered"] for figures in told["teachers"].values()} == {6}
+    assert len(table(tmp_path / "runs/feelings", "traces")) == 18
+
+
+def test_a_teacher_elsewhere_is_served_at_the_port_and_the_line_says_how_to_reach_it(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    write_pipeline(tmp_path, teacher("https://api.example.com/v1"))
+    port = free_port()
+    with simulated(tmp_path, "--port", str(port)) as lines:
+        assert lines[0].startswith(f"one: model-one at http://127.0.0.1:{port}/v1; build with --set ")
+        given = re.search(r"--set (\S+)$", lines[0])
+        assert given is not None
+        assert ran("build", "pipeline.yaml", "--set", given.group(1), cwd=tmp_path).returncode == 0
+    assert summary(tmp_path / "runs/feelings")["calls"] == 2
+
+
+def test_the_faults_that_the_file_asks_for_are_played(tmp_path: Path) -> None:
+    write_rows(tmp_path, 40)
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    write_pipeline(tmp_path, teacher(url, simulate={"truncate": 0.3, "malformed": 0.3}), consensus={"label": "ignore"})
+    with simulated(tmp_path):
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+    fates = {trace["fate"] for trace in table(tmp_path / "runs/feelings", "traces")}
+    assert fates == {"lesson", "unread:truncated", "unread:no_answer"}
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        write_pipeline(tmp_path, teacher(f"http://127.0.0.1:{port}/v1"))
+        ended = ran("simulate", "pipeline.yaml", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert (
+        ended.stderr == f"127.0.0.1:{port}: cannot be listened on (Address already in use); stop what runs there, or choose another port\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"simulate": {"eye": "hawk"}}, "pipeline.yaml: teachers[0].simulate.eye: 'hawk': "),
+        ({"simulate": {"skil": 1}}, "pipeline.yaml: teachers[0].simulate: no key named 'skil'"),
+        ({"simulate": {"errors": 7}}, "pipeline.yaml: teachers[0].simulate.errors: 7: "),
+        ({"simulate": {"learn": "no/such.csv"}}, "no/such.csv"),
+        ({"key_env": "NO_SUCH_KEY"}, "teacher 'one': the environment has no variable 'NO_SUCH_KEY'"),
+    ],
+)
+def test_what_cannot_be_played_is_one_line(tmp_path: Path, fields: dict[str, object], told: str) -> None:
+    write_pipeline(tmp_path, teacher(f"http://127.0.0.1:{free_port()}/v1", **fields))
+    ended = ran("simulate", "pipeline.yaml", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert told in ended.stderr
