@@ -1,4 +1,4 @@
-"""Curating: from the journal to Lessons, a pure function of (pipeline file, source, journal). It asks nothing and may be run any number of times."""
+"""Curating: from the journal to Lessons, a pure function of (pipeline file, source, journal). It asks nothing, however often it runs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -34,9 +34,9 @@ class Finding(NamedTuple):
     failed: tuple[tuple[str, Reply], ...]
 
     def outcome(self, sample: Sample) -> Outcome:
-        verdict, traces, taught, *rest = self
-        lessons = tuple(Lesson(sample, verdict, traces[place], self.prompt, completion) for place, completion in taught)
-        return Outcome(sample, verdict, traces, lessons, *rest)
+        """The same with the Sample, and with its Lessons as such."""
+        lessons = (Lesson(sample, self.verdict, self.traces[place], self.prompt, completion) for place, completion in self.taught)
+        return Outcome(sample, self.verdict, self.traces, tuple(lessons), self.prompt, self.pair, self.rejected, self.failed)
 
 
 class Curator:
@@ -57,7 +57,9 @@ class Curator:
         """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
         try:
             traces, failed = self._read(sample)
-            verdict = self.consensus.decide(ballots(traces), sample.label, sample.options, self.model, teachers=len(self.loaded.pipeline.teachers))
+            verdict = self.consensus.decide(
+                ballots(traces), sample.label, sample.options, self.model, teachers=len(self.loaded.pipeline.teachers)
+            )
             return self._judged(sample, verdict, traces, failed)
         except Fault as fault:
             return fault
@@ -89,7 +91,9 @@ class Curator:
         for place, one in enumerate(judged):
             if one.trace.call in chosen:
                 judged[place] = replace(one, fate="lesson")
-        places = sorted((place for place, one in enumerate(judged) if one.fate == "lesson"), key=lambda place: chosen.index(judged[place].trace.call))
+        places = sorted(
+            (place for place, one in enumerate(judged) if one.fate == "lesson"), key=lambda place: chosen.index(judged[place].trace.call)
+        )
         taught = tuple((place, self._completion(judged[place].trace)) for place in places)
         return Finding(
             verdict=verdict,

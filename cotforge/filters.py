@@ -81,7 +81,7 @@ class Filter(Spec):
 
 
 def resolved(filters: Iterable[Filter], root: Path) -> list[Bound]:
-    """The bounds of all filters, names told apart: a measure taken a second time with other options is `<measure>_2`. Raises as `resolve`."""
+    """The bounds of all filters; a measure taken a second time with other options is named `<measure>_2`. Raises as `resolve`."""
     names: dict[str, tuple[str, str]] = {}
     bounds = []
     for each in filters:

@@ -38,7 +38,7 @@ FEW = 50
 LOOKAHEAD = 8
 """Samples read in one go by the reading thread (ours)."""
 REMEMBERED = 16_384
-"""Keys of this run's Calls kept in mind (ours), so that one image under two ids is asked once though both were looked up before the reply."""
+"""Keys of this run's Calls kept in mind (ours): one image under two ids is asked once, though both were looked up before the reply."""
 
 
 @dataclass(slots=True)
@@ -107,7 +107,9 @@ class Job:
     throttled: int = 0
 
 
-def missing(loaded: Loaded, samples: Iterator[Sample | Fault], journal: Journal, refreshed: Mapping[str, int] | None = None) -> Iterator[Work | Fault]:
+def missing(
+    loaded: Loaded, samples: Iterator[Sample | Fault], journal: Journal, refreshed: Mapping[str, int] | None = None
+) -> Iterator[Work | Fault]:
     """Per sound Sample what is still to be asked. `refreshed` maps a teacher's name to the last attempt that does not count any more."""
     for sample in samples:
         if isinstance(sample, Fault):

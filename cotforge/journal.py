@@ -22,7 +22,7 @@ from typing import Any, Self
 from cotforge.errors import JournalError
 
 VERSION = 1
-"""Of the schema, in SQLite's `user_version`. A newer file is refused, an older one migrated by the scripts below, which are never edited."""
+"""Of the schema, in SQLite's `user_version`. A newer file is refused, an older one migrated by the scripts below, never edited."""
 
 MIGRATIONS = (
     """
@@ -145,7 +145,8 @@ class Journal:
         with _explained(self.path):
             begun = self._read.execute("SELECT count(*) FROM asked").fetchone()[0]
             ended, calls, *sums = self._read.execute(
-                "SELECT count(*), count(DISTINCT CASE WHEN final THEN key END), total(input_tokens), total(output_tokens), total(cost_usd) FROM replies"
+                "SELECT count(*), count(DISTINCT CASE WHEN final THEN key END), total(input_tokens), total(output_tokens), total(cost_usd) "
+                "FROM replies"
             ).fetchone()
         names = ("calls_total", "attempts", "unknown", "input", "output", "cost_usd")
         return dict(zip(names, (calls, begun, begun - ended, int(sums[0]), int(sums[1]), sums[2]), strict=True))
@@ -195,7 +196,7 @@ class Journal:
             fault = _commit(connection, writes)
             assert self._loop is not None
             with contextlib.suppress(RuntimeError):  # the loop was closed while the last rows were written
-                self._loop.call_soon_threadsafe(_settle, [future for _, _, future in writes], fault and self._told(fault))
+                self._loop.call_soon_threadsafe(_settle, [future for _, _, future in writes], self._told(fault) if fault else None)
         connection.close()
 
     def _next_batch(self) -> list[_Write | None]:
@@ -271,7 +272,9 @@ def _migrate(path: Path) -> None:
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
-            raise JournalError(f"{path}: written by a newer cotforge (journal version {version}); this one reads up to {VERSION}: upgrade cotforge")
+            raise JournalError(
+                f"{path}: written by a newer cotforge (journal version {version}); this one reads up to {VERSION}: upgrade cotforge"
+            )
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
     finally:

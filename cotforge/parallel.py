@@ -31,7 +31,7 @@ def in_processes(items: Iterator[Sample | Fault], work: Callable[[Any, Sample], 
     processes = max(1, min(MOST, os.cpu_count() or 1))
     context = multiprocessing.get_context("spawn")  # threads are running here, which a fork would not take along
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(start,)) as pool:
-        ahead: deque[tuple[Sequence[Sample | Fault], Future[list[Any]]]] = deque()
+        ahead: deque[tuple[list[Sample | Fault], Future[list[Any]]]] = deque()
         try:
             while True:
                 while len(ahead) <= 2 * processes and (chunk := list(islice(items, CHUNK))):

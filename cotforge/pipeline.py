@@ -133,7 +133,11 @@ class Loaded:
     def text(self) -> str:
         """What the run folder keeps: the pipeline with absolute paths, under that of its file, and what `--set` changed."""
         lasting = self.sets[: len(self.sets) - self.passing]
-        head = [f"# from: {self.path}", *(f"# set: {given}" for given in lasting), *(f"# set once: {given}" for given in self.sets[len(lasting) :])]
+        head = [
+            f"# from: {self.path}",
+            *(f"# set: {given}" for given in lasting),
+            *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
+        ]
         return "\n".join(head) + "\n" + dumped(_absolute(tree.override(self.unexpanded, ()), self.root))
 
 

@@ -88,7 +88,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
             for one in pipeline.teachers
         ],
         source=f"{kept['source']['kind']}: {Path(kept['source']['path']).name}",
-        license=None,
+        license=pipeline.source.license,
         consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
         filters=[bounds(bound) for bound in pipeline.filters],
         prompts={"solve": loaded.prompts.solve.text, "student": loaded.prompts.student.text, "completion": loaded.prompts.completion.text},

@@ -21,7 +21,7 @@ def trace(words: int, call: str = "k") -> Trace:
 
 def test_a_bound_holds_at_its_ends_and_where_a_measure_does_not_apply() -> None:
     bound = Filter.model_validate({"measure": "reasoning_words", "min": 2, "max": 4}).resolve(Path())
-    assert bound.measure == "reasoning_words"
+    assert bound.name == "reasoning_words"
     assert [bound.holds(bound.take(SAMPLE, trace(words), None)) for words in (1, 2, 4, 5)] == [False, True, True, False]
     assert bound.holds(None)
     assert Filter.model_validate({"measure": "reasoning_words", "min": 2}).resolve(Path()).holds(1e9)
@@ -64,7 +64,7 @@ def test_a_measure_of_the_users_own_is_called_by_its_function_and_its_options_ar
     body = "    return len(trace.reasoning) * n\n"
     (tmp_path / "own.py").write_text("def letters(sample, trace, verdict, *, n: int = 1, note=None):\n" + body)
     bound = Filter.model_validate({"measure": "own.py:letters", "with": {"n": "2"}, "min": 1}).resolve(tmp_path)
-    assert bound.measure == "letters"
+    assert bound.name == "letters"
     assert bound.take(SAMPLE, trace(1), None) == 8
     with pytest.raises(PipelineError) as caught:
         Filter.model_validate({"measure": "own.py:letters", "with": {"k": 2, "n": "x"}, "min": 1}).resolve(tmp_path)

@@ -1,5 +1,6 @@
 """The run folder: one process at a time, one pipeline for ever, and files that are whole or not there."""
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -70,7 +71,7 @@ def test_a_folder_belongs_to_the_pipeline_it_holds(tmp_path: Path) -> None:
 def test_a_folder_whose_pipeline_cannot_be_read_is_one_line_and_stays_free(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "pipeline.yaml").write_bytes(text)
     for _ in range(2):
-        with pytest.raises(JournalError, match="pipeline.yaml: cannot be read") as caught:
+        with pytest.raises(JournalError, match=r"pipeline\.yaml: cannot be read") as caught:
             RunFolder(tmp_path, name="feelings")
         assert "\n" not in str(caught.value)
 
@@ -106,17 +107,14 @@ def test_a_disk_without_room_is_one_line_and_the_old_file_stays(tmp_path: Path) 
     assert (tmp_path / "summary.json").read_text() == "old"
 
 
-@given(st.text(max_size=120))
-def test_a_safe_name_is_one_step_of_a_path_or_refused(name: str) -> None:
-    try:
+@given(st.text(max_size=120) | st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", fullmatch=True))
+def test_a_name_is_one_plain_step_of_a_path_or_refused(name: str) -> None:
+    plain = (
+        name.isascii() and 1 <= len(name) <= 100 and name[0].isalnum() and name.replace(".", "").replace("_", "").replace("-", "").isalnum()
+    )
+    with contextlib.nullcontext() if plain else pytest.raises(ValueError, match="cannot name a folder"):
         assert safe_name(name) == name
-    except ValueError as fault:
-        assert repr(name) in str(fault)
-    else:
-        assert Path("runs", name).parent == Path("runs")
-        assert name.isascii()
-        assert name.isprintable()
-        assert not name.startswith((".", "-"))
+        assert Path("runs", name).resolve().parent == Path("runs").resolve()
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-rf", ".hidden", "a\n", "a b", "ä", "x" * 101])

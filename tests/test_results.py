@@ -12,8 +12,15 @@ import pytest
 from tests.project import ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
-LESSONS = ["id", "images", "prompt", "completion", "answer", "label", "label_conflict", "confidence", "votes", "teacher", "model", "origin", "reasoning_tokens", "measure_reasoning_words", "measure_compression", "call"]
-TRACES = ["id", "call", "teacher", "model", "origin", "index", "reasoning", "answer", "ballot", "finish_reason", "read_as", "input_tokens", "output_tokens", "cost_usd", "fate", "fate_value", "measure_reasoning_words", "measure_compression"]
+MEASURED = ["measure_reasoning_words", "measure_compression"]
+LESSONS = [
+    *("id", "images", "prompt", "completion", "answer", "label", "label_conflict", "confidence", "votes", "teacher", "model", "origin"),
+    *("reasoning_tokens", *MEASURED, "call"),
+]
+TRACES = [
+    *("id", "call", "teacher", "model", "origin", "index", "reasoning", "answer", "ballot", "finish_reason", "read_as"),
+    *("input_tokens", "output_tokens", "cost_usd", "fate", "fate_value", *MEASURED),
+]
 PREFERENCE = ["id", "prompt", "chosen", "rejected", "images"]
 LOSSES = ["id", "teacher", "call", "stage", "reason", "detail"]
 

@@ -83,6 +83,8 @@ class RawData(Spec):
     """Sound samples, at most."""
     label_names: tuple[str, ...] | None = None
     """Names of integer labels, in the order of the integers."""
+    license: str | None = None
+    """Of the images; for the card."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from functools import lru_cache
 
-
 STEPS = 1 / math.log(1.02)
 
 

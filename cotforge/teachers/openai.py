@@ -83,7 +83,9 @@ class Session:
     async def models(self, teacher: Teacher, url: str) -> tuple[int, list[str]]:
         """(status, ids of the models that are served). Raises aiohttp.ClientError, OSError or TimeoutError where no answer comes."""
         timeout = aiohttp.ClientTimeout(total=30, sock_connect=5)
-        async with self._http.get(f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False, proxy=proxy(url)) as answer:
+        async with self._http.get(
+            f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False, proxy=proxy(url)
+        ) as answer:
             text = await _bounded(answer)
         if answer.status != 200:
             return answer.status, []

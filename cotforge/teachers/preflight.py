@@ -79,5 +79,5 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
 
 def _reason(fault: BaseException) -> str:
     inner = getattr(fault, "os_error", None) or fault
-    said = os.strerror(inner.errno) if isinstance(inner, OSError) and (inner.errno or 0) > 0 else getattr(inner, "strerror", None)
+    said = os.strerror(inner.errno) if isinstance(inner, OSError) and inner.errno and inner.errno > 0 else getattr(inner, "strerror", None)
     return str(said or inner or type(fault).__name__).lower()

@@ -60,10 +60,21 @@ def stored_of(body: str, *, attempt: int, call: Call, teacher: Teacher, seconds:
     except Exception as fault:  # a body is a stranger's: whatever is wrong with it, what was paid for is kept
         error, detail = "bad_body", f"not a chat completion: {type(fault).__name__}"
     return Stored(
-        attempt=attempt, key=bytes.fromhex(call.key), status=200, error=error, detail=detail, passing=error is not None, final=error is None,
-        finish_reason=finish, input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=teacher.price.usd(tokens_in, tokens_out),
-        seconds=seconds, max_tokens=teacher.max_tokens, body=body if error is None else body[:2000],
-    )  # fmt: skip
+        attempt=attempt,
+        key=bytes.fromhex(call.key),
+        status=200,
+        error=error,
+        detail=detail,
+        passing=error is not None,
+        final=error is None,
+        finish_reason=finish,
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+        cost_usd=teacher.price.usd(tokens_in, tokens_out),
+        seconds=seconds,
+        max_tokens=teacher.max_tokens,
+        body=body if error is None else body[:2000],
+    )
 
 
 class _Unreadable(Exception):
@@ -94,7 +105,7 @@ def reply_of_answer(answer: Any, key: str = "", **kept: Any) -> Reply:
 
 def reply_of(stored: Stored) -> Reply:
     """The Reply that a row of the journal holds."""
-    kept = {
+    kept: dict[str, Any] = {
         "input_tokens": stored.input_tokens, "output_tokens": stored.output_tokens, "cost_usd": stored.cost_usd,
         "seconds": stored.seconds, "max_tokens": stored.max_tokens,
     }  # fmt: skip
