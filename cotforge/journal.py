@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Self
@@ -26,12 +27,11 @@ VERSION = 1
 
 MIGRATIONS = (
     """
-    CREATE TABLE endpoints (id INTEGER PRIMARY KEY, teacher TEXT NOT NULL, model TEXT NOT NULL, url TEXT NOT NULL,
-                            UNIQUE (teacher, model, url));
-    CREATE TABLE asked (id INTEGER PRIMARY KEY, key BLOB NOT NULL, endpoint INTEGER NOT NULL REFERENCES endpoints, sent_at REAL NOT NULL);
+    CREATE TABLE teachers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, model TEXT NOT NULL, UNIQUE (name, model));
+    CREATE TABLE asked (id INTEGER PRIMARY KEY, key BLOB NOT NULL, teacher INTEGER NOT NULL REFERENCES teachers, begun_at REAL NOT NULL);
     CREATE TABLE replies (id INTEGER PRIMARY KEY REFERENCES asked, key BLOB NOT NULL, status INTEGER, error TEXT, detail TEXT,
                           passing INTEGER NOT NULL, final INTEGER NOT NULL, finish_reason TEXT, input_tokens INTEGER, output_tokens INTEGER,
-                          cost_usd REAL, seconds REAL, max_tokens INTEGER, body TEXT);
+                          cost_usd REAL, seconds REAL, max_tokens INTEGER, body TEXT, url TEXT);
     CREATE INDEX replies_by_key ON replies (key);
     """,
 )
@@ -69,6 +69,8 @@ class Stored:
     max_tokens: int | None
     body: str
     """As received, whatever the reader makes of it; the first 2 kB of an error's."""
+    url: str = ""
+    """Who answered."""
 
     def settles(self, max_tokens: int | None) -> bool:
         """Whether the Call need not be asked (again) under today's `max_tokens`."""
@@ -79,10 +81,14 @@ class Stored:
         return max_tokens is not None and self.max_tokens >= max_tokens
 
 
+_MARKS = ",".join("?" * len(Stored.__slots__))
+_values = attrgetter(*Stored.__slots__)
 _Write = tuple[str, tuple[Any, ...], asyncio.Future[None]]
 """A statement, its values, and who waits for the commit."""
 
-_COLUMNS = "id, key, status, error, detail, passing, final, finish_reason, input_tokens, output_tokens, cost_usd, seconds, max_tokens, body"
+_COLUMNS = (
+    "id, key, status, error, detail, passing, final, finish_reason, input_tokens, output_tokens, cost_usd, seconds, max_tokens, body, url"
+)
 
 
 class Journal:
@@ -101,9 +107,8 @@ class Journal:
         with _explained(path):
             _migrate(path)
             self._next = (self._read.execute("SELECT max(id) FROM asked").fetchone()[0] or 0) + 1
-            self._endpoints: dict[tuple[str, str, str], int] = {
-                (teacher, model, url): id for id, teacher, model, url in self._read.execute("SELECT id, teacher, model, url FROM endpoints")
-            }
+            known = self._read.execute("SELECT name, model, id FROM teachers")
+            self._teachers: dict[tuple[str, str], int] = {(name, model): id for name, model, id in known}
 
     def __enter__(self) -> Self:
         return self
@@ -155,36 +160,37 @@ class Journal:
         """Mean output tokens of each teacher's whole replies so far."""
         with _explained(self.path):
             rows = self._read.execute(
-                "SELECT teacher, avg(output_tokens) FROM replies JOIN asked USING (id) JOIN endpoints ON endpoints.id = endpoint "
-                "WHERE error IS NULL GROUP BY teacher"
+                "SELECT name, avg(output_tokens) FROM replies JOIN asked USING (id) JOIN teachers ON teachers.id = teacher "
+                "WHERE error IS NULL GROUP BY name"
             )
             return dict(rows.fetchall())
 
     # writing: from one event loop
 
-    async def begin(self, key: str, teacher: str, model: str, url: str) -> int:
-        """Commit that an attempt is about to be made; return its id. Raises JournalError where it cannot be kept."""
-        endpoint = self._endpoints.get((teacher, model, url))
-        if endpoint is None:
-            endpoint = self._endpoints[teacher, model, url] = len(self._endpoints) + 1
-            await self._write("INSERT INTO endpoints VALUES (?, ?, ?, ?)", (endpoint, teacher, model, url))
+    def begin(self, key: str, teacher: str, model: str) -> tuple[int, asyncio.Future[None]]:
+        """Note that an attempt is about to be made: its id, and when that is on the disk; nothing may be sent before.
+
+        The Future raises JournalError where it cannot be kept.
+        """
+        asker = self._teachers.get((teacher, model))
+        if asker is None:
+            asker = self._teachers[teacher, model] = len(self._teachers) + 1
+            self._write("INSERT INTO teachers VALUES (?, ?, ?)", (asker, teacher, model))
         attempt, self._next = self._next, self._next + 1
-        await self._write("INSERT INTO asked VALUES (?, ?, ?, ?)", (attempt, bytes.fromhex(key), endpoint, time.time()))
-        return attempt
+        return attempt, self._write("INSERT INTO asked VALUES (?, ?, ?, ?)", (attempt, bytes.fromhex(key), asker, time.time()))
 
-    async def end(self, stored: Stored) -> None:
-        """Commit how an attempt ended; when this returns, it is on the disk. Raises JournalError where it cannot be kept."""
-        values = tuple(getattr(stored, name) for name in Stored.__slots__)
-        await self._write(f"INSERT INTO replies ({_COLUMNS}) VALUES ({','.join('?' * len(values))})", values)
+    def end(self, stored: Stored) -> asyncio.Future[None]:
+        """Note how an attempt ended; the Future tells when that is on the disk, or raises JournalError where it cannot be kept."""
+        return self._write(f"INSERT INTO replies ({_COLUMNS}) VALUES ({_MARKS})", _values(stored))
 
-    async def _write(self, sql: str, values: tuple[Any, ...]) -> None:
+    def _write(self, sql: str, values: tuple[Any, ...]) -> asyncio.Future[None]:
         if self._thread is None:
             self._loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._drain, name="journal", daemon=True)
             self._thread.start()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.put((sql, values, future))
-        await future
+        return future
 
     def _drain(self) -> None:
         connection = _connect(self.path)
@@ -237,6 +243,7 @@ def _settle(futures: list[asyncio.Future[None]], fault: JournalError | None) -> 
             future.set_result(None)
         else:
             future.set_exception(fault)
+            future.exception()  # whoever waits is told; where nobody does any more, nothing is printed
 
 
 def _commit(connection: sqlite3.Connection, batch: list[_Write]) -> sqlite3.Error | None:

@@ -31,7 +31,8 @@ def stored(number: int, attempt: int = 0, **changes: object) -> Stored:
 
 
 async def put(journal: Journal, number: int, **changes: object) -> None:
-    attempt = await journal.begin(key(number), "t", "m", "http://h/v1")
+    attempt, begun = journal.begin(key(number), "t", "m")
+    await begun
     await journal.end(stored(number, attempt, **changes))
 
 
@@ -77,7 +78,7 @@ def test_totals_count_distinct_calls_and_attempts_of_unknown_outcome(tmp_path: P
             await put(journal, 1)
             await put(journal, 1)
             await put(journal, 2, error="500", passing=True, final=False, input_tokens=0, output_tokens=0, cost_usd=0.0)
-            await journal.begin(key(3), "t", "m", "http://h/v1")
+            await journal.begin(key(3), "t", "m")[1]
             assert journal.totals() == {"calls_total": 1, "attempts": 4, "unknown": 1, "input": 20, "output": 40, "cost_usd": 1.0}
 
     asyncio.run(run())
