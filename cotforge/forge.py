@@ -186,8 +186,6 @@ class Forge:
     def __init__(self, loaded: Loaded, journal: Journal, progress: Progress) -> None:
         self.loaded, self.journal, self.progress = loaded, journal, progress
         self.lines = {teacher.name: Line(teacher) for teacher in loaded.pipeline.teachers}
-        self.writing = 0
-        """Ends of attempts on their way to the disk."""
         self._fed = False
         self._done = asyncio.Event()
         self._known: OrderedDict[str, None] = OrderedDict()
@@ -290,7 +288,8 @@ class Forge:
             try:
                 pause = await self._attempt(job, line, replica, session, replay)
             except CotforgeError as fault:
-                self._fail(fault)
+                self._fault = self._fault or fault
+                self.abandon()
                 return
             finally:
                 meter.in_flight -= 1
@@ -299,9 +298,9 @@ class Forge:
                 await asyncio.sleep(pause)
 
     async def _attempt(self, job: Job, line: Line, replica: Replica, session: Session, replay: Replay | None) -> float:
-        """Ask once, hand how it ended to the journal, and say how many seconds this slot should rest.
+        """Ask once, keep how it ended, and say how many seconds this slot should rest.
 
-        The slot does not wait for the disk: the reply counts once it is there, while the next Call is on its way.
+        The slot is free once the end is on the disk, so that never more than its teacher's `concurrency` can be paid for twice.
         """
         call, teacher = job.call, line.teacher
         meter = self.progress.teachers[teacher.name]
@@ -314,10 +313,11 @@ class Forge:
         again, pause = self._again(job, ended, line, replica)
         stored = replace(ended.stored, final=not again, url=replica.url)
         meter.seconds += stored.seconds
-        self.writing += 1
-        self.journal.end(stored).add_done_callback(lambda kept: self._kept(kept, job, stored, line))
+        await self.journal.end(stored)
         if again:
             asyncio.get_running_loop().call_later(pause, self._anew, job, line)
+        else:
+            self._count(job, stored, line)
         return pause if stored.error == "429" else 0.0
 
     def _anew(self, job: Job, line: Line) -> None:
@@ -325,20 +325,6 @@ class Forge:
         if not self.progress.stopped:
             job.attempt, job.begun = self.journal.begin(job.call.key, line.teacher.name, line.teacher.model)
             line.queue.put_nowait(job)
-
-    def _kept(self, kept: asyncio.Future[None], job: Job, stored: Stored, line: Line) -> None:
-        """The end of an attempt is on the disk, or cannot be."""
-        self.writing -= 1
-        fault = None if kept.cancelled() else kept.exception()
-        if isinstance(fault, CotforgeError):
-            self._fail(fault)
-        elif stored.final:
-            self._count(job, stored, line)
-        self._check_done()
-
-    def _fail(self, fault: CotforgeError) -> None:
-        self._fault = self._fault or fault
-        self.abandon()
 
     def _again(self, job: Job, ended: Ended, line: Line, replica: Replica) -> tuple[bool, float]:
         """Whether the Call is tried again, and after how many seconds."""
@@ -391,7 +377,7 @@ class Forge:
     def _check_done(self) -> None:
         flying = sum(meter.in_flight for meter in self.progress.teachers.values())
         waiting = sum(line.under_way for line in self.lines.values())
-        if (self._fed and waiting == 0) or (self.progress.stopped and flying == 0 and self.writing == 0):
+        if (self._fed and waiting == 0) or (self.progress.stopped and flying == 0):
             self._done.set()
 
 

@@ -14,10 +14,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 from cotforge.errors import JournalError
@@ -92,7 +92,7 @@ _COLUMNS = (
 
 
 class Journal:
-    """One open journal: a reading connection per thread, and one writing thread that commits what queued during the last sync.
+    """One open journal: a reading connection per thread, and one writer that commits what came during the last sync.
 
     Raises JournalError where the file is of a newer version, damaged, or on a file system that cannot keep it.
     """
@@ -101,11 +101,13 @@ class Journal:
         refuse_remote(path.parent)
         self.path = path
         self._local = threading.local()
-        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[_Write] = []
+        self._committing = False
+        self._full_since: float | None = None
+        self._syncing = ThreadPoolExecutor(1, thread_name_prefix="journal")
         with _explained(path):
             _migrate(path)
+            self._writer = _connect(path)
             self._next = (self._read.execute("SELECT max(id) FROM asked").fetchone()[0] or 0) + 1
             known = self._read.execute("SELECT name, model, id FROM teachers")
             self._teachers: dict[tuple[str, str], int] = {(name, model): id for name, model, id in known}
@@ -184,44 +186,71 @@ class Journal:
         return self._write(f"INSERT INTO replies ({_COLUMNS}) VALUES ({_MARKS})", _values(stored))
 
     def _write(self, sql: str, values: tuple[Any, ...]) -> asyncio.Future[None]:
-        if self._thread is None:
-            self._loop = asyncio.get_running_loop()
-            self._thread = threading.Thread(target=self._drain, name="journal", daemon=True)
-            self._thread.start()
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.put((sql, values, future))
-        return future
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((sql, values, kept))
+        if not self._committing:
+            self._committing = True
+            asyncio.get_running_loop().call_soon(self._commit)
+        return kept
 
-    def _drain(self) -> None:
-        connection = _connect(self.path)
-        last = False
-        while not last:
-            batch = self._next_batch()
-            last = batch[-1] is None
-            writes = [item for item in batch if item is not None]
-            fault = _commit(connection, writes)
-            assert self._loop is not None
-            with contextlib.suppress(RuntimeError):  # the loop was closed while the last rows were written
-                self._loop.call_soon_threadsafe(_settle, [future for _, _, future in writes], self._told(fault) if fault else None)
-        connection.close()
+    def _commit(self) -> None:
+        """Write what waits, and have it synced by a thread; what comes meanwhile goes into the next transaction.
 
-    def _next_batch(self) -> list[_Write | None]:
-        """Everything that waits, at least one item and at most BATCH; None, which is always the last, ends the writing."""
-        batch = [self._queue.get()]
-        with contextlib.suppress(Empty):
-            while batch[-1] is not None and len(batch) < BATCH:
-                batch.append(self._queue.get_nowait())
-        return batch
+        Only the sync is left to the thread: it would have to win the interpreter back from a busy event loop after every single row.
+        """
+        batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        loop = asyncio.get_running_loop()
+        try:
+            self._insert(batch)
+        except sqlite3.Error as fault:
+            self._failed(batch, fault)
+        else:
+            synced = loop.run_in_executor(self._syncing, self._writer.execute, "COMMIT")
+            synced.add_done_callback(lambda synced: self._committed(batch, synced.exception()))
 
-    def _told(self, fault: sqlite3.Error) -> JournalError:
-        return JournalError(f"{self.path}: {fault}; make room, then run the same command again: what was committed is kept")
+    def _insert(self, batch: list[_Write]) -> None:
+        self._writer.execute("BEGIN IMMEDIATE")
+        for sql, values, _ in batch:
+            self._writer.execute(sql, values)
+
+    def _committed(self, batch: list[_Write], fault: BaseException | None) -> None:
+        if fault is not None:
+            self._failed(batch, fault)
+            return
+        self._full_since = None
+        for _, _, kept in batch:
+            if not kept.done():
+                kept.set_result(None)
+        self._committing = bool(self._waiting)
+        if self._committing:
+            self._commit()
+
+    def _failed(self, batch: list[_Write], fault: BaseException) -> None:
+        """Roll back and try again, for as long as PATIENCE lasts: a full disk may be given room."""
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+        self._full_since = self._full_since or time.monotonic()
+        self._waiting = batch + self._waiting
+        if time.monotonic() - self._full_since < PATIENCE:
+            asyncio.get_running_loop().call_later(0.5, self._commit)
+            return
+        told = JournalError(f"{self.path}: {fault}; make room, then run the same command again: what was committed is kept")
+        for _, _, kept in self._waiting:
+            if not kept.done():
+                kept.set_exception(told)
+                kept.exception()  # whoever waits is told; where nobody does any more, nothing is printed
+        self._waiting, self._committing = [], False
 
     def close(self) -> None:
-        """Write what is queued, fold the WAL into the file and let go of it."""
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+        """Write what still waits, fold the log into the file and let go of it."""
+        self._syncing.shutdown()
+        if self._waiting:
+            with _explained(self.path):
+                if not self._writer.in_transaction:
+                    self._insert(self._waiting)
+                self._writer.execute("COMMIT")
+                self._waiting = []
+        self._writer.close()
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()
@@ -233,36 +262,6 @@ def _rank(stored: Stored) -> tuple[int, int]:
     if stored.error is not None:
         return 0, stored.attempt
     return 1 if stored.finish_reason == "length" else 2, stored.attempt
-
-
-def _settle(futures: list[asyncio.Future[None]], fault: JournalError | None) -> None:
-    for future in futures:
-        if future.done():
-            continue
-        if fault is None:
-            future.set_result(None)
-        else:
-            future.set_exception(fault)
-            future.exception()  # whoever waits is told; where nobody does any more, nothing is printed
-
-
-def _commit(connection: sqlite3.Connection, batch: list[_Write]) -> sqlite3.Error | None:
-    """Write the batch as one transaction; try again on a full disk for as long as PATIENCE lasts."""
-    until = time.monotonic() + PATIENCE
-    while batch:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            for sql, values, _ in batch:
-                connection.execute(sql, values)
-            connection.execute("COMMIT")
-            return None
-        except sqlite3.Error as fault:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            if time.monotonic() > until:
-                return fault
-            time.sleep(0.5)
-    return None
 
 
 def _connect(path: Path) -> sqlite3.Connection:

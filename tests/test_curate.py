@@ -231,6 +231,14 @@ def test_a_free_answer_is_agreed_on_in_whatever_form_it_was_written(tmp_path: Pa
     assert (lesson["answer"], lesson["label"], lesson["confidence"]) == ("1024", "1024", 1.0)
 
 
+def test_a_text_that_no_file_could_keep_is_kept_without_what_is_wrong_with_it(tmp_path: Path) -> None:
+    text = "<think>Half \ud800 a pair, a \x1b[31mcommand, a \x00 and a \u202e.</think><answer>awe</answer>"
+    run = build(tmp_path, {"one": {"row-0": text}, "two": {"row-0": text}}, consensus={"label": "ignore"})
+    completion = table(run, "data")[0]["completion"][0]["content"]
+    assert all(character.isprintable() or character == "\n" for character in completion)
+    assert completion.startswith("<think>Half ")
+
+
 def test_curating_again_gives_the_same_bytes_and_asks_nothing(tmp_path: Path) -> None:
     run = build(tmp_path, {"one": whole("awe awe fear"), "two": whole("awe fear fear"), "six": whole("awe awe awe")})
     before = files(run / "dataset") | {"losses": files(run)["losses.parquet"]}

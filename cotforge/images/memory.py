@@ -85,7 +85,7 @@ class Memory:
             try:
                 return work(self._db)
             except sqlite3.OperationalError as err:
-                raise JournalError(f"{self._path}: {err}; free some space, or see that the folder can be written") from err
+                raise JournalError(f"{self._path}: {err}; make room, or see that the folder can be written") from err
             except sqlite3.DatabaseError:
                 if self._closed:
                     raise

@@ -120,4 +120,4 @@ def _write(path: Path, data: bytes) -> None:
         half.replace(path)
     except OSError as err:
         half.unlink(missing_ok=True)
-        raise JournalError(f"{path}: {err.strerror}; free some space, or see that the folder can be written") from err
+        raise JournalError(f"{path}: {err.strerror}; make room, or see that the folder can be written") from err

@@ -74,7 +74,7 @@ class Replay:
         if found is None:
             return Ended(_missing(call, self.teacher, attempt), retry=False)
         self._file.seek(found[0])
-        body = json.dumps(_body(json.loads(self._file.readline())), ensure_ascii=False)
+        body = json.dumps(_body(json.loads(self._file.readline())))  # in ASCII: half a surrogate pair stays an escape
         stored = stored_of(body, attempt=attempt, call=call, teacher=self.teacher, seconds=0.0)
         return Ended(stored, retry=False)
 
