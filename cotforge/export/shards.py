@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cotforge.export.columns import Columns, schema, table
@@ -26,6 +27,8 @@ GROUP_BYTES = 2_000_000
 GROUP_ROWS = 1_024
 REPEATED = ["answer", "label", "model", "prompt.list.element.content", "teacher"]
 """Columns with few distinct values: the only ones worth a dictionary, which costs memory."""
+PICTURED = "images.list.element.bytes"
+"""The column of the pictures: compressed already, and to try again costs more than all the rest of packing."""
 LAYOUT = 1
 """Raised where the same rows are packed in another way; part of every hash of a shard with pictures."""
 SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
@@ -135,7 +138,15 @@ class Streamed:
         self.rows = 0
         self._columns = columns
         self._schema = schema(columns)
-        self._writer = pq.ParquetWriter(staged.file, self._schema, compression="zstd", compression_level=1, use_dictionary=REPEATED)
+        leaves = [leaf for field in self._schema for leaf in _leaves(field.name, field.type)]
+        self._writer = pq.ParquetWriter(
+            staged.file,
+            self._schema,
+            compression={leaf: "none" if leaf == PICTURED else "zstd" for leaf in leaves},
+            compression_level={leaf: 1 for leaf in leaves if leaf != PICTURED},
+            write_statistics=[leaf for leaf in leaves if leaf != PICTURED],
+            use_dictionary=REPEATED,
+        )
         self._group: list[Row] = []
         self._weight = 0
 
@@ -165,6 +176,17 @@ class Streamed:
             self._writer.write_table(table(self._group, self._columns, self._schema))
         self._group = []
         self._weight = 0
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
+    """The columns that a field becomes in parquet."""
+    if pa.types.is_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    else:
+        yield path
 
 
 class Traced:
