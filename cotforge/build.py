@@ -1,6 +1,7 @@
 """A run from end to end: check, forge, curate, export. Everything a command does, as functions that a notebook can call too."""
 
 import asyncio
+import contextlib
 import re
 import signal
 import sys
@@ -9,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Self
 
 from cotforge.curate import Curation
 from cotforge.display import Display
-from cotforge.errors import PipelineError, SourceError, Stopped
+from cotforge.errors import CotforgeError, PipelineError, SourceError, Stopped
 from cotforge.estimate import estimate
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
@@ -21,7 +23,7 @@ from cotforge.images import PictureStore
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.sources import Counts, samples
+from cotforge.sources import Counts, Row, samples
 from cotforge.teachers.preflight import preflight
 from cotforge.teachers.replay import Replay
 
@@ -129,10 +131,20 @@ class Run:
         if not asked:
             return
         warn(asyncio.run(preflight(teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked)))
-        with Display(progress):
+        with Display(progress) as display:
+            Thread(target=self._count, args=(display,), name="counting", daemon=True).start()
             asyncio.run(self._run(progress, refreshed))
         if progress.stopped == "interrupted":
             raise KeyboardInterrupt
+
+    def _count(self, display: Display) -> None:
+        """Find out how many Samples there will be, so that the display can tell the time left; not where that is dear."""
+        source = self.loaded.pipeline.source
+        if source.kind in ("hf", "webdataset"):
+            return
+        with contextlib.suppress(CotforgeError, OSError):  # whoever reads the source for good tells what is wrong with it
+            rows = sum(isinstance(row, Row) for row in source.rows(self.loaded.root, self.store.spool))
+            display.expected = min(rows, self.limit or rows, source.limit or rows)
 
     def _to_ask(self, refreshed: dict[str, int]) -> set[str]:
         """The teachers with calls to make. Reads the source only until all are found."""
