@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from cotforge.forge import ATTEMPTS, LOOKAHEAD, TIMEOUTS, Forge, Meter, Progress
+from cotforge.forge import LOOKAHEAD, Forge, Meter, Progress
+from cotforge.forge.line import ATTEMPTS, TIMEOUTS
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Picture, Sample

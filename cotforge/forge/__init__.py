@@ -7,177 +7,33 @@ memory does not depend on the number of Samples.
 
 import asyncio
 import contextlib
-import random
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 
 from cotforge import answers
 from cotforge.errors import CotforgeError
+from cotforge.forge.line import Job, Line, Replica
+from cotforge.forge.progress import Meter, Progress
+from cotforge.forge.work import Work, missing, ready
 from cotforge.journal import Journal, Stored
 from cotforge.pipeline import Loaded
-from cotforge.records import Ballot, Call, Fault, Sample
-from cotforge.teachers.openai import Ended, Session
+from cotforge.records import Ballot, Fault, Sample
+from cotforge.teachers.openai import Session
 from cotforge.teachers.replay import Replay
-from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import data_url, reply_of
+from cotforge.teachers.wire import reply_of
 
-ATTEMPTS = 4
-"""Attempts at a Call that fails for a passing reason, before it is given up (ours)."""
-TIMEOUTS = 2
-"""Attempts that may end by timeout: the server probably did, and charged, the work each time (ours)."""
-THROTTLED = 60
-"""Attempts that a server may turn away with 429 (ours); they cost nothing."""
-AWAY_S = 60.0
-"""Seconds (ours) that all replicas of a teacher may be out of reach before its remaining Calls are given up for this run."""
+__all__ = ["FEW", "LOOKAHEAD", "Forge", "Meter", "Progress", "Work", "missing"]
+
 FEW = 50
 """Calls that must have ended before `max_failures` can stop a run early (ours); at the end it holds for any number."""
 LOOKAHEAD = 8
 """Samples read in one go by the reading thread (ours)."""
 REMEMBERED = 16_384
 """Keys of this run's Calls kept in mind (ours): one image under two ids is asked once, though both were looked up before the reply."""
-
-
-@dataclass(slots=True)
-class Meter:
-    """Live counts of one teacher in this invocation."""
-
-    asked: int = 0
-    """Calls that ended."""
-    failed: int = 0
-    """Of these, given up."""
-    attempts: int = 0
-    in_flight: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float = 0.0
-    seconds: float = 0.0
-    """Sum over all attempts."""
-    last_error: str = ""
-
-
-@dataclass(slots=True)
-class Progress:
-    """Live counts of one invocation, for whoever shows them."""
-
-    teachers: dict[str, Meter]
-    samples: int = 0
-    """Looked at, whether or not anything was to be asked."""
-    faults: int = 0
-    settled: int = 0
-    """Samples whose last missing Call ended in this invocation."""
-    agreed: int = 0
-    """Of these, by plain majority: a running figure, the pipeline's own rule decides when all is asked."""
-    stopped: str = ""
-    """Why asking ended early: `interrupted` or `failures`."""
-
-    @property
-    def asked(self) -> int:
-        return sum(meter.asked for meter in self.teachers.values())
-
-    @property
-    def failed(self) -> int:
-        return sum(meter.failed for meter in self.teachers.values())
-
-
-@dataclass(slots=True)
-class Work:
-    """One Sample with the Calls it still lacks."""
-
-    sample: Sample
-    calls: list[tuple[Teacher, Call]]
-    had: list[tuple[Call, Stored]]
-    """Those already answered."""
-    images: Mapping[str, bytes] = field(default_factory=dict)
-    """data URLs by digest, made once for all teachers."""
-    left: int = 0
-
-
-@dataclass(slots=True)
-class Job:
-    """A Call on its way."""
-
-    call: Call
-    work: Work
-    attempt: int
-    begun: asyncio.Future[None]
-    """When the attempt stands in the journal: nothing is sent before."""
-    failures: int = 0
-    timeouts: int = 0
-    throttled: int = 0
-
-
-def missing(
-    loaded: Loaded, samples: Iterator[Sample | Fault], journal: Journal, refreshed: Mapping[str, int] | None = None
-) -> Iterator[Work | Fault]:
-    """Per sound Sample what is still to be asked. `refreshed` maps a teacher's name to the last attempt that does not count any more."""
-    for sample in samples:
-        if isinstance(sample, Fault):
-            yield sample
-            continue
-        try:
-            pairs = loaded.calls(sample)
-            stored = journal.replies(call.key for _, call in pairs)
-        except Fault as fault:
-            yield fault
-            continue
-        calls, had = [], []
-        for teacher, call in pairs:
-            found = stored.get(call.key)
-            if found is not None and found.settles(teacher.max_tokens) and found.attempt > (refreshed or {}).get(teacher.name, 0):
-                had.append((call, found))
-            else:
-                calls.append((teacher, call))
-        yield Work(sample, calls, had)
-
-
-def _ready(works: Iterator[Work | Fault]) -> Iterator[Work | Fault]:
-    """Each Work with its pictures in the form in which they are sent."""
-    for work in works:
-        if isinstance(work, Work) and any(teacher.kind == "openai" for teacher, _ in work.calls):
-            try:
-                work.images = {picture.digest: data_url(picture) for picture in work.sample.pictures}
-            except Fault as fault:
-                yield fault
-                continue
-        yield work
-
-
-class Replica:
-    """One URL of a teacher, with the time until which it is left alone."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.rest_until = 0.0
-        self.down_since: float | None = None
-        self.refused = 0
-
-    def reached(self) -> None:
-        self.down_since, self.refused = None, 0
-
-    def unreached(self, now: float) -> None:
-        self.down_since = self.down_since or now
-        self.refused += 1
-        self.rest_until = max(self.rest_until, now + min(10.0, 0.25 * 2 ** min(self.refused, 6)) * random.uniform(0.5, 1.0))
-
-
-class Line:
-    """The Calls waiting for one teacher. At most `room` are under way at a time, those that wait to be tried again included."""
-
-    def __init__(self, teacher: Teacher) -> None:
-        self.teacher = teacher
-        self.replicas = [Replica(url) for url in teacher.url] or [Replica(f"replay:{teacher.path}")]
-        self.slots = teacher.concurrency * len(self.replicas)
-        self.room = asyncio.Semaphore(2 * self.slots + 64)
-        self.queue: asyncio.Queue[Job | None] = asyncio.Queue()
-        self.under_way = 0
-
-    def away(self, now: float) -> bool:
-        """Whether no replica could be reached for too long."""
-        return all(replica.down_since is not None and now - replica.down_since > AWAY_S for replica in self.replicas)
 
 
 class Forge:
@@ -213,7 +69,7 @@ class Forge:
                             asyncio.create_task(self._slot(line, replica, session, replays.get(line.teacher.name)))
                             for _ in range(line.teacher.concurrency)
                         ]
-                feeding = asyncio.create_task(self._feed(_ready(missing(self.loaded, samples, self.journal, refreshed))))
+                feeding = asyncio.create_task(self._feed(ready(missing(self.loaded, samples, self.journal, refreshed))))
                 await self._done.wait()
                 for task in (feeding, *self._tasks):
                     task.cancel()
@@ -310,7 +166,7 @@ class Forge:
             ended = await replay.ask(call, attempt=job.attempt)
         else:
             ended = await session.ask(call, teacher, replica.url, images=job.work.images, attempt=job.attempt)
-        again, pause = self._again(job, ended, line, replica)
+        again, pause = line.again(job, ended, replica)
         stored = replace(ended.stored, final=not again, url=replica.url)
         meter.seconds += stored.seconds
         await self.journal.end(stored)
@@ -325,23 +181,6 @@ class Forge:
         if not self.progress.stopped:
             job.attempt, job.begun = self.journal.begin(job.call.key, line.teacher.name, line.teacher.model)
             line.queue.put_nowait(job)
-
-    def _again(self, job: Job, ended: Ended, line: Line, replica: Replica) -> tuple[bool, float]:
-        """Whether the Call is tried again, and after how many seconds."""
-        now = time.monotonic()
-        if ended.unreached:
-            replica.unreached(now)
-            return not line.away(now) and ended.retry, 0.0
-        replica.reached()
-        error = ended.stored.error
-        if error == "429":
-            job.throttled += 1
-            if ended.after is not None:
-                replica.rest_until = max(replica.rest_until, now + ended.after)
-            return ended.retry and job.throttled < THROTTLED, _jittered(job.throttled)
-        job.timeouts += error == "timeout"
-        job.failures += error is not None
-        return ended.retry and job.failures < ATTEMPTS and job.timeouts < TIMEOUTS, max(ended.after or 0.0, _jittered(job.failures))
 
     # counting
 
@@ -379,8 +218,3 @@ class Forge:
         waiting = sum(line.under_way for line in self.lines.values())
         if (self._fed and waiting == 0) or (self.progress.stopped and flying == 0):
             self._done.set()
-
-
-def _jittered(times: int) -> float:
-    """Seconds until the next attempt: full jitter, so that many that failed together do not come back together."""
-    return random.uniform(0.0, min(20.0, 0.5 * 2**times))
