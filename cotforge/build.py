@@ -15,7 +15,7 @@ from typing import Self
 
 from cotforge.curate import Curation
 from cotforge.display import Display
-from cotforge.errors import CotforgeError, PipelineError, SourceError, Stopped
+from cotforge.errors import CotforgeError, PipelineError, Stopped
 from cotforge.estimate import estimate
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
@@ -23,7 +23,7 @@ from cotforge.images import PictureStore
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.sources import Counts, Row, samples
+from cotforge.sources import Counts, Row, not_only_faults, samples
 from cotforge.teachers.preflight import preflight
 from cotforge.teachers.replay import Replay
 
@@ -158,14 +158,7 @@ class Run:
 
     def _works(self, refreshed: dict[str, int]) -> Iterator[Work | Fault]:
         """What is still to be asked about each Sample. Raises SourceError where the prompt can be made for none of them."""
-        first: Fault | None = None
-        asked = False
-        for work in missing(self.loaded, self.samples(), self.journal, refreshed):
-            asked = asked or isinstance(work, Work)
-            first = first or (work if isinstance(work, Fault) else None)
-            yield work
-        if first is not None and not asked:
-            raise SourceError(f"no sample can be asked about; the first: {first}")
+        return not_only_faults(missing(self.loaded, self.samples(), self.journal, refreshed))
 
     async def _run(self, progress: Progress, refreshed: dict[str, int]) -> None:
         forge = Forge(self.loaded, self.journal, progress)

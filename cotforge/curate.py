@@ -12,6 +12,7 @@ from cotforge.journal import Journal
 from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
 from cotforge.records import Ballot, Fault, Judged, Lesson, Outcome, Reply, Sample, Trace, Verdict
+from cotforge.sources import not_only_faults
 from cotforge.teachers.wire import reply_of
 
 MANY = 100_000
@@ -141,7 +142,10 @@ class Curation:
         self._many = journal.latest() >= MANY
 
     def outcomes(self) -> Iterator[Outcome | Fault]:
-        """One Outcome per sound Sample, in the source's order; a row's Fault in its place."""
+        """One Outcome per sound Sample, in the source's order; a row's Fault in its place. Raises SourceError where all are."""
+        return not_only_faults(self._outcomes())
+
+    def _outcomes(self) -> Iterator[Outcome | Fault]:
         if self.loaded.pipeline.consensus.learns:
             self.curator.model = self._learned()
         for sample, found in self._map(Curator.find):

@@ -202,7 +202,7 @@ class Journal:
         loop = asyncio.get_running_loop()
         try:
             self._insert(batch)
-        except sqlite3.Error as fault:
+        except Exception as fault:
             self._failed(batch, fault)
         else:
             synced = loop.run_in_executor(self._syncing, self._writer.execute, "COMMIT")
@@ -226,18 +226,18 @@ class Journal:
             self._commit()
 
     def _failed(self, batch: list[_Write], fault: BaseException) -> None:
-        """Roll back and try again, for as long as PATIENCE lasts: a full disk may be given room."""
+        """Roll back and, where SQLite says no, try again for as long as PATIENCE lasts: a full disk may be given room."""
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
         self._full_since = self._full_since or time.monotonic()
         self._waiting = batch + self._waiting
-        if time.monotonic() - self._full_since < PATIENCE:
+        if isinstance(fault, sqlite3.Error) and time.monotonic() - self._full_since < PATIENCE:
             asyncio.get_running_loop().call_later(0.5, self._commit)
             return
         told = JournalError(f"{self.path}: {fault}; make room, then run the same command again: what was committed is kept")
         for _, _, kept in self._waiting:
             if not kept.done():
-                kept.set_exception(told)
+                kept.set_exception(told if isinstance(fault, sqlite3.Error) else fault)
                 kept.exception()  # whoever waits is told; where nobody does any more, nothing is printed
         self._waiting, self._committing = [], False
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +283,14 @@ def test_attempts_that_were_interrupted_never_count(tmp_path: Path) -> None:
     assert (told["calls"], told["calls_failed"], told["accepted"]) == (3, 0, 3)
     assert told["attempts"] == 3 * ATTEMPTS
     assert told["attempts_unknown"] == 3 * (ATTEMPTS + 1)
+
+
+def test_a_bug_in_reading_ends_the_run_with_its_traceback_and_not_never(tmp_path: Path) -> None:
+    def broken() -> Iterator[Sample]:
+        yield from islice(endless([]), 5)
+        raise ZeroDivisionError
+
+    with Teacher(sees) as server:
+        write_pipeline(tmp_path, teacher(server))
+        with pytest.raises(ZeroDivisionError):
+            forge(tmp_path, broken(), seconds=20)

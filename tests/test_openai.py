@@ -143,3 +143,16 @@ def test_what_a_server_asks_to_wait_is_read_from_seconds_dates_and_milliseconds(
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
     with Teacher(limit=0, retry_after=3) as server:
         assert ask(spec(server.url)).after == 3
+
+
+def test_no_word_of_a_body_reaches_the_journal_that_it_could_not_keep() -> None:
+    from cotforge.teachers.wire import stored_of
+
+    hostile = "\x1b]0;owned\x07 \ud800 \u202e"
+    bodies: list[dict[str, Any]] = [
+        {"error": {"code": hostile, "message": hostile}},
+        {"choices": [{"message": {"content": hostile}, "finish_reason": hostile}]},
+    ]
+    for body in bodies:
+        stored = stored_of(json.dumps(body), attempt=1, call=CALL, teacher=spec("http://h/v1"), seconds=1.0)
+        assert f"{stored.error}{stored.detail}{stored.finish_reason}{stored.body}".isprintable()

@@ -15,7 +15,6 @@ from dataclasses import replace
 from itertools import islice
 
 from cotforge import answers
-from cotforge.errors import CotforgeError
 from cotforge.forge.line import Job, Line, Replica
 from cotforge.forge.progress import Meter, Progress
 from cotforge.forge.work import Work, missing, ready
@@ -46,7 +45,7 @@ class Forge:
         self._done = asyncio.Event()
         self._known: OrderedDict[str, None] = OrderedDict()
         self._tasks: list[asyncio.Task[None]] = []
-        self._fault: CotforgeError | None = None
+        self._fault: Exception | None = None
 
     def stop(self, why: str = "interrupted") -> None:
         """Take no new Call; those in flight are finished and kept."""
@@ -99,7 +98,7 @@ class Forge:
                         await self._put(work)
                     if self.progress.stopped:
                         break
-            except CotforgeError as fault:
+            except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
                 self._fault = fault
                 self.stop("fault")
         self._fed = True
@@ -143,7 +142,7 @@ class Forge:
             meter.in_flight += 1
             try:
                 pause = await self._attempt(job, line, replica, session, replay)
-            except CotforgeError as fault:
+            except Exception as fault:  # a bug too, as above
                 self._fault = self._fault or fault
                 self.abandon()
                 return

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cotforge.errors import SourceError
 from cotforge.images import PictureStore, Ref
@@ -16,6 +16,8 @@ from cotforge.records import Fault, Picture, Sample
 from cotforge.sources.rows import Row, Spool
 from cotforge.sources.seen import Seen
 from cotforge.sources.text import clean
+
+T = TypeVar("T")
 
 LABELS_TRIED = 1_000
 """If none of so many labels is in the set, the set or the label column is wrong."""
@@ -97,6 +99,20 @@ def samples(
             yield found
     if not sound and left != 0:
         raise SourceError(_nothing(source.path, faults, examples))
+
+
+def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
+    """The same. Raises SourceError at the end where all were Faults: rows that are sound, and of which nothing can be made."""
+    first: Fault | None = None
+    sound = False
+    for item in items:
+        if isinstance(item, Fault):
+            first = first or item
+        else:
+            sound = True
+        yield item
+    if first is not None and not sound:
+        raise SourceError(f"no sample can be asked about; the first: {first}")
 
 
 def _nothing(path: str, faults: Counter[str], examples: Mapping[str, Fault]) -> str:

@@ -18,7 +18,7 @@ import aiohttp
 from cotforge.journal import Stored
 from cotforge.records import Call
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import request, stored_of
+from cotforge.teachers.wire import one_line, request, stored_of
 
 PASSING = frozenset({401, 402, 403, 404, 405, 408, 409, 425, 429})
 """With every 5xx: statuses after which a rerun asks again. All other 4xx mean that the server refused this very request."""
@@ -152,7 +152,7 @@ class _Trial:
         self, error: str, detail: str, *, status: int | None = None, passing: bool = True, retry: bool = False, unreached: bool = False
     ) -> Ended:
         stored = Stored(
-            attempt=self.attempt, key=bytes.fromhex(self.call.key), status=status, error=error, detail=_line(self._without_key(detail)),
+            attempt=self.attempt, key=bytes.fromhex(self.call.key), status=status, error=error, detail=one_line(self._without_key(detail)),
             passing=passing, final=False, finish_reason="", input_tokens=0, output_tokens=0, cost_usd=0.0,
             seconds=time.monotonic() - self.begun, max_tokens=self.teacher.max_tokens, body="",
         )  # fmt: skip
@@ -170,14 +170,10 @@ def _error_of(text: str) -> tuple[str, str]:
         error = json.loads(text)
         error = error.get("error", error) if isinstance(error, dict) else error
         if isinstance(error, dict):
-            return f"{error.get('code')} {error.get('type')}", _line(str(error.get("message", error)))
-        return "", _line(str(error))
+            return f"{error.get('code')} {error.get('type')}", one_line(str(error.get("message", error)))
+        return "", one_line(str(error))
     except ValueError:
-        return "", _line(text)
-
-
-def _line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:600]).split())[:300]
+        return "", one_line(text)
 
 
 def retry_after(seconds: str | None, milliseconds: str | None = None) -> float | None:

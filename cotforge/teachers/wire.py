@@ -52,11 +52,11 @@ def stored_of(body: str, *, attempt: int, call: Call, teacher: Teacher, seconds:
     try:
         answer = json.loads(body)
         reply = reply_of_answer(answer)
-        finish, tokens_in, tokens_out = reply.finish_reason, reply.input_tokens, reply.output_tokens
+        finish, tokens_in, tokens_out = one_line(reply.finish_reason), reply.input_tokens, reply.output_tokens
         detail = "" if answer.get("usage") else "tokens are estimated: the server did not count"
         tokens_in = tokens_in or input_tokens(call)
     except _Unreadable as fault:
-        error, detail = fault.args
+        error, detail = map(one_line, fault.args)
     except Exception as fault:  # a body is a stranger's: whatever is wrong with it, what was paid for is kept
         error, detail = "bad_body", f"not a chat completion: {type(fault).__name__}"
     return Stored(
@@ -75,6 +75,11 @@ def stored_of(body: str, *, attempt: int, call: Call, teacher: Teacher, seconds:
         max_tokens=teacher.max_tokens,
         body=body if error is None else body[:2000],
     )
+
+
+def one_line(text: str) -> str:
+    """The beginning of a stranger's message on one line: no control characters, no halves of characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:600]).split())[:300]
 
 
 class _Unreadable(Exception):
