@@ -134,12 +134,13 @@ class Curator:
 class Curation:
     """The curating of one run: `outcomes()` is read once, and `estimates()` then knows every ballot."""
 
-    def __init__(self, loaded: Loaded, journal: Journal, samples: Samples) -> None:
+    def __init__(self, loaded: Loaded, journal: Journal, samples: Samples, *, many: int = MANY) -> None:
+        """`many`: attempts in the journal from which on other processes read and judge."""
         self.loaded, self.journal, self.samples = loaded, journal, samples
         self.curator = Curator(loaded, journal)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
         self._votes = Votes()
-        self._many = journal.latest() >= MANY
+        self._many = journal.latest() >= many
 
     def outcomes(self) -> Iterator[Outcome | Fault]:
         """One Outcome per sound Sample, in the source's order; a row's Fault in its place. Raises SourceError where all are."""
