@@ -15,7 +15,7 @@ from typing import Self
 
 from cotforge.curate import Curation
 from cotforge.display import Display
-from cotforge.errors import CotforgeError, PipelineError, Stopped
+from cotforge.errors import PipelineError, Stopped
 from cotforge.estimate import estimate
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
@@ -23,7 +23,7 @@ from cotforge.images import PictureStore
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.sources import Counts, Row, not_only_faults, samples
+from cotforge.sources import Counts, not_only_faults, samples
 from cotforge.teachers.preflight import preflight
 from cotforge.teachers.replay import Replay
 
@@ -138,13 +138,11 @@ class Run:
             raise KeyboardInterrupt
 
     def _count(self, display: Display) -> None:
-        """Find out how many Samples there will be, so that the display can tell the time left; not where that is dear."""
+        """Find out about how many Samples there will be, so that the display can tell the time left."""
         source = self.loaded.pipeline.source
-        if source.kind in ("hf", "webdataset"):
-            return
-        with contextlib.suppress(CotforgeError, OSError):  # whoever reads the source for good tells what is wrong with it
-            rows = sum(isinstance(row, Row) for row in source.rows(self.loaded.root, self.store.spool))
-            display.expected = min(rows, self.limit or rows, source.limit or rows)
+        with contextlib.suppress(Exception):  # whoever reads the source for good tells what is wrong with it
+            if (rows := source.size(self.loaded.root)) is not None:
+                display.expected = min(rows, self.limit or rows, source.limit or rows)
 
     def _to_ask(self, refreshed: dict[str, int]) -> set[str]:
         """The teachers with calls to make. Reads the source only until all are found."""

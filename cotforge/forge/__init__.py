@@ -31,6 +31,8 @@ FEW = 50
 """Calls that must have ended before `max_failures` can stop a run early (ours); at the end it holds for any number."""
 LOOKAHEAD = 8
 """Samples read in one go by the reading thread (ours)."""
+LOADERS = 4
+"""Threads that read pictures (ours): most of their time they wait, for the disk or for their turn."""
 REMEMBERED = 16_384
 """Keys of this run's Calls kept in mind (ours): one image under two ids is asked once, though both were looked up before the reply."""
 
@@ -68,7 +70,7 @@ class Forge:
                             asyncio.create_task(self._slot(line, replica, session, replays.get(line.teacher.name)))
                             for _ in range(line.teacher.concurrency)
                         ]
-                feeding = asyncio.create_task(self._feed(ready(missing(self.loaded, samples, self.journal, refreshed))))
+                feeding = asyncio.create_task(self._feed(missing(self.loaded, samples, self.journal, refreshed)))
                 await self._done.wait()
                 for task in (feeding, *self._tasks):
                     task.cancel()
@@ -89,13 +91,13 @@ class Forge:
     async def _feed(self, works: Iterator[Work | Fault]) -> None:
         """Put what is missing into the lines, as fast as they take it."""
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
+        with ThreadPoolExecutor(1, "reading") as reader, ThreadPoolExecutor(LOADERS, "pictures") as loaders:
             try:
                 ahead = loop.run_in_executor(reader, list, islice(works, 1))
                 while chunk := await ahead:
                     ahead = loop.run_in_executor(reader, list, islice(works, LOOKAHEAD))
-                    for work in chunk:
-                        await self._put(work)
+                    for loading in [loop.run_in_executor(loaders, ready, work) for work in chunk]:
+                        await self._put(await loading)
                     if self.progress.stopped:
                         break
             except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end

@@ -47,13 +47,11 @@ def missing(
         yield Work(sample, calls, had)
 
 
-def ready(works: Iterator[Work | Fault]) -> Iterator[Work | Fault]:
-    """Each Work with its pictures in the form in which they are sent."""
-    for work in works:
-        if isinstance(work, Work) and any(teacher.kind == "openai" for teacher, _ in work.calls):
-            try:
-                work.images = {picture.digest: data_url(picture) for picture in work.sample.pictures}
-            except Fault as fault:
-                yield fault
-                continue
-        yield work
+def ready(work: Work | Fault) -> Work | Fault:
+    """The Work with its pictures in the form in which they are sent; a Fault where one of them cannot be read any more."""
+    if isinstance(work, Work) and any(teacher.kind == "openai" for teacher, _ in work.calls):
+        try:
+            work.images = {picture.digest: data_url(picture) for picture in work.sample.pictures}
+        except Fault as fault:
+            return fault
+    return work

@@ -23,6 +23,11 @@ class ImageFolder(RawData):
 
     kind: Literal["imagefolder"] = "imagefolder"
 
+    def size(self, root: Path) -> int:
+        """Image files of the wanted splits."""
+        top, splits = existing(root, self.path), Splits(self.split)
+        return sum(1 for folder, _ in _divided(top, splits) or [(top, "")] for _ in _images(folder))
+
     def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
         """Every image of the wanted splits, in the order of the names. Raises SourceError for what is wrong with the whole."""
         top = existing(root, self.path)

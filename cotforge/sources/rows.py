@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -85,6 +86,10 @@ class RawData(Spec):
     """Names of integer labels, in the order of the integers."""
     license: str | None = None
     """Of the images; for the card."""
+
+    def size(self, root: Path) -> int | None:
+        """About how many rows there are, where that is quick to tell; None elsewhere. Raises OSError, SourceError as reading does."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
