@@ -621,3 +621,21 @@ assert len(list(samples(Table(path="rows.jsonl"), Task(kind="classify", question
 assert not {{"pyarrow", "datasets", "pandas", "numpy", "polars"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_number_of_rows_to_come_is_told_without_reading_them(desk: Desk) -> None:
+    emoset(desk)
+    desk.photos("data/cat/a.jpg", "data/dog/b.jpg", "data/dog/c.jpg")
+    records = [{"id": str(number), "image": "data/cat/a.jpg", "label": "cat"} for number in range(5)]
+    desk.lines("rows.jsonl", *records)
+    pq.write_table(pa.Table.from_pylist(records), desk.folder / "rows.parquet")
+
+    def size(kind: str, path: str) -> int | None:
+        source: Any = TypeAdapter(Source).validate_python({"kind": kind, "path": path})
+        found: int | None = source.size(desk.folder)
+        return found
+
+    assert size("imagefolder", "data") == 3
+    assert size("table", "rows.jsonl") == size("table", "rows.parquet") == 5
+    assert size("emoset", "emo") == len(desk.read("emoset", "emo", task=MOODS))
+    assert size("hf", "nobody/nothing") is None, "counting what lies elsewhere would fetch it"
