@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,22 +83,27 @@ class Run:
             self.loaded.pipeline.source, self.loaded.pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts
         )
 
-    def check(self) -> str:
-        """Look at everything a build needs, and say what it would ask and cost. Raises CotforgeError where something is wrong."""
+    def check(self, tell: Callable[[str], object]) -> None:
+        """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong."""
         found = estimate(self.loaded, self._works({}), self.journal)
+        if self.counts.labels_unknown:
+            warn([f"{self.counts.labels_unknown:,} labels are not in the set and count as unknown"])
+        tell(found.text())
         asked = [teacher for teacher in self.loaded.pipeline.teachers if found.teachers[teacher.name].calls]
         for teacher in asked:
             if teacher.path is not None:
                 Replay(teacher, self.loaded.root / teacher.path).close()
         warn(asyncio.run(preflight(asked)))
-        return found.text()
 
     def build(self, *, offline: bool = False, refresh: Sequence[str] = ()) -> str:
         """Forge what is missing, curate, export. Raises Stopped where asking ended early, after exporting what there is."""
         self._keep()
         progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
+        refreshed = self._refreshed(refresh)
         if not offline:
-            self._forge(progress, self._refreshed(refresh))
+            self._forge(progress, refreshed)
+            if not progress.stopped:
+                self._marks.unlink(missing_ok=True)
         text = self._export(progress)
         if failures := self._failures(progress):
             sys.stdout.write(text + "\n")
@@ -123,7 +129,16 @@ class Run:
         known = [teacher.name for teacher in self.loaded.pipeline.teachers]
         if unknown := [name for name in names if name not in known]:
             raise PipelineError(f"--refresh {unknown[0]}: no teacher of that name; there are {', '.join(known)}")
-        return dict.fromkeys(names, self.journal.latest())
+        begun: dict[str, int] = json.loads(self._marks.read_text()) if self._marks.exists() else {}
+        marks = dict.fromkeys(names, self.journal.latest()) | {name: mark for name, mark in begun.items() if name in known}
+        if marks:
+            self.folder.write(self._marks.name, json.dumps(marks))
+        return marks
+
+    @property
+    def _marks(self) -> Path:
+        """Per teacher to be asked anew, the last attempt before that: it stands until all are asked, so that an interrupted one goes on."""
+        return self.folder.path / "refresh.json"
 
     def _forge(self, progress: Progress, refreshed: dict[str, int]) -> None:
         """Ask what is missing; teachers with calls to make are looked at first."""
@@ -180,11 +195,11 @@ class Run:
     def _failures(self, progress: Progress) -> str:
         """Why the run ends with exit 3; empty where it does not."""
         bound = self.loaded.pipeline.max_failures
-        if not progress.failed or progress.failed <= bound * progress.asked:
+        if progress.failures <= bound:
             return ""
         worst = max(progress.teachers, key=lambda name: progress.teachers[name].failed)
         return (
-            f"{progress.failed:,} of {progress.asked:,} calls were given up, more than max_failures {bound:g} allows; "
+            f"{progress.failed:,} of {progress.asked + progress.had:,} calls were given up, more than max_failures {bound:g} allows; "
             f"the last of teacher {worst!r}: {progress.teachers[worst].last_error}"
         )
 

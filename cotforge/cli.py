@@ -55,7 +55,7 @@ def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | Non
     from cotforge.build import Run
 
     with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
-        click.echo(run.check())
+        run.check(click.echo)
     return DONE
 
 
@@ -128,6 +128,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(args=None if arguments is None else list(arguments), prog_name="cotforge", standalone_mode=False)
         return code if isinstance(code, int) else DONE
+    except click.exceptions.NoArgsIsHelpError as fault:
+        fault.show()
+        return WRONG
     except click.ClickException as fault:
         return _say(CotforgeError(f"cotforge: {fault.format_message()}; see --help"), WRONG)
     except Stopped as stopped:

@@ -48,7 +48,8 @@ def demo(out: Path, *, short: bool, tell: Callable[[str], object]) -> None:
         file = prepare(out / "raw", short=short, port=int(server.url.removesuffix("/v1").rpartition(":")[2]))
         tell(f"cotforge check {file} --out {out}")
         with Run.open(file, out=out) as run:
-            tell(run.check() + f"\n\ncotforge build {file} --out {out}")
+            run.check(tell)
+            tell(f"\ncotforge build {file} --out {out}")
             tell(run.build() + "\n")
     for line in (*score(out, out / "raw").lines(), *_where(out)):
         tell(line)

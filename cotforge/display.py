@@ -57,7 +57,7 @@ class Display:
         money = f", ${cost:,.2f}" if cost else ""
         return (
             f"{progress.samples:,} samples read, {progress.asked:,} calls{failed} ({self._rate(progress.asked):.1f}/s){money}; "
-            f"{progress.agreed:,} of {progress.settled:,} agreed so far{self._left()}"
+            f"{progress.agreed:,} of {progress.settled:,} agreed so far{self._left()}{self._trouble()}"
         )
 
     def table(self) -> Group:
@@ -83,6 +83,11 @@ class Display:
 
     def _rate(self, count: int) -> float:
         return count / max(time.monotonic() - self.begun, 1e-9)
+
+    def _trouble(self) -> str:
+        """Teachers whose last attempt failed."""
+        troubled = [f"{name}: {meter.trouble}" for name, meter in self.progress.teachers.items() if meter.trouble]
+        return f"; in trouble: {', '.join(troubled)}" if troubled else ""
 
     def _left(self) -> str:
         """About how long it will go on, by the pace of Samples so far."""

@@ -151,12 +151,12 @@ class Journal:
         """Over the whole journal: `calls_total`, `attempts`, `unknown` (begun, never ended), `input`, `output` (tokens), `cost_usd`."""
         with _explained(self.path):
             begun = self._read.execute("SELECT count(*) FROM asked").fetchone()[0]
-            ended, calls, *sums = self._read.execute(
-                "SELECT count(*), count(DISTINCT CASE WHEN final THEN key END), total(input_tokens), total(output_tokens), total(cost_usd) "
-                "FROM replies"
+            ended, made, calls, *sums = self._read.execute(
+                f"SELECT count(*), total(error IS NOT '{NOT_SENT}'), count(DISTINCT CASE WHEN final THEN key END), "
+                "total(input_tokens), total(output_tokens), total(cost_usd) FROM replies"
             ).fetchone()
         names = ("calls_total", "attempts", "unknown", "input", "output", "cost_usd")
-        return dict(zip(names, (calls, begun, begun - ended, int(sums[0]), int(sums[1]), sums[2]), strict=True))
+        return dict(zip(names, (calls, begun - ended + int(made), begun - ended, int(sums[0]), int(sums[1]), sums[2]), strict=True))
 
     def output_means(self) -> dict[str, float]:
         """Mean output tokens of each teacher's whole replies so far."""
@@ -255,6 +255,15 @@ class Journal:
         if connection is not None:
             connection.close()
             self._local.connection = None
+
+
+NOT_SENT = "not_sent"
+"""The error of an attempt that was begun and then not made: the run had been stopped."""
+
+
+def unsent(attempt: int, key: str) -> Stored:
+    """The end of an attempt that nobody was asked in."""
+    return Stored(attempt, bytes.fromhex(key), None, NOT_SENT, "", True, False, "", 0, 0, 0.0, 0.0, None, "")
 
 
 def _rank(stored: Stored) -> tuple[int, int]:

@@ -29,6 +29,7 @@ def in_processes(items: Iterator[Sample | Fault], work: Callable[[Any, Sample], 
     `work` and all it takes and gives must pickle.
     """
     processes = max(1, min(MOST, os.cpu_count() or 1))
+    gc.freeze()  # what is here already stays, and is not looked through again and again
     context = multiprocessing.get_context("spawn")  # threads are running here, which a fork would not take along
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(start,)) as pool:
         ahead: deque[tuple[list[Sample | Fault], Future[list[Any]]]] = deque()

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from cotforge.curate import Curation
 from cotforge.export import Exported, export
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
-from cotforge.forge import Progress
+from cotforge.forge import Meter, Progress
 from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dumped
 from cotforge.report import Gallery, report
@@ -40,7 +40,7 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
     summary = summarise(tally, totals, progress) | {"duplicates": counts().duplicates, "seconds": round(time.monotonic() - begun, 3)}
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     folder.write("report.html", report(about(loaded, totals), tally, gallery))
-    return said(summary, exported, folder.path)
+    return said(summary, exported, folder.path, progress.teachers)
 
 
 def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
     }
 
 
-def said(summary: dict[str, Any], exported: Exported, folder: Path) -> str:
+def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Mapping[str, Meter]) -> str:
     """What the command prints."""
     rejected = sorted(summary["rejected"].items(), key=lambda item: (-item[1], item[0]))
     lines = [
@@ -67,6 +67,7 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path) -> str:
         *([f"not accepted: {', '.join(f'{reason} {count:,}' for reason, count in rejected)}"] if rejected else []),
         f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; "
         f"in all {summary['calls_total']:,} calls, ${summary['cost_usd']:,.2f}",
+        *(f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}" for name, meter in teachers.items() if meter.failed),
         *([exported.note] if exported.note else []),
         f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",
     ]

@@ -124,7 +124,7 @@ class Teacher:
         """Keys, then paths: the order in which real servers say no."""
         if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
             return _error(401, "invalid_api_key", "Incorrect API key provided")
-        if request.path.endswith("/models") and self.models is not None:
+        if request.path == "/v1/models" and self.models is not None:
             return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
         if not request.path.endswith("/chat/completions"):
             return _error(404, "not_found", f"no route {request.path}")

@@ -282,3 +282,35 @@ def test_a_full_disk_is_one_clear_line_and_what_was_committed_is_kept(tmp_path: 
             assert len(server.ledger) < kept + 60, "nothing that was committed is asked again"
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def test_an_interrupted_refresh_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None:
+    write_rows(tmp_path, 24)
+    with Teacher(sees) as server:
+        write_pipeline(tmp_path, teacher(server, concurrency=2))
+        assert cotforge("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        server.latency = 0.3
+        refreshing = command("build", "pipeline.yaml", "--refresh", "one")
+        with subprocess.Popen(refreshing, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as run:
+            while len(server.ledger) < 24 + 6:
+                time.sleep(0.01)
+            run.send_signal(signal.SIGINT)
+            assert run.wait(20) == 130
+        assert len(server.ledger) < 48
+        server.latency = 0.0
+        assert cotforge("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert len(server.ledger) == 48
+        assert cotforge("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert len(server.ledger) == 48, "a finished refresh is over"
+    assert summary(tmp_path / "runs/feelings")["attempts_unknown"] == 0
+
+
+def test_a_rerun_in_which_a_few_calls_fail_again_is_no_failure_of_the_run(tmp_path: Path) -> None:
+    write_rows(tmp_path, 20)
+    with Teacher(sees, fail=lambda body: 500 if "awe</answer>" in sees(body) else None) as server:
+        write_pipeline(tmp_path, teacher(server))
+        assert cotforge("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        again = cotforge("build", "pipeline.yaml", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "teacher one: " in again.stdout
+    assert "given up, the last: 500: told to fail with 500" in again.stdout

@@ -97,12 +97,12 @@ def test_everything_that_did_not_make_it_stands_in_losses(tmp_path):
     said = [(row["id"], row["teacher"], row["stage"], row["reason"], row["detail"]) for row in losses(tmp_path)]
     assert said == [
         ("s7", None, "source", "image_missing", "data.jsonl:3: 'a.png' is not there"),
-        ("s1", None, "vote", "no_majority", "ballots awe: 1, fear: 1; label awe; confidence 0.750"),
-        ("s2", "t0", "filter", "reasoning_words", "reasoning_words=3.0"),
-        ("s2", "t1", "filter", "reasoning_words", "reasoning_words=3.0"),
-        ("s3", "t0", "ask", "timeout", "no answer after 60 s"),
-        ("s3", "t1", "read", "no_answer", "finish_reason=stop"),
-        ("s3", None, "vote", "no_ballots", "ballots none; label awe; confidence 0.750"),
+        ("s1", None, "vote", "no_majority", "data.jsonl:2: ballots awe: 1, fear: 1; label awe; confidence 0.750"),
+        ("s2", "t0", "filter", "reasoning_words", "data.jsonl:3: reasoning_words=3.0"),
+        ("s2", "t1", "filter", "reasoning_words", "data.jsonl:3: reasoning_words=3.0"),
+        ("s3", "t0", "ask", "timeout", "data.jsonl:4: no answer after 60 s"),
+        ("s3", "t1", "read", "no_answer", "data.jsonl:4: finish_reason=stop"),
+        ("s3", None, "vote", "no_ballots", "data.jsonl:4: ballots none; label awe; confidence 0.750"),
     ]
     assert tally.rejected["source:image_missing"] == 1
 

@@ -77,3 +77,10 @@ def test_a_dead_replica_beside_a_live_one_is_a_warning(tmp_path: Path, monkeypat
         assert (code, len(server.ledger)) == (0, 6)
         assert "going on with the other replicas" in lines
     assert preflight.PATIENCE == 10
+
+
+def test_a_url_that_lacks_its_v1_is_told_so(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    with Teacher(sees, models=["model-one"]) as server:
+        write_pipeline(tmp_path, teacher(server.url.removesuffix("/v1")))
+        assert said(tmp_path) == (2, f"teacher 'one': {server.url.removesuffix('/v1')} has no API; did you mean {server.url}?")

@@ -112,5 +112,5 @@ def test_the_page_tells_funnel_and_figures_of_any_run(outcomes):
 
 def test_the_classes_and_corrections_stand_on_the_page():
     text = page(lesson(0, label="fear")).text
-    assert "What the vote corrected" in text
+    assert "Where vote and label differ most often" in text
     assert all(name in text for name in OPTIONS[:2])

@@ -80,18 +80,18 @@ def fault(fault: Fault) -> Row:
 
 def losses(outcome: Outcome) -> Iterator[Row]:
     """The rows of `losses.parquet`: Calls given up, replies not read, traces filtered out, and the Sample where there was no agreement."""
-    sample = outcome.sample.id
+    sample, at = outcome.sample.id, f"{outcome.sample.where}: " if outcome.sample.where else ""
     for teacher, reply in outcome.failed:
-        yield sample, teacher, reply.key, "ask", reply.error, reply.detail
+        yield sample, teacher, reply.key, "ask", reply.error, f"{at}{reply.detail}"
     for judged in outcome.traces:
         fate, _, reason = judged.fate.partition(":")
         if fate == "unread":
-            yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"finish_reason={judged.trace.finish_reason}"
+            yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"{at}finish_reason={judged.trace.finish_reason}"
         elif fate == "filter":
-            yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{reason}={judged.fate_value}"
+            yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{reason}={judged.fate_value}"
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":
-        yield sample, None, None, "vote", reason, _votes(outcome)
+        yield sample, None, None, "vote", reason, f"{at}{_votes(outcome)}"
 
 
 def _votes(outcome: Outcome) -> str:

@@ -18,7 +18,7 @@ from cotforge import answers
 from cotforge.forge.line import Job, Line, Replica
 from cotforge.forge.progress import Meter, Progress
 from cotforge.forge.work import Work, missing, ready
-from cotforge.journal import Journal, Stored
+from cotforge.journal import Journal, Stored, unsent
 from cotforge.pipeline import Loaded
 from cotforge.records import Ballot, Fault, Sample
 from cotforge.teachers.openai import Session
@@ -31,8 +31,6 @@ FEW = 50
 """Calls that must have ended before `max_failures` can stop a run early (ours); at the end it holds for any number."""
 LOOKAHEAD = 8
 """Samples read in one go by the reading thread (ours)."""
-LOADERS = 4
-"""Threads that read pictures (ours): most of their time they wait, for the disk or for their turn."""
 REMEMBERED = 16_384
 """Keys of this run's Calls kept in mind (ours): one image under two ids is asked once, though both were looked up before the reply."""
 
@@ -43,6 +41,7 @@ class Forge:
     def __init__(self, loaded: Loaded, journal: Journal, progress: Progress) -> None:
         self.loaded, self.journal, self.progress = loaded, journal, progress
         self.lines = {teacher.name: Line(teacher) for teacher in loaded.pipeline.teachers}
+        self._majority = loaded.pipeline.consensus.model_copy(update={"rule": "majority"})
         self._fed = False
         self._done = asyncio.Event()
         self._known: OrderedDict[str, None] = OrderedDict()
@@ -75,6 +74,7 @@ class Forge:
                 for task in (feeding, *self._tasks):
                     task.cancel()
                 ended = await asyncio.gather(feeding, *self._tasks, return_exceptions=True)
+        self._unsent()
         for fault in (self._fault, *ended):
             if isinstance(fault, Exception):
                 raise fault
@@ -91,13 +91,14 @@ class Forge:
     async def _feed(self, works: Iterator[Work | Fault]) -> None:
         """Put what is missing into the lines, as fast as they take it."""
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, "reading") as reader, ThreadPoolExecutor(LOADERS, "pictures") as loaders:
+        prepared = map(ready, works)
+        with ThreadPoolExecutor(1, "reading") as reader:
             try:
-                ahead = loop.run_in_executor(reader, list, islice(works, 1))
+                ahead = loop.run_in_executor(reader, list, islice(prepared, 1))
                 while chunk := await ahead:
-                    ahead = loop.run_in_executor(reader, list, islice(works, LOOKAHEAD))
-                    for loading in [loop.run_in_executor(loaders, ready, work) for work in chunk]:
-                        await self._put(await loading)
+                    ahead = loop.run_in_executor(reader, list, islice(prepared, LOOKAHEAD))
+                    for work in chunk:
+                        await self._put(work)
                     if self.progress.stopped:
                         break
             except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
@@ -111,6 +112,7 @@ class Forge:
         if isinstance(work, Fault):
             self.progress.faults += 1
             return
+        self.progress.had += len(work.had)
         calls = [(teacher, call) for teacher, call in work.calls if self._first_time(call.key)]
         work.left = len(calls)
         for teacher, call in calls:
@@ -139,7 +141,8 @@ class Forge:
                 await asyncio.sleep(min(rest, 1.0))
                 continue
             job = await line.queue.get()
-            if job is None or self.progress.stopped:
+            if self.progress.stopped:
+                self.journal.end(unsent(job.attempt, job.call.key))
                 continue
             meter.in_flight += 1
             try:
@@ -170,6 +173,7 @@ class Forge:
         again, pause = line.again(job, ended, replica)
         stored = replace(ended.stored, final=not again, url=replica.url)
         meter.seconds += stored.seconds
+        meter.trouble = stored.error or ""
         await self.journal.end(stored)
         if again:
             asyncio.get_running_loop().call_later(pause, self._anew, job, line)
@@ -179,9 +183,16 @@ class Forge:
 
     def _anew(self, job: Job, line: Line) -> None:
         """The Call back into its line, as a new attempt."""
-        if not self.progress.stopped:
+        if not self._done.is_set():
             job.attempt, job.begun = self.journal.begin(job.call.key, line.teacher.name, line.teacher.model)
             line.queue.put_nowait(job)
+
+    def _unsent(self) -> None:
+        """Note of every attempt that was begun and not made that nothing was asked, so that it does not count as lost."""
+        for line in self.lines.values():
+            while not line.queue.empty():
+                job = line.queue.get_nowait()
+                self.journal.end(unsent(job.attempt, job.call.key))
 
     # counting
 
@@ -201,18 +212,15 @@ class Forge:
         if job.work.left == 0:
             self.progress.settled += 1
             self.progress.agreed += self._agree(job.work)
-        if self.progress.asked >= FEW and self.progress.failed > self.loaded.pipeline.max_failures * self.progress.asked:
+        if self.progress.asked >= FEW and self.progress.failures > self.loaded.pipeline.max_failures:
             self.stop("failures")
 
     def _agree(self, work: Work) -> bool:
-        """Whether more than half of the readable replies say the same."""
-        ballots: list[Ballot] = []
-        for call, stored in work.had:
-            trace = answers.read(reply_of(stored), call, self.loaded.pipeline.task)
-            if trace.answer is not None:
-                ballots.append(Ballot(trace.teacher, trace.answer))
-        said = [ballot.answer for ballot in ballots]
-        return any(2 * said.count(answer) > len(said) for answer in set(said))
+        """Whether there is a majority, of the label's vote too where it has one."""
+        pipeline, sample = self.loaded.pipeline, work.sample
+        traces = [answers.read(reply_of(stored), call, pipeline.task) for call, stored in work.had]
+        ballots = [Ballot(trace.teacher, trace.answer) for trace in traces if trace.answer is not None]
+        return self._majority.decide(ballots, sample.label, sample.options, teachers=len(pipeline.teachers)).accepted
 
     def _check_done(self) -> None:
         flying = sum(meter.in_flight for meter in self.progress.teachers.values())

@@ -60,7 +60,7 @@ class Line:
         self.replicas = [Replica(url) for url in teacher.url] or [Replica(f"replay:{teacher.path}")]
         self.slots = teacher.concurrency * len(self.replicas)
         self.room = asyncio.Semaphore(2 * self.slots + 64)
-        self.queue: asyncio.Queue[Job | None] = asyncio.Queue()
+        self.queue: asyncio.Queue[Job] = asyncio.Queue()
         self.under_way = 0
 
     def away(self, now: float) -> bool:

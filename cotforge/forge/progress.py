@@ -19,6 +19,9 @@ class Meter:
     seconds: float = 0.0
     """Sum over all attempts."""
     last_error: str = ""
+    """Of the last Call that was given up."""
+    trouble: str = ""
+    """Of the last attempt that ended, where it failed."""
 
 
 @dataclass(slots=True)
@@ -33,8 +36,15 @@ class Progress:
     """Samples whose last missing Call ended in this invocation."""
     agreed: int = 0
     """Of these, by plain majority: a running figure, the pipeline's own rule decides when all is asked."""
+    had: int = 0
+    """Calls looked at that had been settled before."""
     stopped: str = ""
     """Why asking ended early: `interrupted` or `failures`."""
+
+    @property
+    def failures(self) -> float:
+        """Share of the Calls looked at so far that were given up, in [0, 1]."""
+        return self.failed / max(1, self.asked + self.had)
 
     @property
     def asked(self) -> int:

@@ -11,7 +11,8 @@ from cotforge.sources.files import Folder, Splits, existing, is_split_name, show
 from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, placed
 from cotforge.sources.table import laid_out
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+"""Of files that are taken for images; those that cannot be read are counted, and not passed over."""
 _METADATA = ("metadata.jsonl", "metadata.csv")
 
 
@@ -53,12 +54,15 @@ class ImageFolder(RawData):
                 yield layout.tried(record, folder.refs(record.get(layout.columns.image or "")), here, split)
 
     def _walked(self, top: Path, split: str, root: Path) -> Iterator[Row | Fault]:
-        folder, layout = Folder(top), Layout(Columns(label="class"), self.label_names)
+        folder, layout = (
+            Folder(top),
+            Layout(Columns(label="class", id="file_name" if self.columns.id == "file_name" else None), self.label_names),
+        )
         for path in _images(top):
             above = os.path.dirname(path)
             label = None if above == str(top) else os.path.basename(above)
             name = os.path.relpath(path, top)
-            yield layout.tried({"class": label}, map(folder.ref, [name]), shown(Path(path), root), split)
+            yield layout.tried({"class": label, "file_name": name}, map(folder.ref, [name]), shown(Path(path), root), split)
 
 
 def _divided(top: Path, splits: Splits) -> list[tuple[Path, str]]:

@@ -71,6 +71,8 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
     if status in (401, 403):
         key = f"the key in {teacher.key_env} is not accepted" if teacher.key_env else "it wants a key; name its variable with key_env"
         return f"{where} said {status}: {key}"
+    if status in (404, 405) and not url.endswith("/v1") and (await session.models(teacher, f"{url}/v1"))[0] == 200:
+        return f"{where} has no API; did you mean {url}/v1?"
     if status != 200 or teacher.model in models:
         return ""
     served = ", ".join(repr(model) for model in models[:5]) or "nothing"
