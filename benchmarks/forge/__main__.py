@@ -168,7 +168,7 @@ def print_curation(folder: Path, samples: int) -> None:
     ]
     run = folder / "curated-run"
     built = cotforge("build", data.pipeline(folder / "curate.yaml", rows.table, teachers), "--out", run)
-    spent = cotforge("curate", run)
+    spent = cotforge("curate", run, every=1.0)  # to look at several processes and a mapped file costs a third of a core at 20 Hz
     traces = f"{samples * TEACHERS:,} traces of {data.WORDS} words on {samples:,} samples"
     print(f"\nCurating again: {traces}\n")
     lines = [

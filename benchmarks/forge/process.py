@@ -29,15 +29,15 @@ class Spent:
     """MB of proportional set size, summed over the process tree at the worst moment sampled."""
 
 
-def spend(*arguments: str | Path) -> Spent:
-    """Runs `python ARGUMENTS` to its end. Raises RuntimeError with its last words where it fails."""
+def spend(*arguments: str | Path, every: float = SAMPLED_EVERY) -> Spent:
+    """Runs `python ARGUMENTS` to its end, memory looked at `every` so many seconds. Raises RuntimeError where it fails."""
     started, begun, peak = time.time(), time.perf_counter(), 0
     command = [sys.executable, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
         watched = psutil.Process(child.pid)
         while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
             peak = max(peak, _memory(watched))
-            time.sleep(SAMPLED_EVERY)
+            time.sleep(every)
         seconds = time.perf_counter() - begun
         child.returncode = os.waitstatus_to_exitcode(ended[1])
         assert child.stderr is not None
@@ -47,9 +47,9 @@ def spend(*arguments: str | Path) -> Spent:
     return Spent(started, seconds, ended[2].ru_utime + ended[2].ru_stime, peak / 1e6)
 
 
-def cotforge(*arguments: str | Path) -> Spent:
+def cotforge(*arguments: str | Path, every: float = SAMPLED_EVERY) -> Spent:
     """Runs `cotforge ARGUMENTS`."""
-    return spend("-c", "from cotforge.cli import main; main()", *arguments)
+    return spend("-c", "from cotforge.cli import main; main()", *arguments, every=every)
 
 
 @contextmanager
