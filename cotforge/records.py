@@ -37,6 +37,8 @@ class Picture(Record):
     """Bytes."""
     load: Callable[[], bytes] = field(repr=False, compare=False)
     """Reads the bytes anew; may be called any time, from any thread. Raises `Fault` where the file has changed or gone."""
+    file: str | None = field(default=None, repr=False, compare=False)
+    """The absolute path of a file that holds exactly these bytes; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cotforge.forge.work import Work
 from cotforge.records import Call
-from cotforge.teachers.openai import Ended
+from cotforge.teachers.ended import Ended
 from cotforge.teachers.teacher import Teacher
 
 ATTEMPTS = 4

@@ -15,8 +15,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from cotforge.journal import Stored
 from cotforge.records import Call
+from cotforge.teachers.ended import Ended, failure
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import one_line, request, stored_of
 
@@ -28,19 +28,6 @@ CONNECT_S = 30.0
 """Seconds to connect (ours): a stalled event loop must not look like a dead server."""
 MOST_BYTES = 32 * 2**20
 """Of a reply (ours); more is an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How an attempt ended, and what it says about trying again."""
-
-    stored: Stored
-    retry: bool
-    """Whether asking again within this run makes sense."""
-    after: float | None = None
-    """Seconds the server asked to be left alone; None where it did not say."""
-    unreached: bool = False
-    """No connection was made: the replica may be gone, and nothing was paid."""
 
 
 class Session:
@@ -151,10 +138,9 @@ class _Trial:
     def failed(
         self, error: str, detail: str, *, status: int | None = None, passing: bool = True, retry: bool = False, unreached: bool = False
     ) -> Ended:
-        stored = Stored(
-            attempt=self.attempt, key=bytes.fromhex(self.call.key), status=status, error=error, detail=one_line(self._without_key(detail)),
-            passing=passing, final=False, finish_reason="", input_tokens=0, output_tokens=0, cost_usd=0.0,
-            seconds=time.monotonic() - self.begun, max_tokens=self.teacher.max_tokens, body="",
+        stored = failure(
+            self.call, self.teacher, self.attempt, error, one_line(self._without_key(detail)),
+            seconds=time.monotonic() - self.begun, status=status, passing=passing,
         )  # fmt: skip
         return Ended(stored, retry=retry, unreached=unreached)
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.errors import TeacherError
-from cotforge.journal import Stored
 from cotforge.records import Call
-from cotforge.teachers.openai import Ended
+from cotforge.teachers.ended import Ended, failure
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import stored_of
 
@@ -72,7 +71,8 @@ class Replay:
         """The reply to the Call's Sample and index; a passing error where the file has none (it may grow)."""
         found = self._index.execute("SELECT offset FROM at WHERE id = ? AND number = ?", (call.sample.id, call.index)).fetchone()
         if found is None:
-            return Ended(_missing(call, self.teacher, attempt), retry=False)
+            nothing = failure(call, self.teacher, attempt, "no_reply", f"{self.teacher.path} has none for this sample")
+            return Ended(nothing, retry=False)
         self._file.seek(found[0])
         body = json.dumps(_body(json.loads(self._file.readline())))  # in ASCII: half a surrogate pair stays an escape
         stored = stored_of(body, attempt=attempt, call=call, teacher=self.teacher, seconds=0.0)
@@ -87,11 +87,3 @@ def _body(row: dict[str, Any]) -> dict[str, Any]:
     if reasoning := row.get("reasoning", row.get("reasoning_content")):
         message["reasoning_content"] = reasoning
     return {"choices": [{"index": 0, "message": message, "finish_reason": row.get("finish_reason", "stop")}], "usage": row.get("usage")}
-
-
-def _missing(call: Call, teacher: Teacher, attempt: int) -> Stored:
-    return Stored(
-        attempt=attempt, key=bytes.fromhex(call.key), status=None, error="no_reply", detail=f"{teacher.path} has none for this sample",
-        passing=True, final=False, finish_reason="", input_tokens=0, output_tokens=0, cost_usd=0.0, seconds=0.0,
-        max_tokens=teacher.max_tokens, body="",
-    )  # fmt: skip
