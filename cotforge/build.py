@@ -7,26 +7,31 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import Self
 
+from cotforge.budget import ENDED, Purse
 from cotforge.curate import Curation
 from cotforge.display import Display
 from cotforge.errors import PipelineError, Stopped
-from cotforge.estimate import estimate
+from cotforge.estimate import Estimator, asked_anew
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
-from cotforge.images import PictureStore
+from cotforge.forge.retry import Retry
+from cotforge.forge.watch import OUT_OF_REACH
+from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sources import Counts, not_only_faults, samples
+from cotforge.teachers import local
 from cotforge.teachers.preflight import preflight
 from cotforge.teachers.replay import Replay
+from cotforge.teachers.teacher import LOCAL
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
@@ -41,6 +46,8 @@ class Run:
     journal: Journal
     store: PictureStore
     limit: int | None = None
+    again: Retry | None = None
+    """Which Calls that came to nothing are asked anew in this invocation; None leaves that to how they failed."""
     counts: Counts = field(default_factory=Counts)
     begun: float = field(default_factory=time.monotonic)
     _open: ExitStack = field(default_factory=ExitStack)
@@ -83,21 +90,51 @@ class Run:
             self.loaded.pipeline.source, self.loaded.pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts
         )
 
-    def check(self, tell: Callable[[str], object]) -> None:
-        """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong."""
-        found = estimate(self.loaded, self._works({}), self.journal)
+    def check(self, tell: Callable[[str], object], *, probe: int = 0) -> None:
+        """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong.
+
+        With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
+        """
+        estimator = Estimator(self.loaded, self.journal)
+        found = estimator.read(self._works({}), draw=probe)
         if self.counts.labels_unknown:
             warn([f"{self.counts.labels_unknown:,} labels are not in the set and count as unknown"])
-        tell(found.text())
-        asked = [teacher for teacher in self.loaded.pipeline.teachers if found.teachers[teacher.name].calls]
-        for teacher in asked:
+        if not probe:
+            tell(estimator.text())
+        asked = {name for name, share in found.shares.items() if share.calls}
+        self._look_at(asked)
+        if probe:
+            self._probe(estimator, asked)
+            tell(estimator.text())
+
+    def _look_at(self, asked: Collection[str]) -> None:
+        """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
+        teachers = [teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked]
+        for teacher in teachers:
             if teacher.path is not None:
                 Replay(teacher, self.loaded.root / teacher.path).close()
-        warn(asyncio.run(preflight(asked)))
+            if teacher.kind in LOCAL:
+                local.look(teacher, self.loaded.root)
+        warn(asyncio.run(preflight(teachers)))
 
-    def build(self, *, offline: bool = False, refresh: Sequence[str] = ()) -> str:
-        """Forge what is missing, curate, export. Raises Stopped where asking ended early, after exporting what there is."""
+    def _probe(self, estimator: Estimator, asked: Collection[str]) -> None:
+        """Ask about the Samples that were drawn, as a build would."""
         self._keep()
+        progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
+        asyncio.run(self._run(progress, {}, asked, lambda: iter(estimator.drawn)))
+        if progress.stopped == "interrupted":
+            raise KeyboardInterrupt
+        if progress.stopped:
+            warn([f"the probe ended early: {progress.stopped}"])
+        estimator.probed()
+
+    def build(self, *, offline: bool = False, refresh: Sequence[str] = (), retry: Sequence[str] = ()) -> str:
+        """Forge what is missing, curate, export. Raises Stopped where asking ended early, after exporting what there is.
+
+        `refresh` names teachers whose Calls are asked anew; `retry` says why a Call came to nothing that is asked anew, and no other then.
+        """
+        self._keep()
+        self.again = Retry.of(self.loaded, retry, samples=self.samples, journal=self.journal) if retry else None
         progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
         refreshed = self._refreshed(refresh)
         if not offline:
@@ -105,9 +142,9 @@ class Run:
             if not progress.stopped:
                 self._marks.unlink(missing_ok=True)
         text = self._export(progress)
-        if failures := self._failures(progress):
+        if why := self._ended_early(progress):
             sys.stdout.write(text + "\n")
-            raise Stopped(failures)
+            raise Stopped(*why)
         return text
 
     def curate(self) -> str:
@@ -145,10 +182,11 @@ class Run:
         asked = self._to_ask(refreshed)
         if not asked:
             return
-        warn(asyncio.run(preflight(teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked)))
+        warn(asked_anew(self.loaded, self._works(refreshed), self.journal))
+        self._look_at(asked)
         with Display(progress) as display:
             Thread(target=self._count, args=(display,), name="counting", daemon=True).start()
-            asyncio.run(self._run(progress, refreshed))
+            asyncio.run(self._run(progress, refreshed, asked))
         if progress.stopped == "interrupted":
             raise KeyboardInterrupt
 
@@ -171,10 +209,19 @@ class Run:
 
     def _works(self, refreshed: dict[str, int]) -> Iterator[Work | Fault]:
         """What is still to be asked about each Sample. Raises SourceError where the prompt can be made for none of them."""
-        return not_only_faults(missing(self.loaded, self.samples(), self.journal, refreshed))
+        return not_only_faults(missing(self.loaded, self.samples(), self.journal, refreshed, again=self.again))
 
-    async def _run(self, progress: Progress, refreshed: dict[str, int]) -> None:
-        forge = Forge(self.loaded, self.journal, progress)
+    async def _run(
+        self,
+        progress: Progress,
+        refreshed: dict[str, int],
+        asked: Collection[str],
+        samples: Callable[[], Iterator[Sample | Fault]] | None = None,
+    ) -> None:
+        """Have the teachers `asked` what is missing, about all of the source or `samples` alone, until an end or a signal."""
+        purse = Purse.of(self.loaded.pipeline.budget, self.loaded.pipeline.teachers, self.journal)
+        sending = Sending(self.loaded.pipeline.images, self.folder.path)
+        forge = Forge(self.loaded, self.journal, progress, sending=sending, purse=purse, again=self.again, tell=lambda line: warn([line]))
         loop = asyncio.get_running_loop()
 
         def interrupted() -> None:
@@ -190,18 +237,43 @@ class Run:
 
         loop.add_signal_handler(signal.SIGINT, interrupted)
         loop.add_signal_handler(signal.SIGTERM, terminated)
-        await forge.run(self.samples(), refreshed)
+        await forge.run(samples or self.samples, refreshed, teachers=asked)
 
-    def _failures(self, progress: Progress) -> str:
-        """Why the run ends with exit 3; empty where it does not."""
+    def _ended_early(self, progress: Progress) -> list[str]:
+        """Why the run ends with exit 3, a line each; none where it does not. Tells of teachers that the run went on without."""
         bound = self.loaded.pipeline.max_failures
-        if progress.failures <= bound:
-            return ""
-        worst = max(progress.teachers, key=lambda name: progress.teachers[name].failed)
-        return (
-            f"{progress.failed:,} of {progress.asked + progress.had:,} calls were given up, more than max_failures {bound:g} allows; "
-            f"the last of teacher {worst!r}: {progress.teachers[worst].last_error}"
-        )
+        why = []
+        if progress.stopped not in ("", "interrupted", "failures", "fault"):
+            raised = progress.stopped.startswith(ENDED) and not progress.stopped.startswith(f"{ENDED}minutes")
+            why.append(f"{progress.stopped}; {_RAISE if raised else _GO_ON}")
+        batched = {teacher.name for teacher in self.loaded.pipeline.teachers if teacher.kind == "batch"}
+        for name, meter in progress.teachers.items():
+            if meter.closed in _CLOSED and (meter.postponed or name in batched):
+                count = f"{meter.postponed:,} calls" if meter.postponed else "some calls"
+                line = f"teacher {name!r}: {_CLOSED[meter.closed]}; {count} were not asked: {_GO_ON}"
+                why += [line] if meter.closed == "quota" else []
+                warn([] if meter.closed == "quota" else [line])
+        if progress.failures > bound:
+            worst = max(progress.teachers.values(), key=lambda meter: meter.failed + meter.postponed)
+            name = next(name for name, meter in progress.teachers.items() if meter is worst)
+            why.append(
+                f"{progress.failed:,} of {progress.asked + progress.had:,} calls were given up, more than max_failures {bound:g} allows; "
+                f"the last of teacher {name!r}: {worst.last_error or worst.closed}"
+            )
+        return why
+
+
+_GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"
+_RAISE = "what was paid for is kept and in the dataset, a higher bound in `budget` goes on from here"
+_CLOSED = {
+    "quota": "paused: quota or credit is used up",
+    "key": "its key is not accepted any more",
+    "model": "its model is gone",
+    "engine": "its engine has died again",
+    "trouble": "its provider is in trouble",
+    OUT_OF_REACH: OUT_OF_REACH,
+}
+"""What a person is told of a teacher that was not asked to the end."""
 
 
 def warn(lines: Sequence[str]) -> None:

@@ -50,12 +50,21 @@ _limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="
 @_out
 @_set
 @_limit
-def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None) -> int:
-    """Validate file, prompts, source and teachers, and print the calls, tokens and cost still to come. Asks nothing paid."""
+@click.option(
+    "--probe",
+    type=click.IntRange(min=1),
+    is_flag=False,
+    flag_value=5,
+    metavar="[N]",
+    help="Ask every teacher about N samples (5), chosen at random and always the same, and measure. This is paid for; "
+    "build does not ask them again.",
+)
+def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None) -> int:
+    """Validate file, prompts, source and teachers, and print calls, tokens, cost and hours still to come. Asks nothing without --probe."""
     from cotforge.build import Run
 
     with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
-        run.check(click.echo)
+        run.check(click.echo, probe=probe or 0)
     return DONE
 
 
@@ -68,12 +77,20 @@ def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | Non
 @click.option(
     "--refresh", multiple=True, metavar="TEACHER", help="Ask this teacher's calls anew; what it said before is kept in the journal."
 )
-def build(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, offline: bool, refresh: Sequence[str]) -> int:
+@click.option(
+    "--retry",
+    metavar="REASON,...",
+    help="Of the calls that came to nothing ask only those anew that did so for these reasons, as losses.parquet has them: "
+    "timeout, 500, 400, no_answer, ...",
+)
+def build(
+    pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, offline: bool, refresh: Sequence[str], retry: str | None
+) -> int:
     """Ask the teachers, vote, filter and write the dataset. Goes on where it stopped; a second run asks nothing."""
     from cotforge.build import Run
 
     with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
-        click.echo(run.build(offline=offline, refresh=refresh))
+        click.echo(run.build(offline=offline, refresh=refresh, retry=_words(retry)))
     return DONE
 
 
@@ -116,6 +133,11 @@ def demo(out: Path, short: bool) -> int:
 
     show(out, short=short, tell=click.echo)
     return DONE
+
+
+def _words(given: str | None) -> list[str]:
+    """The words of a list with commas, each once."""
+    return list(dict.fromkeys(word.strip() for word in (given or "").split(",") if word.strip()))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
 from cotforge.records import Ballot, Fault, Judged, Lesson, Outcome, Reply, Sample, Trace, Verdict
 from cotforge.sources import not_only_faults
+from cotforge.tally import NOT_ASKED
 from cotforge.teachers.wire import reply_of
 
 MANY = 100_000
@@ -77,12 +78,12 @@ class Curator:
         stored = self.journal.replies([call.key for _, call in pairs])
         traces, failed = [], []
         for teacher, call in pairs:
-            if (found := stored.get(call.key)) is not None:
-                reply = reply_of(found)
-                if reply.error is None:
-                    traces.append(answers.read(reply, call, self.task))
-                else:
-                    failed.append((teacher.name, reply))
+            found = stored.get(call.key)
+            reply = reply_of(found) if found is not None else Reply(call.key, error=NOT_ASKED, passing=True)
+            if reply.error is None:
+                traces.append(answers.read(reply, call, self.task))
+            else:
+                failed.append((teacher.name, reply))
         return traces, failed
 
     def _judged(self, sample: Sample, verdict: Verdict, traces: Sequence[Trace], failed: Sequence[tuple[str, Reply]]) -> Finding:
@@ -155,6 +156,12 @@ class Curation:
             else:
                 self._votes.add(found.verdict.ballots, sample.label, sample.options)
                 yield found.outcome(sample)
+
+    def text(self, call: str) -> str:
+        """What the reply to a Call says, reasoning and all; empty where it has none."""
+        stored = self.journal.replies([call]).get(call)
+        reply = reply_of(stored) if stored is not None else Reply(call)
+        return f"{reply.reasoning} {reply.content}".strip()
 
     def estimates(self) -> Mapping[str, float]:
         """Each teacher's estimated accuracy in [0, 1], from the ballots that `outcomes` has seen."""

@@ -54,10 +54,11 @@ class Display:
         progress = self.progress
         cost = sum(meter.cost_usd for meter in progress.teachers.values())
         failed = f", {progress.failed:,} given up" if progress.failed else ""
+        agreed = f"; {progress.agreed / progress.judged:.0%} agree so far" if progress.judged else ""
         money = f", ${cost:,.2f}" if cost else ""
         return (
-            f"{progress.samples:,} samples read, {progress.asked:,} calls{failed} ({self._rate(progress.asked):.1f}/s){money}; "
-            f"{progress.agreed:,} of {progress.settled:,} agreed so far{self._left()}{self._trouble()}"
+            f"{progress.samples:,} samples read, {progress.asked:,} calls{failed} ({self._rate(progress.asked):.1f}/s){money}"
+            f"{agreed}{self._left()}{self._trouble()}"
         )
 
     def table(self) -> Group:
@@ -86,7 +87,9 @@ class Display:
 
     def _trouble(self) -> str:
         """Teachers whose last attempt failed."""
-        troubled = [f"{name}: {meter.trouble}" for name, meter in self.progress.teachers.items() if meter.trouble]
+        troubled = [
+            f"{name}: {meter.closed or meter.trouble}" for name, meter in self.progress.teachers.items() if meter.closed or meter.trouble
+        ]
         return f"; in trouble: {', '.join(troubled)}" if troubled else ""
 
     def _left(self) -> str:

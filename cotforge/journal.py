@@ -5,6 +5,7 @@ file holds whole transactions and at most what was in flight is asked again. Row
 
     asked    one row per attempt: the Call's key, whom, when                (an attempt without a reply: outcome unknown)
     replies  one row per attempt that ended, under the attempt's id: the raw body, or the error
+    batches  one row per file of attempts that went to a batch API together; `members` are its attempts, `steps` how far it has come
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from typing import Any, Self
 
 from cotforge.errors import JournalError
 
-VERSION = 1
+VERSION = 2
 """Of the schema, in SQLite's `user_version`. A newer file is refused, an older one migrated by the scripts below, never edited."""
 
 MIGRATIONS = (
@@ -33,6 +34,17 @@ MIGRATIONS = (
                           passing INTEGER NOT NULL, final INTEGER NOT NULL, finish_reason TEXT, input_tokens INTEGER, output_tokens INTEGER,
                           cost_usd REAL, seconds REAL, max_tokens INTEGER, body TEXT, url TEXT);
     CREATE INDEX replies_by_key ON replies (key);
+    """,
+    """
+    CREATE TABLE batches (id INTEGER PRIMARY KEY, teacher TEXT NOT NULL, model TEXT NOT NULL, url TEXT NOT NULL, file TEXT NOT NULL,
+                          max_tokens INTEGER, turn INTEGER NOT NULL, begun_at REAL NOT NULL);
+    CREATE TABLE members (attempt INTEGER PRIMARY KEY REFERENCES asked, batch INTEGER NOT NULL REFERENCES batches, key BLOB NOT NULL,
+                          input_tokens INTEGER NOT NULL);
+    CREATE INDEX members_by_batch ON members (batch);
+    CREATE INDEX members_by_key ON members (key);
+    CREATE TABLE steps (id INTEGER PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batches, state TEXT NOT NULL, value TEXT NOT NULL,
+                        at REAL NOT NULL);
+    CREATE INDEX steps_by_batch ON steps (batch);
     """,
 )
 
@@ -80,6 +92,14 @@ class Stored:
             return True
         return max_tokens is not None and self.max_tokens >= max_tokens
 
+    @property
+    def unknown(self) -> bool:
+        """Whether a server may have done, and charged, the work of an attempt that brought no reply: nobody can tell."""
+        return self.error is not None and (self.status in CHARGED or self.error == "timeout")
+
+
+CHARGED = (200, 408, 504, 524)
+"""Statuses of a failed attempt after which the work may have been done all the same: a body nobody can read, and gateways' timeouts."""
 
 _MARKS = ",".join("?" * len(Stored.__slots__))
 _values = attrgetter(*Stored.__slots__)
@@ -143,6 +163,11 @@ class Journal:
                     best[key] = stored
         return best
 
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What a query finds among what is committed."""
+        with _explained(self.path):
+            return self._read.execute(sql, values).fetchall()
+
     def latest(self) -> int:
         """The id of the last attempt that was begun."""
         return self._next - 1
@@ -158,15 +183,6 @@ class Journal:
         names = ("calls_total", "attempts", "unknown", "input", "output", "cost_usd")
         return dict(zip(names, (calls, begun - ended + int(made), begun - ended, int(sums[0]), int(sums[1]), sums[2]), strict=True))
 
-    def output_means(self) -> dict[str, float]:
-        """Mean output tokens of each teacher's whole replies so far."""
-        with _explained(self.path):
-            rows = self._read.execute(
-                "SELECT name, avg(output_tokens) FROM replies JOIN asked USING (id) JOIN teachers ON teachers.id = teacher "
-                "WHERE error IS NULL GROUP BY name"
-            )
-            return dict(rows.fetchall())
-
     # writing: from one event loop
 
     def begin(self, key: str, teacher: str, model: str) -> tuple[int, asyncio.Future[None]]:
@@ -177,15 +193,16 @@ class Journal:
         asker = self._teachers.get((teacher, model))
         if asker is None:
             asker = self._teachers[teacher, model] = len(self._teachers) + 1
-            self._write("INSERT INTO teachers VALUES (?, ?, ?)", (asker, teacher, model))
+            self.write("INSERT INTO teachers VALUES (?, ?, ?)", asker, teacher, model)
         attempt, self._next = self._next, self._next + 1
-        return attempt, self._write("INSERT INTO asked VALUES (?, ?, ?, ?)", (attempt, bytes.fromhex(key), asker, time.time()))
+        return attempt, self.write("INSERT INTO asked VALUES (?, ?, ?, ?)", attempt, bytes.fromhex(key), asker, time.time())
 
     def end(self, stored: Stored) -> asyncio.Future[None]:
         """Note how an attempt ended; the Future tells when that is on the disk, or raises JournalError where it cannot be kept."""
-        return self._write(f"INSERT INTO replies ({_COLUMNS}) VALUES ({_MARKS})", _values(stored))
+        return self.write(f"INSERT INTO replies ({_COLUMNS}) VALUES ({_MARKS})", *_values(stored))
 
-    def _write(self, sql: str, values: tuple[Any, ...]) -> asyncio.Future[None]:
+    def write(self, sql: str, *values: Any) -> asyncio.Future[None]:
+        """Run a statement after all that were given before; the Future tells when it is on the disk, or raises JournalError."""
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((sql, values, kept))
         if not self._committing:

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from cotforge import tree
 from cotforge.answers import Task
+from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.errors import PipelineError
 from cotforge.filters import Filter, Select
@@ -36,6 +37,7 @@ class Pipeline(Spec):
     consensus: Consensus = Consensus()
     filters: tuple[Filter, ...] = ()
     select: Select = Select()
+    budget: Budget = Budget()
     max_failures: float = Field(default=0.5, ge=0, le=1)
     """Share of Calls given up after which a run stops."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cotforge import __version__
+from cotforge.budget import ENDED
 from cotforge.card import card
 from cotforge.curate import Curation
 from cotforge.export import Exported, export
@@ -36,7 +37,8 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
         tally.labels_unknown = counts().labels_unknown
         return card(about(loaded, totals), tally, exported)
 
-    exported = export(gallery.watch(curation.outcomes()), folder.path, measures=curation.measures, tally=tally, card=told)
+    watched = gallery.watch(curation.outcomes())
+    exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told, text=curation.text)
     summary = summarise(tally, totals, progress) | {"duplicates": counts().duplicates, "seconds": round(time.monotonic() - begun, 3)}
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     folder.write("report.html", report(about(loaded, totals), tally, gallery))
@@ -67,6 +69,8 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Ma
         *([f"not accepted: {', '.join(f'{reason} {count:,}' for reason, count in rejected)}"] if rejected else []),
         f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; "
         f"in all {summary['calls_total']:,} calls, ${summary['cost_usd']:,.2f}",
+        *([f"{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
+        *([summary["stopped"]] if (summary["stopped"] or "").startswith(ENDED) else []),
         *(f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}" for name, meter in teachers.items() if meter.failed),
         *([exported.note] if exported.note else []),
         f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",

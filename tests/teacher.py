@@ -24,6 +24,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any, Self, TypeAlias
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from aiohttp import web
 
@@ -64,8 +66,9 @@ class Teacher:
     """A server in a thread of its own, on 127.0.0.1; a context manager, `url` ends in /v1.
 
     `answer` and `fail` are called with the parsed body, in the server's thread. Without either, and with `parse=False`, a body is not
-    parsed at all: the entry then has `call` and `model` alone. `limit`: above that many in flight the answer is 429. `models=None`:
-    there is no list, and every model is served.
+    parsed at all: the entry then has `call` and `model` alone. `limit`: above that many in flight the answer is 429. `knee`: with n above
+    that many in flight an answer takes (n / knee)^2 times as long. `broken`: share of calls that always end in 500. `models=None`: there is
+    no list, and every model is served.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class Teacher:
         *,
         fail: Callable[[dict[str, Any]], Failure] | None = None,
         latency: float = 0.0,
+        knee: int | None = None,
+        broken: float = 0.0,
         limit: int | None = None,
         retry_after: float | None = 1.0,
         models: list[str] | None = None,
@@ -84,6 +89,7 @@ class Teacher:
     ) -> None:
         self.answer, self.fail, self.latency, self.limit, self.retry_after = answer, fail, latency, limit, retry_after
         self.models, self.key, self.parse, self.port = models, key, parse or fail is not None or callable(answer), port
+        self.knee, self.broken = knee, broken
         self.ledger: list[Entry] = []
         self.in_flight = self.most_in_flight = self.refused = 0
         self._file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if ledger else None
@@ -130,7 +136,8 @@ class Teacher:
             return _error(404, "not_found", f"no route {request.path}")
         if self.limit is not None and self.in_flight >= self.limit:
             self.refused += 1
-            await request.content.read()
+            raw = await request.content.read()
+            self._note(Entry(hashlib.sha256(raw).hexdigest(), "", time.time(), finished=time.time(), status=429))
             headers = {} if self.retry_after is None else {"Retry-After": f"{self.retry_after:g}"}
             return _error(429, "rate_limit_exceeded", "too many in flight", headers=headers)
         self.in_flight += 1
@@ -146,18 +153,24 @@ class Teacher:
         entry = _entry(raw, body)
         self.ledger.append(entry)
         failure = self.fail(body) if self.fail else None
+        if failure is None and int(entry.call[:8], 16) < self.broken * 2**32:
+            failure = 500
         if self.latency:
-            await asyncio.sleep(self.latency)
+            await asyncio.sleep(self.latency * max(1.0, self.in_flight / self.knee if self.knee else 1.0) ** 2)
         if failure is None and self.models is not None and entry.model not in self.models:
             failure = (404, "model_not_found")
         entry.status = 200 if failure is None else failure[0] if isinstance(failure, tuple) else failure
         entry.finished = None if failure == "hang" else time.time()
-        if self._file is not None:
-            os.write(self._file, json.dumps(asdict(entry)).encode() + b"\n")
+        self._note(entry)
         while failure == "hang" and request.transport is not None:
             await asyncio.sleep(0.02)
         answer = self.answer(body) if callable(self.answer) else self.answer
         return await _respond(request, failure, answer, entry.model, len(raw))
+
+    def _note(self, entry: Entry) -> None:
+        """Into the file, before the answer; there also what was turned away."""
+        if self._file is not None:
+            os.write(self._file, json.dumps(asdict(entry)).encode() + b"\n")
 
 
 def _entry(raw: bytes, body: dict[str, Any]) -> Entry:
@@ -167,10 +180,17 @@ def _entry(raw: bytes, body: dict[str, Any]) -> Entry:
         return Entry(call, raw[at + 7 : at + 500].split(b'"')[1].decode() if at >= 0 else "", now)
     parts = [part for message in body["messages"] for part in _parts(message["content"])]
     urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
-    digests = tuple(hashlib.sha256(base64.b64decode(url.partition(",")[2])).hexdigest() for url in urls)
+    digests = tuple(hashlib.sha256(_image(url)).hexdigest() for url in urls)
     prompt = "\n".join(part["text"] for part in parts if part["type"] == "text")
     sampling = {name: value for name, value in body.items() if name not in ("messages", "model")}
     return Entry(call, body.get("model", ""), now, digests, prompt, sampling)
+
+
+def _image(url: str) -> bytes:
+    """The bytes of a `data:` URL, or of a file on this machine, found as vLLM finds it."""
+    if url.startswith("file:"):
+        return Path(url2pathname(urlsplit(url).path)).read_bytes()
+    return base64.b64decode(url.partition(",")[2])
 
 
 def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -238,6 +258,9 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, help="append one JSON line per request served")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     parser.add_argument("--limit", type=int, help="429 above that many in flight")
+    parser.add_argument("--retry-after", type=float, help="seconds sent with it")
+    parser.add_argument("--knee", type=int, help="slower, by the square, above that many in flight")
+    parser.add_argument("--broken", type=float, default=0.0, help="share of calls that always end in 500")
     parser.add_argument("--model", dest="models", action="append", help="serve only these")
     parser.add_argument("--answer", default=ANSWER)
     parser.add_argument("--parse", action="store_true", help="also note images, prompt and sampling")

@@ -267,7 +267,7 @@ def test_a_full_disk_is_one_clear_line_and_what_was_committed_is_kept(tmp_path: 
     write_rows(tmp_path, 60)
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(small)], check=False, capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(small)], check=False, capture_output=True).returncode:
         pytest.skip("this machine does not let us mount")
     try:
         with Teacher(lambda body: sees(body).replace("The picture", "The picture " + "is, " * 5000)) as server:

@@ -14,7 +14,7 @@ from cotforge.forge import Meter, Progress
 def progress() -> Progress:
     quick = Meter(asked=1200, attempts=1210, in_flight=8, input_tokens=900_000, output_tokens=100_000, cost_usd=1.5, seconds=605.0)
     failing = Meter(asked=40, failed=30, attempts=60, in_flight=2, seconds=6.0, last_error="500: out of memory")
-    return Progress({"quick": quick, "failing": failing, "idle": Meter()}, samples=1300, settled=600, agreed=450)
+    return Progress({"quick": quick, "failing": failing, "idle": Meter()}, samples=1300, settled=900, judged=600, agreed=450)
 
 
 def shown(display: Display) -> str:
@@ -37,7 +37,7 @@ def test_every_teacher_has_a_row_and_the_run_a_line() -> None:
     assert cells[0] == ["quick", "1,200", "12.0", "8", "0", "1,000,000", "$1.50", "0.5"]
     assert cells[1] == ["failing", "40", "0.4", "2", "30 500: out of memory", "0", "$0.00", "0.1"]
     assert cells[2] == ["idle", "0", "0.0", "0", "0", "0", "$0.00"]
-    assert line == "1,300 samples read, 1,240 calls, 30 given up (12.4/s), $1.50; 450 of 600 agreed so far"
+    assert line == "1,300 samples read, 1,240 calls, 30 given up (12.4/s), $1.50; 75% agree so far"
 
 
 def test_the_time_left_follows_from_the_pace_where_the_end_is_known() -> None:

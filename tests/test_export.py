@@ -14,8 +14,8 @@ from cotforge.card import card
 from cotforge.errors import JournalError
 from cotforge.export import export
 from cotforge.export.shards import SAMPLES
-from cotforge.records import Fault, Judged, Lesson, Outcome, Sample
-from cotforge.tally import Tally
+from cotforge.records import Fault, Judged, Lesson, Outcome, Reply, Sample
+from cotforge.tally import NOT_ASKED, Tally
 
 MEASURES = ("reasoning_words", "mine/checks.py:calm")
 
@@ -105,6 +105,23 @@ def test_everything_that_did_not_make_it_stands_in_losses(tmp_path):
         ("s3", None, "vote", "no_ballots", "data.jsonl:4: ballots none; label awe; confidence 0.750"),
     ]
     assert tally.rejected["source:image_missing"] == 1
+
+
+def test_an_unread_reply_shows_its_beginning_and_a_call_without_one_is_not_asked(tmp_path):
+    unread = unheard(3)
+    missing = replace(unread, failed=(("t0", Reply("f" * 64, error=NOT_ASKED)),))
+    tally, asked = Tally(), []
+    said = "I\n\x1b[31mcannot tell. " + "So many words. " * 50
+    text = lambda call: asked.append(call) or said  # noqa: E731
+    export([missing, lesson(0)], tmp_path, measures=[], tally=tally, card=lambda exported: "", text=text)
+    rows = [(row["teacher"], row["stage"], row["reason"], row["detail"]) for row in losses(tmp_path)]
+    shown = "data.jsonl:4: finish_reason=stop: "
+    assert rows[:2] == [
+        ("t0", "forge", "not_asked", "data.jsonl:4: the journal has no reply; `cotforge build` asks"),
+        ("t1", "read", "no_answer", (shown + "I [31mcannot tell. " + "So many words. " * 50)[: len(shown) + 200]),
+    ]
+    assert asked == [unread.traces[0].trace.call], "a reply that was read is not looked up"
+    assert (tally.missing, tally.teachers["t0"].failed, tally.teachers["t0"].calls) == (1, 0, 1)
 
 
 def test_datasets_loads_every_config_by_the_card_with_images_and_the_summarys_counts(tmp_path, caplog):

@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
-from cotforge.forge import LOOKAHEAD, Forge, Meter, Progress
-from cotforge.forge.line import ATTEMPTS, TIMEOUTS
+from cotforge.budget import Budget, Purse
+from cotforge.forge import Forge, Meter, Progress
+from cotforge.forge.reading import LOOKAHEAD
+from cotforge.forge.tries import ATTEMPTS, TIMEOUTS
+from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Picture, Sample
@@ -108,12 +111,21 @@ def test_a_server_with_a_small_limit_gets_everything_done(tmp_path: Path) -> Non
     assert (told["calls_failed"], told["accepted"]) == (0, 20)
 
 
-def test_a_quota_that_is_used_up_is_not_insisted_on(tmp_path: Path) -> None:
-    write_rows(tmp_path, 3)
-    with Teacher(sees, fail=lambda body: (429, "insufficient_quota")) as server:
-        write_pipeline(tmp_path, teacher(server), max_failures=1)
-        assert build(tmp_path)["calls_failed"] == 3
-        assert len(server.ledger) == 3
+def test_a_quota_that_is_used_up_stops_its_teacher_at_once_and_the_others_go_on(tmp_path: Path) -> None:
+    write_rows(tmp_path, 30)
+    with Teacher(sees, fail=lambda body: (429, "insufficient_quota") if len(poor.ledger) > 5 else None) as poor, Teacher(sees) as rich:
+        write_pipeline(tmp_path, teacher(poor, "poor", concurrency=2), teacher(rich, "rich"), consensus=ALONE)
+        ended = ran("build", "pipeline.yaml", cwd=tmp_path)
+        asked = len(poor.ledger)
+        assert asked <= 5 + 2
+        assert len(rich.ledger) == 30
+        assert ended.returncode == 3
+        assert "teacher 'poor': paused: quota" in ended.stderr
+        told = summary(tmp_path / "runs/feelings")
+        assert (told["teachers"]["rich"]["answered"], told["teachers"]["poor"]["answered"]) == (30, 5)
+        poor.fail = None
+        assert build(tmp_path)["calls"] == 25
+        assert len(poor.ledger) == asked + 25
 
 
 # Servers that stall or go away
@@ -247,9 +259,9 @@ def forge(folder: Path, samples: Iterator[Sample], *, seconds: float) -> Progres
     progress = Progress({one.name: Meter() for one in loaded.pipeline.teachers})
 
     async def run(journal: Journal) -> None:
-        asking = Forge(loaded, journal, progress)
+        asking = Forge(loaded, journal, progress, sending=Sending(Images(), folder), purse=Purse(Budget()), tell=print)
         asyncio.get_running_loop().call_later(seconds, asking.abandon)
-        await asking.run(samples)
+        await asking.run(lambda: samples)
 
     with Journal(folder / "journal.sqlite") as journal:
         asyncio.run(run(journal))

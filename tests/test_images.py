@@ -111,7 +111,7 @@ def test_a_plain_image_without_metadata_is_sent_as_it_is(shelf: Shelf, name: str
     assert picture.load() == KEPT[name]
     assert (picture.digest, picture.size) == (sha256(KEPT[name]).hexdigest(), len(KEPT[name]))
     assert (picture.width, picture.height) == (64, 48)
-    assert not list((shelf.run / "cache" / "recoded").iterdir())
+    assert not list((shelf.run / "cache" / "sent").iterdir())
 
 
 WITH_METADATA = {
@@ -134,7 +134,7 @@ def test_metadata_is_cut_out_and_the_pixels_stay(shelf: Shelf, name: str) -> Non
     assert SECRET not in sent
     assert pixels(sent).tobytes() == pixels(data).tobytes()
     assert not Image.open(BytesIO(sent)).getexif()
-    assert not list((shelf.run / "cache" / "recoded").iterdir())
+    assert not list((shelf.run / "cache" / "sent").iterdir())
 
 
 def test_a_thumbnail_inside_the_jfif_header_is_cut_out(shelf: Shelf) -> None:
@@ -212,7 +212,7 @@ def test_what_not_every_teacher_reads_is_recoded_once(shelf: Shelf, name: str) -
     assert Image.open(BytesIO(picture.load())).mode in ("RGB", "L")
     assert distance(pixels(picture.load()), pixels(data)) < 3
     assert picture.digest == sha256(picture.load()).hexdigest()
-    assert [path.name for path in (shelf.run / "cache" / "recoded").iterdir()] == [picture.digest]
+    assert [path.name for path in (shelf.run / "cache" / "sent").iterdir()] == [f"{picture.digest}.{mime.removeprefix('image/')}"]
 
 
 def test_what_is_transparent_lies_on_white(shelf: Shelf) -> None:
@@ -340,7 +340,7 @@ def test_a_picture_that_is_gone_says_so(shelf: Shelf) -> None:
 def test_lost_recoded_bytes_are_made_again(shelf: Shelf) -> None:
     data = RECODED["palette"][0]
     first = shelf.picture(data)
-    (shelf.run / "cache" / "recoded" / first.digest).unlink()
+    (shelf.run / "cache" / "sent" / f"{first.digest}.png").unlink()
     again = shelf.picture(data)
     assert again.digest == first.digest
     assert sha256(again.load()).hexdigest() == first.digest
@@ -372,11 +372,13 @@ def test_a_run_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
         PictureStore(tmp_path / "run", Images())
 
 
-def test_only_the_owner_reads_the_cache(shelf: Shelf) -> None:
+def test_only_the_owner_reads_the_cache_until_its_folders_are_opened(shelf: Shelf) -> None:
     shelf.picture(RECODED["palette"][0])
     shelf.store.spool(b"bytes", "a")
-    for path in (shelf.run / "cache").rglob("*"):
-        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+    for path in (shelf.run, *shelf.run.rglob("*")):
+        mode = 0o700 if path.is_dir() else 0o644 if path.parent.name in ("sent", "spool") else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == mode, path
+    assert len(list(shelf.run.glob("cache/s*/*"))) == 2
 
 
 def test_many_threads_get_the_same_pictures(shelf: Shelf) -> None:

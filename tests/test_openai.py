@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion
 
+from cotforge.images import data_url
 from cotforge.records import Call, Picture, Sample
-from cotforge.teachers.openai import Ended, Session, retry_after
+from cotforge.teachers.ended import Ended
+from cotforge.teachers.errors import retry_after
+from cotforge.teachers.openai import Session
 from cotforge.teachers.teacher import Price
 from cotforge.teachers.teacher import Teacher as Spec
-from cotforge.teachers.wire import data_url, reply_of
+from cotforge.teachers.wire import reply_of
 from tests.teacher import ANSWER, Teacher
 
 PICTURE = Picture("d" * 64, "image/jpeg", 56, 28, 4, lambda: b"\xff\xd8\xff\xd9")

@@ -49,7 +49,7 @@ def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
         ({"source": GOOD["source"] | {"colums": {}}}, "p.yaml: source: no key named 'colums'; did you mean 'columns'?"),
         ({"source": GOOD["source"] | {"columns": {"lable": "x"}}}, "p.yaml: source.columns: no key named 'lable'; did you mean 'label'?"),
         ({"teachers": [GOOD["teachers"][0] | {"modle": "x"}]}, "p.yaml: teachers[0]: no key named 'modle'; did you mean 'model'?"),
-        ({"budget": {"usd": 5}}, "p.yaml: no key named 'budget'"),
+        ({"rescue": {"explain": True}}, "p.yaml: no key named 'rescue'"),
         ({"max_failures": "many"}, "p.yaml: max_failures: 'many': input should be a valid number"),
         ({"name": "a/b"}, "p.yaml: name: 'a/b' cannot name a folder"),
         ({"filters": [{"measure": "repeted_ngrams", "max": 1}]}, "did you mean 'repeated_ngrams'?"),

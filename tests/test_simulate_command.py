@@ -21,7 +21,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def simulated(folder: Path, *words: str) -> Iterator[list[str]]:
-    """The lines that `cotforge simulate` says until it is ready, for as long as the block lasts; Ctrl-C then ends it well."""
+    """The lines that `cotforge simulate` says until it is ready; those that Ctrl-C leaves behind come after them as the block ends."""
     with subprocess.Popen(
         command("simulate", "pipeline.yaml", *words),
         cwd=folder,
@@ -41,7 +41,8 @@ def simulated(folder: Path, *words: str) -> Iterator[list[str]]:
             assert serving.poll() is None, "it serves until it is told to end"
         finally:
             serving.send_signal(signal.SIGINT)
-            _, told = serving.communicate(timeout=15)
+            left, told = serving.communicate(timeout=15)
+            lines += left.splitlines()
         assert (serving.returncode, told) == (0, "")
 
 
@@ -88,6 +89,22 @@ def test_the_faults_that_the_file_asks_for_are_played(tmp_path: Path) -> None:
     assert fates == {"lesson", "unread:truncated", "unread:no_answer"}
 
 
+def test_what_became_of_every_request_is_told_at_the_end_and_agrees_with_the_run(tmp_path: Path) -> None:
+    write_rows(tmp_path, 40)
+    replicas = [f"http://127.0.0.1:{free_port()}/v1" for _ in range(2)]
+    faults = {"errors": 0.2, "garbage": 0.05, "reset": 0.05, "blocked": 0.2, "latency": 0.01}
+    write_pipeline(tmp_path, teacher(replicas[0], "one") | {"url": replicas, "simulate": faults}, consensus={"label": "ignore"})
+    with simulated(tmp_path) as lines:
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+    told = summary(tmp_path / "runs/feelings")
+    ends = {kind: int(count) for count, kind in re.findall(r"(\d+) (?:x )?(\w+)(?=,|$)", lines[-1].partition("requests: ")[2])}
+    assert lines[-1].startswith(f"one: {told['attempts']} requests: {ends['answered']} answered, ")
+    assert sum(ends.values()) == told["attempts"]
+    assert told["calls"] == 40
+    assert set(ends) >= {"answered", "400", "500"}
+    assert ends["answered"] == told["calls"] - told["calls_failed"]
+
+
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -107,6 +124,9 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
         ({"simulate": {"eye": "hawk"}}, "pipeline.yaml: teachers[0].simulate.eye: 'hawk': "),
         ({"simulate": {"skil": 1}}, "pipeline.yaml: teachers[0].simulate: no key named 'skil'"),
         ({"simulate": {"errors": 7}}, "pipeline.yaml: teachers[0].simulate.errors: 7: "),
+        ({"simulate": {"bursts": {"every": 5, "lasts": 5}}}, "pipeline.yaml: teachers[0].simulate.bursts: "),
+        ({"simulate": {"ends": {"after": 5, "by": "boredom"}}}, "pipeline.yaml: teachers[0].simulate.ends.by: 'boredom': "),
+        ({"simulate": {"stuck": "joy"}}, "simulate.stuck: 'joy' is not one of the task's labels"),
         ({"simulate": {"learn": "no/such.csv"}}, "no/such.csv"),
         ({"key_env": "NO_SUCH_KEY"}, "teacher 'one': the environment has no variable 'NO_SUCH_KEY'"),
     ],

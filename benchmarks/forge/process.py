@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -53,11 +54,13 @@ def cotforge(*arguments: str | Path, every: float = SAMPLED_EVERY) -> Spent:
 
 
 @contextmanager
-def teacher(ledger: Path, *, latency: float, answer: str) -> Iterator[str]:
-    """The URL of a local teacher in a process of its own that writes a line for each request before it answers."""
-    program = Path(__file__).parents[2] / "tests" / "teacher.py"
-    command = [sys.executable, str(program), "--ledger", str(ledger), "--latency", str(latency), "--answer", answer]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+def teacher(ledger: Path, *, latency: float, answer: str, **options: float) -> Iterator[str]:
+    """The URL of a local teacher in a process of its own that writes a line for each request before it answers.
+
+    `options` are those of `tests/teacher.py`: limit, retry_after, knee, broken.
+    """
+    server = started(ledger, latency=latency, answer=answer, **options)
+    with server:
         assert server.stdout is not None
         try:
             yield server.stdout.readline().strip()
@@ -65,9 +68,22 @@ def teacher(ledger: Path, *, latency: float, answer: str) -> Iterator[str]:
             server.kill()
 
 
+def started(ledger: Path, *, latency: float, answer: str, **options: float) -> subprocess.Popen[str]:
+    """The same, running until it is killed; its first line is its URL."""
+    program = Path(__file__).parents[2] / "tests" / "teacher.py"
+    more = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", f"{value:g}")]
+    command = [sys.executable, str(program), "--ledger", str(ledger), "--latency", str(latency), "--answer", answer, *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def served(ledger: Path) -> list[dict[str, Any]]:
+    """Every line of a ledger, in the order of the answers; what was turned away has status 429."""
+    return [json.loads(line) for line in ledger.read_text().splitlines()]
+
+
 def arrivals(ledger: Path) -> list[float]:
     """When each request came in, sorted, in seconds since the epoch."""
-    return sorted(json.loads(line)["started"] for line in ledger.read_text().splitlines())
+    return sorted(entry["started"] for entry in served(ledger))
 
 
 def _memory(program: psutil.Process) -> int:

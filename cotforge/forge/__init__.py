@@ -1,219 +1,254 @@
 """Forging: ask every Call that the journal lacks, and keep every reply.
 
-A thread reads Samples and looks their Calls up in the journal; what is missing goes into one line per teacher, and every slot of
-every replica takes the next Call from its teacher's line, so a quick replica does more and a dead one nothing. All queues are bounded:
-memory does not depend on the number of Samples.
+Samples are read a little ahead, their Calls looked up in the journal, and what is missing goes into one line per teacher, from which
+every replica takes as much as it can do: a quick one does more, a dead one nothing. All queues are bounded: memory does not depend on
+the number of Samples. Teachers behind URLs are asked together; teachers that share a GPU of this machine one after another, each in a
+reading of the source of its own.
 """
 
 import asyncio
-import contextlib
+import random
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 
 from cotforge import answers
-from cotforge.forge.line import Job, Line, Replica
+from cotforge.budget import ENDED, Hold, Purse
+from cotforge.errors import TeacherError
+from cotforge.forge.batches import Batches
+from cotforge.forge.line import Job, Line
+from cotforge.forge.places import Place, Places, in_turns
 from cotforge.forge.progress import Meter, Progress
-from cotforge.forge.work import Work, missing, ready
-from cotforge.journal import Journal, Stored, unsent
+from cotforge.forge.retries import RetryBudget
+from cotforge.forge.turn import Turn
+from cotforge.forge.watch import Patience, Watch
+from cotforge.forge.work import Again, Work, missing
+from cotforge.images import Sending
+from cotforge.journal import Journal, Stored
 from cotforge.pipeline import Loaded
-from cotforge.records import Ballot, Fault, Sample
-from cotforge.teachers.openai import Session
-from cotforge.teachers.replay import Replay
+from cotforge.records import Ballot, Call, Fault, Sample
+from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import reply_of
 
-__all__ = ["FEW", "LOOKAHEAD", "Forge", "Meter", "Progress", "Work", "missing"]
+__all__ = ["FEW", "Again", "Forge", "Meter", "Progress", "Work", "missing"]
 
 FEW = 50
 """Calls that must have ended before `max_failures` can stop a run early (ours); at the end it holds for any number."""
-LOOKAHEAD = 8
-"""Samples read in one go by the reading thread (ours)."""
-REMEMBERED = 16_384
-"""Keys of this run's Calls kept in mind (ours): one image under two ids is asked once, though both were looked up before the reply."""
+
+MANY, EVERY = 200, 10
+"""Samples after which only every so-manieth is judged for the running figure of agreement (ours): it would be a tenth of the work."""
+
+Samples = Callable[[], Iterator[Sample | Fault]]
+"""The source from its beginning, as often as it is called."""
+Works = Callable[[Sequence[Teacher]], Iterator[Work | Fault]]
+"""What some teachers lack, from the beginning of the source."""
 
 
 class Forge:
-    """One invocation's asking. `await run(...)`; `stop()` from a signal handler ends it early, twice at once."""
+    """One invocation's asking. `await run(...)`; `stop()` from a signal handler ends it early, `abandon()` at once."""
 
-    def __init__(self, loaded: Loaded, journal: Journal, progress: Progress) -> None:
-        self.loaded, self.journal, self.progress = loaded, journal, progress
-        self.lines = {teacher.name: Line(teacher) for teacher in loaded.pipeline.teachers}
+    def __init__(
+        self,
+        loaded: Loaded,
+        journal: Journal,
+        progress: Progress,
+        *,
+        sending: Sending,
+        purse: Purse,
+        again: Again | None = None,
+        tell: Callable[[str], object],
+        patience: Patience | None = None,
+    ) -> None:
+        """`again`: see `missing`; `tell` gets a line where something happens that a person should know of."""
+        self.loaded, self.journal, self.progress, self.chance = loaded, journal, progress, random.Random()
+        self.sending, self.purse = sending, purse
+        self._short = False
+        self.lines: dict[str, Line] = {}
+        self._again, self._tell, self._patience = again, tell, patience or Patience()
+        self._since = journal.latest()
         self._majority = loaded.pipeline.consensus.model_copy(update={"rule": "majority"})
-        self._fed = False
-        self._done = asyncio.Event()
+        self._calls = sum(teacher.samples for teacher in loaded.pipeline.teachers)
+        self._retries = RetryBudget()
+        self._turns: list[Turn] = []
+        self._batched: list[asyncio.Task[None]] = []
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._tasks: list[asyncio.Task[None]] = []
         self._fault: Exception | None = None
 
     def stop(self, why: str = "interrupted") -> None:
         """Take no new Call; those in flight are finished and kept."""
         self.progress.stopped = self.progress.stopped or why
-        self._check_done()
+        for line in self.lines.values():
+            line.close(self.progress.stopped)
+        for task in self._batched:
+            task.cancel()  # what was handed in goes on at its provider, and the next run collects it
+        self.look()
 
     def abandon(self) -> None:
         """Drop what is in flight as well."""
         self.stop()
-        self._done.set()
+        for turn in self._turns:
+            turn.abandon()
 
-    async def run(self, samples: Iterator[Sample | Fault], refreshed: Mapping[str, int] | None = None) -> None:
-        """Ask until nothing is missing, or `stop`. Raises JournalError where replies can no longer be kept."""
-        with contextlib.ExitStack() as stack:
-            replays = self._replays(stack)
-            async with Session() as session:
-                for line in self.lines.values():
-                    for replica in line.replicas:
-                        self._tasks += [
-                            asyncio.create_task(self._slot(line, replica, session, replays.get(line.teacher.name)))
-                            for _ in range(line.teacher.concurrency)
-                        ]
-                feeding = asyncio.create_task(self._feed(missing(self.loaded, samples, self.journal, refreshed)))
-                await self._done.wait()
-                for task in (feeding, *self._tasks):
-                    task.cancel()
-                ended = await asyncio.gather(feeding, *self._tasks, return_exceptions=True)
-        self._unsent()
+    async def run(self, samples: Samples, refreshed: Mapping[str, int] | None = None, *, teachers: Collection[str] | None = None) -> None:
+        """Ask (only these `teachers`) until nothing is missing, or `stop`. Raises JournalError where replies can no longer be kept."""
+        asked = [teacher for teacher in self.loaded.pipeline.teachers if teachers is None or teacher.name in teachers]
+        works = partial(self._works, samples, refreshed)
+        if (minutes := self.purse.budget.minutes) is not None:
+            asyncio.get_running_loop().call_later(60 * minutes, self.stop, f"{ENDED}minutes {minutes:g} are over")
+        async with Places(self.loaded.root, self.loaded.pipeline.teachers, self._tell) as places:
+            groups = in_turns(asked)
+            running = [self._group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
+            batched = [teacher for teacher in asked if teacher.kind == "batch"]
+            self._batched = [asyncio.create_task(self._batch(teacher, works, counts=not groups)) for teacher in batched]
+            ended = await asyncio.gather(*running, *self._batched, return_exceptions=True)
         for fault in (self._fault, *ended):
             if isinstance(fault, Exception):
                 raise fault
 
-    def _replays(self, stack: contextlib.ExitStack) -> dict[str, Replay]:
-        replays = {}
-        for teacher in self.loaded.pipeline.teachers:
-            if teacher.kind == "replay" and teacher.path is not None:
-                replays[teacher.name] = stack.enter_context(contextlib.closing(Replay(teacher, self.loaded.root / teacher.path)))
-        return replays
+    def _works(self, samples: Samples, refreshed: Mapping[str, int] | None, teachers: Sequence[Teacher]) -> Iterator[Work | Fault]:
+        names = {teacher.name for teacher in teachers}
+        found = missing(self.loaded, samples(), self.journal, refreshed, teachers=names, again=self._again, since=self._since)
+        return map(self._with_pictures, found) if any(teacher.kind == "openai" for teacher in teachers) else found
 
-    # reading
-
-    async def _feed(self, works: Iterator[Work | Fault]) -> None:
-        """Put what is missing into the lines, as fast as they take it."""
-        loop = asyncio.get_running_loop()
-        prepared = map(ready, works)
-        with ThreadPoolExecutor(1, "reading") as reader:
+    def _with_pictures(self, work: Work | Fault) -> Work | Fault:
+        """The Work with its pictures on their way from the disk; a Fault where one of them is not there any more."""
+        if isinstance(work, Work) and work.calls:
             try:
-                ahead = loop.run_in_executor(reader, list, islice(prepared, 1))
-                while chunk := await ahead:
-                    ahead = loop.run_in_executor(reader, list, islice(prepared, LOOKAHEAD))
-                    for work in chunk:
-                        await self._put(work)
-                    if self.progress.stopped:
-                        break
-            except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
-                self._fault = fault
-                self.stop("fault")
-        self._fed = True
-        self._check_done()
+                work.images = self.sending.of(work.sample.pictures)
+                work.images.ahead()
+            except Fault as fault:
+                return fault
+        return work
 
-    async def _put(self, work: Work | Fault) -> None:
-        self.progress.samples += 1
-        if isinstance(work, Fault):
-            self.progress.faults += 1
-            return
-        self.progress.had += len(work.had)
-        calls = [(teacher, call) for teacher, call in work.calls if self._first_time(call.key)]
-        work.left = len(calls)
-        for teacher, call in calls:
-            line = self.lines[teacher.name]
-            await line.room.acquire()
+    async def _group(self, turns: Sequence[Sequence[Teacher]], places: Places, works: Works, *, counts: bool) -> None:
+        """Teachers that share a GPU, one after another; or all that are elsewhere, together."""
+        for number, teachers in enumerate(turns):
             if self.progress.stopped:
                 return
-            line.under_way += 1
-            line.queue.put_nowait(Job(call, work, *self.journal.begin(call.key, teacher.name, teacher.model)))
+            async with AsyncExitStack() as stack:
+                try:
+                    lines = [self._line(teacher, await places.open(teacher, stack)) for teacher in teachers]
+                except TeacherError as fault:
+                    self.broke(fault)
+                    return
+                stack.push_async_callback(self._cancel, lines)
+                await stack.enter_async_context(self._watch(lines, places))
+                await self._asked(lines, works, counts=counts and not number)
 
-    def _first_time(self, key: str) -> bool:
-        if key in self._known:
-            return False
-        self._known[key] = None
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
-        return True
-
-    # asking
-
-    async def _slot(self, line: Line, replica: Replica, session: Session, replay: Replay | None) -> None:
-        """One Call at a time from the line to the replica, for as long as the run lasts."""
-        meter = self.progress.teachers[line.teacher.name]
-        while True:
-            if (rest := replica.rest_until - time.monotonic()) > 0 and not line.away(time.monotonic()):
-                await asyncio.sleep(min(rest, 1.0))
-                continue
-            job = await line.queue.get()
-            if self.progress.stopped:
-                self.journal.end(unsent(job.attempt, job.call.key))
-                continue
-            meter.in_flight += 1
-            try:
-                pause = await self._attempt(job, line, replica, session, replay)
-            except Exception as fault:  # a bug too, as above
-                self._fault = self._fault or fault
-                self.abandon()
+    async def _asked(self, lines: Sequence[Line], works: Works, *, counts: bool) -> None:
+        """All that is missing, and again what was left out by lines that were closed for a while."""
+        while lines and not self.progress.stopped:
+            answers_before = sum(line.meter.asked for line in lines)
+            turn = Turn(lines, self.progress, counts=counts, known=self._known)
+            self._turns.append(turn)
+            await turn.run(works([line.teacher for line in lines]), self.broke)
+            self._turns.remove(turn)
+            counts = False
+            if sum(line.meter.asked for line in lines) == answers_before:
                 return
-            finally:
-                meter.in_flight -= 1
-                self._check_done()
-            if pause:
-                await asyncio.sleep(pause)
+            lines = [line for line in lines if line.meter.postponed and not line.closed]
+            for line in lines:
+                line.meter.postponed = 0
 
-    async def _attempt(self, job: Job, line: Line, replica: Replica, session: Session, replay: Replay | None) -> float:
-        """Ask once, keep how it ended, and say how many seconds this slot should rest.
+    async def _batch(self, teacher: Teacher, works: Works, *, counts: bool) -> None:
+        """A teacher behind a batch API: what it lacks is handed in at once, and its results are waited for."""
+        meter, holds = self.progress.teachers[teacher.name], dict[bytes, Hold]()
 
-        The slot is free once the end is on the disk, so that never more than its teacher's `concurrency` can be paid for twice.
-        """
-        call, teacher = job.call, line.teacher
-        meter = self.progress.teachers[teacher.name]
-        await job.begun
-        meter.attempts += 1
-        if replay is not None:
-            ended = await replay.ask(call, attempt=job.attempt)
-        else:
-            ended = await session.ask(call, teacher, replica.url, images=job.work.images, attempt=job.attempt)
-        again, pause = line.again(job, ended, replica)
-        stored = replace(ended.stored, final=not again, url=replica.url)
-        meter.seconds += stored.seconds
-        meter.trouble = stored.error or ""
-        await self.journal.end(stored)
-        if again:
-            asyncio.get_running_loop().call_later(pause, self._anew, job, line)
-        else:
-            self._count(job, stored, line)
-        return pause if stored.error == "429" else 0.0
+        def admit(call: Call) -> bool:
+            hold = self.admit(teacher, call)
+            if hold is not None and self.purse.budget.given:
+                holds[bytes.fromhex(call.key)] = hold
+            return hold is not None
 
-    def _anew(self, job: Job, line: Line) -> None:
-        """The Call back into its line, as a new attempt."""
-        if not self._done.is_set():
-            job.attempt, job.begun = self.journal.begin(job.call.key, line.teacher.name, line.teacher.model)
-            line.queue.put_nowait(job)
+        def ended(stored: Stored) -> None:
+            if (hold := holds.pop(stored.key, None)) is not None:
+                hold.settle(stored)
+            self._stop_at_failures()
 
-    def _unsent(self) -> None:
-        """Note of every attempt that was begun and not made that nothing was asked, so that it does not count as lost."""
-        for line in self.lines.values():
-            while not line.queue.empty():
-                job = line.queue.get_nowait()
-                self.journal.end(unsent(job.attempt, job.call.key))
+        async with Batches(
+            teacher, self.journal, self.journal.path.parent / "batches", self.loaded.pipeline.name, meter=meter, ended=ended
+        ) as batches:
+            await batches.adopt(self._tell)
+            await batches.submit(self._counted(works([teacher])) if counts else works([teacher]), admit)
+            await batches.collect(self._tell)
+            meter.closed = meter.closed or batches.outbox.closes
 
-    # counting
+    def _counted(self, works: Iterator[Work | Fault]) -> Iterator[Work | Fault]:
+        for work in works:
+            self.progress.samples += 1
+            self.progress.faults += isinstance(work, Fault)
+            yield work
 
-    def _count(self, job: Job, stored: Stored, line: Line) -> None:
-        meter = self.progress.teachers[line.teacher.name]
-        meter.asked += 1
-        meter.input_tokens += stored.input_tokens
-        meter.output_tokens += stored.output_tokens
-        meter.cost_usd += stored.cost_usd
-        if stored.error is not None:
-            meter.failed += 1
-            meter.last_error = f"{stored.error}: {stored.detail}".strip(": ")
-        line.under_way -= 1
-        line.room.release()
+    def _line(self, teacher: Teacher, place: Place) -> Line:
+        line = self.lines[teacher.name] = Line(teacher, place, self, self.progress.teachers[teacher.name])
+        return line
+
+    def _watch(self, lines: Sequence[Line], places: Places) -> Watch:
+        return Watch(lines, places.session, self.progress, stop=self.stop, tell=self._tell, patience=self._patience)
+
+    async def _cancel(self, lines: Sequence[Line]) -> None:
+        for line in lines:
+            line.close("over")
+            await line.cancel()
+
+    # what the lines share
+
+    def admit(self, teacher: Teacher, call: Call) -> Hold | None:
+        hold = self.purse.admit(teacher, call)
+        if hold is None and not self.purse.in_flight.calls:
+            self.stop(self.purse.over)
+        self._short = self._short or hold is None
+        return hold
+
+    def retry_in(self) -> float:
+        return self._retries.delay(time.monotonic())
+
+    def settled(self, line: Line, job: Job, stored: Stored | None) -> None:
+        try:
+            self._settled(line, job, stored)
+        except Exception as fault:  # as in a line: a bug must end the run
+            self.broke(fault)
+
+    def _settled(self, line: Line, job: Job, stored: Stored | None) -> None:
         job.work.left -= 1
+        if stored is None:
+            line.meter.postponed += not self.progress.stopped  # where the whole run was stopped, that is no failure of the teacher
+            self._known.pop(job.call.key, None)
+            return
+        line.meter.count(stored)
+        self._retries.first()
         job.work.had.append((job.call, stored))
         if job.work.left == 0:
             self.progress.settled += 1
-            self.progress.agreed += self._agree(job.work)
+            if len(job.work.had) == self._calls and (self.progress.settled < MANY or self.progress.settled % EVERY == 0):
+                self.progress.judged += 1
+                self.progress.agreed += self._agree(job.work)
+        self._stop_at_failures()
+
+    def _stop_at_failures(self) -> None:
         if self.progress.asked >= FEW and self.progress.failures > self.loaded.pipeline.max_failures:
             self.stop("failures")
+
+    def lost(self, job: Job, fault: Fault) -> None:
+        job.work.left -= 1
+        self.progress.faults += 1
+
+    def broke(self, fault: Exception) -> None:
+        self._fault = self._fault or fault
+        self.stop("fault")
+        self.abandon()
+
+    def look(self) -> None:
+        if self._short:  # what has ended may have left something over
+            self._short = False
+            for line in self.lines.values():
+                line.pump()
+        for turn in self._turns:
+            turn.look()
+
+    # counting
 
     def _agree(self, work: Work) -> bool:
         """Whether there is a majority, of the label's vote too where it has one."""
@@ -221,9 +256,3 @@ class Forge:
         traces = [answers.read(reply_of(stored), call, pipeline.task) for call, stored in work.had]
         ballots = [Ballot(trace.teacher, trace.answer) for trace in traces if trace.answer is not None]
         return self._majority.decide(ballots, sample.label, sample.options, teachers=len(pipeline.teachers)).accepted
-
-    def _check_done(self) -> None:
-        flying = sum(meter.in_flight for meter in self.progress.teachers.values())
-        waiting = sum(line.under_way for line in self.lines.values())
-        if (self._fed and waiting == 0) or (self.progress.stopped and flying == 0):
-            self._done.set()

@@ -1,90 +1,304 @@
-"""The Calls that wait for one teacher, where they go, and whether one that failed is tried again."""
+"""The Calls that wait for one teacher, and their way to its replicas and back.
+
+A Call is begun in the journal shortly before its turn, so that nobody waits for the disk; it goes to the replica with the least to do,
+and its place there is free again once its end is on the disk: never more than `concurrency` a replica can be paid for twice.
+"""
 
 import asyncio
 import random
 import time
-from dataclasses import dataclass
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
 
+from cotforge.budget import Hold, most_output
+from cotforge.errors import JournalError
+from cotforge.forge.deadline import Deadline
+from cotforge.forge.places import Place
+from cotforge.forge.progress import Meter
+from cotforge.forge.rate import Rate
+from cotforge.forge.replica import Replica
+from cotforge.forge.tries import Tries
 from cotforge.forge.work import Work
-from cotforge.records import Call
+from cotforge.journal import Journal, Stored, unsent
+from cotforge.records import Call, Fault
 from cotforge.teachers.ended import Ended
 from cotforge.teachers.teacher import Teacher
-
-ATTEMPTS = 4
-"""Attempts at a Call that fails for a passing reason, before it is given up (ours)."""
-TIMEOUTS = 2
-"""Attempts that may end by timeout: the server probably did, and charged, the work each time (ours)."""
-THROTTLED = 60
-"""Attempts that a server may turn away with 429 (ours); they cost nothing."""
-AWAY_S = 60.0
-"""Seconds (ours) that all replicas of a teacher may be out of reach before its remaining Calls are given up for this run."""
+from cotforge.teachers.wire import input_tokens
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """A Call on its way."""
 
     call: Call
     work: Work
-    attempt: int
-    begun: asyncio.Future[None]
-    """When the attempt stands in the journal: nothing is sent before."""
-    failures: int = 0
-    timeouts: int = 0
-    throttled: int = 0
+    attempt: int = 0
+    tries: Tries = field(default_factory=Tries)
+    last: Replica | None = None
+    """Where it was asked last: another attempt goes elsewhere, if it can."""
 
 
-class Replica:
-    """One URL of a teacher, with the time until which it is left alone."""
+class House(Protocol):
+    """What the lines of a forge share."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.rest_until = 0.0
-        self.down_since: float | None = None
-        self.refused = 0
+    journal: Journal
+    chance: random.Random
 
-    def reached(self) -> None:
-        self.down_since, self.refused = None, 0
+    def admit(self, teacher: Teacher, call: Call) -> Hold | None:
+        """Set aside what the Call may cost; None where the budget does not allow for it (now)."""
 
-    def unreached(self, now: float) -> None:
-        self.down_since = self.down_since or now
-        self.refused += 1
-        self.rest_until = max(self.rest_until, now + min(10.0, 0.25 * 2 ** min(self.refused, 6)) * random.uniform(0.5, 1.0))
+    def retry_in(self) -> float:
+        """Seconds until the run's retry budget has room for one more attempt, which is taken from it."""
+
+    def settled(self, line: "Line", job: Job, stored: Stored | None) -> None:
+        """A Call has ended, or (None) will not be asked in this run."""
+
+    def lost(self, job: Job, fault: Fault) -> None:
+        """A Call cannot be sent: its picture is not there any more."""
+
+    def broke(self, fault: Exception) -> None:
+        """A bug, or a journal that can keep no more."""
+
+    def look(self) -> None:
+        """Something has ended: see whether all is over."""
 
 
 class Line:
-    """The Calls waiting for one teacher. At most `room` are under way at a time, those that wait to be tried again included."""
+    """The Calls of one teacher. At most `room` are under way at a time, those that wait to be tried again included."""
 
-    def __init__(self, teacher: Teacher) -> None:
-        self.teacher = teacher
-        self.replicas = [Replica(url) for url in teacher.url] or [Replica(f"replay:{teacher.path}")]
-        self.slots = teacher.concurrency * len(self.replicas)
-        self.room = asyncio.Semaphore(2 * self.slots + 64)
-        self.queue: asyncio.Queue[Job] = asyncio.Queue()
+    def __init__(self, teacher: Teacher, place: Place, house: House, meter: Meter) -> None:
+        self.teacher, self.replicas, self.meter = teacher, place.replicas(house.chance), meter
+        self._at, self._house = place, house
+        self._deadline = Deadline(teacher.timeout)
+        self._rates = [(Rate(teacher.rpm), False)] if teacher.rpm else []
+        self._rates += [(Rate(teacher.tpm), True)] if teacher.tpm else []
+        self.room = asyncio.Semaphore(2 * teacher.concurrency * len(self.replicas) + 64)
         self.under_way = 0
+        self.look_at = 0.0
+        """When to see whether it is back, by the monotonic clock."""
+        self._queue: deque[Job] = deque()
+        self._beginning = 0
+        self._begun: deque[tuple[Job, Hold]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
-    def away(self, now: float) -> bool:
-        """Whether no replica could be reached for too long."""
-        return all(replica.down_since is not None and now - replica.down_since > AWAY_S for replica in self.replicas)
+    @property
+    def closed(self) -> str:
+        """Why nothing is asked any more, or not for now; empty while something is."""
+        return self.meter.closed
 
-    def again(self, job: Job, ended: Ended, replica: Replica) -> tuple[bool, float]:
-        """Whether the Call is tried again, and after how many seconds."""
+    @property
+    def in_flight(self) -> int:
+        return self.meter.in_flight
+
+    def away(self, now: float) -> float | None:
+        """Seconds for which no replica that may be asked could be reached; None where one could."""
+        since = [replica.down_since for replica in self.replicas if not replica.closed]
+        return now - max(down for down in since if down is not None) if since and None not in since else None
+
+    def put(self, call: Call, work: Work) -> None:
+        """One more Call; `room` has been acquired for it."""
+        self.under_way += 1
+        self._queue.append(Job(call, work))
+        if self.closed:
+            self._unsend()
+        else:
+            self.pump()
+
+    # sending
+
+    def pump(self) -> None:
+        """Begin and send what can be begun and sent now; called whenever something has changed."""
+        if self.closed:
+            return
         now = time.monotonic()
-        if ended.unreached:
-            replica.unreached(now)
-            return not self.away(now) and ended.retry, 0.0
-        replica.reached()
-        error = ended.stored.error
-        if error == "429":
-            job.throttled += 1
-            if ended.after is not None:
-                replica.rest_until = max(replica.rest_until, now + ended.after)
-            return ended.retry and job.throttled < THROTTLED, jittered(job.throttled)
-        job.timeouts += error == "timeout"
-        job.failures += error is not None
-        return ended.retry and job.failures < ATTEMPTS and job.timeouts < TIMEOUTS, max(ended.after or 0.0, jittered(job.failures))
+        self._begin(now)
+        while self._begun:
+            job, hold = self._begun[0]
+            replica = self._place(job, now)
+            wait = min(each.pause(now) for each in self.replicas) if replica is None else self._wait(job.call, now)
+            if replica is None or wait > 0:
+                self._later(wait)
+                return
+            self._begun.popleft()
+            ticket = replica.sent(now)
+            task = asyncio.create_task(self._attempt(job, hold, replica, ticket))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        """Note in the journal what comes next: as many as are sent while one commit lasts."""
+        ahead = 4 + sum(replica.pace.limit for replica in self.replicas) // 4
+        while self._queue and self._beginning + len(self._begun) < ahead:
+            job = self._queue[0]
+            try:
+                self._at.prepare(job.work)
+            except Fault as fault:
+                self._queue.popleft()
+                self._release(job)
+                self._house.lost(job, fault)
+                continue
+            except JournalError as fault:  # no room for a copy
+                self._house.broke(fault)
+                return
+            hold = self._house.admit(self.teacher, job.call)
+            if hold is None:
+                return
+            self._queue.popleft()
+            self._beginning += 1
+            job.attempt, kept = self._house.journal.begin(job.call.key, self.teacher.name, self.teacher.model)
+            kept.add_done_callback(partial(self._has_begun, job, hold))
+
+    def _has_begun(self, job: Job, hold: Hold, kept: asyncio.Future[None]) -> None:
+        self._beginning -= 1
+        if fault := kept.exception():
+            assert isinstance(fault, Exception)
+            self._house.broke(fault)
+            return
+        self._begun.append((job, hold))
+        if self.closed:
+            self._unsend()
+        else:
+            self.pump()
+
+    def _place(self, job: Job, now: float) -> Replica | None:
+        """The replica with the least to do, if one is free; after a failure preferably another one."""
+        free = [replica for replica in self.replicas if replica.free(now)]
+        if len(free) < 2:
+            return free[0] if free else None
+        return min(free, key=lambda replica: (replica is job.last, replica.load))
+
+    def _wait(self, call: Call, now: float) -> float:
+        """Seconds until the ceilings of the teacher allow for the Call; where that is 0, its share of them is taken."""
+        taken: list[tuple[Rate, float]] = []
+        for rate, per_token in self._rates:
+            amount = most_tokens(call, self.teacher) if per_token else 1
+            if (wait := rate.take(amount, now)) > 0:
+                for other, back in taken:
+                    other.give_back(back)
+                return wait
+            taken.append((rate, amount))
+        return 0.0
+
+    def _later(self, seconds: float) -> None:
+        """Look again in so many seconds, if nothing happens before."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds < float("inf"):
+            self._timer = asyncio.get_running_loop().call_later(max(seconds, 0.001), self.pump)
+
+    # asking
+
+    async def _attempt(self, job: Job, hold: Hold, replica: Replica, ticket: int) -> None:
+        """Ask once, and keep how it ended."""
+        self.meter.in_flight += 1
+        self.meter.attempts += 1
+        ended: Ended | None = None
+        try:
+            timeout = self._deadline.seconds(job.tries.timeouts)
+            ended = await self._at.ask(job.call, job.work, replica.place, attempt=job.attempt, timeout=timeout)
+            again = job.tries.again(ended)
+            stored = replace(ended.stored, attempt=job.attempt, final=not again, url=replica.place)
+            await self._house.journal.end(stored)
+            self._learn(job, ended, hold, replica, ticket)
+        except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
+            self._house.broke(fault)
+            return
+        finally:
+            self.meter.in_flight -= 1
+            if ended is None:
+                replica.dropped(ticket)
+        if again:
+            self._again(job, ended, replica)
+        else:
+            self._release(job)
+            self._house.settled(self, job, stored)
+        if replica.closed and all(each.closed for each in self.replicas):
+            self.close(replica.closed)
+        self.pump()
+        self._house.look()
+
+    def _learn(self, job: Job, ended: Ended, hold: Hold, replica: Replica, ticket: int) -> None:
+        stored = ended.stored
+        replica.ended(ticket, ended, time.monotonic(), failures=job.tries.failures)
+        if ended.unreached or ended.refused:
+            hold.drop()
+        else:
+            hold.settle(stored)
+        if stored.error is None:
+            self._deadline.saw(stored.seconds)
+        elif stored.error == "timeout":
+            self._deadline.ran_out(stored.seconds)
+        used = stored.input_tokens + stored.output_tokens
+        for rate, per_token in self._rates:
+            if per_token and stored.error is None:
+                rate.give_back(max(0, most_tokens(job.call, self.teacher) - used))
+        self.meter.seconds += stored.seconds
+        self.meter.trouble = stored.error or ""
+
+    def _again(self, job: Job, ended: Ended, replica: Replica) -> None:
+        if self.closed:
+            self._postpone(job)
+            return
+        job.last = replica
+        pause = job.tries.pause(ended, self._deadline.usual, self._house.chance)
+        if not (ended.unreached or ended.refused):
+            pause += self._house.retry_in()
+        asyncio.get_running_loop().call_later(pause, self._anew, job)
+
+    def _anew(self, job: Job) -> None:
+        """The Call back into its line, before those that were never tried."""
+        self._queue.appendleft(job)
+        if self.closed:
+            self._unsend()
+        else:
+            self.pump()
+
+    # ending
+
+    def close(self, why: str) -> None:
+        """Ask nothing more, until `open`; what is in flight is finished and kept."""
+        self.meter.closed = self.meter.closed or why
+        self._unsend()
+
+    def open(self) -> None:
+        """Go on after `close`."""
+        self.meter.closed = ""
+
+    def _unsend(self) -> None:
+        """Let go of what waits, with a note of every attempt that was begun and not made, so that it does not count as lost."""
+        while self._begun:
+            job, hold = self._begun.popleft()
+            hold.drop()
+            self._house.journal.end(unsent(job.attempt, job.call.key))
+            self._postpone(job)
+        while self._queue:
+            self._postpone(self._queue.popleft())
+        self._house.look()
+
+    def _postpone(self, job: Job) -> None:
+        self._release(job)
+        self._house.settled(self, job, None)
+
+    def _release(self, job: Job) -> None:
+        self.under_way -= 1
+        self.room.release()
+
+    async def cancel(self) -> None:
+        """Drop what is in flight as well."""
+        self._later(float("inf"))
+        for task in self._tasks:
+            task.cancel()
+        for task in list(self._tasks):
+            with suppress(asyncio.CancelledError):
+                await task
 
 
-def jittered(times: int) -> float:
-    """Seconds until the next attempt: full jitter, so that many that failed together do not come back together."""
-    return random.uniform(0.0, min(20.0, 0.5 * 2**times))
+def most_tokens(call: Call, teacher: Teacher) -> int:
+    """What a Call may use at most, as servers reckon before they answer."""
+    return input_tokens(call) + most_output(teacher)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from cotforge.journal import Stored
+
 
 @dataclass(slots=True)
 class Meter:
@@ -22,6 +24,20 @@ class Meter:
     """Of the last Call that was given up."""
     trouble: str = ""
     """Of the last attempt that ended, where it failed."""
+    closed: str = ""
+    """Why this teacher is not asked any more, or not for now."""
+    postponed: int = 0
+    """Calls that are not asked because of that."""
+
+    def count(self, stored: Stored) -> None:
+        """A Call has ended."""
+        self.asked += 1
+        self.input_tokens += stored.input_tokens
+        self.output_tokens += stored.output_tokens
+        self.cost_usd += stored.cost_usd
+        if stored.error is not None:
+            self.failed += 1
+            self.last_error = f"{stored.error}: {stored.detail}".strip(": ")
 
 
 @dataclass(slots=True)
@@ -34,17 +50,20 @@ class Progress:
     faults: int = 0
     settled: int = 0
     """Samples whose last missing Call ended in this invocation."""
+    judged: int = 0
+    """Of these, looked at for a running figure of agreement."""
     agreed: int = 0
-    """Of these, by plain majority: a running figure, the pipeline's own rule decides when all is asked."""
+    """Of these, with a plain majority: the pipeline's own rule decides when all is asked."""
     had: int = 0
     """Calls looked at that had been settled before."""
     stopped: str = ""
-    """Why asking ended early: `interrupted` or `failures`."""
+    """Why asking ended early: `interrupted`, `failures`, or a line for a person."""
 
     @property
     def failures(self) -> float:
-        """Share of the Calls looked at so far that were given up, in [0, 1]."""
-        return self.failed / max(1, self.asked + self.had)
+        """Share of the Calls looked at so far that were given up, or not asked for want of their teacher, in [0, 1]."""
+        postponed = sum(meter.postponed for meter in self.teachers.values())
+        return (self.failed + postponed) / max(1, self.asked + postponed + self.had)
 
     @property
     def asked(self) -> int:

@@ -1,13 +1,16 @@
 """What is still to be asked: the difference between what a pipeline asks and what its journal holds."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 
+from cotforge.images import Urls
 from cotforge.journal import Journal, Stored
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import data_url
+
+Again = Callable[[Call, Stored], bool]
+"""Whether a Call whose reply is known is to be asked anew in this invocation."""
 
 
 @dataclass(slots=True)
@@ -18,21 +21,33 @@ class Work:
     calls: list[tuple[Teacher, Call]]
     had: list[tuple[Call, Stored]]
     """Those already answered."""
-    images: Mapping[str, bytes] = field(default_factory=dict)
-    """data URLs by digest, made once for all teachers."""
     left: int = 0
+    """Calls that are under way."""
+    images: Urls | None = None
+    """What is sent of its pictures, where they are sent: made once, however many teachers and samples ask."""
 
 
 def missing(
-    loaded: Loaded, samples: Iterator[Sample | Fault], journal: Journal, refreshed: Mapping[str, int] | None = None
+    loaded: Loaded,
+    samples: Iterator[Sample | Fault],
+    journal: Journal,
+    refreshed: Mapping[str, int] | None = None,
+    *,
+    teachers: Collection[str] | None = None,
+    again: Again | None = None,
+    since: int | None = None,
 ) -> Iterator[Work | Fault]:
-    """Per sound Sample what is still to be asked. `refreshed` maps a teacher's name to the last attempt that does not count any more."""
+    """Per sound Sample what is still to be asked, of `teachers` alone where they are named.
+
+    `refreshed` maps a teacher's name to the last attempt that does not count any more, `again` has Calls asked anew that ended before,
+    and what ended after the attempt `since` has had its chance in this invocation.
+    """
     for sample in samples:
         if isinstance(sample, Fault):
             yield sample
             continue
         try:
-            pairs = loaded.calls(sample)
+            pairs = [pair for pair in loaded.calls(sample) if teachers is None or pair[0].name in teachers]
             stored = journal.replies(call.key for _, call in pairs)
         except Fault as fault:
             yield fault
@@ -40,18 +55,16 @@ def missing(
         calls, had = [], []
         for teacher, call in pairs:
             found = stored.get(call.key)
-            if found is not None and found.settles(teacher.max_tokens) and found.attempt > (refreshed or {}).get(teacher.name, 0):
+            if found is not None and _settled(call, found, teacher, (refreshed or {}).get(teacher.name, 0), again, since):
                 had.append((call, found))
             else:
                 calls.append((teacher, call))
         yield Work(sample, calls, had)
 
 
-def ready(work: Work | Fault) -> Work | Fault:
-    """The Work with its pictures in the form in which they are sent; a Fault where one of them cannot be read any more."""
-    if isinstance(work, Work) and any(teacher.kind == "openai" for teacher, _ in work.calls):
-        try:
-            work.images = {picture.digest: data_url(picture) for picture in work.sample.pictures}
-        except Fault as fault:
-            return fault
-    return work
+def _settled(call: Call, found: Stored, teacher: Teacher, refreshed: int, again: Again | None, since: int | None) -> bool:
+    if found.attempt <= refreshed:
+        return False
+    if since is not None and found.attempt > since:
+        return True
+    return not again(call, found) if again is not None else found.settles(teacher.max_tokens)

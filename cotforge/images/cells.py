@@ -50,6 +50,10 @@ class CellRef:
             raise Fault("image_missing", f"image: {self.name!r} has no bytes")
         return data
 
+    def ahead(self) -> bool:
+        """Never: what precedes the cell in its row group has to be decoded too, which may take a second."""
+        return False
+
 
 class Cells:
     """The cells last read, and how far their row group has been read. Safe to use from any thread.

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS places (place BLOB PRIMARY KEY, size INTEGER, mtime_n
 CREATE TABLE IF NOT EXISTS contents (content BLOB, spec TEXT, digest BLOB, mime TEXT, width INTEGER, height INTEGER, size INTEGER,
     recoded INTEGER, reason TEXT, detail TEXT, PRIMARY KEY (content, spec)) WITHOUT ROWID;
 """
-_KNOWN = "digest, mime, width, height, contents.size, recoded, reason, detail"
+_KNOWN = "digest, mime, width, height, contents.size, recoded, reason, detail, content = digest"
 _AT = f"SELECT {_KNOWN} FROM places JOIN contents USING (content) WHERE place = ? AND places.size = ? AND mtime_ns = ? AND spec = ?"
 _OF = f"SELECT {_KNOWN} FROM contents WHERE content = ? AND spec = ?"
 
@@ -40,6 +40,8 @@ class Known:
     reason: str = ""
     """A Fault's reason; empty for a sound image."""
     detail: str = ""
+    whole: bool = False
+    """Whether the bytes sent are the very bytes that lie there; else metadata is cut out, or it is recoded."""
 
 
 class Memory:
@@ -62,7 +64,8 @@ class Memory:
 
     def learn(self, content: bytes, known: Known) -> None:
         """Keeps what was found out about a content."""
-        values = (content, self._spec, *astuple(known))
+        *found, _whole = astuple(known)
+        values = (content, self._spec, *found)
         self._do(lambda db: db.execute("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values))
 
     def place(self, place: str, stamp: tuple[int, int], content: bytes) -> None:
@@ -111,7 +114,7 @@ class Memory:
             db.execute(f"PRAGMA user_version = {_VERSION}")
         except sqlite3.OperationalError as err:
             db.close()
-            raise JournalError(f"{self._path}: {err}; the run folder has to be on a disk that can be written") from err
+            raise JournalError(f"{self._path}: {err}; make room, or see that the folder can be written") from err
         except sqlite3.DatabaseError:
             db.close()
             if fresh:

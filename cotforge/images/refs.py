@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cotforge.images.limits import HARD_BYTES
-from cotforge.records import Fault
+from cotforge.records import Fault, Record
+
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+"""Without waiting: opening a pipe would hang until someone writes."""
 
 
 class Ref(Protocol):
@@ -26,6 +29,9 @@ class Ref(Protocol):
     def read(self) -> bytes:
         """The raw bytes. Raises Fault where they cannot be read."""
 
+    def ahead(self) -> bool:
+        """Has the system fetch the bytes into its memory, without waiting for them. False where it cannot, or where `read` does more."""
+
 
 def stamp(path: str, name: str) -> tuple[int, int]:
     """(bytes, mtime in ns) of a regular file. Raises Fault `image_missing`, `image_unreadable` or `image_not_an_image`."""
@@ -33,9 +39,13 @@ def stamp(path: str, name: str) -> tuple[int, int]:
         found = os.stat(path)
     except OSError as err:
         raise unreadable(err, name) from err
-    if not stat.S_ISREG(found.st_mode):  # opening a pipe or a device could hang
-        raise Fault("image_not_an_image", f"image: {name!r} is not a file")
+    _demand_file(found, name)
     return found.st_size, found.st_mtime_ns
+
+
+def _demand_file(found: os.stat_result, name: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise Fault("image_not_an_image", f"image: {name!r} is not a file")
 
 
 def unreadable(err: OSError, name: str) -> Fault:
@@ -45,16 +55,21 @@ def unreadable(err: OSError, name: str) -> Fault:
     return Fault("image_missing" if missing else "image_unreadable", f"image: {name!r}: {said.lower()}")
 
 
-def slice_of(path: str, name: str, offset: int, size: int) -> bytes:
-    """`size` bytes of a file from `offset`. Raises Fault where the file is gone or ends before."""
-    if size > HARD_BYTES:
-        raise Fault("image_too_many_bytes", f"image: {name!r} has {size:,} bytes; at most {HARD_BYTES:,} are read")
+def slice_of(path: str, name: str, offset: int = 0, size: int | None = None) -> bytes:
+    """`size` bytes of a file from `offset`, or all. Raises Fault where the file is gone, is none, or ends before."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            file.seek(offset)
-            data = file.read(size)
-            while len(data) < size and (more := file.read(size - len(data))):
+        file = os.open(path, _READ)
+        try:
+            found = os.fstat(file)
+            _demand_file(found, name)
+            size = found.st_size if size is None else size
+            if size > HARD_BYTES:
+                raise Fault("image_too_many_bytes", f"image: {name!r} has {size:,} bytes; at most {HARD_BYTES:,} are read")
+            data = os.pread(file, size, offset)
+            while len(data) < size and (more := os.pread(file, size - len(data), offset + len(data))):
                 data += more
+        finally:
+            os.close(file)
     except OSError as err:
         raise unreadable(err, name) from err
     if len(data) < size:
@@ -62,8 +77,23 @@ def slice_of(path: str, name: str, offset: int, size: int) -> bytes:
     return data
 
 
+def fetched(path: str, offset: int = 0, size: int = 0) -> bool:
+    """Has the system read `size` bytes (0: all) into its memory ahead; False where it knows no such wish, or the file is not there."""
+    if not hasattr(os, "posix_fadvise"):
+        return False
+    try:
+        file = os.open(path, _READ)
+        try:
+            os.posix_fadvise(file, offset, size, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(file)
+    except OSError:  # reading tells why
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
-class FileRef:
+class FileRef(Record):
     """An image that is a file of its own."""
 
     path: str
@@ -81,11 +111,15 @@ class FileRef:
 
     def read(self) -> bytes:
         """See `Ref`."""
-        return slice_of(self.path, self.name, 0, self.stamp()[0])
+        return slice_of(self.path, self.name)
+
+    def ahead(self) -> bool:
+        """See `Ref`."""
+        return fetched(self.path)
 
 
 @dataclass(frozen=True, slots=True)
-class MemberRef:
+class MemberRef(Record):
     """An image inside an uncompressed tar: never extracted, read where it lies."""
 
     path: str
@@ -109,3 +143,7 @@ class MemberRef:
     def read(self) -> bytes:
         """See `Ref`."""
         return slice_of(self.path, self.name, self.offset, self.size)
+
+    def ahead(self) -> bool:
+        """See `Ref`."""
+        return fetched(self.path, self.offset, self.size)

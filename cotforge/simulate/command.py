@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from cotforge.pipeline import Loaded
-from cotforge.simulate.server import Role, serve
+from cotforge.simulate.ledger import Ledger
+from cotforge.simulate.server import serve
+from cotforge.simulate.stage import Role
 
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def simulate(pipeline: str, *, sets: Sequence[str], port: int, tell: Callable[[str], object]) -> None:
-    """Serves until interrupted; `tell` gets a line per teacher once all listen.
+    """Serves until interrupted; `tell` gets a line per teacher once all listen, and one with what became of its requests at the end.
 
     Raises PipelineError where the pipeline is wrong or a teacher cannot be trained, TeacherError where a port is taken.
     """
@@ -27,8 +29,11 @@ def simulate(pipeline: str, *, sets: Sequence[str], port: int, tell: Callable[[s
             ports.setdefault(at, []).append(Role.of(teacher))
         moved = "" if there else f"; build with --set teachers.{number}.url=http://127.0.0.1:{port}/v1"
         lines.append(f"{teacher.name}: {teacher.model} at {', '.join(f'http://127.0.0.1:{at}/v1' for at in there or [port])}{moved}")
+    ledgers: dict[str, Ledger] = {}
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(loaded, ports, lambda: [tell(line) for line in (*lines, "ready; Ctrl-C ends it")]))
+        asyncio.run(_serve(loaded, ports, ledgers, lambda: [tell(line) for line in (*lines, "ready; Ctrl-C ends it")]))
+    for ledger in ledgers.values():
+        tell(ledger.line())
 
 
 def _port(url: str) -> int:
@@ -36,7 +41,7 @@ def _port(url: str) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-async def _serve(loaded: Loaded, ports: dict[int, list[Role]], ready: Callable[[], object]) -> None:
+async def _serve(loaded: Loaded, ports: dict[int, list[Role]], ledgers: dict[str, Ledger], ready: Callable[[], object]) -> None:
     waiting = set(ports)
 
     def listens(at: int) -> None:
@@ -45,5 +50,9 @@ async def _serve(loaded: Loaded, ports: dict[int, list[Role]], ready: Callable[[
             ready()
 
     labels = loaded.pipeline.task.options()
-    served = (serve(roles, labels, port=at, root=loaded.root, ready=lambda _, at=at: listens(at)) for at, roles in ports.items())  # type: ignore[misc]
-    await asyncio.gather(*served)
+    await asyncio.gather(
+        *(
+            serve(roles, labels, port=at, root=loaded.root, ready=lambda _, at=at: listens(at), ledgers=ledgers)  # type: ignore[misc]
+            for at, roles in ports.items()
+        )
+    )

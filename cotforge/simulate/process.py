@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from cotforge.errors import CotforgeError, TeacherError
-from cotforge.simulate.server import Role, serve
+from cotforge.simulate.server import serve
+from cotforge.simulate.stage import Role
 
 START = 60.0
 """Seconds a server may take to train its teachers and listen."""

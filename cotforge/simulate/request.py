@@ -7,23 +7,28 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 MOST_CHOICES = 128
+FILE = "file://"
+KINDS = {402: "billing_error", 403: "permission_error", 429: "rate_limit_error", 503: "overloaded_error", 529: "overloaded_error"}
+"""`type` of an error by its status, as hosted servers have it."""
 
 
 class Refused(Exception):
     """A request that is answered with an error of OpenAI's form."""
 
-    def __init__(self, status: int, message: str, *, code: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(self, status: int, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
-        self.retry_after = retry_after
 
     def body(self) -> dict[str, Any]:
         """`{"error": {message, type, param, code}}`."""
-        kind = "server_error" if self.status >= 500 else "rate_limit_error" if self.status == 429 else "invalid_request_error"
+        kind = KINDS.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
         return {"error": {"message": str(self), "type": kind, "param": None, "code": self.code}}
 
 
@@ -35,19 +40,37 @@ class Asked:
     text: str
     """Every text part, joined by newlines."""
     images: tuple[str, ...]
-    """Base64, not yet decoded."""
+    """Base64, not yet decoded, or `file:` URLs."""
     n: int
     max_tokens: int | None
     temperature: float
     digest: bytes
     """Of everything that was asked but its length: equal for a call tried again."""
 
-    def pictures(self) -> list[bytes]:
-        """The images' bytes. Raises Refused (400) where one is not base64."""
-        try:
-            return [base64.b64decode(image, validate=True) for image in self.images]
-        except binascii.Error as error:
-            raise Refused(400, f"an image is not valid base64: {error}") from error
+    def pictures(self, media: Path | None) -> list[bytes]:
+        """The images' bytes; files are read below `media` alone. Raises Refused where one is not base64 or may not be read."""
+        return [_read(image, media) if image.startswith(FILE) else _decoded(image) for image in self.images]
+
+
+def _decoded(image: str) -> bytes:
+    try:
+        return base64.b64decode(image, validate=True)
+    except binascii.Error as error:
+        raise Refused(400, f"an image is not valid base64: {error}") from error
+
+
+def _read(url: str, media: Path | None) -> bytes:
+    """What vLLM 0.32 does with a file and its `--allowed-local-media-path`, down to the statuses."""
+    if media is None:
+        raise Refused(500, "Cannot load local files without `--allowed-local-media-path`.")
+    parts = urlsplit(url)
+    path = Path(url2pathname(parts.path)).resolve()
+    if parts.netloc or not path.is_relative_to(media.resolve()):
+        raise Refused(400, "The file path <path> must be a subpath of `--allowed-local-media-path <path>`.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refused(500, f"[Errno {error.errno}] {error.strerror}: '<path>'") from error
 
 
 def read(raw: bytes) -> Asked:
@@ -85,7 +108,7 @@ def _parts(messages: Any) -> tuple[list[str], list[str]]:
             parts: Any = [{"type": "text", "text": content}] if isinstance(content, str) else content
             for part in parts:
                 if part["type"] == "image_url":
-                    images.append(_inline(part["image_url"]["url"]))
+                    images.append(_image(part["image_url"]["url"]))
                 else:
                     texts.append(str(part["text"]))
     except (KeyError, TypeError, AttributeError) as error:
@@ -93,10 +116,12 @@ def _parts(messages: Any) -> tuple[list[str], list[str]]:
     return texts, images
 
 
-def _inline(url: str) -> str:
+def _image(url: str) -> str:
+    if url.startswith(FILE):
+        return url
     head, comma, data = url.partition(",")
     if not comma or not re.fullmatch(r"data:image/[a-z]{1,8};base64", head):
-        raise Refused(400, "an image must be a data URL in base64; nothing is fetched")
+        raise Refused(400, "an image must be a data URL in base64 or a file; nothing is fetched")
     return data
 
 

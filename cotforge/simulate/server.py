@@ -1,119 +1,123 @@
-"""Serves simulated teachers over OpenAI's protocol, on 127.0.0.1 alone, with the faults their `simulate:` section asks for."""
+"""Serves simulated teachers over OpenAI's protocol, on 127.0.0.1 alone, with the faults their `simulate:` section asks for.
+
+Beside `/v1`: `/ledger` with what became of every request, as JSON, and, where a teacher has a `queue`, vLLM's `/metrics`.
+"""
 
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
-from typing import Any, NamedTuple, Self
 
 from aiohttp import web
 
 from cotforge.errors import PipelineError, TeacherError
-from cotforge.simulate.request import Asked, Refused, read
-from cotforge.simulate.speaker import Speaker, Spoken
-from cotforge.teachers.simulated import Simulated
-from cotforge.teachers.teacher import Teacher
+from cotforge.simulate.faults import cut
+from cotforge.simulate.ledger import Ledger, metrics
+from cotforge.simulate.reply import refusal
+from cotforge.simulate.request import Refused, read
+from cotforge.simulate.stage import Role, Stage
 
 HOST = "127.0.0.1"
 MOST_BYTES = 64 << 20
 """Of a request's body."""
+HIDING = frozenset({401, 403, 404})
+"""Who is told one of these does not see the model in the list either."""
 
 
-class Role(NamedTuple):
-    """A teacher to be played."""
+@dataclass(slots=True)
+class House:
+    """What is played at one port, and since when somebody listens."""
 
-    name: str
-    model: str
-    simulated: Simulated
-    key: str | None = None
-    """The bearer key a request must carry; None asks for none."""
+    stages: dict[str, Stage]
+    """By model."""
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    began: float = 0.0
+    """When the first completion was asked for, by the monotonic clock; meaningless before."""
 
-    @classmethod
-    def of(cls, teacher: Teacher) -> Self:
-        """A teacher of a pipeline, played as its `simulate` section says. Raises PipelineError where its key is not in the environment."""
-        try:
-            return cls(teacher.name, teacher.model, teacher.simulate or Simulated(), teacher.key())
-        except KeyError as error:
-            raise PipelineError(f"teacher {teacher.name!r}: the environment has no variable {teacher.key_env!r}") from error
+    def since(self) -> float:
+        """Seconds since the first request, which may be this one."""
+        if not self.opened.is_set():
+            self.began = time.monotonic()
+            self.opened.set()
+        return time.monotonic() - self.began
 
 
-async def serve(roles: Sequence[Role], labels: Sequence[str], *, port: int, root: Path, ready: Callable[[str], object]) -> None:
+HOUSE: web.AppKey[House] = web.AppKey("house", House)
+
+
+async def serve(
+    roles: Sequence[Role],
+    labels: Sequence[str],
+    *,
+    port: int,
+    root: Path,
+    ready: Callable[[str], object],
+    ledgers: MutableMapping[str, Ledger] | None = None,
+) -> None:
     """Serves until cancelled; `ready` gets the base URL, which all teachers share (a request's `model` tells them apart).
 
-    `labels` are the task's, empty where the answer is free; `root` is the folder of the pipeline file; port 0 takes a free one.
+    `labels` are the task's, empty where the answer is free; `root` is the folder of the pipeline file; port 0 takes a free one. `ledgers`
+    are kept by model, and shared with other ports where these are given the same.
     Raises PipelineError where a teacher cannot be trained, TeacherError where the port is taken.
     """
     with ThreadPoolExecutor(2, thread_name_prefix="looking") as pool:
-        stages = _stages(roles, labels, root, pool)
+        house = House(_stages(roles, labels, {} if ledgers is None else ledgers, root, pool))
         app = web.Application(client_max_size=MOST_BYTES)
-        app.add_routes([web.get("/v1/models", _models), web.post("/v1/chat/completions", _complete)])
-        app[STAGES] = stages
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        app.add_routes([web.get("/v1/models", _models), web.post("/v1/chat/completions", _complete), web.get("/ledger", _ledger)])
+        if any(stage.role.simulated.queue for stage in house.stages.values()):
+            app.add_routes([web.get("/metrics", _metrics)])
+        app[HOUSE] = house
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, handler_cancellation=True)
         await runner.setup()
         try:
-            await web.TCPSite(runner, HOST, port, backlog=1024).start()
-            ready(f"http://{HOST}:{runner.addresses[0][1]}/v1")
-            await asyncio.Event().wait()
-        except OSError as error:
-            raise TeacherError(
-                f"{HOST}:{port}: cannot be listened on ({os.strerror(error.errno or 0)}); stop what runs there, or choose another port"
-            ) from error
+            await _listen(runner, house, port, ready)
         finally:
             await runner.cleanup()
 
 
-class Stage:
-    """Where one teacher is played: its server's pace and faults."""
-
-    def __init__(self, role: Role, speaker: Speaker, pool: ThreadPoolExecutor) -> None:
-        self.role = role
-        self.in_flight = 0
-        self._speaker = speaker
-        self._pool = pool
-        self._chance = Random(role.simulated.seed)
-
-    async def play(self, asked: Asked, *, gone: Callable[[], bool]) -> dict[str, Any]:
-        """The body of a reply, after the teacher's latency. Raises Refused where it errs; hangs until the client is `gone`."""
-        simulated = self.role.simulated
-        if simulated.limit is not None and self.in_flight >= simulated.limit:
-            raise Refused(429, "too many requests in flight", code="rate_limit_exceeded", retry_after=simulated.retry_after)
-        self.in_flight += 1
-        try:
-            return await self._play(asked, simulated, gone)
-        finally:
-            self.in_flight -= 1
-
-    async def _play(self, asked: Asked, simulated: Simulated, gone: Callable[[], bool]) -> dict[str, Any]:
-        loop = asyncio.get_running_loop()
-        due = loop.time() + simulated.latency * self._chance.uniform(1 - simulated.jitter, 1 + simulated.jitter)
-        if self._chance.random() < simulated.hang:
-            await _until(gone)
-        fails = self._chance.random() < simulated.errors or self._speaker.strikes(asked, "broken", simulated.broken)
-        reply = None if fails else _body(asked, *await loop.run_in_executor(self._pool, self._speaker.reply, asked))
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        if reply is None:
-            raise Refused(500, "the simulated server failed", code="internal_error")
-        return reply
+async def _listen(runner: web.AppRunner, house: House, port: int, ready: Callable[[str], object]) -> None:
+    """Listens until cancelled, but for the times in which a teacher is down."""
+    site = await _site(runner, port)
+    port = runner.addresses[0][1]
+    ready(f"http://{HOST}:{port}/v1")
+    await house.opened.wait()
+    downs = {(down.after, down.after + down.lasts) for stage in house.stages.values() if (down := stage.role.simulated.down)}
+    for begins, ends in sorted(downs):
+        await asyncio.sleep(begins - house.since())
+        await site.stop()
+        for connection in runner.server.connections if runner.server else ():
+            cut(connection.transport)
+        await asyncio.sleep(ends - house.since())
+        site = await _site(runner, port)
+    await asyncio.Event().wait()
 
 
-async def _until(gone: Callable[[], bool]) -> None:
-    while not gone():
-        await asyncio.sleep(0.05)
+async def _site(runner: web.AppRunner, port: int) -> web.TCPSite:
+    site = web.TCPSite(runner, HOST, port, backlog=1024)
+    try:
+        await site.start()
+    except OSError as error:
+        raise TeacherError(
+            f"{HOST}:{port}: cannot be listened on ({os.strerror(error.errno or 0)}); stop what runs there, or choose another port"
+        ) from error
+    return site
 
 
-STAGES: web.AppKey[dict[str, Stage]] = web.AppKey("stages", dict)
-
-
-def _stages(roles: Sequence[Role], labels: Sequence[str], root: Path, pool: ThreadPoolExecutor) -> dict[str, Stage]:
+def _stages(
+    roles: Sequence[Role], labels: Sequence[str], ledgers: MutableMapping[str, Ledger], root: Path, pool: ThreadPoolExecutor
+) -> dict[str, Stage]:
     """One per model. Raises PipelineError where two teachers of one model are to be played differently."""
     stages: dict[str, Stage] = {}
     for role in roles:
+        ledger = ledgers.setdefault(role.model, Ledger())
+        if role.name not in ledger.teachers:
+            ledger.teachers.append(role.name)
         twin = stages.get(role.model)
         if twin is None:
-            stages[role.model] = Stage(role, Speaker(role.model, role.simulated, labels, root=root), pool)
+            stages[role.model] = Stage(role, labels, ledger, root=root, pool=pool)
         elif twin.role[2:] != role[2:]:
             raise PipelineError(
                 f"teachers {twin.role.name!r} and {role.name!r}: model {role.model!r} cannot be simulated in two ways at once"
@@ -122,46 +126,30 @@ def _stages(roles: Sequence[Role], labels: Sequence[str], root: Path, pool: Thre
 
 
 async def _models(request: web.Request) -> web.Response:
-    served = [stage.role.model for stage in request.app[STAGES].values() if _may(request, stage.role)]
-    if not served:
-        return _refusal(Refused(401, "incorrect API key", code="invalid_api_key"))
+    found = {model: stage.refused(request.headers.get("Authorization")) for model, stage in request.app[HOUSE].stages.items()}
+    served = [model for model, refused in found.items() if refused is None or refused.status not in HIDING]
+    closed = [refused for refused in found.values() if refused is not None and refused.status in (401, 403)]
+    if closed and not served:
+        return refusal(closed[0])
     return web.json_response({"object": "list", "data": [{"id": model, "object": "model", "owned_by": "cotforge"} for model in served]})
 
 
-async def _complete(request: web.Request) -> web.Response:
-    stages = request.app[STAGES]
+async def _complete(request: web.Request) -> web.StreamResponse:
+    house = request.app[HOUSE]
     try:
         asked = read(await request.read())
-        stage = stages.get(asked.model)
-        if stage is None:
-            raise Refused(404, f"the model {asked.model!r} does not exist; served here: {', '.join(stages)}", code="model_not_found")
-        if not _may(request, stage.role):
-            raise Refused(401, "incorrect API key", code="invalid_api_key")
-        return web.json_response(await stage.play(asked, gone=lambda: request.transport is None))
+        if asked.model not in house.stages:
+            raise Refused(404, f"the model {asked.model!r} does not exist; served here: {', '.join(house.stages)}", code="model_not_found")
     except Refused as refused:
-        return _refusal(refused)
+        return refusal(refused)
+    return await house.stages[asked.model].play(request, asked, since=house.since())
 
 
-def _may(request: web.Request, role: Role) -> bool:
-    return role.key is None or request.headers.get("Authorization") == f"Bearer {role.key}"
+async def _ledger(request: web.Request) -> web.Response:
+    return web.json_response({model: stage.ledger.shown() for model, stage in request.app[HOUSE].stages.items()})
 
 
-def _refusal(refused: Refused) -> web.Response:
-    headers = {} if refused.retry_after is None else {"Retry-After": f"{refused.retry_after:g}"}
-    return web.json_response(refused.body(), status=refused.status, headers=headers)
-
-
-def _body(asked: Asked, choices: Sequence[Spoken], input_tokens: int) -> dict[str, Any]:
-    """A `chat.completion` object."""
-    output_tokens = sum(choice.tokens for choice in choices)
-    return {
-        "id": f"chatcmpl-{asked.digest.hex()[:24]}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": asked.model,
-        "choices": [
-            {"index": index, "message": {"role": "assistant", "content": choice.text}, "finish_reason": choice.finish_reason}
-            for index, choice in enumerate(choices)
-        ],
-        "usage": {"prompt_tokens": input_tokens, "completion_tokens": output_tokens, "total_tokens": input_tokens + output_tokens},
-    }
+async def _metrics(request: web.Request) -> web.Response:
+    queues = (stage for stage in request.app[HOUSE].stages.values() if stage.role.simulated.queue)
+    page = metrics((stage.role.model, stage.running, stage.in_flight - stage.running) for stage in queues)
+    return web.Response(body=page.encode(), headers={"Content-Type": "text/plain; version=1.0.0; charset=utf-8"})

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from cotforge.errors import PipelineError
 from cotforge.simulate import words
 from cotforge.simulate.eyes import eye
 from cotforge.simulate.request import Asked, Refused
 from cotforge.simulate.sight import Sight, see
+from cotforge.simulate.slips import BLANKS, REFUSALS, SLIPS
 from cotforge.teachers.simulated import Simulated
 
 TOKEN = re.compile(r"\s*(?:\w{1,6}|[^\w\s])")
@@ -32,62 +34,101 @@ class Spoken:
 
     text: str
     finish_reason: str
-    """`stop`, or `length` where the text was cut."""
+    """`stop`, `length` where the text was cut, or `content_filter` where it was taken away."""
     tokens: int
+    refusal: str = ""
+    """What is said instead of a text."""
 
 
 class Speaker:
-    """A simulated teacher with its eye and its faults of speech; thread-safe."""
+    """A simulated model with its eye and the faults that follow from what is asked; thread-safe.
+
+    Raises PipelineError where it cannot be trained, or is stuck at a label that is not the task's.
+    """
 
     def __init__(self, model: str, simulated: Simulated, labels: Sequence[str], *, root: Path) -> None:
         self.model = model
         self.simulated = simulated
         self._labels = {label: re.compile(rf"(?<!\w){re.escape(label)}(?!\w)", re.IGNORECASE) for label in labels}
+        if simulated.stuck is not None and labels and simulated.stuck not in labels:
+            raise PipelineError(f"model {model!r}: simulate.stuck: {simulated.stuck!r} is not one of the task's labels")
         self._eye = eye(simulated, labels, root=root)
+        self._media = None if simulated.media is None else root / simulated.media
 
     def reply(self, asked: Asked) -> tuple[list[Spoken], int]:
         """The choices, and the tokens of the request. The same request gets the same reply.
 
-        Raises Refused (400) where a picture cannot be read.
+        Raises Refused where the Call is broken, a picture cannot be read or is too large, the request is too long, or a filter blocks it.
         """
+        if self._strikes(asked, "broken"):
+            raise Refused(500, "the simulated server failed", code="internal_error")
+        sights = self._look(asked.pictures(self._media))
+        seen = sum(math.ceil(sight.size[0] / PATCH) * math.ceil(sight.size[1] / PATCH) for sight in sights)
+        tokens = seen + len(TOKEN.findall(asked.text))
+        self._admit(asked, tokens)
+        choices = [self._choice(asked, sights, Random(asked.digest + b"%d %d" % (self.simulated.seed, index))) for index in range(asked.n)]
+        return choices, tokens
+
+    def _look(self, pictures: Sequence[bytes]) -> list[Sight]:
+        most = self.simulated.max_image_bytes
+        if most is not None and (largest := max(map(len, pictures))) > most:
+            raise Refused(400, f"an image of {largest} bytes is too large; at most {most} are accepted", code="image_too_large")
         try:
-            sights = [see(data) for data in asked.pictures()]
+            return [see(data) for data in pictures]
         except ValueError as error:
             raise Refused(400, f"an image cannot be used: {error}") from error
-        seen = sum(math.ceil(sight.size[0] / PATCH) * math.ceil(sight.size[1] / PATCH) for sight in sights)
-        choices = [self._choice(asked, sights, Random(asked.digest + b"%d %d" % (self.simulated.seed, index))) for index in range(asked.n)]
-        return choices, seen + len(TOKEN.findall(asked.text))
 
-    def strikes(self, asked: Asked, fault: str, share: float) -> bool:
-        """Whether a fault that befalls this share of Calls befalls this one, on every attempt."""
+    def _admit(self, asked: Asked, tokens: int) -> None:
+        wanted, context = tokens + (asked.max_tokens or 0), self.simulated.context
+        if context is not None and wanted > context:
+            message = f"this model's maximum context length is {context} tokens; {wanted} were requested ({tokens} in the prompt)"
+            raise Refused(400, message, code="context_length_exceeded")
+        if self._strikes(asked, "blocked"):
+            raise Refused(400, "the prompt was refused by the content filter", code="content_filter")
+
+    def _strikes(self, asked: Asked, fault: str) -> bool:
+        """Whether a fault that befalls a share of Calls, the key of that name, befalls this one, on every attempt."""
+        share: float = getattr(self.simulated, fault)
         return Random(asked.digest + f"{fault} {self.simulated.seed}".encode()).random() < share
 
     def _choice(self, asked: Asked, sights: Sequence[Sight], rng: Random) -> Spoken:
-        text = self._thought(asked, sights, rng)
+        if self._strikes(asked, "filtered"):
+            return Spoken("", "content_filter", 0)
+        if self._strikes(asked, "declined"):
+            refusal = rng.choice(REFUSALS)
+            return Spoken("", "stop", len(TOKEN.findall(refusal)), refusal)
+        text = rng.choice(BLANKS) if self._strikes(asked, "blank") else self._text(asked, sights, rng)
         tokens = TOKEN.findall(text)
-        limit = len(tokens) // 2 if self.strikes(asked, "truncate", self.simulated.truncate) else asked.max_tokens
+        limit = len(tokens) // 2 if self._strikes(asked, "truncate") else asked.max_tokens
         if limit is None or len(tokens) <= limit:
             return Spoken(text, "stop", len(tokens))
         return Spoken("".join(tokens[:limit]), "length", limit)
 
-    def _thought(self, asked: Asked, sights: Sequence[Sight], rng: Random) -> str:
-        """Reasoning and answer in their tags, or what a malformed reply has instead."""
+    def _text(self, asked: Asked, sights: Sequence[Sight], rng: Random) -> str:
+        """Reasoning and answer in their tags, or what a slip makes of them."""
         if self._labels:
             scores = self._scores(asked, sights, rng)
             answer = max(scores, key=scores.__getitem__)
             thought = words.reasoning(sights[0], scores, self._eye.usual, rng=rng)
         else:
-            answer = measured_answer(asked.text, sights[0])
+            answer = self.simulated.stuck or measured_answer(asked.text, sights[0])
             thought = words.measuring(sights[0], answer, rng=rng)
-        if self.strikes(asked, "malformed", self.simulated.malformed):
-            return rng.choice((thought, f"<think>{thought}", f"<think>{thought}</think>\nI would rather not commit myself here."))
+        for slip in SLIPS:
+            if self._strikes(asked, slip.__name__):
+                return slip(thought, answer, [label for label in self._labels if label != answer], rng)
         return f"<think>{thought}</think>\n<answer>{answer}</answer>"
 
     def _scores(self, asked: Asked, sights: Sequence[Sight], rng: Random) -> dict[str, float]:
-        """The eye's scores of the labels that the request offers (all of them where it names none), shaken by the temperature."""
+        """The eye's scores of the labels that the request offers (all of them where it names none), shaken by the temperature.
+
+        What a teacher is stuck at has a score of 1.
+        """
         scores = dict.fromkeys(self._labels, 0.0) | self._eye.scores(sights)
         offered = [label for label, word in self._labels.items() if word.search(asked.text)] or list(scores)
-        return {label: scores[label] + SHAKE * asked.temperature * rng.random() for label in offered}
+        shaken = {label: scores[label] + SHAKE * asked.temperature * rng.random() for label in offered}
+        if self.simulated.stuck is None:
+            return shaken
+        return {label: score / 2 for label, score in shaken.items()} | {self.simulated.stuck: 1.0}
 
 
 def measured_answer(text: str, sight: Sight) -> str:

@@ -11,6 +11,8 @@ from cotforge.tally.spread import Spread
 
 DISTINCT = 1_000
 """Most classes, and most corrections, that are told apart: rows may bring options of their own, without end."""
+NOT_ASKED = "not_asked"
+"""The error of a Call without any reply: nobody was asked, or not to the end."""
 OTHER = "(others)"
 """The class that all later ones are counted under; later corrections are not listed."""
 
@@ -70,6 +72,8 @@ class Tally:
     lessons: int = 0
     traces: int = 0
     preference: int = 0
+    missing: int = 0
+    """Calls without any reply, good or bad."""
     label_conflicts: int = 0
     """Accepted Samples whose raw label is not the agreed answer."""
     rejected: Counter[str] = field(default_factory=Counter)
@@ -146,6 +150,7 @@ class Tally:
             "lessons": self.lessons,
             "traces": self.traces,
             "preference": self.preference,
+            "calls_missing": self.missing,
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
             "labels_unknown": self.labels_unknown,
@@ -178,6 +183,9 @@ class Tally:
                         self.measures[name] = Spread()
                     self.measures[name].add(value)
         for name, reply in outcome.failed:
+            if reply.error == NOT_ASKED:
+                self.missing += 1
+                continue
             teacher = self._teacher(name)
             teacher.calls += 1
             teacher.failed += 1

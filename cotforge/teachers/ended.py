@@ -1,9 +1,9 @@
 """How one attempt to ask a teacher ended, whatever kind of teacher it is."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from cotforge.journal import Stored
-from cotforge.records import Call
 from cotforge.teachers.teacher import Teacher
 
 
@@ -24,8 +24,15 @@ class Ended:
     """Why nothing more should be asked there in this run: `quota`, `key` or `model`; empty where asking can go on."""
 
 
+class Asked(Protocol):
+    """A Call, or what is left of it where only its results are awaited."""
+
+    @property
+    def key(self) -> str: ...
+
+
 def failure(
-    call: Call,
+    call: Asked,
     teacher: Teacher,
     attempt: int,
     error: str,

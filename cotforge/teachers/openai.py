@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from functools import cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -17,15 +16,15 @@ import aiohttp
 
 from cotforge.records import Call
 from cotforge.teachers.ended import Ended, failure
+from cotforge.teachers.errors import refusal, retry_after, without_key
+from cotforge.teachers.metrics import queue_of
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import one_line, request, stored_of
+from cotforge.teachers.wire import blank, one_line, request, stored_of
+from cotforge.teachers.within import Within
 
-PASSING = frozenset({401, 402, 403, 404, 405, 408, 409, 425, 429})
-"""With every 5xx: statuses after which a rerun asks again. All other 4xx mean that the server refused this very request."""
-HOPELESS = frozenset({401, 402, 403, 404, 405})
-"""Passing, but not within this run: asking again at once says the same."""
-CONNECT_S = 30.0
-"""Seconds to connect (ours): a stalled event loop must not look like a dead server."""
+CONNECT_S, CONNECT_SHARE = 30.0, 0.5
+"""Seconds to connect, and share of an attempt's time that this may take (ours): a stalled event loop must not look like a dead server, and
+a connection that is not made, which costs nothing, not like an answer that does not come."""
 MOST_BYTES = 32 * 2**20
 """Of a reply (ours); more is an error."""
 
@@ -48,22 +47,31 @@ class Session:
     async def __aexit__(self, *_: object) -> None:
         await self._http.close()
 
-    async def ask(self, call: Call, teacher: Teacher, url: str, *, images: Mapping[str, bytes], attempt: int) -> Ended:
-        """Send the Call to one replica and wait for its end, `teacher.timeout` seconds at most. Never raises but on cancellation."""
+    async def ask(
+        self, call: Call, teacher: Teacher, url: str, *, images: Mapping[str, bytes], attempt: int, timeout: float | None = None
+    ) -> Ended:
+        """Send the Call to one replica and wait for its end, `timeout` (`teacher.timeout`) seconds at most.
+
+        Never raises but on cancellation.
+        """
+        seconds = teacher.timeout if timeout is None else timeout
         trial = _Trial(call, teacher, attempt, time.monotonic())
         body = b"".join(request(call, teacher, images))
-        timeout = aiohttp.ClientTimeout(total=teacher.timeout, sock_connect=min(CONNECT_S, teacher.timeout))
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, CONNECT_SHARE * seconds))
         headers = {"Content-Type": "application/json", **authorization(teacher)}
         try:
-            async with self._http.post(
-                f"{url}/chat/completions", data=body, headers=headers, timeout=timeout, allow_redirects=False, proxy=proxy(url)
-            ) as answer:
-                text = (await _bounded(answer)).decode("utf-8", "replace")
+            async with (
+                Within(seconds),
+                self._http.post(
+                    f"{url}/chat/completions", data=body, headers=headers, timeout=limits, allow_redirects=False, proxy=proxy(url)
+                ) as answer,
+            ):
+                text = (await bounded(answer)).decode("utf-8", "replace")
             return trial.answered(text) if answer.status == 200 else trial.refused(answer, text)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
             return trial.failed("connection", str(fault), retry=True, unreached=True)
         except TimeoutError:
-            return trial.failed("timeout", f"no whole answer within {teacher.timeout:g} s", retry=True)
+            return trial.failed("timeout", f"no whole answer within {seconds:g} s", retry=True)
         except (aiohttp.ClientError, OSError, ValueError) as fault:
             return trial.failed("connection", str(fault) or type(fault).__name__, retry=True)
 
@@ -73,13 +81,35 @@ class Session:
         async with self._http.get(
             f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False, proxy=proxy(url)
         ) as answer:
-            text = await _bounded(answer)
+            text = await bounded(answer)
         if answer.status != 200:
             return answer.status, []
         try:
             return 200, [str(model["id"]) for model in json.loads(text)["data"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return 404, []  # some gateway's page: there is no list here
+
+    async def reached(self, teacher: Teacher, url: str) -> bool:
+        """Whether anything answers there."""
+        try:
+            await self.models(teacher, url)
+        except (aiohttp.ClientError, OSError, ValueError):
+            return False
+        return True
+
+    async def queue(self, url: str, model: str) -> tuple[int, int] | None:
+        """(requests that wait, requests that are worked on) of a model, as vLLM's page of metrics counts them.
+
+        None where there is no such page. It stands beside the API and wants no key, so none is sent.
+        """
+        timeout = aiohttp.ClientTimeout(total=10, sock_connect=5)
+        place = url.removesuffix("/v1") + "/metrics"
+        try:
+            async with self._http.get(place, timeout=timeout, allow_redirects=False, proxy=proxy(url)) as answer:
+                page = await bounded(answer) if answer.status == 200 else b""
+        except (aiohttp.ClientError, OSError, ValueError):
+            return None
+        return queue_of(page.decode("utf-8", "replace"), model)
 
 
 @cache
@@ -95,7 +125,8 @@ def authorization(teacher: Teacher) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+async def bounded(answer: aiohttp.ClientResponse) -> bytes:
+    """The whole body. Raises ValueError above MOST_BYTES."""
     if (answer.content_length or 0) <= 2**18:  # in one piece; the usual case
         body = await answer.content.read(2**18)
         if answer.content.at_eof():
@@ -121,19 +152,14 @@ class _Trial:
     def answered(self, text: str) -> Ended:
         seconds = time.monotonic() - self.begun
         stored = stored_of(self._without_key(text), attempt=self.attempt, call=self.call, teacher=self.teacher, seconds=seconds)
-        return Ended(stored, retry=stored.error is not None)
+        return Ended(stored, retry=stored.error is not None or blank(stored))
 
     def refused(self, answer: aiohttp.ClientResponse, text: str) -> Ended:
-        status, (code, message) = answer.status, _error_of(text)
-        if 300 <= status < 400:
-            return self.failed("redirect", f"{status}: redirects are not followed; write the final URL", status=status)
-        if "content_filter" in code or "content_policy" in code:
-            return self.failed("content_filter", message, status=status, passing=False)
-        passing = status in PASSING or status >= 500
-        retry = passing and status not in HOPELESS and "insufficient_quota" not in code
-        after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"))
-        ended = self.failed(str(status), message, status=status, passing=passing, retry=retry)
-        return replace(ended, after=after, stored=replace(ended.stored, body=self._without_key(text[:2000])))
+        after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
+        said = refusal(answer.status, text, after=after)
+        ended = self.failed(said.error, said.detail, status=answer.status, passing=said.passing, retry=said.retry)
+        stored = replace(ended.stored, body=self._without_key(text[:2000]))
+        return replace(ended, stored=stored, after=after, refused=said.refused, closes=said.closes)
 
     def failed(
         self, error: str, detail: str, *, status: int | None = None, passing: bool = True, retry: bool = False, unreached: bool = False
@@ -145,34 +171,4 @@ class _Trial:
         return Ended(stored, retry=retry, unreached=unreached)
 
     def _without_key(self, text: str) -> str:
-        """Servers repeat the key they refuse; a secret never reaches a file."""
-        key = self.teacher.key()
-        return text.replace(key, "***") if key and key in text else text
-
-
-def _error_of(text: str) -> tuple[str, str]:
-    """(code, message) of an error body in OpenAI's form, or its first words."""
-    try:
-        error = json.loads(text)
-        error = error.get("error", error) if isinstance(error, dict) else error
-        if isinstance(error, dict):
-            return f"{error.get('code')} {error.get('type')}", one_line(str(error.get("message", error)))
-        return "", one_line(str(error))
-    except ValueError:
-        return "", one_line(text)
-
-
-def retry_after(seconds: str | None, milliseconds: str | None = None) -> float | None:
-    """Seconds to wait as a server's headers say: a number, a date, or milliseconds; None where they say nothing readable."""
-    try:
-        if milliseconds is not None:
-            return max(0.0, float(milliseconds) / 1000)
-        if seconds is None:
-            return None
-        return max(0.0, float(seconds))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(seconds or "").timestamp() - time.time())
-    except ValueError:
-        return None
+        return without_key(text, self.teacher.key())

@@ -21,7 +21,7 @@ async def preflight(teachers: Iterable[Teacher]) -> list[str]:
 
     Raises TeacherError with a line per teacher that is dead, refuses the key, or does not serve the model.
     """
-    asked = [teacher for teacher in teachers if teacher.kind == "openai"]
+    asked = [teacher for teacher in teachers if teacher.kind in ("openai", "batch")]
     async with Session() as session:
         found = await asyncio.gather(*(_teacher(session, teacher) for teacher in asked))
     faults = [fault for faults, _ in found for fault in faults]
@@ -73,7 +73,7 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
         return f"{where} said {status}: {key}"
     if status in (404, 405) and not url.endswith("/v1") and (await session.models(teacher, f"{url}/v1"))[0] == 200:
         return f"{where} has no API; did you mean {url}/v1?"
-    if status != 200 or teacher.model in models:
+    if status != 200 or not {teacher.model, f"models/{teacher.model}"}.isdisjoint(models):  # Gemini's names begin so
         return ""
     served = ", ".join(repr(model) for model in models[:5]) or "nothing"
     return f"{where} does not serve {teacher.model!r}; served there: {served}{' and more' if len(models) > 5 else ''}"

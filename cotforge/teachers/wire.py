@@ -1,13 +1,13 @@
 """The OpenAI chat protocol: the bytes of a request, and what a body says."""
 
-import base64
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from cotforge.images import data_url as data_url
 from cotforge.journal import Stored
-from cotforge.records import Call, Picture, Reply
+from cotforge.records import Call, Reply
 from cotforge.teachers.teacher import Teacher
 
 _HERE = secrets.token_hex(16)
@@ -17,15 +17,12 @@ MOST_TOKENS = 10_000_000
 """A count beyond it, or below zero, is nonsense (ours) and replaced by an estimate."""
 CHARACTERS_PER_TOKEN = 4
 """For estimates where a server does not count (ours)."""
-
-
-def data_url(picture: Picture) -> bytes:
-    """The picture as a `data:` URL. Raises Fault where its file has changed."""
-    return b"data:" + picture.mime.encode() + b";base64," + base64.b64encode(picture.load())
+DAMAGED = "damaged"
+"""The error of a reply whose copy in the journal cannot be read any more; `build --retry damaged` asks anew."""
 
 
 def request(call: Call, teacher: Teacher, images: Mapping[str, bytes]) -> list[bytes]:
-    """The body of a chat completion request in pieces; `images` maps digests to data URLs, which are not copied."""
+    """The body of a chat completion request in pieces; `images` maps digests to URLs (`images.Sending`), which are not copied."""
     digests: list[str] = []
     messages = [{"role": message["role"], "content": [_part(part, digests) for part in message["content"]]} for message in call.messages]
     fields: dict[str, Any] = {"model": teacher.model, "messages": messages, **teacher.body}
@@ -48,20 +45,25 @@ def _part(part: Mapping[str, Any], digests: list[str]) -> Mapping[str, Any]:
 
 def stored_of(body: str, *, attempt: int, call: Call, teacher: Teacher, seconds: float) -> Stored:
     """How a 200 is recorded: never raises, whatever the body is. An unreadable body is a passing error that keeps the body."""
+    return stored_under(call.key, body, attempt=attempt, teacher=teacher, seconds=seconds, estimate=lambda: input_tokens(call))
+
+
+def stored_under(key: str, body: str, *, attempt: int, teacher: Teacher, seconds: float, estimate: Callable[[], int]) -> Stored:
+    """The same where nothing but the Call's key is known any more; `estimate` is its input in tokens, for a server that does not count."""
     finish, tokens_in, tokens_out, error, detail = "", 0, 0, None, ""
     try:
         answer = json.loads(body)
         reply = reply_of_answer(answer)
         finish, tokens_in, tokens_out = one_line(reply.finish_reason), reply.input_tokens, reply.output_tokens
-        detail = "" if answer.get("usage") else "tokens are estimated: the server did not count"
-        tokens_in = tokens_in or input_tokens(call)
+        detail = _estimated(_usage(answer))
+        tokens_in = tokens_in or estimate()
     except _Unreadable as fault:
         error, detail = map(one_line, fault.args)
     except Exception as fault:  # a body is a stranger's: whatever is wrong with it, what was paid for is kept
         error, detail = "bad_body", f"not a chat completion: {type(fault).__name__}"
     return Stored(
         attempt=attempt,
-        key=bytes.fromhex(call.key),
+        key=bytes.fromhex(key),
         status=200,
         error=error,
         detail=detail,
@@ -97,26 +99,51 @@ def reply_of_answer(answer: Any, key: str = "", **kept: Any) -> Reply:
     content, reasoning = _text(message.get("content")), _text(message.get("reasoning_content") or message.get("reasoning"))
     if not content and message.get("refusal"):
         content = _text(message["refusal"])
-    usage = answer.get("usage") or {}
-    details = usage.get("completion_tokens_details") or {}
+    usage = _usage(answer)
+    details = usage.get("completion_tokens_details")
     if not kept:
         kept = {
             "finish_reason": str(choice.get("finish_reason") or ""),
             "input_tokens": _count(usage.get("prompt_tokens")) or 0,
             "output_tokens": _count(usage.get("completion_tokens")) or (len(content) + len(reasoning)) // CHARACTERS_PER_TOKEN,
         }
-    return Reply(key, content, reasoning, reasoning_tokens=_count(details.get("reasoning_tokens")) or None, **kept)
+    reasoning_tokens = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    return Reply(key, content, reasoning, reasoning_tokens=reasoning_tokens or None, **kept)
 
 
 def reply_of(stored: Stored) -> Reply:
-    """The Reply that a row of the journal holds."""
+    """The Reply that a row of the journal holds; an error where the disk has spoilt its body, so that the others are not lost with it."""
     kept: dict[str, Any] = {
         "input_tokens": stored.input_tokens, "output_tokens": stored.output_tokens, "cost_usd": stored.cost_usd,
         "seconds": stored.seconds, "max_tokens": stored.max_tokens,
     }  # fmt: skip
     if stored.error is not None:
         return Reply(stored.key.hex(), error=stored.error, detail=stored.detail, passing=stored.passing, **kept)
-    return reply_of_answer(json.loads(stored.body), stored.key.hex(), finish_reason=stored.finish_reason, **kept)
+    try:
+        return reply_of_answer(json.loads(stored.body), stored.key.hex(), finish_reason=stored.finish_reason, **kept)
+    except Exception as fault:  # it was read once, before it was kept: only the disk can have changed it
+        return Reply(stored.key.hex(), error=DAMAGED, detail=f"its copy in the journal is damaged: {type(fault).__name__}", **kept)
+
+
+def blank(stored: Stored) -> bool:
+    """Whether a reply holds no word, and for no reason that another attempt would meet again: a filter, or too few tokens."""
+    if stored.error is not None or stored.finish_reason in ("length", "content_filter"):
+        return False
+    reply = reply_of(stored)
+    return not (reply.content.strip() or reply.reasoning.strip())
+
+
+def _usage(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a server says of its tokens; nothing where that is no object: a reply is not lost for it."""
+    usage = answer.get("usage")
+    return usage if isinstance(usage, dict) else {}
+
+
+def _estimated(usage: Mapping[str, Any]) -> str:
+    """One line where tokens had to be estimated; empty where the server's counts can be believed."""
+    if None not in (_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))):
+        return ""
+    return f"tokens are estimated: the server {'counted what cannot be' if usage else 'did not count'}"
 
 
 def _text(content: Any) -> str:

@@ -1,0 +1,135 @@
+"""What a build would still ask, and between what bounds its tokens, dollars and hours lie."""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from heapq import heappush, heappushpop
+from itertools import islice
+
+from cotforge.budget import spent
+from cotforge.estimate.outlook import OUTPUT_TOKENS, guessed, measured, remembered
+from cotforge.estimate.plan import Estimate, Share
+from cotforge.estimate.words import changed, text
+from cotforge.forge import Work
+from cotforge.history import History, histories
+from cotforge.journal import Journal, Stored
+from cotforge.pipeline import Loaded
+from cotforge.records import Call, Fault, Sample
+from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.wire import input_tokens
+
+__all__ = ["LOOKED_AT", "OUTPUT_TOKENS", "Estimate", "Estimator", "asked_anew"]
+
+LOOKED_AT = 200
+"""Samples without a reply, from the first, after which a build says that what is asked has changed (ours)."""
+
+
+class Estimator:
+    """An estimate in the making: `read` the source, `probe` or not, then `text`."""
+
+    def __init__(self, loaded: Loaded, journal: Journal) -> None:
+        self.loaded, self.journal = loaded, journal
+        pipeline, past = loaded.pipeline, histories(journal)
+        shares = {teacher.name: Share(teacher, _past(past, teacher)) for teacher in pipeline.teachers}
+        self.found = Estimate(shares, pipeline.budget, spent(pipeline.teachers, past))
+        self._drawn: list[tuple[int, int, Work]] = []
+
+    def read(self, works: Iterable[Work | Fault], *, draw: int = 0) -> Estimate:
+        """Count what every Work lacks; `draw` so many of them for a probe, at random and the same in every invocation."""
+        for work in works:
+            if isinstance(work, Fault):
+                self.found.faults[work.reason] = self.found.faults.get(work.reason, 0) + 1
+                continue
+            self.found.samples += 1
+            self._count(work)
+            if draw:
+                rank = -int.from_bytes(sha256(work.sample.id.encode("utf-8", "replace")).digest()[:8])
+                entry = (rank, self.found.samples, work)
+                if len(self._drawn) < draw:
+                    heappush(self._drawn, entry)
+                else:
+                    heappushpop(self._drawn, entry)
+        self._look({})
+        return self.found
+
+    @property
+    def drawn(self) -> list[Sample]:
+        """The Samples to probe, those first that a smaller probe would draw too."""
+        return [work.sample for _, _, work in sorted(self._drawn, reverse=True)]
+
+    def probed(self) -> Estimate:
+        """The same after the Samples drawn were asked about: their replies tell what the others will take."""
+        answered: dict[str, list[tuple[int, Stored]]] = {}
+        for _, _, work in self._drawn:
+            stored = self.journal.replies(call.key for _, call in work.calls)
+            had = [(call.teacher, call, found) for call, found in work.had]
+            now = [(teacher.name, call, stored[call.key]) for teacher, call in work.calls if call.key in stored]
+            for name, call, found in now:
+                self._ended(self.found.shares[name], call, found)
+            for name, call, found in had + now:
+                if found.error is None:
+                    answered.setdefault(name, []).append((input_tokens(call), found))
+        self.found.spent = spent(self.loaded.pipeline.teachers, histories(self.journal))
+        self._look(answered)
+        return self.found
+
+    def text(self) -> str:
+        return text(self.found)
+
+    def _count(self, work: Work) -> None:
+        for call, stored in work.had:
+            share = self.found.shares[call.teacher]
+            share.done += 1
+            share.held += stored.error is None
+        stale: Mapping[str, Stored] = {}
+        if any(self.found.shares[teacher.name].history.calls for teacher, _ in work.calls):
+            stale = self.journal.replies(call.key for _, call in work.calls)
+        for teacher, call in work.calls:
+            share = self.found.shares[teacher.name]
+            share.calls += 1
+            share.counted += input_tokens(call)
+            share.held += call.key in stale and stale[call.key].error is None
+
+    def _ended(self, share: Share, call: Call, stored: Stored) -> None:
+        """A Call of the probe has ended."""
+        if stored.settles(share.teacher.max_tokens):
+            share.calls -= 1
+            share.done += 1
+            share.counted -= input_tokens(call)
+        if stored.error is not None:
+            share.failed += 1
+            share.last_error = f"{stored.error}: {stored.detail}".strip(": ")
+
+    def _look(self, answered: Mapping[str, list[tuple[int, Stored]]]) -> None:
+        for name, share in self.found.shares.items():
+            if not share.calls:
+                share.outlook = None
+            elif name in answered:
+                share.outlook = measured(share.teacher, answered[name])
+            elif share.history.replies:
+                share.outlook = remembered(share.teacher, share.history, calls=share.calls, counted=share.counted)
+            else:
+                share.outlook = guessed(share.teacher)
+
+
+def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal) -> list[str]:
+    """Lines about teachers that have answered before, but to none of the first Samples as they are asked now: all is paid for again.
+
+    Looks at the first `LOOKED_AT` of `works` alone, so that a build can say so before it pays; `check` counts.
+    """
+    past = histories(journal)
+    shares = {teacher.name: Share(teacher, _past(past, teacher)) for teacher in loaded.pipeline.teachers}
+    suspected = {name for name, share in shares.items() if share.history.calls}
+    for work in islice(works, LOOKED_AT) if suspected else ():
+        if isinstance(work, Fault):
+            continue
+        suspected -= {call.teacher for call, stored in work.had if stored.error is None}
+        suspected -= {call.teacher for _, call in work.calls if (found := journal.replies([call.key])) and found[call.key].error is None}
+        for teacher, _ in work.calls:
+            shares[teacher.name].calls += 1
+        if not suspected:
+            break
+    return [changed(name, "its calls") for name, share in shares.items() if name in suspected and share.calls]
+
+
+def _past(past: Mapping[tuple[str, str], History], teacher: Teacher) -> History:
+    return past.get((teacher.name, teacher.model), History())

@@ -1,0 +1,133 @@
+"""The figures of what is still to be asked: per teacher, in all, and against the budget."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from cotforge.budget import Amount, Budget
+from cotforge.estimate.outlook import Outlook, Range
+from cotforge.history import History
+from cotforge.teachers.teacher import Teacher
+
+
+@dataclass(slots=True)
+class Share:
+    """What one teacher still has to do."""
+
+    teacher: Teacher
+    history: History
+    calls: int = 0
+    done: int = 0
+    counted: int = 0
+    """Input tokens of `calls`, as we count them."""
+    held: int = 0
+    """Calls of the pipeline to which the journal has a reply, whether or not it still settles them."""
+    failed: int = 0
+    """Probed Calls that brought no reply."""
+    last_error: str = ""
+    """Of these."""
+    outlook: Outlook | None = None
+    """Known once the journal was looked through; of a teacher with calls to make."""
+
+    @property
+    def anew(self) -> int:
+        """Calls to be made though the journal has as many replies to Calls that this pipeline does not make."""
+        return max(0, min(self.calls, self.history.calls - self.held))
+
+    @property
+    def inputs(self) -> Range:
+        """Tokens."""
+        return self.outlook.inputs.times(self.counted) if self.outlook else Range(0, 0, 0)
+
+    @property
+    def outputs(self) -> Range:
+        """Tokens."""
+        return self.outlook.outputs.times(self.calls) if self.outlook else Range(0, 0, 0)
+
+    @property
+    def tokens(self) -> Range:
+        return Range(*map(sum, zip(self.inputs, self.outputs, strict=True)))
+
+    @property
+    def usd(self) -> Range:
+        price = self.teacher.price
+        return Range(*((price.input * begins + price.output * ends) / 1e6 for begins, ends in zip(self.inputs, self.outputs, strict=True)))
+
+    @property
+    def hours(self) -> Range | None:
+        """With `concurrency` in flight at every replica, and no faster than `rpm` and `tpm` let it; None where no call was timed."""
+        if self.outlook is None:
+            return Range(0, 0, 0)
+        if self.outlook.seconds is None:
+            return None
+        teacher = self.teacher
+        slots = min(max(1, self.calls), teacher.concurrency * max(1, len(teacher.url)))
+        least = self.calls / teacher.rpm * 60 if teacher.rpm else 0.0
+        by_tokens = self.tokens.times(60 / teacher.tpm) if teacher.tpm else Range(0, 0, 0)
+        asking = self.outlook.seconds.times(self.calls / slots)
+        return Range(*(max(least, *bounds) / 3600 for bounds in zip(asking, by_tokens, strict=True)))
+
+
+class Reach(NamedTuple):
+    """A budget that may not suffice."""
+
+    name: str
+    """`usd`, `tokens`, `calls` or `minutes`."""
+    bound: float
+    spent: float
+    needed: Range
+
+    @property
+    def share(self) -> float:
+        """Of what is needed that the budget still allows, probably; 1 or more where it is enough."""
+        return max(0.0, self.bound - self.spent) / self.needed.about if self.needed.about else 1.0
+
+
+@dataclass(slots=True)
+class Estimate:
+    """The difference between what a pipeline asks and what its journal holds."""
+
+    shares: dict[str, Share]
+    """By the teachers' names."""
+    budget: Budget
+    spent: Amount
+    """Over the journal, as the budget counts it."""
+    samples: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    """Rows that are none, by reason."""
+
+    @property
+    def calls(self) -> int:
+        return sum(share.calls for share in self.shares.values())
+
+    @property
+    def tokens(self) -> Range:
+        return _sum(share.tokens for share in self.shares.values())
+
+    @property
+    def usd(self) -> Range:
+        return _sum(share.usd for share in self.shares.values())
+
+    @property
+    def hours(self) -> Range | None:
+        """Teachers are asked side by side: those of the slowest. None where one of them was never timed."""
+        each = [share.hours for share in self.shares.values()]
+        known = [hours for hours in each if hours is not None]
+        return Range(*map(max, zip(*known, strict=True))) if len(known) == len(each) else None
+
+    def short(self) -> Reach | None:
+        """The budget that reaches least far, where one may not suffice."""
+        budget, calls = self.budget, Range(self.calls, self.calls, self.calls)
+        minutes = self.hours.times(60) if self.hours else Range(0, 0, 0)
+        bounds = (
+            ("usd", budget.usd, self.spent.usd, self.usd),
+            ("tokens", budget.tokens, self.spent.tokens, self.tokens),
+            ("calls", budget.calls, self.spent.calls, calls),
+            ("minutes", budget.minutes, 0.0, minutes),
+        )
+        tight = [Reach(name, bound, spent, needed) for name, bound, spent, needed in bounds if bound and spent + needed.high > bound]
+        return min(tight, key=lambda reach: (reach.share, -reach.needed.high / reach.bound), default=None)
+
+
+def _sum(ranges: Iterable[Range]) -> Range:
+    return Range(*map(sum, zip((0.0, 0.0, 0.0), *ranges, strict=True)))

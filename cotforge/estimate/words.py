@@ -1,0 +1,80 @@
+"""An estimate as `check` prints it."""
+
+from collections.abc import Iterator
+
+from cotforge.budget import dollars
+from cotforge.estimate.outlook import Range
+from cotforge.estimate.plan import Estimate, Reach, Share
+
+
+def text(found: Estimate) -> str:
+    """Samples and faults, one or two lines per teacher, the whole, and what should give the reader pause."""
+    width = max(map(len, found.shares))
+    lines = [f"{found.samples:,} samples" + "".join(f"; {count:,} rows {reason}" for reason, count in sorted(found.faults.items()))]
+    for name, share in found.shares.items():
+        lines += _share(f"{name:<{width}}", share)
+    return "\n".join([*lines, *_whole(found), *_warnings(found)])
+
+
+def _share(name: str, share: Share) -> Iterator[str]:
+    first = f"{name}  {share.calls:,} calls to make, {share.done:,} in the journal"
+    if share.outlook is None:
+        yield first
+        return
+    priced = share.teacher.price.given
+    usd = f", about {dollars(share.usd.about)}" if priced else ", no price given"
+    yield f"{first}, about {share.inputs.about:,.0f} + {share.outputs.about:,.0f} tokens{usd}{_about(share.hours)}"
+    bounds = [f"{share.tokens.low:,.0f} to {share.tokens.high:,.0f} tokens"]
+    bounds += [f"{dollars(share.usd.low)} to {dollars(share.usd.high)}"] * priced
+    bounds += [f"{_lasting(share.hours.low)} to {_lasting(share.hours.high)}"] if share.hours else ["time unknown"]
+    yield f"{'':<{len(name)}}  {', '.join(bounds)}: {share.outlook.why}"
+    if share.failed:
+        yield f"{'':<{len(name)}}  {share.failed:,} probed calls failed, the last: {share.last_error}"
+
+
+def _whole(found: Estimate) -> Iterator[str]:
+    usd = ""
+    if any(share.teacher.price.given for share in found.shares.values()):
+        usd = f", about {dollars(found.usd.about)}"
+        if found.calls:
+            usd += f" ({dollars(found.usd.low)} to {dollars(found.usd.high)})"
+    yield f"in all {found.calls:,} calls to make{usd}{_about(found.hours) if found.calls else ''}"
+
+
+def _warnings(found: Estimate) -> Iterator[str]:
+    for name, share in found.shares.items():
+        if share.anew:
+            yield changed(name, f"{share.anew:,} calls")
+    if found.budget.usd is not None and (free := [name for name, share in found.shares.items() if _free(share)]):
+        yield f"budget: usd does not bound teachers without a price: {', '.join(free)}"
+    if found.calls and (reach := found.short()) is not None:
+        yield _short(reach, found.calls)
+
+
+def _free(share: Share) -> bool:
+    """Whether somebody may charge for the Calls and we do not know how much."""
+    return share.teacher.kind in ("openai", "batch") and not share.teacher.price.given
+
+
+def changed(name: str, calls: str) -> str:
+    """The line about Calls whose like is paid for already."""
+    return f"teacher {name!r}: {calls} will be asked anew because what is asked (prompt, sampling or images) has changed"
+
+
+def _short(reach: Reach, calls: int) -> str:
+    put = dollars if reach.name == "usd" else "{:,.0f}".format
+    what = f"budget: {reach.name} {reach.bound:,.10g}"
+    spent = f"{put(reach.spent)} spent, " if reach.name != "minutes" else ""
+    if reach.share >= 1:
+        return f"{what} may not suffice: {spent}up to {put(reach.needed.high)} to come"
+    return f"{what} does not suffice: {spent}about {put(reach.needed.about)} to come; it reaches about {int(reach.share * calls):,} calls"
+
+
+def _about(hours: Range | None) -> str:
+    return f", about {_lasting(hours.about)}" if hours else ""
+
+
+def _lasting(hours: float) -> str:
+    if hours < 1 / 60:
+        return f"{max(1, round(3600 * hours))} s"
+    return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:,.1f} h"

@@ -1,0 +1,235 @@
+"""A teacher behind a batch API: its missing Calls go up in files, and hours later the results come into the journal.
+
+    async with Batches(teacher, journal, run / "batches", run_id, meter=meter) as batches:
+        await batches.adopt(tell)              what an earlier process left is found again
+        await batches.submit(works, admit)     what is missing besides
+        await batches.collect(tell)            until all has ended; cancelled at any time, the next process goes on
+
+Whatever moment the process dies at, nothing that was paid for is lost or asked a second time: see `parts`.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+
+from cotforge.forge.batches.ends import TURNS, Ends
+from cotforge.forge.batches.harvest import Harvest, Strange
+from cotforge.forge.batches.outbox import Outbox
+from cotforge.forge.batches.parts import Member, Part, Parts
+from cotforge.forge.batches.spool import MOST_BYTES, again, requests
+from cotforge.forge.progress import Meter
+from cotforge.forge.work import Work
+from cotforge.journal import Journal, Stored
+from cotforge.records import Call, Fault
+from cotforge.teachers.batch import OVER, Api, Batch, Refused
+from cotforge.teachers.ended import Ended, failure
+from cotforge.teachers.errors import Refusal
+from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.wire import one_line
+
+LOOKS = 5
+"""Looks at a batch that lacks what it should have before that counts as gone (ours)."""
+KEPT_S = 30 * 24 * 3600.0
+"""Seconds after which a batch that its provider does not know is given up (ours): OpenAI keeps results for 30 days."""
+LIMITED = "token_limit_exceeded"
+"""The code of a batch that was turned away because too many tokens wait already: nothing was asked."""
+
+Tell = Callable[[str], object]
+
+
+class Batches:
+    """The batches of one teacher in one run: an async context, in the journal's event loop.
+
+    `ended` is told of every Call that ended, once that is on the disk. All methods raise JournalError where nothing can be kept any more.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        journal: Journal,
+        folder: Path,
+        run_id: str,
+        *,
+        meter: Meter | None = None,
+        ended: Callable[[Stored], object] | None = None,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self.teacher, self.folder, self.meter = teacher, folder, meter or Meter()
+        self.parts, self.api = Parts(journal, teacher), Api(teacher)
+        self.outbox = Outbox(self.parts, self.api, folder, run_id, meter=self.meter, tell=self._count, most_bytes=most_bytes)
+        self.strange = Strange(folder / "strange.jsonl")
+        self.open: list[Part] = []
+        """What the provider works on."""
+        self._parked: list[Part] = []
+        self._harvests: dict[int, Harvest] = {}
+        self._said: dict[int, str] = {}
+        self._after = 0.0
+        self._ended = ended
+
+    async def __aenter__(self) -> Self:
+        await self.api.__aenter__()
+        return self
+
+    async def __aexit__(self, *fault: object) -> None:
+        await self.api.__aexit__(*fault)
+
+    async def adopt(self, tell: Tell) -> None:
+        """Take over what was submitted; what was not is forgotten, so that what today's pipeline lacks is asked."""
+        for part in self.parts.open():
+            if part.state == "creating":
+                await self._recover(part, tell)
+            if part.state == "created":
+                self.open.append(part)
+                self.meter.in_flight += len(self.parts.unanswered(part))
+            elif part.state in ("", "written", "uploaded"):
+                await self.outbox.drop(part)
+        for url, count in self.parts.elsewhere():
+            tell(f"{self._who}: {count:,} batches wait at {url}; what they hold is not asked here: write that url until they are collected")
+
+    async def _recover(self, part: Part, tell: Tell) -> None:
+        """Whether the batch was made before its id could be noted: the provider's list knows, if not at once."""
+        try:
+            made = await self.outbox.find(part)
+            if not made:
+                await asyncio.sleep(self.outbox.pause())
+                made = await self.outbox.find(part)
+        except Refused as refused:
+            tell(f"{self._who}: {part.file}: {refused}")
+            if refused.said.error != "unknown":
+                self.outbox.left.append(part)
+                return
+            self.meter.in_flight += len(self.parts.unanswered(part))
+            await self.outbox.give_up(part, refused.said)
+            return
+        await (self.parts.step(part, "created", made) if made else self.outbox.drop(part))
+
+    async def submit(self, works: Iterator[Work | Fault], admit: Callable[[Call], bool] | None = None) -> None:
+        """Bring what is missing to the provider, in one pass over `works`, in a thread. The first no of `admit` to a Call ends it."""
+        found = requests(works, self.teacher, self.parts.held)
+        await self._submit(self.outbox.submit(found, turn=1, max_tokens=self.teacher.max_tokens, admit=admit))
+
+    async def _submit(self, made: AsyncGenerator[Part, None]) -> None:
+        async with aclosing(made):
+            async for part in made:
+                self.open.append(part)
+
+    async def collect(self, tell: Tell) -> None:
+        """Wait for the results of all that is open, and keep them."""
+        wait = self.outbox.pause()
+        while self.open or self._parked:
+            self._after = 0.0
+            over = [part for part in list(self.open) if await self._look(part, tell)]
+            if self._parked and (over or not self.open):
+                await self._unpark(self._parked.pop(0))
+            if over:
+                wait = self.outbox.pause()
+            elif self.open:
+                await asyncio.sleep(max(wait, self._after))
+                wait = self.outbox.pause(wait)
+
+    async def _look(self, part: Part, tell: Tell) -> bool:
+        """Whether the Part is closed now."""
+        try:
+            batch = await self.api.look(part.batch)
+            self._say(part, batch, tell)
+            if batch.status not in OVER:
+                return False
+            if batch.status == "failed" and batch.code == LIMITED and len(self.open) > 1:
+                await self._park(part)
+                return False
+            return await self._gather(part, batch)
+        except Refused as refused:
+            return await self._without(part, refused, tell)
+        except (aiohttp.ClientError, OSError) as fault:
+            self.meter.trouble = f"connection: {fault}"
+            return False
+
+    async def _gather(self, part: Part, batch: Batch) -> bool:
+        """Bring in the results of a batch that is over, and close it, once all are there that the provider counts."""
+        harvest = self._harvest(part)
+        await harvest.read(self.api, batch)
+        if harvest.lines < batch.done and harvest.looks < LOOKS:  # ids of files can come after the state, and a connection can be cut
+            harvest.looks += 1
+            return False
+        await harvest.ends.rest(lambda member: self._fate(member, batch))
+        await self._again(part, harvest.ends.again)
+        return await self._close(part, batch.status)
+
+    def _fate(self, member: Member, batch: Batch) -> Ended:
+        """How a member ends that a batch, now over, has no result for."""
+        word = {"completed": "no_result", "failed": batch.code or "batch_failed"}.get(batch.status, batch.status)
+        stored = failure(member, self.teacher, member.attempt, word, batch.detail or f"batch {batch.id} has no result for it")
+        return Ended(stored, retry=batch.status in ("completed", "expired"))
+
+    async def _again(self, part: Part, wanted: dict[str, tuple[str, int]]) -> None:
+        """Put what was left unanswered into new batches, from the file that was kept for that."""
+        if wanted:
+            self.meter.trouble = f"{len(wanted):,} requests came back unanswered"
+            found = again(self.folder / part.file, wanted)
+            await self._submit(self.outbox.submit(found, turn=part.turn + 1, max_tokens=part.max_tokens))
+
+    async def _without(self, part: Part, refused: Refused, tell: Tell) -> bool:
+        """What becomes of a Part that its provider says no about; whether it is closed."""
+        self.meter.trouble, self._after = str(refused), max(self._after, refused.after or 0.0)
+        harvest = self._harvest(part)
+        harvest.looks += not refused.said.retry
+        if refused.said.retry or harvest.looks < LOOKS:
+            return False
+        if refused.status == 404 and time.time() - part.begun_at > KEPT_S:
+            await self.outbox.give_up(part, Refusal("lost", refused.said.detail, passing=True, retry=False))
+            return await self._close(part, "lost")
+        why = f"cannot be looked at: {refused}; is the key of another project? its results are still awaited"
+        tell(f"{self._who}: batch {one_line(part.batch)} {why}")
+        self.open.remove(part)
+        self.outbox.left.append(part)
+        return False
+
+    def _harvest(self, part: Part) -> Harvest:
+        if part.id not in self._harvests:
+            may = (self.folder / part.file).exists() and not self.outbox.closes
+            self._harvests[part.id] = Harvest(Ends(part, self.parts, self._count, turns=TURNS if may else 1), self.strange)
+        return self._harvests[part.id]
+
+    async def _close(self, part: Part, why: str) -> bool:
+        if part.state != "closed":
+            await self.outbox.close(part, why)
+        self.open.remove(part)
+        del self._harvests[part.id]
+        return True
+
+    async def _park(self, part: Part) -> None:
+        """Turned away for want of room: to be made a batch again when another is over."""
+        await self.parts.step(part, "uploaded")
+        self.open.remove(part)
+        self._parked.append(part)
+
+    async def _unpark(self, part: Part) -> None:
+        try:
+            await self.outbox.create(part)
+            if part.state == "created":
+                self.open.append(part)
+        except Refused as refused:
+            await self.outbox.give_up(part, refused.said)
+
+    def _say(self, part: Part, batch: Batch, tell: Tell) -> None:
+        if self._said.get(part.id) != batch.status:
+            self._said[part.id] = batch.status
+            tell(f"{self._who}: batch {one_line(batch.id)} ({part.file}): {batch.status}, {batch.done:,} of {batch.total:,} done")
+
+    @property
+    def _who(self) -> str:
+        return f"teacher {self.teacher.name!r}"
+
+    def _count(self, stored: Stored) -> None:
+        """An attempt has ended."""
+        self.meter.in_flight -= 1
+        self.meter.trouble = stored.error or ""
+        if stored.final:
+            self.meter.count(stored)
+            if self._ended is not None:
+                self._ended(stored)

@@ -1,0 +1,100 @@
+"""Bringing the results of a batch to the attempts they belong to, each once."""
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+from cotforge.forge.batches.ends import Ends
+from cotforge.forge.batches.parts import Member, Part
+from cotforge.forge.batches.spool import CALLS, kept
+from cotforge.teachers.batch import Api, Batch, ended, result
+from cotforge.teachers.ended import Ended
+
+
+class Strange:
+    """Lines that belong to no attempt, or to one that has its result: kept aside in a file, each distinct one once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: set[bytes] = set()
+        if path.exists():
+            with path.open("rb") as file:
+                self._known = {hashlib.sha256(line.rstrip(b"\n")).digest() for line in file}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def keep(self, part: Part, lines: list[bytes]) -> None:
+        """Append those that are new, with the names of file and batch. Raises JournalError where that cannot be."""
+        with kept(self.path), os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
+            for line in lines:
+                row = json.dumps({"file": part.file, "batch": part.batch, "line": line.decode("utf-8", "replace")}).encode()
+                if (digest := hashlib.sha256(row).digest()) not in self._known:
+                    self._known.add(digest)
+                    file.write(row + b"\n")
+
+
+class Harvest:
+    """What the results of one Part's batch have brought so far."""
+
+    def __init__(self, ends: Ends, strange: Strange) -> None:
+        self.ends, self.part, self.strange = ends, ends.part, strange
+        self.lines = 0
+        """Results read in the latest look."""
+        self.looks = 0
+        """Looks that found less than the provider says there is."""
+        self._teacher = ends.parts.teacher.model_copy(update={"max_tokens": self.part.max_tokens})
+        self._seen: set[int] = set()
+
+    async def read(self, api: Api, batch: Batch) -> None:
+        """Put every line of both files where it belongs; what an earlier look has put there stays as it is.
+
+        Raises Refused, aiohttp.ClientError or OSError where a file cannot be read to its end.
+        """
+        self._seen.clear()
+        self.lines = 0
+        for file in filter(None, (batch.output_file, batch.error_file)):
+            async with aclosing(_some(api.lines(file))) as lists:
+                async for lines in lists:
+                    await self._put(lines)
+
+    async def _put(self, lines: list[bytes]) -> None:
+        results = [(line, result(line)) for line in lines]
+        self.lines += sum(said is not None for _, said in results)  # not those of some gateway's page
+        members = self.ends.parts.members(self.part, {_attempt(said.name) for _, said in results if said})
+        strange: list[bytes] = []
+        ends: list[tuple[Ended, Member]] = []
+        for line, said in results:
+            member = members.get(_attempt(said.name)) if said else None
+            if said is None or member is None or member.name != said.name or member.attempt in self._seen:
+                strange.append(line)
+                continue
+            self._seen.add(member.attempt)
+            if not member.answered:
+                ends.append((ended(said, member, self._teacher), member))
+        if strange:
+            await asyncio.to_thread(self.strange.keep, self.part, strange)
+        await self.ends.put(ends)
+
+
+def _attempt(name: str) -> int:
+    """The attempt that a `custom_id` names; -1 for one that is not ours."""
+    number = name.partition("-")[0]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 19 else -1
+
+
+async def _some(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[list[bytes], None]:
+    """The lines that are not empty, in lists of as many as are looked up at a time."""
+    held: list[bytes] = []
+    async for line in lines:
+        if line.strip():
+            held.append(line)
+        if len(held) == CALLS:
+            yield held
+            held = []
+    if held:
+        yield held

@@ -1,0 +1,246 @@
+"""How many calls one server is given at a time: it finds that out by itself, from what the server says and how long it takes.
+
+Three things hold the limit down, the lowest counts:
+
+    refusals    429 or overload: the position of the refused call says what was accepted
+    the queue   the server's own count of waiting requests, where it serves one (vLLM never refuses)
+    latency     where neither speaks: `slope.Slope` stops where more in flight brings no more answers
+
+Nothing here knows a clock: `now` is in monotonic seconds.
+"""
+
+from math import inf
+from random import Random
+
+from cotforge.forge.slope import Slope
+
+START = 16
+"""Calls in flight at first (ours)."""
+SATURATED = 0.8
+"""Share of the limit that must be in flight for an answer to count as a reason to raise it (inspect_ai's)."""
+HOLD_S = 5.0
+"""Seconds after a refusal in which the limit is not raised, Retry-After or not (ours)."""
+BACK = 0.8
+"""Share of the limit before an episode up to which it grows quickly afterwards (ours); a second episode within the hold cuts to it."""
+QUICK = 0.5
+"""Growth per answer then: half as much again per round (ours)."""
+EARNED = 100
+"""Answers per refusal before a refused level is tried again (ours): refusals stay at most a hundredth."""
+PAUSED = 4
+"""Answers after a failure that do not raise the limit (ours): at a fifth of failures it grows no more."""
+IN_A_ROW = 3
+"""Refusals of calls sent after a cut, without an answer among them, at which the server is left alone (ours)."""
+REST_S, REST_MOST_S = 0.5, 20.0
+"""Bounds of the first and of the longest rest where the server does not say (ours); each is drawn between nothing and its bound."""
+ACCEPTED_S = 1.0
+"""Seconds after which the first call after a rest, not refused until then, counts as accepted (ours)."""
+QUEUED, LINGERS, QUEUE_COST = 0.05, 5, 5
+"""Waiting per running request that is too much in two polls; polls in which anything waits that are too many; and how many
+refusals a cut for the queue counts as, before that level is tried again (ours)."""
+STALE_S = 30.0
+"""Seconds after which a count of the queue is no longer believed, and latency is looked at again (ours)."""
+JUMP_S = 60.0
+"""Seconds without any news after which calls in flight teach nothing about latency (ours): the machine was probably asleep."""
+SPAN = 1 << 16
+"""A ticket is `serial * SPAN + position`."""
+
+
+class Pace:
+    """The limit of one server: ask `free`, then `sent`, and tell how each call ended."""
+
+    def __init__(self, most: int, chance: Random | None = None) -> None:
+        """`most`: calls in flight, at most. `chance` draws the rests."""
+        self.most = most
+        self.limit = min(most, START)
+        """Calls that may be in flight, in [1, most]."""
+        self.in_flight = 0
+        self._chance = chance or Random()
+        self._serial = 0
+        self._mean: float | None = None
+        """Seconds that an answer takes, of late."""
+        self._news = -inf
+        self._awake = -1
+        """Tickets up to it were sent before the machine slept."""
+        # what refusals and the queue allow
+        self._room = float(self.limit)
+        self._slow_start = True
+        self._hold_until = -inf
+        self._unpaid = 0
+        """Answers that raise nothing, for failures."""
+        self._cut = -1
+        """Tickets up to it belong to the last episode of refusals."""
+        self._accepted = True
+        """Whether an answer came to a call sent after the last cut."""
+        self._before = 0
+        """The limit before the last episode."""
+        self._least = 1
+        """Where the cut of this episode ends: half of the limit before it."""
+        self._refused_at = most + 1
+        """The lowest level that was refused; tried again when `_owed` answers have come."""
+        self._suffered = self._owed = 0
+        self._full = most
+        """Calls that were left in flight by a refusal; its place is not filled again before an answer comes or the hold is over."""
+        # rests
+        self._row = self._rests = 0
+        self._rest_until = -inf
+        self._rested = -1
+        """Tickets up to it were sent before the last rest."""
+        self._probe: int | None = None
+        self._probed_at = -inf
+        # the queue, as the server counts it
+        self._heard = False
+        self._waiting = self._queues = self._lingers = 0
+        self._polled_at = self._cut_until = -inf
+        self._slope = Slope(self.limit, most)
+
+    def free(self, now: float) -> bool:
+        """Whether one more call may be sent."""
+        return self.in_flight < self.limit and now >= self._opens
+
+    def pause(self, now: float) -> float:
+        """Seconds until one more may be sent: 0 if now, infinite if only the end of a call can bring that about."""
+        if self.in_flight >= self.limit:
+            return inf
+        return max(0.0, self._opens - now)
+
+    @property
+    def _opens(self) -> float:
+        """The moment from which a call may be sent, if the limit allows for it."""
+        moment = self._rest_until
+        if self._probe is not None:
+            moment = max(moment, self._probed_at + ACCEPTED_S)
+        if self.in_flight >= self._full:
+            moment = max(moment, self._hold_until)
+        return moment
+
+    def sent(self, now: float) -> int:
+        """A call is sent. Returns its ticket, which says when it was sent and as which in flight."""
+        self._serial += 1
+        self.in_flight += 1
+        ticket = self._serial * SPAN + self.in_flight
+        if self.in_flight == 1:
+            self._news = now
+        if self._rests and self._probe is None:
+            self._probe, self._probed_at = ticket, now
+        if not self._heard:
+            self._slope.sent(ticket, self.in_flight)
+        return ticket
+
+    def answered(self, ticket: int, seconds: float, tokens: int, now: float) -> None:
+        """The call was answered after so many seconds, with a reply of so many tokens (0 where unknown)."""
+        self._see(now)
+        if ticket > self._cut:
+            self._accepted, self._row = True, 0
+            if self._rests:
+                self._rests, self._probe = 0, None
+        self._full = self.most
+        self._owed -= self._owed > 0
+        mean = self._mean
+        self._mean = seconds if mean is None else mean + (min(seconds, 4 * mean) - mean) / 16
+        if not self._heard and ticket > self._awake:
+            self._slope.most = self.most if self._owed == 0 else min(self.most, self._refused_at - 1)
+            self._slope.answered(ticket, ticket % SPAN, seconds, tokens, now)
+        if self.in_flight >= SATURATED * self.limit:
+            self._grow(now)
+        self.in_flight -= 1
+        self._fit()
+
+    def refused(self, ticket: int, after: float | None, now: float) -> None:
+        """The server had no room for the call, and asked (or not) to be left alone for `after` seconds."""
+        self._see(now)
+        self.in_flight -= 1
+        position = ticket % SPAN
+        if ticket > self._cut and self._accepted:
+            self._begin_episode(position, now)
+        elif ticket > self._cut:
+            self._row += 1
+        self._hold_until = max(self._hold_until, now + max(HOLD_S, after or 0.0))
+        if position == 1 or self.in_flight == 0 or self._row >= IN_A_ROW or self._rests:
+            if ticket > self._rested:
+                self._rest(after, now)
+        else:
+            self._full = self.in_flight
+            self._lower(max(self._least, position - 1), 1)
+        self._fit()
+
+    def failed(self, ticket: int, now: float) -> None:
+        """The call failed (5xx, timeout, no connection): the limit is not raised for a while, and not cut."""
+        self._unpaid = min(self._unpaid + PAUSED, self.limit)
+        self.dropped(ticket)
+
+    def dropped(self, ticket: int) -> None:
+        """The call was cancelled: that teaches nothing."""
+        self.in_flight -= 1
+        if ticket == self._probe:
+            self._probe = None
+
+    def queued(self, waiting: int, running: int | None, now: float) -> None:
+        """The server's own count of requests; `running` None where it does not say. While it is told, latency is not looked at."""
+        if not self._heard:
+            self._heard, self._slope.goal = True, self.most
+        self._polled_at, self._waiting = now, waiting
+        self._queues = self._queues + 1 if waiting > max(1.0, QUEUED * (self.in_flight if running is None else running)) else 0
+        self._lingers = self._lingers + 1 if waiting > 0 else 0
+        if (self._queues >= 2 or self._lingers >= LINGERS) and now >= self._cut_until:
+            self._slow_start = False
+            self._before = 0
+            self._lower(max((self.limit + 1) // 2, min(self.limit - 1, self.in_flight - waiting)), QUEUE_COST)
+            self._cut_until = now + (self._mean or HOLD_S)
+            self._lingers = 0
+        self._fit()
+
+    def _grow(self, now: float) -> None:
+        """An answer came while the limit was filled: raise it, if nothing speaks against it."""
+        room = self._room
+        if self._unpaid:
+            self._unpaid -= 1
+        elif now >= self._hold_until and self._waiting == 0 and room < self._slope.goal:
+            if self._slow_start:
+                room += 1.0 if self._heard else inf
+            elif room < BACK * self._before:
+                room += QUICK
+            else:
+                room += 1.0 / self.limit
+            if self._owed > 0 and room >= self._refused_at:
+                return
+            self._room = min(room, float(self._slope.goal))
+            if self._room >= self._refused_at + 1:
+                self._refused_at, self._suffered, self._owed = self.most + 1, 0, 0
+
+    def _begin_episode(self, position: int, now: float) -> None:
+        """The first refusal since an answer: all sent up to now belongs to it, and is at most one halving."""
+        self._before, self._least = self.limit, (self.limit + 1) // 2
+        self._cut, self._accepted, self._row, self._slow_start = (self._serial + 1) * SPAN, False, 0, False
+        if not self._heard:
+            self._slope.refused(max(self._least, position - 1), now)
+        if now < self._hold_until:  # again so soon: the server counts something else than what is in flight
+            self._lower(max(self._least, int(BACK * self.limit)), 0)
+
+    def _lower(self, level: int, cost: int) -> None:
+        """Cut to a level, or (where it was lower already) remember only what this refusal cost."""
+        if level < self._room:
+            self._room = float(max(1, level))
+            self._refused_at = int(self._room) + 1
+        self._suffered += cost
+        self._owed = EARNED * self._suffered
+
+    def _rest(self, after: float | None, now: float) -> None:
+        """The server takes nothing, so no level is to blame: leave it alone, then send a single call first."""
+        most = min(REST_MOST_S, REST_S * 2.0 ** min(self._rests, 16))
+        self._rest_until = max(self._rest_until, now + (self._chance.uniform(0.0, most) if after is None else max(0.0, after)))
+        self._rests += 1
+        self._rested, self._probe = (self._serial + 1) * SPAN, None
+        self._refused_at, self._suffered, self._owed, self._full = self.most + 1, 0, 0, self.most
+
+    def _see(self, now: float) -> None:
+        """There is news; after a long time without, what is in flight was disturbed."""
+        if self._mean is not None and now - self._news > max(JUMP_S, 3 * self._mean):
+            self._awake = (self._serial + 1) * SPAN
+            self._slope.forget()
+        if self._heard and now - self._polled_at > STALE_S:
+            self._heard, self._waiting = False, 0
+            self._slope = Slope(self.limit, self.most)
+        self._news = now
+
+    def _fit(self) -> None:
+        self.limit = max(1, min(int(self._room), self._slope.goal))

@@ -1,0 +1,55 @@
+"""Asking anew by reason: of the Calls that ended badly, exactly those that ended so."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Self
+
+from cotforge import answers
+from cotforge.errors import PipelineError
+from cotforge.forge.work import Work, missing
+from cotforge.history import errors
+from cotforge.journal import Journal, Stored
+from cotforge.pipeline import Loaded
+from cotforge.records import Call, Fault, Sample
+from cotforge.teachers.wire import reply_of
+
+
+class Retry:
+    """An `Again`: whether a Call ended for one of the reasons, as `losses.parquet` has them: an error, or why a reply was not read.
+
+    All other Calls that have ended are left alone, also those that failed for a passing reason.
+    """
+
+    def __init__(self, loaded: Loaded, reasons: Collection[str]) -> None:
+        self.loaded, self.reasons = loaded, frozenset(reasons)
+        self._reasons = "reasoning" in loaded.prompts.completion.inputs
+
+    @classmethod
+    def of(cls, loaded: Loaded, reasons: Sequence[str], *, samples: Callable[[], Iterator[Sample | Fault]], journal: Journal) -> Self:
+        """Raises PipelineError where no Call ever ended for one of the reasons; the source is read only for those that are no errors."""
+        retry, known = cls(loaded, reasons), errors(journal)
+        if not retry.reasons <= known:
+            for reason in retry.met(missing(loaded, samples(), journal, again=lambda *_: False)):
+                known.add(reason)
+                if retry.reasons <= known:
+                    return retry
+            there = ", ".join(sorted(known)) or "none"
+            faults = [f"--retry {reason}: no call ended so; there are: {there}" for reason in reasons if reason not in known]
+            raise PipelineError(*faults)
+        return retry
+
+    def __call__(self, call: Call, stored: Stored) -> bool:
+        return self.reason(call, stored) in self.reasons
+
+    def reason(self, call: Call, stored: Stored) -> str | None:
+        """Why the Call came to nothing; None where it did not."""
+        reply = reply_of(stored)
+        if reply.error is not None:
+            return reply.error
+        trace = answers.read(reply, call, self.loaded.pipeline.task)
+        return "no_reasoning" if trace.fault is None and self._reasons and not trace.reasoning else trace.fault
+
+    def met(self, works: Iterator[Work | Fault]) -> Iterator[str]:
+        """Each reason for which one of the Calls that were asked came to nothing."""
+        for work in works:
+            if not isinstance(work, Fault):
+                yield from (reason for call, stored in work.had if (reason := self.reason(call, stored)) is not None)

@@ -1,0 +1,78 @@
+"""One reading of the source, with the teachers that are asked in it."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+
+from cotforge.forge.line import Line
+from cotforge.forge.progress import Progress
+from cotforge.forge.reading import Reading
+from cotforge.forge.work import Work
+from cotforge.records import Fault
+
+REMEMBERED = 16_384
+"""Keys of this run's Calls kept in mind (ours): one image under two ids is asked once, though both were looked up before the reply."""
+
+
+class Turn:
+    """Puts what is missing into the lines of some teachers, as fast as they take it, until nothing is under way any more."""
+
+    def __init__(self, lines: Sequence[Line], progress: Progress, *, counts: bool, known: OrderedDict[str, None]) -> None:
+        """`counts`: whether the Samples of this reading are those that `progress` speaks of."""
+        self.lines = {line.teacher.name: line for line in lines}
+        self._progress, self._counts, self._known = progress, counts, known
+        self._fed = False
+        self._done = asyncio.Event()
+
+    async def run(self, works: Iterator[Work | Fault], broke: Callable[[Exception], None]) -> None:
+        """Until all is asked, or `Progress.stopped` and nothing is in flight."""
+        with Reading(works) as reading:
+            feeding = asyncio.create_task(self._feed(reading, broke))
+            await self._done.wait()
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+
+    def abandon(self) -> None:
+        """End at once."""
+        self._done.set()
+
+    def look(self) -> None:
+        """See whether it is over; called whenever something has ended."""
+        stopped = bool(self._progress.stopped) and not any(line.in_flight for line in self.lines.values())
+        if stopped or (self._fed and not any(line.under_way for line in self.lines.values())):
+            self._done.set()
+
+    async def _feed(self, reading: Reading[Work | Fault], broke: Callable[[Exception], None]) -> None:
+        try:
+            while (chunk := await reading.chunk()) and not self._progress.stopped:
+                for work in chunk:
+                    await self._put(work)
+                await asyncio.sleep(0)  # what has come in meanwhile is not kept waiting
+        except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
+            broke(fault)
+        self._fed = True
+        self.look()
+
+    async def _put(self, work: Work | Fault) -> None:
+        if self._counts:
+            self._progress.samples += 1
+            self._progress.faults += isinstance(work, Fault)
+        if isinstance(work, Fault):
+            return
+        self._progress.had += len(work.had)
+        calls = [(self.lines[teacher.name], call) for teacher, call in work.calls]
+        calls = [(line, call) for line, call in calls if self._first_time(call.key)]
+        work.left = len(calls)
+        for line, call in calls:
+            await line.room.acquire()
+            if self._progress.stopped:
+                return
+            line.put(call, work)
+
+    def _first_time(self, key: str) -> bool:
+        if key in self._known:
+            return False
+        self._known[key] = None
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return True

@@ -1,0 +1,47 @@
+"""What a journal says about each teacher as a whole: how much it was asked, how much it said, and what that cost."""
+
+from dataclasses import dataclass
+
+from cotforge.journal import CHARGED, Journal
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What one teacher was asked and said, over all invocations."""
+
+    replies: int = 0
+    """Attempts that brought a reply, whatever the reader makes of it."""
+    calls: int = 0
+    """Distinct Calls among them."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    squares: float = 0.0
+    """Sum of the squares of the output tokens of each reply."""
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+    """Sum over the replies."""
+    most_input: int = 0
+    """Tokens of the longest request that was counted."""
+    unknown: int = 0
+    """Attempts begun and never ended, or ended so that they may have been charged for (`Stored.unknown`)."""
+
+
+_MAYBE = f"replies.id IS NULL OR (error IS NOT NULL AND (error = 'timeout' OR status IN ({', '.join(map(str, CHARGED))})))"
+"""`Stored.unknown`, and attempts without an end."""
+_REPLY = "CASE WHEN error IS NULL THEN {} END"
+_HISTORIES = f"""
+    SELECT name, model, count({_REPLY.format("replies.id")}), count(DISTINCT {_REPLY.format("replies.key")}),
+           coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), total(1.0 * output_tokens * output_tokens), total(cost_usd),
+           total({_REPLY.format("seconds")}), coalesce(max(input_tokens), 0), sum({_MAYBE})
+    FROM asked JOIN teachers ON teachers.id = teacher LEFT JOIN replies ON replies.id = asked.id GROUP BY name, model
+"""
+
+
+def histories(journal: Journal) -> dict[tuple[str, str], History]:
+    """By (name, model) of the teacher. Reads every row of the journal once."""
+    return {(name, model): History(*figures) for name, model, *figures in journal.rows(_HISTORIES)}
+
+
+def errors(journal: Journal) -> set[str]:
+    """Every error with which a Call was given up at some time."""
+    return {error for (error,) in journal.rows("SELECT DISTINCT error FROM replies WHERE final AND error IS NOT NULL")}

@@ -1,0 +1,42 @@
+"""Image bytes that a run keeps as files under its `cache/`, named by their content, whole or not there at all."""
+
+import os
+import threading
+from pathlib import Path
+
+from cotforge.errors import JournalError
+
+SENT = "cache/sent"
+"""Bytes that are sent and lie in no other file: recoded ones, and under `via: file` those out of a tar, a parquet file, or cut."""
+
+SPOOL = "cache/spool"
+"""Bytes that cannot be asked for again."""
+
+_MODE = 0o644
+"""The folders are their owner's alone; who opens them to a server of another user need not touch each file, nor those to come."""
+
+
+def sent(folder: Path, digest: str, mime: str) -> str:
+    """Where under a run folder these bytes lie, or will: absolute, with the ending that belongs to their kind."""
+    return os.path.join(os.path.abspath(folder), SENT, f"{digest}.{mime.rpartition('/')[2]}")
+
+
+def make(folder: Path) -> None:
+    """The folder, readable by its owner only. Raises JournalError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise JournalError(f"{folder}: {err.strerror}; the run folder has to be one that can be written") from err
+
+
+def write(path: str, data: bytes) -> None:
+    """A file, put in its place by renaming. Raises JournalError where the disk does not take it."""
+    half = f"{path}.{os.getpid()}-{threading.get_ident()}"
+    try:
+        with open(os.open(half, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), _MODE)
+            file.write(data)
+        os.replace(half, path)
+    except OSError as err:
+        Path(half).unlink(missing_ok=True)
+        raise JournalError(f"{path}: {err.strerror}; make room, or see that the folder can be written") from err

@@ -1,0 +1,63 @@
+"""What a simulated server answers: a chat completion, an error in OpenAI's form, or a web page."""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from cotforge.simulate.request import Asked, Refused
+from cotforge.simulate.speaker import Spoken
+from cotforge.teachers.simulated import Simulated
+
+BUSY = frozenset({429, 503, 529})
+"""Statuses that carry Retry-After."""
+ABSURD = {"prompt_tokens": -1, "completion_tokens": 10**12, "total_tokens": 0.5}
+PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1><hr>nginx</body></html>\n"
+
+
+def completion(asked: Asked, choices: Sequence[Spoken], input_tokens: int, *, usage: str) -> bytes:
+    """A `chat.completion` object as JSON; `usage` as in `simulate.usage`."""
+    output_tokens = sum(choice.tokens for choice in choices)
+    counted = {"prompt_tokens": input_tokens, "completion_tokens": output_tokens, "total_tokens": input_tokens + output_tokens}
+    body = {
+        "id": f"chatcmpl-{asked.digest.hex()[:24]}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": asked.model,
+        "choices": [
+            {"index": index, "message": _message(choice), "finish_reason": choice.finish_reason} for index, choice in enumerate(choices)
+        ],
+    }
+    if usage != "missing":
+        body["usage"] = counted if usage == "counted" else ABSURD
+    return json.dumps(body).encode()
+
+
+def _message(choice: Spoken) -> dict[str, Any]:
+    if choice.refusal:
+        return {"role": "assistant", "content": None, "refusal": choice.refusal}
+    return {"role": "assistant", "content": choice.text}
+
+
+def answer(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json")
+
+
+def failure(simulated: Simulated) -> web.Response:
+    """The answer to an attempt that `simulate.errors` strikes."""
+    status = simulated.error_status
+    if simulated.error_body == "html":
+        page = PAGE.format("Welcome to nginx!" if status == 200 else f"{status} error")
+        return web.Response(text=page, status=status, content_type="text/html", headers=_again(status, simulated.retry_after))
+    return refusal(Refused(status, "the simulated server failed", code="internal_error"), simulated.retry_after)
+
+
+def refusal(refused: Refused, retry_after: float | None = None) -> web.Response:
+    """A no in OpenAI's form."""
+    return web.json_response(refused.body(), status=refused.status, headers=_again(refused.status, retry_after))
+
+
+def _again(status: int, retry_after: float | None) -> dict[str, str]:
+    return {} if retry_after is None or status not in BUSY else {"Retry-After": f"{retry_after:g}"}

@@ -1,0 +1,235 @@
+"""The batch API in OpenAI's form: a file of requests goes up, a batch is made of it, and hours later files of results come down.
+
+One request is one HTTP request here; nothing is repeated. A file of results is read line by line and never held.
+"""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, Self
+from urllib.parse import quote
+
+import aiohttp
+
+from cotforge.teachers.ended import Ended, failure
+from cotforge.teachers.errors import Refusal, refusal, retry_after, without_key
+from cotforge.teachers.openai import CONNECT_S, MOST_BYTES, authorization, bounded, proxy
+from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.wire import one_line, stored_under
+
+ENDPOINT = "/v1/chat/completions"
+"""What every line of a batch asks, whatever path the provider's own URL has."""
+OVER = frozenset({"completed", "expired", "cancelled", "failed"})
+"""States in which nothing more comes."""
+BYTES_A_SECOND = 100_000
+"""The slowest upload that is waited for (ours)."""
+PAGE = 100
+"""Batches in one page of the list: the most that the API gives."""
+
+
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a stranger's JSON can raise."""
+
+
+class Refused(Exception):
+    """The provider answered with another status than 200."""
+
+    def __init__(self, status: int, said: Refusal, after: float | None = None) -> None:
+        super().__init__(f"{said.error}: {said.detail}")
+        self.status, self.said, self.after = status, said, after
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as its provider describes it."""
+
+    id: str
+    status: str
+    """validating, in_progress, finalizing, completed, failed, expired, cancelling or cancelled."""
+    input_file: str
+    output_file: str
+    """Id of the file of answers; empty where there is none (yet)."""
+    error_file: str
+    metadata: Mapping[str, str]
+    total: int
+    done: int
+    """Requests that were answered or failed: as many lines stand in the two files."""
+    code: str
+    """Of the first error of a batch that failed as a whole."""
+    detail: str
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Self:
+        """Raises one of _MALFORMED where it is no batch."""
+        counts = said.get("request_counts") or {}
+        first = ((said.get("errors") or {}).get("data") or [{}])[0]
+        return cls(
+            str(said["id"]),
+            one_line(str(said["status"])),
+            str(said.get("input_file_id") or ""),
+            str(said.get("output_file_id") or ""),
+            str(said.get("error_file_id") or ""),
+            said["metadata"] if isinstance(said.get("metadata"), dict) else {},
+            int(counts.get("total") or 0),
+            int(counts.get("completed") or 0) + int(counts.get("failed") or 0),
+            one_line(str(first.get("code") or "")),
+            one_line(str(first.get("message") or "")),
+        )
+
+
+class Api:
+    """The files and batches of one teacher; use it as an async context.
+
+    Every method raises Refused where the provider says no, and aiohttp.ClientError or OSError (TimeoutError) where no whole answer came.
+    """
+
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher, self.url = teacher, teacher.url[0]
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(
+            auto_decompress=True, skip_auto_headers=("User-Agent",), read_bufsize=2**18, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.close()
+
+    async def upload(self, path: Path) -> str:
+        """The id under which the provider keeps the file; it is streamed from the disk."""
+        with path.open("rb") as file:
+            form = aiohttp.FormData()
+            form.add_field("purpose", "batch")
+            form.add_field("file", file, filename=path.name, content_type="application/jsonl")
+            seconds = self.teacher.timeout + path.stat().st_size / BYTES_A_SECOND
+            return self._named(await self._ask("POST", "/files", data=form, seconds=seconds))
+
+    async def create(self, input_file: str, metadata: Mapping[str, str]) -> Batch:
+        """A batch of an uploaded file. Where no answer comes it may have been made none the less."""
+        fields = {"input_file_id": input_file, "endpoint": ENDPOINT, "completion_window": self.teacher.batch.window, "metadata": metadata}
+        return self._batch(await self._ask("POST", "/batches", json=fields))
+
+    async def look(self, batch: str) -> Batch:
+        return self._batch(await self._ask("GET", f"/batches/{quote(batch, safe='')}"))
+
+    async def listed(self) -> AsyncIterator[Batch]:
+        """All batches of this key, page by page."""
+        after = ""
+        while True:
+            page = await self._ask("GET", "/batches", params={"limit": str(PAGE)} | ({"after": after} if after else {}))
+            found = [self._batch(said) for said in page.get("data") or []]
+            for batch in found:
+                yield batch
+            if not page.get("has_more") or not found or found[-1].id == after:
+                return
+            after = found[-1].id
+
+    async def lines(self, file: str) -> AsyncGenerator[bytes, None]:
+        """The lines of a file; of one longer than 32 MiB, the beginning."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=self.teacher.timeout)
+        async with self._request("GET", f"/files/{quote(file, safe='')}/content", timeout=timeout) as answer:
+            if answer.status != 200:
+                raise self._refused(answer, await bounded(answer))
+            held = bytearray()
+            async for chunk in answer.content.iter_chunked(2**16):
+                first, *others = chunk.split(b"\n")
+                if len(held) < MOST_BYTES:
+                    held += first
+                for other in others:
+                    yield bytes(held)
+                    held = bytearray(other)
+            if held:
+                yield bytes(held)
+
+    async def _ask(self, method: str, path: str, *, seconds: float | None = None, **sent: Any) -> dict[str, Any]:
+        timeout = aiohttp.ClientTimeout(total=seconds or self.teacher.timeout, sock_connect=CONNECT_S)
+        body = b""
+        try:
+            async with self._request(method, path, timeout=timeout, **sent) as answer:
+                body = await bounded(answer)
+            if answer.status not in (200, 201):
+                raise self._refused(answer, body)
+            return dict(json.loads(body))
+        except (ValueError, TypeError, RecursionError):
+            raise self._unreadable(body) from None
+
+    def _request(self, method: str, path: str, **sent: Any) -> Any:
+        return self._http.request(
+            method, f"{self.url}{path}", headers=authorization(self.teacher), allow_redirects=False, proxy=proxy(self.url), **sent
+        )
+
+    def _refused(self, answer: aiohttp.ClientResponse, body: bytes) -> Refused:
+        after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
+        said = refusal(answer.status, without_key(body.decode("utf-8", "replace"), self.teacher.key()), after=after)
+        return Refused(answer.status, said, after)
+
+    def _unreadable(self, body: bytes) -> Refused:
+        """Some gateway's page."""
+        text = without_key(body[:600].decode("utf-8", "replace"), self.teacher.key())
+        return Refused(200, Refusal("bad_body", one_line(text), passing=True, retry=True))
+
+    def _named(self, said: Mapping[str, Any]) -> str:
+        if not isinstance(name := said.get("id"), str):
+            raise self._unreadable(json.dumps(said).encode())
+        return name
+
+    def _batch(self, said: Any) -> Batch:
+        try:
+            return Batch.of(said)
+        except _MALFORMED:
+            raise self._unreadable(json.dumps(said).encode()) from None
+
+
+class Member(Protocol):
+    """One request of a batch, as it is remembered until its result comes."""
+
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def input_tokens(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A line of a file of results."""
+
+    name: str
+    """The request's `custom_id`."""
+    status: int | None
+    """None where the request was never made."""
+    text: str
+    """The body of the answer."""
+    code: str
+    """Of the error, where there is no answer."""
+    detail: str
+
+
+def result(line: bytes) -> Result | None:
+    """A line read; None where it is no result."""
+    try:
+        said = json.loads(line)
+        name, response, error = said["custom_id"], said.get("response"), said.get("error") or {}
+        if not isinstance(name, str):
+            return None
+        if response is None:
+            return Result(name, None, "", one_line(str(error.get("code") or "error")), one_line(str(error.get("message") or "")))
+        return Result(name, int(response.get("status_code", 200)), json.dumps(response.get("body")), "", "")
+    except _MALFORMED:
+        return None
+
+
+def ended(found: Result, member: Member, teacher: Teacher) -> Ended:
+    """How the attempt ended that the result belongs to. What was never made may be asked once more; a cancelled request is meant to be."""
+    text = without_key(found.text, teacher.key())
+    if found.status == 200:
+        stored = stored_under(member.key, text, attempt=member.attempt, teacher=teacher, seconds=0.0, estimate=lambda: member.input_tokens)
+        return Ended(stored, retry=stored.error is not None)
+    if found.status is None:
+        word = found.code.removeprefix("batch_")
+        return Ended(failure(member, teacher, member.attempt, word, found.detail), retry=word != "cancelled")
+    said = refusal(found.status, text)
+    stored = failure(member, teacher, member.attempt, said.error, said.detail, status=found.status, passing=said.passing)
+    return Ended(replace(stored, body=text[:2000]), retry=said.retry, closes=said.closes)

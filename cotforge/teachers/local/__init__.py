@@ -1,0 +1,123 @@
+"""Teachers in processes of their own on this machine: one worker per GPU, each with the whole model."""
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from cotforge.errors import TeacherError
+from cotforge.records import Call, Fault
+from cotforge.teachers.ended import Ended, failure
+from cotforge.teachers.local.engine import Said
+from cotforge.teachers.local.place import look
+from cotforge.teachers.local.process import Gone, Process
+from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.wire import one_line, stored_of
+
+__all__ = ["Local", "look"]
+
+
+class Local:
+    """One local teacher while it is loaded: `async with Local(teacher, root) as local:` starts its workers and ends them.
+
+    Inside, `places` names them. Raises TeacherError, one line, where they cannot be.
+    """
+
+    def __init__(self, teacher: Teacher, root: Path) -> None:
+        self.teacher = teacher
+        self._model, self._devices = look(teacher, root)
+        self._workers: dict[str, _Worker] = {}
+        self.places = tuple(self._devices)
+        """One name per worker: `gpu:0`, or `cpu`."""
+        self.in_flight = teacher.concurrency * (2 if teacher.kind == "transformers" else 1)
+        """Calls that each worker should have, so that it never waits: a next batch lies ready beside the one that is being answered."""
+
+    async def __aenter__(self) -> Self:
+        """Waits until all workers are ready, be it after a download."""
+        self._workers = {place: _Worker(self.teacher, self._model, place, devices) for place, devices in self._devices.items()}
+        try:
+            await asyncio.gather(*(worker.process() for worker in self._workers.values()))
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Returns when their processes are gone, and their memory is free for the next teacher."""
+        await asyncio.gather(*(worker.end() for worker in self._workers.values()))
+
+    async def ask(self, call: Call, place: str, *, attempt: int, timeout: float) -> Ended:
+        """Ask one worker and wait for its end, `timeout` seconds at most. Never raises but on cancellation.
+
+        `unreached` where the worker died: it is started again by the next Call, once; then `closes` is `engine`.
+        """
+        begun = time.monotonic()
+
+        def failed(error: str, detail: str, *, passing: bool) -> Ended:
+            seconds = time.monotonic() - begun
+            stored = failure(call, self.teacher, attempt, error, one_line(detail), seconds=seconds, passing=passing)
+            return Ended(stored, retry=passing)
+
+        try:
+            process = await self._workers[place].process()
+            begun = time.monotonic()
+            said = await process.ask(call, timeout)
+        except TeacherError as fault:
+            return replace(failed("engine", str(fault), passing=True), unreached=True, closes="engine")
+        except Gone as fault:
+            return replace(failed("engine", str(fault), passing=True), unreached=True)
+        except Fault as fault:
+            return failed(fault.reason, fault.detail, passing=False)
+        except TimeoutError:
+            return failed("timeout", f"no whole answer within {timeout:g} s", passing=True)
+        if said.error:
+            return failed(said.error, said.detail, passing=said.passing)
+        body = _completion(self.teacher.model, said)
+        return Ended(stored_of(body, attempt=attempt, call=call, teacher=self.teacher, seconds=time.monotonic() - begun), retry=False)
+
+
+class _Worker:
+    """The process at one place, and the one that may take its place."""
+
+    def __init__(self, teacher: Teacher, model: str, place: str, devices: str) -> None:
+        self._teacher, self._model, self._place, self._devices = teacher, model, place, devices
+        self._starting = self._start()
+        self._again = True
+
+    def _start(self) -> asyncio.Task[Process]:
+        return asyncio.create_task(Process.start(self._teacher, self._model, place=self._place, devices=self._devices))
+
+    async def process(self) -> Process:
+        """The process, once it is ready; one that died is replaced, the first time. Raises TeacherError where there is none any more."""
+        if self._alive() is False and self._again:
+            self._again, self._starting = False, self._start()
+        process = await asyncio.shield(self._starting)  # a Call that is cancelled leaves it to the others
+        if process.gone and not self._again:
+            raise TeacherError(f"{process.why}, the second time")
+        return process
+
+    def _alive(self) -> bool | None:
+        """Whether the process lives; None where it is not there yet, or could not be started."""
+        if not self._starting.done() or self._starting.cancelled() or self._starting.exception():
+            return None
+        return not self._starting.result().gone
+
+    async def end(self) -> None:
+        self._starting.cancel()
+        await asyncio.wait([self._starting])
+        if self._alive() is not None:
+            await self._starting.result().end()
+
+
+def _completion(model: str, said: Said) -> str:
+    """As a chat completion, the form in which the journal keeps every reply."""
+    message = {"role": "assistant", "content": said.content}
+    usage = {
+        "prompt_tokens": said.input_tokens,
+        "completion_tokens": said.output_tokens,
+        "total_tokens": said.input_tokens + said.output_tokens,
+    }
+    choice = {"index": 0, "message": message, "finish_reason": said.finish_reason}
+    return json.dumps({"object": "chat.completion", "model": model, "choices": [choice], "usage": usage})

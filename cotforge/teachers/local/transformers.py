@@ -1,0 +1,206 @@
+"""Small models by transformers: batches of requests of about the same length, as large as fit."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+from cotforge.records import Fault
+from cotforge.teachers.local.engine import Asking, Said, Unfit, opened, size_of
+from cotforge.teachers.local.place import SAMPLING
+from cotforge.teachers.teacher import Teacher
+
+GATHER_S = 0.05
+"""Seconds (ours) without a new request after which a batch that is not full begins."""
+LONGEST = 8192
+"""Tokens at most (ours) of an answer where `max_tokens` is null."""
+FROM = ("cache_dir", "revision", "subfolder", "token", "trust_remote_code")
+"""Arguments of `from_pretrained` that say where to look: for the processor too."""
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+"""Never left out of a text, though a tokenizer may call them special."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    asking: Asking
+    length: int
+    """About its tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    asking: Asking
+    chat: list[dict[str, Any]]
+    """Its messages with their pictures decoded, in the form of chat templates."""
+
+
+def load(teacher: Teacher, model: str) -> "Transformers":
+    """The engine on the one device that is visible: bf16 on a GPU, float32 on the CPU, where `engine` does not say otherwise."""
+    arguments = {"trust_remote_code": False, **teacher.engine}
+    where = {name: arguments[name] for name in FROM if name in arguments}
+    try:
+        config = AutoConfig.from_pretrained(model, **where)
+        if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and "AutoModelForImageTextToText" not in getattr(
+            config, "auto_map", {}
+        ):
+            raise Unfit(f"{model} is no vision-language model; its config.json says {config.model_type!r}")
+        processor = AutoProcessor.from_pretrained(model, **where)
+        if not getattr(processor, "chat_template", None):
+            raise Unfit(f"{model} has no chat template")
+        loaded = _on_device(model, arguments)
+    except OSError as fault:  # a file is missing, or the Hub has none of that name
+        raise Unfit(f"model: {model!r}: {fault}") from fault
+    except torch.OutOfMemoryError as fault:
+        raise Unfit(f"does not fit: {fault}") from fault
+    if (seed := teacher.body.get("seed")) is not None:
+        torch.manual_seed(seed)
+    return Transformers(loaded, processor, batch=teacher.concurrency)
+
+
+def _on_device(model: str, arguments: Mapping[str, Any]) -> Any:
+    gpu = torch.cuda.is_available()
+    if os.environ.get("CUDA_VISIBLE_DEVICES") and not gpu:
+        raise Unfit("torch cannot use the gpu; is it built for the CPU, or the driver too old for it?")
+    loaded = AutoModelForImageTextToText.from_pretrained(model, **{"dtype": torch.bfloat16 if gpu else torch.float32, **arguments})
+    return (loaded if "device_map" in arguments or not gpu else loaded.to("cuda")).eval()
+
+
+class Transformers:
+    """An `Engine`: what waits is answered batch by batch.
+
+    A batch that does not fit into memory is halved until it does; the largest part that did is the size of the next ones.
+    """
+
+    def __init__(self, model: Any, processor: Any, *, batch: int) -> None:
+        self.model, self.processor, self.batch = model, processor, batch
+        self._waiting: list[_Waiting] = []
+        self._came = 0.0
+        self._short, self._most = False, 1
+        self._words = getattr(processor, "tokenizer", processor)
+        if self._words.pad_token is None:
+            self._words.pad_token = self._words.eos_token
+        ends = model.generation_config.eos_token_id
+        self._ends = set(ends if isinstance(ends, list) else [self._words.eos_token_id if ends is None else ends])
+        self._mute = {*self._words.all_special_ids} - {*self._words.convert_tokens_to_ids(list(TAGS))}
+        self._context: int = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2**31
+
+    def add(self, asking: Asking) -> None:
+        letters = sum(len(part["text"]) for message in asking.messages for part in message["content"] if part["type"] == "text")
+        pixels = sum(width * height for width, height in map(size_of, asking.images.values()))
+        self._waiting.append(_Waiting(asking, letters // 4 + pixels // 28**2))
+        self._came = time.monotonic()
+
+    def drop(self, id: int) -> None:
+        self._waiting = [row for row in self._waiting if row.asking.id != id]
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+    def step(self) -> list[Said]:
+        if len(self._waiting) < self.batch and time.monotonic() - self._came < GATHER_S:
+            time.sleep(GATHER_S / 5)
+            return []
+        return self._answers(self._next())
+
+    def _next(self) -> list[Asking]:
+        """The oldest that waits, with those nearest to it in length: they are padded the least."""
+        if not self._waiting:
+            return []
+        oldest = self._waiting[0].length
+        taken = sorted(range(len(self._waiting)), key=lambda place: (place > 0, abs(self._waiting[place].length - oldest)))[: self.batch]
+        rows = [self._waiting[place].asking for place in taken]
+        self._waiting = [row for place, row in enumerate(self._waiting) if place not in taken]
+        return rows
+
+    def _answers(self, batch: Sequence[Asking]) -> list[Said]:
+        """What the model says to each, whose pictures can be read."""
+        said, rows = [], []
+        for asking in batch:
+            try:
+                rows.append(_Row(asking, self._chat(asking)))
+            except Fault as fault:
+                said.append(Said(asking.id, error=fault.reason, detail=fault.detail))
+        self._short, self._most = False, 1
+        if rows:
+            said += self._tried(rows)
+        if self._short:
+            self.batch = self._most
+        return said
+
+    def _tried(self, rows: Sequence[_Row]) -> list[Said]:
+        """What fails together is tried by halves, so that one request is the end of itself only. Raises where the device is broken."""
+        try:
+            said = self._generate(rows)
+        except torch.OutOfMemoryError as fault:
+            error, detail = "out_of_memory", str(fault)
+            self._short = True
+        except Fault as fault:
+            error, detail = fault.reason, fault.detail
+        except Exception as fault:  # a model's own, for what it was given
+            error, detail = "engine_error", f"{type(fault).__name__}: {fault}"
+        else:
+            self._most = max(self._most, len(rows))
+            return said
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+        if len(rows) == 1:
+            return [Said(rows[0].asking.id, error=error, detail=detail)]
+        half = len(rows) // 2
+        return self._tried(rows[:half]) + self._tried(rows[half:])
+
+    def _chat(self, asking: Asking) -> list[dict[str, Any]]:
+        def part(given: Mapping[str, Any]) -> Mapping[str, Any]:
+            if given["type"] != "image":
+                return given
+            return {"type": "image", "image": opened(asking.images[given["digest"]], given["digest"])}
+
+        return [{"role": message["role"], "content": [part(given) for given in message["content"]]} for message in asking.messages]
+
+    def _generate(self, rows: Sequence[_Row]) -> list[Said]:
+        asking = rows[0].asking  # all are sampled alike: they are one teacher's
+        inputs = self.processor.apply_chat_template(
+            [row.chat for row in rows], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+            processor_kwargs={"padding": True, "padding_side": "left"}, **asking.body.get("chat_template_kwargs", {}),
+        )  # fmt: skip
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        if (room := self._context - max(lengths)) < 1:
+            raise Fault("too_long", f"a prompt of {max(lengths):,} tokens; the model reads {self._context:,}")
+        inputs = inputs.to(self.model.device, dtype=self.model.dtype)
+        with torch.inference_mode():
+            tokens = self.model.generate(
+                **inputs, max_new_tokens=min(asking.max_tokens or LONGEST, room), pad_token_id=self._words.pad_token_id,
+                **self._sampling(asking),
+            )[:, inputs["input_ids"].shape[1] :].tolist()  # fmt: skip
+        return [self._said(row.asking, length, new) for row, length, new in zip(rows, lengths, tokens, strict=True)]
+
+    def _sampling(self, asking: Asking) -> dict[str, Any]:
+        """Arguments of `generate`; the 50 likeliest tokens, its own default, are nobody's wish."""
+        own = {name: asking.body[name] for name in SAMPLING if name in asking.body}
+        if stops := _stops(asking):
+            own |= {"stop_strings": stops, "tokenizer": self._words}
+        if not asking.temperature:
+            return {**own, "do_sample": False}
+        drawn = {"do_sample": True, "temperature": asking.temperature, "top_k": self.model.generation_config.top_k or 0}
+        return drawn | ({} if asking.top_p is None else {"top_p": asking.top_p}) | own
+
+    def _said(self, asking: Asking, length: int, tokens: list[int]) -> Said:
+        """One answer, up to its end: the token that ends it is counted, and not part of the text."""
+        end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
+        tokens = tokens[:end]
+        while end is None and tokens and tokens[-1] == self._words.pad_token_id:  # ended by a stop string, sooner than others
+            tokens.pop()
+        spoken = [token for token in tokens if token not in self._mute]
+        text: str = self._words.decode(spoken, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        stopped = min((text.index(stop) for stop in _stops(asking) if stop in text), default=None)
+        cut = end is None and stopped is None
+        return Said(asking.id, text[:stopped], "length" if cut else "stop", length, len(tokens) + (end is not None))
+
+
+def _stops(asking: Asking) -> list[str]:
+    stop = asking.body.get("stop") or []
+    return [stop] if isinstance(stop, str) else list(stop)

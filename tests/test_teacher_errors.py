@@ -1,0 +1,63 @@
+"""What a server's no means: for the Call, for this run, and for the next."""
+
+import json
+
+import pytest
+
+from cotforge.teachers.errors import Refusal, refusal, without_key
+
+
+def said(status: int, code: str | None = None, *, after: float | None = None) -> Refusal:
+    return refusal(status, json.dumps({"error": {"code": code, "message": "told"}}), after=after)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "passing", "retry", "closes"),
+    [
+        (400, None, False, False, ""),
+        (400, "billing_hard_limit_reached", True, False, "quota"),
+        (401, "invalid_api_key", True, False, "key"),
+        (402, None, True, False, "quota"),
+        (403, "permission_denied", True, False, "key"),
+        (403, "flagged", True, False, ""),
+        (404, "model_not_found", True, False, "model"),
+        (408, None, True, True, ""),
+        (413, None, False, False, ""),
+        (422, None, False, False, ""),
+        (429, "rate_limit_exceeded", True, True, ""),
+        (429, "insufficient_quota", True, False, "quota"),
+        (500, None, True, True, ""),
+        (529, "overloaded_error", True, True, ""),
+    ],
+)
+def test_a_status_says_whether_to_ask_again_now_later_or_never(
+    status: int, code: str | None, passing: bool, retry: bool, closes: str
+) -> None:
+    found = said(status, code)
+    assert (found.error, found.detail, found.passing, found.retry, found.closes) == (str(status), "told", passing, retry, closes)
+
+
+def test_only_a_server_without_room_asks_for_fewer_at_a_time() -> None:
+    assert said(429).refused
+    assert said(529).refused
+    assert said(503, after=2.0).refused
+    assert not any(found.refused for found in (said(503), said(500), said(408), said(429, "insufficient_quota"), said(400)))
+
+
+def test_a_content_filter_is_final_whatever_the_status() -> None:
+    for status in (400, 403, 500):
+        assert (said(status, "content_filter").error, said(status, "content_policy_violation").passing) == ("content_filter", False)
+
+
+def test_a_redirect_names_the_remedy() -> None:
+    assert refusal(301, "").detail == "301: redirects are not followed; write the final URL"
+
+
+@pytest.mark.parametrize("text", ["<html>nginx</html>", "", "null", "[1]", '{"error": "plain"}', '{"detail": 3}', '{"error": {}}', "{"])
+def test_any_body_of_an_error_can_be_read(text: str) -> None:
+    assert refusal(500, text).error == "500"
+
+
+def test_a_key_is_cut_out_of_what_a_server_repeats() -> None:
+    assert without_key("wrong key sk-1!", "sk-1") == "wrong key ***!"
+    assert without_key("as it is", None) == "as it is"
