@@ -269,6 +269,7 @@ _CLOSED = {
     "quota": "paused: quota or credit is used up",
     "key": "its key is not accepted any more",
     "model": "its model is gone",
+    "files": "its server cannot read images by file; give it --allowed-local-media-path, or set images.via to data",
     "engine": "its engine has died again",
     "trouble": "its provider is in trouble",
     OUT_OF_REACH: OUT_OF_REACH,

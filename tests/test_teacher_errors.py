@@ -61,3 +61,18 @@ def test_any_body_of_an_error_can_be_read(text: str) -> None:
 def test_a_key_is_cut_out_of_what_a_server_repeats() -> None:
     assert without_key("wrong key sk-1!", "sk-1") == "wrong key ***!"
     assert without_key("as it is", None) == "as it is"
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (500, "Cannot load local files without `--allowed-local-media-path`."),
+        (400, "The file path <path> must be a subpath of `--allowed-local-media-path <path>`."),
+        (500, "[Errno 2] No such file or directory: '<path>'"),
+        (500, "[Errno 13] Permission denied: '<path>'"),
+    ],
+)
+def test_a_server_that_cannot_read_files_is_not_asked_again_and_loses_no_call_for_good(status: int, message: str) -> None:
+    """Messages of vLLM 0.32."""
+    said = refusal(status, json.dumps({"error": {"code": status, "message": message}}))
+    assert (said.closes, said.passing, said.retry, said.refused) == ("files", True, False, False)

@@ -21,7 +21,7 @@ class Ended:
     refused: bool = False
     """The server had no room for it (429, or an overload that says so): nothing was paid, and fewer should be in flight."""
     closes: str = ""
-    """Why nothing more should be asked there in this run: `quota`, `key` or `model`; empty where asking can go on."""
+    """Why nothing more should be asked there in this run: `quota`, `key`, `model`, `files` or `engine`; empty where asking can go on."""
 
 
 class Asked(Protocol):

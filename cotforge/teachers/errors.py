@@ -14,6 +14,8 @@ HOPELESS = frozenset({401, 402, 403, 404, 405})
 """Passing, but not within this run: asking again at once says the same."""
 UNPAID = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 """Codes that come with 429 or 400 and mean that nothing more is served until somebody pays."""
+UNREAD = ("--allowed-local-media-path", "[Errno 2] No such file", "[Errno 13] Permission denied")
+"""What vLLM 0.32 says, with 400 or 500, where it cannot read a `file:` URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Refusal:
     refused: bool = False
     """The server had no room: fewer should be in flight."""
     closes: str = ""
-    """`quota`, `key` or `model`: why nothing more should be asked there in this run."""
+    """`quota`, `key`, `model` or `files`: why nothing more should be asked there in this run."""
 
 
 def refusal(status: int, text: str, *, after: float | None = None) -> Refusal:
@@ -40,8 +42,8 @@ def refusal(status: int, text: str, *, after: float | None = None) -> Refusal:
         return Refusal("redirect", f"{status}: redirects are not followed; write the final URL", passing=True, retry=False)
     if "content_filter" in code or "content_policy" in code:
         return Refusal("content_filter", message, passing=False, retry=False)
-    closes = _closes(status, code)
-    passing = status in PASSING or status >= 500 or closes == "quota"
+    closes = _closes(status, code, message)
+    passing = status in PASSING or status >= 500 or closes in ("quota", "files")
     return Refusal(
         str(status),
         message,
@@ -52,7 +54,9 @@ def refusal(status: int, text: str, *, after: float | None = None) -> Refusal:
     )
 
 
-def _closes(status: int, code: str) -> str:
+def _closes(status: int, code: str, message: str) -> str:
+    if any(word in message for word in UNREAD):
+        return "files"
     if status == 402 or any(word in code for word in UNPAID):
         return "quota"
     if status == 401 or (status == 403 and any(word in code for word in ("key", "auth", "permission", "access"))):

@@ -12,6 +12,9 @@ from PIL import Image
 
 from cotforge.records import Fault
 
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+"""Stay in a text, though a tokenizer may call them special."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asking:

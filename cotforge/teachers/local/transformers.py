@@ -10,7 +10,7 @@ import torch
 from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from cotforge.records import Fault
-from cotforge.teachers.local.engine import Asking, Said, Unfit, opened, size_of
+from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened, size_of
 from cotforge.teachers.local.place import SAMPLING
 from cotforge.teachers.teacher import Teacher
 
@@ -20,8 +20,6 @@ LONGEST = 8192
 """Tokens at most (ours) of an answer where `max_tokens` is null."""
 FROM = ("cache_dir", "revision", "subfolder", "token", "trust_remote_code")
 """Arguments of `from_pretrained` that say where to look: for the processor too."""
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-"""Never left out of a text, though a tokenizer may call them special."""
 
 
 @dataclass(frozen=True, slots=True)

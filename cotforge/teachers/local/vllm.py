@@ -15,11 +15,9 @@ from multiprocessing.connection import wait
 from typing import Any, Final
 
 from cotforge.records import Fault
-from cotforge.teachers.local.engine import Asking, Said, Unfit, opened
+from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened
 from cotforge.teachers.teacher import Teacher
 
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-"""Stay in a text, though a tokenizer may call them special."""
 KEPT = 4
 """Pictures (ours) that stay decoded, for the Calls about the same one that follow at once."""
 LOOKED = ("config_format", "hf_overrides", "hf_token", "revision", "trust_remote_code")
