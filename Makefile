@@ -24,9 +24,13 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --rows 2000 20000 --curate 40000
+	$(BIN)/python -m benchmarks.forge.trouble
+	$(BIN)/python -m benchmarks.images
 
 bench-smoke: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --smoke
+	$(BIN)/python -m benchmarks.forge.trouble --smoke
+	$(BIN)/python -m benchmarks.images --rows 40
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cotforge.simulate.faults import cut
 from tests.project import said
 
 Said = Callable[[int, dict[str, Any]], bytes]
@@ -73,10 +74,16 @@ class Stranger:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(self.pause)
+        if b"\r\nreset: " in text:
+            await asyncio.sleep(0.02)  # what was sent arrives
+            cut(writer.transport)
 
 
 def http(status: int, body: str, *, kind: str = "application/json", length: bool = True, **headers: object) -> bytes:
-    """A whole answer; without its `length` it ends with the connection. `retry_after=2` is the header Retry-After."""
+    """A whole answer; without its `length` it ends with the connection. `retry_after=2` is the header Retry-After.
+
+    With `reset=1` the connection is reset after it, and not closed.
+    """
     told = {"Content-Type": kind, "Connection": "close"} | {name.replace("_", "-"): value for name, value in headers.items()}
     told |= {"Content-Length": len(body.encode())} if length else {}
     return (f"HTTP/1.1 {status} x\r\n" + "".join(f"{name}: {value}\r\n" for name, value in told.items()) + "\r\n" + body).encode()

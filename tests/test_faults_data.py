@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from cotforge.answers import reads_well
 from tests.project import command, environment, files, ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher, process, served
-from tests.test_faults_process import RUN, same_as_undisturbed, started
+from tests.test_faults_process import RUN, noted, same_as_undisturbed, started
 from tests.test_forge import ALONE, until
 
 mounts = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
@@ -52,7 +53,7 @@ def test_after_power_loss_whole_transactions_are_left_and_only_what_was_lost_is_
     with process(ledger, "--latency", "0.01") as url:
         write_pipeline(tmp_path, teacher(url, concurrency=8), consensus=ALONE)
         with started(tmp_path) as run:
-            until(lambda: ledger.exists() and len(ledger.read_text().splitlines()) >= 60)
+            until(partial(noted, ledger, 60))
             run.kill()
         until(lambda: run.poll() is not None)
         log = (tmp_path / RUN / "journal.sqlite-wal").read_bytes()

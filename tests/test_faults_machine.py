@@ -202,4 +202,4 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_nothing_paid_for_in_
         max_examples=20, stateful_step_count=8, phases=(Phase.generate,), suppress_health_check=list(HealthCheck), print_blob=True
     )
     print(f"MACHINE_SEED={SEED}")
-    run_state_machine_as_test(seed(SEED)(Machine), settings=bounds)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(seed(SEED)(Machine), settings=bounds)

@@ -5,6 +5,7 @@ Each test names its row of the matrix. The server's ledger is the truth about wh
 
 import asyncio
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,8 +28,7 @@ from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Picture, Sample
-from tests.project import LABELS, command, cotforge, environment, files, ran, replay, said, sees, summary, table, teacher, write_pipeline
-from tests.project import write_rows
+from tests.project import command, environment, files, ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Failure, Teacher, process, served
 from tests.test_forge import ALONE, picture_of, until
 
@@ -50,6 +51,16 @@ def same_as_undisturbed(folder: Path, run: Path | str = RUN) -> bool:
     """Whether the dataset of a run is, byte for byte, that of one that nothing ever befell."""
     assert ran("build", "pipeline.yaml", "--out", "undisturbed", cwd=folder).returncode == 0
     return files(folder / run / "dataset/data") == files(folder / "undisturbed/dataset/data")
+
+
+def ready(server: Teacher, asked: int, in_flight: int) -> bool:
+    """Whether so many requests have come in, and so many of them are in flight."""
+    return len(server.ledger) >= asked and server.in_flight == in_flight
+
+
+def noted(ledger: Path, answered: int) -> bool:
+    """Whether a teacher in a process of its own has answered so many requests."""
+    return ledger.exists() and len(ledger.read_text().splitlines()) >= answered
 
 
 # Signals
@@ -92,7 +103,7 @@ def test_a_cluster_that_ends_the_job_twice_loses_nothing_and_pays_for_nothing_tw
         write_pipeline(tmp_path, teacher(server, concurrency=4), consensus=ALONE)
         for wanted in (6, 16):
             with started(tmp_path) as run:
-                until(lambda wanted=wanted: len(server.ledger) >= wanted and server.in_flight == 4)
+                until(partial(ready, server, wanted, 4))
                 run.send_signal(signal.SIGTERM)
                 _, told = run.communicate(timeout=20)
             assert run.returncode == 130, told
@@ -113,16 +124,15 @@ def test_killed_four_times_in_one_run_only_what_was_in_flight_is_asked_again(tmp
         write_pipeline(tmp_path, teacher(url, concurrency=4), teacher(url, "two", concurrency=4))
         for kill in range(1, 5):
             with started(tmp_path) as run:
-                until(lambda kill=kill: ledger.exists() and len(ledger.read_text().splitlines()) >= 25 * kill)
+                until(partial(noted, ledger, 25 * kill))
                 time.sleep(chance.uniform(0, 0.05))
                 run.kill()
             until(lambda: run.poll() is not None)
             with Journal(tmp_path / RUN / "journal.sqlite") as journal:
                 assert len(served(ledger)) - journal.totals()["calls_total"] <= 8 * kill
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
-        calls = Counter(entry["call"] for entry in served(ledger))
-        assert len(calls) == 120
-        assert sum(calls.values()) - 120 <= 8 * 4
+        assert len({entry["call"] for entry in served(ledger)}) == 120
+        assert len(served(ledger)) - 120 <= 8 * 4
         assert same_as_undisturbed(tmp_path)
 
 
@@ -172,7 +182,7 @@ def test_after_a_sleep_in_which_every_deadline_passed_and_the_server_was_started
     with first:
         write_pipeline(tmp_path, teacher(first, concurrency=8, timeout=1.0), consensus=ALONE)
         run = started(tmp_path)
-        until(lambda: len(first.ledger) >= 24 and first.in_flight == 8)
+        until(partial(ready, first, 24, 8))
         run.send_signal(signal.SIGSTOP)
     time.sleep(2.0)
     with Teacher(sees, latency=0.1, port=first.port) as second, run:
@@ -188,17 +198,18 @@ def test_after_a_sleep_in_which_every_deadline_passed_and_the_server_was_started
 
 
 def test_answers_that_came_while_the_process_stood_still_are_read_though_their_deadline_is_over(tmp_path: Path) -> None:
-    """Row 46: a stall longer than the deadline is no timeout, and nothing is paid for twice."""
+    """Row 46: a stall longer than the deadline is no timeout, nothing is paid for twice, and a line says how long it was."""
     write_rows(tmp_path, 60)
     with Teacher(sees, latency=0.3) as server:
         write_pipeline(tmp_path, teacher(server, concurrency=8, timeout=1.5), consensus=ALONE)
         with started(tmp_path) as run:
-            until(lambda: len(server.ledger) >= 24 and server.in_flight == 8)
+            until(partial(ready, server, 24, 8))
             run.send_signal(signal.SIGSTOP)
-            time.sleep(3.0)
+            time.sleep(5.5)
             run.send_signal(signal.SIGCONT)
             _, told = run.communicate(timeout=30)
-        assert (run.returncode, told) == (0, "")
+        assert run.returncode == 0, told
+        assert re.fullmatch(r"this process stood still for \d s: the machine slept or is overloaded; deadlines were prolonged\n", told)
         assert set(Counter(entry.call for entry in server.ledger).values()) == {1}
     assert (summary(tmp_path / RUN)["attempts"], summary(tmp_path / RUN)["accepted"]) == (60, 60)
 
@@ -206,21 +217,21 @@ def test_answers_that_came_while_the_process_stood_still_are_read_though_their_d
 # Limits of the system
 
 
-@pytest.mark.parametrize(("hard", "held"), [(256, 256 - SPARE), (2048, 300)])
+@pytest.mark.parametrize(("hard", "held"), [(256, 256 - SPARE), (2048, 450)])
 def test_with_256_open_files_as_many_calls_are_made_as_these_allow(tmp_path: Path, hard: int, held: int) -> None:
     """Row 47: the limit is raised where the system lets us; where it does not, the pool is as large as it allows, and a line says so."""
-    write_rows(tmp_path, 200)
+    write_rows(tmp_path, 250)
     with Teacher(sees, latency=0.3) as server:
-        write_pipeline(tmp_path, teacher(server, concurrency=150), teacher(server, "two", concurrency=150))
+        write_pipeline(tmp_path, *(teacher(server, name, concurrency=150) for name in ("one", "two", "three")))
         ended = subprocess.run(
             command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)),
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
-        assert 16 < server.most_in_flight <= held
-        assert (len(server.ledger), set(Counter(entry.call for entry in server.ledger).values())) == (400, {1})
-    told = f"at most {held} of 300 calls are made at a time: the limit on open files is too low; `ulimit -n` raises it\n"
-    assert ended.stderr == (told if held < 300 else "")
+        assert held / 3 < server.most_in_flight <= held
+        assert (len(server.ledger), set(Counter(entry.call for entry in server.ledger).values())) == (750, {1})
+    told = f"at most {held} of 450 calls are made at a time: the limit on open files is too low; `ulimit -n` raises it\n"
+    assert ended.stderr == (told if held < 450 else "")
     assert (summary(tmp_path / RUN)["calls_failed"], summary(tmp_path / RUN)["calls_missing"]) == (0, 0)
 
 
@@ -231,7 +242,7 @@ def peak(folder: Path, url: str, rows: int) -> int:
         for number in range(rows):
             data = b"\xff\xd8" + bytes(20_000) + number.to_bytes(4, "big")
             picture = Picture(f"{number:064x}", "image/jpeg", 8, 8, len(data), lambda data=data: data)  # type: ignore[misc]
-            yield Sample(f"row-{number}", (picture,), "Which?", tuple(LABELS))
+            yield Sample(f"row-{number}", (picture,), "Which?", ("awe", "fear"))
 
     folder.mkdir()
     quick = [replay(folder, f"quick-{place}", {f"row-{number}": said("awe") for number in range(rows)}) for place in range(4)]
@@ -283,8 +294,7 @@ def test_a_budget_of_calls_holds_through_hanging_failing_and_being_killed(tmp_pa
         (told,) = ended.stderr.splitlines()
         assert told.startswith("budget: calls 30 reached: 30 made, 0 in flight")
         assert sum(entry.status != 500 for entry in server.ledger) <= 30
-        again = cotforge("build", "pipeline.yaml", cwd=tmp_path)
+        again = ran("build", "pipeline.yaml", cwd=tmp_path)
         assert (again.returncode, again.stderr) == (3, told + "\n")
         assert sum(entry.status != 500 for entry in server.ledger) <= 30
-    run_folder = tmp_path / RUN
-    assert len(table(run_folder, "data")) == summary(run_folder)["accepted"] >= 10
+    assert len(table(tmp_path / RUN, "data")) == summary(tmp_path / RUN)["accepted"] >= 10

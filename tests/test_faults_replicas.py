@@ -155,7 +155,7 @@ def test_a_teacher_that_dies_is_gone_on_without_and_is_asked_again_when_it_is_ba
 def test_a_teacher_that_stays_dead_holds_up_nobody_and_is_told_of(tmp_path: Path, swallows: bool) -> None:
     write_rows(tmp_path, 20)
     with Teacher(sees, latency=0.2) as one, Teacher(sees, latency=0.2) as two, swallowing() as silent:
-        servers = (one, two, silent if swallows else nowhere())
+        servers: tuple[Teacher | str, ...] = (one, two, silent if swallows else nowhere())
         fields = {"concurrency": 2, "timeout": 1.5}
         write_pipeline(tmp_path, *(teacher(server, f"t{n}", **fields) for n, server in enumerate(servers)), consensus=ALONE)
         begun = time.monotonic()

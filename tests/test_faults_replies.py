@@ -57,6 +57,7 @@ STREAM = "data: " + completion() + "\n\ndata: [DONE]\n\n"
 BROKEN = {
     "row 5: a page as 502": (http(502, PAGE, kind="text/html"), "502"),
     "row 5: a page as 200": (http(200, PAGE, kind="text/html"), "bad_body"),
+    "row 14: reset in the middle": (http(200, completion(), reset=1)[:-40], "connection"),
     "row 14: closed in the middle, without a word of its length": (http(200, completion()[:90], length=False), "bad_body"),
     "row 14: closed before the body is whole": (http(200, completion())[:-40], "connection"),
     "row 14: closed in the head": (b"HTTP/1.1 200 OK\r\nContent-Ty", "connection"),

@@ -160,18 +160,24 @@ def test_a_server_that_fails_whatever_it_is_asked_for_three_seconds_is_left_alon
 
 
 def test_a_server_that_fails_half_of_the_time_is_not_stormed(tmp_path: Path) -> None:
-    """The retry budget of a run."""
-    write_rows(tmp_path, 20)
+    """The retry budget of a run, at every moment of it."""
+    write_rows(tmp_path, 150)
     chance = random.Random(3)
     with Teacher(sees, fail=lambda body: 500 if chance.random() < 0.5 else None) as server:
-        write_pipeline(tmp_path, teacher(server, concurrency=8), consensus=ALONE, max_failures=1)
-        told = build(tmp_path)
-        seconds = max(entry.finished or 0.0 for entry in server.ledger) - server.ledger[0].started
-        repeated = len(server.ledger) - 20
-    assert 10 <= repeated <= START + SHARE * 20 + seconds + 1
-    assert max(Counter(entry.call for entry in server.ledger).values()) <= 4
-    assert ends(tmp_path).total() == 20 + repeated
-    assert equals_the_undisturbed(tmp_path, calls=told["calls_failed"])
+        write_pipeline(tmp_path, teacher(server), consensus=ALONE, max_failures=1, budget={"minutes": 0.06})
+        ended = ran("build", "pipeline.yaml", cwd=tmp_path)
+        ledger = list(server.ledger)
+    assert (ended.returncode, ended.stderr.count("budget: minutes 0.06 are over")) == (3, 1)
+    asked = Counter[str]()
+    for number, entry in enumerate(ledger):
+        asked[entry.call] += 1
+        repeated = number + 1 - len(asked)
+        assert repeated <= START + SHARE * len(asked) + (entry.started - ledger[0].started) + 1
+    assert repeated > START
+    assert max(asked.values()) <= 4
+    found = ends(tmp_path)
+    assert found.total() == len(ledger)
+    assert equals_the_undisturbed(tmp_path, calls=150 - found["answered"])
 
 
 # Stalling

@@ -195,6 +195,10 @@ class Forge:
 
     # what the lines share
 
+    @property
+    def stopped(self) -> bool:
+        return bool(self.progress.stopped)
+
     def admit(self, teacher: Teacher, call: Call) -> Hold | None:
         hold = self.purse.admit(teacher, call)
         if hold is None and not self.purse.in_flight.calls:

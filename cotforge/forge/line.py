@@ -47,6 +47,10 @@ class House(Protocol):
     journal: Journal
     chance: random.Random
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is coming to its end, and what is left will be asked by the next one."""
+
     def admit(self, teacher: Teacher, call: Call) -> Hold | None:
         """Set aside what the Call may cost; None where the budget does not allow for it (now)."""
 
@@ -202,7 +206,7 @@ class Line:
         try:
             timeout = self._deadline.seconds(job.tries.timeouts)
             ended = await self._at.ask(job.call, job.work, replica.place, attempt=job.attempt, timeout=timeout)
-            again = job.tries.again(ended)
+            again = job.tries.again(ended) and (not self.closed or self._house.stopped)  # a teacher that is gone will not answer it
             stored = replace(ended.stored, attempt=job.attempt, final=not again, url=replica.place)
             await self._house.journal.end(stored)
             self._learn(job, ended, hold, replica, ticket)

@@ -48,5 +48,5 @@ class Tries:
             return 0.0
         first = min(max(LEAST_S, usual), 1.0)
         times = self.refused if ended.refused else self.failures
-        drawn = chance.uniform(0.0, min(MOST_S, first * 2**times))
+        drawn = chance.uniform(0.0, min(MOST_S, first * 2 ** (times - 1)))
         return drawn if ended.after is None else ended.after + chance.uniform(0.0, min(first, 0.1 * ended.after))

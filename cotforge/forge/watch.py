@@ -13,6 +13,8 @@ from cotforge.forge.replica import Replica
 from cotforge.teachers.openai import Session
 
 OUT_OF_REACH = "out of reach"
+STILL_S = 4.0
+"""Seconds (ours) that a look may come late before a person is told that this process stood still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,10 @@ class Watch:
 
     async def _look_for_the_dead(self) -> None:
         while True:
+            begun = time.monotonic()
             await asyncio.sleep(self._patience.look)
             now = time.monotonic()
+            self._stood_still(now - begun - self._patience.look)
             away = {line: seconds for line in self._lines if (seconds := line.away(now)) is not None}
             alone = len(away) == len([line for line in self._lines if not line.closed or line in away])
             for line, seconds in away.items():
@@ -81,6 +85,15 @@ class Watch:
                     line.look_at = now + self._patience.back
                     await self._greet(line)
             self._all_away(min(away.values(), default=0.0) if alone else 0.0)
+
+    def _stood_still(self, seconds: float) -> None:
+        """The machine slept, or something kept it busy: for so long nobody was away."""
+        if seconds < STILL_S:
+            return
+        self._tell(f"this process stood still for {seconds:.0f} s: the machine slept or is overloaded; deadlines were prolonged")
+        for replica in (replica for line in self._lines for replica in line.replicas):
+            if replica.down_since is not None:
+                replica.down_since += seconds
 
     def _give_up(self, line: Line) -> None:
         line.close(OUT_OF_REACH)
