@@ -67,13 +67,22 @@ def test_a_burst_of_refusals_cuts_once_and_is_soon_forgotten(seconds: float, see
         assert seen.many("refused", end - 5, end + 1) <= 25
 
 
-def test_the_first_refused_position_is_the_new_limit_and_half_of_it_is_the_least() -> None:
-    for refused, limit in ((12, 11), (4, 8)):
+def test_the_first_refused_position_is_the_new_limit_and_once_one_was_proved_half_of_it_is_the_least() -> None:
+    for refused, first, later in ((12, 11, 11), (4, 3, 8)):
         pace = Pace(64)
         tickets = [pace.sent(0.0) for _ in range(START)]
         for ticket in tickets[refused - 1 :]:
             pace.refused(ticket, None, 0.1)
-        assert pace.limit == limit
+        assert pace.limit == first
+        pace = Pace(64)
+        tickets = [pace.sent(0.0) for _ in range(START)]
+        pace.refused(tickets.pop(), None, 0.1)
+        for ticket in tickets:
+            pace.answered(ticket, 0.05, 0, 0.2)
+        pace.answered(pace.sent(0.3), 0.05, 0, 0.4)
+        for ticket in [pace.sent(10.0) for _ in range(START - 1)][refused - 1 :]:
+            pace.refused(ticket, None, 10.1)
+        assert pace.limit == later
 
 
 def test_retry_after_is_waited_for_before_the_limit_is_raised() -> None:

@@ -74,7 +74,7 @@ class Pace:
         self._before = 0
         """The limit before the last episode."""
         self._least = 1
-        """Where the cut of this episode ends: half of the limit before it."""
+        """Where the cut of this episode ends, at the lowest."""
         self._refused_at = most + 1
         """The lowest level that was refused; tried again when `_owed` answers have come."""
         self._suffered = self._owed = 0
@@ -208,8 +208,9 @@ class Pace:
                 self._refused_at, self._suffered, self._owed = self.most + 1, 0, 0
 
     def _begin_episode(self, position: int, now: float) -> None:
-        """The first refusal since an answer: all sent up to now belongs to it, and is at most one halving."""
-        self._before, self._least = self.limit, (self.limit + 1) // 2
+        """The first refusal since an answer: all sent up to now belongs to it, and is at most one halving of a level that was proved."""
+        self._before = self.limit
+        self._least = 1 if self._slow_start else (self.limit + 1) // 2  # at first no level is proved, and the position is all there is
         self._cut, self._accepted, self._row, self._slow_start = (self._serial + 1) * SPAN, False, 0, False
         if not self._heard:
             self._slope.refused(max(self._least, position - 1), now)
