@@ -39,7 +39,7 @@ def write(folder: Path, rows: int = 3, **sections: Any) -> Path:
     ("sections", "line"),
     [
         ({"consensu": {}}, "pipeline.yaml: no key named 'consensu'; did you mean 'consensus'?"),
-        ({"table": {}}, "pipeline.yaml: no key named 'table'; there are consensus, "),
+        ({"table": {}}, "pipeline.yaml: no key named 'table'; there are budget, consensus, "),
         ({"source": {"kind": "table", "path": "rows.jsonl", "a key of words": 1}}, "pipeline.yaml: source: no key named 'a key of words'"),
         ({"select": {"per_sample": "many"}}, "pipeline.yaml: select.per_sample: 'many': "),
         ({"select": {"per_sample": 0}}, "pipeline.yaml: select.per_sample: 0: "),
