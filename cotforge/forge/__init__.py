@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -18,7 +18,8 @@ from cotforge import answers
 from cotforge.budget import ENDED, Hold, Purse
 from cotforge.errors import TeacherError
 from cotforge.forge.batches import Batches
-from cotforge.forge.line import Job, Line
+from cotforge.forge.job import Job
+from cotforge.forge.line import Line
 from cotforge.forge.places import Place, Places, in_turns
 from cotforge.forge.progress import Meter, Progress
 from cotforge.forge.retries import RetryBudget
@@ -72,6 +73,7 @@ class Forge:
         self._calls = sum(teacher.samples for teacher in loaded.pipeline.teachers)
         self._retries = RetryBudget()
         self._turns: list[Turn] = []
+        self._opening: set[asyncio.Task[Place]] = set()
         self._batched: list[asyncio.Task[None]] = []
         self._known: OrderedDict[str, None] = OrderedDict()
         self._fault: Exception | None = None
@@ -81,7 +83,7 @@ class Forge:
         self.progress.stopped = self.progress.stopped or why
         for line in self.lines.values():
             line.close(self.progress.stopped)
-        for task in self._batched:
+        for task in (*self._opening, *self._batched):
             task.cancel()  # what was handed in goes on at its provider, and the next run collects it
         self.look()
 
@@ -129,13 +131,26 @@ class Forge:
                 return
             async with AsyncExitStack() as stack:
                 try:
-                    lines = [self._line(teacher, await places.open(teacher, stack)) for teacher in teachers]
+                    lines = [self._line(teacher, await self._opened(places.open(teacher, stack))) for teacher in teachers]
                 except TeacherError as fault:
                     self.broke(fault)
                     return
+                except asyncio.CancelledError:
+                    if self.progress.stopped:
+                        return
+                    raise
                 stack.push_async_callback(self._cancel, lines)
                 await stack.enter_async_context(self._watch(lines, places))
                 await self._asked(lines, works, counts=counts and not number)
+
+    async def _opened(self, opening: Coroutine[None, None, Place]) -> Place:
+        """The place, unless the run is stopped before it is open: to load a model takes minutes."""
+        task = asyncio.create_task(opening)
+        self._opening.add(task)
+        try:
+            return await task
+        finally:
+            self._opening.discard(task)
 
     async def _asked(self, lines: Sequence[Line], works: Works, *, counts: bool) -> None:
         """All that is missing, and again what was left out by lines that were closed for a while."""
@@ -209,19 +224,19 @@ class Forge:
     def retry_in(self) -> float:
         return self._retries.delay(time.monotonic())
 
-    def settled(self, line: Line, job: Job, stored: Stored | None) -> None:
+    def settled(self, meter: Meter, job: Job, stored: Stored | None) -> None:
         try:
-            self._settled(line, job, stored)
+            self._settled(meter, job, stored)
         except Exception as fault:  # as in a line: a bug must end the run
             self.broke(fault)
 
-    def _settled(self, line: Line, job: Job, stored: Stored | None) -> None:
+    def _settled(self, meter: Meter, job: Job, stored: Stored | None) -> None:
         job.work.left -= 1
         if stored is None:
-            line.meter.postponed += not self.progress.stopped  # where the whole run was stopped, that is no failure of the teacher
+            meter.postponed += not self.progress.stopped  # where the whole run was stopped, that is no failure of the teacher
             self._known.pop(job.call.key, None)
             return
-        line.meter.count(stored)
+        meter.count(stored)
         self._retries.first()
         job.work.had.append((job.call, stored))
         if job.work.left == 0:

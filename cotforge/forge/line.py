@@ -5,69 +5,26 @@ and its place there is free again once its end is on the disk: never more than `
 """
 
 import asyncio
-import random
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 from cotforge.budget import Hold, most_output
 from cotforge.errors import JournalError
 from cotforge.forge.deadline import Deadline
+from cotforge.forge.job import House, Job
 from cotforge.forge.places import Place
 from cotforge.forge.progress import Meter
 from cotforge.forge.rate import Rate
 from cotforge.forge.replica import Replica
-from cotforge.forge.tries import Tries
 from cotforge.forge.work import Work
-from cotforge.journal import Journal, Stored, unsent
+from cotforge.journal import unsent
 from cotforge.records import Call, Fault
 from cotforge.teachers.ended import Ended
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A Call on its way."""
-
-    call: Call
-    work: Work
-    attempt: int = 0
-    tries: Tries = field(default_factory=Tries)
-    last: Replica | None = None
-    """Where it was asked last: another attempt goes elsewhere, if it can."""
-
-
-class House(Protocol):
-    """What the lines of a forge share."""
-
-    journal: Journal
-    chance: random.Random
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the run is coming to its end, and what is left will be asked by the next one."""
-
-    def admit(self, teacher: Teacher, call: Call) -> Hold | None:
-        """Set aside what the Call may cost; None where the budget does not allow for it (now)."""
-
-    def retry_in(self) -> float:
-        """Seconds until the run's retry budget has room for one more attempt, which is taken from it."""
-
-    def settled(self, line: "Line", job: Job, stored: Stored | None) -> None:
-        """A Call has ended, or (None) will not be asked in this run."""
-
-    def lost(self, job: Job, fault: Fault) -> None:
-        """A Call cannot be sent: its picture is not there any more."""
-
-    def broke(self, fault: Exception) -> None:
-        """A bug, or a journal that can keep no more."""
-
-    def look(self) -> None:
-        """Something has ended: see whether all is over."""
 
 
 class Line:
@@ -221,7 +178,7 @@ class Line:
             self._again(job, ended, replica)
         else:
             self._release(job)
-            self._house.settled(self, job, stored)
+            self._house.settled(self.meter, job, stored)
         if replica.closed and all(each.closed for each in self.replicas):
             self.close(replica.closed)
         self.pump()
@@ -287,7 +244,7 @@ class Line:
 
     def _postpone(self, job: Job) -> None:
         self._release(job)
-        self._house.settled(self, job, None)
+        self._house.settled(self.meter, job, None)
 
     def _release(self, job: Job) -> None:
         self.under_way -= 1

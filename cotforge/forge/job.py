@@ -1,0 +1,55 @@
+"""A Call on its way, and what the lines of a forge share."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cotforge.budget import Hold
+from cotforge.forge.progress import Meter
+from cotforge.forge.replica import Replica
+from cotforge.forge.tries import Tries
+from cotforge.forge.work import Work
+from cotforge.journal import Journal, Stored
+from cotforge.records import Call, Fault
+from cotforge.teachers.teacher import Teacher
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A Call on its way."""
+
+    call: Call
+    work: Work
+    attempt: int = 0
+    tries: Tries = field(default_factory=Tries)
+    last: Replica | None = None
+    """Where it was asked last: another attempt goes elsewhere, if it can."""
+
+
+class House(Protocol):
+    """What the lines of a forge share."""
+
+    journal: Journal
+    chance: random.Random
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is coming to its end, and what is left will be asked by the next one."""
+
+    def admit(self, teacher: Teacher, call: Call) -> Hold | None:
+        """Set aside what the Call may cost; None where the budget does not allow for it (now)."""
+
+    def retry_in(self) -> float:
+        """Seconds until the run's retry budget has room for one more attempt, which is taken from it."""
+
+    def settled(self, meter: Meter, job: Job, stored: Stored | None) -> None:
+        """A Call has ended, or (None) will not be asked in this run."""
+
+    def lost(self, job: Job, fault: Fault) -> None:
+        """A Call cannot be sent: its picture is not there any more."""
+
+    def broke(self, fault: Exception) -> None:
+        """A bug, or a journal that can keep no more."""
+
+    def look(self) -> None:
+        """Something has ended: see whether all is over."""
