@@ -253,11 +253,13 @@ class Run:
                 line = f"teacher {name!r}: {_CLOSED[meter.closed]}; {count} were not asked: {_GO_ON}"
                 why += [line] if meter.closed == "quota" else []
                 warn([] if meter.closed == "quota" else [line])
-        if progress.failures > bound:
+        if progress.lacking > bound:
             worst = max(progress.teachers.values(), key=lambda meter: meter.failed + meter.postponed)
             name = next(name for name, meter in progress.teachers.items() if meter is worst)
+            postponed = sum(meter.postponed for meter in progress.teachers.values())
             why.append(
-                f"{progress.failed:,} of {progress.asked + progress.had:,} calls were given up, more than max_failures {bound:g} allows; "
+                f"{progress.failed + postponed:,} of {progress.asked + progress.had + postponed:,} calls were given up"
+                f"{' or not asked' if postponed else ''}, more than max_failures {bound:g} allows; "
                 f"the last of teacher {name!r}: {worst.last_error or worst.closed}"
             )
         return why

@@ -1,6 +1,7 @@
 """The `cotforge` command: reads the arguments, calls one function, and turns what happened into an exit code."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -160,6 +161,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except CotforgeError as fault:
         return _say(fault, WRONG)
     except (KeyboardInterrupt, click.Abort):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all that is left is to end; once more must not change how
         click.echo("interrupted; what was paid for is kept: run the same command again to go on", err=True)
         return INTERRUPTED
 

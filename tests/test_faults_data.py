@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import time
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from cotforge.answers import reads_well
+from cotforge.journal.leaves import PAGE
 from tests.project import command, environment, files, ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher, process, served
 from tests.test_faults_process import RUN, noted, same_as_undisturbed, started
@@ -56,6 +58,7 @@ def test_after_power_loss_whole_transactions_are_left_and_only_what_was_lost_is_
             until(partial(noted, ledger, 60))
             run.kill()
         until(lambda: run.poll() is not None)
+        time.sleep(0.5)  # the ledger holds what was in flight, too
         log = (tmp_path / RUN / "journal.sqlite-wal").read_bytes()
         for number, rubbish in enumerate((b"", b"", chance.randbytes(5000), bytes(20_000))):
             torn = tmp_path / f"torn-{number}"
@@ -102,80 +105,84 @@ def test_a_disk_that_cannot_be_written_is_one_line_before_anything_is_asked(tmp_
 
 @mounts
 def test_a_run_folder_on_a_network_disk_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
-    """Row 29. The list of mounts, as the process finds it, names the folder as one of a server's."""
+    """Row 29. The list of mounts, as the process finds it, names the folder as one of a server's; a blank in a name it writes as \\040."""
     write_rows(tmp_path, 3)
-    (tmp_path / "far").mkdir()
-    (tmp_path / "mounts").write_text(f"/dev/disk / ext4 rw 0 0\nserver:/data {tmp_path}/far nfs4 rw 0 0\n")
+    (tmp_path / "far away").mkdir()
+    (tmp_path / "mounts").write_text(f"/dev/disk / ext4 rw 0 0\nserver:/data {tmp_path}/far\\040away nfs4 rw 0 0\n")
     with Teacher(sees) as server:
         write_pipeline(tmp_path, teacher(server))
         script = f'mount --bind {tmp_path}/mounts /proc/$$/mounts || exit 77; exec "$@"'
         ended = subprocess.run(
-            ["unshare", "-m", "sh", "-c", script, "sh", *command("build", "pipeline.yaml", "--out", "far/run")],
+            ["unshare", "-m", "sh", "-c", script, "sh", *command("build", "pipeline.yaml", "--out", "far away/run")],
             cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
         if ended.returncode == 77:
             pytest.skip("this machine does not let us pretend")
         assert (ended.returncode, ended.stdout, server.ledger) == (2, "", [])
-    assert ended.stderr == "far/run: is on nfs4, where SQLite's log is not safe; choose a folder on a local disk with --out\n"
+    assert ended.stderr == "far away/run: is on nfs4, where SQLite's log is not safe; choose a folder on a local disk with --out\n"
 
 
-def cut_short(folder: Path) -> dict[str, str]:
-    """A finished run of 60 rows whose journal then lost its last third; the files of its dataset."""
-    write_rows(folder, 60)
-    subprocess.run(command("build", "pipeline.yaml"), cwd=folder, env=environment(), check=True, capture_output=True)
-    journal = folder / RUN / "journal.sqlite"
-    journal.write_bytes(journal.read_bytes()[: journal.stat().st_size * 2 // 3])
-    return files(folder / RUN / "dataset")
+def cut(journal: bytes, chance: random.Random) -> bytes:
+    return journal[: len(journal) * 2 // 3]
 
 
-def test_a_journal_that_was_cut_short_is_one_line_nothing_is_asked_and_the_dataset_stays(tmp_path: Path) -> None:
-    """Row 31, a truncated store."""
-    with Teacher(sees) as server:
+def one_page_gone(journal: bytes, chance: random.Random) -> bytes:
+    """Any page, also one that leads to the others, and the first."""
+    at = chance.randrange(len(journal) // PAGE) * PAGE
+    return journal[:at] + chance.randbytes(PAGE) + journal[at + PAGE :]
+
+
+def head_gone(journal: bytes, chance: random.Random) -> bytes:
+    return bytes(4096) + journal[4096:]
+
+
+@pytest.mark.parametrize(("spoil", "seed"), [(cut, 0), (head_gone, 0), *[(one_page_gone, seed) for seed in range(4)]])
+def test_what_is_whole_of_a_damaged_journal_is_not_asked_again_and_what_is_lost_is(
+    tmp_path: Path, spoil: Callable[[bytes, random.Random], bytes], seed: int
+) -> None:
+    """Row 31: detected, told in one line, salvaged into a new journal; the damaged file is kept as it was."""
+    write_rows(tmp_path, 60)
+    long = "The picture " + "is, " * 700
+    with Teacher(lambda body: sees(body).replace("The picture", long)) as server:
         write_pipeline(tmp_path, teacher(server), consensus=ALONE)
-        dataset = cut_short(tmp_path)
-        for words in (("build", "pipeline.yaml"), ("curate", RUN)):
-            ended = ran(*words, cwd=tmp_path)
-            (told,) = ended.stderr.splitlines()
-            assert (ended.returncode, ended.stdout) == (2, "")
-            assert told.endswith(
-                "journal.sqlite: database disk image is malformed; copy it away, then `sqlite3 COPY .recover` saves what is whole"
-            )
-        assert (files(tmp_path / RUN / "dataset"), len(server.ledger)) == (dataset, 60)
+        subprocess.run(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), check=True, capture_output=True)
+        journal, dataset = tmp_path / RUN / "journal.sqlite", files(tmp_path / RUN / "dataset/data")
+        spoilt = spoil(journal.read_bytes(), random.Random(seed))
+        journal.write_bytes(spoilt)
+        ended = ran("check", "pipeline.yaml", cwd=tmp_path)
+        (told,) = ended.stderr.splitlines()
+        found = re.search(r"was damaged; \d+ attempts and (\d+) replies were saved.*; the damaged file is kept as (\S+)$", told)
+        assert found is not None
+        saved, kept = int(found[1]), found[2]
+        assert (ended.returncode, len(server.ledger)) == (0, 60)
+        assert saved >= (20 if spoil is cut else 50)
+        for asked in (60 - saved, 0):
+            before = len(server.ledger)
+            ended = ran("build", "pipeline.yaml", cwd=tmp_path)
+            assert (ended.returncode, ended.stderr, len(server.ledger) - before) == (0, "", asked)
+        assert summary(tmp_path / RUN)["calls_total"] == 60
+        assert (tmp_path / RUN / kept).read_bytes() == spoilt
+        assert sorted(path.name for path in (tmp_path / RUN).glob("journal*")) == [kept, "journal.sqlite"]
+    assert files(tmp_path / RUN / "dataset/data") == dataset
 
 
-def test_what_the_advice_saves_of_a_damaged_journal_is_not_asked_again(tmp_path: Path) -> None:
-    """Row 31, salvage to a new store."""
-    if shutil.which("sqlite3") is None or subprocess.run(["sqlite3", ":memory:", ".recover"], check=False, capture_output=True).returncode:
-        pytest.skip("there is no sqlite3 here, or one that was built without .recover")
-    with Teacher(sees) as server:
-        write_pipeline(tmp_path, teacher(server), consensus=ALONE)
-        dataset, journal = cut_short(tmp_path), tmp_path / RUN / "journal.sqlite"
-        journal.rename(tmp_path / "copy")
-        saved = subprocess.run(["sqlite3", tmp_path / "copy", ".recover"], capture_output=True, text=True, check=False).stdout
-        subprocess.run(["sqlite3", journal], input=saved, text=True, check=True)
-        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
-        assert 60 < len(server.ledger) < 120
-    assert files(tmp_path / RUN / "dataset") == dataset
-
-
-def test_replies_that_the_disk_has_spoilt_are_lost_alone_and_can_be_asked_anew(tmp_path: Path) -> None:
-    """Row 31, flipped bits: each such reply stands in the losses, the others are a dataset, `--retry damaged` asks for these alone."""
+def test_replies_that_the_disk_has_spoilt_are_lost_alone_and_are_asked_anew(tmp_path: Path) -> None:
+    """Row 31, flipped bits that leave the file's form and the reply's JSON whole: a loss each to `curate`, asked again by `build`."""
     write_rows(tmp_path, 20)
     with Teacher(sees) as server:
         write_pipeline(tmp_path, teacher(server), consensus=ALONE)
         subprocess.run(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), check=True, capture_output=True)
         journal, dataset = tmp_path / RUN / "journal.sqlite", files(tmp_path / RUN / "dataset/data")
-        spoilt = journal.read_bytes().replace(b'{"id": "chatcmpl-test"', b'{"id": "chatcmpl-tes\x02"', 3)
-        journal.write_bytes(spoilt)
-        for words in (("curate", RUN), ("build", "pipeline.yaml")):
-            ended = ran(*words, cwd=tmp_path)
-            assert (ended.returncode, ended.stderr) == (0, "")
-            losses = [loss for loss in table(tmp_path / RUN, "losses") if loss["teacher"]]
-            assert [(loss["stage"], loss["reason"]) for loss in losses] == [("ask", "damaged")] * 3
-            assert summary(tmp_path / RUN)["accepted"] == 17
-        assert len(server.ledger) == 20
-        assert ran("build", "pipeline.yaml", "--retry", "damaged", cwd=tmp_path).returncode == 0
-        assert len(server.ledger) == 23
+        journal.write_bytes(journal.read_bytes().replace(b"even colour", b"evil colour", 2).replace(b"even colour", b"eve\xee colour", 1))
+        ended = ran("curate", RUN, cwd=tmp_path)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        losses = [loss for loss in table(tmp_path / RUN, "losses") if loss["teacher"]]
+        assert [(loss["stage"], loss["reason"]) for loss in losses] == [("ask", "damaged")] * 3
+        assert summary(tmp_path / RUN)["accepted"] == 17
+        for asked in (3, 0):
+            before = len(server.ledger)
+            ended = ran("build", "pipeline.yaml", cwd=tmp_path)
+            assert (ended.returncode, ended.stderr, len(server.ledger) - before) == (0, "", asked)
     assert files(tmp_path / RUN / "dataset/data") == dataset
 
 

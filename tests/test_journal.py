@@ -1,21 +1,27 @@
 """The journal is tried as a real file: killed, cut, filled up and read beside its writer."""
 
 import asyncio
+import contextlib
 import hashlib
+import json
 import os
+import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cotforge.errors import JournalError
-from cotforge.journal import VERSION, Journal, Stored
+from cotforge.journal import MIGRATIONS, VERSION, Journal, Stored
+from cotforge.journal.leaves import FRAME, PAGE, leaves
 
 
 def key(number: int) -> str:
@@ -109,9 +115,10 @@ def test_a_newer_journal_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_an_error_of_one_line(tmp_path: Path) -> None:
     (tmp_path / "j.sqlite").write_bytes(b"not a database, but long enough to look like one" * 100)
-    with pytest.raises(JournalError, match=r"j\.sqlite: .*recover") as caught:
+    with pytest.raises(JournalError, match=r"j\.sqlite: no journal can be read in this file; it is left as it is") as caught:
         Journal(tmp_path / "j.sqlite")
     assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["j.sqlite"]
 
 
 WRITER = textwrap.dedent("""
@@ -169,3 +176,190 @@ def test_a_log_cut_anywhere_opens_with_whole_transactions(tmp_path: Path) -> Non
         with Journal(path) as journal:
             have = [number for number in range(20) if journal.replies([key(number)])]
             assert have == list(range(len(have))), "a reply was lost before one that was kept"
+
+
+# Damage
+
+
+def filled(path: Path, rows: int, *, open_log: bool = False) -> dict[str, Stored]:
+    """A journal with so many replies, short and long; with `open_log` as a killed process leaves it."""
+    bodies = {number: json.dumps("wörd " * random.Random(number).choice([10, 700, 7000])) for number in range(rows)}
+
+    async def run() -> dict[str, Stored]:
+        with Journal(path) as journal:
+            for start in range(0, rows, 20):
+                await asyncio.gather(*(put(journal, number, body=bodies[number]) for number in range(start, start + 20)))
+            if open_log:
+                for end in ("", "-wal"):
+                    shutil.copy(f"{path}{end}", f"{path}{end}.copy")
+            return journal.replies(map(key, range(rows)))
+
+    kept = asyncio.run(run())
+    if open_log:
+        for end in ("", "-wal"):
+            os.replace(f"{path}{end}.copy", f"{path}{end}")
+    return kept
+
+
+def spoil(path: Path, *places: int) -> None:
+    """Zero pages of a file."""
+    with path.open("rb+") as file:
+        for place in places:
+            file.seek(place * PAGE)
+            file.write(bytes(PAGE))
+
+
+@pytest.mark.parametrize(
+    "change", ["body = replace(body, 'x', 'y')", "finish_reason = 'length'", "cost_usd = 7", "body = CAST(x'fffe' AS TEXT)"]
+)
+def test_a_reply_that_is_not_as_it_was_written_is_damaged_and_may_be_asked_again(tmp_path: Path, change: str) -> None:
+    async def write() -> None:
+        with Journal(tmp_path / "j.sqlite") as journal:
+            await put(journal, 1, body="first")
+            await put(journal, 1, body="x of one")
+            await put(journal, 2, body="x of two", cost_usd=-0.0, seconds=3)
+            await put(journal, 3, body="whole ä \u2028", detail="ü", error="400")
+
+    asyncio.run(write())
+    with contextlib.closing(sqlite3.connect(tmp_path / "j.sqlite")) as disk, disk:
+        disk.execute(f"UPDATE replies SET {change} WHERE id IN (2, 3)")
+    with Journal(tmp_path / "j.sqlite") as journal:
+        found = journal.replies([key(1), key(2), key(3)])
+    assert found[key(1)].body == "first", "an earlier whole reply is better than a damaged one"
+    assert (found[key(2)].error, found[key(2)].settles(100), found[key(2)].final) == ("damaged", False, True)
+    assert found[key(3)] == stored(3, 4, body="whole ä \u2028", detail="ü", error="400")
+
+
+def test_replies_from_before_there_were_checksums_are_believed(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "j.sqlite")) as old, old:
+        old.executescript("".join(MIGRATIONS[:2]) + "PRAGMA user_version = 2")
+        old.execute("INSERT INTO replies VALUES (1, ?, 200, NULL, '', 0, 1, 'stop', 1, 1, 0, 1, 9, 'said', '')", (bytes.fromhex(key(1)),))
+    with Journal(tmp_path / "j.sqlite") as journal:
+        assert journal.replies([key(1)])[key(1)].body == "said"
+
+
+@pytest.mark.parametrize("open_log", [False, True])
+def test_the_leaves_of_a_sound_file_are_what_sqlite_finds_in_it(tmp_path: Path, open_log: bool) -> None:
+    path = tmp_path / "j.sqlite"
+    filled(path, 100, open_log=open_log)
+    found = {(rowid, *values[1:]) for rowid, values in leaves(path, tmp_path / "j.sqlite-wal") if rowid is not None and len(values) == 16}
+    with Journal(path) as journal:
+        assert {row[0] for row in found} == set(range(1, 101))
+        assert found == set(journal.rows("SELECT * FROM replies"))
+
+
+@pytest.mark.parametrize("open_log", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_whole_of_a_damaged_journal_is_there_and_the_damaged_file_is_kept(tmp_path: Path, seed: int, open_log: bool) -> None:
+    path, chance, told = tmp_path / "j.sqlite", random.Random(seed), list[str]()
+    whole = filled(path, 100, open_log=open_log)
+    harm = bytearray(path.read_bytes())
+    for _ in range(2):
+        at = chance.randrange(len(harm) // PAGE) * PAGE
+        harm[at : at + PAGE] = chance.choice([bytes(PAGE), chance.randbytes(PAGE)])
+    path.write_bytes(harm)
+    with Journal(path, tell=told.append) as journal:
+        assert journal.rows("PRAGMA integrity_check") == [("ok",)]
+        found, totals = journal.replies(map(key, range(100))), journal.totals()
+    assert all(found[each] == whole[each] for each in found)
+    assert len(found) >= (100 if open_log else 60), "a page holds a few replies or a part of one"
+    assert totals["unknown"] == totals["attempts"] - len(found) <= 100 - len(found)
+    if told:
+        assert told[0].startswith(f"{path}: was damaged; ")
+        assert f" {len(found):,} replies were saved" in told[0]
+        assert (tmp_path / "j.damaged-1.sqlite").read_bytes() == harm
+    Journal(path, tell=told.append).close()
+    assert len(told) <= 1
+
+
+@pytest.mark.parametrize("place", [20, 60, 100])
+def test_a_log_with_a_fault_in_its_middle_loses_what_the_fault_hit_and_nothing_behind_it(tmp_path: Path, place: int) -> None:
+    path, log, told = tmp_path / "j.sqlite", tmp_path / "j.sqlite-wal", list[str]()
+    whole = filled(path, 100, open_log=True)
+    harm = bytearray(log.read_bytes())
+    harm[place * (PAGE + FRAME)] ^= 4
+    log.write_bytes(harm)
+    with Journal(path, tell=told.append) as journal:
+        found = journal.replies(whole)
+    assert all(found[each] == whole[each] for each in found)
+    assert len(found) >= 98
+    assert len(told) == 1
+    assert (tmp_path / "j.damaged-1.sqlite-wal").read_bytes() == harm
+
+
+def test_a_salvage_that_was_cut_short_is_finished(tmp_path: Path) -> None:
+    path, told = tmp_path / "j.sqlite", list[str]()
+    whole = filled(path, 40)
+    spoil(path, 1)
+    Journal(path, tell=told.append).close()
+    path.replace(tmp_path / "j.salvaged.sqlite")
+    (tmp_path / "j.damaged-1.sqlite").replace(path)
+    (tmp_path / "j.sqlite-wal").write_bytes(b"of the damaged file")
+    with Journal(path, tell=told.append) as journal:
+        assert journal.replies(whole) == whole
+    assert len(told) == 1
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["j.damaged-1.sqlite", "j.damaged-1.sqlite-wal", "j.sqlite"]
+
+
+def test_damage_met_while_reading_is_told_and_salvaged_at_the_next_opening(tmp_path: Path) -> None:
+    path, told = tmp_path / "j.sqlite", list[str]()
+    whole = filled(path, 100)
+    with Journal(path) as journal:
+        spoil(path, *range(20, 40))
+        with pytest.raises(JournalError, match="malformed; run the same command again: it saves what is whole"):
+            journal.rows("SELECT sum(length(body)) FROM replies")
+        assert (tmp_path / "j.sqlite-damaged").exists()
+    with Journal(path, tell=told.append) as journal:
+        found = journal.replies(whole)
+        assert all(found[each] == whole[each] for each in found)
+    assert len(told) == 1
+    assert not (tmp_path / "j.sqlite-damaged").exists()
+
+
+def test_damage_met_while_writing_is_told_at_once_and_nobody_is_asked_to_make_room(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    filled(path, 100)
+
+    async def run() -> None:
+        with Journal(path) as journal:
+            spoil(path, *range(1, path.stat().st_size // PAGE))
+            begun = time.monotonic()
+            with pytest.raises(JournalError, match="malformed; run the same command again") as caught:
+                await asyncio.gather(*(put(journal, number) for number in range(100, 200)))
+            assert "make room" not in str(caught.value)
+            assert time.monotonic() - begun < 5
+
+    asyncio.run(run())
+
+
+def test_a_damaged_journal_that_another_process_has_open_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    filled(path, 40)
+    script = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM asked').fetchall(); print(1, flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        spoil(path, 4)
+        with pytest.raises(JournalError, match="is damaged, and open in another process"):
+            Journal(path)
+        other.communicate("\n")
+    Journal(path, tell=lambda line: None).close()
+    assert (tmp_path / "j.damaged-1.sqlite").exists()
+
+
+def test_closing_folds_the_log_into_the_file_though_other_threads_have_read(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+
+    async def run(pool: ThreadPoolExecutor) -> None:
+        with Journal(path) as journal:
+            await put(journal, 1)
+            assert await asyncio.get_running_loop().run_in_executor(pool, journal.replies, [key(1)])
+            await put(journal, 2)
+
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.run(run(pool))
+        assert [each.name for each in tmp_path.iterdir()] == ["j.sqlite"]
+    with Journal(path) as journal:
+        assert len(journal.replies([key(1), key(2)])) == 2

@@ -163,7 +163,8 @@ class Line:
         try:
             timeout = self._deadline.seconds(job.tries.timeouts)
             ended = await self._at.ask(job.call, job.work, replica.place, attempt=job.attempt, timeout=timeout)
-            again = job.tries.again(ended) and (not self.closed or self._house.stopped)  # a teacher that is gone will not answer it
+            may = not self.closed or self._house.stopped or ended.unreached  # a teacher that is gone for good will not answer it
+            again = job.tries.again(ended) and may
             stored = replace(ended.stored, attempt=job.attempt, final=not again, url=replica.place)
             await self._house.journal.end(stored)
             self._learn(job, ended, hold, replica, ticket)

@@ -61,7 +61,12 @@ class Progress:
 
     @property
     def failures(self) -> float:
-        """Share of the Calls looked at so far that were given up, or not asked for want of their teacher, in [0, 1]."""
+        """Share of the Calls looked at so far that were given up, in [0, 1]."""
+        return self.failed / max(1, self.asked + self.had)
+
+    @property
+    def lacking(self) -> float:
+        """The same with those that were not asked for want of their teacher: it may come back, so this holds at the end alone."""
         postponed = sum(meter.postponed for meter in self.teachers.values())
         return (self.failed + postponed) / max(1, self.asked + postponed + self.had)
 

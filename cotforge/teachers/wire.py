@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cotforge.images import data_url as data_url
-from cotforge.journal import Stored
+from cotforge.journal import DAMAGED, Stored
 from cotforge.records import Call, Reply
 from cotforge.teachers.teacher import Teacher
 
@@ -17,8 +17,6 @@ MOST_TOKENS = 10_000_000
 """A count beyond it, or below zero, is nonsense (ours) and replaced by an estimate."""
 CHARACTERS_PER_TOKEN = 4
 """For estimates where a server does not count (ours)."""
-DAMAGED = "damaged"
-"""The error of a reply whose copy in the journal cannot be read any more; `build --retry damaged` asks anew."""
 
 
 def request(call: Call, teacher: Teacher, images: Mapping[str, bytes]) -> list[bytes]:

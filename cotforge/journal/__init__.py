@@ -1,0 +1,274 @@
+"""The journal: every attempt to ask and every reply, in one SQLite file that only grows.
+
+An attempt is committed before a byte is sent, and a reply with its raw body before it counts, so after SIGKILL or power loss the
+file holds whole transactions and at most what was in flight is asked again. Rows are never changed or deleted.
+
+    asked    one row per attempt: the Call's key, whom, when                (an attempt without a reply: outcome unknown)
+    replies  one row per attempt that ended, under the attempt's id: the raw body, or the error
+    batches  one row per file of attempts that went to a batch API together; `members` are its attempts, `steps` how far it has come
+
+What the disk does to it is found out: by the file's form when it is opened, by a checksum when a reply is read (`stored`). Of a file that
+is damaged, what is whole goes into a new one (`salvage`).
+"""
+
+import asyncio
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from cotforge.journal import schema
+from cotforge.journal.damage import Damage, explained, is_damage, note, told, undecodable
+from cotforge.journal.place import refuse_remote as refuse_remote
+from cotforge.journal.salvage import finish, salvage
+from cotforge.journal.schema import MIGRATIONS as MIGRATIONS
+from cotforge.journal.schema import VERSION as VERSION
+from cotforge.journal.stored import CHARGED as CHARGED
+from cotforge.journal.stored import COLUMNS, READ, damaged, row_of, stored_of
+from cotforge.journal.stored import DAMAGED as DAMAGED
+from cotforge.journal.stored import NOT_SENT as NOT_SENT
+from cotforge.journal.stored import Stored as Stored
+from cotforge.journal.stored import unsent as unsent
+
+BATCH = 256
+"""Most rows in one commit (ours); what queues up during one sync goes into the next."""
+PATIENCE = 10.0
+"""Seconds (ours) to go on trying to commit on a full disk before the run gives up."""
+MAPPED_FROM = 64 * 2**20
+"""Bytes (ours) of a journal from which on it is read through a memory map: looking 200,000 keys up takes half the time."""
+_END = f"INSERT INTO replies ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
+_Write = tuple[str, tuple[Any, ...], asyncio.Future[None]]
+"""A statement, its values, and who waits for the commit."""
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+class Journal:
+    """One open journal: a reading connection per thread, and one writer that commits what came during the last sync.
+
+    A damaged file is salvaged first, which is told in one line. Raises JournalError where the file is of a newer version, none of ours,
+    or on a file system that cannot keep it.
+    """
+
+    def __init__(self, path: Path, *, tell: Callable[[str], object] = _say) -> None:
+        refuse_remote(path.parent)
+        self.path = path
+        self._readers: dict[threading.Thread, sqlite3.Connection] = {}
+        self._lock = threading.Lock()
+        self._waiting: list[_Write] = []
+        self._committing = False
+        self._full_since: float | None = None
+        self._syncing = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        with explained(path):
+            finish(path)
+            try:
+                self._open()
+            except sqlite3.DatabaseError as fault:
+                if not is_damage(fault):
+                    raise
+                tell(salvage(path))
+                self._open()
+
+    def _open(self) -> None:
+        with ExitStack() as opened:
+            opened.callback(self._close_readers)
+            schema.check(self.path)
+            if note(self.path).exists():
+                raise Damage("a run has met damage in it")
+            schema.migrate(self.path)
+            self._writer = schema.connect(self.path)
+            opened.callback(self._writer.close)
+            self._next = (self._read.execute("SELECT max(id) FROM asked").fetchone()[0] or 0) + 1
+            known = self._read.execute("SELECT name, model, id FROM teachers")
+            self._teachers: dict[tuple[str, str], int] = {(name, model): id for name, model, id in known}
+            opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # reading: from any thread
+
+    @property
+    def _read(self) -> sqlite3.Connection:
+        thread = threading.current_thread()
+        return self._readers.get(thread) or self._reader(thread)
+
+    def _reader(self, thread: threading.Thread) -> sqlite3.Connection:
+        """A new connection for this thread; those of threads that have ended are let go of."""
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA query_only = 1")
+        if self.path.stat().st_size > MAPPED_FROM:
+            connection.execute(f"PRAGMA mmap_size = {2**40}")  # bounded by SQLite itself; pages stay the system's, not ours
+        with self._lock:
+            self._readers[thread] = connection
+            for ended in [other for other in self._readers if not other.is_alive()]:
+                self._readers.pop(ended).close()
+        return connection
+
+    def replies(self, keys: Iterable[str]) -> dict[str, Stored]:
+        """For each key (hex) that has one, the latest whole reply, else the latest cut off by length, else the latest final error.
+
+        A reply that is not as it was written is the error `damaged`, which may pass.
+        """
+        wanted = {bytes.fromhex(key): key for key in keys}
+        best: dict[str, Stored] = {}
+        with explained(self.path):
+            for stored in self._final(list(wanted)):
+                key = wanted.get(stored.key)  # None where the row's own key is damaged: nobody can tell whose it is
+                if key is not None and (key not in best or stored.rank > best[key].rank):
+                    best[key] = stored
+        return best
+
+    def _final(self, keys: list[bytes]) -> list[Stored]:
+        where = f"FROM replies WHERE key IN ({','.join('?' * len(keys))}) AND final"
+        try:
+            return [stored_of(row) for row in self._read.execute(f"SELECT {READ} {where}", keys)]
+        except sqlite3.OperationalError as fault:
+            if not undecodable(fault):
+                raise
+        return [self._one(*row) for row in self._read.execute(f"SELECT id, key {where}", keys).fetchall()]
+
+    def _one(self, attempt: int, key: bytes) -> Stored:
+        try:
+            return stored_of(self._read.execute(f"SELECT {READ} FROM replies WHERE id = ?", (attempt,)).fetchone())
+        except sqlite3.OperationalError as fault:
+            if not undecodable(fault):
+                raise
+            return damaged(attempt, key)
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What a query finds among what is committed."""
+        with explained(self.path):
+            return self._read.execute(sql, values).fetchall()
+
+    def latest(self) -> int:
+        """The id of the last attempt that was begun."""
+        return self._next - 1
+
+    def totals(self) -> dict[str, Any]:
+        """Over the whole journal: `calls_total`, `attempts`, `unknown` (begun, never ended), `input`, `output` (tokens), `cost_usd`."""
+        with explained(self.path):
+            begun = self._read.execute("SELECT count(*) FROM asked").fetchone()[0]
+            ended, made, calls, *sums = self._read.execute(
+                f"SELECT count(*), total(error IS NOT '{NOT_SENT}'), count(DISTINCT CASE WHEN final THEN key END), "
+                "total(input_tokens), total(output_tokens), total(cost_usd) FROM replies"
+            ).fetchone()
+        names = ("calls_total", "attempts", "unknown", "input", "output", "cost_usd")
+        return dict(zip(names, (calls, begun - ended + int(made), begun - ended, int(sums[0]), int(sums[1]), sums[2]), strict=True))
+
+    # writing: from one event loop
+
+    def begin(self, key: str, teacher: str, model: str) -> tuple[int, asyncio.Future[None]]:
+        """Note that an attempt is about to be made: its id, and when that is on the disk; nothing may be sent before.
+
+        The Future raises JournalError where it cannot be kept.
+        """
+        asker = self._teachers.get((teacher, model))
+        if asker is None:
+            asker = self._teachers[teacher, model] = max(self._teachers.values(), default=0) + 1
+            self.write("INSERT INTO teachers VALUES (?, ?, ?)", asker, teacher, model)
+        attempt, self._next = self._next, self._next + 1
+        return attempt, self.write("INSERT INTO asked VALUES (?, ?, ?, ?)", attempt, bytes.fromhex(key), asker, time.time())
+
+    def end(self, stored: Stored) -> asyncio.Future[None]:
+        """Note how an attempt ended; the Future tells when that is on the disk, or raises JournalError where it cannot be kept."""
+        return self.write(_END, *row_of(stored))
+
+    def write(self, sql: str, *values: Any) -> asyncio.Future[None]:
+        """Run a statement after all that were given before; the Future tells when it is on the disk, or raises JournalError."""
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((sql, values, kept))
+        if not self._committing:
+            self._committing = True
+            asyncio.get_running_loop().call_soon(self._commit)
+        return kept
+
+    def _commit(self) -> None:
+        """Write what waits, and have it synced by a thread; what comes meanwhile goes into the next transaction.
+
+        Only the sync is left to the thread: it would have to win the interpreter back from a busy event loop after every single row.
+        """
+        batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        loop = asyncio.get_running_loop()
+        try:
+            self._insert(batch)
+        except Exception as fault:
+            self._failed(batch, fault)
+        else:
+            synced = loop.run_in_executor(self._syncing, self._writer.execute, "COMMIT")
+            synced.add_done_callback(lambda synced: self._committed(batch, synced.exception()))
+
+    def _insert(self, batch: list[_Write]) -> None:
+        self._writer.execute("BEGIN IMMEDIATE")
+        for sql, values, _ in batch:
+            self._writer.execute(sql, values)
+
+    def _committed(self, batch: list[_Write], fault: BaseException | None) -> None:
+        if fault is not None:
+            self._failed(batch, fault)
+            return
+        self._full_since = None
+        for _, _, kept in batch:
+            if not kept.done():
+                kept.set_result(None)
+        self._committing = bool(self._waiting)
+        if self._committing:
+            self._commit()
+
+    def _failed(self, batch: list[_Write], fault: BaseException) -> None:
+        """Roll back and, where SQLite says no, try again for as long as PATIENCE lasts: a full disk may be given room. Damage stays."""
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+        self._full_since = self._full_since or time.monotonic()
+        self._waiting = batch + self._waiting
+        if isinstance(fault, sqlite3.Error):
+            if not is_damage(fault) and time.monotonic() - self._full_since < PATIENCE:
+                asyncio.get_running_loop().call_later(0.5, self._commit)
+                return
+            fault = told(self.path, fault)
+        for _, _, kept in self._waiting:
+            if not kept.done():
+                kept.set_exception(fault)
+                kept.exception()  # whoever waits is told; where nobody does any more, nothing is printed
+        self._waiting, self._committing = [], False
+
+    def close(self) -> None:
+        """Write what still waits, fold the log into the file and let go of it."""
+        self._syncing.shutdown()
+        try:
+            if self._waiting:
+                with explained(self.path):
+                    if not self._writer.in_transaction:
+                        self._insert(self._waiting)
+                    self._writer.execute("COMMIT")
+                    self._waiting = []
+        finally:
+            self._close_readers()
+            self._fold()
+
+    def _close_readers(self) -> None:
+        with self._lock:
+            while self._readers:
+                self._readers.popitem()[1].close()
+
+    def _fold(self) -> None:
+        """Have all of the log in the file; where another process reads it, or there is no room, what is in the log stays there."""
+        try:
+            self._writer.execute("PRAGMA busy_timeout = 0")
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as fault:
+            if is_damage(fault):
+                told(self.path, fault)
+        finally:
+            self._writer.close()
