@@ -21,6 +21,7 @@ from cotforge.errors import PipelineError, Stopped
 from cotforge.estimate import Estimator, asked_anew
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
+from cotforge.forge.batches import waiting
 from cotforge.forge.retry import Retry
 from cotforge.forge.watch import OUT_OF_REACH
 from cotforge.images import PictureStore, Sending
@@ -102,6 +103,7 @@ class Run:
         if not probe:
             tell(estimator.text())
         asked = {name for name, share in found.shares.items() if share.calls}
+        warn(waiting(self.loaded, self.journal))
         self._look_at(asked)
         if probe:
             self._probe(estimator, asked)
@@ -250,7 +252,8 @@ class Run:
         for name, meter in progress.teachers.items():
             if meter.closed in _CLOSED and (meter.postponed or name in batched):
                 count = f"{meter.postponed:,} calls" if meter.postponed else "some calls"
-                line = f"teacher {name!r}: {_CLOSED[meter.closed]}; {count} were not asked: {_GO_ON}"
+                reason = _NO_BATCHES if name in batched and meter.closed == "model" else _CLOSED[meter.closed]
+                line = f"teacher {name!r}: {reason}; {count} were not asked: {_GO_ON}"
                 why += [line] if meter.closed == "quota" else []
                 warn([] if meter.closed == "quota" else [line])
         if progress.lacking > bound:
@@ -277,6 +280,7 @@ _CLOSED = {
     OUT_OF_REACH: OUT_OF_REACH,
 }
 """What a person is told of a teacher that was not asked to the end."""
+_NO_BATCHES = "there is no batch API at its url, or no such model"
 
 
 def warn(lines: Sequence[str]) -> None:

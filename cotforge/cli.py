@@ -90,6 +90,8 @@ def build(
     """Ask the teachers, vote, filter and write the dataset. Goes on where it stopped; a second run asks nothing."""
     from cotforge.build import Run
 
+    if offline and (refresh or retry):
+        raise click.UsageError("--offline asks nothing, and --refresh and --retry ask anew; give one of them")
     with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
         click.echo(run.build(offline=offline, refresh=refresh, retry=_words(retry)))
     return DONE

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cotforge.forge import Meter, Progress
+from cotforge.forge import OVER, Meter, Progress
 from cotforge.sources.text import clean
 
 REFRESH_S = 0.5
@@ -86,18 +86,24 @@ class Display:
         return count / max(time.monotonic() - self.begun, 1e-9)
 
     def _trouble(self) -> str:
-        """Teachers whose last attempt failed."""
+        """Teachers that are not asked any more, or whose last attempt failed; once stopped, what is still waited for."""
+        if self.progress.stopped:
+            flying = {name: meter.in_flight for name, meter in self.progress.teachers.items() if meter.in_flight}
+            return f"; stopping, in flight: {', '.join(f'{name} {count:,}' for name, count in flying.items())}" if flying else ""
         troubled = [
-            f"{name}: {meter.closed or meter.trouble}" for name, meter in self.progress.teachers.items() if meter.closed or meter.trouble
+            f"{name}: {closed or meter.trouble}"
+            for name, meter in self.progress.teachers.items()
+            if (closed := meter.closed if meter.closed not in (OVER, self.progress.stopped) else "") or (meter.trouble and not meter.closed)
         ]
         return f"; in trouble: {', '.join(troubled)}" if troubled else ""
 
     def _left(self) -> str:
-        """About how long it will go on, by the pace of Samples so far."""
-        seen = self.progress.samples
-        if not self.expected or not seen or seen >= self.expected:
+        """About how long it will go on, by the pace of the Calls so far."""
+        progress = self.progress
+        left = (self.expected or 0) * progress.per_sample - progress.asked - progress.had
+        if left <= 0 or not progress.asked:
             return ""
-        seconds = int((self.expected - seen) * (time.monotonic() - self.begun) / seen)
+        seconds = int(left * (time.monotonic() - self.begun) / progress.asked)
         return f"; about {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
 
 

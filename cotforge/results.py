@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cotforge import __version__
-from cotforge.budget import ENDED
+from cotforge.budget import dollars
 from cotforge.card import card
 from cotforge.curate import Curation
 from cotforge.export import Exported, export
@@ -68,9 +68,8 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Ma
         f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label",
         *([f"not accepted: {', '.join(f'{reason} {count:,}' for reason, count in rejected)}"] if rejected else []),
         f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; "
-        f"in all {summary['calls_total']:,} calls, ${summary['cost_usd']:,.2f}",
+        f"in all {summary['calls_total']:,} calls, {dollars(summary['cost_usd'])}",
         *([f"{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
-        *([summary["stopped"]] if (summary["stopped"] or "").startswith(ENDED) else []),
         *(f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}" for name, meter in teachers.items() if meter.failed),
         *([exported.note] if exported.note else []),
         f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",

@@ -260,7 +260,7 @@ def test_a_run_ends_at_its_budget_with_3_a_dataset_and_every_call_that_is_missin
         assert built.returncode == 3, built.stderr
         assert f"budget: {bound} {limits[bound]:,} reached: " in built.stderr
         assert told["stopped"].startswith(f"budget: {bound} ")
-        assert told["stopped"] in built.stdout
+        assert told["stopped"] in built.stderr
         took = {"calls": told["calls"], "tokens": sum(told["tokens"].values()), "usd": told["cost_usd"]}
         assert 0.5 * limits[bound] < took[bound] <= limits[bound]
         assert len(server.ledger) == told["calls"] == told["accepted"] == len(table(run, "data"))

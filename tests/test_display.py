@@ -14,7 +14,7 @@ from cotforge.forge import Meter, Progress
 def progress() -> Progress:
     quick = Meter(asked=1200, attempts=1210, in_flight=8, input_tokens=900_000, output_tokens=100_000, cost_usd=1.5, seconds=605.0)
     failing = Meter(asked=40, failed=30, attempts=60, in_flight=2, seconds=6.0, last_error="500: out of memory")
-    return Progress({"quick": quick, "failing": failing, "idle": Meter()}, samples=1300, settled=900, judged=600, agreed=450)
+    return Progress({"quick": quick, "failing": failing, "idle": Meter()}, samples=1300, per_sample=1, settled=900, judged=600, agreed=450)
 
 
 def shown(display: Display) -> str:
@@ -41,10 +41,10 @@ def test_every_teacher_has_a_row_and_the_run_a_line() -> None:
 
 
 def test_the_time_left_follows_from_the_pace_where_the_end_is_known() -> None:
-    display = terminal(progress(), expected=3900)
-    display.begun -= 1300.0
-    assert display.line().endswith("; about 0:43:20 left")
-    for expected in (None, 1300, 7):
+    display = terminal(progress(), expected=3720)
+    display.begun -= 1240.0
+    assert display.line().endswith("; about 0:41:20 left")
+    for expected in (None, 1240, 7):
         assert "left" not in terminal(progress(), expected=expected).line()
 
 

@@ -235,3 +235,20 @@ def test_tokens_a_minute_are_kept_as_the_server_counts_them(tmp_path: Path) -> N
     assert widest(started, worth=used, per_second=1000) <= 1000 + 2 * used
     assert started[-1] - started[0] > 0.5
     assert rows(tmp_path, "SELECT count(*) FROM replies") == [(40,)]
+
+
+def test_a_call_that_hung_before_the_tail_was_known_is_cut_off_once_it_is(tmp_path: Path) -> None:
+    """Row 13: the deadline of what is in flight follows what the others take."""
+    write_rows(tmp_path, 80)
+    hung: list[str] = []
+
+    def first_hangs(body: dict[str, Any]) -> Failure:
+        hung[:] = hung or [str(body["messages"])]
+        return "hang" if str(body["messages"]) in hung and len(server.ledger) < 3 else None
+
+    with Teacher(sees, fail=first_hangs) as server:
+        write_pipeline(tmp_path, teacher(server, timeout=120), consensus=ALONE)
+        begun = time.monotonic()
+        ended = ran("build", "pipeline.yaml", cwd=tmp_path)
+        assert time.monotonic() - begun < 40, "and not the 120 s of its timeout"
+    assert (ended.returncode, summary(tmp_path / RUN)["accepted"]) == (0, 80), ended.stderr

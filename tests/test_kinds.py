@@ -50,6 +50,9 @@ def test_an_interrupt_while_a_batch_is_worked_on_loses_nothing_and_the_next_run_
             run.send_signal(signal.SIGINT)
             _, words = run.communicate(timeout=20)
         assert run.returncode == 130, words
+        assert words.count("what was handed in goes on, and is charged, at its provider") == 1
+        told = ran("check", "pipeline.yaml", cwd=tmp_path)
+        assert "teacher 'one': 8 of these calls wait in batches at its provider" in told.stderr
         held.clear()
         ended = ran("build", "pipeline.yaml", cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr

@@ -33,11 +33,13 @@ from cotforge.records import Ballot, Call, Fault, Sample
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import reply_of
 
-__all__ = ["FEW", "Again", "Forge", "Meter", "Progress", "Work", "missing"]
+__all__ = ["FEW", "OVER", "Again", "Forge", "Meter", "Progress", "Work", "missing"]
 
 FEW = 50
 """Calls that must have ended before `max_failures` can stop a run early (ours); at the end it holds for any number."""
 
+OVER = "over"
+"""Why a line is closed whose turn has ended."""
 MANY, EVERY = 200, 10
 """Samples after which only every so-manieth is judged for the running figure of agreement (ours): it would be a tenth of the work."""
 
@@ -80,6 +82,8 @@ class Forge:
 
     def stop(self, why: str = "interrupted") -> None:
         """Take no new Call; those in flight are finished and kept."""
+        if not all(task.done() for task in self._batched) and not self.progress.stopped:
+            self._tell("what was handed in goes on, and is charged, at its provider; the same command collects it")
         self.progress.stopped = self.progress.stopped or why
         for line in self.lines.values():
             line.close(self.progress.stopped)
@@ -96,6 +100,7 @@ class Forge:
     async def run(self, samples: Samples, refreshed: Mapping[str, int] | None = None, *, teachers: Collection[str] | None = None) -> None:
         """Ask (only these `teachers`) until nothing is missing, or `stop`. Raises JournalError where replies can no longer be kept."""
         asked = [teacher for teacher in self.loaded.pipeline.teachers if teachers is None or teacher.name in teachers]
+        self.progress.per_sample = sum(teacher.samples for teacher in asked)
         works = partial(self._works, samples, refreshed)
         if (minutes := self.purse.budget.minutes) is not None:
             asyncio.get_running_loop().call_later(60 * minutes, self.stop, f"{ENDED}minutes {minutes:g} are over")
@@ -205,7 +210,7 @@ class Forge:
 
     async def _cancel(self, lines: Sequence[Line]) -> None:
         for line in lines:
-            line.close("over")
+            line.close(OVER)
             await line.cancel()
 
     # what the lines share

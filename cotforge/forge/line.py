@@ -161,7 +161,7 @@ class Line:
         self.meter.attempts += 1
         ended: Ended | None = None
         try:
-            timeout = self._deadline.seconds(job.tries.timeouts)
+            timeout = partial(self._deadline.seconds, job.tries.timeouts)
             ended = await self._at.ask(job.call, job.work, replica.place, attempt=job.attempt, timeout=timeout)
             may = not self.closed or self._house.stopped or ended.unreached  # a teacher that is gone for good will not answer it
             again = job.tries.again(ended) and may

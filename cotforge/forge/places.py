@@ -27,7 +27,7 @@ class Place(Protocol):
     def prepare(self, work: Work) -> None:
         """Make what is sent of the pictures. Raises Fault where one of them is not there any more."""
 
-    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: float) -> Ended:
+    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: Callable[[], float]) -> Ended:
         """Ask once, and wait for the end of it. Never raises but on cancellation."""
 
 
@@ -46,7 +46,7 @@ class Servers:
         if work.images is not None:
             work.images.encode()
 
-    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: float) -> Ended:
+    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: Callable[[], float]) -> Ended:
         return await self._session.ask(call, self._teacher, at, images=work.images or {}, attempt=attempt, timeout=timeout)
 
 
@@ -62,7 +62,7 @@ class Replies:
     def prepare(self, work: Work) -> None:
         pass  # nobody looks at pictures
 
-    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: float) -> Ended:
+    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: Callable[[], float]) -> Ended:
         return await self._replay.ask(call, attempt=attempt)
 
 
@@ -78,8 +78,8 @@ class Engines:
     def prepare(self, work: Work) -> None:
         pass  # pictures go by reference
 
-    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: float) -> Ended:
-        return await self._local.ask(call, at, attempt=attempt, timeout=timeout)
+    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: Callable[[], float]) -> Ended:
+        return await self._local.ask(call, at, attempt=attempt, timeout=timeout())
 
 
 class Places:

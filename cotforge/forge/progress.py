@@ -45,6 +45,8 @@ class Progress:
     """Live counts of one invocation, for whoever shows them."""
 
     teachers: dict[str, Meter]
+    per_sample: int = 0
+    """Calls about one Sample, of the teachers that are asked."""
     samples: int = 0
     """Looked at, whether or not anything was to be asked."""
     faults: int = 0

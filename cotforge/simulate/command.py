@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ def simulate(pipeline: str, *, sets: Sequence[str], port: int, tell: Callable[[s
         moved = "" if there else f"; build with --set teachers.{number}.url=http://127.0.0.1:{port}/v1"
         lines.append(f"{teacher.name}: {teacher.model} at {', '.join(f'http://127.0.0.1:{at}/v1' for at in there or [port])}{moved}")
     ledgers: dict[str, Ledger] = {}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, ledgers and all
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(loaded, ports, ledgers, lambda: [tell(line) for line in (*lines, "ready; Ctrl-C ends it")]))
     for ledger in ledgers.values():

@@ -6,7 +6,7 @@ own retries would ask, and pay, three times for one call that timed out. Nothing
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from urllib.parse import urlsplit
@@ -48,16 +48,23 @@ class Session:
         await self._http.close()
 
     async def ask(
-        self, call: Call, teacher: Teacher, url: str, *, images: Mapping[str, bytes], attempt: int, timeout: float | None = None
+        self,
+        call: Call,
+        teacher: Teacher,
+        url: str,
+        *,
+        images: Mapping[str, bytes],
+        attempt: int,
+        timeout: Callable[[], float] | None = None,
     ) -> Ended:
-        """Send the Call to one replica and wait for its end, `timeout` (`teacher.timeout`) seconds at most.
+        """Send the Call to one replica and wait for its end, `timeout()` (`teacher.timeout`) seconds at most; it may change meanwhile.
 
         Never raises but on cancellation.
         """
-        seconds = teacher.timeout if timeout is None else timeout
+        seconds = timeout or (lambda: teacher.timeout)
         trial = _Trial(call, teacher, attempt, time.monotonic())
         body = b"".join(request(call, teacher, images))
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, CONNECT_SHARE * seconds))
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, CONNECT_SHARE * seconds()))
         headers = {"Content-Type": "application/json", **authorization(teacher)}
         try:
             async with (
@@ -71,7 +78,7 @@ class Session:
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
             return trial.failed("connection", str(fault), retry=True, unreached=True)
         except TimeoutError:
-            return trial.failed("timeout", f"no whole answer within {seconds:g} s", retry=True)
+            return trial.failed("timeout", f"no whole answer within {seconds():g} s", retry=True)
         except (aiohttp.ClientError, OSError, ValueError) as fault:
             return trial.failed("connection", str(fault) or type(fault).__name__, retry=True)
 

@@ -1,30 +1,35 @@
 """A bound on the seconds that something may take, which does not count those in which this process stood still."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 LATE_S = 0.5
 """Seconds (ours) that a timer may come late without anything being wrong."""
+LOOK_S = 5.0
+"""Seconds (ours) between two looks at how many there are by now."""
 GRACE_MOST_S = 10.0
 """Seconds (ours) that are given once more, at most, where it came later: after hours of sleep connections are probably dead."""
 
 
 class Within:
-    """Ends its block with TimeoutError after so many seconds; an async context.
+    """Ends its block with TimeoutError after so many seconds, which may change meanwhile; an async context.
 
     Where the event loop was kept busy, or the machine or the process slept, the answer that came meanwhile is still read: to take it for
     a timeout would be to pay for it twice.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         self._scope = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
+        self._begun = 0.0
 
     async def __aenter__(self) -> Self:
         await self._scope.__aenter__()
-        self._wait(self._seconds)
+        self._begun = asyncio.get_running_loop().time()
+        self._wait(self._seconds())
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
@@ -34,11 +39,16 @@ class Within:
 
     def _wait(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds, self._due, loop.time() + seconds)
+        seconds = min(seconds, LOOK_S)
+        self._timer = loop.call_later(seconds, self._look, loop.time() + seconds)
 
-    def _due(self, at: float) -> None:
+    def _look(self, due: float) -> None:
         now = asyncio.get_running_loop().time()
-        if now - at > LATE_S:
-            self._wait(min(now - at, GRACE_MOST_S))
+        if now - due > LATE_S:
+            grace = min(now - due, GRACE_MOST_S)
+            self._begun += grace
+            self._wait(grace)
+        elif (left := self._begun + self._seconds() - now) > 0.001:
+            self._wait(left)
         else:
             self._scope.reschedule(now)

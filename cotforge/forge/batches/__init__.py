@@ -25,6 +25,7 @@ from cotforge.forge.batches.spool import MOST_BYTES, again, requests
 from cotforge.forge.progress import Meter
 from cotforge.forge.work import Work
 from cotforge.journal import Journal, Stored
+from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault
 from cotforge.teachers.batch import OVER, Api, Batch, Refused
 from cotforge.teachers.ended import Ended, failure
@@ -233,3 +234,13 @@ class Batches:
             self.meter.count(stored)
             if self._ended is not None:
                 self._ended(stored)
+
+
+def waiting(loaded: Loaded, journal: Journal) -> list[str]:
+    """A line for each teacher of which batches are open."""
+    lines = []
+    for teacher in loaded.pipeline.teachers:
+        parts = Parts(journal, teacher)
+        if teacher.kind == "batch" and (count := sum(len(parts.unanswered(part)) for part in parts.open())):
+            lines.append(f"teacher {teacher.name!r}: {count:,} of these calls wait in batches at its provider; `build` collects them")
+    return lines
