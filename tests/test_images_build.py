@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
-from tests.project import ran, said, summary, table, teacher, write_pipeline
+from tests.project import cotforge, ran, said, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 from tests.test_images import RECODED, SECRET, WITH_METADATA, chunk, distance, drawn, encoded, exif, pixels, sixteen_bit
 
@@ -142,3 +142,18 @@ def test_by_file_a_server_on_this_disk_reads_the_same_bytes_and_a_run_may_go_on_
         assert (again.returncode, server.ledger) == (0, [])
         ran("build", "pipeline.yaml", "--set", f"teachers.0.url={server.url}", "--set", "images.via=data", "--refresh", "one", cwd=tmp_path)
         assert Counter(digest for entry in server.ledger for digest in entry.images) == read
+
+
+def test_a_picture_that_goes_between_two_attempts_at_the_last_call_ends_the_run(tmp_path: Path) -> None:
+    write_rows(tmp_path, 1)
+
+    def fail(body: dict[str, Any]) -> int | None:
+        (tmp_path / "images" / "0.jpg").unlink(missing_ok=True)
+        for copy in (tmp_path / "runs").rglob("cache/sent/*"):
+            copy.unlink()
+        return 500
+
+    with Teacher(fail=fail) as server:
+        write_pipeline(tmp_path, teacher(server), images={"via": "file"})
+        built = cotforge("build", "pipeline.yaml", cwd=tmp_path, timeout=30)
+        assert (len(server.ledger), "Traceback" in built.stderr) == (1, False), built.stderr

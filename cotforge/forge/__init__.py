@@ -258,6 +258,7 @@ class Forge:
     def lost(self, job: Job, fault: Fault) -> None:
         job.work.left -= 1
         self.progress.faults += 1
+        self.look()  # it may have been the last one
 
     def broke(self, fault: Exception) -> None:
         self._fault = self._fault or fault

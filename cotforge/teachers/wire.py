@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cotforge.images import data_url as data_url
 from cotforge.journal import DAMAGED, Stored
 from cotforge.records import Call, Reply
 from cotforge.teachers.teacher import Teacher
