@@ -154,6 +154,19 @@ class Run:
         self._keep()
         return self._export(Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers}))
 
+    def gold(self, *, count: int | None = None, answers: Path | None = None) -> str:
+        """Samples picked for a person to check, or the answers in a file put to those of the run; asks no teacher.
+
+        Raises PipelineError where the answers are wrong, having taken none of them.
+        """
+        from cotforge.gold import command  # Pillow: only where pictures are shown
+
+        if not self.folder.pipeline.exists():
+            self._keep()
+        if answers is not None:
+            return command.take(self.loaded, self.folder, self.samples, answers)
+        return command.ask(self.loaded, self.folder, self.samples, count=count)
+
     def _keep(self) -> None:
         """Leave in the folder what its dataset is made by."""
         self.folder.write(RunFolder.PIPELINE, self.loaded.text() + (f"# limit: {self.limit}\n" if self.limit else ""))

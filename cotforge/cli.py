@@ -19,6 +19,7 @@ EXAMPLES = {
     "check": "cotforge check pipelines/emoset.yaml",
     "build": "cotforge build emotions.yaml --limit 100 --set teachers.0.max_tokens=1024",
     "curate": "cotforge curate runs/emotions",
+    "gold": "cotforge gold runs/emotions --read gold.csv",
     "simulate": "cotforge simulate emotions.yaml",
     "demo": "cotforge demo --short",
 }
@@ -106,6 +107,32 @@ def curate(run: Path, sets: Sequence[str]) -> int:
 
     with Run.reopen(run, sets=sets) as opened:
         click.echo(opened.curate())
+    return DONE
+
+
+@cli.command(cls=Example)
+@click.argument("run", metavar="RUN")
+@_out
+@_set
+@_limit
+@click.option(
+    "--count", type=click.IntRange(100, 300), metavar="N", help="How many samples: 100 to 300 (default: a tenth of all, within these)."
+)
+@click.option("--read", "answers", type=click.Path(path_type=Path), metavar="FILE", help="Put the answers in FILE to those of the run.")
+def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, count: int | None, answers: Path | None) -> int:
+    """Pick samples for a person to check, and read the answers back. Asks no teacher.
+
+    RUN is a run folder, or before there is one a pipeline file. Leaves a page, RUN/gold.html, and a table, RUN/gold-to-fill.csv.
+    """
+    from cotforge.build import Run
+
+    if answers and count:
+        raise click.UsageError("--count picks samples, and --read takes their answers; give one of them")
+    is_folder = Path(run).is_dir()
+    if is_folder and (out or limit):
+        raise click.UsageError(f"{run} is a run folder, which has its place and limit; --out and --limit belong to a pipeline file")
+    with Run.reopen(Path(run), sets=sets) if is_folder else Run.open(run, out=out, sets=sets, limit=limit) as opened:
+        click.echo(opened.gold(count=count, answers=answers))
     return DONE
 
 

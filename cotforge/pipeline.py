@@ -35,6 +35,8 @@ class Pipeline(Spec):
     images: Images = Images()
     teachers: tuple[Teacher, ...]
     consensus: Consensus = Consensus()
+    gold: str | None = Field(default=None, min_length=1)
+    """CSV with the columns id and answer, of what people answered; null is `gold.csv` in the run folder, where there is one."""
     filters: tuple[Filter, ...] = ()
     select: Select = Select()
     budget: Budget = Budget()
@@ -189,6 +191,7 @@ def _absolute(values: tree.Tree, root: Path) -> tree.Tree:
     """Paths that the file gives relative to itself, made absolute where such a file is there (a Hub id or shipped name stays)."""
     for section, name in _PATHS:
         _made_absolute(values[section], name, root)
+    _made_absolute(values, "gold", root)
     for teacher in values["teachers"]:
         _made_absolute(teacher, "path", root)
     for bound in values["filters"]:
@@ -201,5 +204,5 @@ def _made_absolute(section: tree.Tree, name: str, root: Path) -> None:
     if not isinstance(value, str) or "$" in value:
         return
     there = root / (value.rpartition(":")[0] if name == "measure" else value)
-    if there.is_file() or (name == "path" and there.exists()):
+    if there.is_file() or (name == "path" and there.exists()) or name == "gold":  # gold may come later
         section[name] = str((root / value).resolve())

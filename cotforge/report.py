@@ -1,16 +1,13 @@
 """The report of a run: one self-contained page, without scripts and without anything from elsewhere."""
 
-import base64
 import hashlib
-import io
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from PIL import Image
-
+from cotforge.images.small import data_uri
 from cotforge.pages import About, environment
-from cotforge.records import Fault, Outcome, Picture
+from cotforge.records import Fault, Outcome
 from cotforge.tally import Tally, share
 
 SHOWN = {"conflict": 8, "rejected": 6, "lesson": 6}
@@ -59,7 +56,10 @@ class Shown:
 
 def report(about: About, tally: Tally, gallery: Gallery) -> str:
     """The text of `report.html`. All that data and models say stands in it as text."""
-    shown = [Shown(outcome, _kind(outcome), tuple(map(_uri, outcome.sample.pictures))) for outcome in gallery.chosen()]
+    shown = [
+        Shown(outcome, _kind(outcome), tuple(data_uri(picture, SIDE) for picture in outcome.sample.pictures))
+        for outcome in gallery.chosen()
+    ]
     names = sorted(tally.teachers)
     page = environment(autoescape=True).get_template("report.html")
     return page.render(about=about, tally=tally, shown=shown, names=names, share=share, models=_models(about))
@@ -73,18 +73,3 @@ def _kind(outcome: Outcome) -> str:
     if outcome.verdict.label_conflict:
         return "conflict"
     return "lesson" if outcome.lessons else "rejected"
-
-
-def _uri(picture: Picture) -> str:
-    """A small JPEG of the picture: no byte of the original reaches the page."""
-    try:
-        loaded = picture.load()
-    except Fault:
-        return ""
-    small = io.BytesIO()
-    with Image.open(io.BytesIO(loaded), formats=["JPEG", "PNG", "WEBP"]) as image:
-        image.draft("RGB", (SIDE, SIDE))
-        seen = image.convert("RGB")
-        seen.thumbnail((SIDE, SIDE))
-        seen.save(small, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}"

@@ -23,6 +23,7 @@ FLOORS = (
     "filters budget",
     "pipeline",
     "tally pages",
+    "gold",
     "forge curate",
     "export card report simulate display estimate",
     "results",

@@ -17,7 +17,8 @@ from PIL import Image
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from cotforge import cli
+from cotforge import cli, gold
+from cotforge.answers import Task
 from cotforge.consensus import RULES
 from cotforge.demo import FLIPPED, LESSONS, TEACHERS
 from cotforge.export.columns import LOSSES, lessons, traces
@@ -217,6 +218,8 @@ def test_every_yaml_block_is_a_pipeline_or_a_part_of_one(tmp_path: Path) -> None
 def test_every_command_line_does_what_it_says_in_the_order_of_the_readme(project: Path) -> None:
     for program, *arguments in commands():
         if program == "cotforge" and arguments[0] not in NEVER_ENDS:
+            if "--read" in arguments:
+                a_person_answers(project / arguments[1] / "gold-to-fill.csv", project / arguments[-1])
             done = cotforge(*arguments, cwd=project)
         elif program == "python":
             done = python(project, *arguments)
@@ -233,6 +236,17 @@ def test_every_command_line_does_what_it_says_in_the_order_of_the_readme(project
     assert missing == []
     counts = {*summary(run), *next(iter(summary(run)["teachers"].values()))}
     assert set(quoted(after("`summary.json`: "))) == {"summary.json", "rejected"} | counts
+
+
+def a_person_answers(asked: Path, path: Path) -> None:
+    path.write_text(asked.read_text().replace(",\n", ",awe\n"))
+
+
+def test_the_answers_it_shows_can_be_read(tmp_path: Path) -> None:
+    (shown,) = blocks("csv")
+    (tmp_path / "gold.csv").write_text(shown)
+    found = gold.read(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
+    assert (found.answers, len(found.ambiguous)) == ({"c0a1": "awe"}, 1)
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

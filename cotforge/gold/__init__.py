@@ -1,0 +1,8 @@
+"""Gold: what people answered about a few samples, so that a claimed precision can be held against it.
+
+`command` has the two halves of `cotforge gold`; it is not imported here, because whoever reads gold needs no pictures.
+"""
+
+from cotforge.gold.reading import FILE, UNTOLD, Gold, find, read
+
+__all__ = ["FILE", "UNTOLD", "Gold", "find", "read"]

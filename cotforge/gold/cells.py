@@ -1,0 +1,122 @@
+"""CSV files that people fill in: read with the line of every row, and written so that no spreadsheet runs what stands in a cell."""
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from cotforge.errors import JournalError, PipelineError
+from cotforge.records import Fault
+from cotforge.sources.lines import lines
+
+LARGEST = 64 << 20
+"""Bytes of a file that is read: people check hundreds of samples, not millions."""
+TOLD = 20
+"""Faults of a file that have a line of their own."""
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*%?")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A CSV file as it is: its columns, and the cells that are not empty of each row."""
+
+    text: str
+    delimiter: str
+    columns: tuple[str, ...]
+    """As the header names them, in lower case."""
+    rows: tuple[tuple[int, dict[str, str]], ...]
+    """(line, cells by column)."""
+
+
+def guarded(cell: str) -> str:
+    """The cell with a quote before what a spreadsheet would take for a formula; a number stays. Undone by `unguarded`."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+
+
+def unguarded(cell: str) -> str:
+    """The cell as it was before `guarded`."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell, 1) else cell
+
+
+def written(rows: Iterable[Sequence[str]], delimiter: str = ",") -> str:
+    """Rows as CSV (RFC 4180, but lines end as they do here), every cell guarded."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows([guarded(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def put(path: Path, text: str) -> None:
+    """A text file in its place by renaming, and on the disk before that. Raises JournalError."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with half.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(path)
+    except OSError as fault:
+        half.unlink(missing_ok=True)
+        raise JournalError(f"{path}: {fault.strerror}; make room, or see that the folder can be written") from fault
+
+
+def table(path: Path, wanted: Sequence[str]) -> Table:
+    """The file's rows; commas, semicolons or tabs part the cells. Raises PipelineError with every fault of its form."""
+    texts = _texts(path)
+    delimiter = max(",;\t", key=texts[0].count) if texts else ","
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    try:
+        header = tuple(name.strip().casefold() for name in next(reader, []))
+        demand([f"{path}:1: {fault}" for fault in _columns(header, wanted)])
+        rows, faults = [], []
+        for cells in reader:
+            # Some spreadsheets leave out the empty cells at the end of a row, so a short row is a sound one.
+            rows.append((reader.line_num, {name: cell for name, cell in zip(header, cells, strict=False) if cell}))
+            if any(cells[len(header) :]):
+                faults.append(
+                    f"{path}:{reader.line_num}: {len(cells)} cells; the header has {len(header)}: put a text with {delimiter!r} in quotes"
+                )
+    except csv.Error as fault:
+        raise PipelineError(f"{path}:{reader.line_num}: not CSV: {fault}; save it as CSV anew") from fault
+    demand(faults)
+    return Table("".join(texts), delimiter, header, tuple(rows))
+
+
+def _texts(path: Path) -> list[str]:
+    """The lines. Raises PipelineError where one is too long or not UTF-8, or where there is no such file."""
+    try:
+        if path.exists() and not path.is_file():
+            raise PipelineError(f"{path}: is no file; a CSV with the columns id and answer is wanted")
+        if (size := path.stat().st_size) > LARGEST:
+            raise PipelineError(f"{path}: has {size:,} bytes, at most {LARGEST:,} are read; a CSV with the columns id and answer is wanted")
+        found = list(lines(path))
+    except OSError as fault:
+        raise PipelineError(f"{path}: {(fault.strerror or str(fault)).lower()}; a CSV with the columns id and answer is wanted") from fault
+    demand([f"{path}:{number}: {line.detail}" for number, line in found if isinstance(line, Fault)])
+    return [line for _, line in found if isinstance(line, str)]
+
+
+def _columns(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """What is wrong with the header."""
+    faults = [
+        f"column {name!r} stands twice; what several people answered stands in several rows" for name in wanted if header.count(name) > 1
+    ]
+    for name in wanted:
+        if name not in header:
+            near = get_close_matches(name, header, n=1)
+            there = ", ".join(repr(other[:40]) for other in header[:20]) or "none"
+            faults.append(f"no column {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there: {there}"))
+    return faults
+
+
+def demand(faults: Sequence[str]) -> None:
+    """Raises PipelineError with the faults, if there are any: the first 20, and how many more."""
+    if len(faults) > TOLD:
+        raise PipelineError(*faults[:TOLD], f"and {len(faults) - TOLD:,} more faults of this kind")
+    if faults:
+        raise PipelineError(*faults)

@@ -1,0 +1,66 @@
+"""The page on which a person answers: one file that holds all of it, and asks nothing of anybody else."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cotforge import pages
+from cotforge.images.small import data_uri
+from cotforge.pages import environment
+from cotforge.records import Sample
+
+SIDE = 768
+"""Pixels of the longer side of a picture on the page."""
+
+
+def page(name: str, samples: Sequence[Sample], *, then: str) -> str:
+    """The text of `gold.html`. All that comes from data stands in it as text; no label and no teacher's answer does.
+
+    `then` is the command that reads the answers.
+    """
+    folder = Path(pages.__file__).parent
+    script, style = ((folder / f"gold.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    shown = {"name": name, "key": key(name, samples), "then": then, **_asked(samples)}
+    return (
+        environment(autoescape=True)
+        .get_template("gold.html")
+        .render(name=name, count=len(samples), data=_json(shown), script=script, style=style, trusted=_hash(script))
+    )
+
+
+def key(name: str, samples: Iterable[Sample]) -> str:
+    """Under what a browser keeps the answers: another set of samples is another page."""
+    ids = json.dumps([sample.id for sample in samples])
+    return f"cotforge-gold:{name}:{sha256(ids.encode()).hexdigest()[:16]}"
+
+
+def _asked(samples: Sequence[Sample]) -> Mapping[str, Any]:
+    """Each question and set of options once: thousands of labels are shared by all samples."""
+    questions = {question: place for place, question in enumerate(dict.fromkeys(sample.question for sample in samples))}
+    sets = {options: place for place, options in enumerate(dict.fromkeys(sample.options for sample in samples))}
+    return {
+        "questions": list(questions),
+        "sets": list(sets),
+        "samples": [
+            {
+                "id": sample.id,
+                "question": questions[sample.question],
+                "options": sets[sample.options],
+                "pictures": [data_uri(picture, SIDE) for picture in sample.pictures],
+            }
+            for sample in samples
+        ],
+    }
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end the element it stands in."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _hash(script: str) -> str:
+    """What a Content-Security-Policy calls this one script, so that no other runs."""
+    return f"sha256-{base64.b64encode(sha256(script.encode()).digest()).decode()}"

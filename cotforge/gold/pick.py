@@ -1,0 +1,41 @@
+"""Which samples a person is asked about: chosen by chance, and the same ones at every run."""
+
+from bisect import insort
+from collections.abc import Iterable
+
+from cotforge.consensus.order import rank
+from cotforge.records import Fault, Sample
+
+LEAST, MOST = 100, 300
+"""Samples that are picked: enough for a bound, and no more than an afternoon."""
+
+
+def pick(samples: Iterable[Sample | Fault], count: int | None = None) -> tuple[list[Sample], int]:
+    """(those of least rank, in that order; how many Samples there are), holding at most `MOST` of them.
+
+    `count` left out is a tenth of the Samples, between `LEAST` and `MOST`. One picture is asked about once, whatever the ids.
+    """
+    most = count or MOST
+    held: list[tuple[int, str, Sample]] = []
+    by_picture: dict[str, tuple[int, str, Sample]] = {}
+    met = 0
+    for sample in samples:
+        if isinstance(sample, Fault):
+            continue
+        met += 1
+        entry, picture = (rank(sample.id), sample.id, sample), _picture(sample)
+        twin = by_picture.get(picture)
+        beaten = twin or (held[-1] if len(held) == most else None)
+        if beaten is not None and entry[:2] >= beaten[:2]:
+            continue
+        if beaten is not None:
+            held.remove(beaten)
+            del by_picture[_picture(beaten[2])]
+        insort(held, entry, key=lambda one: one[:2])
+        by_picture[picture] = entry
+    chosen = count or min(MOST, max(LEAST, met // 10))
+    return [sample for _, _, sample in held[:chosen]], met
+
+
+def _picture(sample: Sample) -> str:
+    return sample.pictures[0].digest if sample.pictures else f"\0{sample.id}"

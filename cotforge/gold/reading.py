@@ -1,0 +1,119 @@
+"""What people answered, read from a CSV and made comparable with what teachers answer."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from cotforge.answers import Task
+from cotforge.answers.text import normal, seen
+from cotforge.gold.cells import Table, demand, table, unguarded
+from cotforge.pipeline import Loaded
+from cotforge.records import Record
+
+FILE = "gold.csv"
+"""In the run folder: where gold is kept if the pipeline file names no other place."""
+UNTOLD = "?"
+"""The answer of a person who could not tell."""
+
+Options = Mapping[str, tuple[str, ...]]
+"""Closed sets of Samples by id, where rows may bring their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gold(Record):
+    """What people agree on about the samples they checked."""
+
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """id to canonical answer, of the samples on which all agree."""
+    ambiguous: frozenset[str] = frozenset()
+    """ids on which people disagree, or of which one wrote that it cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Record):
+    """One answer of one person."""
+
+    line: int
+    id: str
+    text: str
+    """As the person wrote it."""
+    answer: str
+    """Canonical label or comparable free answer, or `UNTOLD`."""
+    person: str = ""
+
+
+def find(loaded: Loaded, folder: Path) -> Gold:
+    """The gold of a run: of the file that the pipeline names, else of `gold.csv` in the run folder, else none.
+
+    Raises PipelineError with every fault of the file, also where the pipeline names one that is not there.
+    """
+    path = place(loaded, folder)
+    if loaded.pipeline.gold is None and not path.exists():
+        return Gold()
+    columns = getattr(loaded.pipeline.source, "columns", None)
+    return read(path, loaded.pipeline.task, strict=getattr(columns, "options", None) is None)
+
+
+def place(loaded: Loaded, folder: Path) -> Path:
+    """Where the gold of a run lies, or will."""
+    named = loaded.pipeline.gold
+    return folder / FILE if named is None else loaded.root / named
+
+
+def read(path: Path, task: Task, *, options: Options | None = None, strict: bool = True) -> Gold:
+    """What the people in this file agree on. Raises PipelineError with its faults, a line each.
+
+    `options` are the sets of samples whose rows bring their own. Where they do and `options` lacks a sample, its answer stands as
+    its text; unless `strict`, so does any that is none of the task's labels.
+    """
+    return agreed(checked(path, table(path, ("id", "answer")), task, options=options or {}, strict=strict))
+
+
+def agreed(answers: Iterable[Checked]) -> Gold:
+    """What all agree on, and where they do not."""
+    given: defaultdict[str, set[str]] = defaultdict(set)
+    for one in answers:
+        given[one.id].add(one.answer)
+    clear = {id: next(iter(said)) for id, said in given.items() if len(said) == 1 and UNTOLD not in said}
+    return Gold(clear, frozenset(given.keys() - clear.keys()))
+
+
+def checked(path: Path, found: Table, task: Task, *, options: Options, strict: bool = True) -> list[Checked]:
+    """Every answer in the file; rows without one are not checked yet. Raises PipelineError."""
+    answers, faults = [], []
+    for line, cells in found.rows:
+        text, id = unguarded(cells.get("answer", "")), unguarded(cells.get("id", ""))
+        if not seen(text):
+            continue
+        answer = _canonical(text, task, options.get(id, task.closed), strict)
+        if not id:
+            faults.append(f"{path}:{line}: id: is missing; it is that of the sample which the answer {text[:60]!r} belongs to")
+        elif answer is None:
+            faults.append(f"{path}:{line}: answer: {text[:60]!r} {_wanted(text, task, options.get(id, task.closed))}")
+        else:
+            answers.append(Checked(line, id, text, answer, cells.get("person", "").strip()))
+    demand(faults)
+    return answers
+
+
+def _canonical(text: str, task: Task, options: tuple[str, ...], strict: bool) -> str | None:
+    """As raw labels are: see `Task.comparable`; None where it is no answer."""
+    if seen(text) == UNTOLD:
+        return UNTOLD
+    answer = task.comparable(text, options)
+    closed = task.kind == "classify" or task.verifier == "choice"
+    if answer is None and closed and not (strict and options):
+        return " ".join(seen(text).split()) or None
+    return answer
+
+
+def _wanted(text: str, task: Task, options: tuple[str, ...]) -> str:
+    """What is wrong with an answer, and what would be right."""
+    if not options:
+        return f"is no answer that the verifier {task.verifier!r} can read"
+    names = {normal(option): option for option in options} | (dict(task.names) if options is task.closed else {})
+    near = get_close_matches(normal(text), names, n=1)
+    there = ", ".join(options[:10]) + (", ..." if len(options) > 10 else "")
+    return "is not in the set; " + (f"did you mean {names[near[0]]!r}?" if near else f"there are {there}, and {UNTOLD} for cannot tell")
