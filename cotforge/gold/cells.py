@@ -1,7 +1,6 @@
 """CSV files that people fill in: read with the line of every row, and written so that no spreadsheet runs what stands in a cell."""
 
 import csv
-import io
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -46,9 +45,12 @@ def unguarded(cell: str) -> str:
 
 def written(rows: Iterable[Sequence[str]], delimiter: str = ",") -> str:
     """Rows as CSV (RFC 4180, but lines end as they do here), every cell guarded."""
-    text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows([guarded(cell) for cell in row] for row in rows)
-    return text.getvalue()
+    return "".join(delimiter.join(_quoted(guarded(cell)) for cell in row) + "\n" for row in rows)
+
+
+def _quoted(cell: str) -> str:
+    # Python's own writer leaves a lone carriage return bare, and its reader then refuses it.
+    return '"' + cell.replace('"', '""') + '"' if re.search(r'[",;\t\r\n]|^\s|\s$', cell) else cell
 
 
 def put(path: Path, text: str) -> None:
