@@ -5,13 +5,12 @@ most accurate in truth, which a user would first have to find out.
 
 Shapes: N items, K teachers, J calls about an item in the order made, C classes.
 """
-# ruff: noqa: N803, N806, N815
+# ruff: noqa: N803, N806
 # Arrays end in their axes.
 
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,25 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 from crowdkit.aggregation import DawidSkene, OneCoinDawidSkene
 
+from benchmarks.consensus.score import Bools, Result
 from benchmarks.consensus.worlds import Classes, Floats, World
-
-Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a rule made of a world."""
-
-    answer_N: Classes
-    accepted_N: Bools
-    calls: int
-    """All that were charged, whatever became of the item."""
-    price: float
-    """Price units, likewise."""
-    claim: float | None = None
-    """The rule's own estimate of the precision of what it accepts; None where it makes none."""
-    low: float | None = None
-    """Its lower bound on that."""
 
 
 def majority(world: World, *, least: float, label: bool = False) -> Result:

@@ -78,7 +78,7 @@ class Recipe:
     samples: int = 12
     """Answers of each teacher about each item."""
     noise: float = 0.10
-    """Share of the labels that are drawn anew from the classes nearby; COR30 has 0.30."""
+    """Share of the labels that are wrong, mostly by a class of the same half; COR30 has 0.30."""
 
     def world(self, random: np.random.Generator) -> World:
         """One world. Raises ValueError where kind or prices do not fit."""
