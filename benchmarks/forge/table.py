@@ -1,11 +1,11 @@
 """Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
-def print_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """A table; all columns but the first to the right."""
+def print_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    """A table, each line as it comes; all columns but the first to the right."""
     print(f"| {' | '.join(head)} |")
-    print("|---|" + "---:|" * (len(head) - 1))
+    print("|---|" + "---:|" * (len(head) - 1), flush=True)
     for line in lines:
-        print(f"| {' | '.join(line)} |")
+        print(f"| {' | '.join(line)} |", flush=True)
