@@ -10,12 +10,7 @@ import polars as pl
 
 from benchmarks.consensus.score import Result
 from benchmarks.consensus.worlds import Inputs, World, inputs
-from cotforge import consensus
-
-
-def there() -> bool:
-    """Whether cotforge has this rule."""
-    return hasattr(consensus, "decide")
+from cotforge.consensus import decide
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class Ours:
 
 def decision(frame: pl.DataFrame, **options: Any) -> Any:
     """What the rule says."""
-    return consensus.decide(frame, rule="sequential", **options)  # type: ignore[attr-defined]
+    return decide(frame, rule="sequential", **options)
 
 
 def read(frame: pl.DataFrame, *, gold: Mapping[str, str], price: float, claim: float | None, low: float | None) -> Result:

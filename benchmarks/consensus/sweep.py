@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.consensus import ours
 from benchmarks.consensus.__main__ import number, share
 from benchmarks.consensus.big import print_big
 from benchmarks.consensus.ours import Ours
@@ -102,9 +101,6 @@ def main() -> None:
     parser.add_argument("--big", type=int, nargs="?", const=1_000_000, metavar="ITEMS", help="also so many items (a million), alone")
     parser.add_argument("--smoke", action="store_true", help="four small rows: only to see that it runs")
     options = parser.parse_args()
-    if not ours.there():
-        print("\ncotforge has no sequential rule")
-        return
     cases = [*singles(options.seed), *combinations(options.random, options.seed)]
     if options.smoke:
         cases = [Case(items=200, seed=options.seed), *(replace(case, items=200) for case in singles(options.seed)[-3:])]
