@@ -1,0 +1,75 @@
+"""`decide`: a vote over a table of answers, for notebooks, benchmarks and what-if; nothing of a run is needed."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cotforge.consensus.decisions import AnswersError, Decisions
+from cotforge.consensus.rules import RULES
+from cotforge.consensus.sequential.terms import Objective, Terms, Voter, Wanted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+def decide(
+    answers: "pl.DataFrame | pd.DataFrame",
+    *,
+    classes: Sequence[str] | None = None,
+    labels: Mapping[Any, str | None] | None = None,
+    prices: Mapping[str, float] | None = None,
+    gold: Mapping[Any, str] | None = None,
+    rule: str = "sequential",
+    target: float = 0.9,
+    objective: Objective | Mapping[str, float] = "balanced",
+    seed: int = 0,
+) -> Decisions:
+    """Decide every id of a table with columns `id`, `teacher`, `answer`: all that a full asking gave, in the order it may be asked.
+
+    `sequential` reads only what it asks for: replacing every other answer leaves the Decisions as they are. A null answer is one that
+    could not be read. `classes` is the closed set; without it the set is taken from labels, gold and the warm-up where these are few,
+    else answers are free. `labels` are raw and noisy, `gold` is what people found, `prices` are per call (default 1 each).
+    `objective` is `balanced`, `cheapest`, or `{"lessons": ..., "budget": ...}`. Row order, and the names of ids, teachers and classes
+    beside the draw of who is asked when, decide nothing. Raises AnswersError where the table cannot be used.
+    """
+    from cotforge.consensus.tabled import Tabled
+
+    faults = _faults(answers, classes, prices, rule, target)
+    if faults:
+        raise AnswersError(*faults)
+    wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_whole(objective))
+    if isinstance(wanted, str) and wanted not in ("balanced", "cheapest"):
+        raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
+    tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, seed=seed)
+    if rule != "sequential":
+        return tabled.asked_all(rule, target=target, prices=prices or {}, labelled=labels is not None)
+    voters = tuple(Voter(teacher, price=float((prices or {}).get(teacher, 1.0))) for teacher in tabled.teachers)
+    terms = Terms(voters, tabled.options, target, wanted, label=labels is not None, total=tabled.ids.len())
+    return tabled.sequential(terms)
+
+
+def _whole(objective: Mapping[str, float]) -> dict[str, Any]:
+    unknown = set(objective) - {"lessons", "budget"}
+    if unknown or not objective:
+        raise AnswersError(f"objective: {sorted(unknown) or 'nothing'} in it; lessons, budget, or both")
+    return {name: int(value) if name == "lessons" else float(value) for name, value in objective.items()}
+
+
+def _faults(answers: Any, classes: Sequence[str] | None, prices: Mapping[str, float] | None, rule: str, target: float) -> list[str]:
+    """All that is wrong, a line each."""
+    faults = []
+    columns = list(getattr(answers, "columns", ()))
+    missing = [name for name in ("id", "teacher", "answer") if name not in columns]
+    if missing:
+        faults.append(f"answers: no column {', '.join(missing)}; a polars or pandas frame with id, teacher and answer is needed")
+    elif not len(answers):
+        faults.append("answers: there is no row in it; at least one answer is needed")
+    names = [one.name for one in RULES] + ["sequential"]
+    if rule not in names:
+        faults.append(f"rule: {rule!r} is none; {', '.join(names)}")
+    if not 0 < target < 1:
+        faults.append(f"target: {target!r}; a probability between 0 and 1")
+    if classes is not None and len(set(classes)) < 2:
+        faults.append(f"classes: {len(set(classes))} of them; at least two different ones, or None for free answers")
+    faults += [f"prices: {name!r} costs {price!r}; 0 or more" for name, price in (prices or {}).items() if not price >= 0]
+    return faults

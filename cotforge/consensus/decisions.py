@@ -1,0 +1,30 @@
+"""What a vote over a table of answers gives."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cotforge.errors import CotforgeError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cotforge.consensus.sequential.claim import Claim
+
+
+class AnswersError(CotforgeError):
+    """A table of answers, or what was handed over with it, is not as `decide` needs it."""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a vote decided, what it cost, and what may be said of it."""
+
+    frame: "pl.DataFrame"
+    """One row per id in order of first appearance: `id`, `answer` (null if not accepted), `confidence` in [0, 1], `accepted`, `calls`
+    (everything charged), `asked` (teachers, in turn), `against_label`."""
+    claim: "Claim"
+    """What is claimed of accepted answers that nobody checked."""
+    teachers: "pl.DataFrame"
+    """`teacher`, `calls`, `accuracy` (estimated, in [0, 1]; null where nothing tells), `twin_of` (the teacher it repeats; else null)."""
+    cost: float
+    """Of all calls, in the unit of the prices."""

@@ -1,0 +1,156 @@
+"""How answers come about where only who agrees with whom is kept: the model of `difficulty` with one accuracy per voter and level.
+
+For free answers, and for more classes than confusions can be learned of. A symbol is a group of voters that say the same, numbered by
+first appearance with the label's first; the true answer, and the distractor, is one of the groups or none of them.
+Shapes: as in `difficulty`; G = V groups at most, hidden states (level, true group or none, distractor group or none).
+"""
+
+from copy import deepcopy
+
+import numpy as np
+
+from cotforge.consensus.sequential.difficulty import (
+    CHECKED,
+    CLOSE,
+    EASY,
+    ELEMENTS,
+    HARD,
+    LOOSE,
+    ROUNDS,
+    SAFE,
+    Priors,
+    known,
+    thinned,
+)
+from cotforge.consensus.sequential.table import UNKNOWN, UNNAMED, Floats, Ints, Table
+
+_FLOOR = 1e-4
+_TINY = 1e-300
+LEVELS = 3
+
+
+class Agreement:
+    """The model with its parameters; `fit` changes them, all else is pure."""
+
+    def __init__(self, size: int, columns: int, priors: Priors | None = None) -> None:
+        """`size`: classes an answer is one of, at least 2; `columns`: voters and the label."""
+        self.priors = priors or Priors()
+        self.size, self.V = max(size, columns + 1), columns
+        self.T = self.priors.levels or LEVELS
+        groups = [*range(columns), UNNAMED]
+        states = [(t, y, d) for t in range(self.T) for y in groups for d in groups]
+        self.level_H, self.answer_H, self.fallen_H = (np.array(axis) for axis in zip(*states, strict=True))
+        self._member_HS = (self.answer_H[:, None] == np.array(groups)).astype(float)
+        self.level_T = np.full(self.T, 1 / self.T)
+        self.right_VT = self._guess_VT()
+        self.falls_V = np.full(columns, 0.4)
+
+    @property
+    def symbols(self) -> int:
+        return self.V
+
+    @property
+    def H(self) -> int:
+        return len(self.answer_H)
+
+    def _guess_VT(self) -> Floats:
+        teacher, label = np.linspace(EASY, HARD, self.T), np.linspace(SAFE, LOOSE, self.T)
+        return np.vstack([np.tile(teacher, (self.V - 1, 1)), label])
+
+    def copy(self) -> "Agreement":
+        """One to go on from, which leaves this one as it is."""
+        return deepcopy(self)
+
+    # what it says of answers
+
+    def joint_NH(self, answers_NV: Ints) -> Floats:
+        """Probability of the answers together with each hidden state; 0 for groups that are not there."""
+        joint_NH = self._prior_NH(answers_NV.max(axis=1, initial=-1) + 1)
+        for v in range(self.V):
+            said_N = answers_NV[:, v]
+            some = said_N >= 0
+            if some.any():
+                joint_NH[some] *= self._emission(v, said_N[some])
+        return joint_NH
+
+    def _prior_NH(self, groups_N: Ints) -> Floats:
+        """Probability of each hidden state where so many groups were named."""
+        named, fallen = self.answer_H != UNNAMED, self.fallen_H != UNNAMED
+        least_H = np.maximum(np.where(named, self.answer_H, -1), np.where(fallen, self.fallen_H, -1))
+        possible_NH = (least_H < groups_N[:, None]) & ~(named & (self.answer_H == self.fallen_H))
+        unnamed_N = self.size - groups_N[:, None]
+        answer_NH = np.where(named, 1.0, unnamed_N) / self.size
+        # Where the truth is unnamed itself, one unnamed class less is left to resemble it.
+        fallen_NH = np.where(fallen, 1.0, unnamed_N - ~named) / (self.size - 1)
+        return np.asarray(self.level_T[self.level_H] * answer_NH * fallen_NH * possible_NH)
+
+    def _emission(self, v: int, said_N: Ints) -> Floats:
+        """Probability that a voter says this, in each hidden state."""
+        right_H = self.right_VT[v][self.level_H]
+        astray = (1 - self.falls_V[v]) / (self.size - 1)
+        wrong_NH = (1 - right_H) * np.where(self.fallen_H == said_N[:, None], self.falls_V[v] + astray, astray)
+        return np.asarray(np.where(self.answer_H == said_N[:, None], right_H, wrong_NH))
+
+    def by_answer(self, joint_NH: Floats) -> Floats:
+        """Summed by the true group, [N, G + 1]: the last is that nobody named it."""
+        return np.asarray(joint_NH @ self._member_HS)
+
+    def spread(self, factor_NC: Floats) -> Floats:
+        """A factor per true group (the last: none), for each hidden state, [N, H]."""
+        return np.asarray(factor_NC[:, np.where(self.answer_H == UNNAMED, self.V, self.answer_H)])
+
+    def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
+        """Probability of each answer of a voter, [N, G]: joining a group, or founding the next one."""
+        groups_N = answers_NV.max(axis=1, initial=-1) + 1
+        joined_NG = np.zeros((len(answers_NV), self.V))
+        for group in range(self.V):
+            some = group < groups_N
+            if some.any():
+                joined_NG[some, group] = (hidden_NH[some] * self._emission(voter, np.full(int(some.sum()), group))).sum(axis=1)
+        fresh_N = np.maximum(hidden_NH.sum(axis=1) - joined_NG.sum(axis=1), 0)
+        room = groups_N < self.V
+        joined_NG[np.flatnonzero(room), groups_N[room]] = fresh_N[room]
+        return joined_NG
+
+    # learning
+
+    def fit(self, table: Table, *, rounds: int = ROUNDS) -> "Agreement":
+        """Fit to a table by EM, MAP; rows with gold are certain of their answer. Goes on from the parameters it has."""
+        table = thinned(table, ELEMENTS // self.H)
+        if not len(table):
+            return self
+        times_N = table.times_N * np.where(table.gold_N != UNKNOWN, CHECKED, 1.0)
+        known_NH = known(table.gold_N, self.answer_H)
+        before = -np.inf
+        for _ in range(rounds):
+            joint_NH = self.joint_NH(table.answers_NV) * known_NH
+            whole_N = joint_NH.sum(axis=1)
+            joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
+            self._maximise(joint_NH, table.answers_NV)
+            now = float(times_N @ np.log(np.maximum(whole_N, _TINY))) / times_N.sum()
+            if now - before < CLOSE:
+                break
+            before = now
+        return self
+
+    def _maximise(self, weight_NH: Floats, answers_NV: Ints) -> None:
+        kappa = self.priors.kappa
+        level_T = np.bincount(self.level_H, weight_NH.sum(axis=0), self.T) + kappa / 4
+        for v, guess_T in enumerate(self._guess_VT()):
+            pseudo = self.priors.label if v == self.V - 1 else self.priors.teacher
+            some = answers_NV[:, v] >= 0
+            said_N, weights_NH = answers_NV[some, v][:, None], weight_NH[some]
+            right_NH = weights_NH * (self.answer_H == said_N)
+            right_T = np.bincount(self.level_H, right_NH.sum(axis=0), self.T)
+            whole_T = np.bincount(self.level_H, weights_NH.sum(axis=0), self.T)
+            share_T = (right_T + guess_T * pseudo) / np.maximum(whole_T + pseudo, _TINY)
+            self.right_VT[v] = np.clip(share_T, _FLOOR, 1 - _FLOOR)
+            falls, guess = self.falls_V[v], 0.2 if v == self.V - 1 else 0.4
+            met = float((weights_NH * ((self.fallen_H == said_N) & (self.answer_H != said_N))).sum())
+            fell = met * falls / (falls + (1 - falls) / (self.size - 1))
+            self.falls_V[v] = (fell + guess * 20) / (float((weights_NH - right_NH).sum()) + 20)
+        self.level_T = level_T / level_T.sum()
+
+    def accuracy(self) -> Floats:
+        """Each column's share of right answers over all Samples, [V]."""
+        return np.asarray(self.right_VT @ self.level_T)

@@ -1,0 +1,91 @@
+"""What is believed of a Sample, given what was said of it: a model with its calibration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cotforge.consensus.sequential.agreement import Agreement
+from cotforge.consensus.sequential.calibration import Calibration
+from cotforge.consensus.sequential.difficulty import Difficulty
+from cotforge.consensus.sequential.table import Flags, Floats, Ints
+from cotforge.consensus.sequential.terms import Terms
+
+CHUNK = 512
+"""Rows looked at in one go: what is computed of them stays in the processor's cache."""
+_TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The leading answer of rows, and whether it can be accepted."""
+
+    symbol_N: Ints
+    posterior_N: Floats
+    accepted_N: Flags
+    traced_N: Flags
+    """Whether a full trace says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Everything that was learned; pure."""
+
+    terms: Terms
+    model: Difficulty | Agreement
+    calibration: Calibration
+    twins: Mapping[int, int] = field(default_factory=dict)
+    """Columns of voters that are another one behind a second name, with that one's column."""
+    unlabelled: float = 0.0
+    """Share of Samples without a label, in [0, 1]."""
+
+    @property
+    def voices(self) -> int:
+        """How many voters, the label among them, must say an accepted answer: without gold nobody is believed alone."""
+        alone = len({voter.teacher for voter in self.terms.voters}) == 1
+        return 1 if alone or self.calibration.weights_F is not None else 2
+
+    def posterior(self, answers_NV: Ints) -> Floats:
+        """Probability of each symbol, [N, S]."""
+        parts = [self.calibration(self._raw(part), part) for part in _chunks(answers_NV)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.model.symbols))
+
+    def raw(self, answers_NV: Ints) -> Floats:
+        """The same before calibration."""
+        parts = [self._raw(part) for part in _chunks(answers_NV)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.model.symbols))
+
+    def _raw(self, answers_NV: Ints) -> Floats:
+        shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
+        return np.asarray(shares_NS / np.maximum(shares_NS.sum(axis=1, keepdims=True), _TINY))
+
+    def lead(self, answers_NV: Ints, posterior_NS: Floats) -> Lead:
+        """Accepted is what reaches the target and a teacher says, never the label alone."""
+        named_NS = posterior_NS[:, : self.model.symbols]
+        symbol_N = named_NS.argmax(axis=1)
+        best_N = named_NS[np.arange(len(symbol_N)), symbol_N]
+        says_NV = answers_NV == symbol_N[:, None]
+        full = [column for column, voter in enumerate(self.terms.voters) if not voter.short]
+        support_N = says_NV[:, :-1].any(axis=1)
+        # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
+        accepted_N = (best_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices)
+        return Lead(symbol_N, best_N, accepted_N, says_NV[:, full].any(axis=1))
+
+    def look(self, answers_NV: Ints) -> tuple[Floats, Lead]:
+        """(probability [N] of these answers before calibration, the leading answer) of few rows."""
+        shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
+        mass_N = shares_NS.sum(axis=1)
+        posterior_NS = self.calibration(shares_NS / np.maximum(mass_N, _TINY)[:, None], answers_NV)
+        return mass_N, self.lead(answers_NV, posterior_NS)
+
+    def hidden(self, answers_NV: Ints) -> Floats:
+        """Probability of each hidden state [N, H] of few rows, the true symbol's as calibrated."""
+        joint_NH = self.model.joint_NH(answers_NV)
+        shares_NS = self.model.by_answer(joint_NH)
+        posterior_NS = self.calibration(shares_NS / np.maximum(shares_NS.sum(axis=1), _TINY)[:, None], answers_NV)
+        joint_NH *= self.model.spread(posterior_NS / np.maximum(shares_NS, _TINY))
+        return joint_NH
+
+
+def _chunks(rows: Ints) -> "list[Ints]":
+    return [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]

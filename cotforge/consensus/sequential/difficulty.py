@@ -1,0 +1,229 @@
+"""How answers come about where they are kept class by class: levels of difficulty, and a distractor that all voters share.
+
+A Sample has a class y, a wrong class d that it resembles, and a level t of difficulty. A voter names y as often as it does at this level;
+else it falls for d, or errs in its own way. So voters err together on the hard ones and towards the same class: what makes the posterior of
+Dawid and Skene, who let them err independently given y, over-confident. With one level and no distractor the model is theirs.
+
+Source: ours. The shared distractor as a mixture is in the spirit of EBCC (Li, Rubinstein and Cohn 2019, section 3).
+Shapes: N rows, V columns (voters, then the label), C classes, T levels, M pairs (y, d), H = T x M hidden states.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cotforge.consensus.sequential.table import UNKNOWN, Floats, Ints, Table
+
+KAPPA = 20.0
+"""Pseudo-counts by which what a voter does in one class is shrunk towards what it does in all (ours)."""
+ROUNDS, CLOSE = 60, 2e-6
+"""Rounds of EM at most; nats per row that a round must gain (ours)."""
+ELEMENTS = 4_000_000
+"""Rows times hidden states that EM looks at; of more distinct rows a random part is taken (ours)."""
+EASY, HARD = 0.9, 0.4
+"""Accuracies that teachers are taken to have on the easiest and hardest level before anything is known (ours)."""
+SAFE, LOOSE = 0.95, 0.85
+"""The same of the label."""
+CHECKED = 3.0
+"""Times that a row counts whose true answer is known: it says how voters err together, which the others only suggest (ours)."""
+_FLOOR = 1e-4
+_TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True)
+class Priors:
+    """Pseudo-counts; all zero and one level make the model that of Dawid and Skene."""
+
+    kappa: float = KAPPA
+    teacher: float = 4.0
+    label: float = 20.0
+    levels: int | None = None
+    """None: three for few classes, two for many."""
+    distractor: bool = True
+
+
+class Difficulty:
+    """The model with its parameters; `fit` changes them, all else is pure."""
+
+    def __init__(self, classes: int, columns: int, priors: Priors | None = None) -> None:
+        """`classes`: at least 2; `columns`: voters and the label."""
+        self.priors = priors or Priors()
+        self.C, self.V = classes, columns
+        self.T = self.priors.levels or (3 if classes <= 12 else 2)
+        pairs = [(y, d) for y in range(classes) for d in range(classes) if d != y]
+        self.y_M, self.d_M = (np.array(side) for side in zip(*pairs, strict=True))
+        self.answer_H = np.tile(self.y_M, self.T)
+        self.unlike = ~np.eye(classes, dtype=bool)
+        self.prior_C = np.full(classes, 1 / classes)
+        self.level_T = np.full(self.T, 1 / self.T)
+        self.distractor_CC = self.unlike / (classes - 1)
+        self.right_VTC = np.repeat(self._guess_VT()[:, :, None], classes, axis=2)
+        self.falls_V = np.full(columns, 0.4 if self.priors.distractor else 0.0)
+        self.errors_VCC = np.repeat((self.unlike / (classes - 1))[None], columns, axis=0)
+        self._member_HC = (self.answer_H[:, None] == np.arange(classes)).astype(float)
+        self._tables: Any = None
+
+    @property
+    def symbols(self) -> int:
+        return self.C
+
+    @property
+    def H(self) -> int:
+        return len(self.answer_H)
+
+    def _guess_VT(self) -> Floats:
+        teacher = np.linspace(EASY, HARD, self.T) if self.T > 1 else np.array([0.75])
+        label = np.linspace(SAFE, LOOSE, self.T) if self.T > 1 else np.array([0.9])
+        return np.vstack([np.tile(teacher, (self.V - 1, 1)), label])
+
+    def copy(self) -> "Difficulty":
+        """One to go on from, which leaves this one as it is."""
+        return deepcopy(self)
+
+    # what it says of answers
+
+    def prior_H(self) -> Floats:
+        """Probability of each hidden state."""
+        pair_M = self.prior_C[self.y_M] * self.distractor_CC[self.y_M, self.d_M]
+        return np.asarray((self.level_T[:, None] * pair_M).ravel())
+
+    def emission_VCH(self) -> Floats:
+        """Probability of each answer in each hidden state."""
+        at = np.arange(len(self.y_M))
+        all_VCH = np.empty((self.V, self.C, self.H))
+        for v in range(self.V):
+            wrong_CM = (1 - self.falls_V[v]) * self.errors_VCC[v][self.y_M].T
+            wrong_CM[self.d_M, at] += self.falls_V[v]
+            right_TM = self.right_VTC[v][:, self.y_M]
+            emission_CTM = wrong_CM[:, None, :] * (1 - right_TM)
+            emission_CTM[self.y_M, :, at] = right_TM.T
+            all_VCH[v] = emission_CTM.reshape(self.C, -1)
+        return np.maximum(all_VCH, 1e-9)
+
+    def prepared(self) -> "tuple[Floats, list[Floats]]":
+        """(prior [H], per column [C + 1, H] with a row of ones for no answer), kept until the next fit."""
+        if self._tables is None:
+            ones = np.ones((1, self.H))
+            self._tables = (self.prior_H(), [np.vstack([emission, ones]) for emission in self.emission_VCH()])
+        return self._tables  # type: ignore[no-any-return]
+
+    def joint_NH(self, answers_NV: Ints) -> Floats:
+        """Probability of the answers together with each hidden state."""
+        prior_H, columns = self.prepared()
+        joint_NH = np.repeat(prior_H[None], len(answers_NV), axis=0)
+        for v, rows in enumerate(columns):
+            said_N = answers_NV[:, v]
+            if (said_N >= 0).any():
+                joint_NH *= rows[np.where(said_N < 0, self.C, said_N)]
+        return joint_NH
+
+    def by_answer(self, joint_NH: Floats) -> Floats:
+        """Summed over all hidden states with the same true symbol, [N, C]."""
+        return np.asarray(joint_NH @ self._member_HC)
+
+    def spread(self, factor_NC: Floats) -> Floats:
+        """A factor per true symbol, for each hidden state, [N, H]."""
+        return np.asarray(factor_NC[:, self.answer_H])
+
+    def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
+        """Probability of each answer of a voter, [N, C], where the hidden states have these probabilities."""
+        return np.asarray(hidden_NH @ self.prepared()[1][voter][: self.C].T)
+
+    # learning
+
+    def fit(self, table: Table, *, rounds: int = ROUNDS) -> "Difficulty":
+        """Fit to a table by EM, MAP; rows with gold are certain of their class. Goes on from the parameters it has."""
+        table = thinned(table, ELEMENTS // self.H)
+        if not len(table):
+            return self
+        times_N = table.times_N * np.where(table.gold_N != UNKNOWN, CHECKED, 1.0)
+        said = [_one_hot(table.answers_NV[:, v], self.C) for v in range(self.V)]
+        known_NH = known(table.gold_N, self.answer_H)
+        before = -np.inf
+        for _ in range(rounds):
+            self._tables = None
+            joint_NH = self.joint_NH(table.answers_NV)
+            joint_NH *= known_NH
+            whole_N = joint_NH.sum(axis=1)
+            joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
+            self._maximise(joint_NH, said)
+            now = float(times_N @ np.log(np.maximum(whole_N, _TINY))) / times_N.sum()
+            if now - before < CLOSE:
+                break
+            before = now
+        self._tables = None
+        return self
+
+    def _maximise(self, weight_NH: Floats, said: list[Floats]) -> None:
+        kappa = self.priors.kappa
+        whole_TM = weight_NH.sum(axis=0).reshape(self.T, -1)
+        self.level_T = whole_TM.sum(axis=1) + kappa / 4
+        self.level_T = self.level_T / self.level_T.sum()
+        whole_M = whole_TM.sum(axis=0)
+        prior_C = np.bincount(self.y_M, whole_M, self.C) + kappa / self.C
+        self.prior_C = np.maximum(prior_C / prior_C.sum(), 1e-12)
+        if self.priors.distractor:
+            pairs_CC = kappa * self.unlike / (self.C - 1)
+            pairs_CC[self.y_M, self.d_M] += whole_M
+            self.distractor_CC = pairs_CC / pairs_CC.sum(axis=1, keepdims=True)
+        for v, guess_T in enumerate(self._guess_VT()):
+            self._voter(v, (said[v].T @ weight_NH).reshape(self.C, self.T, -1), guess_T)
+
+    def _voter(self, v: int, count_CTM: Floats, guess_T: Floats) -> None:
+        """One voter's accuracies by level and class, and what it says when it errs."""
+        kappa, pseudo = self.priors.kappa, self.priors.label if v == self.V - 1 else self.priors.teacher
+        at = np.arange(len(self.y_M))
+        right_TM = count_CTM[self.y_M, :, at].T
+        right_TC = _by_class(right_TM, self.y_M, self.C)
+        whole_TC = _by_class(count_CTM.sum(axis=0), self.y_M, self.C)
+        in_all_T = (right_TC.sum(axis=1) + guess_T * pseudo) / np.maximum(whole_TC.sum(axis=1) + pseudo, _TINY)
+        share_TC = (right_TC + kappa * in_all_T[:, None]) / np.maximum(whole_TC + kappa, _TINY)
+        self.right_VTC[v] = np.clip(share_TC, _FLOOR, 1 - _FLOOR)
+        wrong_CM = count_CTM.sum(axis=1)
+        wrong_CM[self.y_M, at] = 0
+        fell_M = np.zeros(len(at))
+        if self.priors.distractor:
+            falls, errors_M = self.falls_V[v], self.errors_VCC[v][self.y_M, self.d_M]
+            fell_M = wrong_CM[self.d_M, at] * falls / np.maximum(falls + (1 - falls) * errors_M, _TINY)
+            guess = 0.2 if v == self.V - 1 else 0.4
+            self.falls_V[v] = (fell_M.sum() + guess * 20) / (wrong_CM.sum() + 20)
+        wrong_CM[self.d_M, at] -= fell_M
+        own_CC = np.zeros((self.C, self.C))
+        np.add.at(own_CC, self.y_M, wrong_CM.T)
+        own_CC += np.maximum(kappa, _FLOOR) * self.unlike / (self.C - 1)
+        self.errors_VCC[v] = own_CC / own_CC.sum(axis=1, keepdims=True)
+
+    def accuracy(self) -> Floats:
+        """Each column's share of right answers over all Samples, [V]."""
+        return np.asarray((self.right_VTC.transpose(0, 2, 1) @ self.level_T) @ self.prior_C)
+
+
+def known(gold_N: Ints, answer_H: Ints) -> Any:
+    """1 where a hidden state agrees with what is known of a row, else 0; the number 1 where nothing is known of any."""
+    if not (gold_N != -1).any():
+        return 1.0
+    return (gold_N[:, None] == -1) | (gold_N[:, None] == answer_H)
+
+
+def thinned(table: Table, most: int) -> Table:
+    """At most so many rows: all gold ones, and of the others a random part that follows from the rows themselves."""
+    if len(table) <= most:
+        return table
+    mixed = np.full(len(table), 1469598103934665603, np.uint64)
+    for column in (table.wave_N, *table.answers_NV.T):
+        mixed = (mixed ^ column.astype(np.uint64)) * np.uint64(1099511628211)
+        mixed ^= mixed >> np.uint64(29)
+    first = np.lexsort((mixed, table.gold_N == -1))[:most]
+    chosen = np.zeros(len(table), bool)
+    chosen[first] = True
+    return table.where(chosen)
+
+
+def _one_hot(said_N: Ints, classes: int) -> Floats:
+    return np.asarray((said_N[:, None] == np.arange(classes)).astype(float))
+
+
+def _by_class(values_TM: Floats, y_M: Ints, classes: int) -> Floats:
+    return np.stack([np.bincount(y_M, row, classes) for row in values_TM])

@@ -1,0 +1,104 @@
+"""From answers to a belief and a policy."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from cotforge.consensus.sequential.agreement import Agreement
+from cotforge.consensus.sequential.belief import Belief
+from cotforge.consensus.sequential.calibration import Calibration, calibrate
+from cotforge.consensus.sequential.difficulty import Difficulty
+from cotforge.consensus.sequential.policy import Policy
+from cotforge.consensus.sequential.table import ABSTAINED, NONE, UNKNOWN, UNNAMED, Evidence, Floats, Ints, Table, regrouped
+from cotforge.consensus.sequential.terms import Terms
+from cotforge.consensus.sequential.twins import twins
+from cotforge.consensus.sequential.walk import walk
+
+FEW = 20
+"""Gold answers below which nothing is calibrated (ours)."""
+STOPPED = 0.5
+"""Weight, of a gold row's 1, of the answers on which the policy would stop; the rest is shared by other parts of its answers (ours)."""
+
+ROUGH = 5_000
+"""States of a level in the policy that only shows where one would stop (ours)."""
+
+
+def learn(terms: Terms, evidence: Evidence | Table, upto: int) -> Policy:
+    """The policy by what Samples of the waves up to `upto` said. Takes seconds; raises nothing."""
+    table = evidence.table() if isinstance(evidence, Evidence) else evidence
+    table = table.where(table.wave_N <= upto)
+    belief = believe(terms, table)
+    if belief.calibration.weights_F is None:
+        return Policy(belief)
+    rough = Policy(belief, most=ROUGH)
+    return Policy(replace(belief, calibration=calibrated(belief, table, rough)))
+
+
+def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: Belief | None = None) -> Belief:
+    """Model and calibration by a table; with `policy`, calibrated on where it stops too. `like`: a belief to go on from."""
+    found = twins(table, terms)
+    table = once(table, found, terms)
+    labelled = float(table.times_N[table.answers_NV[:, -1] != NONE].sum())
+    unlabelled = 1 - labelled / max(float(table.times_N.sum()), 1.0)
+    columns = len(terms.voters) + 1
+    model: Difficulty | Agreement = Difficulty(len(terms.options), columns) if terms.by_class else Agreement(terms.size, columns)
+    if like is not None and type(like.model) is type(model):
+        model = like.model.copy()
+    belief = Belief(terms, model.fit(table), Calibration(), found, unlabelled)
+    return replace(belief, calibration=calibrated(belief, table, policy))
+
+
+def once(table: Table, found: Collection[int], terms: Terms) -> Table:
+    """The table without what twins say."""
+    if not found:
+        return table
+    answers_NV = table.answers_NV.copy()
+    for column in found:
+        answers_NV[answers_NV[:, column] >= 0, column] = ABSTAINED
+    if terms.by_class:
+        return table.with_answers(answers_NV)
+    answers_NV, gold_N = regrouped(answers_NV, table.gold_N)
+    assert gold_N is not None
+    return replace(table.with_answers(answers_NV), gold_N=gold_N)
+
+
+def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibration:
+    """What the gold rows correct; nothing where they are too few."""
+    gold = once(table.where(table.gold_N != UNKNOWN), belief.twins, belief.terms)
+    if gold.times_N.sum() < FEW:
+        return Calibration()
+    answers_NV, gold_N, weight_N = _parts(gold, belief.terms)
+    if policy is not None:
+        stopped_NV, stopped_gold_N = as_symbols(walk(policy, gold.answers_NV).seen_NV, gold.gold_N, belief.terms)
+        answers_NV = np.concatenate([answers_NV, stopped_NV])
+        gold_N = np.concatenate([gold_N, stopped_gold_N])
+        weight_N = np.concatenate([(1 - STOPPED) * weight_N, STOPPED * gold.times_N])
+    raw_NS = belief.raw(answers_NV)
+    true_N = np.where(gold_N == UNNAMED, raw_NS.shape[1] - 1, gold_N)
+    return calibrate(raw_NS, answers_NV, true_N, weight_N)
+
+
+def _parts(gold: Table, terms: Terms) -> tuple[Ints, Ints, Floats]:
+    """(answers, gold, weight) of every small set of voters beside the label, and of all; each row weighs 1 in all."""
+    k = gold.answers_NV.shape[1] - 1
+    sets = [chosen for size in range(1, min(k, 3) + 1) for chosen in combinations(range(k), size)]
+    sets += [tuple(range(k))] if k > 3 else []
+    answers, true = [], []
+    for chosen in sets:
+        part_NV = np.full_like(gold.answers_NV, NONE)
+        part_NV[:, [*chosen, k]] = gold.answers_NV[:, [*chosen, k]]
+        part_NV, gold_N = as_symbols(part_NV, gold.gold_N, terms)
+        answers.append(part_NV)
+        true.append(gold_N)
+    return np.concatenate(answers), np.concatenate(true), np.tile(gold.times_N / len(sets), len(sets))
+
+
+def as_symbols(answers_NV: Ints, gold_N: Ints, terms: Terms) -> tuple[Ints, Ints]:
+    """Answers and gold as the model wants them: groups numbered anew where something was left out."""
+    if terms.by_class:
+        return answers_NV, gold_N
+    symbols_NV, symbol_N = regrouped(answers_NV, gold_N)
+    assert symbol_N is not None
+    return symbols_NV, symbol_N

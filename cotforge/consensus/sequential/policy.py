@@ -1,0 +1,302 @@
+"""Whom to ask next: dynamic programming over what may have been said so far.
+
+A state is the label and the answers so far; V(s) is the best expected value of going on from it:
+
+    V(s) = max{ w [accepted(s)] ; 0 (drop) ; max over voters k that may be asked of  -c_k + sum over answers r of P(r | s, k) V(s + r) }
+
+w is what a lesson is worth: four times the least cost at which lessons can be had at all (Dinkelbach's iteration), or as much as brings
+the lessons wanted. States are found from the labels on, in levels of as many answers; what is accepted has no successors. Where all of them
+are few the solution is exact; else only the likeliest of each level have successors, and what is lost by that is bounded by w times the
+probability of the others.
+
+Shapes: N states, V columns, S symbols, K voters.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cotforge.consensus.sequential.belief import CHUNK, Belief
+from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, coded, regrouped
+from cotforge.consensus.sequential.terms import Wanted
+
+EXACT = 1_000_000
+"""(C + 1)^K C up to which every state is looked at."""
+WORK = 60_000_000
+"""States of a level times hidden states that are looked at beyond (ours)."""
+WORTH = 4.0
+"""What a lesson is worth, in costs of the cheapest lessons: less leaves many Samples out, more pays for hopeless ones."""
+RARE = 1e-3
+"""Least share of Samples without label, and of those with one, that a policy is made for (ours)."""
+_DENSE = 1 << 23
+STOP = -1
+
+
+@dataclass(slots=True)
+class Level:
+    """All states with as many answers."""
+
+    code_N: Ints
+    mass_N: Floats
+    accepted_N: Flags
+    extra_N: Floats
+    """What a trace still costs where none says the accepted answer."""
+    steps: "list[tuple[int, Ints, Floats, Ints]]" = field(default_factory=list)
+    """Per voter: (its column, states from which it may be asked, P(answer) [n, S], the states that follow, in the next level [n, S])."""
+
+
+class Policy:
+    """A solved policy; pure."""
+
+    def __init__(self, belief: Belief, *, most: int | None = None) -> None:
+        """`most`: states of a level that have successors; None: all where they are few enough, else as many as are affordable."""
+        self.belief, self.terms = belief, belief.terms
+        self._columns = {voter.name: column for column, voter in enumerate(self.terms.voters)}
+        self._places = {option: place for place, option in enumerate(sorted(self.terms.options))}
+        self._base_V = (belief.model.symbols + 1) ** np.arange(len(self.terms.voters) + 1, dtype=np.int64)
+        self._rivals = [
+            [other for other, one in enumerate(self.terms.voters) if one.teacher == voter.teacher] for voter in self.terms.voters
+        ]
+        self._short = any(voter.short for voter in self.terms.voters)
+        self._unlabelled = min(max(belief.unlabelled, RARE), 1 - RARE) if self.terms.label else 1.0
+        price_K = np.array([voter.price for voter in self.terms.voters], float)
+        self.price_K = price_K
+        by_price = self.terms.objective != "balanced"
+        top = price_K.max(initial=0.0)
+        self.cost_K = price_K if by_price and top > 0 else 1 + 1e-6 * price_K / max(top, 1e-12)
+        self._most = most if most is not None else self._affordable()
+        self.levels = self._explored()
+        self.worth, self.accepts, self.costs = 0.0, 0.0, 0.0
+        self._code_N, self._choice_NK = self._solved()
+
+    def _affordable(self) -> int | None:
+        s, k = self.belief.model.symbols, len(self.terms.voters)
+        if (s + 1.0) ** k * s <= EXACT:
+            return None
+        return max(2_000, min(100_000, WORK // self.belief.model.H))
+
+    # finding the states
+
+    def _explored(self) -> list[Level]:
+        depth = min(len(self.terms.voters), self.terms.max_calls or len(self.terms.voters))
+        code_N, levels = self._roots(), list[Level]()
+        for number in range(depth + 1):
+            level, expandable = self._looked_at(code_N, last=number == depth)
+            levels.append(level)
+            if not len(expandable):
+                break
+            code_N = self._followed(level, expandable)
+        return levels
+
+    def _roots(self) -> Ints:
+        """Nothing asked yet: a state without label, and one for each label (of groups: just one)."""
+        labels = (self.belief.model.symbols if self.terms.by_class else 1) if self.terms.label else 0
+        return np.asarray(np.arange(labels + 1) * self._base_V[-1])
+
+    def _looked_at(self, code_N: Ints, *, last: bool) -> tuple[Level, Ints]:
+        """The level, and the places of those states that have successors."""
+        masses, accepts, extras = [np.zeros(0)], [np.zeros(0, bool)], [np.zeros(0)]
+        for at in range(0, len(code_N), CHUNK):
+            answers_NV = self.decode(code_N[at : at + CHUNK])
+            mass_N, lead = self.belief.look(answers_NV)
+            masses.append(mass_N * np.where(answers_NV[:, -1] == NONE, self._unlabelled, 1 - self._unlabelled))
+            accepts.append(lead.accepted_N)
+            extras.append(self._missing_trace(answers_NV, lead.symbol_N, lead.traced_N))
+        level = Level(code_N, np.concatenate(masses), np.concatenate(accepts), np.concatenate(extras))
+        if last:
+            return level, np.zeros(0, np.int64)
+        expandable = np.flatnonzero(~level.accepted_N)
+        if self._most is not None and len(expandable) > self._most:
+            likeliest = np.argsort(-level.mass_N[expandable], kind="stable")[: self._most]
+            expandable = np.sort(expandable[likeliest])
+        return level, expandable
+
+    def _missing_trace(self, answers_NV: Ints, symbol_N: Ints, traced_N: Flags) -> Floats:
+        """What the cheapest full trace of those who said the answer in short costs, where there is none yet."""
+        extra_N = np.zeros(len(symbol_N))
+        if not self._short:
+            return extra_N
+        dearest = float(self.cost_K.max())
+        extra_N[~traced_N] = dearest
+        for column, voter in enumerate(self.terms.voters):
+            if voter.short:
+                full = self.cost_K[self._columns[voter.teacher]]
+                says_N = ~traced_N & (answers_NV[:, column] == symbol_N)
+                extra_N[says_N] = np.minimum(extra_N[says_N], full)
+        return extra_N
+
+    def _followed(self, level: Level, expandable: Ints) -> Ints:
+        """Notes what each voter may say in these states, and gives the states that follow."""
+        found: list[tuple[int, list[Ints], list[Floats], list[Ints]]] = [(k, [], [], []) for k in range(len(self.terms.voters))]
+        for at in range(0, len(expandable), CHUNK):
+            some = expandable[at : at + CHUNK]
+            answers_NV = self.decode(level.code_N[some])
+            hidden_NH = self.belief.hidden(answers_NV)
+            for k, places, chances, codes in found:
+                may = self._may(answers_NV, k)
+                if may.any():
+                    places.append(some[may])
+                    chances.append(self.belief.model.outcomes(hidden_NH[may], k, answers_NV[may]).astype(np.float32))
+                    codes.append(self._after(answers_NV[may], k))
+        joined = [(k, np.concatenate(p), np.concatenate(c), np.concatenate(f)) for k, p, c, f in found if p]
+        following, places = _numbered([codes for _, _, _, codes in joined], int(self._base_V[-1]) * (self.belief.model.symbols + 1))
+        level.steps = [(k, some, chance, place) for (k, some, chance, _), place in zip(joined, places, strict=True)]
+        return following
+
+    def _may(self, answers_NV: Ints, k: int) -> Flags:
+        """Whether a voter may be asked: once, and of short votes only the first Call is a full trace."""
+        voter = self.terms.voters[k]
+        asked_NV = answers_NV[:, :-1] != NONE
+        may_N = ~asked_NV[:, self._rivals[k]].any(axis=1)
+        if k in self.belief.twins:
+            return np.zeros(len(answers_NV), bool)
+        if self._short:
+            full = [column for column, other in enumerate(self.terms.voters) if not other.short]
+            heard_N = (answers_NV[:, full] >= 0).any(axis=1)
+            may_N &= heard_N if voter.short else ~heard_N
+        return np.asarray(may_N)
+
+    def _after(self, answers_NV: Ints, k: int) -> Ints:
+        """Codes of the states after each answer of a voter, [N, S]."""
+        if self.terms.by_class:
+            said_S = np.arange(self.belief.model.symbols) + 1
+            return np.asarray(self.encode(answers_NV)[:, None] + said_S * self._base_V[k])
+        n, s = len(answers_NV), self.belief.model.symbols
+        all_NSV = np.repeat(answers_NV[:, None, :], s, axis=1)
+        all_NSV[:, :, k] = np.minimum(np.arange(s)[None], answers_NV.max(axis=1, initial=-1)[:, None] + 1)
+        return self.encode(regrouped(all_NSV.reshape(n * s, -1))[0]).reshape(n, s)
+
+    def encode(self, answers_NV: Ints) -> Ints:
+        """The states of rows; one who abstained is as if never asked."""
+        return np.asarray((np.maximum(answers_NV, -1) + 1) @ self._base_V)
+
+    def decode(self, code_N: Ints) -> Ints:
+        return np.asarray(code_N[:, None] // self._base_V % (self.belief.model.symbols + 1) - 1)
+
+    # solving
+
+    def _solved(self) -> tuple[Ints, Ints]:
+        """(codes, sorted; the voters worth asking in each, the best first, then STOP)."""
+        self.worth = self._worth()
+        choices = self._evaluated(self.worth, ranked=True)
+        code_N = np.concatenate([level.code_N for level in self.levels])
+        order = np.argsort(code_N)
+        return code_N[order], np.concatenate(choices)[order]
+
+    def _worth(self) -> float:
+        """What a lesson is worth, in units of cost."""
+        dear = 64 * float(self.cost_K.sum()) + 1e-12
+        self._evaluated(dear)
+        if self.accepts <= 0:
+            return dear
+        if isinstance(self.terms.objective, Wanted):
+            return self._bought(self.terms.objective, dear)
+        least = dear
+        for _ in range(30):
+            self._evaluated(least)
+            if self.accepts <= 0:
+                break
+            now = self.costs / self.accepts
+            if abs(now - least) <= 1e-6 * least:
+                break
+            least = now
+        return WORTH * least
+
+    def _bought(self, wanted: Wanted, dear: float) -> float:
+        """The least worth that brings the lessons wanted, or the largest that the budget pays."""
+        low, high = 0.0, dear
+        for _ in range(40):
+            middle = (low + high) / 2
+            self._evaluated(middle)
+            total = max(self.terms.total, 1)
+            over = wanted.budget is not None and self.costs * total > wanted.budget
+            enough = wanted.lessons is not None and self.accepts * total >= wanted.lessons
+            low, high = (low, middle) if over or enough else (middle, high)
+        return low if wanted.budget is not None else high
+
+    def _evaluated(self, worth: float, *, ranked: bool = False) -> list[Ints]:
+        """Backward through the levels; sets the expected `accepts` and `costs` of a Sample. Per level the choices, where `ranked`."""
+        value_N, accept_N, cost_N = np.zeros(0), np.zeros(0), np.zeros(0)
+        choices: list[Ints] = []
+        k = len(self.terms.voters)
+        for level in reversed(self.levels):
+            n = len(level.code_N)
+            kept_N = level.accepted_N & (worth > level.extra_N)
+            value, accept, cost = np.where(kept_N, worth - level.extra_N, 0.0), kept_N.astype(float), np.where(kept_N, level.extra_N, 0.0)
+            worth_NK = np.zeros((n, k)) if ranked else None
+            for column, some, chance, place in level.steps:
+                gain = np.einsum("ns,ns->n", chance, value_N[place]) - self.cost_K[column]
+                if worth_NK is not None:
+                    worth_NK[some, column] = np.maximum(gain, 0)
+                better = gain > value[some] + 1e-12
+                up, to, weigh = some[better], place[better], chance[better]
+                value[up] = gain[better]
+                accept[up] = np.einsum("ns,ns->n", weigh, accept_N[to])
+                cost[up] = np.einsum("ns,ns->n", weigh, cost_N[to]) + self.cost_K[column]
+            if worth_NK is not None:
+                order = np.argsort(-worth_NK, axis=1, kind="stable")
+                worth_some = np.take_along_axis(worth_NK, order, axis=1) > 0
+                choices.append(np.where(worth_some, order, STOP).astype(np.int8))
+            value_N, accept_N, cost_N = value, accept, cost
+        share_N = self.levels[0].mass_N / self.levels[0].mass_N.sum()
+        self.value = float(share_N @ value_N)
+        self.accepts, self.costs = float(share_N @ accept_N), float(share_N @ cost_N)
+        return choices[::-1]
+
+    # asking
+
+    def choose(self, answers_NV: Ints, may_NK: Flags) -> Ints:
+        """The column of the voter to ask next of each row, of those that may be asked; `STOP` where it is over."""
+        code_N = self.encode(answers_NV)
+        at_N = np.minimum(np.searchsorted(self._code_N, code_N), len(self._code_N) - 1)
+        choice_NK = np.where((self._code_N[at_N] == code_N)[:, None], self._choice_NK[at_N], STOP)
+        open_NK = (choice_NK != STOP) & np.take_along_axis(may_NK, np.maximum(choice_NK, 0), axis=1)
+        first_N = open_NK.argmax(axis=1)
+        rows = np.arange(len(code_N))
+        return np.where(open_NK[rows, first_N], choice_NK[rows, first_N], STOP)
+
+    def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
+        """The voter to ask next about a Sample, given the label and what those asked said (None: unreadable); None where it is over.
+
+        Never one in `answers`, nor in `without`, whom nobody can ask now.
+        """
+        if self.terms.max_calls is not None and len(answers) >= self.terms.max_calls:
+            return None
+        answers_1V = self._coded(label, answers)
+        may_1K = (answers_1V[:, :-1] == NONE) & ~np.array([voter.name in without for voter in self.terms.voters])
+        column = int(self.choose(answers_1V, may_1K)[0])
+        return None if column == STOP else self.terms.voters[column].name
+
+    def accepted(self, label: str | None, answers: Mapping[str, str | None]) -> str | None:
+        """The answer that would be accepted now; None where none would."""
+        answers_1V = self._coded(label, answers)
+        lead = self.belief.lead(answers_1V, self.belief.posterior(answers_1V))
+        if not lead.accepted_N[0]:
+            return None
+        symbol = int(lead.symbol_N[0])
+        return next(answers[voter.name] for column, voter in enumerate(self.terms.voters) if answers_1V[0, column] == symbol)
+
+    def _coded(self, label: str | None, answers: Mapping[str, str | None]) -> Ints:
+        symbols, _ = coded(self.terms, label, answers, None, self._columns, self._places)
+        for twin in self.belief.twins:
+            symbols = [ABSTAINED if column == twin and symbol >= 0 else symbol for column, symbol in enumerate(symbols)]
+        answers_1V = np.array([symbols], np.int64)
+        return answers_1V if self.terms.by_class else regrouped(answers_1V)[0]
+
+
+def _numbered(codes: list[Ints], space: int) -> tuple[Ints, list[Ints]]:
+    """All distinct codes, sorted, and for each array the places of its codes among them."""
+    if not codes:
+        return np.zeros(0, np.int64), []
+    flat = np.concatenate([part.ravel() for part in codes])
+    if space <= _DENSE:
+        met = np.zeros(space, bool)
+        met[flat] = True
+        distinct = np.flatnonzero(met)
+        number = np.cumsum(met, dtype=np.int32) - 1
+        places = number[flat]
+    else:
+        distinct, places = np.unique(flat, return_inverse=True)
+    ends = np.cumsum([part.size for part in codes])[:-1]
+    return distinct, [part.reshape(whole.shape) for part, whole in zip(np.split(places, ends), codes, strict=True)]

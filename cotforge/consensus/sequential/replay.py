@@ -1,0 +1,92 @@
+"""A whole vote again, from answers that are all there: who would have been asked, and what comes of it.
+
+It reads an answer only once the policy has asked for it, so that a journal, a table and a live run give the same verdicts.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cotforge.consensus.sequential.belief import Belief
+from cotforge.consensus.sequential.claim import Claim, Held, claim, held_out
+from cotforge.consensus.sequential.learning import as_symbols, believe, learn, once
+from cotforge.consensus.sequential.policy import Policy
+from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, table
+from cotforge.consensus.sequential.terms import Terms
+from cotforge.consensus.sequential.walk import Walk, everybody, walk
+from cotforge.consensus.sequential.waves import Waves
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a vote found, per row of the Table it was given."""
+
+    belief: Belief
+    policy: Policy
+    walk: Walk
+    column_N: Ints
+    """A column that says the leading answer; `NONE` where no voter asked does."""
+    confidence_N: Floats
+    """Posterior of the leading answer; 1 where a person said it."""
+    accepted_N: Flags
+    claim: Claim
+    held: Held | None
+    """None where there was no gold to speak of."""
+
+
+def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
+    """Wave by wave: learn, walk; at the end believe all that was heard."""
+    policy, walked = _walked(terms, rows, waves)
+    told, place_N = _heard(rows, walked.seen_NV, terms)
+    evidence = told.where(_some(told))
+    belief = believe(terms, evidence, policy=policy, like=policy.belief)
+    view = once(told, belief.twins, terms)
+    lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV))
+    checked = view.gold_N != UNKNOWN
+    symbol = np.where(checked, view.gold_N, lead.symbol_N)
+    says_NK = view.answers_NV[:, :-1] == symbol[:, None]
+    column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
+    accepted = np.where(checked, column != NONE, lead.accepted_N)
+    confidence = np.where(checked & accepted, 1.0, lead.posterior_N)
+    held = held_out(belief, policy, evidence, rows) if belief.calibration.weights_F is not None else None
+    return Replayed(
+        belief,
+        policy,
+        walked,
+        column_N=column[place_N],
+        confidence_N=confidence[place_N],
+        accepted_N=accepted[place_N],
+        claim=claim(told, confidence, accepted, view.answers_NV[:, -1] == symbol, held),
+        held=held,
+    )
+
+
+def _walked(terms: Terms, rows: Table, waves: Waves) -> tuple[Policy, Walk]:
+    """(the last policy, who was asked and what was heard)."""
+    n, k = len(rows), len(terms.voters)
+    seen_NV, turn_NK, lacking_N = np.full_like(rows.answers_NV, NONE), np.zeros((n, k), np.int64), np.zeros(n, bool)
+    policy, learned = None, -1
+    for wave in range(waves.count):
+        here = rows.wave_N == wave
+        if policy is None or waves.needs(wave) != learned:
+            learned = waves.needs(wave)
+            policy = learn(terms, heard(rows, seen_NV, terms), learned) if learned >= 0 and here.any() else policy
+        part = walk(policy, rows.answers_NV[here], rows.everybody_N[here]) if policy else everybody(rows.answers_NV[here])
+        seen_NV[here], turn_NK[here], lacking_N[here] = part.seen_NV, part.turn_NK, part.lacking_N
+    return policy or learn(terms, heard(rows, seen_NV, terms), 0), Walk(seen_NV, turn_NK, lacking_N)
+
+
+def heard(rows: Table, seen_NV: Ints, terms: Terms) -> Table:
+    """What was heard so far, as evidence; rows of which nothing was heard are none."""
+    told, _ = _heard(rows, seen_NV, terms)
+    return told.where(_some(told))
+
+
+def _heard(rows: Table, seen_NV: Ints, terms: Terms) -> tuple[Table, Ints]:
+    """What was heard, equal rows counted once, and the place of each row: whatever was not heard leaves no trace."""
+    answers_NV, gold_N = as_symbols(seen_NV, rows.gold_N, terms)
+    return table(np.column_stack([rows.wave_N, rows.everybody_N, rows.fold_N, gold_N, answers_NV]), rows.times_N)
+
+
+def _some(told: Table) -> Flags:
+    return np.asarray((told.answers_NV[:, :-1] != NONE).any(axis=1))

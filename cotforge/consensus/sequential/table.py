@@ -1,0 +1,151 @@
+"""Answers as numbers, equal ones counted once: what models learn from and policies walk through.
+
+Shapes: N rows, V columns (the voters in the order of the terms, then the raw label).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cotforge.consensus.sequential.terms import Terms
+
+NONE, ABSTAINED = -1, -2
+"""No answer in a column: it was not asked (or there is no label), or what it said cannot be read."""
+UNKNOWN, UNNAMED = -1, -2
+"""Of gold: nobody checked it; it is an answer that no voter gave."""
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Distinct rows of answers with how often each was met; sorted, so that no order of arrival shows."""
+
+    answers_NV: Ints
+    """A symbol from 0, `NONE` or `ABSTAINED`. A symbol is a class by its place among the sorted options, or who agrees with whom."""
+    gold_N: Ints
+    """The true symbol, `UNKNOWN` or `UNNAMED`."""
+    wave_N: Ints
+    everybody_N: Flags
+    """Whether every voter was asked, whatever it said."""
+    fold_N: Ints
+    """Of gold rows: a number by which they are parted for cross-validation; -1 elsewhere."""
+    times_N: Floats
+
+    def __len__(self) -> int:
+        return len(self.times_N)
+
+    def where(self, rows: Flags) -> "Table":
+        """Some of the rows."""
+        return Table(
+            self.answers_NV[rows], self.gold_N[rows], self.wave_N[rows], self.everybody_N[rows], self.fold_N[rows], self.times_N[rows]
+        )
+
+    def with_answers(self, answers_NV: Ints) -> "Table":
+        """The same rows with other answers; symbols that only say who agrees with whom are numbered anew with their gold by the caller."""
+        return Table(answers_NV, self.gold_N, self.wave_N, self.everybody_N, self.fold_N, self.times_N)
+
+
+def table(rows: Ints, times: Floats | None = None) -> tuple[Table, Ints]:
+    """The Table of packed rows [wave, everybody, fold, gold, answers...], and each row's place in it."""
+    distinct, place_N = unique_rows(rows)
+    times_N = np.bincount(place_N, times, len(distinct)).astype(float)
+    return _of(distinct, times_N), place_N
+
+
+def _of(rows: Ints, times_N: Floats) -> Table:
+    return Table(rows[:, 4:], rows[:, 3], rows[:, 0], rows[:, 1].astype(bool), rows[:, 2], times_N)
+
+
+def unique_rows(rows: Ints) -> tuple[Ints, Ints]:
+    """The distinct rows, sorted, and each row's place among them."""
+    if not len(rows):
+        return rows, np.zeros(0, np.int64)
+    order = np.lexsort(rows.T[::-1])
+    ordered = rows[order]
+    fresh = np.empty(len(rows), bool)
+    fresh[0] = True
+    np.any(ordered[1:] != ordered[:-1], axis=1, out=fresh[1:])
+    place = np.empty(len(rows), np.int64)
+    place[order] = np.cumsum(fresh) - 1
+    return ordered[fresh], place
+
+
+def regrouped(answers_NV: Ints, gold_N: Ints | None = None) -> tuple[Ints, Ints | None]:
+    """Symbols that only say who agrees with whom, numbered by first appearance, the label's first; gold follows its answer."""
+    n, v = answers_NV.shape
+    new_NV = np.where(answers_NV < 0, answers_NV, -9)
+    new_gold_N = None if gold_N is None else np.where(gold_N >= 0, UNNAMED, gold_N)
+    groups_N = np.zeros(n, np.int64)
+    for column in (v - 1, *range(v - 1)):
+        fresh_N = new_NV[:, column] == -9
+        same_NV = (answers_NV == answers_NV[:, column][:, None]) & fresh_N[:, None]
+        new_NV = np.where(same_NV, groups_N[:, None], new_NV)
+        if gold_N is not None and new_gold_N is not None:
+            new_gold_N = np.where(fresh_N & (gold_N == answers_NV[:, column]), groups_N, new_gold_N)
+        groups_N += fresh_N
+    return new_NV, new_gold_N
+
+
+class Evidence:
+    """Answers of Samples, added one at a time; memory follows the distinct ways of answering."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self._columns = {voter.name: column for column, voter in enumerate(terms.voters)}
+        self._places = {option: place for place, option in enumerate(sorted(terms.options))}
+        self._counts: Counter[tuple[int, ...]] = Counter()
+
+    def add(
+        self,
+        wave: int,
+        *,
+        label: str | None,
+        answers: Mapping[str, str | None],
+        gold: str | None = None,
+        everybody: bool = False,
+        fold: int = -1,
+    ) -> None:
+        """One Sample: what each voter asked said, by its name; None where that could not be read."""
+        symbols, true = coded(self.terms, label, answers, gold, self._columns, self._places)
+        self._counts[wave, everybody, fold if gold is not None else -1, true, *symbols] += 1
+
+    def table(self) -> Table:
+        """What was added, whatever the order."""
+        width = 5 + len(self.terms.voters)
+        rows = np.array(list(self._counts), np.int64).reshape(-1, width)
+        return table(rows, np.array(list(self._counts.values()), float))[0]
+
+
+def coded(
+    terms: Terms,
+    label: str | None,
+    answers: Mapping[str, str | None],
+    gold: str | None,
+    columns: Mapping[str, int],
+    places: Mapping[str, int],
+) -> tuple[Sequence[int], int]:
+    """(symbols by column, the label's last; the gold symbol) of one Sample."""
+    said: list[str | None] = [None] * (len(terms.voters) + 1)
+    symbols = [NONE] * len(said)
+    for name, answer in answers.items():
+        said[columns[name]] = answer
+        symbols[columns[name]] = ABSTAINED if answer is None else NONE
+    said[-1] = label if terms.label else None
+    if terms.by_class:
+        known = places
+    else:
+        known = {}
+        for answer in (said[-1], *said[:-1]):
+            if answer is not None:
+                known.setdefault(answer, len(known))
+    for column, answer in enumerate(said):
+        if answer is not None:
+            symbols[column] = known.get(answer, ABSTAINED if column < len(said) - 1 else NONE)
+    true = UNKNOWN if gold is None else known.get(gold, UNKNOWN if terms.by_class else UNNAMED)
+    return symbols, true

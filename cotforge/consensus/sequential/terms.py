@@ -1,0 +1,64 @@
+"""What a sequential vote is about: who may be asked, about which answers, and what an accepted one has to be worth."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cotforge.consensus.annotators import FREE
+
+WIDEST = 30
+"""Classes up to which confusions are kept class by class; above, and for free answers, only who agrees with whom is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """A teacher in one of the two ways in which it can be asked."""
+
+    teacher: str
+    short: bool = False
+    """Whether it is asked for its answer alone, without reasoning."""
+    price: float = 1.0
+    """Of one Call, in any unit that all voters share."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.teacher}:short" if self.short else self.teacher
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An objective by numbers: so many lessons, or as many as a sum buys."""
+
+    lessons: int | None = None
+    budget: float | None = None
+    """In the voters' unit of price."""
+
+
+Objective = Literal["balanced", "cheapest"] | Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The constants of one vote; everything else is learned from answers."""
+
+    voters: tuple[Voter, ...]
+    options: tuple[str, ...] = ()
+    """The closed set, in any order; empty for free answers."""
+    target: float = 0.9
+    """Posterior that an accepted answer must reach, in (0, 1)."""
+    objective: Objective = "balanced"
+    max_calls: int | None = None
+    """Per Sample; None for no bound."""
+    label: bool = True
+    """Whether the raw label votes."""
+    total: int = 0
+    """Samples, where `objective` counts them."""
+
+    @property
+    def by_class(self) -> bool:
+        """Whether answers are kept class by class."""
+        return 0 < len(self.options) <= WIDEST
+
+    @property
+    def size(self) -> int:
+        """How many classes an answer is one of; for free answers as many as it could plausibly have been (ours)."""
+        return max(2, len(self.options)) if self.options else FREE + len(self.voters)

@@ -1,0 +1,79 @@
+"""Which Samples are asked when: a warm-up of everybody, then waves that grow as what is known about the teachers grows."""
+
+from bisect import bisect_right
+from collections.abc import Collection
+
+from cotforge.consensus.order import rank
+
+WARM = 400
+"""Samples of the warm-up at most, and gold ones among them (source: the simulation behind the defaults; less cost claims their honesty)."""
+LEAST = 100
+"""Samples of the warm-up at least, where there are so many."""
+SHARE = 0.02
+"""Share of all Samples that the warm-up may be, between the two."""
+REFITS = (1_500, 5_000)
+"""Samples after which the policy is learned anew; then after every `GROWTH` times as many, up to `LAST`."""
+GROWTH, LAST = 3, 50_000
+FILLER = 0.12
+"""Share by which a wave's policy serves on beyond it, so that there is something to ask while the next one is learned (ours)."""
+AUDIT = 0.01
+"""Share of the Samples about which everybody is asked, so that drift and joint errors show."""
+_WHOLE = 1 << 64
+
+
+class Waves:
+    """A pure function of the number of Samples, the gold ids and the seed; a Sample's place follows from its id."""
+
+    def __init__(self, total: int, gold: Collection[str] = (), seed: int = 0) -> None:
+        """`total`: Samples there are, about; `gold`: ids whose answer a person gave, always part of the warm-up."""
+        self._gold, self._seed = frozenset(gold), seed
+        warm = max(min(warm_up(total) - len(self._gold), total), 0)
+        ends, self._needs = [warm], [-1]
+        known = 0
+        for refit in _refits(total, warm):
+            ends.append(refit)
+            self._needs.append(known)
+            known = len(ends) - 1
+            if refit < total:
+                ends.append(min(total, round(refit * (1 + FILLER))))
+                self._needs.append(self._needs[-1])
+        self._bounds = [end * _WHOLE // max(total, 1) for end in ends[:-1]]
+
+    @property
+    def count(self) -> int:
+        return len(self._needs)
+
+    def wave(self, id: str) -> int:
+        """The Sample's wave; 0 is the warm-up."""
+        return 0 if id in self._gold else self.of_rank(rank(id, self._seed))
+
+    def of_rank(self, rank: int) -> int:
+        """The wave of a Sample that is no gold, by its place in the random order."""
+        return bisect_right(self._bounds, rank)
+
+    def everybody(self, id: str) -> bool:
+        """Whether every voter is asked: in the warm-up, and for an audit."""
+        place = rank(id, self._seed)
+        return id in self._gold or self.of_rank(place) == 0 or self.audited(place)
+
+    def audited(self, rank: int) -> bool:
+        """Whether everybody is asked about it though it is not in the warm-up."""
+        return rank % 10_000 < AUDIT * 10_000
+
+    def needs(self, wave: int) -> int:
+        """The last wave whose Samples must be over before this wave's policy can be learned; -1 where none is needed."""
+        return self._needs[wave]
+
+
+def warm_up(total: int) -> int:
+    """Samples about which everybody is asked first."""
+    return min(total, max(LEAST, min(WARM, round(SHARE * total))))
+
+
+def _refits(total: int, warm: int) -> list[int]:
+    """Where waves end: at the refits that leave enough behind them to be worth it, and at the end."""
+    ends, at = [], list(REFITS)
+    while at[-1] * GROWTH <= LAST:
+        at.append(at[-1] * GROWTH)
+    ends = [end for end in at if warm < end and end * (1 + 2 * FILLER) < total]
+    return [*ends, total]
