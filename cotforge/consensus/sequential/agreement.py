@@ -26,7 +26,6 @@ from cotforge.consensus.sequential.table import UNKNOWN, UNNAMED, Floats, Ints, 
 
 _FLOOR = 1e-4
 _TINY = 1e-300
-LEVELS = 3
 
 
 class Agreement:
@@ -36,7 +35,7 @@ class Agreement:
         """`size`: classes an answer is one of, at least 2; `columns`: voters and the label."""
         self.priors = priors or Priors()
         self.size, self.V = max(size, columns + 1), columns
-        self.T = self.priors.levels or LEVELS
+        self.T = self.priors.levels
         groups = [*range(columns), UNNAMED]
         states = [(t, y, d) for t in range(self.T) for y in groups for d in groups]
         self.level_H, self.answer_H, self.fallen_H = (np.array(axis) for axis in zip(*states, strict=True))

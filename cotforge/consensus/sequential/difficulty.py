@@ -5,7 +5,7 @@ else it falls for d, or errs in its own way. So voters err together on the hard 
 Dawid and Skene, who let them err independently given y, over-confident. With one level and no distractor the model is theirs.
 
 Source: ours. The shared distractor as a mixture is in the spirit of EBCC (Li, Rubinstein and Cohn 2019, section 3).
-Shapes: N rows, V columns (voters, then the label), C classes, T levels, M pairs (y, d), H = T x M hidden states.
+Shapes: N rows, V columns (voters, then the label), C classes, T levels, M pairs (y, d) that resemble each other, H = T x M hidden states.
 """
 
 from copy import deepcopy
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import UNKNOWN, Floats, Ints, Table
+from cotforge.consensus.sequential.table import UNKNOWN, Flags, Floats, Ints, Table
 
 KAPPA = 20.0
 """Pseudo-counts by which what a voter does in one class is shrunk towards what it does in all (ours)."""
@@ -26,7 +26,9 @@ EASY, HARD = 0.9, 0.4
 """Accuracies that teachers are taken to have on the easiest and hardest level before anything is known (ours)."""
 SAFE, LOOSE = 0.95, 0.85
 """The same of the label."""
-CHECKED = 3.0
+NEAR = 7
+"""Classes that a Sample of one class may resemble, where there are more (ours)."""
+CHECKED = 2.0
 """Times that a row counts whose true answer is known: it says how voters err together, which the others only suggest (ours)."""
 _FLOOR = 1e-4
 _TINY = 1e-300
@@ -39,26 +41,24 @@ class Priors:
     kappa: float = KAPPA
     teacher: float = 4.0
     label: float = 20.0
-    levels: int | None = None
-    """None: three for few classes, two for many."""
+    levels: int = 3
     distractor: bool = True
 
 
 class Difficulty:
     """The model with its parameters; `fit` changes them, all else is pure."""
 
-    def __init__(self, classes: int, columns: int, priors: Priors | None = None) -> None:
-        """`classes`: at least 2; `columns`: voters and the label."""
+    def __init__(self, classes: int, columns: int, priors: Priors | None = None, *, near_CC: Flags | None = None) -> None:
+        """`classes`: at least 2; `columns`: voters and the label; `near_CC`: which classes d may be what a Sample of y resembles."""
         self.priors = priors or Priors()
-        self.C, self.V = classes, columns
-        self.T = self.priors.levels or (3 if classes <= 12 else 2)
-        pairs = [(y, d) for y in range(classes) for d in range(classes) if d != y]
-        self.y_M, self.d_M = (np.array(side) for side in zip(*pairs, strict=True))
-        self.answer_H = np.tile(self.y_M, self.T)
+        self.C, self.V, self.T = classes, columns, self.priors.levels
         self.unlike = ~np.eye(classes, dtype=bool)
+        self.near_CC = self.unlike if near_CC is None else near_CC
+        self.y_M, self.d_M = np.nonzero(self.near_CC)
+        self.answer_H = np.tile(self.y_M, self.T)
         self.prior_C = np.full(classes, 1 / classes)
         self.level_T = np.full(self.T, 1 / self.T)
-        self.distractor_CC = self.unlike / (classes - 1)
+        self.distractor_CC = self.near_CC / self.near_CC.sum(axis=1, keepdims=True)
         self.right_VTC = np.repeat(self._guess_VT()[:, :, None], classes, axis=2)
         self.falls_V = np.full(columns, 0.4 if self.priors.distractor else 0.0)
         self.errors_VCC = np.repeat((self.unlike / (classes - 1))[None], columns, axis=0)
@@ -165,7 +165,7 @@ class Difficulty:
         prior_C = np.bincount(self.y_M, whole_M, self.C) + kappa / self.C
         self.prior_C = np.maximum(prior_C / prior_C.sum(), 1e-12)
         if self.priors.distractor:
-            pairs_CC = kappa * self.unlike / (self.C - 1)
+            pairs_CC = kappa * self.near_CC / self.near_CC.sum(axis=1, keepdims=True)
             pairs_CC[self.y_M, self.d_M] += whole_M
             self.distractor_CC = pairs_CC / pairs_CC.sum(axis=1, keepdims=True)
         for v, guess_T in enumerate(self._guess_VT()):
@@ -198,6 +198,23 @@ class Difficulty:
     def accuracy(self) -> Floats:
         """Each column's share of right answers over all Samples, [V]."""
         return np.asarray((self.right_VTC.transpose(0, 2, 1) @ self.level_T) @ self.prior_C)
+
+
+def nearest(table: Table, classes: int) -> Flags:
+    """For each class the `NEAR` others that voters name most often beside it, [C, C]: all of them where there are few."""
+    if classes <= NEAR + 1:
+        return ~np.eye(classes, dtype=bool)
+    met_CC = np.zeros((classes, classes))
+    columns = [*table.answers_NV.T, np.maximum(table.gold_N, -1)]
+    for place, one_N in enumerate(columns):
+        for other_N in columns[:place]:
+            both = (one_N >= 0) & (other_N >= 0)
+            np.add.at(met_CC, (one_N[both], other_N[both]), table.times_N[both])
+    met_CC = met_CC + met_CC.T
+    np.fill_diagonal(met_CC, -1)
+    near_CC = np.zeros((classes, classes), bool)
+    np.put_along_axis(near_CC, np.argsort(-met_CC, axis=1, kind="stable")[:, :NEAR], True, axis=1)
+    return near_CC
 
 
 def known(gold_N: Ints, answer_H: Ints) -> Any:

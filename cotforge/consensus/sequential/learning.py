@@ -9,7 +9,7 @@ import numpy as np
 from cotforge.consensus.sequential.agreement import Agreement
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.calibration import Calibration, calibrate
-from cotforge.consensus.sequential.difficulty import Difficulty
+from cotforge.consensus.sequential.difficulty import Difficulty, nearest
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, UNKNOWN, UNNAMED, Evidence, Floats, Ints, Table, regrouped
 from cotforge.consensus.sequential.terms import Terms
@@ -42,12 +42,14 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
     table = once(table, found, terms)
     labelled = float(table.times_N[table.answers_NV[:, -1] != NONE].sum())
     unlabelled = 1 - labelled / max(float(table.times_N.sum()), 1.0)
-    columns = len(terms.voters) + 1
-    model: Difficulty | Agreement = Difficulty(len(terms.options), columns) if terms.by_class else Agreement(terms.size, columns)
-    if like is not None and type(like.model) is type(model):
-        model = like.model.copy()
+    model = like.model.copy() if like is not None else _fresh(terms, table)
     belief = Belief(terms, model.fit(table), Calibration(), found, unlabelled)
     return replace(belief, calibration=calibrated(belief, table, policy))
+
+
+def _fresh(terms: Terms, table: Table) -> Difficulty | Agreement:
+    columns, classes = len(terms.voters) + 1, len(terms.options)
+    return Difficulty(classes, columns, near_CC=nearest(table, classes)) if terms.by_class else Agreement(terms.size, columns)
 
 
 def once(table: Table, found: Collection[int], terms: Terms) -> Table:

@@ -23,10 +23,10 @@ from cotforge.consensus.sequential.terms import Wanted
 
 EXACT = 1_000_000
 """(C + 1)^K C up to which every state is looked at."""
-WORK = 60_000_000
+WORK = 20_000_000
 """States of a level times hidden states that are looked at beyond (ours)."""
-WORTH = 4.0
-"""What a lesson is worth, in costs of the cheapest lessons: less leaves many Samples out, more pays for hopeless ones."""
+WORTH = {"balanced": 4.0, "cheapest": 3.0}
+"""What a lesson is worth, in costs of the cheapest lessons: less leaves many Samples out, more pays for hopeless ones (ours)."""
 RARE = 1e-3
 """Least share of Samples without label, and of those with one, that a policy is made for (ours)."""
 _DENSE = 1 << 23
@@ -140,7 +140,12 @@ class Policy:
                     chances.append(self.belief.model.outcomes(hidden_NH[may], k, answers_NV[may]).astype(np.float32))
                     codes.append(self._after(answers_NV[may], k))
         joined = [(k, np.concatenate(p), np.concatenate(c), np.concatenate(f)) for k, p, c, f in found if p]
-        following, places = _numbered([codes for _, _, _, codes in joined], int(self._base_V[-1]) * (self.belief.model.symbols + 1))
+        space = int(self._base_V[-1]) * (self.belief.model.symbols + 1)
+        if self._most is None:
+            following, places = _numbered([codes for _, _, _, codes in joined], space)
+        else:
+            masses = [level.mass_N[some][:, None] * chance for _, some, chance, _ in joined]
+            following, places = _likeliest([codes for _, _, _, codes in joined], masses, 2 * self._most)
         level.steps = [(k, some, chance, place) for (k, some, chance, _), place in zip(joined, places, strict=True)]
         return following
 
@@ -201,7 +206,7 @@ class Policy:
             if abs(now - least) <= 1e-6 * least:
                 break
             least = now
-        return WORTH * least
+        return WORTH[self.terms.objective] * least
 
     def _bought(self, wanted: Wanted, dear: float) -> float:
         """The least worth that brings the lessons wanted, or the largest that the budget pays."""
@@ -217,7 +222,7 @@ class Policy:
 
     def _evaluated(self, worth: float, *, ranked: bool = False) -> list[Ints]:
         """Backward through the levels; sets the expected `accepts` and `costs` of a Sample. Per level the choices, where `ranked`."""
-        value_N, accept_N, cost_N = np.zeros(0), np.zeros(0), np.zeros(0)
+        value_N, accept_N, cost_N = np.zeros(1), np.zeros(1), np.zeros(1)
         choices: list[Ints] = []
         k = len(self.terms.voters)
         for level in reversed(self.levels):
@@ -238,10 +243,11 @@ class Policy:
                 order = np.argsort(-worth_NK, axis=1, kind="stable")
                 worth_some = np.take_along_axis(worth_NK, order, axis=1) > 0
                 choices.append(np.where(worth_some, order, STOP).astype(np.int8))
-            value_N, accept_N, cost_N = value, accept, cost
+            # behind the last state: the one for all that was left out, where nothing is gained
+            value_N, accept_N, cost_N = np.append(value, 0.0), np.append(accept, 0.0), np.append(cost, 0.0)
         share_N = self.levels[0].mass_N / self.levels[0].mass_N.sum()
-        self.value = float(share_N @ value_N)
-        self.accepts, self.costs = float(share_N @ accept_N), float(share_N @ cost_N)
+        self.value = float(share_N @ value_N[:-1])
+        self.accepts, self.costs = float(share_N @ accept_N[:-1]), float(share_N @ cost_N[:-1])
         return choices[::-1]
 
     # asking
@@ -283,6 +289,26 @@ class Policy:
             symbols = [ABSTAINED if column == twin and symbol >= 0 else symbol for column, symbol in enumerate(symbols)]
         answers_1V = np.array([symbols], np.int64)
         return answers_1V if self.terms.by_class else regrouped(answers_1V)[0]
+
+
+def _likeliest(codes: list[Ints], masses: list[Floats], most: int) -> tuple[Ints, list[Ints]]:
+    """The likeliest codes, sorted, and for each array the places of its codes among them; of all others the place behind the last."""
+    if not codes:
+        return np.zeros(0, np.int64), []
+    flat, mass = np.concatenate([part.ravel() for part in codes]), np.concatenate([part.ravel() for part in masses])
+    if len(flat) > most:
+        # the same code comes from several states, with about the same mass from each
+        least = np.partition(mass, len(mass) - most)[len(mass) - most]
+        kept = np.unique(flat[mass >= max(least, 1e-12)])
+    else:
+        kept = np.unique(flat)
+    if not len(kept):
+        return kept, [np.zeros(part.shape, np.int64) for part in codes]
+    places = []
+    for part in codes:
+        place = np.minimum(np.searchsorted(kept, part), len(kept) - 1)
+        places.append(np.where(kept[place] == part, place, len(kept)))
+    return kept, places
 
 
 def _numbered(codes: list[Ints], space: int) -> tuple[Ints, list[Ints]]:
