@@ -1,6 +1,6 @@
 """From answers to a belief and a policy."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -43,7 +43,8 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
     labelled = float(table.times_N[table.answers_NV[:, -1] != NONE].sum())
     unlabelled = 1 - labelled / max(float(table.times_N.sum()), 1.0)
     columns = len(terms.voters) + 1
-    model: Difficulty | Agreement = Difficulty(len(terms.options), columns) if terms.by_class else Agreement(terms.size, columns)
+    size = terms.size if terms.options else terms.size - len(found)
+    model: Difficulty | Agreement = Difficulty(len(terms.options), columns) if terms.by_class else Agreement(size, columns)
     if like is not None and type(like.model) is type(model):
         model = like.model.copy()
     belief = Belief(terms, model.fit(table), Calibration(), found, unlabelled)
@@ -69,7 +70,7 @@ def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibrati
     gold = once(table.where(table.gold_N != UNKNOWN), belief.twins, belief.terms)
     if gold.times_N.sum() < FEW:
         return Calibration()
-    answers_NV, gold_N, weight_N = _parts(gold, belief.terms)
+    answers_NV, gold_N, weight_N = _parts(gold, belief.terms, belief.own)
     if policy is not None:
         stopped_NV, stopped_gold_N = as_symbols(walk(policy, gold.answers_NV).seen_NV, gold.gold_N, belief.terms)
         answers_NV = np.concatenate([answers_NV, stopped_NV])
@@ -80,11 +81,11 @@ def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibrati
     return calibrate(raw_NS, answers_NV, true_N, weight_N)
 
 
-def _parts(gold: Table, terms: Terms) -> tuple[Ints, Ints, Floats]:
+def _parts(gold: Table, terms: Terms, voters: Sequence[int]) -> tuple[Ints, Ints, Floats]:
     """(answers, gold, weight) of every small set of voters beside the label, and of all; each row weighs 1 in all."""
     k = gold.answers_NV.shape[1] - 1
-    sets = [chosen for size in range(1, min(k, 3) + 1) for chosen in combinations(range(k), size)]
-    sets += [tuple(range(k))] if k > 3 else []
+    sets = [chosen for size in range(1, min(len(voters), 3) + 1) for chosen in combinations(voters, size)]
+    sets += [tuple(voters)] if len(voters) > 3 else []
     answers, true = [], []
     for chosen in sets:
         part_NV = np.full_like(gold.answers_NV, NONE)

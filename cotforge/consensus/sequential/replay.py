@@ -68,9 +68,9 @@ def _walked(terms: Terms, rows: Table, waves: Waves) -> tuple[Policy, Walk]:
     policy, learned = None, -1
     for wave in range(waves.count):
         here = rows.wave_N == wave
-        if policy is None or waves.needs(wave) != learned:
+        if here.any() and waves.needs(wave) != learned:
             learned = waves.needs(wave)
-            policy = learn(terms, heard(rows, seen_NV, terms), learned) if learned >= 0 and here.any() else policy
+            policy = learn(terms, heard(rows, seen_NV, terms), learned)
         part = walk(policy, rows.answers_NV[here], rows.everybody_N[here]) if policy else everybody(rows.answers_NV[here])
         seen_NV[here], turn_NK[here], lacking_N[here] = part.seen_NV, part.turn_NK, part.lacking_N
     return policy or learn(terms, heard(rows, seen_NV, terms), 0), Walk(seen_NV, turn_NK, lacking_N)
