@@ -44,7 +44,8 @@ def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
     lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV))
     checked = view.gold_N != UNKNOWN
     symbol = np.where(checked, view.gold_N, lead.symbol_N)
-    says_NK = view.answers_NV[:, :-1] == symbol[:, None]
+    # Who abstained does not say what nobody named.
+    says_NK = (view.answers_NV[:, :-1] == symbol[:, None]) & (symbol[:, None] >= 0)
     column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
     accepted = np.where(checked, column != NONE, lead.accepted_N)
     confidence = np.where(checked & accepted, 1.0, lead.posterior_N)
