@@ -272,8 +272,9 @@ def test_votes_grow_with_the_ways_of_voting_not_with_the_samples() -> None:
 
 @pytest.mark.filterwarnings("ignore:The .* keyword")  # what crowd-kit still asks of pandas
 def test_posteriors_are_those_of_crowd_kit_where_nothing_is_shrunk() -> None:
-    aggregation = pytest.importorskip("crowdkit.aggregation.classification.dawid_skene")
-    pandas = pytest.importorskip("pandas")
+    import pandas
+    from crowdkit.aggregation.classification import dawid_skene as aggregation
+
     from cotforge.consensus import em
     from cotforge.consensus.poll import poll
 

@@ -1,6 +1,7 @@
 """`decide`: a vote over a table of answers, for notebooks, benchmarks and what-if; nothing of a run is needed."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from cotforge.consensus.decisions import AnswersError, Decisions
@@ -67,9 +68,10 @@ def _faults(answers: Any, classes: Sequence[str] | None, prices: Mapping[str, fl
     names = [one.name for one in RULES] + ["sequential"]
     if rule not in names:
         faults.append(f"rule: {rule!r} is none; {', '.join(names)}")
-    if not 0 < target < 1:
-        faults.append(f"target: {target!r}; a probability between 0 and 1")
+    least = 0 if rule == "sequential" else 0.5
+    if not least < target < 1:
+        faults.append(f"target: {target!r}; a probability between {least} and 1")
     if classes is not None and len(set(classes)) < 2:
         faults.append(f"classes: {len(set(classes))} of them; at least two different ones, or None for free answers")
-    faults += [f"prices: {name!r} costs {price!r}; 0 or more" for name, price in (prices or {}).items() if not price >= 0]
+    faults += [f"prices: {name!r} costs {price!r}; a number, 0 or more" for name, price in (prices or {}).items() if not 0 <= price < inf]
     return faults

@@ -36,6 +36,8 @@ class Tabled:
         seed: int,
     ) -> None:
         self.frame = _rows(answers)
+        self.firsts = self.frame.unique(["id", "teacher"], keep="first", maintain_order=True)
+        """What is read where a teacher is asked once."""
         self.ids = self.frame["id"].unique(maintain_order=True)
         self.teachers: list[str] = self.frame["teacher"].unique().sort().to_list()
         self._row_of = pl.DataFrame({"id": self.ids, "row": np.arange(self.ids.len())})
@@ -60,7 +62,7 @@ class Tabled:
     def _met(self) -> tuple[str, ...]:
         """The closed set that labels, gold and the warm-up show; nothing where they show many: then answers are free."""
         warm = self._row_of.filter(pl.Series(self.wave_N == 0))
-        met = self.frame.join(warm, on="id", how="semi")["answer"].drop_nulls().unique().to_list()
+        met = self.firsts.join(warm, on="id", how="semi")["answer"].drop_nulls().unique().to_list()
         known = {*met, *(label for label in self.labels if label is not None), *(answer for answer in self.gold if answer is not None)}
         return tuple(sorted(known)) if 2 <= len(known) <= WIDEST else ()
 
@@ -70,7 +72,7 @@ class Tabled:
             texts = pl.Series("answer", list(self.options), dtype=pl.String)
         else:
             others = pl.Series("answer", [*self.labels, *self.gold], dtype=pl.String)
-            texts = pl.concat([self.frame["answer"], others]).drop_nulls().unique()
+            texts = pl.concat([self.frame["answer"], others]).drop_nulls().unique().sort()
         return pl.DataFrame({"answer": texts, "symbol": np.arange(len(texts))})
 
     def places(self, frame: pl.DataFrame, columns: Sequence[Any], by: Sequence[str]) -> tuple[Ints, Ints, list[str | None]]:
@@ -90,9 +92,8 @@ class Tabled:
 
     def sequential(self, terms: Terms) -> Decisions:
         """Ask in turn."""
-        firsts = self.frame.unique(["id", "teacher"], keep="first", maintain_order=True)
         answers_NV = np.full((self.ids.len(), len(self.teachers) + 1), NONE, np.int64)
-        row, column, answer = self.places(firsts, self.teachers, ["teacher"])
+        row, column, answer = self.places(self.firsts, self.teachers, ["teacher"])
         answers_NV[row, column] = self.coded(answer, ABSTAINED)
         if terms.label:
             answers_NV[:, -1] = self.coded(self.labels, NONE)
@@ -113,12 +114,14 @@ class Tabled:
         calls_N = found.walk.asked_NK.sum(axis=1)[place_N]
         frame = self._frame(chosen, found.confidence_N[place_N], accepted_N, calls_N, turns.gather(pl.Series(place_N)))
         asked_K = rows.times_N @ found.walk.asked_NK
-        teachers = self._reliability(found.belief, asked_K)
+        heard_K = rows.times_N @ (found.walk.seen_NV[:, :-1] >= 0)
+        teachers = self._reliability(found.belief, asked_K, heard_K)
         return Decisions(frame, found.claim, teachers, float(asked_K @ np.array([voter.price for voter in terms.voters])))
 
-    def _reliability(self, belief: Belief, asked_K: Floats) -> pl.DataFrame:
+    def _reliability(self, belief: Belief, asked_K: Floats, heard_K: Floats) -> pl.DataFrame:
         twins = [belief.twins.get(column) for column in range(len(self.teachers))]
-        accuracy = [float(share) if twin is None else None for share, twin in zip(belief.model.accuracy(), twins, strict=False)]
+        told = zip(belief.model.accuracy().tolist(), twins, heard_K.tolist(), strict=False)
+        accuracy = [share if twin is None and heard else None for share, twin, heard in told]
         twin_of = [None if twin is None else self.teachers[twin] for twin in twins]
         return pl.DataFrame(
             {

@@ -43,6 +43,7 @@ class Agreement:
         self.level_T = np.full(self.T, 1 / self.T)
         self.right_VT = self._guess_VT()
         self.falls_V = np.full(columns, 0.4)
+        self._ways_G = np.cumprod([1.0, *(self.size - np.arange(columns, dtype=float))])
 
     @property
     def symbols(self) -> int:
@@ -63,7 +64,7 @@ class Agreement:
     # what it says of answers
 
     def joint_NH(self, answers_NV: Ints) -> Floats:
-        """Probability of the answers together with each hidden state; 0 for groups that are not there."""
+        """Probability that voters agree like this, whatever it is they say, with each hidden state; 0 for groups that are not there."""
         joint_NH = self._prior_NH(answers_NV.max(axis=1, initial=-1) + 1)
         for v in range(self.V):
             said_N = answers_NV[:, v]
@@ -73,7 +74,7 @@ class Agreement:
         return joint_NH
 
     def _prior_NH(self, groups_N: Ints) -> Floats:
-        """Probability of each hidden state where so many groups were named."""
+        """Probability of each hidden state where so many groups were named, times the ways in which they can be classes."""
         named, fallen = self.answer_H != UNNAMED, self.fallen_H != UNNAMED
         least_H = np.maximum(np.where(named, self.answer_H, -1), np.where(fallen, self.fallen_H, -1))
         possible_NH = (least_H < groups_N[:, None]) & ~(named & (self.answer_H == self.fallen_H))
@@ -81,7 +82,7 @@ class Agreement:
         answer_NH = np.where(named, 1.0, unnamed_N) / self.size
         # Where the truth is unnamed itself, one unnamed class less is left to resemble it.
         fallen_NH = np.where(fallen, 1.0, unnamed_N - ~named) / (self.size - 1)
-        return np.asarray(self.level_T[self.level_H] * answer_NH * fallen_NH * possible_NH)
+        return np.asarray(self._ways_G[groups_N][:, None] * self.level_T[self.level_H] * answer_NH * fallen_NH * possible_NH)
 
     def _emission(self, v: int, said_N: Ints) -> Floats:
         """Probability that a voter says this, in each hidden state."""

@@ -40,9 +40,14 @@ class Belief:
     """Share of Samples without a label, in [0, 1]."""
 
     @property
+    def own(self) -> list[int]:
+        """Columns of the voters that are no twins."""
+        return [column for column in range(len(self.terms.voters)) if column not in self.twins]
+
+    @property
     def voices(self) -> int:
         """How many voters, the label among them, must say an accepted answer: without gold nobody is believed alone."""
-        alone = len({voter.teacher for voter in self.terms.voters}) == 1
+        alone = len({self.terms.voters[column].teacher for column in self.own}) == 1
         return 1 if alone or self.calibration.weights_F is not None else 2
 
     def posterior(self, answers_NV: Ints) -> Floats:

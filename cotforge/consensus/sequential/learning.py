@@ -1,6 +1,6 @@
 """From answers to a belief and a policy."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -42,14 +42,16 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
     table = once(table, found, terms)
     labelled = float(table.times_N[table.answers_NV[:, -1] != NONE].sum())
     unlabelled = 1 - labelled / max(float(table.times_N.sum()), 1.0)
-    model = like.model.copy() if like is not None else _fresh(terms, table)
+    model = like.model.copy() if like is not None else _fresh(terms, table, found)
     belief = Belief(terms, model.fit(table), Calibration(), found, unlabelled)
     return replace(belief, calibration=calibrated(belief, table, policy))
 
 
-def _fresh(terms: Terms, table: Table) -> Difficulty | Agreement:
+def _fresh(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | Agreement:
     columns, classes = len(terms.voters) + 1, len(terms.options)
-    return Difficulty(classes, columns, near_CC=nearest(table, classes)) if terms.by_class else Agreement(terms.size, columns)
+    if terms.by_class:
+        return Difficulty(classes, columns, near_CC=nearest(table, classes))
+    return Agreement(terms.size if terms.options else terms.size - len(found), columns)
 
 
 def once(table: Table, found: Collection[int], terms: Terms) -> Table:
@@ -71,7 +73,7 @@ def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibrati
     gold = once(table.where(table.gold_N != UNKNOWN), belief.twins, belief.terms)
     if gold.times_N.sum() < FEW:
         return Calibration()
-    answers_NV, gold_N, weight_N = _parts(gold, belief.terms)
+    answers_NV, gold_N, weight_N = _parts(gold, belief.terms, belief.own)
     if policy is not None:
         stopped_NV, stopped_gold_N = as_symbols(walk(policy, gold.answers_NV).seen_NV, gold.gold_N, belief.terms)
         answers_NV = np.concatenate([answers_NV, stopped_NV])
@@ -82,11 +84,11 @@ def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibrati
     return calibrate(raw_NS, answers_NV, true_N, weight_N)
 
 
-def _parts(gold: Table, terms: Terms) -> tuple[Ints, Ints, Floats]:
+def _parts(gold: Table, terms: Terms, voters: Sequence[int]) -> tuple[Ints, Ints, Floats]:
     """(answers, gold, weight) of every small set of voters beside the label, and of all; each row weighs 1 in all."""
     k = gold.answers_NV.shape[1] - 1
-    sets = [chosen for size in range(1, min(k, 3) + 1) for chosen in combinations(range(k), size)]
-    sets += [tuple(range(k))] if k > 3 else []
+    sets = [chosen for size in range(1, min(len(voters), 3) + 1) for chosen in combinations(voters, size)]
+    sets += [tuple(voters)] if len(voters) > 3 else []
     answers, true = [], []
     for chosen in sets:
         part_NV = np.full_like(gold.answers_NV, NONE)

@@ -12,8 +12,9 @@ probability of the others.
 Shapes: N states, V columns, S symbols, K voters.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
@@ -64,14 +65,16 @@ class Policy:
         self.price_K = price_K
         by_price = self.terms.objective != "balanced"
         top = price_K.max(initial=0.0)
-        self.cost_K = price_K if by_price and top > 0 else 1 + 1e-6 * price_K / max(top, 1e-12)
+        # A Call that costs nothing would make a lesson worth nothing, and then nobody is asked.
+        self.cost_K = np.maximum(price_K, 1e-6 * top) if by_price and top > 0 else 1 + 1e-6 * price_K / max(top, 1e-12)
         self._most = most if most is not None else self._affordable()
         self.levels = self._explored()
         self.worth, self.accepts, self.costs = 0.0, 0.0, 0.0
         self._code_N, self._choice_NK = self._solved()
 
     def _affordable(self) -> int | None:
-        s, k = self.belief.model.symbols, len(self.terms.voters)
+        k = len(self.belief.own)
+        s = self.belief.model.symbols if self.terms.by_class else k + 1
         if (s + 1.0) ** k * s <= EXACT:
             return None
         return max(2_000, min(100_000, WORK // self.belief.model.H))
@@ -210,15 +213,23 @@ class Policy:
 
     def _bought(self, wanted: Wanted, dear: float) -> float:
         """The least worth that brings the lessons wanted, or the largest that the budget pays."""
+        total = max(self.terms.total, 1)
+        enough = inf if wanted.lessons is None else wanted.lessons
+        most = inf if wanted.budget is None else wanted.budget
+        least = self._turn(dear, lambda: self.accepts * total >= enough)[1]
+        return min(least, self._turn(dear, lambda: self.costs * total > most)[0])
+
+    def _turn(self, dear: float, beyond: Callable[[], bool]) -> tuple[float, float]:
+        """The worths between which something comes true: it grows with the worth of a lesson."""
+        self._evaluated(dear)
+        if not beyond():
+            return dear, dear
         low, high = 0.0, dear
         for _ in range(40):
             middle = (low + high) / 2
             self._evaluated(middle)
-            total = max(self.terms.total, 1)
-            over = wanted.budget is not None and self.costs * total > wanted.budget
-            enough = wanted.lessons is not None and self.accepts * total >= wanted.lessons
-            low, high = (low, middle) if over or enough else (middle, high)
-        return low if wanted.budget is not None else high
+            low, high = (low, middle) if beyond() else (middle, high)
+        return low, high
 
     def _evaluated(self, worth: float, *, ranked: bool = False) -> list[Ints]:
         """Backward through the levels; sets the expected `accepts` and `costs` of a Sample. Per level the choices, where `ranked`."""
@@ -252,6 +263,13 @@ class Policy:
 
     # asking
 
+    def open(self, asked_NK: Flags) -> Flags:
+        """Who may still be asked, given who was: every teacher once, in one way or the other."""
+        rivals_KK = np.zeros((len(self._rivals), len(self._rivals)), bool)
+        for column, rivals in enumerate(self._rivals):
+            rivals_KK[rivals, column] = True
+        return np.asarray(~(asked_NK @ rivals_KK))
+
     def choose(self, answers_NV: Ints, may_NK: Flags) -> Ints:
         """The column of the voter to ask next of each row, of those that may be asked; `STOP` where it is over."""
         code_N = self.encode(answers_NV)
@@ -270,7 +288,7 @@ class Policy:
         if self.terms.max_calls is not None and len(answers) >= self.terms.max_calls:
             return None
         answers_1V = self._coded(label, answers)
-        may_1K = (answers_1V[:, :-1] == NONE) & ~np.array([voter.name in without for voter in self.terms.voters])
+        may_1K = self.open(answers_1V[:, :-1] != NONE) & ~np.array([voter.name in without for voter in self.terms.voters])
         column = int(self.choose(answers_1V, may_1K)[0])
         return None if column == STOP else self.terms.voters[column].name
 

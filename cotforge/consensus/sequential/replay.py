@@ -44,7 +44,8 @@ def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
     lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV))
     checked = view.gold_N != UNKNOWN
     symbol = np.where(checked, view.gold_N, lead.symbol_N)
-    says_NK = view.answers_NV[:, :-1] == symbol[:, None]
+    # Who abstained does not say what nobody named.
+    says_NK = (view.answers_NV[:, :-1] == symbol[:, None]) & (symbol[:, None] >= 0)
     column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
     accepted = np.where(checked, column != NONE, lead.accepted_N)
     confidence = np.where(checked & accepted, 1.0, lead.posterior_N)
@@ -68,9 +69,9 @@ def _walked(terms: Terms, rows: Table, waves: Waves) -> tuple[Policy, Walk]:
     policy, learned = None, -1
     for wave in range(waves.count):
         here = rows.wave_N == wave
-        if policy is None or waves.needs(wave) != learned:
+        if here.any() and waves.needs(wave) != learned:
             learned = waves.needs(wave)
-            policy = learn(terms, heard(rows, seen_NV, terms), learned) if learned >= 0 and here.any() else policy
+            policy = learn(terms, heard(rows, seen_NV, terms), learned)
         part = walk(policy, rows.answers_NV[here], rows.everybody_N[here]) if policy else everybody(rows.answers_NV[here])
         seen_NV[here], turn_NK[here], lacking_N[here] = part.seen_NV, part.turn_NK, part.lacking_N
     return policy or learn(terms, heard(rows, seen_NV, terms), 0), Walk(seen_NV, turn_NK, lacking_N)

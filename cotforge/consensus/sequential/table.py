@@ -142,7 +142,7 @@ def coded(
     else:
         known = {}
         for answer in (said[-1], *said[:-1]):
-            if answer is not None:
+            if answer is not None and (not places or answer in places):
                 known.setdefault(answer, len(known))
     for column, answer in enumerate(said):
         if answer is not None:

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Table
+from cotforge.consensus.sequential.table import UNKNOWN, Flags, Ints, Table
 from cotforge.consensus.sequential.terms import Terms
 
 ENOUGH = 20
@@ -27,17 +27,27 @@ def twins(table: Table, terms: Terms) -> dict[int, int]:
 
 
 def _alike(table: Table, one: int, other: int) -> bool:
-    """Whether the two say the same even where one of them differs from most of the rest (the label's word included)."""
+    """Whether the two say the same even where one of them is wrong, or, with few gold rows, differs from most of the rest."""
     answers_NV = table.answers_NV
-    both_N = (answers_NV[:, one] >= 0) & (answers_NV[:, other] >= 0)
-    rest_NV = np.delete(answers_NV, [one, other], axis=1)
-    rest_NV, mine_N, other_N = (part[both_N] for part in (rest_NV, answers_NV[:, one], answers_NV[:, other]))
-    times_N = table.times_N[both_N]
+    table = table.where((answers_NV[:, one] >= 0) & (answers_NV[:, other] >= 0))
+    mine_N, other_N = table.answers_NV[:, one], table.answers_NV[:, other]
+    same_N, checked_N = mine_N == other_N, table.gold_N != UNKNOWN
+    # Two good teachers agree against bad ones too: who is right is known better than what most say.
+    for differs_N in (
+        checked_N & ((mine_N != table.gold_N) | ~same_N),
+        _against_most(np.delete(table.answers_NV, [one, other], axis=1), mine_N, other_N),
+    ):
+        told = float(table.times_N[differs_N].sum())
+        if told >= ENOUGH:
+            return float(table.times_N[differs_N & same_N].sum()) >= SAME * told
+    return False
+
+
+def _against_most(rest_NV: Ints, mine_N: Ints, other_N: Ints) -> Flags:
+    """Where one of the two differs from what most of the rest say, the label's word included."""
     if not len(rest_NV):
-        return False
+        return np.zeros(0, bool)
     votes_NV = np.stack([((rest_NV == rest_NV[:, [column]]) & (rest_NV >= 0)).sum(axis=1) for column in range(rest_NV.shape[1])], axis=1)
     rows = np.arange(len(rest_NV))
     most_N = np.where(votes_NV.max(axis=1) > 0, rest_NV[rows, votes_NV.argmax(axis=1)], -1)
-    differs_N = (most_N >= 0) & ((mine_N != most_N) | (other_N != most_N))
-    told = float(times_N[differs_N].sum())
-    return told >= ENOUGH and float(times_N[differs_N & (mine_N == other_N)].sum()) >= SAME * told
+    return np.asarray((most_N >= 0) & ((mine_N != most_N) | (other_N != most_N)))

@@ -43,7 +43,7 @@ def walk(policy: Policy, answers_NV: Ints, everybody_N: Flags | None = None) -> 
     for turn in range(1, min(k, terms.max_calls or k) + 1):
         if not len(going):
             break
-        view_NV, free_NK = _view(policy, seen_NV[going]), turn_NK[going] == 0
+        view_NV, free_NK = _view(policy, seen_NV[going]), policy.open(turn_NK[going] > 0)
         wanted_N, column_N = policy.choose(view_NV, free_NK), policy.choose(view_NV, free_NK & there_NK[going])
         lacking_N[going] |= wanted_N != column_N
         on = column_N >= 0
