@@ -1,5 +1,5 @@
 """The models of how answers come about: probabilities that add up, learning that only gains, and what is known found again."""
-# ruff: noqa: N806
+# ruff: noqa: N803, N806
 
 from typing import Any
 
@@ -34,14 +34,14 @@ def log_likelihood(model: Difficulty | Agreement, made: Table) -> float:
     return float(made.times_N @ np.log(model.joint_NH(made.answers_NV).sum(axis=1)))
 
 
-@pytest.mark.parametrize(("classes", "skills"), [(2, (0.6, 0.75, 0.85, 0.7, 0.8)), (4, SKILLS)])
+@pytest.mark.parametrize(("classes", "skills"), [(2, (0.6, 0.75, 0.85, 0.7, 0.8)), (4, (0.7, 0.75, 0.8, 0.9))])
 @pytest.mark.filterwarnings("ignore:The .* keyword")  # what crowd-kit still asks of pandas
 def test_with_one_level_and_no_distractor_it_is_the_model_of_dawid_and_skene(classes: int, skills: tuple[float, ...]) -> None:
     import pandas
     from crowdkit.aggregation.classification.dawid_skene import DawidSkene
 
     # The label is never there: it is a column of its own in ours.
-    made = world(600, classes, (*skills, 0.9))
+    made = world(1000, classes, (*skills, 0.9))
     answers_NV = np.column_stack([made.answers_NV[:, :-1], np.full(len(made), -1)])
     rows = np.repeat(np.arange(len(made)), made.times_N.astype(int))
     frame = pandas.DataFrame(
@@ -50,7 +50,7 @@ def test_with_one_level_and_no_distractor_it_is_the_model_of_dawid_and_skene(cla
     )
     theirs = DawidSkene(n_iter=120, tol=-1.0).fit(frame).probas_.sort_index().to_numpy()
     model = Difficulty(classes, len(skills) + 1, PLAIN)
-    for _ in range(20):
+    for _ in range(40):
         model.fit(made.with_answers(answers_NV), rounds=100)
     shares_NC = model.by_answer(model.joint_NH(answers_NV))
     ours = (shares_NC / shares_NC.sum(axis=1, keepdims=True))[rows]
