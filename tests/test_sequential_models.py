@@ -1,5 +1,4 @@
 """The models of how answers come about: probabilities that add up, learning that only gains, and what is known found again."""
-# ruff: noqa: N803, N806
 
 from typing import Any
 

@@ -1,5 +1,4 @@
 """Whom a policy asks next: nobody does better at random, it finds what it expects, and it keeps to what may be asked."""
-# ruff: noqa: N803, N806
 
 from collections.abc import Callable
 from itertools import product

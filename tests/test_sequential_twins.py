@@ -1,5 +1,4 @@
 """Teachers that are one model behind two names count once; good teachers are not taken for one another."""
-# ruff: noqa: N806
 
 import numpy as np
 import polars as pl

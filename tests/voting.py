@@ -1,5 +1,4 @@
 """Small worlds to vote in, and what a vote over a table must always be."""
-# ruff: noqa: N806
 
 from collections.abc import Mapping, Sequence
 from typing import Any
