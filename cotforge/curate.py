@@ -79,6 +79,8 @@ class Curator:
         traces, failed = [], []
         for teacher, call in pairs:
             found = stored.get(call.key)
+            if found is None and self.consensus.sequential:
+                continue  # it was not worth asking
             reply = reply_of(found) if found is not None else Reply(call.key, error=NOT_ASKED, passing=True)
             if reply.error is None:
                 traces.append(answers.read(reply, call, self.task))
@@ -108,9 +110,11 @@ class Curator:
         )
 
     def _judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
-        """`surplus` for a good one, or why it is not; every measure is taken of every trace that could be read."""
+        """`surplus` for a good one, or why it is not; every measure is taken of every trace, but no vote, that could be read."""
         if trace.fault is not None:
             return Judged(trace, f"unread:{trace.fault}")
+        if trace.origin == "vote":
+            return Judged(trace, "vote")
         measures = {bound.name: bound.take(sample, trace, verdict) for bound in self.bounds}
         if not verdict.accepted:
             return Judged(trace, "undecided", None, measures)
@@ -193,5 +197,5 @@ def _why(verdict: Verdict, judged: Sequence[Judged]) -> str:
         return "vote:no_replies"
     if not verdict.accepted:
         return f"vote:{verdict.reason}"
-    fates = [one.fate for one in judged if one.fate.startswith(("filter:", "unread:"))]
+    fates = [one.fate for one in judged if one.fate.startswith(("filter:", "unread:")) and one.trace.origin != "vote"]
     return min(fates, default="no_trace")
