@@ -96,7 +96,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
         license=pipeline.source.license,
         consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
         filters=[bounds(bound) for bound in pipeline.filters],
-        prompts={name: getattr(loaded.prompts, name).text for name in asked + ["student", "completion"]},
+        prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
         pipeline=dumped(kept),
         command="cotforge build pipeline.yaml",
         calls=totals["calls_total"],
