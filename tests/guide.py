@@ -1,6 +1,7 @@
 """Trivial statistics for the tests of asking in turn: waves by rank, and policies that anybody can follow by hand.
 
-As a program it forges a pipeline with them, for the tests that kill it: `python -m tests.guide pipeline.yaml RUN`.
+As a program it forges a pipeline with them, for the tests that kill it: `python -m tests.guide pipeline.yaml RUN SECONDS`, which are those
+that learning takes.
 """
 
 import sys
@@ -106,4 +107,4 @@ def forge(pipeline: Path, run: Path, with_: Engine, sets: Sequence[str] = ()) ->
 
 
 if __name__ == "__main__":
-    forge(Path(sys.argv[1]), Path(sys.argv[2]), engine())
+    forge(Path(sys.argv[1]), Path(sys.argv[2]), engine(seconds=float(sys.argv[3])))
