@@ -58,7 +58,7 @@ class Curator:
     def find(self, sample: Sample) -> Finding | Fault:
         """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
         try:
-            traces, failed = self._read(sample)
+            traces, failed = self.traces(sample)
             verdict = self.consensus.decide(
                 ballots(traces), sample.label, sample.options, self.model, teachers=len(self.loaded.pipeline.teachers)
             )
@@ -69,11 +69,12 @@ class Curator:
     def ballots(self, sample: Sample) -> list[Ballot] | Fault:
         """What the teachers said of a Sample: all that a rule learns from."""
         try:
-            return ballots(self._read(sample)[0])
+            return ballots(self.traces(sample)[0])
         except Fault as fault:
             return fault
 
-    def _read(self, sample: Sample) -> tuple[list[Trace], list[tuple[str, Reply]]]:
+    def traces(self, sample: Sample) -> tuple[list[Trace], list[tuple[str, Reply]]]:
+        """(what was answered, read; what was not). Raises Fault where it cannot be asked about."""
         pairs = self.loaded.calls(sample)
         stored = self.journal.replies([call.key for _, call in pairs])
         traces, failed = [], []
@@ -90,7 +91,7 @@ class Curator:
 
     def _judged(self, sample: Sample, verdict: Verdict, traces: Sequence[Trace], failed: Sequence[tuple[str, Reply]]) -> Finding:
         """The fate of every trace, and the Lessons."""
-        judged = [self._judge(sample, trace, verdict) for trace in traces]
+        judged = [self.judge(sample, trace, verdict) for trace in traces]
         chosen = [trace.call for trace in self.select.choose(one.trace for one in judged if one.fate == "surplus")]
         for place, one in enumerate(judged):
             if one.trace.call in chosen:
@@ -109,7 +110,7 @@ class Curator:
             failed=tuple(failed),
         )
 
-    def _judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
+    def judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
         """`surplus` for a good one, or why it is not; every measure is taken of every trace, but no vote, that could be read."""
         if trace.fault is not None:
             return Judged(trace, f"unread:{trace.fault}")

@@ -19,6 +19,7 @@ import pytest
 
 from cotforge.budget import Budget, Purse
 from cotforge.build import Run
+from cotforge.curate import Curator
 from cotforge.errors import PipelineError
 from cotforge.forge import Forge, Meter, Progress
 from cotforge.forge.guide import Engine, Guide
@@ -26,7 +27,7 @@ from cotforge.forge.reading import LOOKAHEAD
 from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Sample
+from cotforge.records import Sample, Verdict
 from tests.guide import Evidence, Policy, Waves, engine, forge
 from tests.project import LABELS, environment, said, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Entry, Failure, Teacher
@@ -303,7 +304,7 @@ def test_where_nobody_is_left_the_run_ends(tmp_path: Path) -> None:
     write_rows(tmp_path, 40)
     with three() as servers:
         for server in servers.values():
-            server.fail = lambda body, server=server: (401, "invalid_api_key") if len(server.ledger) > 15 else None  # type: ignore[misc]
+            server.fail = lambda body, server=server: (401, "invalid_api_key") if len(server.ledger) > 3 else None  # type: ignore[misc]
         progress = forge(pipeline(tmp_path, servers, max_failures=1), tmp_path / "run", engine())
     assert progress.samples == 40
     assert all(meter.postponed for meter in progress.teachers.values())
@@ -487,6 +488,25 @@ class Unlabelled(Policy):
 
     def accepted(self, label: Any, answers: Any) -> str | None:
         return super().accepted(None, answers)
+
+
+def test_short_votes_are_ballots_and_never_lessons(tmp_path: Path) -> None:
+    write_rows(tmp_path, 30)
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(Teacher(short_or_whole(name))) for name in NAMES}
+        path = pipeline(tmp_path, servers, consensus={**IN_TURN, "votes": "short"})
+        forge(path, tmp_path / "run", engine())
+        calls = asked(servers).total()
+    with Run.open(path, out=tmp_path / "run", engine=engine()) as run:
+        samples = [sample for sample in run.samples() if isinstance(sample, Sample)]
+        curator = Curator(run.loaded, run.journal)
+        ballots = [curator.ballots(sample) for sample in samples]
+        assert sum(len(each) for each in ballots if isinstance(each, list)) == calls
+        verdict = Verdict("awe", 1.0, True)
+        traces = [trace for sample in samples for trace in curator.traces(sample)[0]]
+        fates = {(trace.origin, curator.judge(samples[0], trace, verdict).fate) for trace in traces}
+    assert {fate for origin, fate in fates if origin == "vote"} == {"vote"}
+    assert {fate for origin, fate in fates if origin == "solve"} == {"surplus", "wrong"}
 
 
 # what cannot be

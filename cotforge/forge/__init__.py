@@ -3,20 +3,20 @@
 Samples are read a little ahead, their Calls looked up in the journal, and what is missing goes into one line per teacher, from which
 every replica takes as much as it can do: a quick one does more, a dead one nothing. All queues are bounded: memory does not depend on
 the number of Samples. Teachers behind URLs are asked together; teachers that share a GPU of this machine one after another, each in a
-reading of the source of its own.
+reading of the source of its own. With a guide, who is asked next about a Sample depends on what was said about it: see `tour`.
 """
 
 import asyncio
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
-from cotforge import answers
 from cotforge.budget import ENDED, Hold, Purse
 from cotforge.errors import TeacherError
+from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
 from cotforge.forge.guide import Guide
 from cotforge.forge.job import Job
@@ -26,15 +26,13 @@ from cotforge.forge.progress import Meter, Progress
 from cotforge.forge.retries import RetryBudget
 from cotforge.forge.tour import Tour
 from cotforge.forge.turn import Turn
-from cotforge.forge.walk import Walk
 from cotforge.forge.watch import Patience, Watch
 from cotforge.forge.work import Again, Work, missing
 from cotforge.images import Sending
 from cotforge.journal import Journal, Stored
 from cotforge.pipeline import Loaded
-from cotforge.records import Ballot, Call, Fault, Sample
+from cotforge.records import Call, Fault, Sample
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import reply_of
 
 __all__ = ["FEW", "OVER", "Again", "Forge", "Meter", "Progress", "Work", "missing"]
 
@@ -43,8 +41,6 @@ FEW = 50
 
 OVER = "over"
 """Why a line is closed whose turn has ended."""
-MANY, EVERY = 200, 10
-"""Samples after which only every so-manieth is judged for the running figure of agreement (ours): it would be a tenth of the work."""
 
 Samples = Callable[[], Iterator[Sample | Fault]]
 """The source from its beginning, as often as it is called."""
@@ -77,8 +73,7 @@ class Forge:
         self.lines: dict[str, Line] = {}
         self._again, self._tell, self._patience, self._guide = again, tell, patience or Patience(), guide
         self._since = journal.latest()
-        self._majority = loaded.pipeline.consensus.model_copy(update={"rule": "majority"})
-        self._calls = sum(teacher.samples for teacher in loaded.pipeline.teachers)
+        self._agreement = Agreement(loaded.pipeline, progress)
         self._retries = RetryBudget()
         self._turns: list[Turn] = []
         self._opening: set[asyncio.Task[Place]] = set()
@@ -188,7 +183,9 @@ class Forge:
         teachers = [line.teacher for line in lines]
         if self._guide is None:
             return Turn(lines, self.progress, works(teachers), counts=counts, known=self._known)
-        return Tour(lines, self.progress, self._guide, partial(works, teachers), counts=counts, found=self._found, over=self._over)
+        return Tour(
+            lines, self.progress, self._guide, partial(works, teachers), counts=counts, found=self._found, over=self._agreement.over
+        )
 
     def _found(self, call: Call) -> Stored | None:
         stored = self.journal.replies([call.key]).get(call.key)
@@ -278,19 +275,7 @@ class Forge:
             return
         work.had.append((job.call, stored))
         if work.left == 0:
-            self.progress.settled += 1
-            if len(work.had) == self._calls and self._looked_at:
-                self.progress.judged += 1
-                self.progress.agreed += self._agree(work.sample, self._answers(work))
-
-    def _over(self, work: Work, walk: Walk) -> None:
-        """A Sample's way is at its end."""
-        if walk.asked:
-            self.progress.settled += 1
-            if self._looked_at:
-                by_policy = walk.policy is not None and not walk.everybody
-                self.progress.judged += 1
-                self.progress.agreed += walk.accepted if by_policy else self._agree(work.sample, walk.said)
+            self._agreement.settled(work)
 
     def _stop_at_failures(self) -> None:
         if self.progress.asked >= FEW and self.progress.failures > self.loaded.pipeline.max_failures:
@@ -319,18 +304,3 @@ class Forge:
                 line.pump()
         for turn in self._turns:
             turn.look()
-
-    # counting
-
-    @property
-    def _looked_at(self) -> bool:
-        return self.progress.settled < MANY or self.progress.settled % EVERY == 0
-
-    def _answers(self, work: Work) -> Iterator[tuple[str, str | None]]:
-        for call, stored in work.had:
-            yield call.teacher, answers.read(reply_of(stored), call, self.loaded.pipeline.task).answer
-
-    def _agree(self, sample: Sample, said: Iterable[tuple[str, str | None]]) -> bool:
-        """Whether there is a majority, of the label's vote too where it has one."""
-        ballots = [Ballot(teacher, answer) for teacher, answer in said if answer is not None]
-        return self._majority.decide(ballots, sample.label, sample.options, teachers=len(self.loaded.pipeline.teachers)).accepted
