@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from cotforge.errors import PipelineError
 from cotforge.forge import Forge, Meter, Progress
 from cotforge.forge.guide import Engine, Guide
 from cotforge.forge.reading import LOOKAHEAD
+from cotforge.forge.watch import Patience
 from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
@@ -300,6 +302,37 @@ def test_a_teacher_that_is_gone_is_done_without_and_asked_what_it_missed_once_it
         assert forge(path, tmp_path / "run", engine()).asked == 0
 
 
+def test_a_teacher_that_comes_back_while_it_goes_on_is_asked_in_a_second_reading(tmp_path: Path) -> None:
+    """It dies in the warm-up, and is out of reach until the others have done all there is."""
+    few, learned = Patience(away=0.3, back=0.1, look=0.05), list[tuple[int, int]]()
+    dying = Teacher(opinion("bob"), latency=0.01)
+    with Teacher(opinion("ann"), latency=0.01) as ann, Teacher(opinion("cyd"), latency=0.01) as cyd, ExitStack() as stack:
+        dying.__enter__()
+        back = Teacher(opinion("bob"), port=dying.port)
+        path = pipeline(tmp_path, {"ann": ann, "bob": dying, "cyd": cyd}, concurrency=2)
+
+        def die_and_come_back() -> None:
+            until(lambda: len(dying.ledger) >= 6)
+            dying.__exit__()
+            until(lambda: len(cyd.ledger) > 90)  # the warm-up is over without it
+            stack.enter_context(back)
+
+        thread = threading.Thread(target=die_and_come_back)
+        thread.start()
+        progress = guided(tmp_path, lambda: islice(endless([]), 160), engine(learned=learned), seconds=60, patience=few)
+        thread.join()
+        counts = asked({"ann": ann, "bob": back, "cyd": cyd})
+        first = {entry.call for entry in dying.ledger if entry.finished}
+    assert (progress.samples, progress.stopped, progress.failed) == (160, "", 0), path
+    assert max(counts.values()) == 1
+    assert not first & {call for name, call in counts if name == "bob"}
+    waves = Waves()
+    warm = sum(waves.everybody(f"row-{number}") for number in range(160))
+    assert len(first) + len(back.ledger) >= warm, "what it missed of the warm-up too"
+    assert progress.teachers["bob"].postponed == 0
+    assert [upto for upto, _ in learned] == [0, 1, 0, 1]
+
+
 def test_where_nobody_is_left_the_run_ends(tmp_path: Path) -> None:
     write_rows(tmp_path, 40)
     with three() as servers:
@@ -387,7 +420,9 @@ def test_what_follows_in_a_sample_goes_before_what_begins_another(tmp_path: Path
     assert all(order.index(sent[f"row-{row}"]) < 20 for row in second)
 
 
-def guided(folder: Path, samples: Callable[[], Iterator[Sample]], with_: Engine, *, seconds: float) -> Progress:
+def guided(
+    folder: Path, samples: Callable[[], Iterator[Sample]], with_: Engine, *, seconds: float, patience: Patience | None = None
+) -> Progress:
     """The counts of a forge that asks for so long and then drops everything."""
     loaded = Loaded.load(folder / "pipeline.yaml")
     progress = Progress({one.name: Meter() for one in loaded.pipeline.teachers})
@@ -395,7 +430,8 @@ def guided(folder: Path, samples: Callable[[], Iterator[Sample]], with_: Engine,
 
     async def run(journal: Journal) -> None:
         sending = Sending(Images(), folder)
-        asking = Forge(loaded, journal, progress, sending=sending, purse=Purse(Budget()), tell=print, guide=guide)
+        purse, tell = Purse(Budget()), list[str]().append
+        asking = Forge(loaded, journal, progress, sending=sending, purse=purse, tell=tell, guide=guide, patience=patience)
         asyncio.get_running_loop().call_later(seconds, asking.abandon)
         await asking.run(samples)
 

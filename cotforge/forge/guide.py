@@ -102,12 +102,12 @@ class Notes:
     def __init__(self, guide: Guide) -> None:
         self._guide, self._evidence = guide, guide.engine.evidence()
         self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in guide.voters}
-        self._learning = 0
+        self._learning = asyncio.Lock()
         self._held: list[Walk] = []
 
     def add(self, walk: Walk) -> None:
         """A walk is over. While something is learned in a thread it is held back."""
-        if self._learning:
+        if self._learning.locked():
             self._held.append(walk)
             return
         if walk.wave == 0:
@@ -122,15 +122,12 @@ class Notes:
 
     async def learned(self, upto: int) -> Policy:
         """The same, in a thread."""
-        self._learning += 1
-        try:
-            return await _in_thread(lambda: self.learn(upto))
-        finally:
-            self._learning -= 1
-            if not self._learning:
-                held, self._held = self._held, []
-                for walk in held:
-                    self.add(walk)
+        async with self._learning:  # one after another: what was held back meanwhile belongs to the next
+            policy = await _in_thread(lambda: self.learn(upto))
+            held, self._held = self._held, []
+        for walk in held:
+            self.add(walk)
+        return policy
 
     def prices(self) -> dict[str, float]:
         """What a Call to each voter took in the warm-up, on average: dollars, where nobody has a price seconds, else 1.
