@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections import Counter, defaultdict
@@ -25,12 +26,13 @@ from cotforge.errors import PipelineError
 from cotforge.forge import Forge, Meter, Progress
 from cotforge.forge.guide import Engine, Guide
 from cotforge.forge.reading import LOOKAHEAD
+from cotforge.forge.retry import Retry
 from cotforge.forge.watch import Patience
 from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Sample, Verdict
-from tests.guide import Evidence, Policy, Waves, engine, forge
+from tests.guide import Evidence, Policy, Waves, engine, forge, learn
 from tests.project import LABELS, environment, said, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Entry, Failure, Teacher
 from tests.test_forge import endless, picture_of, until
@@ -199,6 +201,53 @@ def test_one_picture_under_two_ids_is_asked_about_once_and_both_samples_are_walk
     assert len(found) == 30
     assert (progress.samples, progress.stopped, progress.failed) == (150, "", 0)
     assert forge(tmp_path / "pipeline.yaml", tmp_path / "run", engine()).asked == 0
+
+
+def test_a_teacher_that_is_asked_anew_is_asked_what_it_was_asked_before(tmp_path: Path) -> None:
+    """By `--refresh`; and by `--retry` exactly what came to nothing for that reason."""
+    write_rows(tmp_path, 40)
+    with three() as servers:
+        servers["bob"].fail = lambda body: 400 if int(hashlib.sha256(picture_of(body).encode()).hexdigest(), 16) % 5 == 0 else None
+        path = pipeline(tmp_path, servers)
+        refused = forge(path, tmp_path / "run", engine()).teachers["bob"].failed
+        assert refused > 2
+        servers["bob"].fail = None
+        with Run.open(path, out=tmp_path / "run", engine=engine()) as run:
+            run.again = Retry(run.loaded, ["400"])
+            run.forge(retried := Progress({name: Meter() for name in NAMES}), {})
+        before = {name: len(server.ledger) for name, server in servers.items()}
+        with Run.open(path, out=tmp_path / "run", engine=engine()) as run:
+            run.forge(anew := Progress({name: Meter() for name in NAMES}), {"bob": run.journal.latest()})
+        assert {name: len(server.ledger) - before[name] for name, server in servers.items() if name != "bob"} == {"ann": 0, "cyd": 0}
+        counts = asked({"bob": servers["bob"]})
+    assert refused <= retried.teachers["bob"].asked <= refused + 5, "and whom a better policy adds"
+    assert anew.teachers["bob"].asked == len(servers["bob"].ledger) - before["bob"] > 10
+    assert max(counts.values()) <= 3
+
+
+@pytest.mark.parametrize("limit", [None, 7])
+def test_waves_are_told_how_many_samples_there_are(tmp_path: Path, limit: int | None) -> None:
+    """Also where the source does not tell how many rows it has."""
+    write_rows(tmp_path, 20)
+    (tmp_path / "gold.csv").write_text("id,answer\nrow-3,awe\nrow-4,?\n")
+    told: list[tuple[int, set[str]]] = []
+
+    def waves(total: int, gold: Any) -> Waves:
+        told.append((total, set(gold)))
+        return Waves()
+
+    near = teacher("http://localhost:1/v1", price={"input": 1.0})
+    for place, source in enumerate(({"kind": "table", "path": "rows.jsonl"}, {"kind": "webdataset", "path": "shards"})):
+        if source["kind"] == "webdataset":
+            (tmp_path / "shards").mkdir(exist_ok=True)
+            with tarfile.open(tmp_path / "shards/0.tar", "w") as tar:
+                for number in range(20):
+                    tar.add(tmp_path / f"images/{number}.jpg", f"{number:03}.jpg")
+        path = write_pipeline(tmp_path, near, consensus=IN_TURN, source=source, gold="gold.csv")
+        with Run.open(path, out=tmp_path / f"run-{place}", limit=limit) as run:
+            guide = Guide.of(Engine(waves, Evidence, learn), run.loaded, run.folder.path, run.samples, run.limit)
+        assert guide.gold == {"row-3": "awe"}
+    assert told == [(limit or 20, {"row-3"})] * 2
 
 
 # waves
