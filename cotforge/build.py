@@ -22,7 +22,10 @@ from cotforge.estimate import Estimator, asked_anew
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
 from cotforge.forge.batches import waiting
+from cotforge.forge.guide import Engine, Guide
+from cotforge.forge.places import together
 from cotforge.forge.retry import Retry
+from cotforge.forge.tour import lacks
 from cotforge.forge.watch import OUT_OF_REACH
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
@@ -47,6 +50,8 @@ class Run:
     journal: Journal
     store: PictureStore
     limit: int | None = None
+    engine: Engine | None = None
+    """The statistics of `consensus.rule: sequential`."""
     again: Retry | None = None
     """Which Calls that came to nothing are asked anew in this invocation; None leaves that to how they failed."""
     counts: Counts = field(default_factory=Counts)
@@ -54,29 +59,37 @@ class Run:
     _open: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
-    def open(cls, pipeline: str | Path, *, out: Path | None = None, sets: Sequence[str] = (), limit: int | None = None) -> Self:
+    def open(
+        cls,
+        pipeline: str | Path,
+        *,
+        out: Path | None = None,
+        sets: Sequence[str] = (),
+        limit: int | None = None,
+        engine: Engine | None = None,
+    ) -> Self:
         """The pipeline of a file, or the shipped one of that name, in `out` or `runs/<its name>`.
 
         Raises PipelineError where the file is wrong, JournalError where the folder is in use, of another pipeline, or cannot be kept.
         """
         loaded = Loaded.load(pipeline, sets)
-        return cls._in(loaded, out or Path("runs") / loaded.pipeline.name, limit)
+        return cls._in(loaded, out or Path("runs") / loaded.pipeline.name, limit, engine)
 
     @classmethod
-    def reopen(cls, run: Path, *, sets: Sequence[str] = ()) -> Self:
+    def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine | None = None) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
         loaded = Loaded.of_run(run, sets)
         limit = re.search(r"^# limit: (\d+)$", (run / RunFolder.PIPELINE).read_text(encoding="utf-8"), re.MULTILINE)
-        return cls._in(loaded, run, int(limit.group(1)) if limit else None)
+        return cls._in(loaded, run, int(limit.group(1)) if limit else None, engine)
 
     @classmethod
-    def _in(cls, loaded: Loaded, out: Path, limit: int | None) -> Self:
+    def _in(cls, loaded: Loaded, out: Path, limit: int | None, engine: Engine | None) -> Self:
         with ExitStack() as stack:
             folder = stack.enter_context(RunFolder(out, name=loaded.pipeline.name))
             journal = stack.enter_context(Journal(folder.journal))
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
-            return cls(loaded, folder, journal, store, limit, _open=stack.pop_all())
+            return cls(loaded, folder, journal, store, limit, engine, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +109,8 @@ class Run:
 
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         """
-        estimator = Estimator(self.loaded, self.journal)
+        guide = self._guide()
+        estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None)
         found = estimator.read(self._works({}), draw=probe)
         if self.counts.labels_unknown:
             warn([f"{self.counts.labels_unknown:,} labels are not in the set and count as unknown"])
@@ -112,6 +126,8 @@ class Run:
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
         teachers = [teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked]
+        if self.loaded.pipeline.consensus.sequential:
+            together(teachers)
         for teacher in teachers:
             if teacher.path is not None:
                 Replay(teacher, self.loaded.root / teacher.path).close()
@@ -140,7 +156,7 @@ class Run:
         progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
         refreshed = self._refreshed(refresh)
         if not offline:
-            self._forge(progress, refreshed)
+            self.forge(progress, refreshed)
             if not progress.stopped:
                 self._marks.unlink(missing_ok=True)
         text = self._export(progress)
@@ -192,16 +208,17 @@ class Run:
         """Per teacher to be asked anew, the last attempt before that: it stands until all are asked, so that an interrupted one goes on."""
         return self.folder.path / "refresh.json"
 
-    def _forge(self, progress: Progress, refreshed: dict[str, int]) -> None:
-        """Ask what is missing; teachers with calls to make are looked at first."""
-        asked = self._to_ask(refreshed)
+    def forge(self, progress: Progress, refreshed: dict[str, int]) -> None:
+        """Ask what is missing; teachers with calls to make are looked at first. `refreshed`: see `missing`."""
+        guide = self._guide()
+        asked = self._to_ask(refreshed, guide)
         if not asked:
             return
-        warn(asked_anew(self.loaded, self._works(refreshed), self.journal))
+        warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal))
         self._look_at(asked)
         with Display(progress) as display:
             Thread(target=self._count, args=(display,), name="counting", daemon=True).start()
-            asyncio.run(self._run(progress, refreshed, asked))
+            asyncio.run(self._run(progress, refreshed, asked, guide=guide))
         if progress.stopped == "interrupted":
             raise KeyboardInterrupt
 
@@ -212,9 +229,20 @@ class Run:
             if (rows := source.size(self.loaded.root)) is not None:
                 display.expected = min(rows, self.limit or rows, source.limit or rows)
 
-    def _to_ask(self, refreshed: dict[str, int]) -> set[str]:
-        """The teachers with calls to make. Reads the source only until all are found."""
+    def _guide(self) -> Guide | None:
+        """By what teachers are asked one after another; None where they are asked all at once."""
+        if not self.loaded.pipeline.consensus.sequential:
+            return None
+        if self.engine is None:
+            raise PipelineError(f"{self.loaded.path}: consensus.rule: 'sequential' was given no engine; use another rule")
+        return Guide.of(self.engine, self.loaded, self.folder.path, self.samples, self.limit)
+
+    def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
+        """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""
         found: set[str] = set()
+        if guide is not None:
+            more = lacks(guide, lambda wave: self._works(refreshed, guide, wave))
+            return {teacher.name for teacher in self.loaded.pipeline.teachers} if more else found
         for work in self._works(refreshed):
             if isinstance(work, Work):
                 found |= {teacher.name for teacher, _ in work.calls}
@@ -222,9 +250,13 @@ class Run:
                 break
         return found
 
-    def _works(self, refreshed: dict[str, int]) -> Iterator[Work | Fault]:
-        """What is still to be asked about each Sample. Raises SourceError where the prompt can be made for none of them."""
-        return not_only_faults(missing(self.loaded, self.samples(), self.journal, refreshed, again=self.again))
+    def _works(self, refreshed: dict[str, int], guide: Guide | None = None, wave: int = 0) -> Iterator[Work | Fault]:
+        """What is still to be asked about each Sample, with a `guide` those of one wave.
+
+        Raises SourceError where the prompt can be made for none of them.
+        """
+        read = self.samples() if guide is None else guide.of_wave(wave, self.samples())
+        return not_only_faults(missing(self.loaded, read, self.journal, refreshed, again=self.again))
 
     async def _run(
         self,
@@ -232,11 +264,14 @@ class Run:
         refreshed: dict[str, int],
         asked: Collection[str],
         samples: Callable[[], Iterator[Sample | Fault]] | None = None,
+        guide: Guide | None = None,
     ) -> None:
         """Have the teachers `asked` what is missing, about all of the source or `samples` alone, until an end or a signal."""
         purse = Purse.of(self.loaded.pipeline.budget, self.loaded.pipeline.teachers, self.journal)
         sending = Sending(self.loaded.pipeline.images, self.folder.path)
-        forge = Forge(self.loaded, self.journal, progress, sending=sending, purse=purse, again=self.again, tell=lambda line: warn([line]))
+        forge = Forge(
+            self.loaded, self.journal, progress, sending=sending, purse=purse, again=self.again, tell=lambda line: warn([line]), guide=guide
+        )
         loop = asyncio.get_running_loop()
 
         def interrupted() -> None:

@@ -58,7 +58,7 @@ class Curator:
     def find(self, sample: Sample) -> Finding | Fault:
         """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
         try:
-            traces, failed = self._read(sample)
+            traces, failed = self.traces(sample)
             verdict = self.consensus.decide(
                 ballots(traces), sample.label, sample.options, self.model, teachers=len(self.loaded.pipeline.teachers)
             )
@@ -69,16 +69,19 @@ class Curator:
     def ballots(self, sample: Sample) -> list[Ballot] | Fault:
         """What the teachers said of a Sample: all that a rule learns from."""
         try:
-            return ballots(self._read(sample)[0])
+            return ballots(self.traces(sample)[0])
         except Fault as fault:
             return fault
 
-    def _read(self, sample: Sample) -> tuple[list[Trace], list[tuple[str, Reply]]]:
+    def traces(self, sample: Sample) -> tuple[list[Trace], list[tuple[str, Reply]]]:
+        """(what was answered, read; what was not). Raises Fault where it cannot be asked about."""
         pairs = self.loaded.calls(sample)
         stored = self.journal.replies([call.key for _, call in pairs])
         traces, failed = [], []
         for teacher, call in pairs:
             found = stored.get(call.key)
+            if found is None and self.consensus.sequential:
+                continue  # it was not worth asking
             reply = reply_of(found) if found is not None else Reply(call.key, error=NOT_ASKED, passing=True)
             if reply.error is None:
                 traces.append(answers.read(reply, call, self.task))
@@ -88,7 +91,7 @@ class Curator:
 
     def _judged(self, sample: Sample, verdict: Verdict, traces: Sequence[Trace], failed: Sequence[tuple[str, Reply]]) -> Finding:
         """The fate of every trace, and the Lessons."""
-        judged = [self._judge(sample, trace, verdict) for trace in traces]
+        judged = [self.judge(sample, trace, verdict) for trace in traces]
         chosen = [trace.call for trace in self.select.choose(one.trace for one in judged if one.fate == "surplus")]
         for place, one in enumerate(judged):
             if one.trace.call in chosen:
@@ -107,10 +110,12 @@ class Curator:
             failed=tuple(failed),
         )
 
-    def _judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
-        """`surplus` for a good one, or why it is not; every measure is taken of every trace that could be read."""
+    def judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
+        """`surplus` for a good one, or why it is not; every measure is taken of every trace, but no vote, that could be read."""
         if trace.fault is not None:
             return Judged(trace, f"unread:{trace.fault}")
+        if trace.origin == "vote":
+            return Judged(trace, "vote")
         measures = {bound.name: bound.take(sample, trace, verdict) for bound in self.bounds}
         if not verdict.accepted:
             return Judged(trace, "undecided", None, measures)
@@ -193,5 +198,5 @@ def _why(verdict: Verdict, judged: Sequence[Judged]) -> str:
         return "vote:no_replies"
     if not verdict.accepted:
         return f"vote:{verdict.reason}"
-    fates = [one.fate for one in judged if one.fate.startswith(("filter:", "unread:"))]
+    fates = [one.fate for one in judged if one.fate.startswith(("filter:", "unread:")) and one.trace.origin != "vote"]
     return min(fates, default="no_trace")

@@ -100,7 +100,7 @@ class Display:
     def _left(self) -> str:
         """About how long it will go on, by the pace of the Calls so far."""
         progress = self.progress
-        left = (self.expected or 0) * progress.per_sample - progress.asked - progress.had
+        left = (self.expected or 0) * progress.usual - progress.asked - progress.had
         if left <= 0 or not progress.asked:
             return ""
         seconds = int(left * (time.monotonic() - self.begun) / progress.asked)

@@ -1,13 +1,13 @@
 """A pipeline file, typed: the one place where the sections come together."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from cotforge import tree
 from cotforge.answers import Task
@@ -17,7 +17,7 @@ from cotforge.errors import PipelineError
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, safe_name
 from cotforge.images import Images
-from cotforge.prompts import Family, Prompts, call, shipped
+from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Sample
 from cotforge.sources import Source
 from cotforge.spec import Spec
@@ -64,6 +64,15 @@ class Pipeline(Spec):
             if twin != teacher.name:
                 raise ValueError(f"teachers {twin!r} and {teacher.name!r} ask the same Calls; give one teacher both URLs, or set samples")
         return teachers
+
+    @model_validator(mode="after")
+    def _can_be_asked_in_turn(self) -> Self:
+        if self.consensus.sequential and (batched := [teacher.name for teacher in self.teachers if teacher.kind == "batch"]):
+            raise ValueError(
+                f"consensus.rule: 'sequential' asks one teacher after another, and {batched[0]!r} is a batch, which answers in hours; "
+                "use another rule, or kind 'openai'"
+            )
+        return self
 
 
 def _sorted(value: Any) -> Any:
@@ -121,7 +130,7 @@ class Loaded:
         return replace(loaded, passing=len(sets))
 
     def calls(self, sample: Sample) -> list[tuple[Teacher, Call]]:
-        """Every Call about one Sample, teacher by teacher: what `build` asks and `curate` looks up.
+        """Every Call about one Sample, teacher by teacher: what `build` asks (one after another under `sequential`) and `curate` looks up.
 
         Raises Fault where no prompt can be made.
         """
@@ -129,10 +138,18 @@ class Loaded:
             raise Fault("options_missing", "neither the row nor task.labels has options", where=sample.where, id=sample.id)
         return [
             (teacher, call(sample, teacher=teacher.name, model=teacher.model, temperature=teacher.temperature, top_p=teacher.top_p,
-                           body=teacher.body, index=index, prompt=self.prompts.solve))
+                           body=teacher.body, index=index, prompt=prompt, origin=origin))
             for teacher in self.pipeline.teachers
-            for index in range(teacher.samples)
+            for origin, index, prompt in self._asked(teacher)
         ]  # fmt: skip
+
+    def _asked(self, teacher: Teacher) -> Iterator[tuple[str, int, Prompt]]:
+        """(origin, sample index, prompt) of each Call of a teacher about one Sample."""
+        consensus = self.pipeline.consensus
+        for index in range(1 if consensus.sequential else teacher.samples):
+            yield "solve", index, self.prompts.solve
+        if consensus.short_votes:
+            yield "vote", 0, self.prompts.vote
 
     def text(self) -> str:
         """What the run folder keeps: the pipeline with absolute paths, under that of its file, and what `--set` changed."""
@@ -179,12 +196,14 @@ def _assembled(pipeline: Pipeline, path: Path) -> Family:
             bound.resolve(path.parent)
         except PipelineError as error:
             faults += [f"filters[{index}].{fault}" for fault in error.faults]
+    if prompts is not None and pipeline.consensus.short_votes and prompts.vote.text == prompts.solve.text:
+        faults.append("prompts.vote: asks what prompts.solve asks; a short vote needs a prompt of its own")
     if prompts is None or faults:
         raise PipelineError(*(fault if fault.startswith("/") else f"{path}: {fault}" for fault in faults))
     return prompts
 
 
-_PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "student"), ("prompts", "completion"))
+_PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "vote"), ("prompts", "student"), ("prompts", "completion"))
 
 
 def _absolute(values: tree.Tree, root: Path) -> tree.Tree:

@@ -23,6 +23,7 @@ class Family:
     """The templates of one pipeline, compiled."""
 
     solve: Prompt
+    vote: Prompt
     student: Prompt
     completion: Prompt
 
@@ -32,6 +33,8 @@ class Prompts(Spec):
 
     solve: str = "long_cot/solve"
     """What teachers are asked; it never sees the label."""
+    vote: str = "label_only/solve"
+    """What teachers are asked for a short vote (`consensus.votes`)."""
     student: str = "student"
     """What the student is asked, in training and evaluation alike."""
     completion: str = "completion"
@@ -41,7 +44,7 @@ class Prompts(Spec):
         """All templates. Raises PipelineError with the faults of all of them."""
         prompts: list[Prompt] = []
         faults: list[str] = []
-        for name, inputs in ((self.solve, ASKING), (self.student, ASKING), (self.completion, LEARNING)):
+        for name, inputs in ((self.solve, ASKING), (self.vote, ASKING), (self.student, ASKING), (self.completion, LEARNING)):
             try:
                 prompts.append(Prompt.load(name, root, inputs))
             except PipelineError as error:
@@ -77,6 +80,7 @@ def call(
     body: Mapping[str, Any],
     index: int,
     prompt: Prompt,
+    origin: str = "solve",
 ) -> Call:
     """What `teacher` is asked about `sample`: one user message, its images before its text.
 
@@ -90,7 +94,7 @@ def call(
     images = "".join([f'{{"digest":"{digest}","type":"image"}},' for digest in digests])
     written = f'[{{"content":[{images}{{"text":{_quoted(text)},"type":"text"}}],"role":"user"}}]'
     key = _key(written, model=model, temperature=temperature, top_p=top_p, body=body, index=index)
-    return Call(key, sample, teacher, model, index, ({"role": "user", "content": content},))
+    return Call(key, sample, teacher, model, index, ({"role": "user", "content": content},), origin)
 
 
 def key_of(

@@ -90,6 +90,8 @@ class Call(Record):
     """Which of the teacher's `samples` this is, from 0."""
     messages: tuple[Mapping[str, Any], ...]
     """Chat messages in OpenAI's form; an image part is `{"type": "image", "digest": ...}` until it is sent."""
+    origin: str = "solve"
+    """What its Trace is for: `solve`, or `vote` for a short answer that only counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,8 @@ class Judged(Record):
 
     trace: Trace
     fate: str
-    """`lesson`, `surplus` (good, but `select` took others), `filter:<measure>`, `wrong`, `unread:<fault>`, or `undecided` (no verdict)."""
+    """`lesson`, `surplus` (good, but `select` took others), `filter:<measure>`, `wrong`, `unread:<fault>`, `undecided` (no verdict), or
+    `vote` (a short answer, which only counts)."""
     fate_value: float | None = None
     """The measure's value, where a filter dropped it."""
     measures: Mapping[str, float | None] = field(default_factory=dict)

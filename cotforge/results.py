@@ -81,7 +81,8 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
     """What card and report say of the run beside its counts; `${VAR}` stays as written."""
     pipeline, kept = loaded.pipeline, loaded.unexpanded
     consensus = pipeline.consensus
-    target = f", target {consensus.target:g}" if consensus.rule == "dawid_skene" else ""
+    target = f", target {consensus.target:g}" if consensus.rule in ("dawid_skene", "sequential") else ""
+    asked = ["solve", "vote"] if consensus.short_votes else ["solve"]
     return About(
         name=pipeline.name,
         version=__version__,
@@ -95,7 +96,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
         license=pipeline.source.license,
         consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
         filters=[bounds(bound) for bound in pipeline.filters],
-        prompts={"solve": loaded.prompts.solve.text, "student": loaded.prompts.student.text, "completion": loaded.prompts.completion.text},
+        prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
         pipeline=dumped(kept),
         command="cotforge build pipeline.yaml",
         calls=totals["calls_total"],

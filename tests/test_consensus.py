@@ -59,7 +59,9 @@ def test_every_rule_of_the_file_is_in_the_tuple() -> None:
         assert Consensus.model_validate({"rule": rule.name}).learns == (rule.learn is not None)
 
 
-@pytest.mark.parametrize("spec", [{"rule": "sequential"}, {"target": 0.5}, {"target": 1}, {"label": "trust"}, {"max_calls": 3}])
+@pytest.mark.parametrize(
+    "spec", [{"rule": "best"}, {"target": 0.5}, {"target": 1}, {"label": "trust"}, {"max_calls": 0}, {"votes": "brief"}]
+)
 def test_a_wrong_section_is_refused(spec: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Consensus.model_validate(spec)

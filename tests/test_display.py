@@ -48,6 +48,15 @@ def test_the_time_left_follows_from_the_pace_where_the_end_is_known() -> None:
         assert "left" not in terminal(progress(), expected=expected).line()
 
 
+def test_where_answers_decide_how_many_calls_there_are_the_average_so_far_tells_the_time_left() -> None:
+    of = progress()
+    of.per_sample, of.samples, of.had = 0, 310, 0
+    display = terminal(of, expected=620)
+    display.begun -= 1240.0
+    assert display.line().endswith("; about 0:20:40 left"), "four calls a sample, one a second"
+    assert "left" not in terminal(Progress({"idle": Meter()}), expected=620).line()
+
+
 @pytest.mark.parametrize("message", ["\x1b]0;owned\x07\x1b[2J", "[bold]loud[/] [link=http://x]y[/link]", "[/]", "a\nb\rc", "\u202eback"])
 def test_a_servers_message_is_shown_as_text(message: str) -> None:
     of = Progress({"one": Meter(asked=1, failed=1, last_error=message)})

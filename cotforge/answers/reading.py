@@ -85,6 +85,7 @@ def read(reply: Reply, call: Call, task: Task) -> Trace:
         output_tokens=reply.output_tokens,
         reasoning_tokens=_reasoning_tokens(reply, parts.reasoning),
         cost_usd=reply.cost_usd,
+        origin=call.origin,
     )
 
 

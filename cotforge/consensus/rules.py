@@ -18,12 +18,31 @@ from cotforge.spec import Spec
 class Consensus(Spec):
     """How the teachers' answers become one, and what the raw label has to say in it."""
 
-    rule: Literal["majority", "unanimous", "weighted", "dawid_skene"] = "majority"
-    """`majority`: more than half of the ballots; `unanimous`: all; `weighted`: more than half by agreement; `dawid_skene`: posterior."""
+    rule: Literal["majority", "unanimous", "weighted", "dawid_skene", "sequential"] = "majority"
+    """`majority`: more than half of the ballots; `unanimous`: all; `weighted`: more than half by agreement; `dawid_skene`: posterior;
+    `sequential`: one teacher after another is asked about a sample, until the posterior is reached or not worth the rest."""
     target: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
-    """The posterior an answer must reach under `dawid_skene`; the other rules do not use it."""
+    """The posterior an answer must reach under `dawid_skene` and `sequential`; the other rules do not use it."""
     label: Literal["vote", "gate", "ignore"] = "vote"
     """`vote`: the raw label is one more noisy voter; `gate`: the answer must equal it; `ignore`: it is only reported."""
+
+    objective: Literal["balanced", "cheapest"] = "balanced"
+    """Under `sequential`: `cheapest` wants the lowest price per accepted sample, `balanced` accepts more at a higher one."""
+    votes: Literal["full", "short"] = "full"
+    """Under `sequential`: after the first, teachers are asked for a whole trace, or with `prompts.vote` for a short answer. A short Call
+    keeps the teacher's own `max_tokens`: its prompt makes it short, and a model that thinks first is not cut off."""
+    max_calls: Annotated[int, Field(ge=1)] | None = None
+    """Under `sequential`: voters asked about one sample, at most; null is all."""
+
+    @property
+    def sequential(self) -> bool:
+        """Whether teachers are asked about a Sample one after another, as their answers demand."""
+        return self.rule == "sequential"
+
+    @property
+    def short_votes(self) -> bool:
+        """Whether there are Calls for short answers beside those for traces."""
+        return self.sequential and self.votes == "short"
 
     @property
     def learns(self) -> bool:

@@ -1,6 +1,6 @@
 """What a build would still ask, and between what bounds its tokens, dollars and hours lie."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from heapq import heappush, heappushpop
 from itertools import islice
@@ -26,8 +26,9 @@ LOOKED_AT = 200
 class Estimator:
     """An estimate in the making: `read` the source, `probe` or not, then `text`."""
 
-    def __init__(self, loaded: Loaded, journal: Journal) -> None:
-        self.loaded, self.journal = loaded, journal
+    def __init__(self, loaded: Loaded, journal: Journal, *, everybody: Callable[[str], bool] | None = None) -> None:
+        """`everybody`: whether all Calls about the Sample of an id are made in any case; where it is None, they are about all."""
+        self.loaded, self.journal, self._everybody = loaded, journal, everybody
         pipeline, past = loaded.pipeline, histories(journal)
         shares = {teacher.name: Share(teacher, _past(past, teacher)) for teacher in pipeline.teachers}
         self.found = Estimate(shares, pipeline.budget, spent(pipeline.teachers, past))
@@ -40,8 +41,9 @@ class Estimator:
                 self.found.faults[work.reason] = self.found.faults.get(work.reason, 0) + 1
                 continue
             self.found.samples += 1
-            self._count(work)
-            if draw:
+            whole = self._everybody is None or self._everybody(work.sample.id)
+            self._count(work, whole=whole)
+            if draw and whole:
                 rank = -int.from_bytes(sha256(work.sample.id.encode("utf-8", "replace")).digest()[:8])
                 entry = (rank, self.found.samples, work)
                 if len(self._drawn) < draw:
@@ -75,7 +77,8 @@ class Estimator:
     def text(self) -> str:
         return text(self.found)
 
-    def _count(self, work: Work) -> None:
+    def _count(self, work: Work, *, whole: bool) -> None:
+        self.found.firsts += not whole and not work.had
         for call, stored in work.had:
             share = self.found.shares[call.teacher]
             share.done += 1
@@ -86,6 +89,7 @@ class Estimator:
         for teacher, call in work.calls:
             share = self.found.shares[teacher.name]
             share.calls += 1
+            share.open += not whole
             share.counted += input_tokens(call)
             share.held += call.key in stale and stale[call.key].error is None
 

@@ -17,6 +17,9 @@ class Share:
     teacher: Teacher
     history: History
     calls: int = 0
+    """At most."""
+    open: int = 0
+    """Of these, such as are made only if the answers of others demand it."""
     done: int = 0
     counted: int = 0
     """Input tokens of `calls`, as we count them."""
@@ -35,14 +38,24 @@ class Share:
         return max(0, min(self.calls, self.history.calls - self.held))
 
     @property
+    def least(self) -> int:
+        """Calls that are made in any case."""
+        return self.calls - self.open
+
+    def _likely(self, of_all: Range) -> Range:
+        """What all of `calls` take, or, where some are open: the least that is likely, about the least, the most."""
+        part = self.least / self.calls if self.open else 1.0
+        return Range(part * of_all.low, part * of_all.about, of_all.high)
+
+    @property
     def inputs(self) -> Range:
         """Tokens."""
-        return self.outlook.inputs.times(self.counted) if self.outlook else Range(0, 0, 0)
+        return self._likely(self.outlook.inputs.times(self.counted)) if self.outlook else Range(0, 0, 0)
 
     @property
     def outputs(self) -> Range:
         """Tokens."""
-        return self.outlook.outputs.times(self.calls) if self.outlook else Range(0, 0, 0)
+        return self._likely(self.outlook.outputs.times(self.calls)) if self.outlook else Range(0, 0, 0)
 
     @property
     def tokens(self) -> Range:
@@ -63,9 +76,10 @@ class Share:
         teacher = self.teacher
         slots = min(max(1, self.calls), teacher.concurrency * max(1, len(teacher.url)))
         least = self.calls / teacher.rpm * 60 if teacher.rpm else 0.0
+        by_calls = self._likely(Range(least, least, least))
         by_tokens = self.tokens.times(60 / teacher.tpm) if teacher.tpm else Range(0, 0, 0)
-        asking = self.outlook.seconds.times(self.calls / slots)
-        return Range(*(max(least, *bounds) / 3600 for bounds in zip(asking, by_tokens, strict=True)))
+        asking = self._likely(self.outlook.seconds.times(self.calls / slots))
+        return Range(*(max(bounds) / 3600 for bounds in zip(by_calls, asking, by_tokens, strict=True)))
 
 
 class Reach(NamedTuple):
@@ -95,10 +109,18 @@ class Estimate:
     samples: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     """Rows that are none, by reason."""
+    firsts: int = 0
+    """Samples about which one Call, whosoever, is made in any case."""
 
     @property
     def calls(self) -> int:
+        """At most."""
         return sum(share.calls for share in self.shares.values())
+
+    @property
+    def least(self) -> int:
+        """Calls that are made in any case."""
+        return sum(share.least for share in self.shares.values()) + self.firsts
 
     @property
     def tokens(self) -> Range:
@@ -117,7 +139,7 @@ class Estimate:
 
     def short(self) -> Reach | None:
         """The budget that reaches least far, where one may not suffice."""
-        budget, calls = self.budget, Range(self.calls, self.calls, self.calls)
+        budget, calls = self.budget, Range(self.least, self.least, self.calls)
         minutes = self.hours.times(60) if self.hours else Range(0, 0, 0)
         bounds = (
             ("usd", budget.usd, self.spent.usd, self.usd),

@@ -17,13 +17,14 @@ def text(found: Estimate) -> str:
 
 
 def _share(name: str, share: Share) -> Iterator[str]:
-    first = f"{name}  {share.calls:,} calls to make, {share.done:,} in the journal"
+    first = f"{name}  {_calls(share.least, share.calls)} to make, {share.done:,} in the journal"
+    about = "at least about" if share.open else "about"
     if share.outlook is None:
         yield first
         return
     priced = share.teacher.price.given
-    usd = f", about {dollars(share.usd.about)}" if priced else ", no price given"
-    yield f"{first}, about {share.inputs.about:,.0f} + {share.outputs.about:,.0f} tokens{usd}{_about(share.hours)}"
+    usd = f", {about} {dollars(share.usd.about)}" if priced else ", no price given"
+    yield f"{first}, {about} {share.inputs.about:,.0f} + {share.outputs.about:,.0f} tokens{usd}{_about(share.hours, about)}"
     bounds = [f"{share.tokens.low:,.0f} to {share.tokens.high:,.0f} tokens"]
     bounds += [f"{dollars(share.usd.low)} to {dollars(share.usd.high)}"] * priced
     bounds += [f"{_lasting(share.hours.low)} to {_lasting(share.hours.high)}"] if share.hours else ["time unknown"]
@@ -33,12 +34,13 @@ def _share(name: str, share: Share) -> Iterator[str]:
 
 
 def _whole(found: Estimate) -> Iterator[str]:
-    usd = ""
+    usd, about = "", "at least about" if found.least < found.calls else "about"
     if any(share.teacher.price.given for share in found.shares.values()):
-        usd = f", about {dollars(found.usd.about)}"
+        usd = f", {about} {dollars(found.usd.about)}"
         if found.calls:
             usd += f" ({dollars(found.usd.low)} to {dollars(found.usd.high)})"
-    yield f"in all {found.calls:,} calls to make{usd}{_about(found.hours) if found.calls else ''}"
+    which = ", as the answers decide" if found.least < found.calls else ""
+    yield f"in all {_calls(found.least, found.calls)} to make{which}{usd}{_about(found.hours, about) if found.calls else ''}"
 
 
 def _warnings(found: Estimate) -> Iterator[str]:
@@ -70,8 +72,12 @@ def _short(reach: Reach, calls: int) -> str:
     return f"{what} does not suffice: {spent}about {put(reach.needed.about)} to come; it reaches about {int(reach.share * calls):,} calls"
 
 
-def _about(hours: Range | None) -> str:
-    return f", about {_lasting(hours.about)}" if hours else ""
+def _calls(least: int, most: int) -> str:
+    return f"{least:,} to {most:,} calls" if least < most else f"{most:,} calls"
+
+
+def _about(hours: Range | None, about: str) -> str:
+    return f", {about} {_lasting(hours.about)}" if hours else ""
 
 
 def _lasting(hours: float) -> str:

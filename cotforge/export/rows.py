@@ -52,7 +52,7 @@ def trace(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
         trace.index,
         trace.reasoning,
         trace.answer,
-        trace.answer if trace.origin == "solve" else None,
+        trace.answer if trace.origin in ("solve", "vote") else None,
         trace.finish_reason,
         trace.read_as,
         trace.input_tokens,

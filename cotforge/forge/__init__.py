@@ -3,7 +3,7 @@
 Samples are read a little ahead, their Calls looked up in the journal, and what is missing goes into one line per teacher, from which
 every replica takes as much as it can do: a quick one does more, a dead one nothing. All queues are bounded: memory does not depend on
 the number of Samples. Teachers behind URLs are asked together; teachers that share a GPU of this machine one after another, each in a
-reading of the source of its own.
+reading of the source of its own. With a guide, who is asked next about a Sample depends on what was said about it: see `tour`.
 """
 
 import asyncio
@@ -14,24 +14,25 @@ from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, 
 from contextlib import AsyncExitStack
 from functools import partial
 
-from cotforge import answers
 from cotforge.budget import ENDED, Hold, Purse
 from cotforge.errors import TeacherError
+from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
+from cotforge.forge.guide import Guide
 from cotforge.forge.job import Job
 from cotforge.forge.line import Line
-from cotforge.forge.places import Place, Places, in_turns
+from cotforge.forge.places import Place, Places, in_turns, together
 from cotforge.forge.progress import Meter, Progress
 from cotforge.forge.retries import RetryBudget
+from cotforge.forge.tour import Tour
 from cotforge.forge.turn import Turn
 from cotforge.forge.watch import Patience, Watch
 from cotforge.forge.work import Again, Work, missing
 from cotforge.images import Sending
 from cotforge.journal import Journal, Stored
 from cotforge.pipeline import Loaded
-from cotforge.records import Ballot, Call, Fault, Sample
+from cotforge.records import Call, Fault, Sample
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import reply_of
 
 __all__ = ["FEW", "OVER", "Again", "Forge", "Meter", "Progress", "Work", "missing"]
 
@@ -40,13 +41,11 @@ FEW = 50
 
 OVER = "over"
 """Why a line is closed whose turn has ended."""
-MANY, EVERY = 200, 10
-"""Samples after which only every so-manieth is judged for the running figure of agreement (ours): it would be a tenth of the work."""
 
 Samples = Callable[[], Iterator[Sample | Fault]]
 """The source from its beginning, as often as it is called."""
-Works = Callable[[Sequence[Teacher]], Iterator[Work | Fault]]
-"""What some teachers lack, from the beginning of the source."""
+Works = Callable[..., Iterator[Work | Fault]]
+"""What some teachers lack, from the beginning of the source; of one wave, where there are waves."""
 
 
 class Forge:
@@ -63,16 +62,18 @@ class Forge:
         again: Again | None = None,
         tell: Callable[[str], object],
         patience: Patience | None = None,
+        guide: Guide | None = None,
     ) -> None:
-        """`again`: see `missing`; `tell` gets a line where something happens that a person should know of."""
+        """`again`: see `missing`; `tell` gets a line where something happens that a person should know of; by the `guide` teachers are
+        asked one after another, without it all at once.
+        """
         self.loaded, self.journal, self.progress, self.chance = loaded, journal, progress, random.Random()
         self.sending, self.purse = sending, purse
         self._short = False
         self.lines: dict[str, Line] = {}
-        self._again, self._tell, self._patience = again, tell, patience or Patience()
+        self._again, self._tell, self._patience, self._guide = again, tell, patience or Patience(), guide
         self._since = journal.latest()
-        self._majority = loaded.pipeline.consensus.model_copy(update={"rule": "majority"})
-        self._calls = sum(teacher.samples for teacher in loaded.pipeline.teachers)
+        self._agreement = Agreement(loaded.pipeline, progress)
         self._retries = RetryBudget()
         self._turns: list[Turn] = []
         self._opening: set[asyncio.Task[Place]] = set()
@@ -100,12 +101,12 @@ class Forge:
     async def run(self, samples: Samples, refreshed: Mapping[str, int] | None = None, *, teachers: Collection[str] | None = None) -> None:
         """Ask (only these `teachers`) until nothing is missing, or `stop`. Raises JournalError where replies can no longer be kept."""
         asked = [teacher for teacher in self.loaded.pipeline.teachers if teachers is None or teacher.name in teachers]
-        self.progress.per_sample = sum(teacher.samples for teacher in asked)
+        groups = in_turns(asked) if self._guide is None else [[together(asked)]]
+        self.progress.per_sample = sum(teacher.samples for teacher in asked) if self._guide is None else 0
         works = partial(self._works, samples, refreshed)
         if (minutes := self.purse.budget.minutes) is not None:
             asyncio.get_running_loop().call_later(60 * minutes, self.stop, f"{ENDED}minutes {minutes:g} are over")
         async with Places(self.loaded.root, self.loaded.pipeline.teachers, self._tell) as places:
-            groups = in_turns(asked)
             running = [self._group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
             batched = [teacher for teacher in asked if teacher.kind == "batch"]
             self._batched = [asyncio.create_task(self._batch(teacher, works, counts=not groups)) for teacher in batched]
@@ -114,9 +115,13 @@ class Forge:
             if isinstance(fault, Exception):
                 raise fault
 
-    def _works(self, samples: Samples, refreshed: Mapping[str, int] | None, teachers: Sequence[Teacher]) -> Iterator[Work | Fault]:
-        names = {teacher.name for teacher in teachers}
-        found = missing(self.loaded, samples(), self.journal, refreshed, teachers=names, again=self._again, since=self._since)
+    def _works(
+        self, samples: Samples, refreshed: Mapping[str, int] | None, teachers: Sequence[Teacher], wave: int = 0
+    ) -> Iterator[Work | Fault]:
+        names, read = {teacher.name for teacher in teachers}, samples()
+        if self._guide is not None:
+            read = self._guide.of_wave(wave, read, stopped=lambda: self.stopped)
+        found = missing(self.loaded, read, self.journal, refreshed, teachers=names, again=self._again, since=self._since)
         return map(self._with_pictures, found) if any(teacher.kind == "openai" for teacher in teachers) else found
 
     def _with_pictures(self, work: Work | Fault) -> Work | Fault:
@@ -124,7 +129,8 @@ class Forge:
         if isinstance(work, Work) and work.calls:
             try:
                 work.images = self.sending.of(work.sample.pictures)
-                work.images.ahead()
+                if not (work.had and self._guide):  # there, it is probably over
+                    work.images.ahead()
             except Fault as fault:
                 return fault
         return work
@@ -161,16 +167,29 @@ class Forge:
         """All that is missing, and again what was left out by lines that were closed for a while."""
         while lines and not self.progress.stopped:
             answers_before = sum(line.meter.asked for line in lines)
-            turn = Turn(lines, self.progress, counts=counts, known=self._known)
+            turn = self._turn(lines, works, counts=counts)
             self._turns.append(turn)
-            await turn.run(works([line.teacher for line in lines]), self.broke)
+            await turn.run(self.broke)
             self._turns.remove(turn)
             counts = False
             if sum(line.meter.asked for line in lines) == answers_before:
                 return
-            lines = [line for line in lines if line.meter.postponed and not line.closed]
+            back = [line for line in lines if line.meter.postponed and not line.closed]
+            lines = lines if back and self._guide else back
             for line in lines:
                 line.meter.postponed = 0
+
+    def _turn(self, lines: Sequence[Line], works: Works, *, counts: bool) -> Turn:
+        teachers = [line.teacher for line in lines]
+        if self._guide is None:
+            return Turn(lines, self.progress, works(teachers), counts=counts, known=self._known)
+        return Tour(
+            lines, self.progress, self._guide, partial(works, teachers), counts=counts, found=self._found, over=self._agreement.over
+        )
+
+    def _found(self, call: Call) -> Stored | None:
+        stored = self.journal.replies([call.key]).get(call.key)
+        return stored if stored is not None and stored.attempt > self._since else None
 
     async def _batch(self, teacher: Teacher, works: Works, *, counts: bool) -> None:
         """A teacher behind a batch API: what it lacks is handed in at once, and its results are waited for."""
@@ -236,28 +255,41 @@ class Forge:
             self.broke(fault)
 
     def _settled(self, meter: Meter, job: Job, stored: Stored | None) -> None:
-        job.work.left -= 1
+        if stored is not None:
+            meter.count(stored)
+            self._retries.first()
+        if job.work.script is not None:
+            job.work.script.ended(job.work, job.call, stored)
+        else:
+            self._ended(meter, job, stored)
+        if stored is not None:
+            self._stop_at_failures()
+
+    def _ended(self, meter: Meter, job: Job, stored: Stored | None) -> None:
+        """A Call about a Sample of which all are asked at once."""
+        work = job.work
+        work.left -= 1
         if stored is None:
             meter.postponed += not self.progress.stopped  # where the whole run was stopped, that is no failure of the teacher
             self._known.pop(job.call.key, None)
             return
-        meter.count(stored)
-        self._retries.first()
-        job.work.had.append((job.call, stored))
-        if job.work.left == 0:
-            self.progress.settled += 1
-            if len(job.work.had) == self._calls and (self.progress.settled < MANY or self.progress.settled % EVERY == 0):
-                self.progress.judged += 1
-                self.progress.agreed += self._agree(job.work)
-        self._stop_at_failures()
+        work.had.append((job.call, stored))
+        if work.left == 0:
+            self._agreement.settled(work)
 
     def _stop_at_failures(self) -> None:
         if self.progress.asked >= FEW and self.progress.failures > self.loaded.pipeline.max_failures:
             self.stop("failures")
 
     def lost(self, job: Job, fault: Fault) -> None:
-        job.work.left -= 1
         self.progress.faults += 1
+        try:
+            if job.work.script is not None:
+                job.work.script.lost(job.work, job.call)
+            else:
+                job.work.left -= 1
+        except Exception as bug:
+            self.broke(bug)
         self.look()  # it may have been the last one
 
     def broke(self, fault: Exception) -> None:
@@ -272,12 +304,3 @@ class Forge:
                 line.pump()
         for turn in self._turns:
             turn.look()
-
-    # counting
-
-    def _agree(self, work: Work) -> bool:
-        """Whether there is a majority, of the label's vote too where it has one."""
-        pipeline, sample = self.loaded.pipeline, work.sample
-        traces = [answers.read(reply_of(stored), call, pipeline.task) for call, stored in work.had]
-        ballots = [Ballot(trace.teacher, trace.answer) for trace in traces if trace.answer is not None]
-        return self._majority.decide(ballots, sample.label, sample.options, teachers=len(pipeline.teachers)).accepted

@@ -24,6 +24,8 @@ class Job:
     tries: Tries = field(default_factory=Tries)
     last: Replica | None = None
     """Where it was asked last: another attempt goes elsewhere, if it can."""
+    counted: bool = True
+    """Whether it takes of its line's `room`."""
 
 
 class House(Protocol):

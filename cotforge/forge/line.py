@@ -28,7 +28,7 @@ from cotforge.teachers.wire import input_tokens
 
 
 class Line:
-    """The Calls of one teacher. At most `room` are under way at a time, those that wait to be tried again included."""
+    """The Calls of one teacher. At most `most` that are counted are under way at a time, those that wait to be tried again included."""
 
     def __init__(self, teacher: Teacher, place: Place, house: House, meter: Meter) -> None:
         self.teacher, self.replicas, self.meter = teacher, place.replicas(house.chance), meter
@@ -36,11 +36,14 @@ class Line:
         self._deadline = Deadline(teacher.timeout)
         self._rates = [(Rate(teacher.rpm), False)] if teacher.rpm else []
         self._rates += [(Rate(teacher.tpm), True)] if teacher.tpm else []
-        self.room = asyncio.Semaphore(2 * teacher.concurrency * len(self.replicas) + 64)
+        self.most = 2 * teacher.concurrency * len(self.replicas) + 64
+        self.room = asyncio.Semaphore(self.most)
         self.under_way = 0
         self.look_at = 0.0
         """When to see whether it is back, by the monotonic clock."""
         self._queue: deque[Job] = deque()
+        self._ahead: deque[Job] = deque()
+        """What goes before all of the queue: about Samples in progress, and what was tried before."""
         self._beginning = 0
         self._begun: deque[tuple[Job, Hold]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,10 +63,10 @@ class Line:
         since = [replica.down_since for replica in self.replicas if not replica.closed]
         return now - max(down for down in since if down is not None) if since and None not in since else None
 
-    def put(self, call: Call, work: Work) -> None:
-        """One more Call; `room` has been acquired for it."""
+    def put(self, call: Call, work: Work, *, ahead: bool = False, counted: bool = True) -> None:
+        """One more Call, before those that are not `ahead`; where it is `counted`, `room` has been acquired for it."""
         self.under_way += 1
-        self._queue.append(Job(call, work))
+        (self._ahead if ahead else self._queue).append(Job(call, work, counted=counted))
         if self.closed:
             self._unsend()
         else:
@@ -94,12 +97,12 @@ class Line:
     def _begin(self, now: float) -> None:
         """Note in the journal what comes next: as many as are sent while one commit lasts."""
         ahead = 4 + sum(replica.pace.limit for replica in self.replicas) // 4
-        while self._queue and self._beginning + len(self._begun) < ahead:
-            job = self._queue[0]
+        while (queue := self._ahead or self._queue) and self._beginning + len(self._begun) < ahead:
+            job = queue[0]
             try:
                 self._at.prepare(job.work)
             except Fault as fault:
-                self._queue.popleft()
+                queue.popleft()
                 self._release(job)
                 self._house.lost(job, fault)
                 continue
@@ -109,7 +112,7 @@ class Line:
             hold = self._house.admit(self.teacher, job.call)
             if hold is None:
                 return
-            self._queue.popleft()
+            queue.popleft()
             self._beginning += 1
             job.attempt, kept = self._house.journal.begin(job.call.key, self.teacher.name, self.teacher.model)
             kept.add_done_callback(partial(self._has_begun, job, hold))
@@ -215,7 +218,7 @@ class Line:
 
     def _anew(self, job: Job) -> None:
         """The Call back into its line, before those that were never tried."""
-        self._queue.appendleft(job)
+        self._ahead.appendleft(job)
         if self.closed:
             self._unsend()
         else:
@@ -239,8 +242,8 @@ class Line:
             hold.drop()
             self._house.journal.end(unsent(job.attempt, job.call.key))
             self._postpone(job)
-        while self._queue:
-            self._postpone(self._queue.popleft())
+        while queue := self._ahead or self._queue:
+            self._postpone(queue.popleft())
         self._house.look()
 
     def _postpone(self, job: Job) -> None:
@@ -249,7 +252,8 @@ class Line:
 
     def _release(self, job: Job) -> None:
         self.under_way -= 1
-        self.room.release()
+        if job.counted:
+            self.room.release()
 
     async def cancel(self) -> None:
         """Drop what is in flight as well."""

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Protocol, Self
 
+from cotforge.errors import TeacherError
 from cotforge.forge.replica import Replica
 from cotforge.forge.sockets import sockets
 from cotforge.forge.work import Work
@@ -110,6 +111,18 @@ class Places:
         if teacher.kind in LOCAL:
             return Engines(await stack.enter_async_context(Local(teacher, self._root)))
         return Servers(teacher, self.session, share=self._share)
+
+
+def together(teachers: Sequence[Teacher]) -> list[Teacher]:
+    """All of them, where they can be asked side by side. Raises TeacherError where some would have to take turns."""
+    for turns in in_turns(teachers):
+        if len(turns) > 1:
+            one, other = turns[0][0].name, turns[1][0].name
+            raise TeacherError(
+                f"teacher {other!r}: shares a GPU with {one!r}, and consensus.rule 'sequential' asks now the one, now the other; "
+                "give each its own in `gpus`, or use another rule"
+            )
+    return list(teachers)
 
 
 def in_turns(teachers: Sequence[Teacher]) -> list[list[list[Teacher]]]:

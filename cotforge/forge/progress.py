@@ -46,7 +46,7 @@ class Progress:
 
     teachers: dict[str, Meter]
     per_sample: int = 0
-    """Calls about one Sample, of the teachers that are asked."""
+    """Calls about one Sample, of the teachers that are asked; 0 where the answers decide how many."""
     samples: int = 0
     """Looked at, whether or not anything was to be asked."""
     faults: int = 0
@@ -71,6 +71,11 @@ class Progress:
         """The same with those that were not asked for want of their teacher: it may come back, so this holds at the end alone."""
         postponed = sum(meter.postponed for meter in self.teachers.values())
         return (self.failed + postponed) / max(1, self.asked + postponed + self.had)
+
+    @property
+    def usual(self) -> float:
+        """Calls about one Sample: what is known of it, else the average so far."""
+        return self.per_sample or (self.asked + self.had) / max(1, self.samples)
 
     @property
     def asked(self) -> int:

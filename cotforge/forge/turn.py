@@ -10,6 +10,9 @@ from cotforge.forge.reading import Reading
 from cotforge.forge.work import Work
 from cotforge.records import Fault
 
+Known = OrderedDict[str, None]
+"""Keys, the latest last."""
+
 REMEMBERED = 16_384
 """Keys of this run's Calls kept in mind (ours): one image under two ids is asked once, though both were looked up before the reply."""
 
@@ -17,20 +20,27 @@ REMEMBERED = 16_384
 class Turn:
     """Puts what is missing into the lines of some teachers, as fast as they take it, until nothing is under way any more."""
 
-    def __init__(self, lines: Sequence[Line], progress: Progress, *, counts: bool, known: OrderedDict[str, None]) -> None:
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        progress: Progress,
+        works: Iterator[Work | Fault],
+        *,
+        counts: bool,
+        known: Known | None = None,
+    ) -> None:
         """`counts`: whether the Samples of this reading are those that `progress` speaks of."""
         self.lines = {line.teacher.name: line for line in lines}
-        self._progress, self._counts, self._known = progress, counts, known
+        self._progress, self._works, self._counts, self._known = progress, works, counts, Known() if known is None else known
         self._fed = False
         self._done = asyncio.Event()
 
-    async def run(self, works: Iterator[Work | Fault], broke: Callable[[Exception], None]) -> None:
+    async def run(self, broke: Callable[[Exception], None]) -> None:
         """Until all is asked, or `Progress.stopped` and nothing is in flight."""
-        with Reading(works) as reading:
-            feeding = asyncio.create_task(self._feed(reading, broke))
-            await self._done.wait()
-            feeding.cancel()
-            await asyncio.gather(feeding, return_exceptions=True)
+        feeding = asyncio.create_task(self._feed(broke))
+        await self._done.wait()
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
 
     def abandon(self) -> None:
         """End at once."""
@@ -39,24 +49,35 @@ class Turn:
     def look(self) -> None:
         """See whether it is over; called whenever something has ended."""
         stopped = bool(self._progress.stopped) and not any(line.in_flight for line in self.lines.values())
-        if stopped or (self._fed and not any(line.under_way for line in self.lines.values())):
+        if stopped or (self._fed and not self._under_way):
             self._done.set()
 
-    async def _feed(self, reading: Reading[Work | Fault], broke: Callable[[Exception], None]) -> None:
+    @property
+    def _under_way(self) -> bool:
+        return any(line.under_way for line in self.lines.values())
+
+    async def _feed(self, broke: Callable[[Exception], None]) -> None:
         try:
-            while (chunk := await reading.chunk()) and not self._progress.stopped:
-                for work in chunk:
-                    await self._put(work)
-                await asyncio.sleep(0)  # what has come in meanwhile is not kept waiting
+            await self._all()
         except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
             broke(fault)
         self._fed = True
         self.look()
 
-    async def _put(self, work: Work | Fault) -> None:
+    async def _all(self) -> None:
+        with Reading(self._works) as reading:
+            while (chunk := await reading.chunk()) and not self._progress.stopped:
+                for work in chunk:
+                    await self._put(work)
+                await asyncio.sleep(0)  # what has come in meanwhile is not kept waiting
+
+    def _count(self, work: Work | Fault) -> None:
         if self._counts:
             self._progress.samples += 1
             self._progress.faults += isinstance(work, Fault)
+
+    async def _put(self, work: Work | Fault) -> None:
+        self._count(work)
         if isinstance(work, Fault):
             return
         self._progress.had += len(work.had)

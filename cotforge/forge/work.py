@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
+from cotforge.forge.walk import Walk
 from cotforge.images import Urls
 from cotforge.journal import Journal, Stored
 from cotforge.pipeline import Loaded
@@ -11,6 +13,16 @@ from cotforge.teachers.teacher import Teacher
 
 Again = Callable[[Call, Stored], bool]
 """Whether a Call whose reply is known is to be asked anew in this invocation."""
+
+
+class Script(Protocol):
+    """What follows where the Calls about a Sample are not all asked at once."""
+
+    def ended(self, work: "Work", call: Call, stored: Stored | None) -> None:
+        """A Call has ended, and is in the journal; or (None) it will not be asked, as its line is closed."""
+
+    def lost(self, work: "Work", call: Call) -> None:
+        """A Call cannot be sent: the picture is not there any more."""
 
 
 @dataclass(slots=True)
@@ -25,6 +37,10 @@ class Work:
     """Calls that are under way."""
     images: Urls | None = None
     """What is sent of its pictures, where they are sent: made once, however many teachers and samples ask."""
+    script: Script | None = None
+    """Told of the end of every Call; None where all are asked at once."""
+    walk: Walk | None = None
+    """Where a script has come to."""
 
 
 def missing(

@@ -97,6 +97,10 @@ class Urls(Mapping[str, bytes]):
             if self._sending.via == "file" or not ahead(picture):
                 self[digest]
 
+    def anew(self) -> "Urls":
+        """The same, holding nothing yet that was made."""
+        return self._sending.of([picture for picture, _ in self._pictures.values()])
+
     def encode(self) -> None:
         """Make what is not made yet, and look again whether files still stand. Once it has not raised, no look-up does."""
         if self._sending.via == "file":

@@ -1,0 +1,52 @@
+"""The running figure of agreement that a person sees: the pipeline's own rule decides when all is asked."""
+
+from collections.abc import Iterable, Iterator
+
+from cotforge import answers
+from cotforge.forge.progress import Progress
+from cotforge.forge.walk import Walk
+from cotforge.forge.work import Work
+from cotforge.pipeline import Pipeline
+from cotforge.records import Ballot, Sample
+from cotforge.teachers.wire import reply_of
+
+MANY, EVERY = 200, 10
+"""Samples after which only every so-manieth is judged (ours): it would be a tenth of the work."""
+
+
+class Agreement:
+    """Counts in `progress` the Samples that are over, and on how many of those that are looked at there is agreement."""
+
+    def __init__(self, pipeline: Pipeline, progress: Progress) -> None:
+        self._pipeline, self._progress = pipeline, progress
+        self._majority = pipeline.consensus.model_copy(update={"rule": "majority"})
+        self._calls = sum(teacher.samples for teacher in pipeline.teachers)
+
+    def settled(self, work: Work) -> None:
+        """The last Call has ended about a Sample of which all are asked at once."""
+        if self._next() and len(work.had) == self._calls:
+            self._judged(self._majority_of(work.sample, self._said(work)))
+
+    def over(self, work: Work, walk: Walk) -> None:
+        """A Sample's way is at its end."""
+        if walk.asked and self._next():
+            by_policy = walk.policy is not None and not walk.everybody
+            self._judged(walk.accepted if by_policy else self._majority_of(work.sample, walk.said))
+
+    def _next(self) -> bool:
+        """Whether one more is looked at."""
+        self._progress.settled += 1
+        return self._progress.settled < MANY or self._progress.settled % EVERY == 0
+
+    def _judged(self, agreed: bool) -> None:
+        self._progress.judged += 1
+        self._progress.agreed += agreed
+
+    def _said(self, work: Work) -> Iterator[tuple[str, str | None]]:
+        for call, stored in work.had:
+            yield call.teacher, answers.read(reply_of(stored), call, self._pipeline.task).answer
+
+    def _majority_of(self, sample: Sample, said: Iterable[tuple[str, str | None]]) -> bool:
+        """Whether there is one, of the label's vote too where it has one."""
+        ballots = [Ballot(teacher, answer) for teacher, answer in said if answer is not None]
+        return self._majority.decide(ballots, sample.label, sample.options, teachers=len(self._pipeline.teachers)).accepted

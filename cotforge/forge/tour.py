@@ -1,0 +1,187 @@
+"""A reading in waves: about each Sample one teacher after another is asked, as the policy of its wave says.
+
+Samples in progress are bounded, and what follows in one goes before what begins another. A wave is read once all Samples that its policy
+is learned from are over; the learning goes on beside the waves in between, so that the lines are not left without work.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from cotforge.forge.guide import Guide, Notes, voter
+from cotforge.forge.line import Line
+from cotforge.forge.progress import Progress
+from cotforge.forge.reading import Reading
+from cotforge.forge.turn import Turn
+from cotforge.forge.walk import Policy, Walk
+from cotforge.forge.work import Work
+from cotforge.journal import Stored
+from cotforge.records import Call, Fault
+
+Found = Callable[[Call], Stored | None]
+"""The reply to a Call that has ended in this invocation."""
+
+
+class Tour(Turn):
+    """Like a Turn, step by step; the Script of its Works."""
+
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        progress: Progress,
+        guide: Guide,
+        works: Callable[[int], Iterator[Work | Fault]],
+        *,
+        counts: bool,
+        found: Found,
+        over: Callable[[Work, Walk], object],
+    ) -> None:
+        """`works` reads the Samples of a wave; `over` is told of each whose way is at its end."""
+        super().__init__(lines, progress, iter(()), counts=counts)
+        self._guide, self._in_wave, self._found, self._told = guide, works, found, over
+        self._notes = Notes(guide)
+        self._room = asyncio.Semaphore(sum(line.most for line in lines))
+        self._open: Counter[int] = Counter()
+        """Samples in progress, by wave."""
+        self._read = 0
+        """Waves whose Samples have all begun."""
+        self._changed = asyncio.Event()
+        self._flying: dict[str, list[tuple[Work, Call]]] = {}
+        """Who else waits for a Call that is under way: one picture under two ids is asked once."""
+
+    # the waves
+
+    @property
+    def _under_way(self) -> bool:
+        return any(self._open.values())
+
+    async def _all(self) -> None:
+        waves, learning = self._guide.waves, dict[int, asyncio.Task[Policy | None]]()
+        try:
+            for wave in range(waves.count):
+                for near in (wave, wave + 1):
+                    if near < waves.count and (needs := waves.needs(near)) not in learning:
+                        learning[needs] = asyncio.create_task(self._policy(needs))
+                await self._begin_all(wave, await learning[waves.needs(wave)])
+        finally:
+            for task in learning.values():
+                task.cancel()
+            await asyncio.gather(*learning.values(), return_exceptions=True)
+
+    async def _policy(self, needs: int) -> Policy | None:
+        """What the waves up to `needs` teach, once they are over; None where there is nobody left to ask."""
+        while self._read <= needs or any(self._open[wave] for wave in range(needs + 1)):
+            self._changed.clear()
+            await self._changed.wait()
+        if needs < 0 or all(line.closed for line in self.lines.values()):
+            return None
+        return await self._notes.learned(needs)
+
+    async def _begin_all(self, wave: int, policy: Policy | None) -> None:
+        with Reading(self._in_wave(wave)) as reading:
+            while (chunk := await reading.chunk()) and not self._progress.stopped:
+                for work in chunk:
+                    self._count(work)
+                    if isinstance(work, Work):
+                        await self._room.acquire()
+                        self._open[wave] += 1
+                        work.script, work.walk = self, walk_of(work, self._guide, wave, policy)
+                        self._go(work)
+                await asyncio.sleep(0)
+        self._read = wave + 1
+        self._changed.set()
+
+    # one Sample
+
+    def ended(self, work: Work, call: Call, stored: Stored | None) -> None:
+        for one, asked in [(work, call), *self._flying.pop(call.key, ())]:
+            one.left -= 1
+            if stored is not None:
+                self._hear(one, asked, stored)
+            self._go(one)
+
+    def lost(self, work: Work, call: Call) -> None:
+        waiting = self._flying.pop(call.key, ())
+        assert work.walk is not None
+        work.walk.lost = True
+        for one in (work, *(other for other, _ in waiting)):  # the others may have a file of their own
+            one.left -= 1
+            self._go(one)
+
+    def _go(self, work: Work) -> None:
+        """The next steps of a Sample, until something is under way or its way is at its end."""
+        walk = work.walk
+        assert walk is not None
+        while not work.left and not self._progress.stopped:
+            names = walk.step(self._closed(walk))
+            if not names:
+                self._over(work, walk)
+                return
+            work.left = 1  # what ends at once does not go on from here by itself
+            if walk.answers and work.images is not None:
+                work.images = work.images.anew()  # what waits in a line holds no picture
+            for name in names:
+                self._ask(work, walk, name)
+            work.left -= 1
+
+    def _ask(self, work: Work, walk: Walk, name: str) -> None:
+        call, known = walk.calls[name], walk.known.get(name)
+        if known is None and call.key in self._flying:
+            work.left += 1
+            self._flying[call.key].append((work, call))
+        elif (stored := known or self._found(call)) is not None:
+            self._progress.had += 1
+            self._hear(work, call, stored)
+        else:
+            work.left += 1
+            self._flying[call.key] = []
+            self.lines[call.teacher].put(call, work, ahead=bool(walk.answers), counted=False)
+
+    def _hear(self, work: Work, call: Call, stored: Stored) -> None:
+        assert work.walk is not None
+        work.walk.hear(voter(call), stored, self._guide.pipeline.task)
+
+    def _closed(self, walk: Walk) -> Collection[str]:
+        shut = [name for name, line in self.lines.items() if line.closed]
+        return [name for name, call in walk.calls.items() if call.teacher in shut and name not in walk.known] if shut else ()
+
+    def _over(self, work: Work, walk: Walk) -> None:
+        for name in walk.missed:
+            self.lines[walk.calls[name].teacher].meter.postponed += 1
+        if not walk.lost:
+            self._notes.add(walk)
+        self._told(work, walk)
+        work.script = work.walk = None
+        self._open[walk.wave] -= 1
+        self._room.release()
+        if not self._open[walk.wave]:
+            self._changed.set()
+
+
+def lacks(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> bool:
+    """Whether anything is still to be asked, as far as the journal leads: what a Tour would find, and nobody is asked."""
+    notes, learned, policy = Notes(guide), -1, None
+    for wave in range(guide.waves.count):
+        if (needs := guide.waves.needs(wave)) != learned:
+            learned, policy = needs, notes.learn(needs)
+        for work in works(wave):
+            if isinstance(work, Work):
+                walk = walk_of(work, guide, wave, policy)
+                if not walk.along(guide.pipeline.task):
+                    return True
+                notes.add(walk)
+    return False
+
+
+def walk_of(work: Work, guide: Guide, wave: int, policy: Policy | None) -> Walk:
+    """The way of a Sample from its beginning, with what is settled of its Calls."""
+    calls = {voter(call): call for call in (*(call for _, call in work.calls), *(call for call, _ in work.had))}
+    return Walk(
+        id=work.sample.id,
+        label=work.sample.label,
+        wave=wave,
+        calls={name: calls[name] for name in guide.voters if name in calls},
+        known={voter(call): stored for call, stored in work.had},
+        policy=policy,
+        everybody=guide.waves.everybody(work.sample.id),
+    )

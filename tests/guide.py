@@ -1,0 +1,110 @@
+"""Trivial statistics for the tests of asking in turn: waves by rank, and policies that anybody can follow by hand.
+
+As a program it forges a pipeline with them, for the tests that kill it: `python -m tests.guide pipeline.yaml RUN SECONDS`, which are those
+that learning takes.
+"""
+
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cotforge.build import Run
+from cotforge.consensus.order import rank
+from cotforge.forge import Meter, Progress
+from cotforge.forge.guide import SHORT, Engine
+from cotforge.pipeline import Pipeline
+
+AUDIT = 10
+"""One Sample in so many, of those after the warm-up, is asked about of everybody."""
+
+
+@dataclass(frozen=True)
+class Waves:
+    """A warm-up of a given share, then waves of equal shares."""
+
+    gold: frozenset[str] = frozenset()
+    count: int = 5
+    warm: float = 0.2
+    audit: int = AUDIT
+
+    def wave(self, id: str) -> int:
+        place = rank(id) / 2**64
+        return 0 if place < self.warm else 1 + int((place - self.warm) / (1 - self.warm) * (self.count - 1))
+
+    def everybody(self, id: str) -> bool:
+        return self.wave(id) == 0 or id in self.gold or (self.audit > 0 and rank(id, 1) % self.audit == 0)
+
+    def needs(self, wave: int) -> int:
+        return (-1, 0, 0, 1, 1, 3)[wave]
+
+
+Row = tuple[int, str | None, tuple[tuple[str, str | None], ...], str | None]
+
+
+@dataclass
+class Evidence:
+    """All that was added, whatever the order."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None) -> None:
+        self.rows.append((wave, label, tuple(sorted(answers.items())), gold))
+
+    def upto(self, wave: int) -> list[Row]:
+        return sorted((row for row in self.rows if row[0] <= wave), key=repr)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Asks in a fixed order until so many voters, or one and the label, say the same."""
+
+    order: Sequence[str]
+    needed: int = 2
+
+    def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
+        if self.accepted(label, answers) is not None:
+            return None
+        asked = {name.removesuffix(SHORT) for name in answers}
+        short = bool(answers) and any(name.endswith(SHORT) for name in self.order)
+        fits = [name for name in self.order if name.endswith(SHORT) == short and name.removesuffix(SHORT) not in asked]
+        return next((name for name in fits if name not in without), None)
+
+    def accepted(self, label: str | None, answers: Mapping[str, str | None]) -> str | None:
+        said = [answer for answer in answers.values() if answer is not None]
+        enough = [answer for answer in said if said.count(answer) + (answer == label) >= self.needed]
+        return min(enough, default=None)
+
+
+def learn(pipeline: Pipeline, prices: Mapping[str, float], evidence: Evidence, upto: int) -> Policy:
+    """The order follows from what was said: whoever agrees with the label most often comes first."""
+    agreed = dict.fromkeys(prices, 0.0)
+    for _, label, answers, _ in evidence.upto(upto):
+        for name, answer in answers:
+            agreed[name] += (answer == label) / prices[name]
+    return Policy(sorted(prices, key=lambda name: (-agreed[name], name)))
+
+
+def engine(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = None, **shape: float) -> Engine:
+    """The whole; to learn takes so many seconds of somebody else's time, and leaves (upto, rows known) in `learned`."""
+
+    def slowly(pipeline: Pipeline, prices: Mapping[str, float], evidence: Evidence, upto: int) -> Policy:
+        if learned is not None:
+            learned.append((upto, len(evidence.upto(upto))))
+        time.sleep(seconds)
+        return learn(pipeline, dict.fromkeys(prices, 1.0), evidence, upto)
+
+    return Engine(lambda total, gold: Waves(frozenset(gold), **shape), Evidence, slowly)  # type: ignore[arg-type]
+
+
+def forge(pipeline: Path, run: Path, with_: Engine, sets: Sequence[str] = ()) -> Progress:
+    """What came of forging a pipeline in a run folder."""
+    with Run.open(pipeline, out=run, engine=with_, sets=sets) as opened:
+        progress = Progress({teacher.name: Meter() for teacher in opened.loaded.pipeline.teachers})
+        opened.forge(progress, {})
+    return progress
+
+
+if __name__ == "__main__":
+    forge(Path(sys.argv[1]), Path(sys.argv[2]), engine(seconds=float(sys.argv[3])))
