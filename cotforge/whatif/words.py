@@ -12,11 +12,11 @@ HEADS = {"usd": "cost", "seconds": "seconds", "calls": "price"}
 
 def text(found: Compared, answers: Answers, folder: Path, files: Sequence[Path]) -> str:
     """What was compared, a row for each variant, what the figures are worth, and the row to take."""
-    calls, ids = len(answers.frame), len(answers.labels)
+    said, ids = len(answers.frame), len(answers.labels)
     missing = f" (of {answers.samples:,}; nothing was heard of the others)" if ids < answers.samples else ""
     return "\n".join(
         [
-            f"{ids:,} samples{missing}, {calls:,} calls in the journal, {found.gold:,} samples checked by people; nothing was asked",
+            f"{ids:,} samples{missing}, {said:,} answers in the journal, {found.gold:,} samples checked by people; nothing was asked",
             "",
             *_table(found, answers.unit),
             "",
