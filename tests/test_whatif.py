@@ -216,6 +216,13 @@ def test_a_fixed_order_is_kept_and_never_worth_more_than_a_free_one(order: list[
             asked[voter] = None if len(asked) % 2 else CLASSES[len(asked)]
 
 
+def test_an_order_that_ends_with_the_best_is_worth_less() -> None:
+    free, fixed = policy((), 0, "balanced"), policy(("cheap", "middle", "dear"), 0, "balanced")
+    free._evaluated(free.worth)
+    fixed._evaluated(free.worth)
+    assert fixed.value < free.value - 1e-3
+
+
 # the command
 
 
