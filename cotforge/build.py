@@ -170,6 +170,12 @@ class Run:
         self._keep()
         return self._export(Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers}))
 
+    def what_if(self) -> str:
+        """Every rule, target and order of asking over what the journal holds, asking nothing; the dataset stays as it is."""
+        from cotforge.whatif import what_if  # polars
+
+        return what_if(Curation(self.loaded, self.journal, self.samples), self.folder)
+
     def gold(self, *, count: int | None = None, answers: Path | None = None) -> str:
         """Samples picked for a person to check, or the answers in a file put to those of the run; asks no teacher.
 

@@ -18,7 +18,7 @@ DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
 EXAMPLES = {
     "check": "cotforge check pipelines/emoset.yaml",
     "build": "cotforge build emotions.yaml --limit 100 --set teachers.0.max_tokens=1024",
-    "curate": "cotforge curate runs/emotions",
+    "curate": "cotforge curate runs/emotions --what-if",
     "gold": "cotforge gold runs/emotions --read gold.csv",
     "simulate": "cotforge simulate emotions.yaml",
     "demo": "cotforge demo --short",
@@ -101,12 +101,13 @@ def build(
 @cli.command(cls=Example)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 @_set
-def curate(run: Path, sets: Sequence[str]) -> int:
+@click.option("--what-if", is_flag=True, help="Compare every rule, target and order of asking on the journal instead; write no dataset.")
+def curate(run: Path, sets: Sequence[str], what_if: bool) -> int:
     """Vote, filter and write the dataset again from a run's journal. Asks nothing."""
     from cotforge.build import Run
 
     with Run.reopen(run, sets=sets) as opened:
-        click.echo(opened.curate())
+        click.echo(opened.what_if() if what_if else opened.curate())
     return DONE
 
 

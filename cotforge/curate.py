@@ -41,6 +41,17 @@ class Finding(NamedTuple):
         return Outcome(sample, self.verdict, self.traces, tuple(lessons), self.prompt, self.pair, self.rejected, self.failed)
 
 
+class Heard(NamedTuple):
+    """What came of one Call, for a table of answers."""
+
+    teacher: str
+    answer: str | None
+    """None where it could not be read, or was refused for good."""
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+    replied: bool = True
+
+
 class Curator:
     """Reads, votes, filters and selects, one Sample at a time; every process has its own."""
 
@@ -72,6 +83,22 @@ class Curator:
             return ballots(self.traces(sample)[0])
         except Fault as fault:
             return fault
+
+    def heard(self, sample: Sample) -> list[Heard] | Fault:
+        """What the teachers said of a Sample, in the pipeline's order; without what was never asked, or failed in passing."""
+        try:
+            pairs = self.loaded.calls(sample)
+        except Fault as fault:
+            return fault
+        stored = self.journal.replies([call.key for _, call in pairs])
+        found = []
+        for teacher, call in pairs:
+            reply = reply_of(stored[call.key]) if call.key in stored else None
+            if reply is None or (reply.error is not None and reply.passing):
+                continue
+            answer = answers.read(reply, call, self.task).answer if reply.error is None else None
+            found.append(Heard(teacher.name, answer, reply.cost_usd, reply.seconds, reply.error is None))
+        return found
 
     def traces(self, sample: Sample) -> tuple[list[Trace], list[tuple[str, Reply]]]:
         """(what was answered, read; what was not). Raises Fault where it cannot be asked about."""
@@ -161,6 +188,10 @@ class Curation:
             else:
                 self._votes.add(found.verdict.ballots, sample.label, sample.options)
                 yield found.outcome(sample)
+
+    def heard(self) -> Iterator[tuple[Sample, list[Heard]]]:
+        """Every sound Sample with what the journal has of its Calls, in the source's order: what any other vote could be taken over."""
+        return ((sample, found) for sample, found in self._map(Curator.heard) if not isinstance(found, Fault))
 
     def text(self, call: str) -> str:
         """What the reply to a Call says, reasoning and all; empty where it has none."""

@@ -25,7 +25,7 @@ FLOORS = (
     "tally pages",
     "gold",
     "forge curate",
-    "export card report simulate display estimate",
+    "export card report simulate display estimate whatif",
     "results",
     "build",
     "demo",

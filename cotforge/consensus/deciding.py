@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cotforge.consensus.decisions import AnswersError, Decisions
 from cotforge.consensus.rules import RULES
-from cotforge.consensus.sequential.terms import Objective, Terms, Voter, Wanted
+from cotforge.consensus.sequential.terms import Objective, Wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,18 +35,14 @@ def decide(
     """
     from cotforge.consensus.tabled import Tabled
 
-    faults = _faults(answers, classes, prices, rule, target)
-    if faults:
-        raise AnswersError(*faults)
+    demand_sound(answers, classes=classes, prices=prices, rule=rule, targets=[target])
     wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_whole(objective))
     if isinstance(wanted, str) and wanted not in ("balanced", "cheapest"):
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
     tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, seed=seed)
     if rule != "sequential":
-        return tabled.asked_all(rule, target=target, prices=prices or {}, labelled=labels is not None)
-    voters = tuple(Voter(teacher, price=float((prices or {}).get(teacher, 1.0))) for teacher in tabled.teachers)
-    terms = Terms(voters, tabled.options, target, wanted, label=labels is not None, total=tabled.ids.len())
-    return tabled.sequential(terms)
+        return tabled.asked_all(rule, target=target, prices=prices or {}, label="ignore" if labels is None else "vote")
+    return tabled.sequential(tabled.terms(target, wanted, prices=prices or {}, label=labels is not None))
 
 
 def _whole(objective: Mapping[str, float]) -> dict[str, Any]:
@@ -56,8 +52,10 @@ def _whole(objective: Mapping[str, float]) -> dict[str, Any]:
     return {name: int(value) if name == "lessons" else float(value) for name, value in objective.items()}
 
 
-def _faults(answers: Any, classes: Sequence[str] | None, prices: Mapping[str, float] | None, rule: str, target: float) -> list[str]:
-    """All that is wrong, a line each."""
+def demand_sound(
+    answers: Any, *, classes: Sequence[str] | None, prices: Mapping[str, float] | None, rule: str, targets: Sequence[float]
+) -> None:
+    """Raises AnswersError with all that is wrong, a line each."""
     faults = []
     columns = list(getattr(answers, "columns", ()))
     missing = [name for name in ("id", "teacher", "answer") if name not in columns]
@@ -69,9 +67,9 @@ def _faults(answers: Any, classes: Sequence[str] | None, prices: Mapping[str, fl
     if rule not in names:
         faults.append(f"rule: {rule!r} is none; {', '.join(names)}")
     least = 0 if rule == "sequential" else 0.5
-    if not least < target < 1:
-        faults.append(f"target: {target!r}; a probability between {least} and 1")
+    faults += [f"target: {target!r}; a probability between {least} and 1" for target in targets if not least < target < 1]
     if classes is not None and len(set(classes)) < 2:
         faults.append(f"classes: {len(set(classes))} of them; at least two different ones, or None for free answers")
     faults += [f"prices: {name!r} costs {price!r}; a number, 0 or more" for name, price in (prices or {}).items() if not 0 <= price < inf]
-    return faults
+    if faults:
+        raise AnswersError(*faults)

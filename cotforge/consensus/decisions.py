@@ -28,3 +28,6 @@ class Decisions:
     """`teacher`, `calls`, `accuracy` (estimated, in [0, 1]; null where nothing tells), `twin_of` (the teacher it repeats; else null)."""
     cost: float
     """Of all calls, in the unit of the prices."""
+    lacking: int = 0
+    """Calls that the rule would have made and the table does not hold; of a Sample asked in turn the first counts, as it may have changed
+    all that follow."""

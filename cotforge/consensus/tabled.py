@@ -1,7 +1,7 @@
 """A table of answers as numbers, and what a rule makes of it."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,8 @@ from cotforge.consensus.sequential.claim import Claim, lower_bound
 from cotforge.consensus.sequential.learning import FEW
 from cotforge.consensus.sequential.replay import Replayed, replay
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, UNKNOWN, UNNAMED, Flags, Floats, Ints, Table, table, unique_rows
-from cotforge.consensus.sequential.terms import WIDEST, Terms
+from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter
+from cotforge.consensus.sequential.walk import Walk
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.consensus.votes import Votes
 from cotforge.records import Ballot, Verdict
@@ -90,18 +91,29 @@ class Tabled:
 
     # sequential
 
+    def terms(self, target: float, objective: Objective, *, prices: Mapping[str, float], label: bool, order: tuple[str, ...] = ()) -> Terms:
+        """What a sequential vote over this table is about."""
+        voters = tuple(Voter(teacher, price=float(prices.get(teacher, 1.0))) for teacher in self.teachers)
+        return Terms(voters, self.options, target, objective, label=label, total=self.ids.len(), order=order)
+
     def sequential(self, terms: Terms) -> Decisions:
         """Ask in turn."""
-        answers_NV = np.full((self.ids.len(), len(self.teachers) + 1), NONE, np.int64)
-        row, column, answer = self.places(self.firsts, self.teachers, ["teacher"])
-        answers_NV[row, column] = self.coded(answer, ABSTAINED)
-        if terms.label:
-            answers_NV[:, -1] = self.coded(self.labels, NONE)
+        answers_NV, row, column, answer = self._firsts()
+        if not terms.label:
+            answers_NV[:, -1] = NONE
         gold_N = np.where(self.gold_N, self.coded(self.gold, UNNAMED), UNKNOWN)
         packed = np.column_stack([self.wave_N, self.everybody_N, self.fold_N, gold_N, answers_NV])
         rows, place_N = table(packed)
         found = replay(terms, rows, self.waves)
         return self._decided(found, rows, place_N, answer, row, column, terms)
+
+    def _firsts(self) -> tuple[Ints, Ints, Ints, Any]:
+        """The first answer of each teacher to each id with the label's last, [N, V]; (row, column, text) of those that are there."""
+        answers_NV = np.full((self.ids.len(), len(self.teachers) + 1), NONE, np.int64)
+        row, column, answer = self.places(self.firsts, self.teachers, ["teacher"])
+        answers_NV[row, column] = self.coded(answer, ABSTAINED)
+        answers_NV[:, -1] = self.coded(self.labels, NONE)
+        return answers_NV, row, column, answer
 
     def _decided(self, found: Replayed, rows: Table, place_N: Ints, answer: Any, row: Ints, column: Ints, terms: Terms) -> Decisions:
         n, k = len(place_N), len(self.teachers)
@@ -116,7 +128,8 @@ class Tabled:
         asked_K = rows.times_N @ found.walk.asked_NK
         heard_K = rows.times_N @ (found.walk.seen_NV[:, :-1] >= 0)
         teachers = self._reliability(found.belief, asked_K, heard_K)
-        return Decisions(frame, found.claim, teachers, float(asked_K @ np.array([voter.price for voter in terms.voters])))
+        cost = float(asked_K @ np.array([voter.price for voter in terms.voters]))
+        return Decisions(frame, found.claim, teachers, cost, _lacking(found.walk, rows))
 
     def _reliability(self, belief: Belief, asked_K: Floats, heard_K: Floats) -> pl.DataFrame:
         twins = [belief.twins.get(column) for column in range(len(self.teachers))]
@@ -143,9 +156,32 @@ class Tabled:
 
     # all other rules
 
-    def asked_all(self, rule: str, *, target: float, prices: Mapping[str, float], labelled: bool) -> Decisions:
+    def until_label(self, order: Sequence[str], *, prices: Mapping[str, float]) -> Decisions:
+        """Teachers in this order until one says the raw label, which is then accepted; nobody is asked where there is none."""
+        answers_NV = self._firsts()[0]
+        label_N = answers_NV[:, -1]
+        open_N, lacking_N = label_N >= 0, np.zeros(len(label_N), bool)
+        turn_NK = np.zeros((len(label_N), len(self.teachers)), np.int64)
+        for turn, teacher in enumerate(order, start=1):
+            column = self.teachers.index(teacher)
+            there_N = answers_NV[:, column] != NONE
+            lacking_N |= open_N & ~there_N
+            turn_NK[open_N & there_N, column] = turn
+            open_N = open_N & (answers_NV[:, column] != label_N)
+        accepted_N = (label_N >= 0) & ~open_N
+        distinct, place_N = unique_rows(turn_NK)
+        turns = pl.Series("asked", [_in_turn(turn_K, self.teachers) for turn_K in distinct], pl.List(pl.String)).gather(pl.Series(place_N))
+        label = pl.Series("answer", self.labels, dtype=pl.String)
+        frame = self._frame(label, np.full(len(label_N), np.nan), accepted_N, (turn_NK > 0).sum(axis=1), turns)
+        asked_K = (turn_NK > 0).sum(axis=0)
+        cost = float(asked_K @ np.array([prices.get(name, 1.0) for name in self.teachers]))
+        claimed = self._shown(accepted_N, label_N == self._true()) or Claim(None, None, False)
+        teachers = self._unjudged(pl.DataFrame({"teacher": self.teachers, "calls": asked_K}))
+        return Decisions(frame.with_columns(pl.col("confidence").fill_nan(None)), claimed, teachers, cost, int(lacking_N.sum()))
+
+    def asked_all(self, rule: str, *, target: float, prices: Mapping[str, float], label: Literal["vote", "gate", "ignore"]) -> Decisions:
         """Every teacher is asked all it has to say; the claim is what the gold ids show, which the rule never sees."""
-        consensus = Consensus(rule=rule, target=target, label="vote" if labelled else "ignore")
+        consensus = Consensus(rule=rule, target=target, label=label)
         frame = self.frame.with_columns(number=pl.int_range(pl.len()).over("id", "teacher"))
         columns = frame.select("teacher", "number").unique().sort("teacher", "number").rows()
         answers_NV = np.full((self.ids.len(), len(columns) + 1), NONE, np.int64)
@@ -162,18 +198,25 @@ class Tabled:
         out = self._frame(
             texts.gather(pl.Series(np.maximum(symbol_N, 0))), confidence_N, accepted_N, asked["calls"].to_numpy(), asked["teacher"]
         )
-        right_N = symbol_N == np.where(self.gold_N, self.coded(self.gold, UNNAMED), UNNAMED)
         calls = self.frame.group_by("teacher").len("calls").sort("teacher")
         cost = sum(count * prices.get(name, 1.0) for name, count in calls.iter_rows())
-        teachers = calls.with_columns(accuracy=pl.lit(None, pl.Float64), twin_of=pl.lit(None, pl.String))
-        return Decisions(out, self._plain_claim(accepted_N, confidence_N, right_N), teachers, cost)
+        plain = accepted_N & ~self.gold_N
+        unshown = Claim(float(confidence_N[plain].mean()) if plain.any() else None, None, False)
+        claimed = self._shown(accepted_N, symbol_N == self._true()) or unshown
+        lacking = self.ids.len() * len(columns) - len(frame)
+        return Decisions(out, claimed, self._unjudged(calls), cost, lacking)
 
-    def _plain_claim(self, accepted_N: Flags, confidence_N: Floats, right_N: Flags) -> Claim:
+    def _true(self) -> Ints:
+        """Symbols of the gold answers; one that nobody can give where there is none."""
+        return np.where(self.gold_N, self.coded(self.gold, UNNAMED), UNNAMED)
+
+    def _shown(self, accepted_N: Flags, right_N: Flags) -> Claim | None:
+        """What the gold ids show; None where too few of them are accepted."""
         checked, right = int((accepted_N & self.gold_N).sum()), int((accepted_N & self.gold_N & right_N).sum())
-        if checked < FEW:
-            plain = accepted_N & ~self.gold_N
-            return Claim(float(confidence_N[plain].mean()) if plain.any() else None, None, False)
-        return Claim(right / checked, lower_bound(right, checked), True, checked, right)
+        return Claim(right / checked, lower_bound(right, checked), True, checked, right) if checked >= FEW else None
+
+    def _unjudged(self, calls: pl.DataFrame) -> pl.DataFrame:
+        return calls.with_columns(accuracy=pl.lit(None, pl.Float64), twin_of=pl.lit(None, pl.String))
 
 
 def _verdicts(consensus: Consensus, rows: Ints, times: Ints, voters: Sequence[str], options: Sequence[str]) -> list[Verdict]:
@@ -195,6 +238,12 @@ def _verdicts(consensus: Consensus, rows: Ints, times: Ints, voters: Sequence[st
         model = consensus.learn(votes)
     teachers = len(set(voters))
     return [consensus.decide(ballots, label, size, model, teachers=teachers) for ballots, label in cast]
+
+
+def _lacking(walked: Walk, rows: Table) -> int:
+    """Calls that were wanted and are not there."""
+    missing_N = np.where(rows.everybody_N, (rows.answers_NV[:, :-1] == NONE).sum(axis=1), walked.lacking_N)
+    return round(float(rows.times_N @ missing_N))
 
 
 def _in_turn(turn_K: Ints, teachers: Sequence[str]) -> list[str]:

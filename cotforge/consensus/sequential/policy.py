@@ -59,6 +59,7 @@ class Policy:
         self._rivals = [
             [other for other, one in enumerate(self.terms.voters) if one.teacher == voter.teacher] for voter in self.terms.voters
         ]
+        self._later = [[self._columns[name] for name in _behind(voter.name, self.terms.order)] for voter in self.terms.voters]
         self._short = any(voter.short for voter in self.terms.voters)
         self._unlabelled = min(max(belief.unlabelled, RARE), 1 - RARE) if self.terms.label else 1.0
         price_K = np.array([voter.price for voter in self.terms.voters], float)
@@ -153,10 +154,10 @@ class Policy:
         return following
 
     def _may(self, answers_NV: Ints, k: int) -> Flags:
-        """Whether a voter may be asked: once, and of short votes only the first Call is a full trace."""
+        """Whether a voter may be asked: once, in its turn, and of short votes only the first Call is a full trace."""
         voter = self.terms.voters[k]
         asked_NV = answers_NV[:, :-1] != NONE
-        may_N = ~asked_NV[:, self._rivals[k]].any(axis=1)
+        may_N = ~asked_NV[:, [*self._rivals[k], *self._later[k]]].any(axis=1)
         if k in self.belief.twins:
             return np.zeros(len(answers_NV), bool)
         if self._short:
@@ -275,6 +276,8 @@ class Policy:
         code_N = self.encode(answers_NV)
         at_N = np.minimum(np.searchsorted(self._code_N, code_N), len(self._code_N) - 1)
         choice_NK = np.where((self._code_N[at_N] == code_N)[:, None], self._choice_NK[at_N], STOP)
+        if self.terms.order:  # one who abstained left no trace in the state, and still had its turn
+            may_NK = may_NK & ~np.stack([(answers_NV[:, later] != NONE).any(axis=1) for later in self._later], axis=1)
         open_NK = (choice_NK != STOP) & np.take_along_axis(may_NK, np.maximum(choice_NK, 0), axis=1)
         first_N = open_NK.argmax(axis=1)
         rows = np.arange(len(code_N))
@@ -327,6 +330,11 @@ def _likeliest(codes: list[Ints], masses: list[Floats], most: int) -> tuple[Ints
         place = np.minimum(np.searchsorted(kept, part), len(kept) - 1)
         places.append(np.where(kept[place] == part, place, len(kept)))
     return kept, places
+
+
+def _behind(name: str, order: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that stand after it."""
+    return order[order.index(name) + 1 :] if order else ()
 
 
 def _numbered(codes: list[Ints], space: int) -> tuple[Ints, list[Ints]]:

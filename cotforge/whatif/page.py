@@ -1,0 +1,35 @@
+"""The page of a what-if: one file without scripts, that loads nothing."""
+
+from pathlib import Path
+
+from cotforge.pages import environment
+from cotforge.whatif import plot
+from cotforge.whatif.choice import LACKING, Compared, name
+from cotforge.whatif.table import Answers
+from cotforge.whatif.words import HEADS, advice, number, percent, price
+
+
+def page(run: str, found: Compared, answers: Answers, folder: Path) -> str:
+    """The text of `what-if.html`. All that comes from data stands in it as text."""
+    there = {row["rule"] for row in found.rows}
+    return (
+        environment(autoescape=True)
+        .get_template("whatif.html")
+        .render(
+            run=run,
+            found=found,
+            answers=answers,
+            advice=advice(found, answers.unit, folder),
+            plots=plot.plots(found, answers.unit),
+            rules=[(place, rule) for place, rule in enumerate(plot.RULES) if rule in there],
+            color=plot.RULES.index,
+            place=plot,
+            head=HEADS[answers.unit],
+            much=LACKING,
+            lacking=any(row["lacking"] for row in found.rows),
+            name=name,
+            number=number,
+            percent=percent,
+            price=price,
+        )
+    )

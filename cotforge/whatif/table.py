@@ -1,0 +1,96 @@
+"""A run's journal as a table of answers, with everything else that a vote over it needs."""
+
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+from cotforge.curate import Curation, Heard
+from cotforge.errors import PipelineError
+
+Unit = Literal["usd", "seconds", "calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the teachers said of a run's Samples."""
+
+    frame: pl.DataFrame
+    """Columns id, teacher, answer; in the pipeline's order."""
+    labels: Mapping[str, str | None]
+    classes: tuple[str, ...] | None
+    """The closed set that all Samples share; None where they share none."""
+    prices: Mapping[str, float]
+    """Of one Call of each teacher in the mean."""
+    unit: Unit
+    samples: int
+    """Sound ones in the source, also those of which nothing was heard."""
+
+
+@dataclass(slots=True)
+class _Spent:
+    usd: float = 0.0
+    seconds: float = 0.0
+    replies: int = 0
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Rows as numbers: strings would take ten times the memory."""
+
+    id: "array[int]" = field(default_factory=lambda: array("i"))
+    teacher: "array[int]" = field(default_factory=lambda: array("i"))
+    answer: "array[int]" = field(default_factory=lambda: array("i"))
+    texts: dict[str | None, int] = field(default_factory=dict)
+
+    def add(self, id: int, teacher: int, answer: str | None) -> None:
+        self.id.append(id)
+        self.teacher.append(teacher)
+        self.answer.append(self.texts.setdefault(answer, len(self.texts)))
+
+    def frame(self, ids: Iterable[str], teachers: Iterable[str]) -> pl.DataFrame:
+        texts: tuple[Iterable[str | None], ...] = (ids, teachers, self.texts)
+        places = (self.id, self.teacher, self.answer)
+        columns = [pl.Series([*words], dtype=pl.String).gather(pl.Series(place)) for words, place in zip(texts, places, strict=True)]
+        return pl.DataFrame(dict(zip(("id", "teacher", "answer"), columns, strict=True)))
+
+
+def table(curation: Curation) -> Answers:
+    """All that the journal holds. Raises PipelineError where that is nothing."""
+    pipeline = curation.loaded.pipeline
+    teachers = {teacher.name: place for place, teacher in enumerate(pipeline.teachers)}
+    spent = {name: _Spent() for name in teachers}
+    columns, labels, sets = _Columns(), dict[str, str | None](), set[tuple[str, ...]]()
+    samples = 0
+    for sample, heard in curation.heard():
+        samples += 1
+        if not heard:
+            continue
+        for one in heard:
+            columns.add(len(labels), teachers[one.teacher], one.answer)
+            _count(spent[one.teacher], one)
+        labels[sample.id] = sample.label
+        sets.add(tuple(sorted(sample.options)))
+    if not labels:
+        raise PipelineError(f"{curation.journal.path}: holds no reply to what this pipeline asks; cotforge build asks the teachers")
+    classes = next(iter(sets)) if len(sets) == 1 else ()
+    prices, unit = _prices(spent)
+    return Answers(columns.frame(labels, teachers), labels, classes or None, prices, unit, samples)
+
+
+def _count(spent: _Spent, heard: Heard) -> None:
+    if heard.replied:
+        spent.usd += heard.cost_usd
+        spent.seconds += heard.seconds
+        spent.replies += 1
+
+
+def _prices(spent: Mapping[str, _Spent]) -> tuple[dict[str, float], Unit]:
+    """The mean price of a reply of each teacher: in dollars where any costs some, else in the seconds it takes."""
+    if any(one.usd for one in spent.values()):
+        return {name: one.usd / max(one.replies, 1) for name, one in spent.items()}, "usd"
+    if any(one.seconds for one in spent.values()):
+        return {name: one.seconds / max(one.replies, 1) for name, one in spent.items()}, "seconds"
+    return dict.fromkeys(spent, 1.0), "calls"

@@ -1,0 +1,100 @@
+"""A what-if as the command prints it."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cotforge.whatif.choice import LACKING, Compared, Row, name
+from cotforge.whatif.table import Answers, Unit
+
+HEADS = {"usd": "cost", "seconds": "seconds", "calls": "price"}
+
+
+def text(found: Compared, answers: Answers, folder: Path, files: Sequence[Path]) -> str:
+    """What was compared, a row for each variant, what the figures are worth, and the row to take."""
+    said, ids = len(answers.frame), len(answers.labels)
+    missing = f" (of {answers.samples:,}; nothing was heard of the others)" if ids < answers.samples else ""
+    return "\n".join(
+        [
+            f"{ids:,} samples{missing}, {said:,} answers in the journal, {found.gold:,} samples checked by people; nothing was asked",
+            "",
+            *_table(found, answers.unit),
+            "",
+            *_notes(found, answers),
+            ", ".join(map(str, files)),
+            *advice(found, answers.unit, folder),
+        ]
+    )
+
+
+def _table(found: Compared, unit: Unit) -> Iterator[str]:
+    lacking = any(row["lacking"] for row in found.rows)
+    heads = ["", "calls", HEADS[unit], "coverage", "precision", "at least", "against label", *(["lacking"] if lacking else [])]
+    lines = [heads] + [_cells(row, place == found.present, unit, lacking) for place, row in enumerate(found.rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for first, *others in lines:
+        yield f"{first:<{widths[0]}}  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
+
+
+def _cells(row: Row, present: bool, unit: Unit, lacking: bool) -> list[str]:
+    return [
+        f"{'*' if present else ' '} {name(row)}",
+        number(row["calls_per_accepted"]),
+        price(row["cost_per_accepted"], unit),
+        percent(row["coverage"]),
+        number(row["precision"], 3),
+        number(row["low"], 3),
+        percent(row["against_label"]),
+        *([percent(row["lacking"]) if row["lacking"] else ""] if lacking else []),
+    ]
+
+
+def _notes(found: Compared, answers: Answers) -> Iterator[str]:
+    """What must be known to read the table."""
+    yield f"calls and {HEADS[answers.unit]} per accepted sample" + ("; * is the present setting" if found.present is not None else "")
+    if found.calibrated:
+        yield "precision as gold bears it out; at least: its lower bound, one-sided 95 %"
+    else:
+        yield "precision as every rule claims it of itself: uncalibrated, and not to be compared between rules"
+    if any(row["lacking"] for row in found.rows):
+        yield f"lacking: share of its calls that were never made and cannot be replayed; above {LACKING:.0%} a row is a guess"
+
+
+def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
+    """The row to take and one sentence about it, or why there is none."""
+    gold = f"cotforge gold {shlex.quote(str(folder))}"
+    if not found.calibrated:
+        few = f"{found.gold:,} checked samples are too few" if found.gold else "no person has checked a sample"
+        return [f"nothing is calibrated: {few}, so no row can be recommended; {gold} picks samples to check"]
+    if found.best is None:
+        near = found.nearest
+        told = f"; {name(near)} comes nearest with at least {near['low']:.3f}" if near is not None else ""
+        return [f"no row is shown to reach the target {found.target:g}{told}; more gold narrows the bounds: {gold}"]
+    row = found.rows[found.best]
+    return [
+        f"recommended: {name(row)}: {number(row['calls_per_accepted'])} calls{_costing(row, unit)} per accepted sample, "
+        f"coverage {percent(row['coverage'])}, precision {row['precision']:.3f}, at least {row['low']:.3f}",
+        f"it is the cheapest row whose lower bound reaches the target {found.target:g}; as the best of {len(found.rows)} on the same "
+        f"{found.gold:,} checked samples it may flatter itself a little",
+    ]
+
+
+def _costing(row: Row, unit: Unit) -> str:
+    return "" if unit == "calls" else f" and {price(row['cost_per_accepted'], unit)}"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def price(value: float | None, unit: Unit) -> str:
+    """An amount in its unit."""
+    if value is None:
+        return "-"
+    if unit != "usd":
+        return f"{value:,.2f}" + (" s" if unit == "seconds" else "")
+    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}" if value >= 0.001 or not value else f"${value:.2g}"
