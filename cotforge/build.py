@@ -259,10 +259,11 @@ class Run:
     def _works(self, refreshed: dict[str, int], guide: Guide | None = None, wave: int = 0) -> Iterator[Work | Fault]:
         """What is still to be asked about each Sample, with a `guide` those of one wave.
 
-        Raises SourceError where the prompt can be made for none of them.
+        Raises SourceError where, of all, the prompt can be made for none.
         """
         read = self.samples() if guide is None else guide.of_wave(wave, self.samples())
-        return not_only_faults(missing(self.loaded, read, self.journal, refreshed, again=self.again))
+        found = missing(self.loaded, read, self.journal, refreshed, again=self.again)
+        return not_only_faults(found) if guide is None else found
 
     async def _run(
         self,

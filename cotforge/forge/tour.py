@@ -63,6 +63,8 @@ class Tour(Turn):
                     if near < waves.count and (needs := waves.needs(near)) not in learning:
                         learning[needs] = asyncio.create_task(self._policy(needs))
                 await self._begin_all(wave, await learning[waves.needs(wave)])
+                if self._progress.stopped:
+                    return
         finally:
             for task in learning.values():
                 task.cancel()
@@ -88,6 +90,8 @@ class Tour(Turn):
                         work.script, work.walk = self, walk_of(work, self._guide, wave, policy)
                         self._go(work)
                 await asyncio.sleep(0)
+        if self._progress.stopped:
+            return
         self._read = wave + 1
         self._changed.set()
 
