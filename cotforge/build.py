@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Self
 
+from cotforge import gold
 from cotforge.budget import ENDED, Purse
 from cotforge.curate import Curation
 from cotforge.display import Display
@@ -22,7 +23,6 @@ from cotforge.estimate import Estimator, asked_anew
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
 from cotforge.forge.batches import waiting
-from cotforge.forge.guide import Engine, Guide
 from cotforge.forge.places import together
 from cotforge.forge.retry import Retry
 from cotforge.forge.tour import lacks
@@ -31,6 +31,7 @@ from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
+from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
 from cotforge.teachers import local
 from cotforge.teachers.preflight import preflight
@@ -50,7 +51,7 @@ class Run:
     journal: Journal
     store: PictureStore
     limit: int | None = None
-    engine: Engine | None = None
+    engine: Engine = ENGINE
     """The statistics of `consensus.rule: sequential`."""
     again: Retry | None = None
     """Which Calls that came to nothing are asked anew in this invocation; None leaves that to how they failed."""
@@ -66,7 +67,7 @@ class Run:
         out: Path | None = None,
         sets: Sequence[str] = (),
         limit: int | None = None,
-        engine: Engine | None = None,
+        engine: Engine = ENGINE,
     ) -> Self:
         """The pipeline of a file, or the shipped one of that name, in `out` or `runs/<its name>`.
 
@@ -76,14 +77,14 @@ class Run:
         return cls._in(loaded, out or Path("runs") / loaded.pipeline.name, limit, engine)
 
     @classmethod
-    def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine | None = None) -> Self:
+    def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine = ENGINE) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
         loaded = Loaded.of_run(run, sets)
         limit = re.search(r"^# limit: (\d+)$", (run / RunFolder.PIPELINE).read_text(encoding="utf-8"), re.MULTILINE)
         return cls._in(loaded, run, int(limit.group(1)) if limit else None, engine)
 
     @classmethod
-    def _in(cls, loaded: Loaded, out: Path, limit: int | None, engine: Engine | None) -> Self:
+    def _in(cls, loaded: Loaded, out: Path, limit: int | None, engine: Engine) -> Self:
         with ExitStack() as stack:
             folder = stack.enter_context(RunFolder(out, name=loaded.pipeline.name))
             journal = stack.enter_context(Journal(folder.journal))
@@ -174,7 +175,7 @@ class Run:
         """Every rule, target and order of asking over what the journal holds, asking nothing; the dataset stays as it is."""
         from cotforge.whatif import what_if  # polars
 
-        return what_if(Curation(self.loaded, self.journal, self.samples), self.folder)
+        return what_if(self._curation(), self.folder)
 
     def gold(self, *, count: int | None = None, answers: Path | None = None) -> str:
         """Samples picked for a person to check, or the answers in a file put to those of the run; asks no teacher.
@@ -196,8 +197,11 @@ class Run:
     def _export(self, progress: Progress) -> str:
         from cotforge import results  # pyarrow: not before the first call is out
 
-        curation = Curation(self.loaded, self.journal, self.samples)
-        return results.write(curation, self.folder, counts=lambda: self.counts, progress=progress, begun=self.begun)
+        return results.write(self._curation(), self.folder, counts=lambda: self.counts, progress=progress, begun=self.begun)
+
+    def _curation(self) -> Curation:
+        found = gold.find(self.loaded, self.folder.path)
+        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._guide())
 
     def _refreshed(self, names: Sequence[str]) -> dict[str, int]:
         known = [teacher.name for teacher in self.loaded.pipeline.teachers]
@@ -239,8 +243,6 @@ class Run:
         """By what teachers are asked one after another; None where they are asked all at once."""
         if not self.loaded.pipeline.consensus.sequential:
             return None
-        if self.engine is None:
-            raise PipelineError(f"{self.loaded.path}: consensus.rule: 'sequential' was given no engine; use another rule")
         return Guide.of(self.engine, self.loaded, self.folder.path, self.samples, self.limit)
 
     def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:

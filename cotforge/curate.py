@@ -7,20 +7,35 @@ from typing import Any, NamedTuple
 
 from cotforge import answers
 from cotforge.consensus import Votes
+from cotforge.consensus.claim import FEW, Bin, Claim, bins, lower_bound
 from cotforge.filters import Bound, resolved
+from cotforge.gold import Gold
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
-from cotforge.records import Ballot, Fault, Judged, Lesson, Outcome, Reply, Sample, Trace, Verdict
+from cotforge.records import Ballot, Call, Fault, Judged, Lesson, Outcome, Reply, Sample, Trace, Verdict
+from cotforge.sequence import Guide, voter
 from cotforge.sources import not_only_faults
 from cotforge.tally import NOT_ASKED
 from cotforge.teachers.wire import reply_of
+from cotforge.verdicts import Heard, Rows, Verdicts
 
 MANY = 100_000
 """Attempts in the journal from which on other processes help (ours): below, starting them costs more time than they save."""
 
+Answered = tuple[Call, Reply, Trace | None]
+"""A Call, its Reply, and that read; None where it is an error."""
 Samples = Callable[[], Iterator[Sample | Fault]]
 """Reads the source from its beginning; called twice where a rule must see all ballots first."""
+
+
+class Held(NamedTuple):
+    """A verdict beside what people found."""
+
+    accepted: bool
+    right: bool
+    with_label: bool
+    confidence: float
 
 
 class Finding(NamedTuple):
@@ -34,6 +49,8 @@ class Finding(NamedTuple):
     pair: tuple[str, str] | None
     rejected: str
     failed: tuple[tuple[str, Reply], ...]
+    held: Held | None = None
+    """Of a Sample that people checked: what the rule says without knowing it."""
 
     def outcome(self, sample: Sample) -> Outcome:
         """The same with the Sample, and with its Lessons as such."""
@@ -41,41 +58,50 @@ class Finding(NamedTuple):
         return Outcome(sample, self.verdict, self.traces, tuple(lessons), self.prompt, self.pair, self.rejected, self.failed)
 
 
-class Heard(NamedTuple):
-    """What came of one Call, for a table of answers."""
-
-    teacher: str
-    answer: str | None
-    """None where it could not be read, or was refused for good."""
-    cost_usd: float = 0.0
-    seconds: float = 0.0
-    replied: bool = True
-
-
 class Curator:
     """Reads, votes, filters and selects, one Sample at a time; every process has its own."""
 
-    def __init__(self, loaded: Loaded, journal: Journal, model: Any = None) -> None:
-        self.loaded, self.journal, self.model = loaded, journal, model
+    def __init__(self, loaded: Loaded, journal: Journal, gold: Gold, model: Any = None) -> None:
+        """`model`: what the rule has learned; of `sequential` its Verdicts."""
+        self.loaded, self.journal, self.gold, self.model = loaded, journal, gold, model
         self.task, self.consensus, self.select = loaded.pipeline.task, loaded.pipeline.consensus, loaded.pipeline.select
         self.bounds: Sequence[Bound] = resolved(loaded.pipeline.filters, loaded.root)
         self._reasons = "reasoning" in loaded.prompts.completion.inputs
 
     @classmethod
-    def again(cls, path: str, sets: Sequence[str], journal: str, model: Any) -> "Curator":
+    def again(cls, path: str, sets: Sequence[str], journal: str, gold: Gold, model: Any) -> "Curator":
         """The same in another process."""
-        return cls(Loaded.load(path, sets), Journal(Path(journal)), model)
+        return cls(Loaded.load(path, sets), Journal(Path(journal)), gold, model)
 
     def find(self, sample: Sample) -> Finding | Fault:
         """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
         try:
-            traces, failed = self.traces(sample)
+            replies = self._replies(sample)
+            traces, failed = self._parted(replies)
+            if isinstance(self.model, Verdicts):
+                return self._judged(sample, self.model.of(sample, _heard(replies)), traces, failed)
             verdict = self.consensus.decide(
                 ballots(traces), sample.label, sample.options, self.model, teachers=len(self.loaded.pipeline.teachers)
             )
-            return self._judged(sample, verdict, traces, failed)
+            known = self._checked(sample, verdict, traces)
+            return self._judged(sample, known or verdict, traces, failed)._replace(held=self._held(sample, verdict))
         except Fault as fault:
             return fault
+
+    def _held(self, sample: Sample, verdict: Verdict) -> Held | None:
+        true = self.gold.answers.get(sample.id)
+        return Held(verdict.accepted, verdict.answer == true, verdict.answer == sample.label, verdict.confidence) if true else None
+
+    def _checked(self, sample: Sample, verdict: Verdict, traces: Sequence[Trace]) -> Verdict | None:
+        """What people found, in place of the rule's verdict; None of a Sample that nobody checked."""
+        if sample.id in self.gold.ambiguous:
+            return Verdict(None, 0.0, False, "ambiguous", verdict.ballots)
+        true = self.gold.answers.get(sample.id)
+        if true is None:
+            return None
+        said = any(trace.answer == true for trace in traces)
+        conflict = said and sample.label is not None and sample.label != true
+        return Verdict(true, 1.0 if said else 0.0, said, "" if said else "gold_unsaid", verdict.ballots, conflict)
 
     def ballots(self, sample: Sample) -> list[Ballot] | Fault:
         """What the teachers said of a Sample: all that a rule learns from."""
@@ -85,36 +111,35 @@ class Curator:
             return fault
 
     def heard(self, sample: Sample) -> list[Heard] | Fault:
-        """What the teachers said of a Sample, in the pipeline's order; without what was never asked, or failed in passing."""
+        """What came of the Calls about a Sample, in the pipeline's order; without those that were never asked."""
         try:
-            pairs = self.loaded.calls(sample)
+            return _heard(self._replies(sample))
         except Fault as fault:
             return fault
-        stored = self.journal.replies([call.key for _, call in pairs])
-        found = []
-        for teacher, call in pairs:
-            reply = reply_of(stored[call.key]) if call.key in stored else None
-            if reply is None or (reply.error is not None and reply.passing):
-                continue
-            answer = answers.read(reply, call, self.task).answer if reply.error is None else None
-            found.append(Heard(teacher.name, answer, reply.cost_usd, reply.seconds, reply.error is None))
-        return found
 
     def traces(self, sample: Sample) -> tuple[list[Trace], list[tuple[str, Reply]]]:
         """(what was answered, read; what was not). Raises Fault where it cannot be asked about."""
+        return self._parted(self._replies(sample))
+
+    def _parted(self, replies: Sequence[Answered]) -> tuple[list[Trace], list[tuple[str, Reply]]]:
+        traces, failed = [], []
+        for call, reply, trace in replies:
+            if trace is not None:
+                traces.append(trace)
+            elif reply.error != NOT_ASKED or not self.consensus.sequential:  # else it was not worth asking
+                failed.append((call.teacher, reply))
+        return traces, failed
+
+    def _replies(self, sample: Sample) -> list[Answered]:
+        """Every Call about a Sample with its Reply, and that read where it has no error. Raises Fault where it cannot be asked about."""
         pairs = self.loaded.calls(sample)
         stored = self.journal.replies([call.key for _, call in pairs])
-        traces, failed = [], []
-        for teacher, call in pairs:
+        replies = []
+        for _, call in pairs:
             found = stored.get(call.key)
-            if found is None and self.consensus.sequential:
-                continue  # it was not worth asking
             reply = reply_of(found) if found is not None else Reply(call.key, error=NOT_ASKED, passing=True)
-            if reply.error is None:
-                traces.append(answers.read(reply, call, self.task))
-            else:
-                failed.append((teacher.name, reply))
-        return traces, failed
+            replies.append((call, reply, answers.read(reply, call, self.task) if reply.error is None else None))
+        return replies
 
     def _judged(self, sample: Sample, verdict: Verdict, traces: Sequence[Trace], failed: Sequence[tuple[str, Reply]]) -> Finding:
         """The fate of every trace, and the Lessons."""
@@ -167,12 +192,24 @@ class Curator:
 class Curation:
     """The curating of one run: `outcomes()` is read once, and `estimates()` then knows every ballot."""
 
-    def __init__(self, loaded: Loaded, journal: Journal, samples: Samples, *, many: int = MANY) -> None:
-        """`many`: attempts in the journal from which on other processes read and judge."""
+    def __init__(
+        self,
+        loaded: Loaded,
+        journal: Journal,
+        samples: Samples,
+        *,
+        gold: Gold | None = None,
+        guide: Guide | None = None,
+        many: int = MANY,
+    ) -> None:
+        """`guide`: of a run whose teachers are asked in turn; `many`: attempts in the journal from which on other processes help."""
         self.loaded, self.journal, self.samples = loaded, journal, samples
-        self.curator = Curator(loaded, journal)
+        self.gold, self._guide = (guide.gold if guide is not None else gold) or Gold(), guide
+        self.curator = Curator(loaded, journal, self.gold)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
         self._votes = Votes()
+        self._held: list[Held] = []
+        self._sure = [0.0, 0]
         self._many = journal.latest() >= many
 
     def outcomes(self) -> Iterator[Outcome | Fault]:
@@ -180,13 +217,16 @@ class Curation:
         return not_only_faults(self._outcomes())
 
     def _outcomes(self) -> Iterator[Outcome | Fault]:
-        if self.loaded.pipeline.consensus.learns:
+        if self._guide is not None:
+            self.curator.model = self._decided(self._guide)
+        elif self.loaded.pipeline.consensus.learns:
             self.curator.model = self._learned()
         for sample, found in self._map(Curator.find):
             if isinstance(found, Fault):
                 yield found
             else:
                 self._votes.add(found.verdict.ballots, sample.label, sample.options)
+                self._note(sample, found)
                 yield found.outcome(sample)
 
     def heard(self) -> Iterator[tuple[Sample, list[Heard]]]:
@@ -201,7 +241,46 @@ class Curation:
 
     def estimates(self) -> Mapping[str, float]:
         """Each teacher's estimated accuracy in [0, 1], from the ballots that `outcomes` has seen."""
-        return self.loaded.pipeline.consensus.estimated_accuracy(self._votes)
+        model = self.curator.model
+        return model.accuracies if isinstance(model, Verdicts) else self.loaded.pipeline.consensus.estimated_accuracy(self._votes)
+
+    def twins(self) -> Mapping[str, str]:
+        """Teachers found to be another one behind a second name, with that name."""
+        return self.curator.model.twins if isinstance(self.curator.model, Verdicts) else {}
+
+    def bins(self) -> Sequence[Bin]:
+        """Points of a calibration plot, where people checked enough."""
+        if isinstance(self.curator.model, Verdicts):
+            return self.curator.model.bins
+        return bins([(one.confidence, one.right, 1) for one in self._held]) if len(self._held) >= FEW else []
+
+    def claim(self) -> Claim:
+        """What may be said of the precision of the answers that `outcomes` accepted and nobody checked."""
+        if isinstance(self.curator.model, Verdicts):
+            return self.curator.model.claim
+        kept = [one for one in self._held if one.accepted]
+        if len(kept) < FEW:
+            total, count = self._sure
+            posterior = self.loaded.pipeline.consensus.rule == "dawid_skene" and count
+            return Claim(total / count if posterior else None, None, False)
+        right = sum(one.right for one in kept)
+        same, other = ([one.right for one in kept if one.with_label == is_label] for is_label in (True, False))
+        parts = (sum(part) / len(part) if part else None for part in (same, other))
+        return Claim(right / len(kept), lower_bound(right, len(kept)), True, len(kept), right, *parts)
+
+    def _note(self, sample: Sample, found: Finding) -> None:
+        """Take down what a claim is made of."""
+        if found.held is not None:
+            self._held.append(found.held)
+        elif found.verdict.accepted:
+            self._sure[0] += found.verdict.confidence
+            self._sure[1] += 1
+
+    def _decided(self, guide: Guide) -> Verdicts:
+        rows = Rows(guide)
+        for sample, heard in self.heard():
+            rows.add(sample, heard)
+        return rows.decided()
 
     def _learned(self) -> Any:
         votes = Votes()
@@ -214,8 +293,17 @@ class Curation:
         """(Sample, what `work` makes of it), or (None, Fault) for a row that is none, in order."""
         if not self._many:
             return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
-        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.curator.model)
+        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.gold, self.curator.model)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
+
+
+def _heard(replies: Sequence[Answered]) -> list[Heard]:
+    """As a vote takes it."""
+    return [
+        Heard(voter(call), trace.answer if trace is not None else None, reply.cost_usd, reply.seconds, trace is not None, reply.passing)
+        for call, reply, trace in replies
+        if reply.error != NOT_ASKED
+    ]
 
 
 def ballots(traces: Sequence[Trace]) -> list[Ballot]:

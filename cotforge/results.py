@@ -9,6 +9,7 @@ from typing import Any
 from cotforge import __version__
 from cotforge.budget import dollars
 from cotforge.card import card
+from cotforge.consensus.claim import Claim
 from cotforge.curate import Curation
 from cotforge.export import Exported, export
 from cotforge.filters import Filter
@@ -33,7 +34,8 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
     gallery = Gallery()
 
     def told(exported: Exported) -> str:
-        tally.estimated = curation.estimates()
+        tally.estimated, tally.twins = curation.estimates(), curation.twins()
+        tally.claim, tally.bins = curation.claim(), curation.bins()
         tally.labels_unknown = counts().labels_unknown
         return card(about(loaded, totals), tally, exported)
 
@@ -42,7 +44,7 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
     summary = summarise(tally, totals, progress) | {"duplicates": counts().duplicates, "seconds": round(time.monotonic() - begun, 3)}
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     folder.write("report.html", report(about(loaded, totals), tally, gallery))
-    return said(summary, exported, folder.path, progress.teachers)
+    return said(summary, exported, folder.path, progress.teachers, tally.claim)
 
 
 def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -61,12 +63,15 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
     }
 
 
-def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Mapping[str, Meter]) -> str:
+def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Mapping[str, Meter], claim: Claim) -> str:
     """What the command prints."""
+    twins = {name: about["twin_of"] for name, about in summary["teachers"].items() if "twin_of" in about}
     rejected = sorted(summary["rejected"].items(), key=lambda item: (-item[1], item[0]))
     lines = [
         f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label",
         *([f"not accepted: {', '.join(f'{reason} {count:,}' for reason, count in rejected)}"] if rejected else []),
+        *([claimed(claim)] if summary["accepted"] else []),
+        *(f"teacher {name} is {twin} behind a second name: its answers count once" for name, twin in twins.items()),
         f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; "
         f"in all {summary['calls_total']:,} calls, {dollars(summary['cost_usd'])}",
         *([f"{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
@@ -75,6 +80,19 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Ma
         f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",
     ]
     return "\n".join(lines)
+
+
+def claimed(claim: Claim) -> str:
+    """A claim in one line."""
+    if not claim.calibrated:
+        known = "" if claim.precision is None else f"; the model of the teachers says {claim.precision:.3f}"
+        return f"precision: uncalibrated, nobody checked enough answers{known}; cotforge gold picks some to check"
+    parts = [("with their label", claim.with_label), ("against it", claim.against_label)]
+    strata = ", ".join(f"{share:.3f} {name}" for name, share in parts if share is not None)
+    return (
+        f"precision: {claim.precision or 0:.3f} claimed{f' ({strata})' if strata else ''}; at least {claim.low:.3f} with 95 % confidence: "
+        f"{claim.right:,} of {claim.checked:,} checked answers are right"
+    )
 
 
 def about(loaded: Loaded, totals: dict[str, Any]) -> About:

@@ -13,8 +13,8 @@ from pathlib import Path
 from cotforge.build import Run
 from cotforge.consensus.order import rank
 from cotforge.forge import Meter, Progress
-from cotforge.forge.guide import SHORT, Engine
 from cotforge.pipeline import Pipeline
+from cotforge.sequence import SHORT, Engine
 
 AUDIT = 10
 """One Sample in so many, of those after the warm-up, is asked about of everybody."""
@@ -49,7 +49,7 @@ class Evidence:
 
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None) -> None:
+    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, everybody: bool = False) -> None:
         self.rows.append((wave, label, tuple(sorted(answers.items())), gold))
 
     def upto(self, wave: int) -> list[Row]:
@@ -86,6 +86,10 @@ def learn(pipeline: Pipeline, prices: Mapping[str, float], evidence: Evidence, u
     return Policy(sorted(prices, key=lambda name: (-agreed[name], name)))
 
 
+def evidence(pipeline: Pipeline) -> Evidence:
+    return Evidence()
+
+
 def engine(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = None, **shape: float) -> Engine:
     """The whole; to learn takes so many seconds of somebody else's time, and leaves (upto, rows known) in `learned`."""
 
@@ -95,7 +99,7 @@ def engine(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = None
         time.sleep(seconds)
         return learn(pipeline, dict.fromkeys(prices, 1.0), evidence, upto)
 
-    return Engine(lambda total, gold: Waves(frozenset(gold), **shape), Evidence, slowly)  # type: ignore[arg-type]
+    return Engine(lambda total, gold: Waves(frozenset(gold), **shape), evidence, slowly)  # type: ignore[arg-type]
 
 
 def forge(pipeline: Path, run: Path, with_: Engine, sets: Sequence[str] = ()) -> Progress:

@@ -24,6 +24,8 @@ FLOORS = (
     "pipeline",
     "tally pages",
     "gold",
+    "sequence",
+    "verdicts",
     "forge curate",
     "export card report simulate display estimate whatif",
     "results",

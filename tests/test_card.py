@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from outcomes import mixed
 
 from cotforge.card import card, fenced, plain
+from cotforge.consensus.claim import Claim
 from cotforge.export import columns
 from cotforge.pages import About, AboutTeacher, Exported, Shard
 from cotforge.tally import Tally
@@ -29,8 +30,8 @@ def about(**others):
     return About(**(known | others))
 
 
-def made(shards=None, **others):
-    tally = Tally()
+def made(shards=None, claim=None, **others):
+    tally = Tally(claim=claim or Claim())
     for outcome in mixed(20):
         tally.add(outcome)
     shards = {"default": {"train": [Shard("data/train-00000-aa.parquet", 8, 100)]}} if shards is None else shards
@@ -76,8 +77,11 @@ def test_the_body_tells_funnel_agreement_classes_prompts_cost_and_limits():
     assert "licence of the images is unknown" in body
 
 
-def test_a_calibrated_run_is_not_called_uncalibrated():
-    assert "Uncalibrated" not in made(calibrated=True)
+def test_a_calibrated_run_tells_its_claim_with_bound_and_strata():
+    text = made(claim=Claim(0.987, 0.964, True, 255, 251, 0.991, 0.871))
+    assert "Uncalibrated" not in text
+    assert all(share in text for share in ("98.7%", "96.4%", "99.1%", "87.1%"))
+    assert "of 255 checked samples" in text
 
 
 def test_tables_have_no_blank_lines_and_equal_cells():

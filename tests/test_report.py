@@ -4,6 +4,7 @@ import pytest
 from outcomes import OPTIONS, filtered, gone, lesson, mixed, sample, trace, undecided, verdict
 from test_card import about
 
+from cotforge.consensus.claim import Bin, Claim
 from cotforge.records import Fault, Judged, Outcome, Sample
 from cotforge.report import Gallery, report
 from cotforge.tally import Tally
@@ -36,8 +37,8 @@ class Page(HTMLParser):
         self.text += data
 
 
-def page(*outcomes, **others):
-    tally, gallery = Tally(), Gallery()
+def page(*outcomes, claim=None, bins=(), **others):
+    tally, gallery = Tally(claim=claim or Claim(), bins=bins), Gallery()
     for outcome in gallery.watch(outcomes):
         tally.add(outcome)
     return Page(report(about(**others), tally, gallery))
@@ -114,3 +115,10 @@ def test_the_classes_and_corrections_stand_on_the_page():
     text = page(lesson(0, label="fear")).text
     assert "Where vote and label differ most often" in text
     assert all(name in text for name in OPTIONS[:2])
+
+
+def test_a_calibrated_page_has_its_claim_and_a_point_for_every_bin():
+    made = page(*mixed(7), claim=Claim(0.987, 0.964, True, 255, 251, 0.991, None), bins=[Bin(0.7, 0.65, 30), Bin(0.98, 0.99, 220)])
+    assert "Uncalibrated" not in made.text
+    assert all(share in made.text for share in ("98.7%", "96.4%", "99.1%", "251 of 255"))
+    assert made.tags.count("circle") == 2

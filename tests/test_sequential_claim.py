@@ -8,8 +8,7 @@ pytest.importorskip("scipy", reason="benchmarks need the extra 'dev'")
 
 from scipy.stats import beta
 
-from cotforge.consensus.sequential.claim import lower_bound
-from cotforge.consensus.sequential.learning import FEW
+from cotforge.consensus.claim import FEW, lower_bound
 from tests.voting import given, precision, sure_of, vote
 
 

@@ -24,7 +24,6 @@ from cotforge.build import Run
 from cotforge.curate import Curator
 from cotforge.errors import PipelineError
 from cotforge.forge import Forge, Meter, Progress
-from cotforge.forge.guide import Engine, Guide
 from cotforge.forge.reading import LOOKAHEAD
 from cotforge.forge.retry import Retry
 from cotforge.forge.watch import Patience
@@ -32,7 +31,8 @@ from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Sample, Verdict
-from tests.guide import Evidence, Policy, Waves, engine, forge, learn
+from cotforge.sequence import Engine, Guide
+from tests.guide import Policy, Waves, engine, evidence, forge, learn
 from tests.project import LABELS, environment, said, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Entry, Failure, Teacher
 from tests.test_forge import endless, picture_of, until
@@ -245,7 +245,7 @@ def test_waves_are_told_how_many_samples_there_are(tmp_path: Path, limit: int | 
                     tar.add(tmp_path / f"images/{number}.jpg", f"{number:03}.jpg")
         path = write_pipeline(tmp_path, near, consensus=IN_TURN, source=source, gold="gold.csv")
         with Run.open(path, out=tmp_path / f"run-{place}", limit=limit) as run:
-            guide = Guide.of(Engine(waves, Evidence, learn), run.loaded, run.folder.path, run.samples, run.limit)
+            guide = Guide.of(Engine(waves, evidence, learn), run.loaded, run.folder.path, run.samples, run.limit)
         assert guide.gold == {"row-3": "awe"}
     assert told == [(limit or 20, {"row-3"})] * 2
 
@@ -323,9 +323,9 @@ def test_a_bug_in_the_engine_ends_the_run_with_its_traceback(tmp_path: Path) -> 
     with three() as servers:
         path = pipeline(tmp_path, servers)
         with pytest.raises(ZeroDivisionError):
-            forge(path, tmp_path / "run", Engine(lambda total, gold: Waves(), Evidence, learn))
+            forge(path, tmp_path / "run", Engine(lambda total, gold: Waves(), evidence, learn))
         with pytest.raises(RuntimeError, match="who cannot be asked"):
-            forge(path, tmp_path / "run", Engine(lambda total, gold: Waves(), Evidence, lambda *_: Stubborn(NAMES)))
+            forge(path, tmp_path / "run", Engine(lambda total, gold: Waves(), evidence, lambda *_: Stubborn(NAMES)))
 
 
 # teachers that cannot be asked
@@ -460,7 +460,7 @@ def test_what_follows_in_a_sample_goes_before_what_begins_another(tmp_path: Path
         def next(self, label: Any, answers: Any, *, without: Any = ()) -> str | None:
             return next((name for name in (("bob", "ann") if label == "fear" else ("ann",)) if name not in answers), None)
 
-    either = Engine(lambda total, gold: Waves(count=2, warm=0.0, audit=0), Evidence, lambda *_: Either(NAMES))
+    either = Engine(lambda total, gold: Waves(count=2, warm=0.0, audit=0), evidence, lambda *_: Either(NAMES))
     with three() as servers:
         servers["ann"].latency = 0.02
         forge(pipeline(tmp_path, servers, concurrency=1), tmp_path / "run", either)
@@ -499,7 +499,7 @@ def test_servers_that_stall_do_not_make_the_source_be_read_ahead(tmp_path: Path,
         pipeline(tmp_path, servers, concurrency=3)
         # Without a warm-up there is nobody to wait for; the second is asked where the first is not enough.
         shape: dict[str, Any] = {"warm": 1.0, "audit": 0} if slow == "all" else {"warm": 0.0, "audit": 0}
-        with_ = Engine(lambda total, gold: Waves(**shape), Evidence, lambda *_: Policy(NAMES, needed=3))
+        with_ = Engine(lambda total, gold: Waves(**shape), evidence, lambda *_: Policy(NAMES, needed=3))
         progress = guided(tmp_path, lambda: islice(endless(drawn), 3000), with_, seconds=2.0)
     room = 3 * (2 * 3 + 64)
     assert 3 <= progress.samples - progress.settled <= room + 1
@@ -552,7 +552,7 @@ def test_a_trace_is_asked_of_one_after_another_until_one_says_what_was_voted(tmp
             servers[name] = stack.enter_context(Teacher(answer))
         path = pipeline(tmp_path, servers, consensus={**IN_TURN, "votes": "short"})
         order = ("ann", "ann:short", "bob", "bob:short", "cyd", "cyd:short")
-        ordered = Engine(lambda total, gold: Waves(audit=0), Evidence, lambda *_: Unlabelled(order))
+        ordered = Engine(lambda total, gold: Waves(audit=0), evidence, lambda *_: Unlabelled(order))
         forge(path, tmp_path / "run", ordered)
         found, waves = by_picture(servers), Waves()
     sent = pictures(tmp_path, 30)

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from cotforge.answers import Task
-from cotforge.forge.guide import SHORT, Engine, Guide, Notes
+from cotforge.forge.notes import Notes
 from cotforge.forge.walk import Policy, Walk
+from cotforge.gold import Gold
 from cotforge.journal import Stored
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
-from tests.guide import Evidence, Waves
+from cotforge.sequence import SHORT, Engine, Guide
+from tests.guide import Evidence, Waves, evidence
 from tests.guide import Policy as InOrder
 from tests.project import LABELS, said, write_pipeline
 
@@ -124,7 +126,7 @@ def test_a_policy_that_asks_whom_it_cannot_is_a_bug(order: tuple[str, ...]) -> N
 def guide(folder: Path, learn: Any = None) -> Guide:
     teachers = [{"name": name, "model": name, "url": "http://localhost:1/v1"} for name in WHOLE]
     loaded = Loaded.load(write_pipeline(folder, *teachers, consensus={"rule": "sequential"}))
-    return Guide(loaded.pipeline, Engine(lambda total, gold: Waves(), Evidence, learn), Waves(), {"1": "fear"})
+    return Guide(loaded.pipeline, Engine(lambda total, gold: Waves(), evidence, learn), Waves(), Gold({"1": "fear"}))
 
 
 def over(wave: int, **took: tuple[float, float]) -> Walk:
@@ -136,19 +138,19 @@ def over(wave: int, **took: tuple[float, float]) -> Walk:
 
 def test_prices_are_dollars_of_the_warm_up_or_seconds_or_nothing(tmp_path: Path) -> None:
     notes = Notes(guide(tmp_path))
-    assert notes.prices() == {"ann": 1.0, "bob": 1.0, "cyd": 1.0}
+    assert prices(notes._took) == {"ann": 1.0, "bob": 1.0, "cyd": 1.0}
     notes.add(over(0, ann=(0.0, 2.0), bob=(0.0, 4.0)))
     notes.add(over(1, ann=(5.0, 50.0)))
-    assert notes.prices() == {"ann": 2.0, "bob": 4.0, "cyd": 3.0}
+    assert prices(notes._took) == {"ann": 2.0, "bob": 4.0, "cyd": 3.0}
     notes.add(over(0, ann=(0.5, 4.0)))
-    assert notes.prices() == {"ann": 0.25, "bob": 0.0, "cyd": 0.125}
+    assert prices(notes._took) == {"ann": 0.25, "bob": 0.0, "cyd": 0.125}
     walks = [over(0, ann=(0.1 * number, 1.0)) for number in range(20)]
     sums = []
     for order in (walks, walks[::-1]):
         again = Notes(guide(tmp_path))
         for each in order:
             again.add(each)
-        sums.append(again.prices())
+        sums.append(prices(again._took))
     assert sums[0] == sums[1]
 
 

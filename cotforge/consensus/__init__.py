@@ -4,7 +4,8 @@
 from cotforge.consensus.deciding import decide
 from cotforge.consensus.decisions import AnswersError, Decisions
 from cotforge.consensus.rules import RULES, Consensus, Rule
+from cotforge.consensus.sequential import Waves
 from cotforge.consensus.votes import Votes
 from cotforge.consensus.whatif import what_if
 
-__all__ = ["RULES", "AnswersError", "Consensus", "Decisions", "Rule", "Votes", "decide", "what_if"]
+__all__ = ["RULES", "AnswersError", "Consensus", "Decisions", "Rule", "Votes", "Waves", "decide", "what_if"]

@@ -8,7 +8,7 @@ from cotforge.errors import CotforgeError
 if TYPE_CHECKING:
     import polars as pl
 
-    from cotforge.consensus.sequential.claim import Claim
+    from cotforge.consensus.claim import Claim
 
 
 class AnswersError(CotforgeError):

@@ -2,17 +2,33 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cotforge.consensus.dawid_skene import accuracies, dawid_skene, learned
 from cotforge.consensus.majority import majority, unanimous
 from cotforge.consensus.poll import Lead, Poll, poll
+from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.votes import Votes
 from cotforge.consensus.weighted import agreement, weighted
 from cotforge.records import Ballot, Verdict
 from cotforge.spec import Spec
+
+
+class Lessons(Spec):
+    """What asking in turn is to bring: lessons, as many as a sum pays, or lessons within it."""
+
+    lessons: Annotated[int, Field(ge=1)] | None = None
+    """Samples to be accepted."""
+    budget: Annotated[float, Field(gt=0)] | None = None
+    """US dollars (without prices: seconds of the servers) that asking is to cost at most, as far as it can be foreseen."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.lessons is None and self.budget is None:
+            raise ValueError("lessons, budget, or both are needed")
+        return self
 
 
 class Consensus(Spec):
@@ -26,8 +42,8 @@ class Consensus(Spec):
     label: Literal["vote", "gate", "ignore"] = "vote"
     """`vote`: the raw label is one more noisy voter; `gate`: the answer must equal it; `ignore`: it is only reported."""
 
-    objective: Literal["balanced", "cheapest"] = "balanced"
-    """Under `sequential`: `cheapest` wants the lowest price per accepted sample, `balanced` accepts more at a higher one."""
+    objective: Literal["balanced", "cheapest"] | Lessons = "balanced"
+    """Under `sequential`: `balanced` counts calls, prices only break ties; `cheapest` counts prices, and accepts less; or numbers."""
     votes: Literal["full", "short"] = "full"
     """Under `sequential`: after the first, teachers are asked for a whole trace, or with `prompts.vote` for a short answer. A short Call
     keeps the teacher's own `max_tokens`: its prompt makes it short, and a model that thinks first is not cut off."""
@@ -45,9 +61,14 @@ class Consensus(Spec):
         return self.sequential and self.votes == "short"
 
     @property
+    def wanted(self) -> Objective:
+        """`objective` as the statistics take it."""
+        return self.objective if isinstance(self.objective, str) else Wanted(self.objective.lessons, self.objective.budget)
+
+    @property
     def learns(self) -> bool:
         """Whether the rule must see all ballots (`learn`) before it decides."""
-        return self._rule.learn is not None
+        return not self.sequential and self._rule.learn is not None
 
     def learn(self, votes: Votes) -> Any:
         """What the rule needs to know about the voters, to be handed to `decide`; None where it needs nothing."""

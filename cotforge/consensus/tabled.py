@@ -6,12 +6,11 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from cotforge.consensus.claim import FEW, Claim, lower_bound
 from cotforge.consensus.decisions import AnswersError, Decisions
 from cotforge.consensus.order import rank
 from cotforge.consensus.rules import Consensus
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.claim import Claim, lower_bound
-from cotforge.consensus.sequential.learning import FEW
 from cotforge.consensus.sequential.replay import Replayed, replay
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, UNKNOWN, UNNAMED, Flags, Floats, Ints, Table, table, unique_rows
 from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter

@@ -18,7 +18,6 @@ from cotforge.budget import ENDED, Hold, Purse
 from cotforge.errors import TeacherError
 from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
-from cotforge.forge.guide import Guide
 from cotforge.forge.job import Job
 from cotforge.forge.line import Line
 from cotforge.forge.places import Place, Places, in_turns, together
@@ -32,6 +31,7 @@ from cotforge.images import Sending
 from cotforge.journal import Journal, Stored
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
+from cotforge.sequence import Guide
 from cotforge.teachers.teacher import Teacher
 
 __all__ = ["FEW", "OVER", "Again", "Forge", "Meter", "Progress", "Work", "missing"]

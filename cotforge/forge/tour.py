@@ -8,15 +8,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from cotforge.forge.guide import Guide, Notes, voter
 from cotforge.forge.line import Line
+from cotforge.forge.notes import Notes
 from cotforge.forge.progress import Progress
 from cotforge.forge.reading import Reading
 from cotforge.forge.turn import Turn
-from cotforge.forge.walk import Policy, Walk
+from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
 from cotforge.journal import Stored
 from cotforge.records import Call, Fault
+from cotforge.sequence import Guide, Policy, voter, voters
 
 Found = Callable[[Call], Stored | None]
 """The reply to a Call that has ended in this invocation."""
@@ -184,7 +185,7 @@ def walk_of(work: Work, guide: Guide, wave: int, policy: Policy | None) -> Walk:
         id=work.sample.id,
         label=work.sample.label,
         wave=wave,
-        calls={name: calls[name] for name in guide.voters if name in calls},
+        calls={name: calls[name] for name in voters(guide.pipeline) if name in calls},
         known={voter(call): stored for call, stored in work.had},
         policy=policy,
         everybody=guide.waves.everybody(work.sample.id),

@@ -2,28 +2,18 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from cotforge import answers
 from cotforge.answers import Task
 from cotforge.journal import Stored
 from cotforge.records import Call
+from cotforge.sequence import Policy
 from cotforge.teachers.wire import reply_of
-
-
-class Policy(Protocol):
-    """Whom to ask next about a Sample, and whether what was said is enough."""
-
-    def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
-        """The voter to ask next, none of those asked or in `without`; None where it is over."""
-
-    def accepted(self, label: str | None, answers: Mapping[str, str | None]) -> str | None:
-        """The answer that is accepted on these grounds, if any."""
 
 
 @dataclass(slots=True, eq=False)
 class Walk:
-    """Where one Sample stands. Voters are named as in `guide`."""
+    """Where one Sample stands. Voters are named as in `sequence`."""
 
     id: str
     label: str | None

@@ -51,8 +51,6 @@ class About:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
-    calibrated: bool = False
-    """Whether answers that people checked stand behind the confidence."""
 
 
 @dataclass(frozen=True, slots=True)

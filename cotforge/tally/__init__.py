@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
 
+from cotforge.consensus.claim import Bin, Claim
 from cotforge.records import Fault, Outcome, Sample, Trace, Verdict
 from cotforge.tally.spread import Spread
 
@@ -62,6 +63,12 @@ class Tally:
     """Rows whose raw label was outside the set; told by the source."""
     estimated: Mapping[str, float | None] = field(default_factory=dict)
     """Estimated accuracy per teacher, in [0, 1]; told by the vote."""
+    twins: Mapping[str, str] = field(default_factory=dict)
+    """Teachers that are another one behind a second name, with that name; told by the vote."""
+    claim: Claim = field(default_factory=Claim)
+    """What may be said of the precision of the accepted answers; told by the vote."""
+    bins: Sequence[Bin] = ()
+    """Points of a calibration plot; told by the vote."""
     samples: int = 0
     readable: int = 0
     """Samples with at least one reply in which an answer could be read."""
@@ -153,6 +160,7 @@ class Tally:
             "calls_missing": self.missing,
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
+            "claim": asdict(self.claim),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
             "teachers": {name: self._about(name) for name in self.teachers},
@@ -167,6 +175,7 @@ class Tally:
             "agreement": teacher.agreement(),
             "estimated_accuracy": self.estimated.get(name),
             "cost_usd": teacher.cost_usd,
+            **({"twin_of": self.twins[name]} if name in self.twins else {}),
         }
 
     def _teacher(self, name: str) -> TeacherTally:

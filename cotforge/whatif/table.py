@@ -7,8 +7,10 @@ from typing import Literal
 
 import polars as pl
 
-from cotforge.curate import Curation, Heard
+from cotforge.curate import Curation
 from cotforge.errors import PipelineError
+from cotforge.sequence import SHORT
+from cotforge.verdicts import Heard
 
 Unit = Literal["usd", "seconds", "calls"]
 
@@ -64,13 +66,14 @@ def table(curation: Curation) -> Answers:
     spent = {name: _Spent() for name in teachers}
     columns, labels, sets = _Columns(), dict[str, str | None](), set[tuple[str, ...]]()
     samples = 0
-    for sample, heard in curation.heard():
+    for sample, all_heard in curation.heard():
         samples += 1
+        heard = [one for one in all_heard if not one.passing and not one.voter.endswith(SHORT)]
         if not heard:
             continue
         for one in heard:
-            columns.add(len(labels), teachers[one.teacher], one.answer)
-            _count(spent[one.teacher], one)
+            columns.add(len(labels), teachers[one.voter], one.answer)
+            _count(spent[one.voter], one)
         labels[sample.id] = sample.label
         sets.add(tuple(sorted(sample.options)))
     if not labels:

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from cotforge.consensus.claim import FEW
 from cotforge.consensus.sequential.agreement import Agreement
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.calibration import Calibration, calibrate
@@ -16,8 +17,6 @@ from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.twins import twins
 from cotforge.consensus.sequential.walk import walk
 
-FEW = 20
-"""Gold answers below which nothing is calibrated (ours)."""
 STOPPED = 0.5
 """Weight, of a gold row's 1, of the answers on which the policy would stop; the rest is shared by other parts of its answers (ours)."""
 
@@ -28,7 +27,7 @@ ROUGH = 5_000
 def learn(terms: Terms, evidence: Evidence | Table, upto: int) -> Policy:
     """The policy by what Samples of the waves up to `upto` said. Takes seconds; raises nothing."""
     table = evidence.table() if isinstance(evidence, Evidence) else evidence
-    table = table.where(table.wave_N <= upto)
+    table = table.where(table.wave_N <= upto).unfolded()
     belief = believe(terms, table)
     if belief.calibration.weights_F is None:
         return Policy(belief)

@@ -4,17 +4,27 @@ It reads an answer only once the policy has asked for it, so that a journal, a t
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from cotforge.consensus.claim import Claim
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.claim import Claim, Held, claim, held_out
+from cotforge.consensus.sequential.held import Held, claim, held_out
 from cotforge.consensus.sequential.learning import as_symbols, believe, learn, once
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, table
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.walk import Walk, everybody, walk
-from cotforge.consensus.sequential.waves import Waves
+
+
+class Waves(Protocol):
+    """What a replay needs to know of `waves.Waves`."""
+
+    @property
+    def count(self) -> int: ...
+
+    def needs(self, wave: int) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,11 @@ class Table:
             self.answers_NV[rows], self.gold_N[rows], self.wave_N[rows], self.everybody_N[rows], self.fold_N[rows], self.times_N[rows]
         )
 
+    def unfolded(self) -> "Table":
+        """The same without folds: as a live run, which has none, adds them up."""
+        packed = np.column_stack([self.wave_N, self.everybody_N, np.full(len(self), -1), self.gold_N, self.answers_NV])
+        return table(packed, self.times_N)[0]
+
     def with_answers(self, answers_NV: Ints) -> "Table":
         """The same rows with other answers; symbols that only say who agrees with whom are numbered anew with their gold by the caller."""
         return Table(answers_NV, self.gold_N, self.wave_N, self.everybody_N, self.fold_N, self.times_N)

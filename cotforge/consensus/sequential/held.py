@@ -1,10 +1,10 @@
-"""What may be said of the precision of the accepted answers, and how surely."""
+"""Gold rows judged as if nobody had checked them: what a claim, and the plot of its calibration, stand on."""
 
 from dataclasses import dataclass, replace
-from math import lgamma
 
 import numpy as np
 
+from cotforge.consensus.claim import Bin, Claim, bins, lower_bound
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.learning import as_symbols, believe, once
 from cotforge.consensus.sequential.policy import Policy
@@ -13,39 +13,22 @@ from cotforge.consensus.sequential.walk import walk
 
 FOLDS = 5
 """Parts of the gold rows, each of which is judged by what the others taught (ours)."""
-SURE = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Shares in [0, 1], of Samples that nobody checked."""
-
-    precision: float | None
-    """Of the accepted answers, as claimed; None where none was accepted."""
-    low: float | None
-    """Its lower bound: one-sided 95 % (Clopper and Pearson 1934) over gold rows accepted while their part was left out of what was
-    learned; None without gold."""
-    calibrated: bool
-    """Whether answers of people stand behind it."""
-    checked: int = 0
-    """Gold rows accepted while left out."""
-    right: int = 0
-    """Of these, with the true answer."""
-    with_label: float | None = None
-    """The precision claimed where the answer is the raw label."""
-    against_label: float | None = None
-    """The same where it is another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Gold rows as if nobody had checked them, for the claim and for a plot of its calibration."""
+    """What came of them."""
 
     posterior_N: Floats
     """Of the leading answer, where the row's part was left out."""
     right_N: Flags
     accepted_N: Flags
     times_N: Floats
+
+    def bins(self) -> list[Bin]:
+        """Points of a calibration plot."""
+        rows = zip(self.posterior_N.tolist(), self.right_N.tolist(), self.times_N.astype(int).tolist(), strict=True)
+        return bins(list(rows))
 
 
 def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table) -> Held:
@@ -87,17 +70,3 @@ def claim(rows: Table, posterior_N: Floats, accepted_N: Flags, with_label_N: Fla
         with_label=mean(plain_N & with_label_N),
         against_label=mean(plain_N & labelled_N & ~with_label_N),
     )
-
-
-def lower_bound(right: int, of: int, *, sure: float = SURE) -> float:
-    """The share that `right` of `of` show at least, one-sided. Source: Clopper and Pearson 1934."""
-    if right == 0:
-        return 0.0
-    counts = np.arange(right, of + 1)
-    ways = np.array([lgamma(of + 1) - lgamma(count + 1) - lgamma(of - count + 1) for count in counts])
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        share = (low + high) / 2
-        tail = np.exp(ways + counts * np.log(share) + (of - counts) * np.log1p(-share)).sum()
-        low, high = (share, high) if tail < 1 - sure else (low, share)
-    return low

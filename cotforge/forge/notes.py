@@ -1,0 +1,68 @@
+"""What the walks of one reading have shown, and what is learned from it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
+from typing import Any, TypeVar
+
+from cotforge.forge.walk import Walk
+from cotforge.sequence import Guide, Policy, prices, voters
+
+T = TypeVar("T")
+
+
+class Notes:
+    """What the walks of one reading have shown, and what is learned from it."""
+
+    def __init__(self, guide: Guide) -> None:
+        self._guide, self._evidence = guide, guide.engine.evidence(guide.pipeline)
+        self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in voters(guide.pipeline)}
+        self._learning = asyncio.Lock()
+        self._held: list[Walk] = []
+
+    def add(self, walk: Walk) -> None:
+        """A walk is over. While something is learned in a thread it is held back."""
+        if self._learning.locked():
+            self._held.append(walk)
+            return
+        if walk.wave == 0:
+            for name, took in walk.took.items():
+                self._took[name].append(took)
+        if walk.answers:
+            checked = self._guide.gold.answers.get(walk.id)
+            self._evidence.add(walk.wave, label=walk.label, answers=walk.answers, gold=checked, everybody=walk.everybody)
+
+    def learn(self, upto: int) -> Policy:
+        """The policy that follows from the waves up to this one."""
+        return self._guide.engine.learn(self._guide.pipeline, prices(self._took), self._evidence, upto)
+
+    async def learned(self, upto: int) -> Policy:
+        """The same, in a thread."""
+        async with self._learning:  # one after another: what was held back meanwhile belongs to the next
+            policy = await _in_thread(lambda: self.learn(upto))
+            held, self._held = self._held, []
+        for walk in held:
+            self.add(walk)
+        return policy
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """What `work` returns. Whoever is cancelled, or ends the loop, does not wait for it: an executor would."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(how: Callable[[Any], object], what: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(lambda: done.done() or how(what))
+
+    def run() -> None:
+        try:
+            found = work()
+        except Exception as fault:
+            tell(done.set_exception, fault)
+        else:
+            tell(done.set_result, found)
+
+    Thread(target=run, name="learning", daemon=True).start()
+    return await done

@@ -1,0 +1,160 @@
+"""`consensus.rule: sequential` of a pipeline: who is asked about which Sample, and when; what the statistics need to know of it.
+
+Samples are asked about in waves. About those of the first, the warm-up, every voter is asked; what they say teaches a policy by which
+the next waves are walked, and what these say teaches a better one. A voter is a teacher with a kind of Call: `qwen` for a whole trace,
+`qwen:short` for a short vote.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import fsum
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from cotforge import consensus, gold
+from cotforge.consensus.sequential import Terms, Voter
+from cotforge.gold import Gold
+from cotforge.pipeline import Loaded, Pipeline
+from cotforge.records import Call, Fault, Sample
+
+SHORT = ":short"
+"""Ends the name of a voter that gives short answers."""
+
+
+class Waves(Protocol):
+    """Which Samples are asked about when: it depends on their number, the ids with gold, and each id alone."""
+
+    @property
+    def count(self) -> int:
+        """How many waves there are; 0 is the warm-up."""
+
+    def wave(self, id: str) -> int:
+        """That of a Sample."""
+
+    def everybody(self, id: str) -> bool:
+        """Whether every voter is asked about a Sample, all at once."""
+
+    def needs(self, wave: int) -> int:
+        """The last wave that must be over before the policy of this one is learned; -1 where nothing is."""
+
+
+class Evidence(Protocol):
+    """What the voters said; the order of adding leaves no trace."""
+
+    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, everybody: bool) -> None:
+        """The answers about one Sample, by voter; None of one that was asked and gave none."""
+
+
+class Policy(Protocol):
+    """Whom to ask next about a Sample, and whether what was said is enough."""
+
+    def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
+        """The voter to ask next, none of those asked or in `without`; None where it is over."""
+
+    def accepted(self, label: str | None, answers: Mapping[str, str | None]) -> str | None:
+        """The answer that is accepted on these grounds, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The statistics behind the rule; `ENGINE` unless a test brings simpler ones."""
+
+    waves: Callable[[int, Collection[str]], Waves]
+    """(how many Samples there are, ids with gold) to their waves."""
+    evidence: Callable[[Pipeline], Evidence]
+    learn: Callable[[Pipeline, Mapping[str, float], Any, int], Policy]
+    """(pipeline, price of a Call by voter, evidence, last wave that counts) to a policy. It may take seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """The engine, for one pipeline and source."""
+
+    pipeline: Pipeline
+    engine: Engine
+    waves: Waves
+    gold: Gold = field(default_factory=Gold)
+    total: int = 0
+    """Samples, or rows where the source tells that quickly."""
+
+    @classmethod
+    def of(cls, engine: Engine, loaded: Loaded, folder: Path, samples: Callable[[], Iterator[Sample | Fault]], limit: int | None) -> Self:
+        """The guide of a run in `folder`. Raises PipelineError where its gold is wrong."""
+        found, total = gold.find(loaded, folder), _total(loaded, samples, limit)
+        return cls(loaded.pipeline, engine, engine.waves(total, found.answers.keys()), found, total)
+
+    def of_wave(self, wave: int, samples: Iterator[Sample | Fault], *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
+        """The Samples of one wave, until `stopped`; Faults belong to the warm-up."""
+        for sample in samples:
+            if stopped():
+                return
+            if (0 if isinstance(sample, Fault) else self.waves.wave(sample.id)) == wave:
+                yield sample
+
+
+def voter(call: Call) -> str:
+    """Who is asked by a Call."""
+    return f"{call.teacher}{SHORT}" if call.origin == "vote" else call.teacher
+
+
+def voters(pipeline: Pipeline) -> tuple[str, ...]:
+    """The names of all, in the order of the teachers, each before its short self."""
+    ends = ("", SHORT) if pipeline.consensus.short_votes else ("",)
+    return tuple(f"{teacher.name}{end}" for teacher in pipeline.teachers for end in ends)
+
+
+def terms(pipeline: Pipeline, prices: Mapping[str, float], total: int = 0) -> Terms:
+    """The constants of a pipeline's vote; rows with options of their own have no closed set in common."""
+    rule, columns = pipeline.consensus, getattr(pipeline.source, "columns", None)
+    closed = pipeline.task.kind == "classify" and getattr(columns, "options", None) is None
+    return Terms(
+        voters=tuple(Voter(name.removesuffix(SHORT), name.endswith(SHORT), prices.get(name, 1.0)) for name in voters(pipeline)),
+        options=pipeline.task.closed if closed else (),
+        target=rule.target,
+        objective=rule.wanted,
+        max_calls=rule.max_calls,
+        label=rule.label == "vote",
+        total=total,
+    )
+
+
+Took = Mapping[str, Sequence[tuple[float, float]]]
+"""(dollars, seconds) of each reply in the warm-up, by voter."""
+
+
+def prices(took: Took) -> dict[str, float]:
+    """What a Call to each voter took in the warm-up, on average: dollars, where nobody has a price seconds, else 1.
+
+    Of one that never answered, as much as of the others.
+    """
+    for kind in (0, 1):
+        means = {name: fsum(each[kind] for each in all_of) / len(all_of) for name, all_of in took.items() if all_of}
+        if any(means.values()):
+            usual = fsum(means.values()) / len(means)
+            return {name: means.get(name, usual) for name in took}
+    return dict.fromkeys(took, 1.0)
+
+
+def _total(loaded: Loaded, samples: Callable[[], Iterator[Sample | Fault]], limit: int | None) -> int:
+    source, rows = loaded.pipeline.source, None
+    with suppress(OSError):  # whoever reads the source for good tells what is wrong with it
+        rows = source.size(loaded.root)
+    if rows is None:
+        rows = sum(isinstance(sample, Sample) for sample in samples())
+    return min(rows, *(most for most in (limit, source.limit) if most is not None), rows)
+
+
+def _evidence(pipeline: Pipeline) -> Evidence:
+    from cotforge.consensus.sequential.table import Evidence as Counted  # numpy: where something is learned
+
+    return Counted(terms(pipeline, {}))
+
+
+def _learn(pipeline: Pipeline, prices: Mapping[str, float], evidence: Any, upto: int) -> Policy:
+    from cotforge.consensus.sequential.learning import learn
+
+    return learn(terms(pipeline, prices), evidence, upto)
+
+
+ENGINE = Engine(consensus.Waves, _evidence, _learn)
