@@ -17,7 +17,7 @@ from cotforge.gold import Gold
 from cotforge.journal import Stored
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
-from cotforge.sequence import SHORT, Engine, Guide
+from cotforge.sequence import SHORT, Engine, Guide, prices
 from tests.guide import Evidence, Waves, evidence
 from tests.guide import Policy as InOrder
 from tests.project import LABELS, said, write_pipeline

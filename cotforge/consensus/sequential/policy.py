@@ -24,7 +24,7 @@ from cotforge.consensus.sequential.terms import Wanted
 
 EXACT = 1_000_000
 """(C + 1)^K C up to which every state is looked at."""
-WORK = 20_000_000
+WORK = 6_000_000
 """States of a level times hidden states that are looked at beyond (ours)."""
 WORTH = {"balanced": 4.0, "cheapest": 3.0}
 """What a lesson is worth, in costs of the cheapest lessons: less leaves many Samples out, more pays for hopeless ones (ours)."""
