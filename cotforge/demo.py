@@ -1,4 +1,4 @@
-"""The demo: real handwritten digits with some labels flipped, five small teachers, and how well the vote did against the truth.
+"""The demo: real handwritten digits with some labels flipped, five small teachers, and how well two votes did against the truth.
 
 Source: the 1,797 digits (8 x 8 cells, 16 levels) that come inside scikit-learn; UCI, Optical Recognition of Handwritten Digits, 1998.
 """
@@ -17,7 +17,9 @@ import numpy as np
 from PIL import Image
 
 from cotforge.build import Run
+from cotforge.consensus.order import rank
 from cotforge.errors import PipelineError
+from cotforge.gold.pick import LEAST
 from cotforge.pipeline import Loaded
 from cotforge.prompts import shipped
 from cotforge.simulate import HOST, Role, Server
@@ -31,12 +33,17 @@ FLIPPED = 0.08
 """Share of the other labels that are flipped."""
 SHORT = 240
 """Rows asked by the short demo."""
+ONE_BY_ONE = "sequential"
+"""The second run's folder, in that of the first."""
+SEQUENTIAL = "consensus.rule=sequential"
 PORT = 8765
 """Of the shipped pipeline's teachers."""
 
 
 def demo(out: Path, *, short: bool, tell: Callable[[str], object]) -> None:
-    """The whole main job on the digits: data, teachers, check, build, and a comparison with the truth; `tell` gets what it has to say.
+    """The whole main job on the digits: data, teachers, check, two builds, and a comparison with the truth; `tell` gets what it has to say.
+
+    The first build asks every teacher about every digit and takes the majority; the second one asks as many as an answer is worth.
 
     Everything lies in `out` afterwards: `raw/` with the digits and the pipeline file, beside what a run leaves.
     Raises what `check` and `build` raise.
@@ -51,8 +58,21 @@ def demo(out: Path, *, short: bool, tell: Callable[[str], object]) -> None:
             run.check(tell)
             tell(f"\ncotforge build {file} --out {out}")
             tell(run.build() + "\n")
-    for line in (*score(out, out / "raw").lines(), *_where(out)):
+        people(out / ONE_BY_ONE / "gold.csv", out / "raw", short=short)
+        tell(f"cotforge build {file} --out {out / ONE_BY_ONE} --set {SEQUENTIAL}")
+        with Run.open(file, out=out / ONE_BY_ONE, sets=[SEQUENTIAL]) as run:
+            tell(run.build() + "\n")
+    scores = {"everybody asked": score(out, out / "raw"), "one by one": score(out / ONE_BY_ONE, out / "raw")}
+    for line in (*beside(scores), *_where(out)):
         tell(line)
+
+
+def people(path: Path, folder: Path, *, short: bool) -> None:
+    """A tenth of the digits (at least 100) as `cotforge gold` picks them, with the answers of people who never err: those of truth.csv."""
+    truth = {row["id"]: row["label"] for row in _rows(folder / "truth.csv")}
+    asked = [row["id"] for row in _rows(folder / "pool.csv") if row["split"] == "train"][: SHORT if short else None]
+    picked = sorted(asked, key=rank)[: max(LEAST, len(asked) // 10)]
+    _write_rows(path, [("id", "answer"), *((id, truth[id]) for id in picked)])
 
 
 def _free(port: int) -> bool:
@@ -64,6 +84,7 @@ def _where(out: Path) -> list[str]:
     return [
         f"dataset       {out / 'dataset'}   load_dataset({str(out / 'dataset')!r})",
         f"report        {out / 'report.html'}",
+        f"one by one    {out / ONE_BY_ONE}",
         f"journal       {out / 'journal.sqlite'}",
         f"raw data      {out / 'raw'}",
     ]
@@ -121,7 +142,7 @@ class Score:
     coverage: float
     """Accepted, of those asked."""
     precision: float
-    """Answers equal to the truth, of those accepted."""
+    """Answers equal to the truth, of those accepted that no person had checked."""
     flips: int
     """Samples asked whose label had been flipped."""
     flips_found: float
@@ -131,16 +152,26 @@ class Score:
     calls: int
     cost_usd: float
 
-    def lines(self) -> list[str]:
-        """For a person to read."""
-        alone = ", ".join(f"{name} {share:.3f}" for name, share in self.teachers.items())
+    claimed: float | None = None
+    """The precision that the run claims; None where nobody checked enough answers."""
+    low: float | None = None
+    """Its lower bound, with 95 % confidence."""
+
+    def lines(self) -> list[tuple[str, str]]:
+        """(what, how much) for a person to read."""
+        claim = "uncalibrated" if self.claimed is None else f"{self.claimed:.3f}, at least {self.low or 0:.3f}"
         return [
-            f"accepted      {self.accepted:,} of {self.asked:,} samples (coverage {self.coverage:.3f})",
-            f"precision     {self.precision:.3f} of the accepted answers are true",
-            f"flips found   {self.flips_found:.3f} of {self.flips:,} flipped labels",
-            f"each alone    {alone}",
-            f"cost          ${self.cost_usd:.4f} for {self.calls:,} calls",
+            ("accepted", f"{self.accepted:,} of {self.asked:,} (coverage {self.coverage:.3f})"),
+            ("precision", f"{self.precision:.3f}"),
+            ("claimed", claim),
+            ("flips found", f"{self.flips_found:.3f} of {self.flips:,}"),
+            ("calls", f"{self.calls:,}: {_share(self.calls, self.accepted):.2f} a lesson"),
+            ("cost", f"${self.cost_usd:.4f}: ${1000 * _per(self.cost_usd, self.accepted):.3f} for 1,000 lessons"),
         ]
+
+
+def _per(sum_usd: float, count: int) -> float:
+    return sum_usd / count if count else 0.0
 
 
 def score(run: Path, folder: Path) -> Score:
@@ -150,6 +181,8 @@ def score(run: Path, folder: Path) -> Score:
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     traces = _table(run / "dataset" / "traces", ("id", "teacher", "ballot"))
     lessons = {row["id"]: row for row in _table(run / "dataset" / "data", ("id", "answer", "label_conflict"))}
+    checked = {row["id"] for row in _rows(run / "gold.csv")} if (run / "gold.csv").is_file() else set[str]()
+    claim = summary.get("claim", {})
     right = {id for id, row in lessons.items() if row["answer"] == truth[id]}
     flips = {row["id"] for row in traces if given[row["id"]] != truth[row["id"]]}
     found = {id for id in flips & right if lessons[id]["label_conflict"]}
@@ -157,13 +190,28 @@ def score(run: Path, folder: Path) -> Score:
         asked=summary["samples"],
         accepted=len(lessons),
         coverage=_share(len(lessons), summary["samples"]),
-        precision=_share(len(right), len(lessons)),
+        precision=_share(len(right - checked), len(lessons.keys() - checked)),
         flips=len(flips),
         flips_found=_share(len(found), len(flips)),
         teachers=_alone(traces, truth),
         calls=summary["calls_total"],
         cost_usd=summary["cost_usd"],
+        claimed=claim.get("precision") if claim.get("calibrated") else None,
+        low=claim.get("low"),
     )
+
+
+def beside(scores: Mapping[str, Score]) -> list[str]:
+    """Runs beside one another, for a person to read; each teacher alone as the first run, which asks it about everything, shows it."""
+    columns = [[name, *(value for _, value in score.lines())] for name, score in scores.items()]
+    first = next(iter(scores.values()))
+    rows = zip(["", *(what for what, _ in first.lines())], *columns, strict=True)
+    width = max(len(value) for column in columns for value in column)
+    alone = ", ".join(f"{name} {share:.3f}" for name, share in first.teachers.items())
+    return [
+        *(f"{what:14}{'  '.join(f'{value:{width}}' for value in values)}".rstrip() for what, *values in rows),
+        f"{'each alone':14}{alone}",
+    ]
 
 
 def _alone(traces: Sequence[Mapping[str, Any]], truth: Mapping[str, str]) -> dict[str, float]:

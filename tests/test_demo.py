@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 from pyarrow import parquet
 
-from cotforge.demo import LESSONS, TEACHERS, Score, prepare, score, write_digits
+from cotforge.demo import LESSONS, TEACHERS, Score, beside, people, prepare, score, write_digits
 from cotforge.simulate.eyes import eye
 from cotforge.simulate.sight import see
 from cotforge.teachers.simulated import Simulated
@@ -118,4 +118,28 @@ def test_a_run_that_accepted_nothing_scores_zero(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text(json.dumps({"samples": 1, "calls_total": 0, "cost_usd": 0.0}))
     empty = score(tmp_path, tmp_path)
     assert empty == Score(1, 0, 0.0, 0.0, 0, 0.0, {}, 0, 0.0)
-    assert "accepted      0 of 1 samples (coverage 0.000)" in empty.lines()
+    assert beside({"all": empty, "some": empty})[:2] == [
+        f"{'':14}{'all':30}  some",
+        f"{'accepted':14}{'0 of 1 (coverage 0.000)':30}  0 of 1 (coverage 0.000)",
+    ]
+
+
+def test_what_a_person_checked_is_no_proof_of_the_precision(tmp_path: Path) -> None:
+    (tmp_path / "truth.csv").write_text("id,label\na,1\nb,2\n")
+    (tmp_path / "pool.csv").write_text("id,image,label,split\na,a.png,1,train\nb,b.png,2,train\n")
+    (tmp_path / "gold.csv").write_text("id,answer\na,1\n")
+    path = tmp_path / "dataset" / "data" / "train-0.parquet"
+    path.parent.mkdir(parents=True)
+    parquet.write_table(pa.table({"id": ["a", "b"], "answer": ["1", "3"], "label_conflict": [False, True]}), path)
+    claim = {"precision": 0.9, "low": 0.7, "calibrated": True}
+    (tmp_path / "summary.json").write_text(json.dumps({"samples": 2, "calls_total": 2, "cost_usd": 0.0, "claim": claim}))
+    found = score(tmp_path, tmp_path)
+    assert (found.precision, found.claimed, found.low) == (0.0, 0.9, 0.7)
+
+
+def test_people_check_a_tenth_and_never_err(tmp_path: Path, folder: Path) -> None:
+    people(tmp_path / "gold.csv", folder, short=False)
+    truth = {row["id"]: row["label"] for row in rows(folder / "truth.csv")}
+    told = rows(tmp_path / "gold.csv")
+    assert len(told) == 120
+    assert all(truth[row["id"]] == row["answer"] for row in told)
