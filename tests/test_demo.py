@@ -119,8 +119,8 @@ def test_a_run_that_accepted_nothing_scores_zero(tmp_path: Path) -> None:
     empty = score(tmp_path, tmp_path)
     assert empty == Score(1, 0, 0.0, 0.0, 0, 0.0, {}, 0, 0.0)
     assert beside({"all": empty, "some": empty})[:2] == [
-        f"{'':14}{'all':30}  some",
-        f"{'accepted':14}{'0 of 1 (coverage 0.000)':30}  0 of 1 (coverage 0.000)",
+        f"{'':14}{'all':33}  some",
+        f"{'accepted':14}{'0 of 1 (coverage 0.000)':33}  0 of 1 (coverage 0.000)",
     ]
 
 
