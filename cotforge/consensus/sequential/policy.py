@@ -6,8 +6,8 @@ A state is the label and the answers so far; V(s) is the best expected value of 
 
 w is what a lesson is worth: four times the least cost at which lessons can be had at all (Dinkelbach's iteration), or as much as brings
 the lessons wanted. States are found from the labels on, in levels of as many answers; what is accepted has no successors. Where all of them
-are few the solution is exact; else only the likeliest of each level have successors, and what is lost by that is bounded by w times the
-probability of the others.
+are few the solution is exact; else only the likeliest of each level have successors, and only the likeliest of these are looked at: what
+is lost by that is bounded by w times the probability of the others.
 
 Shapes: N states, V columns, S symbols, K voters.
 """
@@ -26,6 +26,8 @@ EXACT = 1_000_000
 """(C + 1)^K C up to which every state is looked at."""
 WORK = 60_000_000
 """States of a level times hidden states that are looked at beyond (ours)."""
+LOOKED, SCARCE = 2, 1e-6
+"""Successors that are looked at for each state that has any, and the least probability of one, where not all are (ours)."""
 WORTH = 4.0
 """What a lesson is worth, in costs of the cheapest lessons: less leaves many Samples out, more pays for hopeless ones."""
 RARE = 1e-3
@@ -44,7 +46,8 @@ class Level:
     extra_N: Floats
     """What a trace still costs where none says the accepted answer."""
     steps: "list[tuple[int, Ints, Floats, Ints]]" = field(default_factory=list)
-    """Per voter: (its column, states from which it may be asked, P(answer) [n, S], the states that follow, in the next level [n, S])."""
+    """Per voter: (its column, states from which it may be asked, P(answer) [n, S], the states that follow, in the next level [n, S]).
+    One past the last is a state that is not looked at: it is dropped."""
 
 
 class Policy:
@@ -89,7 +92,7 @@ class Policy:
             levels.append(level)
             if not len(expandable):
                 break
-            code_N = self._followed(level, expandable)
+            code_N = self._followed(level, expandable, ways=number + 1)
         return levels
 
     def _roots(self) -> Ints:
@@ -129,8 +132,8 @@ class Policy:
                 extra_N[says_N] = np.minimum(extra_N[says_N], full)
         return extra_N
 
-    def _followed(self, level: Level, expandable: Ints) -> Ints:
-        """Notes what each voter may say in these states, and gives the states that follow."""
+    def _followed(self, level: Level, expandable: Ints, *, ways: int) -> Ints:
+        """Notes what each voter may say in these states, and gives the states that follow; each is met in so many ways."""
         found: list[tuple[int, list[Ints], list[Floats], list[Ints]]] = [(k, [], [], []) for k in range(len(self.terms.voters))]
         for at in range(0, len(expandable), CHUNK):
             some = expandable[at : at + CHUNK]
@@ -143,9 +146,19 @@ class Policy:
                     chances.append(self.belief.model.outcomes(hidden_NH[may], k, answers_NV[may]).astype(np.float32))
                     codes.append(self._after(answers_NV[may], k))
         joined = [(k, np.concatenate(p), np.concatenate(c), np.concatenate(f)) for k, p, c, f in found if p]
-        following, places = _numbered([codes for _, _, _, codes in joined], int(self._base_V[-1]) * (self.belief.model.symbols + 1))
+        kept = self._likeliest([level.mass_N[some, None] * chance for _, some, chance, _ in joined], ways)
+        space = int(self._base_V[-1]) * (self.belief.model.symbols + 1)
+        following, places = _numbered([codes for _, _, _, codes in joined], kept, space)
         level.steps = [(k, some, chance, place) for (k, some, chance, _), place in zip(joined, places, strict=True)]
         return following
+
+    def _likeliest(self, masses: list[Floats], ways: int) -> list[Flags]:
+        """Which successors are looked at; what is as likely as the last one of them is too."""
+        if self._most is None or not masses:
+            return [np.ones(mass.shape, bool) for mass in masses]
+        flat, most = np.concatenate([mass.ravel() for mass in masses]), LOOKED * ways * self._most
+        least = max(SCARCE, np.partition(flat, -most)[-most] if len(flat) > most else 0.0)
+        return [mass >= least for mass in masses]
 
     def _may(self, answers_NV: Ints, k: int) -> Flags:
         """Whether a voter may be asked: once, and of short votes only the first Call is a full trace."""
@@ -249,10 +262,9 @@ class Policy:
                 order = np.argsort(-worth_NK, axis=1, kind="stable")
                 worth_some = np.take_along_axis(worth_NK, order, axis=1) > 0
                 choices.append(np.where(worth_some, order, STOP).astype(np.int8))
-            value_N, accept_N, cost_N = value, accept, cost
+            value_N, accept_N, cost_N = (np.append(each, 0.0) for each in (value, accept, cost))
         share_N = self.levels[0].mass_N / self.levels[0].mass_N.sum()
-        self.value = float(share_N @ value_N)
-        self.accepts, self.costs = float(share_N @ accept_N), float(share_N @ cost_N)
+        self.value, self.accepts, self.costs = (float(share_N @ each[:-1]) for each in (value_N, accept_N, cost_N))
         return choices[::-1]
 
     # asking
@@ -303,18 +315,21 @@ class Policy:
         return answers_1V if self.terms.by_class else regrouped(answers_1V)[0]
 
 
-def _numbered(codes: list[Ints], space: int) -> tuple[Ints, list[Ints]]:
-    """All distinct codes, sorted, and for each array the places of its codes among them."""
+def _numbered(codes: list[Ints], kept: list[Flags], space: int) -> tuple[Ints, list[Ints]]:
+    """All distinct codes that are kept, sorted, and for each array the places of its codes among them, those of others past the last."""
     if not codes:
         return np.zeros(0, np.int64), []
-    flat = np.concatenate([part.ravel() for part in codes])
+    flat = np.concatenate([part[some] for part, some in zip(codes, kept, strict=True)])
     if space <= _DENSE:
         met = np.zeros(space, bool)
         met[flat] = True
         distinct = np.flatnonzero(met)
         number = np.cumsum(met, dtype=np.int32) - 1
-        places = number[flat]
+        numbers = number[flat]
     else:
-        distinct, places = np.unique(flat, return_inverse=True)
-    ends = np.cumsum([part.size for part in codes])[:-1]
-    return distinct, [part.reshape(whole.shape) for part, whole in zip(np.split(places, ends), codes, strict=True)]
+        distinct, numbers = np.unique(flat, return_inverse=True)
+    places = [np.full(part.shape, len(distinct), np.int32) for part in codes]
+    ends = np.cumsum([some.sum() for some in kept])[:-1]
+    for place, some, number in zip(places, kept, np.split(numbers, ends), strict=True):
+        place[some] = number
+    return distinct, places
