@@ -45,9 +45,9 @@ def value_of(policy: Policy, chosen: Callable[[int], Ints]) -> float:
             gain = (chance * value_N[place]).sum(axis=1) - policy.cost_K[column]
             taken = chosen_N[some] == number
             value[some[taken]] = gain[taken]
-        value_N = value
+        value_N = np.append(value, 0.0)
     share_N = policy.levels[0].mass_N / policy.levels[0].mass_N.sum()
-    return float(share_N @ value_N)
+    return float(share_N @ value_N[:-1])
 
 
 @pytest.mark.parametrize("objective", ["balanced", "cheapest"])
