@@ -62,6 +62,7 @@ class Difficulty:
         self.right_VTC = np.repeat(self._guess_VT()[:, :, None], classes, axis=2)
         self.falls_V = np.full(columns, 0.4 if self.priors.distractor else 0.0)
         self.errors_VCC = np.repeat((self.unlike / (classes - 1))[None], columns, axis=0)
+        self._member_HC = (self.answer_H[:, None] == np.arange(classes)).astype(float)
         self._tables: Any = None
 
     @property
@@ -120,8 +121,7 @@ class Difficulty:
 
     def by_answer(self, joint_NH: Floats) -> Floats:
         """Summed over all hidden states with the same true symbol, [N, C]."""
-        by_state = joint_NH.reshape(len(joint_NH), self.T, self.C, self.C - 1)
-        return np.asarray(by_state.sum(axis=3).sum(axis=1))
+        return np.asarray(joint_NH @ self._member_HC)
 
     def spread(self, factor_NC: Floats) -> Floats:
         """A factor per true symbol, for each hidden state, [N, H]."""

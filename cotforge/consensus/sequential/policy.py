@@ -91,7 +91,7 @@ class Policy:
             levels.append(level)
             if not len(expandable):
                 break
-            code_N = self._followed(level, expandable, ways=number + 1)
+            code_N = self._followed(level, expandable)
         return levels
 
     def _roots(self) -> Ints:
@@ -131,8 +131,8 @@ class Policy:
                 extra_N[says_N] = np.minimum(extra_N[says_N], full)
         return extra_N
 
-    def _followed(self, level: Level, expandable: Ints, *, ways: int) -> Ints:
-        """Notes what each voter may say in these states, and gives the states that follow; each is met in so many ways."""
+    def _followed(self, level: Level, expandable: Ints) -> Ints:
+        """Notes what each voter may say in these states, and gives the states that follow."""
         found: list[tuple[int, list[Ints], list[Floats], list[Ints]]] = [(k, [], [], []) for k in range(len(self.terms.voters))]
         for at in range(0, len(expandable), CHUNK):
             some = expandable[at : at + CHUNK]
@@ -153,14 +153,6 @@ class Policy:
             following, places = _likeliest([codes for _, _, _, codes in joined], masses, 2 * self._most)
         level.steps = [(k, some, chance, place) for (k, some, chance, _), place in zip(joined, places, strict=True)]
         return following
-
-    def _likeliest(self, masses: list[Floats], ways: int) -> list[Flags]:
-        """Which successors are looked at; what is as likely as the last one of them is too."""
-        if self._most is None or not masses:
-            return [np.ones(mass.shape, bool) for mass in masses]
-        flat, most = np.concatenate([mass.ravel() for mass in masses]), LOOKED * ways * self._most
-        least = max(SCARCE, np.partition(flat, -most)[-most] if len(flat) > most else 0.0)
-        return [mass >= least for mass in masses]
 
     def _may(self, answers_NV: Ints, k: int) -> Flags:
         """Whether a voter may be asked: once, in its turn, and of short votes only the first Call is a full trace."""
@@ -350,17 +342,14 @@ def _numbered(codes: list[Ints], space: int) -> tuple[Ints, list[Ints]]:
     """All distinct codes, sorted, and for each array the places of its codes among them."""
     if not codes:
         return np.zeros(0, np.int64), []
-    flat = np.concatenate([part[some] for part, some in zip(codes, kept, strict=True)])
+    flat = np.concatenate([part.ravel() for part in codes])
     if space <= _DENSE:
         met = np.zeros(space, bool)
         met[flat] = True
         distinct = np.flatnonzero(met)
         number = np.cumsum(met, dtype=np.int32) - 1
-        numbers = number[flat]
+        places = number[flat]
     else:
-        distinct, numbers = np.unique(flat, return_inverse=True)
-    places = [np.full(part.shape, len(distinct), np.int32) for part in codes]
-    ends = np.cumsum([some.sum() for some in kept])[:-1]
-    for place, some, number in zip(places, kept, np.split(numbers, ends), strict=True):
-        place[some] = number
-    return distinct, places
+        distinct, places = np.unique(flat, return_inverse=True)
+    ends = np.cumsum([part.size for part in codes])[:-1]
+    return distinct, [part.reshape(whole.shape) for part, whole in zip(np.split(places, ends), codes, strict=True)]
