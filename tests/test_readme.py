@@ -90,7 +90,7 @@ def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]
         below = sections(field.annotation)
         for each in below:
             yield from keys(each, f"{key}.")
-        if not below or field.default is None:
+        if not below or field.default is None or isinstance(field.default, str):
             default = field.get_default(call_default_factory=True)
             yield key, ... if default is PydanticUndefined or key == "source.kind" else default
 
@@ -129,7 +129,7 @@ def test_every_choice_of_a_key_is_named() -> None:
 
 def test_the_tables_name_exactly_what_there_is() -> None:
     assert [row[0].strip("`") for row in rows("measure")] == [measure.__name__ for measure in MEASURES]
-    assert [row[0].strip("`") for row in rows("rule")] == [rule.name for rule in RULES]
+    assert [row[0].strip("`") for row in rows("rule")] == [*(rule.name for rule in RULES), "sequential"]
     kinds = {get_args(source.model_fields["kind"].annotation)[0] for source in sections(Pipeline.model_fields["source"].annotation)}
     assert {row[0].strip("`") for row in rows("kind")} == kinds
     assert {row[0].split()[1].strip("`") for row in rows("command")} == set(cli.cli.commands)
@@ -230,11 +230,11 @@ def test_every_command_line_does_what_it_says_in_the_order_of_the_readme(project
     for block in blocks("python"):
         done = python(project, "-c", block)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("awe (64, 48) <think>")
+        assert done.stdout.startswith(("awe (64, 48) <think>", "shape: ("))
     run = project / "runs" / "emotions"
     missing = [path for path in (quoted(row[0])[0] for row in rows("path")) if not (run / path).exists() and path != "dataset/preference/"]
     assert missing == []
-    counts = {*summary(run), *next(iter(summary(run)["teachers"].values()))}
+    counts = {*summary(run), *next(iter(summary(run)["teachers"].values())), *summary(run)["claim"], "twin_of"}
     assert set(quoted(after("`summary.json`: "))) == {"summary.json", "rejected"} | counts
 
 
