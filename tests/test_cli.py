@@ -107,6 +107,7 @@ def test_stdout_holds_results_and_nothing_else(tmp_path: Path) -> None:
         assert checked.stdout.splitlines()[-1] == "in all 4 calls to make"
     assert built.stdout.splitlines() == [
         "4 of 4 samples accepted; 3 against their label",
+        "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check",
         "4 calls now, 0 given up; in all 4 calls, $0.00",
         "runs/feelings/dataset, runs/feelings/report.html, runs/feelings/losses.parquet",
     ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from cotforge.consensus.sequential.table import Floats, Ints
 
-SLOPE, SAYS, REDUNDANT = 20.0, 10.0, 10.0
+SLOPE, SAYS, REDUNDANT = 100.0, 50.0, 50.0
 """Ridge on b0 - 1, on b_v and on b_n (ours, from the simulated worlds)."""
 _STEPS = 30
 _LEAST = 1e-12
