@@ -91,7 +91,10 @@ class Tabled:
     # sequential
 
     def sequential(self, terms: Terms) -> Decisions:
-        """Ask in turn."""
+        """Ask in turn. Raises AnswersError where there are more teachers than a policy can tell apart."""
+        k = len(self.teachers)
+        if ((len(terms.options) if terms.by_class else k + 1) + 1) ** (k + 1) >= 1 << 63:
+            raise AnswersError(f"answers: {k} teachers; fewer, or a rule that asks everybody: sequential looks at all they may say in turn")
         answers_NV = np.full((self.ids.len(), len(self.teachers) + 1), NONE, np.int64)
         row, column, answer = self.places(self.firsts, self.teachers, ["teacher"])
         answers_NV[row, column] = self.coded(answer, ABSTAINED)
