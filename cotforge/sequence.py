@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 
 from cotforge import consensus, gold
 from cotforge.consensus.sequential import Terms, Voter
+from cotforge.errors import PipelineError
 from cotforge.gold import Gold
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.records import Call, Fault, Sample
@@ -80,7 +81,10 @@ class Guide:
 
     @classmethod
     def of(cls, engine: Engine, loaded: Loaded, folder: Path, samples: Callable[[], Iterator[Sample | Fault]], limit: int | None) -> Self:
-        """The guide of a run in `folder`. Raises PipelineError where its gold is wrong."""
+        """The guide of a run in `folder`. Raises PipelineError where its gold is wrong, or there are too many voters."""
+        if not terms(loaded.pipeline, {}).codable:
+            count = len(voters(loaded.pipeline))
+            raise PipelineError(f"{loaded.path}: teachers: {count} voters are too many to ask in turn; take fewer teachers, or full votes")
         found, total = gold.find(loaded, folder), _total(loaded, samples, limit)
         return cls(loaded.pipeline, engine, engine.waves(total, found.answers.keys()), found, total)
 

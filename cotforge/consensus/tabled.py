@@ -96,7 +96,10 @@ class Tabled:
         return Terms(voters, self.options, target, objective, label=label, total=self.ids.len(), order=order)
 
     def sequential(self, terms: Terms) -> Decisions:
-        """Ask in turn."""
+        """Ask in turn. Raises AnswersError where there are more teachers than a policy can tell apart."""
+        if not terms.codable:
+            voters = len(terms.voters)
+            raise AnswersError(f"answers: {voters} teachers; fewer, or a rule that asks everybody: sequential takes at most about a dozen")
         answers_NV, row, column, answer = self._firsts()
         if not terms.label:
             answers_NV[:, -1] = NONE

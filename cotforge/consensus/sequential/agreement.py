@@ -43,6 +43,7 @@ class Agreement:
         self.level_T = np.full(self.T, 1 / self.T)
         self.right_VT = self._guess_VT()
         self.falls_V = np.full(columns, 0.4)
+        self._tables: list[Floats] | None = None
         self._ways_G = np.cumprod([1.0, *(self.size - np.arange(columns, dtype=float))])
 
     @property
@@ -66,12 +67,18 @@ class Agreement:
     def joint_NH(self, answers_NV: Ints) -> Floats:
         """Probability that voters agree like this, whatever it is they say, with each hidden state; 0 for groups that are not there."""
         joint_NH = self._prior_NH(answers_NV.max(axis=1, initial=-1) + 1)
-        for v in range(self.V):
+        for v, rows_GH in enumerate(self._prepared()):
             said_N = answers_NV[:, v]
-            some = said_N >= 0
-            if some.any():
-                joint_NH[some] *= self._emission(v, said_N[some])
+            if (said_N >= 0).any():
+                joint_NH *= rows_GH[np.where(said_N < 0, self.V, said_N)]
         return joint_NH
+
+    def _prepared(self) -> list[Floats]:
+        """Per column the probability of joining each group in each hidden state, [G + 1, H], the last for no answer; kept until a fit."""
+        if self._tables is None:
+            ones = np.ones((1, self.H))
+            self._tables = [np.vstack([self._emission(v), ones]) for v in range(self.V)]
+        return self._tables
 
     def _prior_NH(self, groups_N: Ints) -> Floats:
         """Probability of each hidden state where so many groups were named, times the ways in which they can be classes."""
@@ -84,12 +91,13 @@ class Agreement:
         fallen_NH = np.where(fallen, 1.0, unnamed_N - ~named) / (self.size - 1)
         return np.asarray(self._ways_G[groups_N][:, None] * self.level_T[self.level_H] * answer_NH * fallen_NH * possible_NH)
 
-    def _emission(self, v: int, said_N: Ints) -> Floats:
-        """Probability that a voter says this, in each hidden state."""
+    def _emission(self, v: int) -> Floats:
+        """Probability that a voter says what a group says, in each hidden state, [G, H]."""
+        group_G1 = np.arange(self.V)[:, None]
         right_H = self.right_VT[v][self.level_H]
         astray = (1 - self.falls_V[v]) / (self.size - 1)
-        wrong_NH = (1 - right_H) * np.where(self.fallen_H == said_N[:, None], self.falls_V[v] + astray, astray)
-        return np.asarray(np.where(self.answer_H == said_N[:, None], right_H, wrong_NH))
+        wrong_GH = (1 - right_H) * np.where(self.fallen_H == group_G1, self.falls_V[v] + astray, astray)
+        return np.asarray(np.where(self.answer_H == group_G1, right_H, wrong_GH))
 
     def by_answer(self, joint_NH: Floats) -> Floats:
         """Summed by the true group, [N, G + 1]: the last is that nobody named it."""
@@ -102,11 +110,8 @@ class Agreement:
     def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
         """Probability of each answer of a voter, [N, G]: joining a group, or founding the next one."""
         groups_N = answers_NV.max(axis=1, initial=-1) + 1
-        joined_NG = np.zeros((len(answers_NV), self.V))
-        for group in range(self.V):
-            some = group < groups_N
-            if some.any():
-                joined_NG[some, group] = (hidden_NH[some] * self._emission(voter, np.full(int(some.sum()), group))).sum(axis=1)
+        joined_NG = hidden_NH @ self._prepared()[voter][: self.V].T
+        joined_NG[np.arange(self.V) >= groups_N[:, None]] = 0
         fresh_N = np.maximum(hidden_NH.sum(axis=1) - joined_NG.sum(axis=1), 0)
         room = groups_N < self.V
         joined_NG[np.flatnonzero(room), groups_N[room]] = fresh_N[room]
@@ -123,6 +128,7 @@ class Agreement:
         known_NH = known(table.gold_N, self.answer_H)
         before = -np.inf
         for _ in range(rounds):
+            self._tables = None
             joint_NH = self.joint_NH(table.answers_NV) * known_NH
             whole_N = joint_NH.sum(axis=1)
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
@@ -131,6 +137,7 @@ class Agreement:
             if now - before < CLOSE:
                 break
             before = now
+        self._tables = None
         return self
 
     def _maximise(self, weight_NH: Floats, answers_NV: Ints) -> None:

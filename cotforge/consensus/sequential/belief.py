@@ -1,6 +1,6 @@
 """What is believed of a Sample, given what was said of it: a model with its calibration."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +11,8 @@ from cotforge.consensus.sequential.difficulty import Difficulty
 from cotforge.consensus.sequential.table import Flags, Floats, Ints
 from cotforge.consensus.sequential.terms import Terms
 
-CHUNK = 512
-"""Rows looked at in one go: what is computed of them stays in the processor's cache."""
+CACHED = 1 << 16
+"""Rows times hidden states looked at in one go: what is computed of them stays in the processor's cache."""
 _TINY = 1e-300
 
 
@@ -38,6 +38,8 @@ class Belief:
     """Columns of voters that are another one behind a second name, with that one's column."""
     unlabelled: float = 0.0
     """Share of Samples without a label, in [0, 1]."""
+    telling: tuple[float, ...] = ()
+    """Share of each voter's Calls that tell something, in (0, 1]; nothing stands for all of everybody's."""
 
     @property
     def own(self) -> list[int]:
@@ -52,13 +54,18 @@ class Belief:
 
     def posterior(self, answers_NV: Ints) -> Floats:
         """Probability of each symbol, [N, S]."""
-        parts = [self.calibration(self._raw(part), part) for part in _chunks(answers_NV)]
+        parts = [self.calibration(self._raw(part), part) for part in self.parts(answers_NV)]
         return np.concatenate(parts) if parts else np.zeros((0, self.model.symbols))
 
     def raw(self, answers_NV: Ints) -> Floats:
         """The same before calibration."""
-        parts = [self._raw(part) for part in _chunks(answers_NV)]
+        parts = [self._raw(part) for part in self.parts(answers_NV)]
         return np.concatenate(parts) if parts else np.zeros((0, self.model.symbols))
+
+    def parts(self, rows: Ints) -> Iterator[Ints]:
+        """The rows, a few at a time."""
+        step = max(32, min(512, CACHED // self.model.H))
+        return (rows[at : at + step] for at in range(0, len(rows), step))
 
     def _raw(self, answers_NV: Ints) -> Floats:
         shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
@@ -90,7 +97,3 @@ class Belief:
         posterior_NS = self.calibration(shares_NS / np.maximum(shares_NS.sum(axis=1), _TINY)[:, None], answers_NV)
         joint_NH *= self.model.spread(posterior_NS / np.maximum(shares_NS, _TINY))
         return joint_NH
-
-
-def _chunks(rows: Ints) -> "list[Ints]":
-    return [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]

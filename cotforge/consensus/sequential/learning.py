@@ -19,7 +19,9 @@ from cotforge.consensus.sequential.walk import walk
 
 STOPPED = 0.5
 """Weight, of a gold row's 1, of the answers on which the policy would stop; the rest is shared by other parts of its answers (ours)."""
-
+STUCK, MOVES = 0.98, 0.9
+"""Shares of its answers that a voter's commonest one is where it says always the same, and may be at most where another one does not
+(ours)."""
 ROUGH = 5_000
 """States of a level in the policy that only shows where one would stop (ours)."""
 
@@ -37,12 +39,12 @@ def learn(terms: Terms, evidence: Evidence | Table, upto: int) -> Policy:
 
 def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: Belief | None = None) -> Belief:
     """Model and calibration by a table; with `policy`, calibrated on where it stops too. `like`: a belief to go on from."""
-    found = twins(table, terms)
+    heard, found = table, twins(table, terms)
     table = once(table, found, terms)
     labelled = float(table.times_N[table.answers_NV[:, -1] != NONE].sum())
     unlabelled = 1 - labelled / max(float(table.times_N.sum()), 1.0)
     model = like.model.copy() if like is not None else _fresh(terms, table, found)
-    belief = Belief(terms, model.fit(table), Calibration(), found, unlabelled)
+    belief = Belief(terms, model.fit(table), Calibration(), found, unlabelled, telling(heard, terms))
     return replace(belief, calibration=calibrated(belief, table, policy))
 
 
@@ -51,6 +53,24 @@ def _fresh(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | A
     if terms.by_class:
         return Difficulty(classes, columns, near_CC=nearest(table, classes))
     return Agreement(terms.size if terms.options else terms.size - len(found), columns)
+
+
+def telling(table: Table, terms: Terms) -> tuple[float, ...]:
+    """Share of each voter's Calls that could be read; next to none of one that says the same class of whatever others tell apart."""
+    answers_NK = table.answers_NV[:, :-1]
+    asked_K, told_K = table.times_N @ (answers_NK != NONE), table.times_N @ (answers_NK >= 0)
+    if terms.by_class:
+        most_K = np.array([_most_said(table, column) for column in range(len(terms.voters))])
+        moves = ((most_K > 0) & (most_K < MOVES)).any()
+        told_K[(most_K >= STUCK) & moves] = 0
+    return tuple(((told_K + 1) / (asked_K + 1)).tolist())
+
+
+def _most_said(table: Table, column: int) -> float:
+    """Share of a voter's commonest answer where everybody was asked; 0 where too little was heard to tell."""
+    some = table.everybody_N & (table.answers_NV[:, column] >= 0)
+    counts = np.bincount(table.answers_NV[some, column], table.times_N[some])
+    return float(counts.max() / counts.sum()) if counts.sum() >= FEW else 0.0
 
 
 def once(table: Table, found: Collection[int], terms: Terms) -> Table:

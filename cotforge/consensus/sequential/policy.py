@@ -18,7 +18,7 @@ from math import inf
 
 import numpy as np
 
-from cotforge.consensus.sequential.belief import CHUNK, Belief
+from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, coded, regrouped
 from cotforge.consensus.sequential.terms import Wanted
 
@@ -69,6 +69,8 @@ class Policy:
         top = price_K.max(initial=0.0)
         # A Call that costs nothing would make a lesson worth nothing, and then nobody is asked.
         self.cost_K = np.maximum(price_K, 1e-6 * top) if by_price and top > 0 else 1 + 1e-6 * price_K / max(top, 1e-12)
+        # What tells nothing has to be made up for by another Call.
+        self.cost_K = self.cost_K / np.array(belief.telling or np.ones(len(price_K)))
         self._most = most if most is not None else self._affordable()
         self.levels = self._explored()
         self.worth, self.accepts, self.costs = 0.0, 0.0, 0.0
@@ -102,8 +104,8 @@ class Policy:
     def _looked_at(self, code_N: Ints, *, last: bool) -> tuple[Level, Ints]:
         """The level, and the places of those states that have successors."""
         masses, accepts, extras = [np.zeros(0)], [np.zeros(0, bool)], [np.zeros(0)]
-        for at in range(0, len(code_N), CHUNK):
-            answers_NV = self.decode(code_N[at : at + CHUNK])
+        for codes in self.belief.parts(code_N):
+            answers_NV = self.decode(codes)
             mass_N, lead = self.belief.look(answers_NV)
             masses.append(mass_N * np.where(answers_NV[:, -1] == NONE, self._unlabelled, 1 - self._unlabelled))
             accepts.append(lead.accepted_N)
@@ -134,8 +136,7 @@ class Policy:
     def _followed(self, level: Level, expandable: Ints) -> Ints:
         """Notes what each voter may say in these states, and gives the states that follow."""
         found: list[tuple[int, list[Ints], list[Floats], list[Ints]]] = [(k, [], [], []) for k in range(len(self.terms.voters))]
-        for at in range(0, len(expandable), CHUNK):
-            some = expandable[at : at + CHUNK]
+        for some in self.belief.parts(expandable):
             answers_NV = self.decode(level.code_N[some])
             hidden_NH = self.belief.hidden(answers_NV)
             for k, places, chances, codes in found:

@@ -61,6 +61,12 @@ class Terms:
         return 0 < len(self.options) <= WIDEST
 
     @property
+    def codable(self) -> bool:
+        """Whether all that may be said fits into a number; more voters cannot be told apart."""
+        symbols = len(self.options) if self.by_class else len(self.voters) + 1
+        return bool((symbols + 1) ** (len(self.voters) + 1) < 1 << 63)
+
+    @property
     def size(self) -> int:
         """How many classes an answer is one of; for free answers as many as it could plausibly have been (ours)."""
         return max(2, len(self.options)) if self.options else FREE + len(self.voters)
