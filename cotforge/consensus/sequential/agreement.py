@@ -10,7 +10,6 @@ from copy import deepcopy
 import numpy as np
 
 from cotforge.consensus.sequential.difficulty import (
-    CHECKED,
     CLOSE,
     EASY,
     ELEMENTS,
@@ -22,7 +21,7 @@ from cotforge.consensus.sequential.difficulty import (
     known,
     thinned,
 )
-from cotforge.consensus.sequential.table import UNKNOWN, UNNAMED, Floats, Ints, Table
+from cotforge.consensus.sequential.table import UNNAMED, Floats, Ints, Table
 
 _FLOOR = 1e-4
 _TINY = 1e-300
@@ -124,7 +123,7 @@ class Agreement:
         table = thinned(table, ELEMENTS // self.H)
         if not len(table):
             return self
-        times_N = table.times_N * np.where(table.gold_N != UNKNOWN, CHECKED, 1.0)
+        times_N = table.times_N
         known_NH = known(table.gold_N, self.answer_H)
         before = -np.inf
         for _ in range(rounds):

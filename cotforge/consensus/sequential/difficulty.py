@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import UNKNOWN, Flags, Floats, Ints, Table
+from cotforge.consensus.sequential.table import Flags, Floats, Ints, Table
 
 KAPPA = 20.0
 """Pseudo-counts by which what a voter does in one class is shrunk towards what it does in all (ours)."""
@@ -28,8 +28,6 @@ SAFE, LOOSE = 0.95, 0.85
 """The same of the label."""
 NEAR = 7
 """Classes that a Sample of one class may resemble, where there are more (ours)."""
-CHECKED = 2.0
-"""Times that a row counts whose true answer is known: it says how voters err together, which the others only suggest (ours)."""
 _FLOOR = 1e-4
 _TINY = 1e-300
 
@@ -138,7 +136,7 @@ class Difficulty:
         table = thinned(table, ELEMENTS // self.H)
         if not len(table):
             return self
-        times_N = table.times_N * np.where(table.gold_N != UNKNOWN, CHECKED, 1.0)
+        times_N = table.times_N
         said = [_one_hot(table.answers_NV[:, v], self.C) for v in range(self.V)]
         known_NH = known(table.gold_N, self.answer_H)
         before = -np.inf
