@@ -18,7 +18,7 @@ def test_a_class_whose_labels_are_all_wrong_is_not_believed(gold: int) -> None:
     labels = {id: "c1" if world.truth[id] == "c0" else label for id, label in world.labels.items()}
     decided = decide(world.frame, classes=world.classes, labels=labels, gold=sure_of(world, gold))
     sound(decided, world.frame, labels)
-    assert precision(decided, world.truth) > (0.93 if gold else 0.85)
+    assert precision(decided, world.truth) > (0.9 if gold else 0.85)  # the target, where people tell how wrong labels are
     # Without people's answers a label is believed too much to be overruled everywhere.
     if gold:
         mended = [id for id, answer in decided.frame.select("id", "answer").rows() if answer == "c0" and labels[id] == "c1"]
