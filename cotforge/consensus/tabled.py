@@ -241,8 +241,7 @@ def _verdicts(consensus: Consensus, rows: Ints, times: Ints, voters: Sequence[st
 
 def _lacking(walked: Walk, rows: Table) -> int:
     """Calls that were wanted and are not there."""
-    missing_N = np.where(rows.everybody_N, (rows.answers_NV[:, :-1] == NONE).sum(axis=1), walked.lacking_N)
-    return round(float(rows.times_N @ missing_N))
+    return round(float(rows.times_N @ walked.lacking_NK.sum(axis=1)))
 
 
 def _in_turn(turn_K: Ints, teachers: Sequence[str]) -> list[str]:
