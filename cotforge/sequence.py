@@ -7,7 +7,7 @@ the next waves are walked, and what these say teaches a better one. A voter is a
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import fsum
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -28,6 +28,10 @@ class Waves(Protocol):
     @property
     def count(self) -> int:
         """How many waves there are; 0 is the warm-up."""
+
+    @property
+    def whole(self) -> int:
+        """About how many Samples every voter is asked, all at once."""
 
     def wave(self, id: str) -> int:
         """That of a Sample."""
@@ -86,7 +90,7 @@ class Guide:
 
     def terms(self, prices: Mapping[str, float]) -> Terms:
         """The constants of the vote, where a Call to each voter has this price."""
-        return terms(self.pipeline, prices, self.total)
+        return replace(terms(self.pipeline, prices), total=self.total, whole=self.waves.whole)
 
     def of_wave(self, wave: int, samples: Iterator[Sample | Fault], *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
         """The Samples of one wave, until `stopped`; Faults belong to the warm-up."""
@@ -108,7 +112,7 @@ def voters(pipeline: Pipeline) -> tuple[str, ...]:
     return tuple(f"{teacher.name}{end}" for teacher in pipeline.teachers for end in ends)
 
 
-def terms(pipeline: Pipeline, prices: Mapping[str, float], total: int) -> Terms:
+def terms(pipeline: Pipeline, prices: Mapping[str, float]) -> Terms:
     """The constants of a pipeline's vote; rows with options of their own have no closed set in common."""
     rule, columns = pipeline.consensus, getattr(pipeline.source, "columns", None)
     closed = pipeline.task.kind == "classify" and getattr(columns, "options", None) is None
@@ -119,7 +123,6 @@ def terms(pipeline: Pipeline, prices: Mapping[str, float], total: int) -> Terms:
         objective=rule.wanted,
         max_calls=rule.max_calls,
         label=rule.label == "vote",
-        total=total,
     )
 
 

@@ -23,8 +23,6 @@ UNREAD, FAILED = 0.02, 0.02
 """Shares of a teacher's replies in which no answer can be read, and of its Calls that fail for good."""
 PRICE = {"input": 1.0, "output": 2.0}
 IN_TURN = {"rule": "sequential"}
-SHORT = "Explain nothing"
-"""In the prompt of a short vote."""
 
 
 def drawn(*what: object) -> float:
@@ -39,6 +37,8 @@ class Crowd:
     folder: Path
     truth: dict[str, str] = field(default_factory=dict)
     """By id."""
+    asked: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
+    """How often (teacher, id, whether for a short vote) was asked."""
     _ids: dict[str, str] = field(default_factory=dict)
     """From a picture, as it is sent, to its row's id."""
 
@@ -58,22 +58,33 @@ class Crowd:
         (folder / "rows.jsonl").write_text("".join(lines))
         return crowd
 
-    def says(self, name: str, accuracy: float) -> Callable[[dict[str, Any]], str]:
-        """What a teacher answers, in as many words as it is asked for."""
+    def answer(self, name: str, id: str, accuracy: float | None = None) -> str | None:
+        """What a teacher says of a row; None where it cannot be read."""
+        if drawn("unread", name, id) < UNREAD:
+            return None
+        right = drawn("right", name, id) < (ACCURACIES[name] if accuracy is None else accuracy)
+        return self.truth[id] if right else _other(self.truth[id], (name, id))
+
+    def says(self, name: str, accuracy: float, *, told: str = "") -> Callable[[dict[str, Any]], str]:
+        """A teacher, in as many words as it is asked for, under its name or as `told`."""
 
         def answer(body: dict[str, Any]) -> str:
-            id = self.id(body)
-            if drawn("unread", name, id) < UNREAD:
+            self.asked[self.key(told or name, body)] += 1
+            choice = self.answer(name, self.id(body), accuracy)
+            if choice is None:
                 return "I cannot tell."
-            choice = self.truth[id] if drawn("right", name, id) < accuracy else _other(self.truth[id], (name, id))
             whole = said(choice)
-            return whole[whole.index("<answer>") :] if SHORT in json.dumps(body) else whole
+            return whole[whole.index("<answer>") :] if is_vote(body) else whole
 
         return answer
 
     def fails(self, name: str) -> Callable[[dict[str, Any]], Failure]:
         """Some Calls are refused, for good."""
         return lambda body: 400 if drawn("failed", name, self.id(body)) < FAILED else None
+
+    def key(self, name: str, body: dict[str, Any]) -> tuple[str, str, bool]:
+        """As in `asked`."""
+        return name, self.id(body), is_vote(body)
 
     def id(self, body: dict[str, Any]) -> str:
         return self._ids[picture_of(body).partition(",")[2]]
@@ -87,9 +98,9 @@ class Crowd:
                 for name, accuracy in accuracies.items()
             }
 
-    def pipeline(self, servers: Mapping[str, Teacher], **sections: Any) -> Path:
+    def pipeline(self, servers: Mapping[str, Teacher], *, concurrency: int = 8, **sections: Any) -> Path:
         """The project's file; every teacher has a price."""
-        asked = [teacher(server, name, concurrency=8, price=PRICE) for name, server in servers.items()]
+        asked = [teacher(server, name, concurrency=concurrency, price=PRICE) for name, server in servers.items()]
         return write_pipeline(self.folder, *asked, **{"consensus": IN_TURN, "max_failures": 0.2} | sections)
 
     def gold(self, ids: Sequence[str], **answers: str) -> None:
@@ -102,9 +113,8 @@ class Crowd:
         return sum(self.truth[row["id"]] == row["answer"] for row in lessons) / len(lessons)
 
 
-def asked(servers: Mapping[str, Teacher]) -> Counter[tuple[str, str]]:
-    """How often each teacher was asked each Call."""
-    return Counter((name, entry.call) for name, server in servers.items() for entry in server.ledger)
+def is_vote(body: dict[str, Any]) -> bool:
+    return "Explain nothing" in json.dumps(body["messages"][0]["content"][-1])
 
 
 def late(servers: Mapping[str, Teacher], seed: int, most: float = 0.03) -> None:

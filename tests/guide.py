@@ -28,6 +28,7 @@ class Waves:
     count: int = 5
     warm: float = 0.2
     audit: int = AUDIT
+    whole: int = 0
 
     def wave(self, id: str) -> int:
         place = rank(id) / 2**64

@@ -93,7 +93,7 @@ class Tabled:
     def terms(self, target: float, objective: Objective, *, prices: Mapping[str, float], label: bool, order: tuple[str, ...] = ()) -> Terms:
         """What a sequential vote over this table is about."""
         voters = tuple(Voter(teacher, price=float(prices.get(teacher, 1.0))) for teacher in self.teachers)
-        return Terms(voters, self.options, target, objective, label=label, total=self.ids.len(), order=order)
+        return Terms(voters, self.options, target, objective, label=label, total=self.ids.len(), whole=self.waves.whole, order=order)
 
     def sequential(self, terms: Terms) -> Decisions:
         """Ask in turn."""
