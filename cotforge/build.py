@@ -25,7 +25,7 @@ from cotforge.forge import Forge, Meter, Progress, Work, missing
 from cotforge.forge.batches import waiting
 from cotforge.forge.places import together
 from cotforge.forge.retry import Retry
-from cotforge.forge.tour import lacks
+from cotforge.forge.tour import remaining
 from cotforge.forge.watch import OUT_OF_REACH
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
@@ -112,7 +112,8 @@ class Run:
         """
         guide = self._guide()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None)
-        found = estimator.read(self._works({}), draw=probe)
+        works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
+        found = estimator.read(works, draw=probe)
         if self.counts.labels_unknown:
             warn([f"{self.counts.labels_unknown:,} labels are not in the set and count as unknown"])
         if not probe:
@@ -249,7 +250,7 @@ class Run:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""
         found: set[str] = set()
         if guide is not None:
-            more = lacks(guide, lambda wave: self._works(refreshed, guide, wave))
+            more = any(isinstance(work, Work) and work.calls for work in self._remaining(refreshed, guide))
             return {teacher.name for teacher in self.loaded.pipeline.teachers} if more else found
         for work in self._works(refreshed):
             if isinstance(work, Work):
@@ -257,6 +258,9 @@ class Run:
             if len(found) == len(self.loaded.pipeline.teachers):
                 break
         return found
+
+    def _remaining(self, refreshed: dict[str, int], guide: Guide) -> Iterator[Work | Fault]:
+        return remaining(guide, lambda wave: self._works(refreshed, guide, wave))
 
     def _works(self, refreshed: dict[str, int], guide: Guide | None = None, wave: int = 0) -> Iterator[Work | Fault]:
         """What is still to be asked about each Sample, with a `guide` those of one wave.

@@ -1,6 +1,6 @@
 """Curating: from the journal to Lessons, a pure function of (pipeline file, source, journal). It asks nothing, however often it runs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,9 +77,11 @@ class Curator:
         """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
         try:
             replies = self._replies(sample)
-            traces, failed = self._parted(replies)
             if isinstance(self.model, Verdicts):
-                return self._judged(sample, self.model.of(sample, _heard(replies)), traces, failed)
+                verdict, lacking = self.model.of(sample, _heard(replies))
+                worth_it = [one for one in replies if one[1].error != NOT_ASKED or voter(one[0]) in lacking]
+                return self._judged(sample, verdict, *_parted(worth_it))
+            traces, failed = _parted(replies)
             verdict = self.consensus.decide(
                 ballots(traces), sample.label, sample.options, self.model, teachers=len(self.loaded.pipeline.teachers)
             )
@@ -119,16 +121,7 @@ class Curator:
 
     def traces(self, sample: Sample) -> tuple[list[Trace], list[tuple[str, Reply]]]:
         """(what was answered, read; what was not). Raises Fault where it cannot be asked about."""
-        return self._parted(self._replies(sample))
-
-    def _parted(self, replies: Sequence[Answered]) -> tuple[list[Trace], list[tuple[str, Reply]]]:
-        traces, failed = [], []
-        for call, reply, trace in replies:
-            if trace is not None:
-                traces.append(trace)
-            elif reply.error != NOT_ASKED or not self.consensus.sequential:  # else it was not worth asking
-                failed.append((call.teacher, reply))
-        return traces, failed
+        return _parted(self._replies(sample))
 
     def _replies(self, sample: Sample) -> list[Answered]:
         """Every Call about a Sample with its Reply, and that read where it has no error. Raises Fault where it cannot be asked about."""
@@ -295,6 +288,17 @@ class Curation:
             return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
         asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.gold, self.curator.model)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
+
+
+def _parted(replies: Iterable[Answered]) -> tuple[list[Trace], list[tuple[str, Reply]]]:
+    """(what was answered, read; what was not)."""
+    traces, failed = [], []
+    for call, reply, trace in replies:
+        if trace is not None:
+            traces.append(trace)
+        else:
+            failed.append((call.teacher, reply))
+    return traces, failed
 
 
 def _heard(replies: Sequence[Answered]) -> list[Heard]:

@@ -44,7 +44,8 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
     summary = summarise(tally, totals, progress) | {"duplicates": counts().duplicates, "seconds": round(time.monotonic() - begun, 3)}
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     folder.write("report.html", report(about(loaded, totals), tally, gallery))
-    return said(summary, exported, folder.path, progress.teachers, tally.claim)
+    least = "at least " if loaded.pipeline.consensus.sequential else ""
+    return said(summary, exported, folder.path, progress.teachers, tally.claim, least=least)
 
 
 def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -63,8 +64,8 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
     }
 
 
-def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Mapping[str, Meter], claim: Claim) -> str:
-    """What the command prints."""
+def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Mapping[str, Meter], claim: Claim, *, least: str) -> str:
+    """What the command prints; `least` stands before the number of calls that are missing."""
     twins = {name: about["twin_of"] for name, about in summary["teachers"].items() if "twin_of" in about}
     rejected = sorted(summary["rejected"].items(), key=lambda item: (-item[1], item[0]))
     lines = [
@@ -74,7 +75,7 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Ma
         *(f"teacher {name} is {twin} behind a second name: its answers count once" for name, twin in twins.items()),
         f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; "
         f"in all {summary['calls_total']:,} calls, {dollars(summary['cost_usd'])}",
-        *([f"{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
+        *([f"{least}{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
         *(f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}" for name, meter in teachers.items() if meter.failed),
         *([exported.note] if exported.note else []),
         f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",

@@ -7,7 +7,7 @@ the next waves are walked, and what these say teaches a better one. A voter is a
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import fsum
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -29,6 +29,10 @@ class Waves(Protocol):
     @property
     def count(self) -> int:
         """How many waves there are; 0 is the warm-up."""
+
+    @property
+    def whole(self) -> int:
+        """About how many Samples every voter is asked, all at once."""
 
     def wave(self, id: str) -> int:
         """That of a Sample."""
@@ -63,9 +67,9 @@ class Engine:
 
     waves: Callable[[int, Collection[str]], Waves]
     """(how many Samples there are, ids with gold) to their waves."""
-    evidence: Callable[[Pipeline], Evidence]
-    learn: Callable[[Pipeline, Mapping[str, float], Any, int], Policy]
-    """(pipeline, price of a Call by voter, evidence, last wave that counts) to a policy. It may take seconds."""
+    evidence: Callable[[Terms], Evidence]
+    learn: Callable[[Terms, Any, int], Policy]
+    """(terms with prices, evidence, last wave that counts) to a policy. It may take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,10 @@ class Guide:
         found, total = gold.find(loaded, folder), _total(loaded, samples, limit)
         return cls(loaded.pipeline, engine, engine.waves(total, found.answers.keys()), found, total)
 
+    def terms(self, prices: Mapping[str, float]) -> Terms:
+        """The constants of the vote, where a Call to each voter has this price."""
+        return replace(terms(self.pipeline, prices), total=self.total, whole=self.waves.whole)
+
     def of_wave(self, wave: int, samples: Iterator[Sample | Fault], *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
         """The Samples of one wave, until `stopped`; Faults belong to the warm-up."""
         for sample in samples:
@@ -108,7 +116,7 @@ def voters(pipeline: Pipeline) -> tuple[str, ...]:
     return tuple(f"{teacher.name}{end}" for teacher in pipeline.teachers for end in ends)
 
 
-def terms(pipeline: Pipeline, prices: Mapping[str, float], total: int = 0) -> Terms:
+def terms(pipeline: Pipeline, prices: Mapping[str, float]) -> Terms:
     """The constants of a pipeline's vote; rows with options of their own have no closed set in common."""
     rule, columns = pipeline.consensus, getattr(pipeline.source, "columns", None)
     closed = pipeline.task.kind == "classify" and getattr(columns, "options", None) is None
@@ -119,7 +127,6 @@ def terms(pipeline: Pipeline, prices: Mapping[str, float], total: int = 0) -> Te
         objective=rule.wanted,
         max_calls=rule.max_calls,
         label=rule.label == "vote",
-        total=total,
     )
 
 
@@ -149,16 +156,16 @@ def _total(loaded: Loaded, samples: Callable[[], Iterator[Sample | Fault]], limi
     return min(rows, *(most for most in (limit, source.limit) if most is not None), rows)
 
 
-def _evidence(pipeline: Pipeline) -> Evidence:
+def _evidence(about: Terms) -> Evidence:
     from cotforge.consensus.sequential.table import Evidence as Counted  # numpy: where something is learned
 
-    return Counted(terms(pipeline, {}))
+    return Counted(about)
 
 
-def _learn(pipeline: Pipeline, prices: Mapping[str, float], evidence: Any, upto: int) -> Policy:
+def _learn(about: Terms, evidence: Any, upto: int) -> Policy:
     from cotforge.consensus.sequential.learning import learn
 
-    return learn(terms(pipeline, prices), evidence, upto)
+    return learn(about, evidence, upto)
 
 
 ENGINE = Engine(consensus.Waves, _evidence, _learn)

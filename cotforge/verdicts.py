@@ -12,7 +12,7 @@ from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.order import rank
 from cotforge.gold import Gold
 from cotforge.records import Ballot, Sample, Verdict
-from cotforge.sequence import SHORT, Guide, prices, terms, voters
+from cotforge.sequence import SHORT, Guide, prices, voters
 
 FOLDED = 1 << 10
 """Numbers by which gold Samples are parted for cross-validation."""
@@ -39,10 +39,10 @@ class Fate(NamedTuple):
     """Of a voter that says the leading answer; -1 where none does."""
     confidence: float
     accepted: bool
-    lacking: bool
-    """Whether a reply would have been asked for that is not there."""
     asked: tuple[int, ...]
     """Columns of the voters asked, in no order."""
+    lacking: tuple[int, ...]
+    """Columns of those whose replies would be asked for and are not there."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,13 @@ class Verdicts:
     twins: Mapping[str, str]
     """Teachers that are another one behind a second name, with that name."""
 
-    def of(self, sample: Sample, heard: Iterable[Heard]) -> Verdict:
-        """The verdict on one Sample."""
+    def of(self, sample: Sample, heard: Iterable[Heard]) -> tuple[Verdict, frozenset[str]]:
+        """(the verdict on one Sample, the voters who would be asked about it next)."""
         said = {one.voter: one.answer for one in heard}
         fate = self.fates[self.coding.key(sample, said)]
+        return self._verdict(sample, said, fate), frozenset(self.coding.names[column] for column in fate.lacking)
+
+    def _verdict(self, sample: Sample, said: Mapping[str, str | None], fate: Fate) -> Verdict:
         names = self.coding.names
         cast = [(names[column], said[names[column]]) for column in fate.asked]
         ballots = tuple(Ballot(name.removesuffix(SHORT), answer) for name, answer in cast if answer is not None)
@@ -90,7 +93,7 @@ class Coding:
 
     def __init__(self, guide: Guide) -> None:
         self.names = voters(guide.pipeline)
-        self._terms, self._gold, self._waves = terms(guide.pipeline, {}), guide.gold.answers, guide.waves
+        self._terms, self._gold, self._waves = guide.terms({}), guide.gold.answers, guide.waves
         self._columns = {name: column for column, name in enumerate(self.names)}
         self._places = {option: place for place, option in enumerate(sorted(self._terms.options))}
 
@@ -129,15 +132,15 @@ class Rows:
         from cotforge.consensus.sequential.table import table
 
         pipeline = self._guide.pipeline
-        about = terms(pipeline, prices(self._took), self._guide.total)
+        about = self._guide.terms(prices(self._took))
         keys = list(self._counts)
         packed = np.frombuffer(b"".join(keys), np.int16).reshape(len(keys), -1).astype(np.int64)
         rows, places = table(packed, np.array(list(self._counts.values()), float))
         found = replay(about, rows, self._guide.waves)
         walked = found.walk
-        asked = [tuple(np.flatnonzero(turn).tolist()) for turn in walked.turn_NK]
-        columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N, walked.lacking_N))
-        fates = [Fate(*one) for one in zip(*columns, asked, strict=True)]
+        asked, lacking = ([tuple(np.flatnonzero(row).tolist()) for row in part] for part in (walked.asked_NK, walked.lacking_NK))
+        columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
+        fates = [Fate(*one) for one in zip(*columns, asked, lacking, strict=True)]
         accuracies = found.belief.model.accuracy().tolist()
         twins = {about.voters[one].teacher: about.voters[other].teacher for one, other in found.belief.twins.items()}
         return Verdicts(

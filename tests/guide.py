@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cotforge.build import Run
 from cotforge.consensus.order import rank
+from cotforge.consensus.sequential import Terms
 from cotforge.forge import Meter, Progress
-from cotforge.pipeline import Pipeline
 from cotforge.sequence import SHORT, Engine
 
 AUDIT = 10
@@ -28,6 +28,7 @@ class Waves:
     count: int = 5
     warm: float = 0.2
     audit: int = AUDIT
+    whole: int = 0
 
     def wave(self, id: str) -> int:
         place = rank(id) / 2**64
@@ -77,27 +78,27 @@ class Policy:
         return min(enough, default=None)
 
 
-def learn(pipeline: Pipeline, prices: Mapping[str, float], evidence: Evidence, upto: int) -> Policy:
+def learn(terms: Terms, evidence: Evidence, upto: int) -> Policy:
     """The order follows from what was said: whoever agrees with the label most often comes first."""
-    agreed = dict.fromkeys(prices, 0.0)
+    agreed = {voter.name: 0.0 for voter in terms.voters}
     for _, label, answers, _ in evidence.upto(upto):
         for name, answer in answers:
-            agreed[name] += (answer == label) / prices[name]
-    return Policy(sorted(prices, key=lambda name: (-agreed[name], name)))
+            agreed[name] += answer == label
+    return Policy(sorted(agreed, key=lambda name: (-agreed[name], name)))
 
 
-def evidence(pipeline: Pipeline) -> Evidence:
+def evidence(terms: Terms) -> Evidence:
     return Evidence()
 
 
 def engine(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = None, **shape: float) -> Engine:
     """The whole; to learn takes so many seconds of somebody else's time, and leaves (upto, rows known) in `learned`."""
 
-    def slowly(pipeline: Pipeline, prices: Mapping[str, float], evidence: Evidence, upto: int) -> Policy:
+    def slowly(terms: Terms, evidence: Evidence, upto: int) -> Policy:
         if learned is not None:
             learned.append((upto, len(evidence.upto(upto))))
         time.sleep(seconds)
-        return learn(pipeline, dict.fromkeys(prices, 1.0), evidence, upto)
+        return learn(terms, evidence, upto)
 
     return Engine(lambda total, gold: Waves(frozenset(gold), **shape), evidence, slowly)  # type: ignore[arg-type]
 

@@ -27,6 +27,7 @@ from cotforge.forge import Forge, Meter, Progress
 from cotforge.forge.reading import LOOKAHEAD
 from cotforge.forge.retry import Retry
 from cotforge.forge.watch import Patience
+from cotforge.gold import Gold
 from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
@@ -246,7 +247,7 @@ def test_waves_are_told_how_many_samples_there_are(tmp_path: Path, limit: int | 
         path = write_pipeline(tmp_path, near, consensus=IN_TURN, source=source, gold="gold.csv")
         with Run.open(path, out=tmp_path / f"run-{place}", limit=limit) as run:
             guide = Guide.of(Engine(waves, evidence, learn), run.loaded, run.folder.path, run.samples, run.limit)
-        assert guide.gold == {"row-3": "awe"}
+        assert guide.gold.answers == {"row-3": "awe"}
     assert told == [(limit or 20, {"row-3"})] * 2
 
 
@@ -475,7 +476,7 @@ def guided(
     """The counts of a forge that asks for so long and then drops everything."""
     loaded = Loaded.load(folder / "pipeline.yaml")
     progress = Progress({one.name: Meter() for one in loaded.pipeline.teachers})
-    guide = Guide(loaded.pipeline, with_, with_.waves(100_000, ()), {})
+    guide = Guide(loaded.pipeline, with_, with_.waves(100_000, ()))
 
     async def run(journal: Journal) -> None:
         sending = Sending(Images(), folder)
@@ -584,7 +585,7 @@ def test_short_votes_are_ballots_and_never_lessons(tmp_path: Path) -> None:
         calls = asked(servers).total()
     with Run.open(path, out=tmp_path / "run", engine=engine()) as run:
         samples = [sample for sample in run.samples() if isinstance(sample, Sample)]
-        curator = Curator(run.loaded, run.journal)
+        curator = Curator(run.loaded, run.journal, Gold())
         ballots = [curator.ballots(sample) for sample in samples]
         assert sum(len(each) for each in ballots if isinstance(each, list)) == calls
         verdict = Verdict("awe", 1.0, True)

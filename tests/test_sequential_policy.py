@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cotforge.consensus.sequential import Terms, Voter, Wanted
-from cotforge.consensus.sequential.learning import believe, learn
+from cotforge.consensus.sequential.learning import believe, learn, solved
 from cotforge.consensus.sequential.policy import STOP, Policy
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, Ints, regrouped, table
 from cotforge.consensus.sequential.walk import walk
@@ -31,7 +31,7 @@ def policy_of(terms: Terms, *, items: int = 1500, gold: int = 0, seed: int = 0, 
         gold_N = regrouped_N
     packed = np.column_stack([made.wave_N, made.everybody_N, made.fold_N, gold_N, answers_NV])
     evidence = table(packed, made.times_N)[0]
-    return Policy(believe(terms, evidence), most=most) if most else learn(terms, evidence, 0)
+    return Policy(believe(terms, evidence), most=most) if most else solved(terms, evidence.unfolded())
 
 
 def value_of(policy: Policy, chosen: Callable[[int], Ints]) -> float:
@@ -90,7 +90,7 @@ def test_it_accepts_and_costs_what_it_expects(options: dict[str, Any], classes: 
     answers_NV = simulated(policy, count, np.random.default_rng(1))
     walked = walk(policy, answers_NV)
     lead = policy.belief.lead(walked.seen_NV, policy.belief.posterior(walked.seen_NV))
-    assert not walked.lacking_N.any()
+    assert not walked.lacking_NK.any()
     share = lead.accepted_N.mean()
     assert abs(share - policy.accepts) < 4.5 * (policy.accepts * (1 - policy.accepts) / count) ** 0.5 + 1e-9
     cost_N = walked.asked_NK @ policy.cost_K
@@ -169,8 +169,9 @@ def test_answers_that_are_not_there_are_made_up_for_by_others() -> None:
     answers_NV = np.array([[2, 0, 1, 0], [NONE, 0, 1, 0], [0, NONE, NONE, 1], [NONE, NONE, NONE, 1]])
     walked = walk(policy, answers_NV)
     assert not walked.asked_NK[answers_NV[:, :-1] == NONE].any()
-    assert walked.lacking_N.tolist()[0] is False
-    assert walked.lacking_N.tolist()[3] is True
+    assert not walked.lacking_NK[0].any()
+    assert walked.lacking_NK[3].sum() == 1
+    assert not (walked.lacking_NK & walked.asked_NK).any()
     assert walked.asked_NK.sum(axis=1).tolist()[3] == 0
     everybody = walk(policy, answers_NV, np.ones(4, bool))
     assert np.array_equal(everybody.seen_NV, answers_NV)

@@ -157,7 +157,7 @@ def test_prices_are_dollars_of_the_warm_up_or_seconds_or_nothing(tmp_path: Path)
 def test_what_ends_while_it_learns_is_noted_afterwards(tmp_path: Path) -> None:
     go, seen = threading.Event(), list[int]()
 
-    def learn(pipeline: Any, prices: Any, evidence: Evidence, upto: int) -> InOrder:
+    def learn(terms: Any, evidence: Evidence, upto: int) -> InOrder:
         seen.append(len(evidence.rows))
         assert go.wait(10)
         seen.append(len(evidence.rows))

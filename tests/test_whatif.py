@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cotforge.consensus import AnswersError, Consensus, decide, what_if
-from cotforge.consensus.sequential.learning import learn
+from cotforge.consensus.sequential.learning import solved
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import Evidence
 from cotforge.consensus.sequential.terms import Terms, Voter
@@ -198,7 +198,7 @@ def policy(order: tuple[str, ...], seed: int, objective: str) -> Policy:
     evidence = Evidence(terms)
     for (id,), rows in answers.group_by("id", maintain_order=True):
         evidence.add(0, label=labels[str(id)], answers=dict(rows.select("teacher", "answer").iter_rows()), everybody=True)
-    return learn(terms, evidence, 0)
+    return solved(terms, evidence.table())
 
 
 @settings(max_examples=8, deadline=None)

@@ -93,7 +93,7 @@ class Tabled:
     def terms(self, target: float, objective: Objective, *, prices: Mapping[str, float], label: bool, order: tuple[str, ...] = ()) -> Terms:
         """What a sequential vote over this table is about."""
         voters = tuple(Voter(teacher, price=float(prices.get(teacher, 1.0))) for teacher in self.teachers)
-        return Terms(voters, self.options, target, objective, label=label, total=self.ids.len(), order=order)
+        return Terms(voters, self.options, target, objective, label=label, total=self.ids.len(), whole=self.waves.whole, order=order)
 
     def sequential(self, terms: Terms) -> Decisions:
         """Ask in turn. Raises AnswersError where there are more teachers than a policy can tell apart."""
@@ -244,8 +244,7 @@ def _verdicts(consensus: Consensus, rows: Ints, times: Ints, voters: Sequence[st
 
 def _lacking(walked: Walk, rows: Table) -> int:
     """Calls that were wanted and are not there."""
-    missing_N = np.where(rows.everybody_N, (rows.answers_NV[:, :-1] == NONE).sum(axis=1), walked.lacking_N)
-    return round(float(rows.times_N @ missing_N))
+    return round(float(rows.times_N @ walked.lacking_NK.sum(axis=1)))
 
 
 def _in_turn(turn_K: Ints, teachers: Sequence[str]) -> list[str]:

@@ -78,7 +78,7 @@ class Estimator:
         return text(self.found)
 
     def _count(self, work: Work, *, whole: bool) -> None:
-        self.found.firsts += not whole and not work.had
+        self.found.firsts += not whole and bool(work.calls) and not work.had
         for call, stored in work.had:
             share = self.found.shares[call.teacher]
             share.done += 1

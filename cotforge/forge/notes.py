@@ -16,7 +16,7 @@ class Notes:
     """What the walks of one reading have shown, and what is learned from it."""
 
     def __init__(self, guide: Guide) -> None:
-        self._guide, self._evidence = guide, guide.engine.evidence(guide.pipeline)
+        self._guide, self._evidence = guide, guide.engine.evidence(guide.terms({}))
         self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in voters(guide.pipeline)}
         self._learning = asyncio.Lock()
         self._held: list[Walk] = []
@@ -35,7 +35,7 @@ class Notes:
 
     def learn(self, upto: int) -> Policy:
         """The policy that follows from the waves up to this one."""
-        return self._guide.engine.learn(self._guide.pipeline, prices(self._took), self._evidence, upto)
+        return self._guide.engine.learn(self._guide.terms(prices(self._took)), self._evidence, upto)
 
     async def learned(self, upto: int) -> Policy:
         """The same, in a thread."""

@@ -163,19 +163,26 @@ class Tour(Turn):
             self._changed.set()
 
 
-def lacks(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> bool:
-    """Whether anything is still to be asked, as far as the journal leads: what a Tour would find, and nobody is asked."""
-    notes, learned, policy = Notes(guide), -1, None
+def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> Iterator[Work | Fault]:
+    """Everything of all waves, without Calls where a way is at its end, as far as the journal leads: what a Tour would find.
+
+    Of a wave whose policy cannot be learned yet, all that is not in the journal remains.
+    """
+    notes, learned, policy, over = Notes(guide), -1, None, guide.waves.count
     for wave in range(guide.waves.count):
-        if (needs := guide.waves.needs(wave)) != learned:
+        needs = guide.waves.needs(wave)
+        known = needs < over
+        if known and needs != learned:
             learned, policy = needs, notes.learn(needs)
         for work in works(wave):
-            if isinstance(work, Work):
+            if known and isinstance(work, Work):
                 walk = walk_of(work, guide, wave, policy)
-                if not walk.along(guide.pipeline.task):
-                    return True
-                notes.add(walk)
-    return False
+                if walk.along(guide.pipeline.task):
+                    work.calls = []
+                    notes.add(walk)
+                else:
+                    over = min(over, wave)
+            yield work
 
 
 def walk_of(work: Work, guide: Guide, wave: int, policy: Policy | None) -> Walk:

@@ -215,12 +215,13 @@ class Policy:
         return WORTH[self.terms.objective] * least
 
     def _bought(self, wanted: Wanted, dear: float) -> float:
-        """The least worth that brings the lessons wanted, or the largest that the budget pays."""
+        """The least worth that brings the lessons wanted, or the largest that the budget pays, beside what asking everybody does."""
         total = max(self.terms.total, 1)
-        enough = inf if wanted.lessons is None else wanted.lessons
-        most = inf if wanted.budget is None else wanted.budget
-        least = self._turn(dear, lambda: self.accepts * total >= enough)[1]
-        return min(least, self._turn(dear, lambda: self.costs * total > most)[0])
+        whole = min(self.terms.whole, total)
+        enough = inf if wanted.lessons is None else wanted.lessons - whole * self.accepts
+        most = inf if wanted.budget is None else wanted.budget - whole * float(self.cost_K.sum())
+        least = self._turn(dear, lambda: self.accepts * (total - whole) >= enough)[1]
+        return min(least, self._turn(dear, lambda: self.costs * (total - whole) > most)[0])
 
     def _turn(self, dear: float, beyond: Callable[[], bool]) -> tuple[float, float]:
         """The worths between which something comes true: it grows with the worth of a lesson."""

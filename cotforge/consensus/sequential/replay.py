@@ -75,7 +75,7 @@ def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
 def _walked(terms: Terms, rows: Table, waves: Waves) -> tuple[Policy, Walk]:
     """(the last policy, who was asked and what was heard)."""
     n, k = len(rows), len(terms.voters)
-    seen_NV, turn_NK, lacking_N = np.full_like(rows.answers_NV, NONE), np.zeros((n, k), np.int64), np.zeros(n, bool)
+    seen_NV, turn_NK, lacking_NK = np.full_like(rows.answers_NV, NONE), np.zeros((n, k), np.int64), np.zeros((n, k), bool)
     policy, learned = None, -1
     for wave in range(waves.count):
         here = rows.wave_N == wave
@@ -83,8 +83,8 @@ def _walked(terms: Terms, rows: Table, waves: Waves) -> tuple[Policy, Walk]:
             learned = waves.needs(wave)
             policy = learn(terms, heard(rows, seen_NV, terms), learned)
         part = walk(policy, rows.answers_NV[here], rows.everybody_N[here]) if policy else everybody(rows.answers_NV[here])
-        seen_NV[here], turn_NK[here], lacking_N[here] = part.seen_NV, part.turn_NK, part.lacking_N
-    return policy or learn(terms, heard(rows, seen_NV, terms), 0), Walk(seen_NV, turn_NK, lacking_N)
+        seen_NV[here], turn_NK[here], lacking_NK[here] = part.seen_NV, part.turn_NK, part.lacking_NK
+    return policy or learn(terms, heard(rows, seen_NV, terms), 0), Walk(seen_NV, turn_NK, lacking_NK)
 
 
 def heard(rows: Table, seen_NV: Ints, terms: Terms) -> Table:

@@ -51,6 +51,10 @@ class Table:
         packed = np.column_stack([self.wave_N, self.everybody_N, np.full(len(self), -1), self.gold_N, self.answers_NV])
         return table(packed, self.times_N)[0]
 
+    def packed(self) -> Floats:
+        """All of it, a row for each: [wave, everybody, fold, gold, answers..., times]."""
+        return np.column_stack([self.wave_N, self.everybody_N, self.fold_N, self.gold_N, self.answers_NV, self.times_N])
+
     def with_answers(self, answers_NV: Ints) -> "Table":
         """The same rows with other answers; symbols that only say who agrees with whom are numbered anew with their gold by the caller."""
         return Table(answers_NV, self.gold_N, self.wave_N, self.everybody_N, self.fold_N, self.times_N)
@@ -61,6 +65,11 @@ def table(rows: Ints, times: Floats | None = None) -> tuple[Table, Ints]:
     distinct, place_N = unique_rows(rows)
     times_N = np.bincount(place_N, times, len(distinct)).astype(float)
     return _of(distinct, times_N), place_N
+
+
+def unpacked(rows: Floats) -> Table:
+    """The Table that was `packed`."""
+    return _of(rows[:, :-1].astype(np.int64), rows[:, -1].copy())
 
 
 def _of(rows: Ints, times_N: Floats) -> Table:

@@ -52,6 +52,8 @@ class Terms:
     """Whether the raw label votes."""
     total: int = 0
     """Samples, where `objective` counts them."""
+    whole: int = 0
+    """Of these, about so many everybody is asked, whatever is said."""
     order: tuple[str, ...] = ()
     """The names of all voters in the one order in which they may be asked, where any may be left out; empty for any order."""
 

@@ -16,8 +16,8 @@ class Walk:
     """The answers that were read, symbols left as they are; all others are `NONE`."""
     turn_NK: Ints
     """When each voter was asked, from 1; 0: never; 1 for all where everybody was asked."""
-    lacking_N: Flags
-    """Whether an answer was wanted that is not there: the policy's next choice was taken, or it ended early."""
+    lacking_NK: Flags
+    """Whose answers were wanted and are not there: the policy's next choice was taken, or it ended early."""
 
     @property
     def asked_NK(self) -> Flags:
@@ -26,7 +26,8 @@ class Walk:
 
 def everybody(answers_NV: Ints) -> Walk:
     """Everybody is asked."""
-    return Walk(answers_NV, (answers_NV[:, :-1] != NONE).astype(np.int64), np.zeros(len(answers_NV), bool))
+    there_NK = answers_NV[:, :-1] != NONE
+    return Walk(answers_NV, there_NK.astype(np.int64), ~there_NK)
 
 
 def walk(policy: Policy, answers_NV: Ints, everybody_N: Flags | None = None) -> Walk:
@@ -38,19 +39,38 @@ def walk(policy: Policy, answers_NV: Ints, everybody_N: Flags | None = None) -> 
     seen_NV[~everybody_N, :k] = NONE
     there_NK = answers_NV[:, :k] != NONE
     turn_NK = (there_NK & everybody_N[:, None]).astype(np.int64)
-    lacking_N = np.zeros(len(answers_NV), bool)
+    lacking_NK = ~there_NK & everybody_N[:, None]
     going = np.flatnonzero(~everybody_N)
     for turn in range(1, min(k, terms.max_calls or k) + 1):
         if not len(going):
             break
         view_NV, free_NK = _view(policy, seen_NV[going]), policy.open(turn_NK[going] > 0)
         wanted_N, column_N = policy.choose(view_NV, free_NK), policy.choose(view_NV, free_NK & there_NK[going])
-        lacking_N[going] |= wanted_N != column_N
+        other = wanted_N != column_N
+        lacking_NK[going[other], wanted_N[other]] = True
         on = column_N >= 0
         going, column_N = going[on], column_N[on]
         seen_NV[going, column_N] = answers_NV[going, column_N]
         turn_NK[going, column_N] = turn
-    return Walk(seen_NV, turn_NK, lacking_N)
+    if any(voter.short for voter in terms.voters):
+        lacking_NK |= _untraced(policy, answers_NV, seen_NV) & ~everybody_N[:, None]
+    return Walk(seen_NV, turn_NK, lacking_NK)
+
+
+def _untraced(policy: Policy, answers_NV: Ints, seen_NV: Ints) -> Flags:
+    """Of whom a full trace is still wanted, [N, K], where only short votes say what is accepted: one after another of these is asked."""
+    columns = {voter.name: column for column, voter in enumerate(policy.terms.voters)}
+    view_NV = _view(policy, seen_NV)
+    lead = policy.belief.lead(view_NV, policy.belief.posterior(view_NV))
+    open_N, wanted_NK = lead.accepted_N & ~lead.traced_N, np.zeros((len(seen_NV), len(columns)), bool)
+    for column, voter in enumerate(policy.terms.voters):
+        if voter.short:
+            full = columns[voter.teacher]
+            asks_N = open_N & (view_NV[:, column] == lead.symbol_N) & (seen_NV[:, full] == NONE)
+            wanted_NK[:, full] = asks_N & (answers_NV[:, full] == NONE)
+            shown_N = asks_N & (answers_NV[:, full] == seen_NV[:, column])
+            open_N = open_N & ~wanted_NK[:, full] & ~shown_N
+    return wanted_NK
 
 
 def _view(policy: Policy, seen_NV: Ints) -> Ints:

@@ -28,6 +28,9 @@ class Waves:
         """`total`: Samples there are, about; `gold`: ids whose answer a person gave, always part of the warm-up."""
         self._gold, self._seed = frozenset(gold), seed
         warm = max(min(warm_up(total) - len(self._gold), total), 0)
+        self.whole = min(warm + len(self._gold), total)
+        """Samples about which everybody is asked, or about as many."""
+        self.whole += round(AUDIT * (total - self.whole))
         ends, self._needs = [warm], [-1]
         known = 0
         for refit in _refits(total, warm):
