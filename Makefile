@@ -25,6 +25,7 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --rows 2000 20000 --curate 40000
 	$(BIN)/python -m benchmarks.forge.trouble
+	$(BIN)/python -m benchmarks.forge.sequential
 	$(BIN)/python -m benchmarks.images
 	$(BIN)/python -m benchmarks.consensus
 	$(BIN)/python -m benchmarks.consensus.sweep --big
@@ -32,6 +33,7 @@ bench: $(VENV)/.dev
 bench-smoke: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --smoke
 	$(BIN)/python -m benchmarks.forge.trouble --smoke
+	$(BIN)/python -m benchmarks.forge.sequential --smoke
 	$(BIN)/python -m benchmarks.images --rows 40
 	$(BIN)/python -m benchmarks.consensus --smoke
 	$(BIN)/python -m benchmarks.consensus.sweep --smoke

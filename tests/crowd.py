@@ -51,7 +51,7 @@ class Crowd:
             id, path = f"row-{number}", folder / "images" / f"{number}.png"
             Image.new("RGB", (32, 32), (number % 256, number // 256, 7)).save(path)
             crowd._ids[base64.b64encode(path.read_bytes()).decode()] = id
-            crowd.truth[id] = LABELS[int(4 * drawn(id))]
+            crowd.truth[id] = LABELS[int(len(LABELS) * drawn(id))]
             label = _other(crowd.truth[id], id) if drawn("label", id) < wrong else crowd.truth[id]
             line = {"id": id, "image": f"images/{number}.png"} | ({} if drawn("none", id) < unlabelled else {"label": label})
             lines.append(json.dumps(line) + "\n")

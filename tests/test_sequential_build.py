@@ -63,7 +63,7 @@ def test_most_rows_are_accepted_for_far_fewer_calls_and_a_second_build_asks_noth
 
 def test_whatever_the_order_of_arrival_the_same_is_asked_and_found_through_all_refits(tmp_path: Path) -> None:
     """Rows enough for two policies; the replay finds every answer it wants, or the live run would have walked another way."""
-    crowd, found = Crowd.of(tmp_path / "it", 1900), list[dict[str, Any]]()
+    crowd, found = Crowd.of(tmp_path / "it", 2600), list[dict[str, Any]]()
     sets = list[Counter[tuple[str, str, bool]]]()
     for number in range(2):
         with crowd.servers(dict(list(ACCURACIES.items())[:3])) as servers:

@@ -29,6 +29,8 @@ SAFE, LOOSE = 0.95, 0.85
 NEAR = 7
 """Classes that a Sample of one class may resemble, where there are more (ours)."""
 _FLOOR = 1e-4
+ALONE = 1 << 18
+"""Multiplications up to which OpenBLAS does a product in one thread (its default): more threads took twice the time on a busy machine."""
 _TINY = 1e-300
 
 
@@ -60,7 +62,7 @@ class Difficulty:
         self.right_VTC = np.repeat(self._guess_VT()[:, :, None], classes, axis=2)
         self.falls_V = np.full(columns, 0.4 if self.priors.distractor else 0.0)
         self.errors_VCC = np.repeat((self.unlike / (classes - 1))[None], columns, axis=0)
-        self._member_HC = (self.answer_H[:, None] == np.arange(classes)).astype(float)
+        self._first_C = np.searchsorted(self.y_M, np.arange(classes))
         self._tables: Any = None
 
     @property
@@ -119,7 +121,9 @@ class Difficulty:
 
     def by_answer(self, joint_NH: Floats) -> Floats:
         """Summed over all hidden states with the same true symbol, [N, C]."""
-        return np.asarray(joint_NH @ self._member_HC)
+        # no product with 0 and 1: see ALONE
+        levels_NM = joint_NH.reshape(len(joint_NH), self.T, -1).sum(axis=1)
+        return np.asarray(np.add.reduceat(levels_NM, self._first_C, axis=1))
 
     def spread(self, factor_NC: Floats) -> Floats:
         """A factor per true symbol, for each hidden state, [N, H]."""
@@ -127,7 +131,10 @@ class Difficulty:
 
     def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
         """Probability of each answer of a voter, [N, C], where the hidden states have these probabilities."""
-        return np.asarray(hidden_NH @ self.prepared()[1][voter][: self.C].T)
+        says_HC = self.prepared()[1][voter][: self.C].T
+        size = max(1, ALONE // says_HC.size)
+        parts = [hidden_NH[at : at + size] @ says_HC for at in range(0, len(hidden_NH), size)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.C))
 
     # learning
 

@@ -14,8 +14,9 @@ SHARE = 0.02
 REFITS = (1_500, 5_000)
 """Samples after which the policy is learned anew; then after every `GROWTH` times as many, up to `LAST`."""
 GROWTH, LAST = 3, 50_000
-FILLER = 0.12
-"""Share by which a wave's policy serves on beyond it, so that there is something to ask while the next one is learned (ours)."""
+FILLER, BRIDGE = 0.12, 500
+"""Share, and least number, of Samples by which a wave's policy serves on beyond it, so that there is something to ask while the last ones
+of the wave come to their end and the next policy is learned (ours: five seconds of 64 in flight that take half a second)."""
 AUDIT = 0.01
 """Share of the Samples about which everybody is asked, so that drift and joint errors show."""
 _WHOLE = 1 << 64
@@ -38,7 +39,7 @@ class Waves:
             self._needs.append(known)
             known = len(ends) - 1
             if refit < total:
-                ends.append(min(total, round(refit * (1 + FILLER))))
+                ends.append(min(total, refit + _filler(refit)))
                 self._needs.append(self._needs[-1])
         self._bounds = [end * _WHOLE // max(total, 1) for end in ends[:-1]]
 
@@ -73,10 +74,14 @@ def warm_up(total: int) -> int:
     return min(total, max(LEAST, min(WARM, round(SHARE * total))))
 
 
+def _filler(end: int) -> int:
+    return max(BRIDGE, round(FILLER * end))
+
+
 def _refits(total: int, warm: int) -> list[int]:
     """Where waves end: at the refits that leave enough behind them to be worth it, and at the end."""
     ends, at = [], list(REFITS)
     while at[-1] * GROWTH <= LAST:
         at.append(at[-1] * GROWTH)
-    ends = [end for end in at if warm < end and end * (1 + 2 * FILLER) < total]
+    ends = [end for end in at if warm < end and end + 2 * _filler(end) < total]
     return [*ends, total]

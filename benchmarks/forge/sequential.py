@@ -1,0 +1,194 @@
+"""Whether decisions stall the forge: `rule: sequential` beside asking as many Calls in a fixed order. Prints a table.
+
+python -m benchmarks.forge.sequential
+python -m benchmarks.forge.sequential --smoke
+"""
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import yaml
+from aiohttp import web
+
+from benchmarks.forge import data
+from benchmarks.forge.data import LABELS, Rows
+from benchmarks.forge.process import Spent, cotforge
+from benchmarks.forge.table import print_table
+
+IN_FLIGHT = 64
+"""Requests that are worked on at a time, of all teachers together: what is above waits."""
+LATENCY, JITTER = 0.5, 0.5
+"""Seconds that one takes, and the share by which that varies."""
+TEACHERS = {"ann": 0.9, "bob": 0.85, "cyd": 0.8, "dee": 0.75, "eve": 0.7}
+"""With their accuracies."""
+WRONG = 0.1
+"""Share of the labels that are wrong."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One build in a new run folder, its pictures validated before."""
+
+    spent: Spent
+    calls: int
+    rate: float
+    """Calls per second, from the first request to the 99th percentile of the answers: without the last stragglers."""
+    quiet: float
+    """Seconds in this time in which less than half of the places were taken."""
+    again: Spent
+    """The same build with nothing left to ask."""
+
+
+def main() -> None:
+    """Measures and prints markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=6000)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--latency", type=float, default=LATENCY)
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="where files may lie for a while (default: runs)")
+    parser.add_argument("--smoke", action="store_true", help="300 rows, once, quickly: only to see that it runs")
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        asyncio.run(serve(options.serve, options.latency))
+        return
+    if options.smoke:
+        options.rows, options.repeats, options.latency = 300, 1, 0.05
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=options.folder.absolute()) as folder:
+        rows = labelled(data.rows(Path(folder) / "rows", options.rows, side=(208, 156), size=2048))
+        pairs = []
+        for _ in range(options.repeats):
+            in_turn = asked(Path(folder), rows, "sequential", options.latency)
+            fixed = asked(Path(folder), rows, "majority", options.latency, limit=round(in_turn.calls / len(TEACHERS)))
+            pairs.append((in_turn, fixed))
+        print_pairs(pairs, options.rows, options.latency)
+
+
+def asked(folder: Path, rows: Rows, rule: str, latency: float, *, limit: int | None = None) -> Asked:
+    """Has the teachers asked by a rule about the rows, or the first so many."""
+    run, ledger = folder / "run", folder / "served.jsonl"
+    with server(ledger, latency) as url:
+        teachers = [{"name": name, "model": name, "url": url, "concurrency": IN_FLIGHT, "listed": False} for name in TEACHERS]
+        file = data.pipeline(folder / "pipeline.yaml", rows.table, teachers)
+        spec = yaml.safe_load(file.read_text()) | {"consensus": {"rule": rule}}
+        file.write_text(yaml.safe_dump(spec, sort_keys=False))
+        where = (file, "--out", run, *(("--limit", str(limit)) if limit else ()))
+        cotforge("check", *where)
+        spent = cotforge("build", *where)
+        again = cotforge("build", *where)
+    times = [json.loads(line) for line in ledger.read_text().splitlines()]
+    summary = json.loads((run / "summary.json").read_text())
+    if summary["calls_total"] != len(times) or summary["calls_failed"] or summary["calls"]:
+        raise RuntimeError(f"{rule}: {len(times):,} served, {summary['calls_total']:,} in the journal")
+    shutil.rmtree(run)
+    ledger.unlink()
+    ends = sorted(end for _, end in times)
+    first, last = min(begun for begun, _ in times), ends[len(ends) * 99 // 100]
+    return Asked(spent, len(times), len(ends) * 99 // 100 / (last - first), quiet(times, first, last), again)
+
+
+def quiet(times: list[tuple[float, float]], first: float, last: float) -> float:
+    """Seconds between `first` and `last` with less than half of `IN_FLIGHT` in flight."""
+    steps = sorted([(begun, 1) for begun, _ in times] + [(end, -1) for _, end in times])
+    total, count, at = 0.0, 0, first
+    for moment, step in steps:
+        moment = min(max(moment, first), last)
+        total += (moment - at) * (count < IN_FLIGHT / 2)
+        count, at = count + step, moment
+    return total
+
+
+def print_pairs(pairs: list[tuple[Asked, Asked]], rows: int, latency: float) -> None:
+    """A table of medians."""
+    in_turn, fixed = zip(*pairs, strict=True)
+
+    def both(figure: Callable[[Asked], float], digits: int) -> tuple[str, str]:
+        fixedly, by_turns = (median(map(figure, each)) for each in (fixed, in_turn))
+        return f"{fixedly:,.{digits}f}", f"{by_turns:,.{digits}f}"
+
+    lines = [
+        ("calls", *both(lambda one: one.calls, 0), ""),
+        ("calls/s, window", *both(lambda one: one.rate, 1), f"ideal {IN_FLIGHT / latency:,.0f}"),
+        ("share of the fixed order's calls/s", "", f"{median(one.rate / other.rate for one, other in pairs):.2f}", "at least 0.9"),
+        ("seconds with less than half in flight", *both(lambda one: one.quiet, 1), ""),
+        ("CPU, ms a call: the whole build", *both(lambda one: 1000 * one.spent.cpu / one.calls, 2), ""),
+        ("CPU, ms a call: asking alone", *both(lambda one: 1000 * (one.spent.cpu - one.again.cpu) / one.calls, 2), ""),
+        ("build again with no calls, s", *both(lambda one: one.again.seconds, 1), ""),
+        ("build again with no calls, CPU s", *both(lambda one: one.again.cpu, 1), ""),
+    ]
+    print(f"\n{rows:,} rows, {len(TEACHERS)} teachers, {IN_FLIGHT} in flight, {latency:g} s; median of {len(pairs)}\n")
+    print_table(("", "fixed order", "sequential", "wanted"), lines)
+
+
+def labelled(rows: Rows) -> Rows:
+    """The same with the labels that the teachers know, some of them wrong."""
+    lines = [json.loads(line) for line in rows.table.read_text().splitlines()]
+    for line, picture in zip(lines, rows.pictures, strict=True):
+        line["label"] = said("label", hashlib.sha256(picture.read_bytes()).hexdigest(), 1 - WRONG)
+    rows.table.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return rows
+
+
+def said(name: str, digest: str, accuracy: float) -> str:
+    """What somebody with this accuracy says of a picture, whenever it is asked."""
+    chance, true = random.Random(f"{name} {digest}"), int(digest, 16) % len(LABELS)
+    return LABELS[true if chance.random() < accuracy else (true + chance.randrange(1, len(LABELS))) % len(LABELS)]
+
+
+@contextmanager
+def server(ledger: Path, latency: float) -> Iterator[str]:
+    """The URL of all teachers, in a process of their own."""
+    command = [sys.executable, "-m", "benchmarks.forge.sequential", "--serve", str(ledger), "--latency", str(latency)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        try:
+            yield program.stdout.readline().strip()
+        finally:
+            program.kill()
+
+
+async def serve(ledger: Path, latency: float) -> None:
+    """Serve until killed; every request leaves a line with the times at which work on it began and ended."""
+    places, chance = asyncio.Semaphore(IN_FLIGHT), random.Random(0)
+
+    async def complete(request: web.Request) -> web.Response:
+        body = await request.json()
+        url = next(part["image_url"]["url"] for part in body["messages"][0]["content"] if part["type"] == "image_url")
+        digest = hashlib.sha256(base64.b64decode(url.partition(",")[2])).hexdigest()
+        async with places:
+            begun = time.time()
+            await asyncio.sleep(latency * chance.uniform(1 - JITTER, 1 + JITTER))
+            with ledger.open("a") as lines:
+                lines.write(f"[{begun}, {time.time()}]\n")
+        text = data.reply(random.Random(digest), said(body["model"], digest, TEACHERS[body["model"]]))
+        message = {"role": "assistant", "content": text}
+        usage = {"prompt_tokens": 700, "completion_tokens": 210, "total_tokens": 910}
+        return web.json_response({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage})
+
+    app = web.Application(client_max_size=1 << 24)
+    app.router.add_post("/v1/chat/completions", complete)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
+    await site.start()
+    print(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
