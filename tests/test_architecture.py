@@ -21,6 +21,7 @@ FLOORS = (
     "sources prompts history",
     "teachers consensus measures",
     "filters budget",
+    "plan",
     "pipeline",
     "tally pages",
     "gold",
