@@ -30,6 +30,7 @@ from cotforge.forge.watch import OUT_OF_REACH
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
+from cotforge.plan import Eval
 from cotforge.records import Fault, Sample
 from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
@@ -99,11 +100,13 @@ class Run:
         self._open.close()
 
     def samples(self) -> Iterator[Sample | Fault]:
-        """The source from its beginning; `counts` is of this reading from now on."""
+        """The source from its beginning, without what `eval.share` holds out; `counts` is of this reading from now on."""
         counts = self.counts = Counts()
-        return samples(
+        read = samples(
             self.loaded.pipeline.source, self.loaded.pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts
         )
+        held = self.loaded.pipeline.eval
+        return read if held is None or held.share is None else (each for each in read if not _is_held_out(each, held))
 
     def check(self, tell: Callable[[str], object], *, probe: int = 0) -> None:
         """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong.
@@ -323,6 +326,10 @@ class Run:
                 f"the last of teacher {name!r}: {worst.last_error or worst.closed}"
             )
         return why
+
+
+def _is_held_out(sample: Sample | Fault, held: Eval) -> bool:
+    return isinstance(sample, Sample) and held.holds_out(picture.digest for picture in sample.pictures)
 
 
 _GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"

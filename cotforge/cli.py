@@ -21,6 +21,7 @@ EXAMPLES = {
     "curate": "cotforge curate runs/emotions --what-if",
     "gold": "cotforge gold runs/emotions --read gold.csv",
     "simulate": "cotforge simulate emotions.yaml",
+    "eval": "cotforge eval emotions.yaml --model runs/emotions/train/student",
     "demo": "cotforge demo --short",
 }
 
@@ -152,6 +153,30 @@ def simulate(pipeline: str, sets: Sequence[str], port: int) -> int:
     from cotforge.simulate.command import simulate as serve
 
     serve(pipeline, sets=sets, port=port, tell=click.echo)
+    return DONE
+
+
+@cli.command("eval", cls=Example)
+@_pipeline
+@_out
+@_set
+@click.option("--model", help="A folder, an id on the Hub, or the name that --url serves (default: the trained student, else its base).")
+@click.option("--url", metavar="URL", help="Ask an OpenAI-compatible server instead of loading the model here.")
+@click.option("--key-env", metavar="VARIABLE", help="The environment variable with the server's key.")
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Of an answer, at most (default: as in training).")
+@click.option("--rescue", type=click.IntRange(min=0), metavar="N", help="Tokens more for a thought cut off (default: eval.rescue).")
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Questions at once, in this process.")
+def evaluate(
+    pipeline: str, out: Path | None, sets: Sequence[str], model: str | None, url: str | None, key_env: str | None,
+    max_tokens: int | None, rescue: int | None, batch: int,
+) -> int:  # fmt: skip
+    """Try a model on held-out labels, greedily, and write accuracy, macro recall and more, with intervals, to RUN/eval/."""
+    from cotforge.train.tryout import try_out
+
+    try_out(
+        pipeline, out=out, sets=sets, model=model, url=url, key_env=key_env, max_tokens=max_tokens, rescue=rescue, batch=batch,
+        tell=click.echo,
+    )  # fmt: skip
     return DONE
 
 
