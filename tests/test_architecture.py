@@ -31,6 +31,7 @@ FLOORS = (
     "export card report simulate display estimate whatif",
     "results",
     "build",
+    "train",
     "demo",
     "cli",
 )
