@@ -146,7 +146,7 @@ def test_a_server_that_stumbles_is_asked_again_and_a_thought_cut_off_there_goes_
         (None, (), "eval: is missing; hold samples out with eval: {split: test} or eval: {share: 0.1}"),
         ({"split": "validation"}, (), "split"),
         ({"split": "test"}, (), "train: is missing, so there is no student; name a model with --model or --url"),
-        ({"split": "test"}, ("--model", "nowhere/at-all"), "nowhere/at-all: cannot be loaded"),
+        ({"split": "test"}, ("--model", "nowhere/at-all"), "'nowhere/at-all' is no folder, and no model that the Hub gives"),
         ({"split": "test"}, ("--url", "localhost"), "--url localhost: is not a URL of a server"),
     ],
 )

@@ -96,11 +96,6 @@ def test_a_dead_clip_and_a_checkpoint_within_a_rollout_are_refused() -> None:
     guards.check_schedule(clipped=False, accumulate=2, per_generation=2, iterations=1, save_steps=7)
 
 
-def test_a_bare_tokenizer_is_no_processor() -> None:
-    with pytest.raises(PipelineError, match="came back as dict, which cannot read images"):
-        guards.check_processor({})
-
-
 def test_a_completion_must_fit_behind_the_longest_prompt() -> None:
     guards.check_room(1000, 1048, 2048)
     guards.check_room(1000, 10_000, None)

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Protocol
 
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.images import Sending
+from cotforge.plan import Student
 from cotforge.records import Call, Fault, Reply, Sample
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import preflight
@@ -46,19 +48,16 @@ class Checkpoint:
         self._engine = Transformers(model, processor, batch=batch)
 
     @classmethod
-    def load(cls, path: str, *, batch: int = 16) -> "Checkpoint":
-        """From a folder or a Hub id, in bfloat16 on a GPU. Raises PipelineError where it is no vision-language model that can be loaded."""
-        from transformers.utils import logging  # with torch
+    def load(cls, model: str, *, root: Path = Path(), batch: int = 16) -> "Checkpoint":
+        """From a folder, relative to `root`, or a Hub id. Raises PipelineError where it is no vision-language model that can be loaded."""
+        import torch
+        from transformers.utils import logging
 
-        from cotforge.teachers.local.engine import Unfit
-        from cotforge.teachers.local.transformers import load
+        from cotforge.train import student
 
         logging.disable_progress_bar()
-        try:
-            engine = load(Teacher(name=STUDENT, model=path, kind="transformers", concurrency=batch), path)
-        except (Unfit, ValueError) as fault:
-            raise PipelineError(f"{path}: cannot be loaded: {' '.join(str(fault).split())[:300]}") from fault
-        return cls(engine.model, engine.processor, name=path, batch=batch)
+        pupil = student.load(Student(model=model), student.place(model, root))
+        return cls(pupil.model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), pupil.processor, name=model, batch=batch)
 
     def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
         """Batches of questions whose pictures are read when their turn comes."""

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from cotforge.errors import PipelineError
+from cotforge.train.student import part
 
 LOOK = 10
 """Steps over which a guard looks before it speaks (all numbers here are ours)."""
@@ -22,25 +23,6 @@ CUT, SAME, GAP, LOW, HIGH = 0.2, 0.9, 0.5, 0.01, 3.0
 
 
 # before
-
-
-def check_processor(processor: Any) -> None:
-    """A student sees only through a processor: some folders give a bare tokenizer instead, and the images are then left out."""
-    from transformers import ProcessorMixin
-
-    if not isinstance(processor, ProcessorMixin) or getattr(processor, "image_processor", None) is None:
-        raise PipelineError(
-            f"train.student.model: its processor came back as {type(processor).__name__}, which cannot read images; "
-            "give a folder with preprocessor_config.json, or install what its processor needs (torchvision)"
-        )
-    if not getattr(processor, "chat_template", None):
-        raise PipelineError("train.student.model: its processor has no chat template; add chat_template.jinja to its folder")
-
-
-def pad_left(processor: Any) -> None:
-    """Completions are written at the right end of a batch, so prompts are padded at the left."""
-    processor.tokenizer.padding_side = "left"
-    processor.tokenizer.truncation_side = "left"
 
 
 def check_room(prompt: int, completion: int, context: int | None) -> None:
@@ -80,12 +62,10 @@ def check_engine(family: str, *, vllm: bool) -> None:
 
 def frozen(model: torch.nn.Module) -> str:
     """A line that tells how much of each part is trained."""
-    parts: dict[str, list[int]] = {}
+    parts: dict[str, int] = {}
     for name, parameter in model.named_parameters():
-        part = next((part for part in ("vision", "projector") if part in name), "language")
-        counts = parts.setdefault("projector" if "connector" in name or "merger" in name else part, [0, 0])
-        counts[not parameter.requires_grad] += parameter.numel()
-    told = [f"{part} {'frozen' if not trained else f'{trained:,} trained'}" for part, (trained, _) in sorted(parts.items())]
+        parts[part(name)] = parts.get(part(name), 0) + parameter.numel() * parameter.requires_grad
+    told = [f"{name} {f'{trained:,} trained' if trained else 'frozen'}" for name, trained in sorted(parts.items())]
     return f"parameters: {', '.join(told)}"
 
 

@@ -63,24 +63,18 @@ def _asker(loaded: Loaded, folder: Path, *, model: str | None, url: str | None, 
     if model is None:
         trained = folder / STUDENT
         if (trained / "config.json").is_file():
-            return _checkpoint(str(trained), batch), "student"
+            return _checkpoint(trained.resolve(), batch), "student"
         if loaded.pipeline.train is None:
             raise PipelineError(f"{loaded.path}: train: is missing, so there is no student; name a model with --model or --url")
-        model = _place(loaded.pipeline.train.student.model, loaded.root)
-        return _checkpoint(model, batch), "base"
+        return _checkpoint(loaded.pipeline.train.student.model, batch, loaded.root), "base"
     return _checkpoint(model, batch), _slug(model)
 
 
-def _checkpoint(path: str, batch: int) -> Checkpoint:
+def _checkpoint(model: str | Path, batch: int, root: Path = Path()) -> Checkpoint:
     try:
-        return Checkpoint.load(path, batch=batch)
+        return Checkpoint.load(str(model), root=root, batch=batch)
     except ImportError as fault:
         raise CotforgeError(f"cotforge eval needs {fault.name} for a model in this process: pip install 'cotforge[train]'") from fault
-
-
-def _place(model: str, root: Path) -> str:
-    """A folder that the file gives relative to itself, or the id as it is."""
-    return str(root / model) if (root / model).is_dir() else model
 
 
 def _slug(name: str) -> str:
