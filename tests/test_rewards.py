@@ -177,5 +177,6 @@ def test_a_trainer_gets_one_function_per_reward_and_each_text_is_read_once() -> 
     assert right(completion_ids=ids, completions=[], **columns, **logs) == [1, 0, 0]
     assert (form.__name__, right.__name__) == ("well_formed", "correct")
     assert decoded == [1, 2, 3]
+    assert extra.pop("said") == list(texts.values())
     assert extra == {"id": ["a", "b", "c"], "truth": ["red"] * 3, "answer": ["red", None, "green"], "fault": ["", "truncated", ""]}
     assert metrics == {"accuracy": pytest.approx(1 / 3), "format_rate": pytest.approx(2 / 3)}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from cotforge.answers import Task, read
 from cotforge.errors import PipelineError
@@ -47,6 +47,14 @@ def _text(prompt: Any) -> str:
     return content if isinstance(content, str) else " ".join(part.get("text") or "" for part in content)
 
 
+class Said(NamedTuple):
+    """A completion, read."""
+
+    asked: Asked
+    trace: Trace
+    text: str
+
+
 @dataclass
 class Rewards:
     """The rewards of one stage; a total of 1 is full marks where no weight is negative."""
@@ -57,7 +65,7 @@ class Rewards:
     takes: tuple[Taken, ...]
     weights: tuple[float, ...]
     """Normalised: their sizes add up to 1."""
-    _read: tuple[Any, list[tuple[Asked, Trace]]] | None = field(default=None, repr=False)
+    _read: tuple[Any, list[Said]] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, rewards: Sequence[Reward], task: Task, root: Path) -> Self:
@@ -115,14 +123,14 @@ class Rewards:
             read = self._traces(prompts, completion_ids, columns, said)
             if place == 0 and log_extra is not None:
                 _log(read, log_extra, log_metric)
-            return [self.takes[place](asked.sample, trace, asked.verdict) for asked, trace in read]
+            return [self.takes[place](asked.sample, trace, asked.verdict) for asked, trace, _ in read]
 
         function.__name__ = self.names[place]
         return function
 
     def _traces(
         self, prompts: Sequence[Any], completion_ids: Sequence[Sequence[int]], columns: Mapping[str, Any], said: Decoder
-    ) -> list[tuple[Asked, Trace]]:
+    ) -> list[Said]:
         """Each completion read; once for all rewards, which TRL gives the very same list."""
         if self._read is not None and self._read[0] is completion_ids:
             return self._read[1]
@@ -131,19 +139,20 @@ class Rewards:
         for place, tokens in enumerate(completion_ids):
             asked = Asked.of({"prompt": prompts[place], **{name: column[place] for name, column in lists.items()}}, self.task)
             text, finish = said(tokens)
-            found.append((asked, asked.trace(text, self.task, finish=finish, tokens=len(tokens))))
+            found.append(Said(asked, asked.trace(text, self.task, finish=finish, tokens=len(tokens)), text))
         self._read = (completion_ids, found)
         return found
 
 
-def _log(read: Sequence[tuple[Asked, Trace]], log_extra: Callable[..., None], log_metric: Callable[..., None]) -> None:
+def _log(read: Sequence[Said], log_extra: Callable[..., None], log_metric: Callable[..., None]) -> None:
     """Into the table of completions and the metrics: what was right, what was said, whether it could be read."""
-    log_extra("id", [asked.sample.id for asked, _ in read])
-    log_extra("truth", [asked.verdict.answer for asked, _ in read])
-    log_extra("answer", [trace.answer for _, trace in read])
-    log_extra("fault", [trace.fault or "" for _, trace in read])
-    log_metric("accuracy", fmean(trace.answer is not None and trace.answer == asked.verdict.answer for asked, trace in read))
-    log_metric("format_rate", fmean(trace.well_formed for _, trace in read))
+    log_extra("id", [asked.sample.id for asked, _, _ in read])
+    log_extra("truth", [asked.verdict.answer for asked, _, _ in read])
+    log_extra("said", [text for _, _, text in read])
+    log_extra("answer", [trace.answer for _, trace, _ in read])
+    log_extra("fault", [trace.fault or "" for _, trace, _ in read])
+    log_metric("accuracy", fmean(trace.answer is not None and trace.answer == asked.verdict.answer for asked, trace, _ in read))
+    log_metric("format_rate", fmean(trace.well_formed for _, trace, _ in read))
 
 
 def _fault(name: str, weight: float, told: Sequence[float | None], silent: Sequence[float | None]) -> str:
