@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import re
 import signal
 import sys
 import time
@@ -30,7 +29,6 @@ from cotforge.forge.watch import OUT_OF_REACH
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.plan import Eval
 from cotforge.records import Fault, Sample
 from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
@@ -81,8 +79,7 @@ class Run:
     def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine = ENGINE) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
         loaded = Loaded.of_run(run, sets)
-        limit = re.search(r"^# limit: (\d+)$", (run / RunFolder.PIPELINE).read_text(encoding="utf-8"), re.MULTILINE)
-        return cls._in(loaded, run, int(limit.group(1)) if limit else None, engine)
+        return cls._in(loaded, run, loaded.limit(run), engine)
 
     @classmethod
     def _in(cls, loaded: Loaded, out: Path, limit: int | None, engine: Engine) -> Self:
@@ -100,13 +97,13 @@ class Run:
         self._open.close()
 
     def samples(self) -> Iterator[Sample | Fault]:
-        """The source from its beginning, without what `eval.share` holds out; `counts` is of this reading from now on."""
+        """The source from its beginning, but for what `eval:` holds out; `counts` is of this reading from now on."""
         counts = self.counts = Counts()
-        read = samples(
-            self.loaded.pipeline.source, self.loaded.pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts
+        pipeline = self.loaded.pipeline
+        read = samples(pipeline.source, pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts)
+        return (
+            read if pipeline.eval is None else (sample for sample in read if isinstance(sample, Fault) or not pipeline.eval.holds(sample))
         )
-        held = self.loaded.pipeline.eval
-        return read if held is None or held.share is None else (each for each in read if not _is_held_out(each, held))
 
     def check(self, tell: Callable[[str], object], *, probe: int = 0) -> None:
         """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong.
@@ -326,10 +323,6 @@ class Run:
                 f"the last of teacher {name!r}: {worst.last_error or worst.closed}"
             )
         return why
-
-
-def _is_held_out(sample: Sample | Fault, held: Eval) -> bool:
-    return isinstance(sample, Sample) and held.holds_out(picture.digest for picture in sample.pictures)
 
 
 _GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"

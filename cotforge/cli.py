@@ -20,6 +20,7 @@ EXAMPLES = {
     "build": "cotforge build emotions.yaml --limit 100 --set teachers.0.max_tokens=1024",
     "curate": "cotforge curate runs/emotions --what-if",
     "gold": "cotforge gold runs/emotions --read gold.csv",
+    "train": "cotforge train emotions.yaml --smoke",
     "simulate": "cotforge simulate emotions.yaml",
     "eval": "cotforge eval emotions.yaml --model runs/emotions/train/student",
     "demo": "cotforge demo --short",
@@ -135,6 +136,23 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
         raise click.UsageError(f"{run} is a run folder, which has its place and limit; --out and --limit belong to a pipeline file")
     with Run.reopen(Path(run), sets=sets) if is_folder else Run.open(run, out=out, sets=sets, limit=limit) as opened:
         click.echo(opened.gold(count=count, answers=answers))
+    return DONE
+
+
+@cli.command(cls=Example)
+@_pipeline
+@_out
+@_set
+@click.option("--stage", metavar="NAME", help="Only this stage; those before it have to be done.")
+@click.option("--from", "first", metavar="NAME", help="This stage and all after it again, although they are done.")
+@click.option("--smoke", is_flag=True, help="Two steps of every stage, in a folder of their own.")
+def train(pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool) -> int:
+    """Train a student on the dataset, stage by stage. Stages that are done are skipped; one that was interrupted goes on."""
+    from cotforge.train.command import train as learn
+
+    if sum(map(bool, (stage, first, smoke))) > 1:
+        raise click.UsageError("--stage, --from and --smoke each choose the stages; give one of them")
+    learn(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=click.echo)
     return DONE
 
 

@@ -156,6 +156,13 @@ class Loaded:
         if consensus.short_votes:
             yield "vote", 0, self.prompts.vote
 
+    @staticmethod
+    def limit(run: Path) -> int | None:
+        """`--limit` of the build that a run folder was last made by."""
+        kept = run / RunFolder.PIPELINE
+        found = re.search(r"^# limit: (\d+)$", kept.read_text(encoding="utf-8"), re.MULTILINE) if kept.is_file() else None
+        return int(found.group(1)) if found else None
+
     def text(self) -> str:
         """What the run folder keeps: the pipeline with absolute paths, under that of its file, and what `--set` changed."""
         lasting = self.sets[: len(self.sets) - self.passing]

@@ -1,13 +1,13 @@
 """`train:` and `eval:` of the pipeline file: the student, the stages that train it, and what it is tried on. No torch here."""
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cotforge.filters import Measured
 from cotforge.folder import safe_name
+from cotforge.records import Sample
 from cotforge.spec import Spec
 
 OURS = frozenset({"output_dir", "max_length", "remove_unused_columns", "dataset_kwargs", "run_name"})
@@ -284,9 +284,10 @@ class Eval(Spec):
             raise ValueError("split, share: give one of them")
         return self
 
-    def holds_out(self, digests: Iterable[str]) -> bool:
-        """Whether a sample with pictures of these sha256 (hex) is tried on, and never trained on, because of `share`."""
-        return self.share is not None and int(min(digests, default="f" * 16)[:13], 16) < self.share * 16**13
+    def holds(self, sample: Sample) -> bool:
+        """Whether a Sample is tried on, and never trained on, because of `share`: it follows from its pictures alone."""
+        first = min((picture.digest for picture in sample.pictures), default="f" * 13)
+        return self.share is not None and int(first[:13], 16) < self.share * 16**13
 
 
 def lines(plan: Plan) -> list[str]:

@@ -12,9 +12,9 @@ import torch
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.plan import Grpo, Plan
+from cotforge.plan import Grpo, Plan, Sft
 from cotforge.prompts import Prompts
-from cotforge.train import grpo, student, tiny
+from cotforge.train import grpo, sft, student, tiny
 from cotforge.train.clip import acted, objective
 from cotforge.train.guards import Watch
 from cotforge.train.lessons import find
@@ -23,12 +23,21 @@ from cotforge.train.work import Work, newest_whole
 from tests import squares
 
 TASK = Task(kind="classify", question="Which colour is this?", labels=tuple(squares.COLOURS))
-SMALL = {"batch": 8, "group": 4, "max_completion": 12, "temperature": 1.0}
+SMALL = {"batch": 8, "group": 4, "max_completion": 24, "temperature": 1.2}
+LEARNED = 120
+"""Steps of supervised learning before."""
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llava(tmp_path_factory.mktemp("student"), squares.TEXTS, squares.SIZE)
+def model(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
+    """A student that has learned the form and half of the colours."""
+    folder = tmp_path_factory.mktemp("student")
+    begin = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    stage = Sft.model_validate({"name": "inject", "kind": "sft", "steps": LEARNED, "batch": 8, "learning_rate": 1e-2})
+    job = replace(work(folder / "sft", begin, dataset, {"rewards": [{"measure": "correct"}]}), stage=stage)
+    with job.record:
+        sft.train(stage, job)
+    return job.weights
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +45,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return squares.write(tmp_path_factory.mktemp("lessons") / "dataset", 16)
 
 
-@pytest.fixture(scope="module")
-def vowels(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A reward that random texts get in part, so that groups have a spread."""
-    file = tmp_path_factory.mktemp("own") / "vowels.py"
-    file.write_text(
-        "def vowels(sample, trace, verdict):\n"
-        "    if trace.well_formed:\n        return 1.0\n"
-        "    return (sum(map(ord, trace.reasoning)) + trace.output_tokens) % 7 / 8\n"
-    )
-    return f"{file}:vowels"
+REWARDS = [{"measure": "well_formed", "weight": 0.5}, {"measure": "correct"}]
 
 
 def work(folder: Path, model: Path, dataset: Path, stage: dict[str, Any], **changed: Any) -> Work:
@@ -68,10 +68,10 @@ def run(job: Work) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (job.out / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_the_clip_acts_the_ratio_is_logged_and_every_completion_is_kept(tmp_path: Path, model: Path, dataset: Path, vowels: str) -> None:
+def test_the_clip_acts_the_ratio_is_logged_and_every_completion_is_kept(tmp_path: Path, model: Path, dataset: Path) -> None:
     stage = {
         "steps": 6, "updates_per_rollout": 3, "clip": {"low": 0.02, "high": 0.01}, "learning_rate": 5e-3,
-        "rewards": [{"measure": vowels, "weight": 3}, {"measure": "well_formed"}],
+        "rewards": REWARDS,
     }  # fmt: skip
     job = work(tmp_path / "stage", model, dataset, stage)
     rows = run(job)
@@ -87,25 +87,23 @@ def test_the_clip_acts_the_ratio_is_logged_and_every_completion_is_kept(tmp_path
     assert [file.name for file in files] == ["000000.parquet", "000003.parquet"]
     kept = [row for file in files for row in pq.read_table(file).to_pylist()]
     assert len(kept) == 16
-    assert {*kept[0]} == {"step", "id", "truth", "said", "answer", "fault", "vowels", "well_formed", "advantage"}
+    assert {*kept[0]} == {"step", "id", "truth", "said", "answer", "fault", "well_formed", "correct", "advantage"}
     assert len({row["id"] for row in kept}) == 4
     assert abs(sum(row["advantage"] for row in kept[:4])) < 1e-3
     assert student.fingerprint(job.weights) != student.fingerprint(model)
 
 
-def test_a_clip_that_never_acted_says_so(
-    tmp_path: Path, model: Path, dataset: Path, vowels: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    stage = {"steps": 2, "updates_per_rollout": 2, "clip": "cliplow-upper", "rewards": [{"measure": vowels}]}
+def test_a_clip_that_never_acted_says_so(tmp_path: Path, model: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stage = {"steps": 2, "updates_per_rollout": 2, "clip": "cliplow-upper", "rewards": REWARDS}
     run(work(tmp_path / "stage", model, dataset, stage))
     said = " ".join(capsys.readouterr().err.split())
     assert "no clip ever acted (0.8 to 1.1): the ratio stayed within" in said
     assert "raise learning_rate or updates_per_rollout, or narrow clip" in said
 
 
-def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, model: Path, dataset: Path, vowels: str) -> None:
+def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, model: Path, dataset: Path) -> None:
     stage = {
-        "steps": 4, "updates_per_rollout": 2, "learning_rate": 1e-3, "rewards": [{"measure": vowels}], "beta": 0.04,
+        "steps": 4, "updates_per_rollout": 2, "learning_rate": 1e-3, "rewards": REWARDS, "beta": 0.04,
         "trl": {"save_steps": 2},
     }  # fmt: skip
     whole = run(work(tmp_path / "whole", model, dataset, stage))
@@ -132,7 +130,7 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, model: Path, data
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, dataset: Path, vowels: str) -> None:
+def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, dataset: Path) -> None:
     seen: list[tuple[float, float, int]] = []
 
     class Seen(grpo.Trainer):
@@ -148,12 +146,12 @@ def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, 
 
     stage = {
         "steps": 3, "updates_per_rollout": 3, "clip": {"low": 0.02, "high": 0.01}, "learning_rate": 5e-3,
-        "rewards": [{"measure": vowels}], "trl": {"loss_type": "grpo"},
+        "rewards": REWARDS, "trl": {"loss_type": "grpo"},
     }  # fmt: skip
     job = work(tmp_path / "stage", model, dataset, stage)
     assert isinstance(job.stage, Grpo)
     pupil = student.load(job.plan.student, model)
-    config = grpo.configured(job.stage, job, pupil)
+    config = grpo.config_of(job.stage, job, pupil)
     rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
     Seen(grpo.found(job.stage, job), rows, pupil, config, watch=Watch(print)).train()
     for theirs, ours, _ in seen:
@@ -166,7 +164,7 @@ def test_tokens_of_pictures_are_never_said(model: Path, dataset: Path, tmp_path:
     job = work(tmp_path / "stage", model, dataset, {"rewards": [{"measure": "correct"}]})
     assert isinstance(job.stage, Grpo)
     pupil = student.load(job.plan.student, model)
-    muted = grpo.configured(job.stage, job, pupil).generation_kwargs["suppress_tokens"]
+    muted = grpo.config_of(job.stage, job, pupil).generation_kwargs["suppress_tokens"]
     assert pupil.processor.tokenizer.convert_tokens_to_ids("<image>") in muted
     assert pupil.processor.tokenizer.eos_token_id not in muted
     assert pupil.processor.tokenizer.padding_side == "left"
@@ -190,7 +188,7 @@ def test_tags_stay_in_a_text_though_the_tokenizer_calls_them_special(model: Path
             r"'reason': rewards\[0\] mentions_prompt: gives the lessons themselves 0\.00",
         ),
         ({"batch": 6, "rewards": [{"measure": "correct"}]}, "batch x accumulate is 6 x 1 completions, which are no whole groups of 4"),
-        ({"rewards": [{"measure": "correct"}], "trl": {"betta": 1}}, "stage 'reason': trl: .*betta"),
+        ({"rewards": [{"measure": "correct"}], "trl": {"betta": 1}}, "'reason': trl: GRPOConfig has no field 'betta'; did you mean 'beta'"),
         (
             {"rewards": [{"measure": "correct"}], "updates_per_rollout": 4, "trl": {"save_steps": 6}},
             "trl.save_steps: 6 ends within a rollout.*multiple of 4",
@@ -210,9 +208,9 @@ def test_what_is_wrong_is_a_line_before_anything_is_trained(
     assert len(fault.value.faults) == 1
 
 
-def test_parameters_that_are_no_numbers_end_the_stage(tmp_path: Path, model: Path, dataset: Path, vowels: str) -> None:
-    stage = {"steps": 3, "learning_rate": 1e30, "rewards": [{"measure": vowels}], "trl": {"max_grad_norm": 1e30}}
-    with pytest.raises(PipelineError, match=r"step \d: the parameter '.*' is no number any more; the checkpoint before is kept"):
+def test_parameters_that_are_no_numbers_end_the_stage(tmp_path: Path, model: Path, dataset: Path) -> None:
+    stage = {"steps": 3, "learning_rate": 1e30, "rewards": REWARDS, "trl": {"max_grad_norm": 1e30}}
+    with pytest.raises(PipelineError, match=r"step \d: .* no numbers? any more; lower learning_rate"):
         run(work(tmp_path / "stage", model, dataset, stage))
     assert not (tmp_path / "stage" / "weights").exists()
 

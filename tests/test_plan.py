@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.plan import CLIPS, PRESETS, Eval, Grpo, Plan, Sft, lines
+from cotforge.records import Picture, Sample
 from cotforge.tree import faults
 from tests.project import write_pipeline
 
@@ -109,11 +110,15 @@ def test_eval_holds_out_one_way() -> None:
 
 
 def test_a_share_is_held_out_by_the_pictures_alone() -> None:
-    digests = [sha256(str(number).encode()).hexdigest() for number in range(2_000)]
-    held = [digest for digest in digests if Eval(share=0.1).holds_out([digest])]
+    samples = [pictured(str(number), sha256(str(number).encode()).hexdigest()) for number in range(2_000)]
+    held = [sample for sample in samples if Eval(share=0.1).holds(sample)]
     assert 150 < len(held) < 250
-    assert all(Eval(share=0.3).holds_out([digest]) for digest in held)
-    assert not any(Eval(split="test").holds_out([digest]) for digest in digests)
+    assert all(Eval(share=0.3).holds(pictured("another id", sample.pictures[0].digest)) for sample in held)
+    assert not any(Eval(split="test").holds(sample) for sample in samples)
+
+
+def pictured(id: str, digest: str) -> Sample:
+    return Sample(id, (Picture(digest, "image/png", 1, 1, 1, bytes),), "?")
 
 
 def test_paths_of_the_plan_are_kept_absolute(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from cotforge.train import guards, student
 from cotforge.train.guards import Watch
 from cotforge.train.reload import check_saved
 from cotforge.train.rewards import Asked, Decoder, Rewards
-from cotforge.train.work import SAVED, Work, drive, settings
+from cotforge.train.work import SAVED, Resuming, Work, configured, drive, settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321, and TRL's own."""
@@ -36,7 +36,7 @@ def train(stage: Grpo, work: Work) -> None:
     pupil = student.load(work.plan.student, work.begin)
     lessons = work.data()
     rewards = found(stage, work)
-    config = configured(stage, work, pupil)
+    config = config_of(stage, work, pupil)
     work.record.say(guards.frozen(pupil.model))
     rows = lessons.dataset([name for name in COLUMNS if name in lessons.dataset().column_names])
     guards.check_room(_longest_prompt(rows, pupil.processor), config.max_completion_length, pupil.positions)
@@ -51,7 +51,7 @@ def train(stage: Grpo, work: Work) -> None:
     check_saved(pupil, work, lessons)
 
 
-def configured(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
+def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
     """TRL's configuration. Raises PipelineError where the numbers do not go together."""
     clip = stage.clip or Clip()
     cycle = stage.updates_per_rollout
@@ -61,7 +61,7 @@ def configured(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
         "steps_per_generation": stage.accumulate,
         "max_completion_length": min(stage.max_completion, SMOKE) if work.smoke else stage.max_completion,
         "temperature": stage.temperature,
-        "beta": stage.beta,
+        "beta": stage.beta or 0.0,
         "epsilon": clip.low,
         "epsilon_high": clip.high,
         "generation_kwargs": _mute(pupil, vllm=bool(stage.trl.get("use_vllm"))),
@@ -70,14 +70,14 @@ def configured(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
     fields = ours | settings(work, stage, rate=RATE)
     fields["save_steps"] = stage.trl.get("save_steps", -(-SAVED // cycle) * cycle)
     try:
-        config = GRPOConfig(**fields)
-    except (TypeError, ValueError) as fault:
-        if "divisible by num_generations" in str(fault):
-            raise PipelineError(
-                f"stage {stage.name!r}: batch x accumulate is {stage.batch} x {stage.accumulate} completions, "
-                f"which are no whole groups of {stage.group}; make it a multiple of {stage.group}"
-            ) from fault
-        raise PipelineError(f"stage {stage.name!r}: trl: {' '.join(str(fault).split())}") from fault
+        config = configured(GRPOConfig, stage, fields)
+    except ValueError as fault:
+        if "divisible by num_generations" not in str(fault):
+            raise
+        raise PipelineError(
+            f"stage {stage.name!r}: batch x accumulate is {stage.batch} x {stage.accumulate} completions, "
+            f"which are no whole groups of {stage.group}; make it a multiple of {stage.group}"
+        ) from fault
     try:
         guards.check_engine(str(pupil.model.config.model_type), vllm=config.use_vllm)
         guards.check_schedule(
@@ -108,7 +108,7 @@ def decoder(pupil: student.Pupil) -> Decoder:
     return said
 
 
-class Trainer(GRPOTrainer):  # type: ignore[misc]
+class Trainer(Resuming, GRPOTrainer):  # type: ignore[misc]
     """TRL's, which also logs how far the ratio goes, and keeps every completion with what became of it."""
 
     def __init__(self, rewards: Rewards, rows: Any, pupil: student.Pupil, config: Any, *, watch: Watch, table: Path | None = None) -> None:
@@ -160,7 +160,12 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
         return loss
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
-        found = super()._generate_and_score_completions(inputs)
+        try:
+            found = super()._generate_and_score_completions(inputs)
+        except RuntimeError as fault:
+            if "probability tensor contains" not in str(fault):
+                raise
+            raise PipelineError(f"step {self.state.global_step}: its probabilities are no numbers any more; {guards.CALMER}") from fault
         if self._table is not None and self.model.training and self.accelerator.is_main_process:
             self._keep(self._table)
         return found
@@ -180,9 +185,6 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
         """The last completion, for the case that nothing is ever rewarded."""
         said = self._logs["extra"].get("said") or [""]
         return repr(" ".join(str(said[-1]).split())[:200])
-
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """The student's card is written at the end, by us."""
 
 
 class Guarding(TrainerCallback):  # type: ignore[misc]

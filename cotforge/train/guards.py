@@ -18,6 +18,7 @@ from cotforge.train.student import part
 
 LOOK = 10
 """Steps over which a guard looks before it speaks (all numbers here are ours)."""
+CALMER = "lower learning_rate or trl.max_grad_norm, and run the same command again"
 CUT, SAME, GAP, LOW, HIGH = 0.2, 0.9, 0.5, 0.01, 3.0
 """Share of completions cut off; share of groups of one reward; difference of log-probabilities; entropy in nats, and times its first."""
 
@@ -155,10 +156,7 @@ def check_finite(parameters: Iterable[tuple[str, torch.Tensor]], *, step: int) -
     sound = torch.stack([torch.isfinite(parameter).all().to(named[0][1].device) for _, parameter in named])
     if not bool(sound.all()):
         name = named[int((~sound).nonzero()[0])][0]
-        raise PipelineError(
-            f"step {step}: the parameter {name!r} is no number any more; the checkpoint before is kept: "
-            "lower learning_rate or trl.max_grad_norm, and run the same command again"
-        )
+        raise PipelineError(f"step {step}: the parameter {name!r} is no number any more; {CALMER}")
 
 
 # after

@@ -35,7 +35,7 @@ class Held:
         kept: list[Sample] = []
         unlabelled = 0
         for sample in _read(loaded, folder):
-            if held.share is not None and not held.holds_out(picture.digest for picture in sample.pictures):
+            if held.share is not None and not held.holds(sample):
                 continue
             if sample.label is None:
                 unlabelled += 1

@@ -20,7 +20,7 @@ from cotforge.images.loading import lies_in
 from cotforge.plan import Eval
 from cotforge.records import Fault, Sample
 
-NEEDED = ("images", "prompt", "completion", "answer")
+NEEDED = ("id", "images", "prompt", "completion", "answer")
 OTHER = ("traces", "preference")
 """Folders of a dataset that hold no lessons."""
 SOURCE: Columns = {"id": TEXT, "images": IMAGES, "prompt": USER, "completion": ASSISTANT, "answer": TEXT}
@@ -119,7 +119,7 @@ def _rows(
     for sample in samples:
         if isinstance(sample, Fault) or sample.label is None:
             continue
-        if held_out is not None and held_out.holds_out(picture.digest for picture in sample.pictures):
+        if held_out is not None and held_out.holds(sample):
             continue
         try:
             images = [(None, place) if (place := lies_in(picture)) else (picture.load(), None) for picture in sample.pictures]
