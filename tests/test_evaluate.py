@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from cotforge.pipeline import Loaded
+from cotforge.train import tiny
 from cotforge.train.askers import Checkpoint
 from cotforge.train.evaluate import closing, evaluate
 from cotforge.train.held import Held
-from tests import tiny_vlm
+from tests import squares, tiny_vlm
 from tests.project import ran, summary, teacher, write_pipeline
 from tests.teacher import Teacher
 
@@ -182,3 +183,24 @@ def test_what_a_share_holds_out_is_never_asked_of_a_teacher_and_all_else_is(fold
     assert summary(folder / "run")["samples"] == len(asked)
     again = Held.of(Loaded.load(path), folder / "elsewhere")
     assert [sample.id for sample in again.samples] == [sample.id for sample in held.samples]
+
+
+def test_training_tries_the_student_before_and_after_each_stage_and_not_twice(folder: Path) -> None:
+    begin = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    squares.write(folder / "run" / "dataset", 8)
+    stages = [{"name": "inject", "kind": "sft", "steps": 2, "batch": 4}, {"name": "look", "kind": "eval"}]
+    plan = {"student": {"model": str(begin)}, "stages": stages}
+    path = pipeline(folder, {"split": "test", "at_most": 4, "metrics": ["macro_recall"]}, train=plan)
+    first = ran("train", path, "--out", "run", cwd=folder)
+    assert first.returncode == 0, first.stderr
+    assert sorted(file.name for file in (folder / "run" / "eval").iterdir()) == ["00-base.json", "01-inject.json", "02-look.json"]
+    base, after, looked = (found(folder, name) for name in ("00-base", "01-inject", "02-look"))
+    assert base["n"] == after["n"] == looked["n"] == 4
+    assert {name: after[name] for name in ("accuracy", "recall", "confusion")} == {
+        name: looked[name] for name in ("accuracy", "recall", "confusion")
+    }
+    assert re.search(r"held out \(4\): macro_recall \d", first.stdout)
+    seconds = base["seconds"]
+    again = ran("train", path, "--out", "run", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert found(folder, "00-base")["seconds"] == seconds

@@ -52,6 +52,9 @@ def train(
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object]) -> None:
     from cotforge.train import lessons, stages, student
+    from cotforge.train.evaluate import longest
+    from cotforge.train.held import Held
+    from cotforge.train.trials import Trials
 
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
     assert plan is not None
@@ -82,6 +85,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         held_out,
         loaded.root,
         tell,
+        Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None,
     )
     if (trained := stages.run(ground, choice)) is not None:
         tell(f"the student: {trained}")

@@ -80,14 +80,15 @@ def told(found: dict[str, Any], metrics: Sequence[str] = ("accuracy", "macro_rec
     """The figures as a person reads them."""
     lines = [f"{found['model']}: {found['n']:,} held-out samples" + (f", {found['failed']:,} failed" if found["failed"] else "")]
     figures = dict.fromkeys((*metrics, "format_rate", "truncated_rate", "reasoning_words"))
-    lines += [f"  {name:16} {_figure(found, name)}" for name in figures]
+    lines += [f"  {name:16} {figure(found, name)}" for name in figures]
     known = [(label, share) for label, share in found["recall"].items() if share is not None]
     if found["macro_recall"] is not None and len(known) <= 100:
         lines += [f"  recall of {label:6} {share:.3f} of {found['support'][label]:,}" for label, share in known]
     return "\n".join(lines)
 
 
-def _figure(found: dict[str, Any], name: str) -> str:
+def figure(found: dict[str, Any], name: str) -> str:
+    """One of them, with its interval."""
     if found.get(name) is None:
         return "unknown"
     interval = found.get(f"{name}_interval")

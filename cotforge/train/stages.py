@@ -19,11 +19,12 @@ from cotforge.prompts import Family
 from cotforge.train.lessons import Lessons
 from cotforge.train.record import Record
 from cotforge.train.student import fingerprint
+from cotforge.train.trials import Trials
 from cotforge.train.work import Work, newest_whole, room
 
 Stage = Sft | Grpo | Dpo | Try
 
-KINDS = {"sft": "cotforge.train.sft", "grpo": "cotforge.train.grpo", "dpo": "cotforge.train.dpo", "eval": "cotforge.train.evaluate"}
+KINDS = {"sft": "cotforge.train.sft", "grpo": "cotforge.train.grpo", "dpo": "cotforge.train.dpo", "eval": "cotforge.train.exam"}
 """Where a kind of stage lives: a module with `train(stage, work) -> None`, which leaves `work.weights` (`eval` leaves none)."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 MANIFEST = "manifest.json"
@@ -46,6 +47,13 @@ class Ground:
     root: Path
     """Of the pipeline file."""
     tell: Callable[[str], object]
+    trials: Trials | None = None
+    """On what is held out; None tries nothing."""
+
+    def tried(self, name: str, weights: Path, key: str) -> None:
+        """Have the student in a folder tried, and told of."""
+        if self.trials is not None:
+            self.trials.of(name, weights, key, self.tell)
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,8 @@ def run(ground: Ground, choice: Choice) -> Path | None:
     if choice.smoke:
         shutil.rmtree(out, ignore_errors=True)
     begin, before, done = ground.base, fingerprint(ground.base), True
+    if not choice.smoke:
+        ground.tried("00-base", begin, before)
     for place, stage in enumerate(stages):
         folder = out / f"{place + 1:02}-{stage.name}"
         anew = choice.first is not None and place >= names.index(choice.first)
@@ -83,6 +93,8 @@ def run(ground: Ground, choice: Choice) -> Path | None:
         if wanted:
             ground.tell(lines(ground.plan)[place])
             step.do(modules[stage.kind], anew=anew)
+            if not choice.smoke and stage.kind != "eval":
+                ground.tried(folder.name, step.weights, step.key)
         elif not step.is_done() and choice.only is not None and place < names.index(choice.only):
             raise PipelineError(f"--stage {choice.only}: the stage {stage.name!r} before it is not done; leave --stage out, or do it first")
         done = done and step.is_done()
@@ -159,7 +171,7 @@ class _Step:
         return Work(
             plan=ground.plan, stage=self.stage, begin=self.begin, out=self.folder, lessons=ground.lessons, source=ground.source,
             task=ground.task, prompts=ground.prompts, held_out=ground.held_out, smoke=self.smoke, resume_from=resumed, record=record,
-            cache=ground.out / "cache", root=ground.root,
+            cache=ground.out / "cache", root=ground.root, trials=ground.trials,
         )  # fmt: skip
 
     def _manifest(self) -> dict[str, Any]:

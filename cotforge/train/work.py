@@ -22,6 +22,7 @@ from cotforge.prompts import Family
 from cotforge.train.lessons import Lessons
 from cotforge.train.record import Record
 from cotforge.train.student import Pupil
+from cotforge.train.trials import Trials
 
 SAVED = 100
 """Optimizer steps between checkpoints (ours)."""
@@ -69,6 +70,8 @@ class Work:
     cache: Path
     root: Path = Path()
     """Of the pipeline file: a user's own rewards are named from there."""
+    trials: Trials | None = None
+    """On what is held out."""
 
     @property
     def weights(self) -> Path:
