@@ -44,7 +44,7 @@ def train(stage: Grpo, work: Work) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
         trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions")
-        drive(trainer, work, pupil)
+        drive(trainer, work, pupil, watch, last=Between(trainer.cycle))
     clip = stage.clip or Clip()
     if stage.clip is not None or stage.updates_per_rollout > 1:
         watch.over(low=clip.low, high=clip.high, live=trainer.clip_is_live, furthest=trainer.furthest)
@@ -123,7 +123,7 @@ class Trainer(Resuming, GRPOTrainer):  # type: ignore[misc]
             args=config,
             train_dataset=rows,
             processing_class=pupil.processor,
-            callbacks=[Guarding(watch, self)],
+            callbacks=[Completions(table)] if table else [],
         )
         watch.show = self._shown
 
@@ -187,27 +187,17 @@ class Trainer(Resuming, GRPOTrainer):  # type: ignore[misc]
         return repr(" ".join(str(said[-1]).split())[:200])
 
 
-class Guarding(TrainerCallback):  # type: ignore[misc]
-    """Has a Watch see what is logged, stops at parameters that are no numbers, and ends a stage only between two rollouts."""
+class Completions(TrainerCallback):  # type: ignore[misc]
+    """Removes the completions of later steps, which an interrupted run has left."""
 
-    def __init__(self, watch: Watch, trainer: Trainer) -> None:
-        self.watch, self.trainer = watch, trainer
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Completions of later steps, which an interrupted run has left, go."""
-        self.trainer.add_callback(Between(self.trainer.cycle))  # after all others
-        for file in sorted((self.trainer._table or Path("nowhere")).glob("*.parquet")):
+        """The step to go on from is known."""
+        for file in sorted(self.folder.glob("*.parquet")):
             if int(file.stem) >= state.global_step:
                 file.unlink()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
-        """A row of metrics."""
-        if "train_runtime" not in logs:
-            self.watch.see(logs)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Not saved yet."""
-        guards.check_finite(self.trainer.model.named_parameters(), step=state.global_step)
 
 
 class Between(TrainerCallback):  # type: ignore[misc]

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from transformers import TrainerCallback
 
 from cotforge.errors import PipelineError
 from cotforge.train.student import part
@@ -32,6 +33,14 @@ def check_room(prompt: int, completion: int, context: int | None) -> None:
         raise PipelineError(
             f"max_completion: the longest prompt has {prompt:,} tokens with its images, with {completion:,} more that is beyond the "
             f"{context:,} the student can read; set max_completion to {max(1, context - prompt):,}, or lower train.student.max_pixels"
+        )
+
+
+def check_length(longest: int, context: int | None, *, where: str) -> None:
+    """A text is never cut."""
+    if context is not None and longest > context:
+        raise PipelineError(
+            f"{where}: the longest text has {longest:,} tokens and its images, more than the {context:,} the student can read"
         )
 
 
@@ -157,6 +166,22 @@ def check_finite(parameters: Iterable[tuple[str, torch.Tensor]], *, step: int) -
     if not bool(sound.all()):
         name = named[int((~sound).nonzero()[0])][0]
         raise PipelineError(f"step {step}: the parameter {name!r} is no number any more; {CALMER}")
+
+
+class Guarding(TrainerCallback):  # type: ignore[misc]
+    """Has a Watch see what a trainer logs, and stops at parameters that are no numbers, before they are saved."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
+        """A row of metrics."""
+        if "train_runtime" not in logs:
+            self.watch.see(logs)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Not saved yet."""
+        check_finite(model.named_parameters(), step=state.global_step)
 
 
 # after

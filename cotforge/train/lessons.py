@@ -43,6 +43,14 @@ class Lessons:
         """Changes with the files: their names, which carry a hash of what is in them where cotforge wrote them, sizes and ends."""
         return sha256(json.dumps([(file.name, file.stat().st_size, _footer(file)) for file in self.files]).encode()).hexdigest()
 
+    def pairs(self) -> "Lessons":
+        """The right and wrong texts of the same dataset. Raises PipelineError where it has none."""
+        folder = next((found for file in self.files for found in file.parents[:2] if (found / "preference").is_dir()), None)
+        files = sorted((folder / "preference").glob("*.parquet")) if folder is not None else []
+        if not files:
+            raise PipelineError("dataset: has no pairs of a right and a wrong text (preference/); leave the stage of kind dpo out")
+        return Lessons(tuple(files), self.cache)
+
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Every row as plain values, a row group in memory at a time."""
         for file in self.files:

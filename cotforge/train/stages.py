@@ -130,6 +130,8 @@ class _Step:
         }
         if self.stage.kind == "eval":
             return inputs | {"eval": self.ground.held_out and self.ground.held_out.model_dump(mode="json")}
+        if self.stage.kind == "dpo":
+            return inputs | {"data": self.ground.lessons().pairs().digest}
         return inputs | {"data": (self.ground.source if self.stage.data == "source" else self.ground.lessons)().digest}
 
     @property

@@ -19,6 +19,7 @@ from cotforge.answers import Task
 from cotforge.errors import JournalError, PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try
 from cotforge.prompts import Family
+from cotforge.train.guards import Guarding, Watch
 from cotforge.train.lessons import Lessons
 from cotforge.train.record import Record
 from cotforge.train.student import Pupil
@@ -176,14 +177,16 @@ class Recording(TrainerCallback):  # type: ignore[misc]
             control.should_save = control.should_training_stop = True
 
 
-def drive(trainer: Any, work: Work, pupil: Pupil) -> None:
-    """Train from where the stage stands to its end, and leave the student's weights.
+def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *, last: Any = None) -> None:
+    """Train from where the stage stands to its end, and leave the student's weights; `last` is a callback after all others.
 
     SIGTERM and SIGINT end the step, save and raise KeyboardInterrupt.
     """
     recording = Recording(work.record)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(recording)
+    for callback in (recording, Guarding(watch or Watch(work.record.say)), last):
+        if callback is not None:
+            trainer.add_callback(callback)
     with _signals(recording):
         trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
