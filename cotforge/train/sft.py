@@ -15,7 +15,7 @@ from cotforge.plan import Sft
 from cotforge.train import student
 from cotforge.train.lessons import Lessons
 from cotforge.train.prepared import Prepared, collate, prepare, workers_here
-from cotforge.train.work import Work, drive, settings
+from cotforge.train.work import Resuming, Work, configured, drive, settings
 
 RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
@@ -25,7 +25,7 @@ POOL = 50
 
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed)
     lessons = work.data()
     prepared = prepare(
         lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.model.dtype, tell=work.record.say
@@ -81,7 +81,7 @@ class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
             yield from rest
 
 
-class Trainer(SFTTrainer):  # type: ignore[misc]
+class Trainer(Resuming, SFTTrainer):  # type: ignore[misc]
     """TRL's, with lessons that are made already, and batches of about one length."""
 
     def __init__(self, prepared: Prepared, rows: list[int], pupil: student.Pupil, config: Any) -> None:
@@ -107,14 +107,11 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
             counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
             self._total_train_tokens = int(counted[-1]) if counted else 0
 
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """The student's card is written at the end, by us."""
-
 
 def _config(stage: Sft, work: Work, prepared: Prepared) -> Any:
     workers = 0 if prepared.keeps_pictures else workers_here()
     ours = {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}, "dataloader_num_workers": workers}
-    return SFTConfig(**(ours | settings(work, stage, rate=RATE)))
+    return configured(SFTConfig, stage, ours | settings(work, stage, rate=RATE))
 
 
 def _tell_of_long(stage: Sft, work: Work, lessons: Lessons, prepared: Prepared, longest: int) -> None:

@@ -147,7 +147,7 @@ class _Step:
         if resumed is not None:
             tell(f"  goes on from step {resumed.name.rpartition('-')[2]}")
         begun = time.monotonic()
-        with Record(self.folder / "metrics.jsonl", self.stage.name) as record:
+        with room(self.folder), Record(self.folder / "metrics.jsonl", self.stage.name) as record:
             module.train(self.stage, self._work(record, resumed))
             self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last)
         tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")

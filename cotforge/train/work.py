@@ -1,5 +1,7 @@
 """What a stage is given, and what all stages that train have in common: settings, checkpoints, signals, and the weights they leave."""
 
+import dataclasses
+import difflib
 import json
 import shutil
 import signal
@@ -10,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, TrainerCallback
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText, PrinterCallback, TrainerCallback
 
 from cotforge.answers import Task
-from cotforge.errors import JournalError
+from cotforge.errors import JournalError, PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try
 from cotforge.prompts import Family
 from cotforge.train.lessons import Lessons
@@ -106,6 +109,42 @@ def settings(work: Work, stage: Sft | Grpo | Dpo, *, rate: float) -> dict[str, A
     }
 
 
+def configured(kind: Any, stage: Sft | Grpo | Dpo, fields: dict[str, Any]) -> Any:
+    """TRL's configuration of that kind. Raises PipelineError where it does not take what stands under `trl:`."""
+    where = f"train.stages: {stage.name!r}: trl"
+    known = {field.name for field in dataclasses.fields(kind)}
+    if strange := [name for name in stage.trl if name not in known]:
+        near = difflib.get_close_matches(strange[0], known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise PipelineError(f"{where}: {kind.__name__} has no field {strange[0]!r}{hint}")
+    try:
+        return kind(**fields)
+    except (ValueError, TypeError) as fault:
+        if not stage.trl:
+            raise
+        raise PipelineError(f"{where}: {' '.join(str(fault).split())[:300]}") from fault
+
+
+class Resuming:
+    """Goes before a trainer of TRL's: what all stages need of it beside its own."""
+
+    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
+        """The weights of a checkpoint, all of them, under the names that they have in memory.
+
+        transformers 5.23 loads a checkpoint by the names in its file and lets those pass that it does not know; a LLaVA's are all
+        other than in memory, so that it would go on from its first weights without a word.
+        """
+        model = model or self.model  # type: ignore[attr-defined]
+        if isinstance(model, PeftModel):
+            super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
+            return
+        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype)
+        model.load_state_dict(again.state_dict())
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """The student's card is written at the end, by us."""
+
+
 class Recording(TrainerCallback):  # type: ignore[misc]
     """Tells a Record what a trainer logs, marks checkpoints that are whole, and has a trainer save and end when told to."""
 
@@ -135,12 +174,12 @@ class Recording(TrainerCallback):  # type: ignore[misc]
 def drive(trainer: Any, work: Work, pupil: Pupil) -> None:
     """Train from where the stage stands to its end, and leave the student's weights.
 
-    SIGTERM and SIGINT end the step, save and raise KeyboardInterrupt. Raises JournalError where the disk is full.
+    SIGTERM and SIGINT end the step, save and raise KeyboardInterrupt.
     """
     recording = Recording(work.record)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(recording)
-    with room(work.out), _signals(recording):
+    with _signals(recording):
         trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
