@@ -63,7 +63,10 @@ class Pupil:
 
 
 def load(spec: Student, begin: Path, *, seed: int = 0) -> Pupil:
-    """The student in a folder, ready to be trained; `seed` is that of new adapters. Raises PipelineError where it is none, or nothing of it would be trained."""
+    """The student in a folder, ready to be trained; `seed` is that of new adapters.
+
+    Raises PipelineError where it is none, or nothing of it would be trained.
+    """
     processor = processors.load(begin)
     if spec.max_pixels is not None:
         processors.bound(processor, spec.max_pixels)
