@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
+import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from cotforge.prompts import Prompts
 from cotforge.train import prepared, sft, student, tiny
 from cotforge.train.lessons import Lessons, find
 from cotforge.train.record import Record
-from cotforge.train.work import Work
+from cotforge.train.work import Work, newest_whole
 from tests.squares import SIZE, TEXTS, write
 
 FAMILIES = {"llava": tiny.llava, "idefics3": tiny.idefics3, "qwen": tiny.qwen}
@@ -48,6 +51,7 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
 
 def work(folder: Path, begin: Path, lessons: Lessons, **fields: Any) -> Work:
     keys = {name: fields.pop(name) for name in ("cache_gb", "student") if name in fields}
+    folder.mkdir(exist_ok=True)
     stage = Sft.model_validate({"name": "inject", "kind": "sft", "batch": 8, **fields})
     plan = Plan.model_validate({"student": {"model": str(begin), **keys.pop("student", {})}, "stages": [stage], **keys})
     return Work(
@@ -156,6 +160,40 @@ def test_adapters_can_be_trained(tmp_path: Path, models: dict[str, Path], lesson
     learn(given)
     assert metrics(tmp_path)[0]["learning_rate"] == pytest.approx(2e-4)
     assert "lora" not in "".join(load(given.weights).model.state_dict())
+
+
+class Ending(Record):
+    """Has the process told to end after a step."""
+
+    after = 0
+
+    def row(self, step: int, metrics: dict[str, Any]) -> None:
+        super().row(step, metrics)
+        if step == self.after:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("family", "keys"), [("llava", {}), ("idefics3", {}), ("qwen", {}), ("llava", {"lora": {"rank": 2, "dropout": 0.1}})]
+)
+def test_told_to_end_it_goes_on_as_if_undisturbed(
+    tmp_path: Path, models: dict[str, Path], lessons: Lessons, family: str, keys: dict[str, Any]
+) -> None:
+    whole, halves = (
+        work(tmp_path / name, models[family], lessons, steps=7, learning_rate=3e-3, accumulate=2, student=keys)
+        for name in ("whole", "halves")
+    )
+    learn(whole)
+    ending = Ending(halves.out / "metrics.jsonl", "inject")
+    ending.after = 4  # a row is written when its step is over
+    with pytest.raises(KeyboardInterrupt):
+        learn(replace(halves, record=ending))
+    left = newest_whole(halves.out / "checkpoints")
+    assert left is not None
+    assert left.name == "checkpoint-5"
+    learn(replace(halves, record=Record(halves.out / "metrics.jsonl", "inject"), resume_from=left))
+    assert metrics(halves.out) == metrics(whole.out)
+    assert student.fingerprint(halves.weights) == student.fingerprint(whole.weights)
 
 
 @given(

@@ -25,7 +25,7 @@ POOL = 50
 
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed)
     lessons = work.data()
     prepared = prepare(
         lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.model.dtype, tell=work.record.say

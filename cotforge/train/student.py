@@ -62,15 +62,20 @@ class Pupil:
         return again.merge_and_unload()
 
 
-def load(spec: Student, begin: Path) -> Pupil:
-    """The student in a folder, ready to be trained. Raises PipelineError where it is none, or nothing of it would be trained."""
+def load(spec: Student, begin: Path, *, seed: int = 0) -> Pupil:
+    """The student in a folder, ready to be trained; `seed` is that of new adapters.
+
+    Raises PipelineError where it is none, or nothing of it would be trained.
+    """
     processor = processors.load(begin)
     if spec.max_pixels is not None:
         processors.bound(processor, spec.max_pixels)
     model = _weights(begin, spec, quantised=spec.qlora)
     freeze(model, spec.freeze)
     if spec.lora is not None:
-        model = _adapted(model, spec.lora)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = _adapted(model, spec.lora)
     if not any(weight.requires_grad for weight in model.parameters()):
         raise PipelineError("train.student: nothing of it would be trained; freeze less")
     return Pupil(model, processor, begin, spec)
