@@ -29,6 +29,7 @@ from cotforge.forge.watch import OUT_OF_REACH
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
+from cotforge.plan import lines
 from cotforge.records import Fault, Sample
 from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
@@ -117,6 +118,8 @@ class Run:
             warn([f"{self.counts.labels_unknown:,} labels are not in the set and count as unknown"])
         if not probe:
             tell(estimator.text())
+        if self.loaded.pipeline.train is not None:
+            tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
         asked = {name for name, share in found.shares.items() if share.calls}
         warn(waiting(self.loaded, self.journal))
         self._look_at(asked)

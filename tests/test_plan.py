@@ -12,7 +12,8 @@ from cotforge.pipeline import Loaded, Pipeline
 from cotforge.plan import CLIPS, PRESETS, Eval, Grpo, Plan, Sft, lines
 from cotforge.records import Picture, Sample
 from cotforge.tree import faults
-from tests.project import write_pipeline
+from tests.project import ran, sees, summary, teacher, write_pipeline, write_rows
+from tests.teacher import Teacher
 
 STUDENT = {"model": "some/model"}
 REWARDS = [{"measure": "well_formed"}]
@@ -138,3 +139,21 @@ def test_a_stage_that_is_read_back_is_the_same() -> None:
     again = [stage.model_dump(mode="json", by_alias=True) for stage in whole.expanded()]
     assert plan(stages=again).expanded() == whole.expanded()
     assert isinstance(whole.expanded()[0], Sft)
+
+
+def test_check_shows_the_stages_and_nobody_is_asked_about_what_is_held_out(tmp_path: Path) -> None:
+    write_rows(tmp_path, 40)
+    with Teacher(sees) as server:
+        write_pipeline(tmp_path, teacher(server), train={"student": STUDENT, "preset": "label-only"}, eval={"share": 0.3})
+        checked = ran("check", "pipeline.yaml", cwd=tmp_path)
+        assert checked.stdout.splitlines()[-2:] == ["train:", "  01 labels: sft, on source, 1 epochs, batch 16 x 1"]
+        built = ran("build", "pipeline.yaml", cwd=tmp_path)
+    assert built.returncode == 0
+    asked = summary(tmp_path / "runs" / "feelings")["samples"]
+    assert 20 < asked < 36
+    held = [
+        picture
+        for picture in (tmp_path / "images").iterdir()
+        if Eval(share=0.3).holds(pictured("x", sha256(picture.read_bytes()).hexdigest()))
+    ]
+    assert asked == 40 - len(held)
