@@ -14,7 +14,7 @@ from cotforge.train.guards import LOOK, Watch
 
 SOUND = {
     "loss": 0.1, "grad_norm": 0.5, "reward": 0.6, "reward_std": 0.3, "frac_reward_zero_std": 0.3, "entropy": 0.8,
-    "completions/clipped_ratio": 0.05, "clip_ratio/region_mean": 0.0,
+    "completions/clipped_ratio": 0.05, "completions/mean_length": 80.0, "clip_ratio/region_mean": 0.0,
 }  # fmt: skip
 
 
@@ -50,6 +50,14 @@ def test_each_trouble_has_one_line_however_long_it_lasts(metrics: dict[str, floa
 
 def test_a_trouble_that_passes_within_a_few_steps_is_none() -> None:
     assert told(steps=LOOK - 1, **{"completions/clipped_ratio": 1.0, "frac_reward_zero_std": 1.0}) == []
+
+
+def test_a_student_that_learns_by_heart_may_be_sure() -> None:
+    lines: list[str] = []
+    watch = Watch(lines.append)
+    for _ in range(3 * LOOK):
+        watch.see({"loss": 0.01, "grad_norm": 0.1, "entropy": 0.001})
+    assert lines == []
 
 
 def test_entropy_that_rises_is_told_with_where_it_began() -> None:

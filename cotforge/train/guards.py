@@ -136,6 +136,9 @@ class Watch:
             yield "wild", "loss or gradient is no number; lower learning_rate, or use bfloat16 instead of float16"
 
     def _about_entropy(self, now: Mapping[str, float]) -> Iterable[tuple[str, str]]:
+        """Of completions alone: a student that learns a text by heart is to be sure of it."""
+        if "completions/mean_length" not in self._last:
+            return
         self._entropy = now.get("entropy") if self._entropy is None else self._entropy
         if (entropy := self._mean("entropy")) is None or self._entropy is None:
             return
