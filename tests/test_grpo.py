@@ -12,7 +12,7 @@ import torch
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.plan import Grpo, Plan, Sft
+from cotforge.plan import Grpo, Lora, Plan, Sft
 from cotforge.prompts import Prompts
 from cotforge.train import grpo, sft, student, tiny
 from cotforge.train.clip import acted, objective
@@ -220,3 +220,13 @@ def test_smoke_takes_two_short_steps(tmp_path: Path, model: Path, dataset: Path)
     job = work(tmp_path / "stage", model, dataset, {"steps": 500, "rewards": [{"measure": "correct"}]}, smoke=True)
     assert len(run(job)) == 2
     assert (job.weights / "config.json").is_file()
+
+
+def test_adapters_are_trained_against_the_weights_before_and_merged(tmp_path: Path, model: Path, dataset: Path) -> None:
+    job = work(tmp_path / "stage", model, dataset, {"steps": 3, "beta": 0.1, "learning_rate": 1e-2, "rewards": REWARDS})
+    plan = job.plan.model_copy(update={"student": job.plan.student.model_copy(update={"lora": Lora(rank=4)})})
+    rows = run(replace(job, plan=plan))
+    assert rows[0]["kl"] == pytest.approx(0, abs=1e-4)
+    assert rows[-1]["kl"] > 1e-4
+    assert not list(job.weights.glob("adapter*"))
+    assert student.fingerprint(job.weights) != student.fingerprint(model)
