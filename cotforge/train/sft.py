@@ -15,6 +15,7 @@ from cotforge.plan import Sft
 from cotforge.train import student
 from cotforge.train.lessons import Lessons
 from cotforge.train.prepared import Prepared, collate, prepare, workers_here
+from cotforge.train.reload import check_saved
 from cotforge.train.work import Resuming, Work, configured, drive, settings
 
 RATE = 2e-5
@@ -36,6 +37,7 @@ def train(stage: Sft, work: Work) -> None:
         _tell_of_long(stage, work, lessons, prepared, longest or 0)
     trainer = Trainer(prepared, short, pupil, _config(stage, work, prepared))
     drive(trainer, work, pupil)
+    check_saved(pupil, work, lessons)
 
 
 def fitting(prepared: Prepared, longest: int | None) -> list[int]:
