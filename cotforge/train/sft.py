@@ -12,7 +12,7 @@ from trl import SFTConfig, SFTTrainer
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Sft
-from cotforge.train import student
+from cotforge.train import ranks, student
 from cotforge.train.lessons import Lessons
 from cotforge.train.prepared import Prepared, collate, prepare, workers_here
 from cotforge.train.work import Resuming, Work, configured, drive, settings
@@ -33,7 +33,7 @@ def train(stage: Sft, work: Work) -> None:
     longest = stage.longest or pupil.positions
     short = fitting(prepared, longest)
     if len(short) < len(prepared.lengths):
-        _tell_of_long(stage, work, lessons, prepared, longest or 0)
+        ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
     trainer = Trainer(prepared, short, pupil, _config(stage, work, prepared))
     drive(trainer, work, pupil)
 

@@ -19,6 +19,7 @@ from cotforge.answers import Task
 from cotforge.errors import JournalError, PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try
 from cotforge.prompts import Family
+from cotforge.train import ranks
 from cotforge.train.lessons import Lessons
 from cotforge.train.record import Record
 from cotforge.train.student import Pupil
@@ -163,10 +164,12 @@ class Recording(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The checkpoint is there."""
-        mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if ranks.first():
+            mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A whole optimizer step is done."""
+        self.told_to_end = ranks.anyone(self.told_to_end)
         if self.told_to_end:
             control.should_save = control.should_training_stop = True
 
@@ -183,8 +186,9 @@ def drive(trainer: Any, work: Work, pupil: Pupil) -> None:
         trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
-        leave(pupil, work)
-    shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+        ranks.shared(lambda: leave(pupil, work))
+    if ranks.first():
+        shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
 
 
 def leave(pupil: Pupil, work: Work) -> None:
