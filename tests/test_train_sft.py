@@ -162,6 +162,18 @@ def test_adapters_can_be_trained(tmp_path: Path, models: dict[str, Path], lesson
     assert "lora" not in "".join(load(given.weights).model.state_dict())
 
 
+def test_a_class_without_lessons_is_told(tmp_path: Path, lessons: Lessons) -> None:
+    assert sft.absent_from(lessons, ["red", "violet", "blue"]) == ["violet"]
+    assert sft.absent_from(lessons, []) == []
+
+
+def test_a_picture_that_the_processor_cannot_take_is_one_line(tmp_path: Path, models: dict[str, Path]) -> None:
+    folder = write(tmp_path / "dataset", 4, broken=2)
+    with pytest.raises(PipelineError, match="lesson 2: the student's processor cannot take it: cannot identify image file"):
+        learn(work(tmp_path / "out", models["llava"], find(folder, cache=tmp_path)))
+    assert not list((tmp_path / "out" / "prepared").glob("[!.]*"))
+
+
 class Ending(Record):
     """Has the process told to end after a step."""
 

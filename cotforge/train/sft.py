@@ -1,7 +1,7 @@
 """Stages of kind `sft`: TRL's trainer on lessons that are made once, never cut, and batched with others of their length."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
     pupil = student.load(work.plan.student, work.begin, seed=stage.seed)
     lessons = work.data()
+    if absent := absent_from(lessons, work.task.options()):
+        work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
     prepared = prepare(
         lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.model.dtype, tell=work.record.say
     )
@@ -41,6 +43,16 @@ def train(stage: Sft, work: Work) -> None:
 def fitting(prepared: Prepared, longest: int | None) -> list[int]:
     """The lessons, by their row, of at most so many tokens."""
     return [row for row, length in enumerate(prepared.lengths) if longest is None or length <= longest]
+
+
+def absent_from(lessons: Lessons, options: Sequence[str]) -> list[str]:
+    """The options that are the answer of no lesson."""
+    left = dict.fromkeys(options)
+    for row in lessons.rows(["answer"]) if left else ():
+        left.pop(row["answer"], None)
+        if not left:
+            break
+    return list(left)
 
 
 @dataclass(frozen=True)
