@@ -51,6 +51,7 @@ class Record:
         if self._path is None:
             return
         kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
+        self.last = json.loads(kept[-1]) if kept else {}
         passing = self._path.with_name(f".{self._path.name}.new")
         passing.write_text("".join(kept), encoding="utf-8")
         passing.replace(self._path)

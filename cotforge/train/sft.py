@@ -102,7 +102,7 @@ class Trainer(Resuming, SFTTrainer):  # type: ignore[misc]
         super().__init__(
             model=pupil.model,
             args=config,
-            train_dataset=datasets.Dataset.from_dict({"row": rows}),
+            train_dataset=datasets.Dataset.from_dict({"row": rows, "length": self._lengths}),
             data_collator=Collate(prepared, pupil.processor.tokenizer.pad_token_id),
             processing_class=pupil.processor,
         )

@@ -183,12 +183,22 @@ def drive(trainer: Any, work: Work, pupil: Pupil) -> None:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(recording)
     with _signals(recording):
-        trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
+        if work.resume_from and (over := _steps_of(work.resume_from)):
+            work.record.begin(step=over, total=over)
+            trainer._load_from_checkpoint(str(work.resume_from))
+        else:
+            trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
         ranks.shared(lambda: leave(pupil, work))
     if ranks.first():
         shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+
+
+def _steps_of(checkpoint: Path) -> int:
+    """How many steps a stage had whose last checkpoint this is, else nought: resumed there, a trainer would do one step too many."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
 
 
 def leave(pupil: Pupil, work: Work) -> None:
@@ -197,6 +207,7 @@ def leave(pupil: Pupil, work: Work) -> None:
     shutil.rmtree(passing, ignore_errors=True)
     passing.mkdir(parents=True)
     pupil.save(passing)
+    shutil.rmtree(work.weights, ignore_errors=True)  # of a run that was killed before it could say that they are there
     passing.rename(work.weights)
 
 
