@@ -38,7 +38,7 @@ class Student(Spec):
     """Null trains all weights that are not frozen."""
     qlora: bool = False
     """The frozen weights below the adapters in four bits: needs `lora`, a GPU and bitsandbytes."""
-    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    dtype: Literal["float32", "bfloat16"] | None = None
     """Of the weights; null is bfloat16 on a GPU and float32 on a CPU (ours)."""
     max_pixels: int | None = Field(default=None, ge=64)
     """Width times height, at most, of what the student sees; kept in its processor. Null is the processor's own."""

@@ -28,13 +28,13 @@ def square(colour: str, side: int = 24) -> bytes:
     return found.getvalue()
 
 
-def write(folder: Path, count: int = 32, *, thoughts: Sequence[str] = ()) -> Path:
-    """A dataset of `count` lessons in `folder`, in row groups of 10; the first ones say `thoughts`."""
+def write(folder: Path, count: int = 32, *, thoughts: Sequence[str] = (), broken: int | None = None) -> Path:
+    """A dataset of `count` lessons in `folder`, in row groups of 10; the first ones say `thoughts`, one may have no sound picture."""
     columns = lessons([])
     rows = []
     for number in range(count):
         colour = list(COLOURS)[number % 4]
-        images = ((square(colour, 20 + number % 5), f"{number}.png"),)
+        images = ((b"no picture" if number == broken else square(colour, 20 + number % 5), f"{number}.png"),)
         text = said(colour, thoughts[number] if number < len(thoughts) else "")
         rows.append((f"row-{number}", images, PROMPT, text, colour, colour, False, 1.0, (), "one", "model", "solve", 5, f"call-{number}"))
     shape = schema(columns)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -160,6 +161,45 @@ def test_adapters_can_be_trained(tmp_path: Path, models: dict[str, Path], lesson
     learn(given)
     assert metrics(tmp_path)[0]["learning_rate"] == pytest.approx(2e-4)
     assert "lora" not in "".join(load(given.weights).model.state_dict())
+
+
+def test_a_class_without_lessons_is_told(tmp_path: Path, lessons: Lessons) -> None:
+    assert sft.absent_from(lessons, ["red", "violet", "blue"]) == ["violet"]
+    assert sft.absent_from(lessons, []) == []
+
+
+def test_a_picture_that_the_processor_cannot_take_is_one_line(tmp_path: Path, models: dict[str, Path]) -> None:
+    folder = write(tmp_path / "dataset", 4, broken=2)
+    with pytest.raises(PipelineError, match="lesson 2: the student's processor cannot take it: cannot identify image file"):
+        learn(work(tmp_path / "out", models["llava"], find(folder, cache=tmp_path)))
+    assert not list((tmp_path / "out" / "prepared").glob("[!.]*"))
+
+
+def test_killed_after_its_last_step_it_does_not_train_on(tmp_path: Path, models: dict[str, Path], lessons: Lessons) -> None:
+    begin = Path(shutil.copytree(models["llava"], tmp_path / "begin"))
+    given = work(tmp_path, begin, lessons, steps=6, trl={"save_steps": 3})
+    with pytest.raises(FileNotFoundError):
+        learn(replace(given, record=Hiding(tmp_path / "metrics.jsonl", "inject")))
+    (tmp_path / "hidden").rename(begin)
+    left = newest_whole(tmp_path / "checkpoints")
+    assert left is not None
+    assert left.name == "checkpoint-6"
+    learnt = (left / "model.safetensors").read_bytes()
+    given.weights.mkdir()
+    (given.weights / "half").touch()
+    learn(replace(given, record=Record(tmp_path / "metrics.jsonl", "inject"), resume_from=left))
+    assert [row["step"] for row in metrics(tmp_path)] == [1, 2, 3, 4, 5, 6]
+    assert (given.weights / "model.safetensors").read_bytes() == learnt
+    assert not (given.weights / "half").exists()
+
+
+class Hiding(Record):
+    """Takes away what the stage began with, so that it can train to its end and not leave its weights."""
+
+    def row(self, step: int, metrics: dict[str, Any]) -> None:
+        super().row(step, metrics)
+        if step == 6:
+            (self._path.parent / "begin").rename(self._path.parent / "hidden")
 
 
 class Ending(Record):

@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -250,3 +251,22 @@ def test_without_a_plan_or_without_torch_it_says_so(project: Path) -> None:
         command("train", "squares.yaml", "--out", "run"), cwd=project, env=env, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (2, "cotforge train needs torch: pip install 'cotforge[train]'\n")
+
+
+def test_two_processes_come_to_what_one_does_with_twice_the_batch(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project, tmp_path / "one")
+    for folder, batch in ((project, 4), (tmp_path / "one", 8)):
+        pipeline(folder, INJECT | {"batch": batch, "epochs": 2}, LABELS | {"batch": batch // 2, "steps": 2})
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--no-python"]
+    words = [sys.executable, "-c", "from cotforge.cli import main; main()", "train", "squares.yaml", "--out", "run"]
+    done = subprocess.run(
+        [*launch, *words], cwd=project, env=environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, check=False, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("done in") == 2
+    assert train(tmp_path / "one").returncode == 0
+    for stage in ("01-inject", "02-labels"):
+        pairs = list(zip(metrics(project, stage), metrics(tmp_path / "one", stage), strict=True))
+        assert len(pairs) in (8, 2)
+        assert all(abs(two["loss"] - one["loss"]) < 1e-4 * one["loss"] for two, one in pairs)
+        assert all(two["num_tokens"] == one["num_tokens"] for two, one in pairs)

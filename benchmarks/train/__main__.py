@@ -31,7 +31,30 @@ from cotforge.train.prepared import prepare
 from cotforge.train.sft import Trainer
 
 BATCH = 16
-WORDS = "the light falls on it from left and a dark edge runs down so what we see must be near to us".split()
+WORDS = [
+    "the",
+    "light",
+    "falls",
+    "on",
+    "it",
+    "from",
+    "left",
+    "and",
+    "a",
+    "dark",
+    "edge",
+    "runs",
+    "down",
+    "so",
+    "what",
+    "we",
+    "see",
+    "must",
+    "be",
+    "near",
+    "to",
+    "us",
+]
 
 
 def main() -> None:

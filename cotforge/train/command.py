@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sandbox import LEARNING, Prompt
 from cotforge.sources import samples
+from cotforge.train import ranks
 
 if TYPE_CHECKING:
     from cotforge.train.lessons import Lessons
@@ -41,13 +43,14 @@ def train(
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise PipelineError(f"cotforge train needs {missing[0]}: pip install 'cotforge[train]'")
     run = out or Path("runs") / loaded.pipeline.name
-    with RunFolder(run, name=loaded.pipeline.name) as folder:
-        if not folder.pipeline.exists():
+    with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
+        if folder is not None and not folder.pipeline.exists():
             folder.write(RunFolder.PIPELINE, loaded.text())
         _quiet()
+        ranks.join()
         from cotforge.train.stages import Choice
 
-        _run(loaded, folder.path, Choice(stage, first, smoke), tell)
+        _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None)
 
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object]) -> None:
@@ -59,7 +62,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
     assert plan is not None
     place = run / "train"
-    _made(place / "cache")
+    ranks.shared(lambda: _made(place / "cache"))
     held_out = pipeline.eval
 
     @cache
@@ -70,7 +73,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
 
     @cache
     def source() -> "Lessons":
-        return _source(loaded, run, place)
+        ranks.shared(lambda: len(_source(loaded, run, place)))
+        return lessons.Lessons((place / "source.parquet",), place / "cache")
 
     if held_out is None:
         tell("no eval: in the pipeline file, so the student is tried on nothing")

@@ -3,7 +3,9 @@
 A lesson is two records in two files, each found by its place: its tokens, and what the processor made of its pictures.
 """
 
+import os
 import shutil
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +21,7 @@ from torch.utils.data import DataLoader
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from cotforge.errors import PipelineError
+from cotforge.train import ranks
 from cotforge.train.lessons import Lessons
 
 VERSION = "1"
@@ -113,12 +116,16 @@ def prepare(lessons: Lessons, processor: Any, *, cache: Path, cache_gb: float, k
     making = Making(lessons.dataset(["images", "prompt", "completion"]), processor)
     named = [VERSION, lessons.digest, _spelling(processor), str(kind), f"{cache_gb:g}"]
     folder = cache / sha256("\n".join(named).encode()).hexdigest()[:16]
-    if not folder.exists():
-        passing = cache / f".{folder.name}.new"
-        shutil.rmtree(passing, ignore_errors=True)
-        passing.mkdir(parents=True)
-        _make(making, passing, round(cache_gb * 1e9), kind, tell)
-        passing.rename(folder)
+
+    def make() -> None:
+        if not folder.exists():
+            passing = cache / f".{folder.name}.new"
+            shutil.rmtree(passing, ignore_errors=True)
+            passing.mkdir(parents=True)
+            _make(making, passing, round(cache_gb * 1e9), kind, tell)
+            passing.rename(folder)
+
+    ranks.shared(make)
     return Prepared(folder, making)
 
 
@@ -155,7 +162,7 @@ def _stacked(parts: Sequence[Any]) -> Any:
 
 
 def _make(making: Making, folder: Path, room: int, kind: Any, tell: Callable[[str], object]) -> None:
-    places, lengths = [], []
+    places, lengths = array("q"), array("q")
     at = there = 0
     with (folder / "tokens.bin").open("wb") as texts, (folder / "pictures.bin").open("wb") as pictures:
         keeps = True
@@ -170,12 +177,12 @@ def _make(making: Making, folder: Path, room: int, kind: Any, tell: Callable[[st
             blob = blob if keeps else b""
             texts.write(written)
             pictures.write(blob)
-            places.append((at, at + len(written), there, there + len(blob)))
+            places.extend((at, at + len(written), there, there + len(blob)))
             at, there = at + len(written), there + len(blob)
     if not keeps:
         (folder / "pictures.bin").unlink()
-    np.save(folder / "index.npy", np.array(places, np.int64).reshape(-1, 4))
-    np.save(folder / "lengths.npy", np.array(lengths, np.int64))
+    np.save(folder / "index.npy", np.frombuffer(places, np.int64).reshape(-1, 4))
+    np.save(folder / "lengths.npy", np.frombuffer(lengths, np.int64))
 
 
 def _as(value: Any, kind: Any) -> Any:
@@ -195,8 +202,6 @@ def _all(making: Making) -> Iterator[tuple[Record, Record]]:
 
 def workers_here() -> int:
     """How many processes may make lessons on this machine, beside the one that trains."""
-    import os
-
     return max(0, min(WORKERS, len(os.sched_getaffinity(0)) - 1))
 
 

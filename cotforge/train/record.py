@@ -17,9 +17,14 @@ SHOWN = ("loss", "reward", "eval_accuracy", "mean_token_accuracy")
 
 
 class Record:
-    """`metrics.jsonl` of one stage, and its line on the terminal (all of it on stderr). Rows go under TRL's own names."""
+    """`metrics.jsonl` of one stage, and its line on the terminal (all of it on stderr). Rows go under TRL's own names.
 
-    def __init__(self, file: Path, name: str, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    Without a file it is silent: that of a process beside the first one.
+    """
+
+    def __init__(
+        self, file: Path | None, name: str, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path, self._name = file, name
         self._console = console or Console(stderr=True)
         self._clock, self._told = clock, clock()
@@ -28,6 +33,8 @@ class Record:
         self._total = 0
         self.last: dict[str, Any] = {}
         """The last row."""
+        if file is None:
+            self._console = Console(quiet=True)
 
     def __enter__(self) -> Self:
         return self
@@ -40,12 +47,15 @@ class Record:
 
     def begin(self, *, step: int, total: int) -> None:
         """From `step` on; rows of later steps, which an interrupted run has left, go."""
+        self._total = total
+        if self._path is None:
+            return
         kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
+        self.last = json.loads(kept[-1]) if kept else {}
         passing = self._path.with_name(f".{self._path.name}.new")
         passing.write_text("".join(kept), encoding="utf-8")
         passing.replace(self._path)
         self._file = self._path.open("a", encoding="utf-8")
-        self._total = total
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
             self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
@@ -71,6 +81,6 @@ class Record:
 
     def _lines(self) -> list[str]:
         """The whole lines so far; the last one may have been cut short."""
-        if not self._path.exists():
+        if self._path is None or not self._path.exists():
             return []
         return [line for line in self._path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]

@@ -1,7 +1,7 @@
 """Stages of kind `sft`: TRL's trainer on lessons that are made once, never cut, and batched with others of their length."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from trl import SFTConfig, SFTTrainer
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Sft
-from cotforge.train import student
+from cotforge.train import ranks, student
 from cotforge.train.lessons import Lessons
 from cotforge.train.prepared import Prepared, collate, prepare, workers_here
 from cotforge.train.reload import check_saved
@@ -28,13 +28,15 @@ def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
     pupil = student.load(work.plan.student, work.begin, seed=stage.seed)
     lessons = work.data()
+    if absent := absent_from(lessons, work.task.options()):
+        work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
     prepared = prepare(
         lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.model.dtype, tell=work.record.say
     )
     longest = stage.longest or pupil.positions
     short = fitting(prepared, longest)
     if len(short) < len(prepared.lengths):
-        _tell_of_long(stage, work, lessons, prepared, longest or 0)
+        ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
     trainer = Trainer(prepared, short, pupil, _config(stage, work, prepared))
     drive(trainer, work, pupil)
     check_saved(pupil, work, lessons)
@@ -43,6 +45,16 @@ def train(stage: Sft, work: Work) -> None:
 def fitting(prepared: Prepared, longest: int | None) -> list[int]:
     """The lessons, by their row, of at most so many tokens."""
     return [row for row, length in enumerate(prepared.lengths) if longest is None or length <= longest]
+
+
+def absent_from(lessons: Lessons, options: Sequence[str]) -> list[str]:
+    """The options that are the answer of no lesson."""
+    left = dict.fromkeys(options)
+    for row in lessons.rows(["answer"]) if left else ():
+        left.pop(row["answer"], None)
+        if not left:
+            break
+    return list(left)
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ class Trainer(Resuming, SFTTrainer):  # type: ignore[misc]
         super().__init__(
             model=pupil.model,
             args=config,
-            train_dataset=datasets.Dataset.from_dict({"row": rows}),
+            train_dataset=datasets.Dataset.from_dict({"row": rows, "length": self._lengths}),
             data_collator=Collate(prepared, pupil.processor.tokenizer.pad_token_id),
             processing_class=pupil.processor,
         )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try, lines
 from cotforge.prompts import Family
+from cotforge.train import ranks
 from cotforge.train.lessons import Lessons
 from cotforge.train.record import Record
 from cotforge.train.student import fingerprint
@@ -81,26 +83,28 @@ def run(ground: Ground, choice: Choice) -> Path | None:
     modules = {stage.kind: _module(stage, place) for place, stage in enumerate(stages) if choice.only in (None, stage.name)}
     out = ground.out / "smoke" if choice.smoke else ground.out
     if choice.smoke:
-        shutil.rmtree(out, ignore_errors=True)
+        ranks.shared(lambda: shutil.rmtree(out, ignore_errors=True))
     begin, before, done = ground.base, fingerprint(ground.base), True
     if not choice.smoke:
-        ground.tried("00-base", begin, before)
+        ranks.shared(lambda: ground.tried("00-base", begin, before))
     for place, stage in enumerate(stages):
         folder = out / f"{place + 1:02}-{stage.name}"
         anew = choice.first is not None and place >= names.index(choice.first)
         wanted = choice.only in (None, stage.name)
         step = _Step(ground, stage, folder, begin, before, choice.smoke)
+        if wanted or folder.exists():
+            _ = step.key  # finds the data in every process, before one of them looks for all
         if wanted:
             ground.tell(lines(ground.plan)[place])
             step.do(modules[stage.kind], anew=anew)
             if not choice.smoke and stage.kind != "eval":
-                ground.tried(folder.name, step.weights, step.key)
-        elif not step.is_done() and choice.only is not None and place < names.index(choice.only):
+                ranks.shared(partial(ground.tried, folder.name, step.weights, step.key))
+        elif choice.only is not None and place < names.index(choice.only) and not ranks.shared(step.is_done):
             raise PipelineError(f"--stage {choice.only}: the stage {stage.name!r} before it is not done; leave --stage out, or do it first")
-        done = done and step.is_done()
+        done = ranks.shared(step.is_done) and done
         if stage.kind != "eval":
             begin, before = step.weights, step.key
-    return _student(ground, out, begin) if done else None
+    return ranks.shared(lambda: _student(ground, out, begin)) if done else None
 
 
 @dataclass(frozen=True)
@@ -148,10 +152,23 @@ class _Step:
 
     def do(self, module: Any, *, anew: bool) -> None:
         """Train, unless it is done; go on where it was interrupted."""
+        goes, resumed = ranks.shared(lambda: self._ready(anew=anew))
+        if not goes:
+            return
+        begun = time.monotonic()
+        file = self.folder / "metrics.jsonl" if ranks.first() else None
+        with room(self.folder), Record(file, self.stage.name) as record:
+            module.train(self.stage, self._work(record, resumed))
+            if ranks.first():
+                self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last)
+        self.ground.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
+
+    def _ready(self, *, anew: bool) -> tuple[bool, Path | None]:
+        """Whether there is something to do, its folder made ready, and the checkpoint to go on from."""
         tell = self.ground.tell
         if not anew and self.is_done():
             tell(f"  done already; --from {self.stage.name} does it again")
-            return
+            return False, None
         held = self._manifest()
         if held and (anew or held.get("key") != self.key or held.get("finished")):
             tell("  its inputs have changed; it starts again" if not anew else "  starts again")
@@ -162,11 +179,7 @@ class _Step:
         resumed = newest_whole(self.folder / "checkpoints")
         if resumed is not None:
             tell(f"  goes on from step {resumed.name.rpartition('-')[2]}")
-        begun = time.monotonic()
-        with room(self.folder), Record(self.folder / "metrics.jsonl", self.stage.name) as record:
-            module.train(self.stage, self._work(record, resumed))
-            self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last)
-        tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
+        return True, resumed
 
     def _work(self, record: Record, resumed: Path | None) -> Work:
         ground = self.ground

@@ -19,6 +19,7 @@ from cotforge.answers import Task
 from cotforge.errors import JournalError, PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try
 from cotforge.prompts import Family
+from cotforge.train import ranks
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.lessons import Lessons
 from cotforge.train.record import Record
@@ -169,10 +170,12 @@ class Recording(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The checkpoint is there."""
-        mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if ranks.first():
+            mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A whole optimizer step is done."""
+        self.told_to_end = ranks.anyone(self.told_to_end)
         if self.told_to_end:
             control.should_save = control.should_training_stop = True
 
@@ -188,11 +191,22 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
         if callback is not None:
             trainer.add_callback(callback)
     with _signals(recording):
-        trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
+        if work.resume_from and (over := _steps_of(work.resume_from)):
+            work.record.begin(step=over, total=over)
+            trainer._load_from_checkpoint(str(work.resume_from))
+        else:
+            trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
-        leave(pupil, work)
-    shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+        ranks.shared(lambda: leave(pupil, work))
+    if ranks.first():
+        shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+
+
+def _steps_of(checkpoint: Path) -> int:
+    """How many steps a stage had whose last checkpoint this is, else nought: resumed there, a trainer would do one step too many."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
 
 
 def leave(pupil: Pupil, work: Work) -> None:
@@ -201,6 +215,7 @@ def leave(pupil: Pupil, work: Work) -> None:
     shutil.rmtree(passing, ignore_errors=True)
     passing.mkdir(parents=True)
     pupil.save(passing)
+    shutil.rmtree(work.weights, ignore_errors=True)  # of a run that was killed before it could say that they are there
     passing.rename(work.weights)
 
 
