@@ -29,6 +29,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.images
 	$(BIN)/python -m benchmarks.consensus
 	$(BIN)/python -m benchmarks.consensus.sweep --big
+	$(BIN)/python -m benchmarks.train
 
 bench-smoke: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --smoke
@@ -37,6 +38,7 @@ bench-smoke: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.images --rows 40
 	$(BIN)/python -m benchmarks.consensus --smoke
 	$(BIN)/python -m benchmarks.consensus.sweep --smoke
+	$(BIN)/python -m benchmarks.train --lessons 32 --times 1 --width 32
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import re
 import signal
 import sys
 import time
@@ -30,6 +29,7 @@ from cotforge.forge.watch import OUT_OF_REACH
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
+from cotforge.plan import lines
 from cotforge.records import Fault, Sample
 from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
@@ -80,8 +80,7 @@ class Run:
     def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine = ENGINE) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
         loaded = Loaded.of_run(run, sets)
-        limit = re.search(r"^# limit: (\d+)$", (run / RunFolder.PIPELINE).read_text(encoding="utf-8"), re.MULTILINE)
-        return cls._in(loaded, run, int(limit.group(1)) if limit else None, engine)
+        return cls._in(loaded, run, loaded.limit(run), engine)
 
     @classmethod
     def _in(cls, loaded: Loaded, out: Path, limit: int | None, engine: Engine) -> Self:
@@ -99,10 +98,12 @@ class Run:
         self._open.close()
 
     def samples(self) -> Iterator[Sample | Fault]:
-        """The source from its beginning; `counts` is of this reading from now on."""
+        """The source from its beginning, but for what `eval:` holds out; `counts` is of this reading from now on."""
         counts = self.counts = Counts()
-        return samples(
-            self.loaded.pipeline.source, self.loaded.pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts
+        pipeline = self.loaded.pipeline
+        read = samples(pipeline.source, pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts)
+        return (
+            read if pipeline.eval is None else (sample for sample in read if isinstance(sample, Fault) or not pipeline.eval.holds(sample))
         )
 
     def check(self, tell: Callable[[str], object], *, probe: int = 0) -> None:
@@ -118,6 +119,8 @@ class Run:
             warn([f"{self.counts.labels_unknown:,} labels are not in the set and count as unknown"])
         if not probe:
             tell(estimator.text())
+        if self.loaded.pipeline.train is not None:
+            tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
         asked = {name for name, share in found.shares.items() if share.calls}
         warn(waiting(self.loaded, self.journal))
         self._look_at(asked)

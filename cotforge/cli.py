@@ -20,7 +20,9 @@ EXAMPLES = {
     "build": "cotforge build emotions.yaml --limit 100 --set teachers.0.max_tokens=1024",
     "curate": "cotforge curate runs/emotions --what-if",
     "gold": "cotforge gold runs/emotions --read gold.csv",
+    "train": "cotforge train emotions.yaml --smoke",
     "simulate": "cotforge simulate emotions.yaml",
+    "eval": "cotforge eval emotions.yaml --model runs/emotions/train/student",
     "demo": "cotforge demo --short",
 }
 
@@ -139,6 +141,23 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
 
 @cli.command(cls=Example)
 @_pipeline
+@_out
+@_set
+@click.option("--stage", metavar="NAME", help="Only this stage; those before it have to be done.")
+@click.option("--from", "first", metavar="NAME", help="This stage and all after it again, although they are done.")
+@click.option("--smoke", is_flag=True, help="Two steps of every stage, in a folder of their own.")
+def train(pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool) -> int:
+    """Train a student on the dataset, stage by stage. Stages that are done are skipped; one that was interrupted goes on."""
+    from cotforge.train.command import train as learn
+
+    if sum(map(bool, (stage, first, smoke))) > 1:
+        raise click.UsageError("--stage, --from and --smoke each choose the stages; give one of them")
+    learn(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=click.echo)
+    return DONE
+
+
+@cli.command(cls=Example)
+@_pipeline
 @_set
 @click.option(
     "--port",
@@ -152,6 +171,30 @@ def simulate(pipeline: str, sets: Sequence[str], port: int) -> int:
     from cotforge.simulate.command import simulate as serve
 
     serve(pipeline, sets=sets, port=port, tell=click.echo)
+    return DONE
+
+
+@cli.command("eval", cls=Example)
+@_pipeline
+@_out
+@_set
+@click.option("--model", help="A folder, an id on the Hub, or the name that --url serves (default: the trained student, else its base).")
+@click.option("--url", metavar="URL", help="Ask an OpenAI-compatible server instead of loading the model here.")
+@click.option("--key-env", metavar="VARIABLE", help="The environment variable with the server's key.")
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Of an answer, at most (default: as in training).")
+@click.option("--rescue", type=click.IntRange(min=0), metavar="N", help="Tokens more for a thought cut off (default: eval.rescue).")
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Questions at once, in this process.")
+def evaluate(
+    pipeline: str, out: Path | None, sets: Sequence[str], model: str | None, url: str | None, key_env: str | None,
+    max_tokens: int | None, rescue: int | None, batch: int,
+) -> int:  # fmt: skip
+    """Try a model on held-out labels, greedily, and write accuracy, macro recall and more, with intervals, to RUN/eval/."""
+    from cotforge.train.tryout import try_out
+
+    try_out(
+        pipeline, out=out, sets=sets, model=model, url=url, key_env=key_env, max_tokens=max_tokens, rescue=rescue, batch=batch,
+        tell=click.echo,
+    )  # fmt: skip
     return DONE
 
 

@@ -16,6 +16,9 @@ from cotforge.measures.own import Measure
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.spec import Spec
 
+Taken = Callable[[Sample, Trace, Verdict | None], float | None]
+"""A measure whose options are set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
@@ -23,7 +26,7 @@ class Bound:
 
     name: str
     """In columns, fates and messages: the measure's, a user's own by its function."""
-    take: Callable[[Sample, Trace, Verdict | None], float | None]
+    take: Taken
     """(sample, trace, verdict) to the value; None where the measure does not apply."""
     min: float | None
     max: float | None
@@ -33,17 +36,13 @@ class Bound:
         return value is None or ((self.min is None or value >= self.min) and (self.max is None or value <= self.max))
 
 
-class Filter(Spec):
-    """A measure and the bounds in which a trace's text is usable; its ballot counts all the same."""
+class Measured(Spec):
+    """A measure and its options."""
 
     measure: str
     """A name in `measures.MEASURES`, or `path/to/file.py:function`."""
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     """Options of the measure, by name."""
-    min: float | None = None
-    """The lowest value that passes."""
-    max: float | None = None
-    """The highest value that passes."""
 
     @field_validator("measure")
     @classmethod
@@ -55,9 +54,30 @@ class Filter(Spec):
     @field_validator("with_")
     @classmethod
     def _taken(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        """Options of a measure by name; those of a user's file are checked by `resolve`, which knows where paths start."""
+        """Options of a measure by name; those of a user's file are checked by `found`, which knows where paths start."""
         name = info.data.get("measure", ":")
         return options if ":" in name else _options(measure(name, root=Path()), options)
+
+    def found(self, root: Path) -> Taken:
+        """The measure with its options, paths relative to `root`; raises PipelineError (`measure: ...` or `with: ...`) without it."""
+        try:
+            function = measure(self.measure, root=root)
+        except PipelineError as error:
+            raise PipelineError(*(f"measure: {fault}" for fault in error.faults)) from error
+        try:
+            options = _options(function, self.with_)
+        except PipelineError as error:
+            raise PipelineError(*(f"with: {fault}" for fault in error.faults)) from error
+        return functools.partial(function, **options)
+
+
+class Filter(Measured):
+    """A measure and the bounds in which a trace's text is usable; its ballot counts all the same."""
+
+    min: float | None = None
+    """The lowest value that passes."""
+    max: float | None = None
+    """The highest value that passes."""
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
@@ -69,15 +89,7 @@ class Filter(Spec):
 
     def resolve(self, root: Path) -> Bound:
         """The measure found, paths relative to `root`; raises PipelineError (`measure: ...` or `with: ...`) where it cannot be."""
-        try:
-            function = measure(self.measure, root=root)
-        except PipelineError as error:
-            raise PipelineError(*(f"measure: {fault}" for fault in error.faults)) from error
-        try:
-            options = _options(function, self.with_)
-        except PipelineError as error:
-            raise PipelineError(*(f"with: {fault}" for fault in error.faults)) from error
-        return Bound(self.measure.rpartition(":")[2], functools.partial(function, **options), self.min, self.max)
+        return Bound(self.measure.rpartition(":")[2], self.found(root), self.min, self.max)
 
 
 def resolved(filters: Iterable[Filter], root: Path) -> list[Bound]:

@@ -17,6 +17,7 @@ from cotforge.errors import PipelineError
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, safe_name
 from cotforge.images import Images
+from cotforge.plan import Eval, Grpo, Plan
 from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Sample
 from cotforge.sources import Source
@@ -42,6 +43,10 @@ class Pipeline(Spec):
     budget: Budget = Budget()
     max_failures: float = Field(default=0.5, ge=0, le=1)
     """Share of Calls given up after which a run stops."""
+    train: Plan | None = None
+    """What `cotforge train` does; null trains nothing."""
+    eval: Eval | None = None
+    """On what a student is tried; null tries it on nothing."""
 
     @field_validator("name")
     @classmethod
@@ -151,6 +156,13 @@ class Loaded:
         if consensus.short_votes:
             yield "vote", 0, self.prompts.vote
 
+    @staticmethod
+    def limit(run: Path) -> int | None:
+        """`--limit` of the build that a run folder was last made by."""
+        kept = run / RunFolder.PIPELINE
+        found = re.search(r"^# limit: (\d+)$", kept.read_text(encoding="utf-8"), re.MULTILINE) if kept.is_file() else None
+        return int(found.group(1)) if found else None
+
     def text(self) -> str:
         """What the run folder keeps: the pipeline with absolute paths, under that of its file, and what `--set` changed."""
         lasting = self.sets[: len(self.sets) - self.passing]
@@ -196,11 +208,22 @@ def _assembled(pipeline: Pipeline, path: Path) -> Family:
             bound.resolve(path.parent)
         except PipelineError as error:
             faults += [f"filters[{index}].{fault}" for fault in error.faults]
+    faults += _rewards(pipeline, path.parent)
     if prompts is not None and pipeline.consensus.short_votes and prompts.vote.text == prompts.solve.text:
         faults.append("prompts.vote: asks what prompts.solve asks; a short vote needs a prompt of its own")
     if prompts is None or faults:
         raise PipelineError(*(fault if fault.startswith("/") else f"{path}: {fault}" for fault in faults))
     return prompts
+
+
+def _rewards(pipeline: Pipeline, root: Path) -> Iterator[str]:
+    """What is wrong with the rewards of `train:`."""
+    for place, stage in enumerate(pipeline.train.stages if pipeline.train else ()):
+        for index, reward in enumerate(stage.rewards if isinstance(stage, Grpo) else ()):
+            try:
+                reward.found(root)
+            except PipelineError as error:
+                yield from (f"train.stages[{place}].rewards[{index}].{fault}" for fault in error.faults)
 
 
 _PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "vote"), ("prompts", "student"), ("prompts", "completion"))
@@ -215,6 +238,12 @@ def _absolute(values: tree.Tree, root: Path) -> tree.Tree:
         _made_absolute(teacher, "path", root)
     for bound in values["filters"]:
         _made_absolute(bound, "measure", root)
+    if plan := values.get("train"):
+        _made_absolute(plan, "data", root)
+        _made_absolute(plan["student"], "model", root)
+        for stage in plan["stages"]:
+            for reward in stage.get("rewards", ()):
+                _made_absolute(reward, "measure", root)
     return values
 
 
@@ -223,5 +252,5 @@ def _made_absolute(section: tree.Tree, name: str, root: Path) -> None:
     if not isinstance(value, str) or "$" in value:
         return
     there = root / (value.rpartition(":")[0] if name == "measure" else value)
-    if there.is_file() or (name == "path" and there.exists()) or name == "gold":  # gold may come later
+    if there.is_file() or (name in ("path", "data", "model") and there.exists()) or name == "gold":  # gold may come later
         section[name] = str((root / value).resolve())

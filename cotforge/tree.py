@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -138,9 +138,9 @@ def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
 def _fault(found: ErrorDetails, model: type[BaseModel]) -> str:
     if found["type"] == "extra_forbidden":
         *above, key = found["loc"]
-        at = _place(step for step in above if not _is_tag(step))
+        at = _place(above)
         return f"{at}: no key named {key!r}{_near(str(key), _keys(above, model))}".removeprefix(": ")
-    at = _place(step for step in found["loc"] if not _is_tag(step))
+    at = _place(found["loc"])
     if found["type"] == "missing":
         return f"{at}: is missing"
     message = found["msg"].removeprefix("Value error, ")
@@ -150,7 +150,7 @@ def _fault(found: ErrorDetails, model: type[BaseModel]) -> str:
     return f"{at}: {shown!r}: {message[:1].lower()}{message[1:]}"
 
 
-TAGS = frozenset({"table", "imagefolder", "hf", "emoset", "webdataset"})
+TAGS = frozenset({"table", "imagefolder", "hf", "emoset", "webdataset", "sft", "grpo", "dpo", "eval"})
 
 
 def _is_tag(step: int | str) -> bool:
@@ -158,8 +158,10 @@ def _is_tag(step: int | str) -> bool:
     return isinstance(step, str) and (step in TAGS or not re.fullmatch(r"[\w$.-]+", step) or step.startswith(("function-", "constrained-")))
 
 
-def _place(loc: Iterable[int | str]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).lstrip(".")
+def _place(loc: Sequence[int | str]) -> str:
+    """As the file has it; what comes first is always a key (there is one named `eval`, which is also a kind of stage)."""
+    steps = [step for place, step in enumerate(loc) if not place or not _is_tag(step)]
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
 
 
 def _near(name: str, names: Iterable[str]) -> str:

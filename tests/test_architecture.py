@@ -19,8 +19,9 @@ FLOORS = (
     "records",
     "answers images parallel sandbox journal folder tree",
     "sources prompts history",
-    "teachers consensus measures",
+    "teachers consensus measures scores",
     "filters budget",
+    "plan",
     "pipeline",
     "tally pages",
     "gold",
@@ -30,6 +31,7 @@ FLOORS = (
     "export card report simulate display estimate whatif",
     "results",
     "build",
+    "train",
     "demo",
     "cli",
 )

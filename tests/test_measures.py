@@ -38,6 +38,32 @@ def test_form_ending_and_tokens_are_those_of_the_trace() -> None:
     assert measures.reasoning_words(SAMPLE, trace(), None) == 0
 
 
+def test_overlong_rises_from_its_bound_to_1() -> None:
+    lengths = {words: measures.overlong(SAMPLE, trace("word " * words), None, words=10, over=20) for words in (0, 10, 15, 30, 90)}
+    assert lengths == {0: 0, 10: 0, 15: 0.25, 30: 1, 90: 1}
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "value"),
+    [
+        ("Joy? No: the depth says awe.", 1),
+        ("Awe at first, but then fear!", 0),
+        ("Enjoyable and fearless.", None),
+        ("AWE", 1),
+        ("", None),
+    ],
+)
+def test_a_reasoning_is_consistent_where_it_ends_with_its_answer(reasoning: str, value: float | None) -> None:
+    assert measures.consistent(SAMPLE, trace(reasoning), None) == value
+    assert measures.consistent(SAMPLE, trace(reasoning, None), None) is None
+
+
+def test_an_option_within_another_is_consistent_with_either() -> None:
+    sample = Sample("s", (), "?", ("sad", "very sad"))
+    assert [measures.consistent(sample, trace("It looks very sad.", answer), None) for answer in sample.options] == [1, 1]
+    assert [measures.consistent(sample, trace("Very sad? No, sad.", answer), None) for answer in sample.options] == [1, 0]
+
+
 @pytest.mark.parametrize(
     "reasoning",
     [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from cotforge.images.cut import CutShortError, UntidyError, cut
-from cotforge.images.refs import Ref
+from cotforge.images.refs import FileRef, Ref
 from cotforge.records import Fault, Picture, Record
 
 
@@ -58,3 +58,8 @@ def ahead(picture: Picture) -> bool:
 def standing_file(picture: Picture) -> str | None:
     """`picture.file`, where it is still the file that was looked at (by size and time, as ever since); None elsewhere."""
     return picture.file if isinstance(picture.load, Loading) and picture.load.stands() else None
+
+
+def lies_in(picture: Picture) -> str | None:
+    """The absolute path of a file whose pixels are the picture's, with or without metadata; None where it lies inside another file."""
+    return picture.load.source.path if isinstance(picture.load, Loading) and isinstance(picture.load.source, FileRef) else None

@@ -85,6 +85,25 @@ def repeated_ngrams(sample: Sample, trace: Trace, verdict: Verdict | None, *, n:
     return 1 - distinct / (len(words) - n + 1) if distinct else None
 
 
+def overlong(sample: Sample, trace: Trace, verdict: Verdict | None, *, words: Count = 400, over: Count = 200) -> float | None:
+    """How far the reasoning is beyond `words`, in [0, 1]: 0 up to there, 1 from `over` more on. A reward of negative weight.
+
+    Source: DAPO's soft overlong punishment, in words.
+    """
+    return min(1.0, max(0, len(words_of(trace.reasoning)) - words) / over)
+
+
+def consistent(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """1 where the option that the reasoning names last is its answer, 0 where it is another; None where it names none, or none is read."""
+    if trace.answer is None:
+        return None
+    text = _lower(trace.reasoning)
+    places = {option: _last_named(text, option) for option in sample.options}
+    last = max(places.values(), default=-1)
+    # Of "sad" and "very sad", which end at one place, either may have been meant.
+    return None if last < 0 else float(places.get(trace.answer) == last)
+
+
 def compression(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
     """Compressed size over size (zlib), above 0: the lower, the more repetitive; prose is near 0.5. None without a reasoning."""
     raw = trace.reasoning.encode()
@@ -178,6 +197,18 @@ def _names(text: str, answer: str) -> bool:
     return False
 
 
+def _last_named(text: str, option: str) -> int:
+    """Where the last whole-word mention of an option in a lower-case text ends; -1 where there is none."""
+    wanted = option.lower()
+    at = text.rfind(wanted)
+    while at >= 0:
+        end = at + len(wanted)
+        if not text[at - 1 : at].isalnum() and not text[end : end + 1].isalnum():
+            return end
+        at = text.rfind(wanted, 0, end - 1)
+    return -1
+
+
 @functools.lru_cache(maxsize=1_024)
 def _scripts(text: str) -> frozenset[str]:
     return frozenset(filter(None, map(_script, text)))
@@ -197,6 +228,8 @@ MEASURES: tuple[Measure, ...] = (
     reasoning_words,
     reasoning_tokens,
     repeated_ngrams,
+    overlong,
+    consistent,
     compression,
     mentions_label_first,
     finish_ok,

@@ -161,10 +161,7 @@ class Transformers:
 
     def _generate(self, rows: Sequence[_Row]) -> list[Said]:
         asking = rows[0].asking  # all are sampled alike: they are one teacher's
-        inputs = self.processor.apply_chat_template(
-            [row.chat for row in rows], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
-            processor_kwargs={"padding": True, "padding_side": "left"}, **asking.body.get("chat_template_kwargs", {}),
-        )  # fmt: skip
+        inputs = self._inputs(rows, asking.body.get("chat_template_kwargs", {}))
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         if (room := self._context - max(lengths)) < 1:
             raise Fault("too_long", f"a prompt of {max(lengths):,} tokens; the model reads {self._context:,}")
@@ -175,6 +172,22 @@ class Transformers:
                 **self._sampling(asking),
             )[:, inputs["input_ids"].shape[1] :].tolist()  # fmt: skip
         return [self._said(row.asking, length, new) for row, length, new in zip(rows, lengths, tokens, strict=True)]
+
+    def _inputs(self, rows: Sequence[_Row], template: Mapping[str, Any]) -> Any:
+        """The batch as the model reads it. Where chats end with the assistant's message (all do, or none), that is gone on with."""
+        padded = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
+        if rows[0].chat[-1]["role"] != "assistant":
+            del padded["return_tensors"]
+            return self.processor.apply_chat_template(
+                [row.chat for row in rows], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+                processor_kwargs=padded, **template,
+            )  # fmt: skip
+        # Written out, because templates of reasoning models leave the thought of an earlier message out.
+        asked = self.processor.apply_chat_template([row.chat[:-1] for row in rows], add_generation_prompt=True, tokenize=False, **template)
+        begun = ["".join(part["text"] for part in row.chat[-1]["content"]) for row in rows]
+        shown = [[part["image"] for message in row.chat for part in message["content"] if part["type"] == "image"] for row in rows]
+        texts = [before + text for before, text in zip(asked, begun, strict=True)]
+        return self.processor(text=texts, images=shown if any(shown) else None, add_special_tokens=False, **padded)
 
     def _sampling(self, asking: Asking) -> dict[str, Any]:
         """Arguments of `generate`; the 50 likeliest tokens, its own default, are nobody's wish."""

@@ -1,0 +1,144 @@
+"""`cotforge train`: a pipeline's plan in its run folder. Nothing with torch is imported before it is seen to be there."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import cache
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cotforge.errors import JournalError, PipelineError
+from cotforge.folder import RunFolder
+from cotforge.images import PictureStore
+from cotforge.pipeline import Loaded
+from cotforge.records import Fault, Sample
+from cotforge.sandbox import LEARNING, Prompt
+from cotforge.sources import samples
+from cotforge.train import ranks
+
+if TYPE_CHECKING:
+    from cotforge.train.lessons import Lessons
+    from cotforge.train.stages import Choice
+
+NEEDED = ("torch", "transformers", "trl", "peft", "accelerate")
+
+
+def train(
+    pipeline: str,
+    *,
+    out: Path | None = None,
+    sets: Sequence[str] = (),
+    stage: str | None = None,
+    first: str | None = None,
+    smoke: bool = False,
+    tell: Callable[[str], object] = print,
+) -> None:
+    """Every stage of the pipeline's plan that is not done yet, told line by line. Raises CotforgeError where something is wrong."""
+    loaded = Loaded.load(pipeline, sets)
+    if loaded.pipeline.train is None:
+        raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise PipelineError(f"cotforge train needs {missing[0]}: pip install 'cotforge[train]'")
+    run = out or Path("runs") / loaded.pipeline.name
+    with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
+        if folder is not None and not folder.pipeline.exists():
+            folder.write(RunFolder.PIPELINE, loaded.text())
+        _quiet()
+        ranks.join()
+        from cotforge.train.stages import Choice
+
+        _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None)
+
+
+def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object]) -> None:
+    from cotforge.train import lessons, stages, student
+    from cotforge.train.evaluate import longest
+    from cotforge.train.held import Held
+    from cotforge.train.trials import Trials
+
+    pipeline, plan = loaded.pipeline, loaded.pipeline.train
+    assert plan is not None
+    place = run / "train"
+    ranks.shared(lambda: _made(place / "cache"))
+    held_out = pipeline.eval
+
+    @cache
+    def dataset() -> "Lessons":
+        folder = run / "dataset" if plan.data is None else loaded.root / plan.data
+        named = plan.data if plan.data is not None and not folder.exists() else folder
+        return lessons.find(named, cache=place / "cache", without=held_out.split if held_out else None)
+
+    @cache
+    def source() -> "Lessons":
+        ranks.shared(lambda: len(_source(loaded, run, place)))
+        return lessons.Lessons((place / "source.parquet",), place / "cache")
+
+    if held_out is None:
+        tell("no eval: in the pipeline file, so the student is tried on nothing")
+    ground = stages.Ground(
+        plan,
+        student.place(plan.student.model, loaded.root),
+        place,
+        dataset,
+        source,
+        pipeline.task,
+        loaded.prompts,
+        held_out,
+        loaded.root,
+        tell,
+        Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None,
+    )
+    if (trained := stages.run(ground, choice)) is not None:
+        tell(f"the student: {trained}")
+
+
+def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
+    """The raw source, written down once for the pipeline as it is."""
+    from cotforge.train.lessons import write_source
+
+    pipeline, prompts = loaded.pipeline, loaded.prompts
+    says = (
+        prompts.completion if "reasoning" not in prompts.completion.inputs else Prompt.load("label_only/completion", loaded.root, LEARNING)
+    )
+    sections = {name: getattr(pipeline, name).model_dump(mode="json") for name in ("source", "task", "images")}
+    limit = loaded.limit(run)
+    named = [sections, prompts.student.text, says.text, limit, pipeline.eval and pipeline.eval.model_dump(mode="json")]
+    store = PictureStore(run, pipeline.images)
+
+    def read() -> Iterator[Sample | Fault]:
+        yield from samples(pipeline.source, pipeline.task, store, root=loaded.root, limit=limit)
+
+    try:
+        return write_source(
+            read(), place / "source.parquet", key=sha256(json.dumps(named, sort_keys=True).encode()).hexdigest(),
+            prompt=prompts.student.render, completion=lambda answer: says.complete("", answer), held_out=pipeline.eval,
+        )  # fmt: skip
+    finally:
+        store.close()
+
+
+def _made(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise JournalError(f"{folder}: {fault.strerror}; choose another folder with --out") from fault
+
+
+def _quiet() -> None:
+    """Have the libraries neither call home nor fill the terminal; what matters is told by us."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    import warnings
+
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    for category in (FutureWarning, UserWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=category, module=r"(torch|transformers|trl|peft|accelerate|multiprocessing)(\.|$)")

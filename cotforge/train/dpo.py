@@ -1,0 +1,49 @@
+"""Stages of kind `dpo`: TRL's trainer on the dataset's pairs of a right and a wrong text about one sample."""
+
+import warnings
+from typing import Any
+
+from trl import DPOConfig, DPOTrainer
+
+from cotforge.plan import Dpo
+from cotforge.train import guards, student
+from cotforge.train.lessons import Lessons
+from cotforge.train.reload import check_saved
+from cotforge.train.work import Resuming, Work, configured, drive, settings
+
+RATE = 1e-6
+"""Learning rate where the file gives none: TRL's own for DPO."""
+COLUMNS = ("prompt", "images", "chosen", "rejected")
+
+
+def train(stage: Dpo, work: Work) -> None:
+    """The student's weights after learning which of two texts is the better, in `work.weights`. Raises PipelineError without pairs."""
+    pupil = student.load(work.plan.student, work.begin)
+    pairs = work.lessons().pairs()
+    longest = _longest(pairs, pupil)
+    guards.check_length(longest, pupil.positions, where=f"stage {stage.name!r}")
+    ours: dict[str, Any] = {"max_length": None} | ({} if stage.beta is None else {"beta": stage.beta})
+    config = configured(DPOConfig, stage, ours | settings(work, stage, rate=RATE))
+    work.record.say(guards.frozen(pupil.model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
+        trainer = Trainer(model=pupil.model, args=config, train_dataset=pairs.dataset(COLUMNS), processing_class=pupil.processor)
+        drive(trainer, work, pupil)
+    check_saved(pupil, work, pairs)
+
+
+class Trainer(Resuming, DPOTrainer):  # type: ignore[misc]
+    """TRL's, which never cuts a text."""
+
+
+def _longest(pairs: Lessons, pupil: student.Pupil) -> int:
+    """Tokens of the longest prompt and text, without pictures: a bound from below that costs little."""
+    words = pupil.processor.tokenizer
+    letters = 0
+    longest = ""
+    for row in pairs.rows(["prompt", "chosen", "rejected"]):
+        for end in (row["chosen"], row["rejected"]):
+            text = row["prompt"][-1]["content"] + end[-1]["content"]
+            if len(text) > letters:
+                letters, longest = len(text), text
+    return len(words(longest)["input_ids"])

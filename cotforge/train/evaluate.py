@@ -1,0 +1,143 @@
+"""A student on held-out labels: greedy answers, read as teachers' are, and what they come to. Files of `eval/`, and `cotforge eval`."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cotforge.answers import read
+from cotforge.errors import PipelineError
+from cotforge.measures import words_of
+from cotforge.plan import Grpo, Plan
+from cotforge.records import Call, Reply, Sample, Trace
+from cotforge.scores import Answered, scores
+from cotforge.train.askers import STUDENT, Asker, Question
+from cotforge.train.held import Held
+
+LONGEST = 1024
+"""Tokens of an answer at most, where no stage says how many (ours)."""
+_OPENED = re.compile(r"</?(think|answer)>", re.IGNORECASE)
+
+
+def evaluate(
+    asker: Asker,
+    held: Held,
+    *,
+    max_tokens: int = LONGEST,
+    rescue: int = 0,
+    seed: int = 0,
+    done: Callable[[int], object] = bool,
+) -> dict[str, Any]:
+    """The figures of `scores`, and how they came about. Raises PipelineError where no question was answered.
+
+    `rescue` gives a thought that was cut off so many more tokens: it is closed, and the answer asked for. `done` is told how many
+    questions more are over. A question without a reply is counted in `failed` and in nothing else.
+    """
+    begun = time.monotonic()
+    questions = [Question(sample, held.messages(sample)) for sample in held.samples]
+    replies = asker.answers(questions, max_tokens=max_tokens, done=done)
+    traces = [_trace(question, reply, held) for question, reply in zip(questions, replies, strict=True)]
+    rescued = _rescued(asker, held, questions, replies, traces, tokens=rescue) if rescue else {}
+    answers = [
+        _answered(question.sample, trace, rescued.get(place))
+        for place, (question, trace, reply) in enumerate(zip(questions, traces, replies, strict=True))
+        if reply.error is None
+    ]
+    if not answers:
+        failed = replies[0]
+        raise PipelineError(f"{asker.name}: none of {len(replies):,} questions was answered; the first: {failed.error}: {failed.detail}")
+    labels = held.task.closed if held.task.kind == "classify" else ()
+    return {
+        "model": asker.name,
+        **scores(answers, labels, seed=seed),
+        "failed": len(replies) - len(answers),
+        "unlabelled": held.unlabelled,
+        "output_tokens": sum(reply.output_tokens for reply in replies) / max(1, len(answers)),
+        "max_tokens": max_tokens,
+        "rescue": rescue,
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+
+
+def longest(plan: Plan | None) -> int:
+    """Tokens that an answer may have: as many as the student is trained to give."""
+    return max((stage.max_completion for stage in (plan.expanded() if plan else ()) if isinstance(stage, Grpo)), default=LONGEST)
+
+
+def write(folder: Path, name: str, found: dict[str, Any]) -> Path:
+    """`eval/<name>.json` of a run folder, by rename."""
+    path = folder / "eval" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    passing = path.with_name(f".{path.name}.new")
+    passing.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return passing.replace(path)
+
+
+def told(found: dict[str, Any], metrics: Sequence[str] = ("accuracy", "macro_recall")) -> str:
+    """The figures as a person reads them."""
+    lines = [f"{found['model']}: {found['n']:,} held-out samples" + (f", {found['failed']:,} failed" if found["failed"] else "")]
+    figures = dict.fromkeys((*metrics, "format_rate", "truncated_rate", "reasoning_words"))
+    lines += [f"  {name:16} {figure(found, name)}" for name in figures]
+    known = [(label, share) for label, share in found["recall"].items() if share is not None]
+    if found["macro_recall"] is not None and len(known) <= 100:
+        lines += [f"  recall of {label:6} {share:.3f} of {found['support'][label]:,}" for label, share in known]
+    return "\n".join(lines)
+
+
+def figure(found: dict[str, Any], name: str) -> str:
+    """One of them, with its interval."""
+    if found.get(name) is None:
+        return "unknown"
+    interval = found.get(f"{name}_interval")
+    return f"{found[name]:.3f}" + (f"  {interval[0]:.3f} to {interval[1]:.3f}" if interval else "")
+
+
+def _trace(question: Question, reply: Reply, held: Held) -> Trace:
+    return read(reply, Call("", question.sample, STUDENT, STUDENT, 0, ()), held.task)
+
+
+def _answered(sample: Sample, trace: Trace, saved: str | None) -> Answered:
+    return Answered(
+        truth=sample.label or "",
+        answer=trace.answer if trace.answer is not None else saved,
+        well_formed=trace.well_formed,
+        truncated=trace.fault == "truncated",
+        words=len(words_of(trace.reasoning)),
+        rescued=trace.answer is None and saved is not None,
+    )
+
+
+def _rescued(
+    asker: Asker, held: Held, questions: Sequence[Question], replies: Sequence[Reply], traces: Sequence[Trace], *, tokens: int
+) -> dict[int, str]:
+    """The answers of thoughts that were cut off, by place.
+
+    Source: arXiv 2509.03321's evaluation, which closes the thought and lets the model go on for up to 256 tokens.
+    """
+    cut = [place for place, trace in enumerate(traces) if trace.fault == "truncated" and trace.answer is None and not replies[place].error]
+    begun = {place: replies[place].content + closing(replies[place].content) for place in cut}
+    again = [replace(questions[place], messages=(*questions[place].messages, _so_far(begun[place]))) for place in cut]
+    ends = asker.answers(again, max_tokens=tokens, done=bool) if again else []
+    saved = {}
+    for place, end in zip(cut, ends, strict=True):
+        text = begun[place] + end.content
+        whole = replace(end, content=text if "</answer>" in text.lower() else f"{text}</answer>", finish_reason="stop")
+        trace = _trace(questions[place], whole, held)
+        if end.error is None and trace.answer is not None:
+            saved[place] = trace.answer
+    return saved
+
+
+def _so_far(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+def closing(text: str) -> str:
+    """What has to follow a text that was cut off, so that nothing but the answer can follow that."""
+    last = [match.group().lower() for match in _OPENED.finditer(text)][-1:]
+    if last == ["<answer>"]:
+        return ""
+    return "\n<answer>" if last == ["</think>"] else "\n</think>\n<answer>"

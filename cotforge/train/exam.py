@@ -1,0 +1,13 @@
+"""Stages of kind `eval`: the student as it stands, tried on what is held out. Its weights stay as they are."""
+
+from cotforge.errors import PipelineError
+from cotforge.plan import Try
+from cotforge.train.student import fingerprint
+from cotforge.train.work import Work
+
+
+def train(stage: Try, work: Work) -> None:
+    """`eval/<stage's folder>.json`. Raises PipelineError where the pipeline holds nothing out."""
+    if work.trials is None:
+        raise PipelineError(f"stage {stage.name!r}: eval: is missing from the pipeline file; it says what the student is tried on")
+    work.trials.of(work.out.name, work.begin, fingerprint(work.begin), work.record.say)

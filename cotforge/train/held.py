@@ -1,0 +1,72 @@
+"""What is held out: labelled Samples that no student is trained on, read from the source and never from the dataset."""
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+from cotforge.answers import Task
+from cotforge.errors import PipelineError
+from cotforge.images import PictureStore
+from cotforge.pipeline import Loaded
+from cotforge.records import Fault, Sample
+from cotforge.sandbox import Prompt
+from cotforge.sources import samples
+
+
+@dataclass(frozen=True)
+class Held:
+    """Samples with a label, in an order that depends on their pictures alone, and what the student is asked about them."""
+
+    task: Task
+    prompt: Prompt
+    samples: tuple[Sample, ...]
+    unlabelled: int = 0
+    """Left out for want of a label."""
+
+    @classmethod
+    def of(cls, loaded: Loaded, folder: Path) -> Self:
+        """By `eval:` of a pipeline; `folder` is its run folder. Raises PipelineError where nothing is held out."""
+        held = loaded.pipeline.eval
+        if held is None:
+            raise PipelineError(f"{loaded.path}: eval: is missing; hold samples out with eval: {{split: test}} or eval: {{share: 0.1}}")
+        kept: list[Sample] = []
+        unlabelled = 0
+        for sample in _read(loaded, folder):
+            if held.share is not None and not held.holds(sample):
+                continue
+            if sample.label is None:
+                unlabelled += 1
+            else:
+                kept.append(sample)
+        if not kept:
+            what = f"split {held.split!r}" if held.split else f"share {held.share:g}"
+            raise PipelineError(f"{loaded.path}: eval.{what}: holds out no labelled sample ({unlabelled:,} without a label)")
+        first = heapq.nsmallest(held.at_most or len(kept), kept, key=_place)
+        return cls(loaded.pipeline.task, loaded.prompts.student, tuple(first), unlabelled)
+
+    def messages(self, sample: Sample) -> tuple[Mapping[str, Any], ...]:
+        """What the student is asked: the very text it is trained on, its images before it. Raises as `Prompt.render`."""
+        content: list[dict[str, str]] = [{"type": "image", "digest": picture.digest} for picture in sample.pictures]
+        content.append({"type": "text", "text": self.prompt.render(sample)})
+        return ({"role": "user", "content": content},)
+
+
+def _read(loaded: Loaded, folder: Path) -> Iterator[Sample]:
+    source, held = loaded.pipeline.source, loaded.pipeline.eval
+    if held is not None and held.split is not None:
+        source = source.model_copy(update={"split": held.split, "limit": None})
+    store = PictureStore(folder, loaded.pipeline.images)
+    try:
+        for each in samples(source, loaded.pipeline.task, store, root=loaded.root):
+            if not isinstance(each, Fault):
+                yield each
+    finally:
+        store.close()
+
+
+def _place(sample: Sample) -> str:
+    """By hash: the first of a source are often all of one class."""
+    return sha256("\n".join((*(picture.digest for picture in sample.pictures), sample.id)).encode()).hexdigest()

@@ -1,0 +1,158 @@
+"""What a student learns from: a dataset's lessons, or the raw source written down once by reference. Never all of it in memory."""
+
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow.parquet as pq
+from PIL import Image
+
+from cotforge.errors import PipelineError, SourceError
+from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, USER, Columns, schema, table
+from cotforge.images.loading import lies_in
+from cotforge.plan import Eval
+from cotforge.records import Fault, Sample
+
+NEEDED = ("id", "images", "prompt", "completion", "answer")
+OTHER = ("traces", "preference")
+"""Folders of a dataset that hold no lessons."""
+SOURCE: Columns = {"id": TEXT, "images": IMAGES, "prompt": USER, "completion": ASSISTANT, "answer": TEXT}
+GROUP = 1_000
+"""Rows of the source written at a time."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Parquet files of lessons, in order; `cache` is where a form of them lies that can be read at any row."""
+
+    files: tuple[Path, ...]
+    cache: Path
+
+    def __len__(self) -> int:
+        return sum(pq.read_metadata(file).num_rows for file in self.files)
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with the files: their names, which carry a hash of what is in them where cotforge wrote them, sizes and ends."""
+        return sha256(json.dumps([(file.name, file.stat().st_size, _footer(file)) for file in self.files]).encode()).hexdigest()
+
+    def pairs(self) -> "Lessons":
+        """The right and wrong texts of the same dataset. Raises PipelineError where it has none."""
+        folder = next((found for file in self.files for found in file.parents[:2] if (found / "preference").is_dir()), None)
+        files = sorted((folder / "preference").glob("*.parquet")) if folder is not None else []
+        if not files:
+            raise PipelineError("dataset: has no pairs of a right and a wrong text (preference/); leave the stage of kind dpo out")
+        return Lessons(tuple(files), self.cache)
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Every row as plain values, a row group in memory at a time."""
+        for file in self.files:
+            whole = pq.ParquetFile(file)
+            for group in range(whole.num_row_groups):
+                yield from whole.read_row_group(group, columns=columns).to_pylist()
+
+    def dataset(self, columns: Sequence[str] | None = None) -> Any:
+        """A `datasets.Dataset` of the rows, on the disk and not in memory; images are decoded when asked for."""
+        datasets.disable_progress_bars()
+        names = [str(file) for file in self.files]
+        found = datasets.Dataset.from_parquet(names, cache_dir=str(self.cache / "rows"))
+        if "images" in found.column_names:
+            found = found.cast_column("images", datasets.List(datasets.Image(mode="RGB")))
+        return found if columns is None else found.select_columns(list(columns))
+
+
+def find(place: str | Path, *, cache: Path, without: str | None = None) -> Lessons:
+    """The lessons of a dataset's folder, or of an id on the Hub, all splits but `without`.
+
+    Raises PipelineError where there are none, or where they lack what a student needs.
+    """
+    folder = Path(place) if Path(place).exists() else _fetched(str(place))
+    files = [
+        file
+        for file in sorted(folder.rglob("*.parquet"))
+        if not set(file.relative_to(folder).parts[:-1]) & {*OTHER} and (without is None or _split(file) != without)
+    ]
+    lessons = Lessons(tuple(files), cache)
+    if not files or not len(lessons):
+        raise PipelineError(f"{place}: holds no lessons; `cotforge build` makes them")
+    known = set(pq.read_schema(files[0]).names)
+    if missing := [name for name in NEEDED if name not in known]:
+        raise PipelineError(f"{place}: has no column {missing[0]!r}; lessons have {', '.join(NEEDED)}")
+    return lessons
+
+
+def write_source(
+    samples: Iterable[Sample | Fault],
+    file: Path,
+    *,
+    key: str,
+    prompt: Callable[[Sample], str],
+    completion: Callable[[str], str],
+    held_out: Eval | None = None,
+) -> Lessons:
+    """Every labelled sample of the source in `file`, pictures by their path where they are files of their own, else by their bytes.
+
+    Where `file` was written for the same `key`, nothing is read. Raises SourceError where no sample has a label.
+    """
+    if not (file.exists() and (pq.read_schema(file).metadata or {}).get(b"cotforge") == key.encode()):
+        shape = schema(SOURCE)
+        shape = shape.with_metadata({**shape.metadata, b"cotforge": key.encode()})
+        passing = file.with_name(f".{file.name}.new")
+        with pq.ParquetWriter(passing, shape) as writer:
+            found = _rows(samples, prompt, completion, held_out)
+            while rows := list(islice(found, GROUP)):
+                writer.write_table(table(rows, SOURCE, shape))
+        if not pq.read_metadata(passing).num_rows:
+            passing.unlink()
+            raise SourceError("source: no sample has a label; `data: source` needs labels")
+        passing.replace(file)
+    return Lessons((file,), file.parent / "cache")
+
+
+def picture(cell: dict[str, Any]) -> Image.Image:
+    """An image as it stands in a row, decoded."""
+    return Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]).convert("RGB")
+
+
+def _rows(
+    samples: Iterable[Sample | Fault], prompt: Callable[[Sample], str], completion: Callable[[str], str], held_out: Eval | None
+) -> Iterator[tuple[Any, ...]]:
+    for sample in samples:
+        if isinstance(sample, Fault) or sample.label is None:
+            continue
+        if held_out is not None and held_out.holds(sample):
+            continue
+        try:
+            images = [(None, place) if (place := lies_in(picture)) else (picture.load(), None) for picture in sample.pictures]
+            yield sample.id, images, prompt(sample), completion(sample.label), sample.label
+        except Fault:  # gone since it was looked at: a row less
+            continue
+
+
+def _split(file: Path) -> str:
+    """`train` of `data/train-00000-<hash>.parquet`."""
+    return file.name.partition("-")[0]
+
+
+def _footer(file: Path) -> str:
+    """A hash of the end of a parquet file, which tells where everything lies in it."""
+    with file.open("rb") as opened:
+        opened.seek(-min(65_536, file.stat().st_size), 2)
+        return sha256(opened.read()).hexdigest()
+
+
+def _fetched(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=["README.md", "*.parquet"]))
+    except Exception as fault:  # of a dozen kinds, depending on what is wrong with name, net or rights
+        said = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+        raise PipelineError(f"train.data: {name!r} is no folder, and no dataset that the Hub gives: {said[:200]}") from fault

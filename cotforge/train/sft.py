@@ -1,0 +1,153 @@
+"""Stages of kind `sft`: TRL's trainer on lessons that are made once, never cut, and batched with others of their length."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+from trl import SFTConfig, SFTTrainer
+
+from cotforge.errors import PipelineError
+from cotforge.plan import Sft
+from cotforge.train import ranks, student
+from cotforge.train.lessons import Lessons
+from cotforge.train.prepared import Prepared, collate, prepare, workers_here
+from cotforge.train.reload import check_saved
+from cotforge.train.work import Resuming, Work, configured, drive, settings
+
+RATE = 2e-5
+"""Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
+POOL = 50
+"""Batches whose lessons are sorted by length together (as transformers' own sampler does)."""
+
+
+def train(stage: Sft, work: Work) -> None:
+    """The student's weights after learning the lessons' completions, in `work.weights`."""
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed)
+    lessons = work.data()
+    if absent := absent_from(lessons, work.task.options()):
+        work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
+    prepared = prepare(
+        lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.model.dtype, tell=work.record.say
+    )
+    longest = stage.longest or pupil.positions
+    short = fitting(prepared, longest)
+    if len(short) < len(prepared.lengths):
+        ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
+    trainer = Trainer(prepared, short, pupil, _config(stage, work, prepared))
+    drive(trainer, work, pupil)
+    check_saved(pupil, work, lessons)
+
+
+def fitting(prepared: Prepared, longest: int | None) -> list[int]:
+    """The lessons, by their row, of at most so many tokens."""
+    return [row for row, length in enumerate(prepared.lengths) if longest is None or length <= longest]
+
+
+def absent_from(lessons: Lessons, options: Sequence[str]) -> list[str]:
+    """The options that are the answer of no lesson."""
+    left = dict.fromkeys(options)
+    for row in lessons.rows(["answer"]) if left else ():
+        left.pop(row["answer"], None)
+        if not left:
+            break
+    return list(left)
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Rows to a batch; goes to the loader's workers."""
+
+    prepared: Prepared
+    pad: int
+
+    def __call__(self, rows: list[dict[str, int]]) -> dict[str, Any]:
+        return collate([self.prepared[row["row"]] for row in rows], self.pad)
+
+
+class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
+    """Every lesson once per epoch, batches of lessons about as long, in random order; the same for the same seed and epoch."""
+
+    def __init__(self, lengths: list[int], batch: int, seed: int) -> None:
+        self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Of those who iterate from now on."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        draw = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        mixed = torch.randperm(len(self.lengths), generator=draw).tolist()
+        batches = []
+        for start in range(0, len(mixed), POOL * self.batch):
+            pool = sorted(mixed[start : start + POOL * self.batch], key=lambda row: self.lengths[row], reverse=True)
+            batches += [pool[at : at + self.batch] for at in range(0, len(pool), self.batch)]
+        last = [batches.pop()] if batches and len(batches[-1]) < self.batch else []  # a short one anywhere else would tear the others
+        for place in torch.randperm(len(batches), generator=draw).tolist():
+            yield from batches[place]
+        for rest in last:
+            yield from rest
+
+
+class Trainer(Resuming, SFTTrainer):  # type: ignore[misc]
+    """TRL's, with lessons that are made already, and batches of about one length."""
+
+    def __init__(self, prepared: Prepared, rows: list[int], pupil: student.Pupil, config: Any) -> None:
+        self._lengths = [prepared.lengths[row] for row in rows]
+        self._total_train_tokens = 0
+        super().__init__(
+            model=pupil.model,
+            args=config,
+            train_dataset=datasets.Dataset.from_dict({"row": rows, "length": self._lengths}),
+            data_collator=Collate(prepared, pupil.processor.tokenizer.pad_token_id),
+            processing_class=pupil.processor,
+        )
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.args.train_sampling_strategy != "random":
+            return super()._get_train_sampler(train_dataset)
+        return Grouped(self._lengths, self._train_batch_size * self.accelerator.num_processes, self.args.seed)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """On the way, what TRL counts from nought after a checkpoint goes on from where it was."""
+        super()._load_rng_state(checkpoint)
+        if checkpoint is not None and not self._total_train_tokens:
+            counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
+            self._total_train_tokens = int(counted[-1]) if counted else 0
+
+
+def _config(stage: Sft, work: Work, prepared: Prepared) -> Any:
+    workers = 0 if prepared.keeps_pictures else workers_here()
+    ours = {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}, "dataloader_num_workers": workers}
+    return configured(SFTConfig, stage, ours | settings(work, stage, rate=RATE))
+
+
+def _tell_of_long(stage: Sft, work: Work, lessons: Lessons, prepared: Prepared, longest: int) -> None:
+    """List what is too long. Raises PipelineError where nothing else is left, or the file says so."""
+    file = work.out / "too-long.csv"
+    count = _listed(file, lessons, prepared, longest)
+    whole = f"{count:,} of {len(prepared.lengths):,} lessons have more than {longest:,} tokens, {max(prepared.lengths):,} at most"
+    if stage.too_long == "fail" or count == len(prepared.lengths):
+        raise PipelineError(
+            f"stage {stage.name!r}: {whole}; {file} lists them. Raise longest where the student can hold more, shorten them by a filter"
+            + ("" if count == len(prepared.lengths) else ", or leave them out by too_long: drop")
+        )
+    work.record.say(f"{whole}; they are left out, and listed in {file}")
+
+
+def _listed(file: Path, lessons: Lessons, prepared: Prepared, longest: int) -> int:
+    count = 0
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        write = csv.writer(opened)
+        write.writerow(("id", "tokens"))
+        for row, length in zip(lessons.rows(["id"]), prepared.lengths, strict=True):
+            if length > longest:
+                write.writerow((row["id"], length))
+                count += 1
+    return count

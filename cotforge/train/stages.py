@@ -1,0 +1,267 @@
+"""A plan's stages in turn, each from the weights of the one before: finished ones are skipped, interrupted ones gone on with."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cotforge.answers import Task
+from cotforge.errors import PipelineError
+from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try, lines
+from cotforge.prompts import Family
+from cotforge.train import ranks
+from cotforge.train.lessons import Lessons
+from cotforge.train.record import Record
+from cotforge.train.student import fingerprint
+from cotforge.train.trials import Trials
+from cotforge.train.work import Work, newest_whole, room
+
+Stage = Sft | Grpo | Dpo | Try
+
+KINDS = {"sft": "cotforge.train.sft", "grpo": "cotforge.train.grpo", "dpo": "cotforge.train.dpo", "eval": "cotforge.train.exam"}
+"""Where a kind of stage lives: a module with `train(stage, work) -> None`, which leaves `work.weights` (`eval` leaves none)."""
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all stages of a run stand on."""
+
+    plan: Plan
+    base: Path
+    """The folder of the student's first weights."""
+    out: Path
+    """`train` of the run folder."""
+    lessons: Callable[[], Lessons]
+    source: Callable[[], Lessons]
+    task: Task
+    prompts: Family
+    held_out: Eval | None
+    root: Path
+    """Of the pipeline file."""
+    tell: Callable[[str], object]
+    trials: Trials | None = None
+    """On what is held out; None tries nothing."""
+
+    def tried(self, name: str, weights: Path, key: str) -> None:
+        """Have the student in a folder tried, and told of."""
+        if self.trials is not None:
+            self.trials.of(name, weights, key, self.tell)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which stages are asked for."""
+
+    only: str | None = None
+    """This one alone."""
+    first: str | None = None
+    """This one and all after it, anew."""
+    smoke: bool = False
+    """All of them, two steps each, in a folder beside."""
+
+
+def run(ground: Ground, choice: Choice) -> Path | None:
+    """Do what is not done yet. The student's folder, or None where not all stages are done.
+
+    Raises PipelineError where a stage cannot be done, JournalError on a full disk, KeyboardInterrupt once SIGTERM or SIGINT was heeded.
+    """
+    stages = ground.plan.expanded()
+    names = [stage.name for stage in stages]
+    for option, name in (("--stage", choice.only), ("--from", choice.first)):
+        if name is not None and name not in names:
+            raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
+    modules = {stage.kind: _module(stage, place) for place, stage in enumerate(stages) if choice.only in (None, stage.name)}
+    out = ground.out / "smoke" if choice.smoke else ground.out
+    if choice.smoke:
+        ranks.shared(lambda: shutil.rmtree(out, ignore_errors=True))
+    begin, before, done = ground.base, fingerprint(ground.base), True
+    if not choice.smoke:
+        ranks.shared(lambda: ground.tried("00-base", begin, before))
+    for place, stage in enumerate(stages):
+        folder = out / f"{place + 1:02}-{stage.name}"
+        anew = choice.first is not None and place >= names.index(choice.first)
+        wanted = choice.only in (None, stage.name)
+        step = _Step(ground, stage, folder, begin, before, choice.smoke)
+        if wanted or folder.exists():
+            _ = step.key  # finds the data in every process, before one of them looks for all
+        if wanted:
+            ground.tell(lines(ground.plan)[place])
+            step.do(modules[stage.kind], anew=anew)
+            if not choice.smoke and stage.kind != "eval":
+                ranks.shared(partial(ground.tried, folder.name, step.weights, step.key))
+        elif choice.only is not None and place < names.index(choice.only) and not ranks.shared(step.is_done):
+            raise PipelineError(f"--stage {choice.only}: the stage {stage.name!r} before it is not done; leave --stage out, or do it first")
+        done = ranks.shared(step.is_done) and done
+        if stage.kind != "eval":
+            begin, before = step.weights, step.key
+    return ranks.shared(lambda: _student(ground, out, begin)) if done else None
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One stage in its folder."""
+
+    ground: Ground
+    stage: Stage
+    folder: Path
+    begin: Path
+    before: str
+    """What the weights it begins with are known by."""
+    smoke: bool
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "weights"
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Everything that decides what the stage comes to."""
+        inputs: dict[str, Any] = {
+            "stage": self.stage.model_dump(mode="json", by_alias=True),
+            "student": self.ground.plan.student.model_dump(mode="json", exclude={"model"}),
+            "begin": self.before,
+            "smoke": self.smoke,
+        }
+        if self.stage.kind == "eval":
+            return inputs | {"eval": self.ground.held_out and self.ground.held_out.model_dump(mode="json")}
+        if self.stage.kind == "dpo":
+            return inputs | {"data": self.ground.lessons().pairs().digest}
+        return inputs | {"data": (self.ground.source if self.stage.data == "source" else self.ground.lessons)().digest}
+
+    @property
+    def key(self) -> str:
+        """Changes with the inputs."""
+        return sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
+
+    def is_done(self) -> bool:
+        """Whether it was finished with the inputs of today, and all that it left is there."""
+        held = self._manifest()
+        if not held.get("finished") or held.get("key") != self.key:
+            return False
+        return all((file := self.folder / name).is_file() and file.stat().st_size == size for name, size in held["files"].items())
+
+    def do(self, module: Any, *, anew: bool) -> None:
+        """Train, unless it is done; go on where it was interrupted."""
+        goes, resumed = ranks.shared(lambda: self._ready(anew=anew))
+        if not goes:
+            return
+        begun = time.monotonic()
+        file = self.folder / "metrics.jsonl" if ranks.first() else None
+        with room(self.folder), Record(file, self.stage.name) as record:
+            module.train(self.stage, self._work(record, resumed))
+            if ranks.first():
+                self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last)
+        self.ground.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
+
+    def _ready(self, *, anew: bool) -> tuple[bool, Path | None]:
+        """Whether there is something to do, its folder made ready, and the checkpoint to go on from."""
+        tell = self.ground.tell
+        if not anew and self.is_done():
+            tell(f"  done already; --from {self.stage.name} does it again")
+            return False, None
+        held = self._manifest()
+        if held and (anew or held.get("key") != self.key or held.get("finished")):
+            tell("  its inputs have changed; it starts again" if not anew else "  starts again")
+            shutil.rmtree(self.folder)
+        with room(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(finished=False)
+        resumed = newest_whole(self.folder / "checkpoints")
+        if resumed is not None:
+            tell(f"  goes on from step {resumed.name.rpartition('-')[2]}")
+        return True, resumed
+
+    def _work(self, record: Record, resumed: Path | None) -> Work:
+        ground = self.ground
+        return Work(
+            plan=ground.plan, stage=self.stage, begin=self.begin, out=self.folder, lessons=ground.lessons, source=ground.source,
+            task=ground.task, prompts=ground.prompts, held_out=ground.held_out, smoke=self.smoke, resume_from=resumed, record=record,
+            cache=ground.out / "cache", root=ground.root, trials=ground.trials,
+        )  # fmt: skip
+
+    def _manifest(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError):
+            found = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def _write(self, *, finished: bool, **more: Any) -> None:
+        files = {str(path.relative_to(self.folder)): path.stat().st_size for path in sorted(_files(self.weights))} if finished else {}
+        whole = {"finished": finished, "key": self.key, "inputs": self.inputs, "versions": {name: version(name) for name in LIBRARIES}}
+        passing = self.folder / f".{MANIFEST}.new"
+        passing.write_text(json.dumps(whole | more | {"files": files}, indent=1, default=float), encoding="utf-8")
+        passing.replace(self.folder / MANIFEST)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _module(stage: Stage, place: int) -> Any:
+    name = KINDS[stage.kind]
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as fault:
+        if fault.name != name:
+            raise
+        raise PipelineError(f"train.stages[{place}].kind: {stage.kind!r} is not in this version of cotforge yet") from fault
+
+
+def _figures(last: dict[str, Any]) -> str:
+    named = [f"{name} {last[name]:.4g}" for name in ("loss", "reward", "mean_token_accuracy") if isinstance(last.get(name), int | float)]
+    return f"; {', '.join(named)}" if named else ""
+
+
+def _student(ground: Ground, out: Path, weights: Path) -> Path:
+    """The weights of the last stage as the student: links where the disk can, copies elsewhere, with a card."""
+    folder, passing = out / "student", out / ".student.new"
+    shutil.rmtree(passing, ignore_errors=True)
+    with room(folder):
+        shutil.copytree(weights, passing, copy_function=_linked)
+        (passing / "README.md").unlink(missing_ok=True)
+        (passing / "README.md").write_text(_card(ground, out), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        passing.rename(folder)
+    return folder
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _card(ground: Ground, out: Path) -> str:
+    """The student's model card: what it is, by what stages it came, and how it is asked."""
+    rows = []
+    for place, stage in enumerate(ground.plan.expanded()):
+        with suppress(OSError, ValueError):
+            held = json.loads((out / f"{place + 1:02}-{stage.name}" / MANIFEST).read_text(encoding="utf-8"))
+            rows.append(
+                f"| {lines(ground.plan)[place]} | {held.get('last', {}).get('step', '')} | {_figures(held.get('last', {})).strip('; ')} |"
+            )
+    head = "---\nlibrary_name: transformers\npipeline_tag: image-text-to-text\ntags: [chain-of-thought, vision, cotforge]\n---\n"
+    return "\n".join(
+        [
+            head,
+            "# A student of cotforge\n",
+            f"Trained from `{ground.plan.student.model}` in {len(rows)} stages; load it with `AutoModelForImageTextToText`.\n",
+            "| stage | steps | at its last step, on its own data |",
+            "|---|---|---|",
+            *rows,
+            "",
+            "What stands here was measured while training. It says nothing about pictures that it was not trained on.",
+            "",
+        ]
+    )

@@ -1,0 +1,45 @@
+"""The student tried on held-out labels before, between and after stages; what was tried is not tried again."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cotforge.plan import Eval
+from cotforge.train.askers import Checkpoint
+from cotforge.train.evaluate import evaluate, figure, write
+from cotforge.train.held import Held
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Files `eval/<name>.json` of one run folder."""
+
+    plan: Eval
+    held: Callable[[], Held]
+    """Read once, when it is first needed."""
+    folder: Path
+    """The run's."""
+    max_tokens: int
+
+    def of(self, name: str, weights: Path, key: str, tell: Callable[[str], object]) -> dict[str, Any]:
+        """The figures of a student's folder, whose weights are known by `key`. Raises PipelineError where nothing is held out."""
+        known = f"{key} {self.plan.model_dump_json()} {self.max_tokens}"
+        found = self._before(name, known)
+        if found is None:
+            found = {"key": known} | evaluate(
+                Checkpoint.load(str(weights)), self.held(), max_tokens=self.max_tokens, rescue=self.plan.rescue
+            )
+            write(self.folder, name, found)
+        figures = ", ".join(f"{metric} {figure(found, metric)}" for metric in self.plan.metrics)
+        tell(f"  held out ({found['n']:,}): {figures}")
+        return found
+
+    def _before(self, name: str, known: str) -> dict[str, Any] | None:
+        """What was written for the same weights."""
+        with suppress(OSError, ValueError):
+            found: dict[str, Any] = json.loads((self.folder / "eval" / f"{name}.json").read_text(encoding="utf-8"))
+            return found if found.get("key") == known else None
+        return None

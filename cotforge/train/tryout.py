@@ -1,0 +1,86 @@
+"""`cotforge eval`: a model on the held-out labels of a pipeline, beside `cotforge train` and after it."""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cotforge.errors import CotforgeError, PipelineError
+from cotforge.images import Sending
+from cotforge.pipeline import Loaded
+from cotforge.train.askers import Asker, Checkpoint, Endpoint
+from cotforge.train.evaluate import evaluate, longest, told, write
+from cotforge.train.held import Held
+
+STUDENT = Path("train") / "student"
+"""Of a run folder: the trained student."""
+
+
+def try_out(
+    pipeline: str | Path,
+    *,
+    out: Path | None = None,
+    sets: Sequence[str] = (),
+    model: str | None = None,
+    url: str | None = None,
+    key_env: str | None = None,
+    max_tokens: int | None = None,
+    rescue: int | None = None,
+    batch: int = 16,
+    tell: Callable[[str], object] = print,
+) -> Path:
+    """Evaluate, tell the figures, and return the file of `eval/` that holds them.
+
+    `model` is a folder, a Hub id, or with `url` a name that is served there; left out, it is the student that was trained, else the one
+    that would be. Raises CotforgeError where the pipeline, the model or the server is wrong.
+    """
+    loaded = Loaded.load(pipeline, sets)
+    folder = out or Path("runs") / loaded.pipeline.name
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    held = Held.of(loaded, folder)
+    asker, name = _asker(loaded, folder, model=model, url=url, key_env=key_env, batch=batch)
+    _say(f"{len(held.samples):,} held-out samples, {held.unlabelled:,} more without a label; asking {asker.name}")
+    plan = loaded.pipeline.eval
+    found = evaluate(
+        asker,
+        held,
+        max_tokens=max_tokens or longest(loaded.pipeline.train),
+        rescue=plan.rescue if rescue is None and plan is not None else rescue or 0,
+    )
+    if found["failed"]:
+        _say(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
+    path = write(folder, name, found)
+    tell(told(found, plan.metrics if plan else ()))
+    tell(f"figures: {path}")
+    return path
+
+
+def _asker(loaded: Loaded, folder: Path, *, model: str | None, url: str | None, key_env: str | None, batch: int) -> tuple[Asker, str]:
+    """Whom to ask, and the name of the file."""
+    if url is not None:
+        served = Endpoint.at(url, model, sending=Sending(loaded.pipeline.images, folder), key_env=key_env)
+        return served, _slug(served.name.partition(" at ")[0])
+    if model is None:
+        trained = folder / STUDENT
+        if (trained / "config.json").is_file():
+            return _checkpoint(trained.resolve(), batch), "student"
+        if loaded.pipeline.train is None:
+            raise PipelineError(f"{loaded.path}: train: is missing, so there is no student; name a model with --model or --url")
+        return _checkpoint(loaded.pipeline.train.student.model, batch, loaded.root), "base"
+    return _checkpoint(model, batch), _slug(model)
+
+
+def _checkpoint(model: str | Path, batch: int, root: Path = Path()) -> Checkpoint:
+    try:
+        return Checkpoint.load(str(model), root=root, batch=batch)
+    except ImportError as fault:
+        raise CotforgeError(f"cotforge eval needs {fault.name} for a model in this process: pip install 'cotforge[train]'") from fault
+
+
+def _slug(name: str) -> str:
+    """The end of a path or id, as a file's name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).name).strip("-.") or "model"
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")

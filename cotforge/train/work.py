@@ -1,0 +1,271 @@
+"""What a stage is given, and what all stages that train have in common: settings, checkpoints, signals, and the weights they leave."""
+
+import dataclasses
+import difflib
+import json
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText, PrinterCallback, TrainerCallback
+
+from cotforge.answers import Task
+from cotforge.errors import JournalError, PipelineError
+from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try
+from cotforge.prompts import Family
+from cotforge.train import ranks
+from cotforge.train.guards import Guarding, Watch
+from cotforge.train.lessons import Lessons
+from cotforge.train.record import Record
+from cotforge.train.student import Pupil
+from cotforge.train.trials import Trials
+
+SAVED = 100
+"""Optimizer steps between checkpoints (ours)."""
+KEPT = 2
+"""Checkpoints: while one is written, the one before is whole."""
+NEW_NAMES = {f"gradient_checkpointing{end}": f"activation_checkpointing{end}" for end in ("", "_kwargs")}
+"""Fields that transformers still takes by their old names, with a warning."""
+WHOLE = "whole.json"
+"""Written into a checkpoint last; says what is in it."""
+FULL = (
+    "No space left",
+    "os error 28",
+    "os error 27",
+    "os error 122",
+    "File too large",
+    "failed writing",
+    "file write failed",
+    "quota exceeded",
+)
+"""How the system and two libraries, one of which hides the system's words, say that nothing more can be written."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that one stage is given."""
+
+    plan: Plan
+    stage: Sft | Grpo | Dpo | Try
+    begin: Path
+    """The folder of the weights it starts from."""
+    out: Path
+    """The stage's own folder; `weights` in it is what it leaves."""
+    lessons: Callable[[], Lessons]
+    """The dataset's. Raises PipelineError where there are none."""
+    source: Callable[[], Lessons]
+    """The raw source, written down at the first call."""
+    task: Task
+    prompts: Family
+    held_out: Eval | None
+    smoke: bool
+    """Two steps are enough."""
+    resume_from: Path | None
+    """The newest whole checkpoint of an interrupted run of this stage."""
+    record: Record
+    cache: Path
+    root: Path = Path()
+    """Of the pipeline file: a user's own rewards are named from there."""
+    trials: Trials | None = None
+    """On what is held out."""
+
+    @property
+    def weights(self) -> Path:
+        """Where the stage leaves its student; it appears by rename, whole."""
+        return self.out / "weights"
+
+    def data(self) -> Lessons:
+        """What the stage learns from, by its `data`."""
+        return self.source() if getattr(self.stage, "data", "lessons") == "source" else self.lessons()
+
+
+def settings(work: Work, stage: Sft | Grpo | Dpo, *, rate: float) -> dict[str, Any]:
+    """Fields of the trainer's configuration that all kinds share; `rate` is the learning rate where the file gives none."""
+    gpu = torch.cuda.is_available()
+    adapted = work.plan.student.lora is not None
+    length: dict[str, Any] = {"max_steps": stage.steps} if stage.steps else {"num_train_epochs": stage.epochs or 1.0}
+    if work.smoke:
+        length = {"max_steps": 2}
+    return {
+        "output_dir": str(work.out / "checkpoints"),
+        **length,
+        "per_device_train_batch_size": stage.batch,
+        "gradient_accumulation_steps": stage.accumulate,
+        "learning_rate": stage.learning_rate or rate * (10 if adapted else 1),
+        "seed": stage.seed,
+        "data_seed": stage.seed,
+        "logging_steps": 1,
+        "save_strategy": "steps",
+        "save_steps": SAVED,
+        "save_total_limit": KEPT,
+        "remove_unused_columns": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": not gpu,
+        "bf16": gpu and work.plan.student.dtype in (None, "bfloat16"),
+        "fp16": False,
+        "activation_checkpointing": gpu,
+        "dataloader_pin_memory": gpu,
+        **{NEW_NAMES.get(name, name): value for name, value in stage.trl.items()},
+    }
+
+
+def configured(kind: Any, stage: Sft | Grpo | Dpo, fields: dict[str, Any]) -> Any:
+    """TRL's configuration of that kind. Raises PipelineError where it does not take what stands under `trl:`."""
+    where = f"train.stages: {stage.name!r}: trl"
+    known = {field.name for field in dataclasses.fields(kind)}
+    if strange := [name for name in stage.trl if name not in known]:
+        near = difflib.get_close_matches(strange[0], known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise PipelineError(f"{where}: {kind.__name__} has no field {strange[0]!r}{hint}")
+    try:
+        return kind(**fields)
+    except (ValueError, TypeError) as fault:
+        if not stage.trl:
+            raise
+        raise PipelineError(f"{where}: {' '.join(str(fault).split())[:300]}") from fault
+
+
+class Resuming:
+    """Goes before a trainer of TRL's: what all stages need of it beside its own."""
+
+    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
+        """The weights of a checkpoint, all of them, under the names that they have in memory.
+
+        transformers 5.23 loads a checkpoint by the names in its file and lets those pass that it does not know; a LLaVA's are all
+        other than in memory, so that it would go on from its first weights without a word.
+        """
+        model = model or self.model  # type: ignore[attr-defined]
+        if isinstance(model, PeftModel):
+            super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
+            return
+        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype)
+        model.load_state_dict(again.state_dict())
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """The student's card is written at the end, by us."""
+
+
+class Recording(TrainerCallback):  # type: ignore[misc]
+    """Tells a Record what a trainer logs, marks checkpoints that are whole, and has a trainer save and end when told to."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.told_to_end = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The step to go on from is known."""
+        self.record.begin(step=state.global_step, total=state.max_steps)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
+        """A row, unless it is the summary at the end."""
+        if "train_runtime" not in logs:
+            self.record.row(state.global_step, dict(logs))
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The checkpoint is there."""
+        if ranks.first():
+            mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A whole optimizer step is done."""
+        self.told_to_end = ranks.anyone(self.told_to_end)
+        if self.told_to_end:
+            control.should_save = control.should_training_stop = True
+
+
+def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *, last: Any = None) -> None:
+    """Train from where the stage stands to its end, and leave the student's weights; `last` is a callback after all others.
+
+    SIGTERM and SIGINT end the step, save and raise KeyboardInterrupt.
+    """
+    recording = Recording(work.record)
+    trainer.remove_callback(PrinterCallback)
+    for callback in (recording, Guarding(watch or Watch(work.record.say)), last):
+        if callback is not None:
+            trainer.add_callback(callback)
+    with _signals(recording):
+        if work.resume_from and (over := _steps_of(work.resume_from)):
+            work.record.begin(step=over, total=over)
+            trainer._load_from_checkpoint(str(work.resume_from))
+        else:
+            trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
+        if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
+            raise KeyboardInterrupt
+        ranks.shared(lambda: leave(pupil, work))
+    if ranks.first():
+        shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+
+
+def _steps_of(checkpoint: Path) -> int:
+    """How many steps a stage had whose last checkpoint this is, else nought: resumed there, a trainer would do one step too many."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
+
+
+def leave(pupil: Pupil, work: Work) -> None:
+    """Put the student's weights in place by rename."""
+    passing = work.out / ".weights.new"
+    shutil.rmtree(passing, ignore_errors=True)
+    passing.mkdir(parents=True)
+    pupil.save(passing)
+    shutil.rmtree(work.weights, ignore_errors=True)  # of a run that was killed before it could say that they are there
+    passing.rename(work.weights)
+
+
+@contextmanager
+def room(folder: Path) -> Iterator[None]:
+    """Has a full disk be one line. Raises JournalError."""
+    try:
+        yield
+    except Exception as fault:
+        if not any(words in f"{fault} {fault.__cause__ or ''} {fault.__context__ or ''}" for words in FULL):
+            raise
+        raise JournalError(f"{folder}: the disk is full; make room, then run the same command again: it goes on where it can") from fault
+
+
+def mark(checkpoint: Path) -> None:
+    """Say that a checkpoint is whole."""
+    sizes = {file.name: file.stat().st_size for file in sorted(checkpoint.iterdir()) if file.is_file() and file.name != WHOLE}
+    (checkpoint / WHOLE).write_text(json.dumps(sizes), encoding="utf-8")
+
+
+def newest_whole(checkpoints: Path) -> Path | None:
+    """The newest checkpoint that is whole; those cut short are removed."""
+    found = sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    whole = [checkpoint for checkpoint in found if _is_whole(checkpoint)]
+    for checkpoint in set(found) - set(whole):
+        shutil.rmtree(checkpoint)
+    return whole[0] if whole else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        sizes: dict[str, int] = json.loads((checkpoint / WHOLE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return all((file := checkpoint / name).is_file() and file.stat().st_size == size for name, size in sizes.items())
+
+
+@contextmanager
+def _signals(recording: Recording) -> Iterator[None]:
+    """SIGTERM and SIGINT tell the trainer to end; the second SIGINT interrupts at once."""
+
+    def end(number: int, frame: Any) -> None:
+        if recording.told_to_end and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        recording.told_to_end = True
+        recording.record.say("finishing this step and saving; once more drops it")
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,45 @@
+"""Lessons about squares of one colour, as `cotforge build` leaves them, and tiny students that learn from them."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from PIL import Image
+
+from cotforge.export.columns import lessons, schema, table
+from cotforge.train import tiny
+
+COLOURS = {"red": "Warm as fire.", "green": "Leaves and grass.", "blue": "The sea, and the sky above it.", "white": "Snow."}
+PROMPT = "Which colour is this?\n\nExactly one of these is the answer:\n- red\n- green\n- blue\n- white"
+SIZE = tiny.Size(width=32, side=16, patch=8, vocabulary=400, context=512)
+
+
+def said(colour: str, thought: str = "") -> str:
+    return f"<think>{thought or COLOURS[colour]}</think>\n<answer>{colour}</answer>"
+
+
+TEXTS = [PROMPT, *map(said, COLOURS)] * 3
+
+
+def square(colour: str, side: int = 24) -> bytes:
+    found = io.BytesIO()
+    Image.new("RGB", (side, side), colour).save(found, "PNG")
+    return found.getvalue()
+
+
+def write(folder: Path, count: int = 32, *, thoughts: Sequence[str] = (), broken: int | None = None) -> Path:
+    """A dataset of `count` lessons in `folder`, in row groups of 10; the first ones say `thoughts`, one may have no sound picture."""
+    columns = lessons([])
+    rows = []
+    for number in range(count):
+        colour = list(COLOURS)[number % 4]
+        images = ((b"no picture" if number == broken else square(colour, 20 + number % 5), f"{number}.png"),)
+        text = said(colour, thoughts[number] if number < len(thoughts) else "")
+        rows.append((f"row-{number}", images, PROMPT, text, colour, colour, False, 1.0, (), "one", "model", "solve", 5, f"call-{number}"))
+    shape = schema(columns)
+    (folder / "data").mkdir(parents=True)
+    with pq.ParquetWriter(folder / "data" / "train-00000-abc.parquet", shape) as writer:
+        for start in range(0, count, 10):
+            writer.write_table(table(rows[start : start + 10], columns, shape))
+    return folder

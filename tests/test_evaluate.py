@@ -1,0 +1,206 @@
+"""A model on held-out labels: a checkpoint in this process, a server that speaks the protocol, and what is never held out twice."""
+
+import base64
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from cotforge.pipeline import Loaded
+from cotforge.train import tiny
+from cotforge.train.askers import Checkpoint
+from cotforge.train.evaluate import closing, evaluate
+from cotforge.train.held import Held
+from tests import squares, tiny_vlm
+from tests.project import ran, summary, teacher, write_pipeline
+from tests.teacher import Teacher
+
+COLOURS = list(tiny_vlm.SAYINGS)
+TRAINED, HELD = 8, 12
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_vlm.build(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Squares of one colour, each a file of its own, of the splits train and test; of the last one the label is missing."""
+    rows = []
+    for number in range(TRAINED + HELD + 1):
+        colour = COLOURS[number % len(COLOURS)]
+        Image.new("RGB", (30 + number, 40), colour).save(tmp_path / f"{number}.png")
+        split = "train" if number < TRAINED else "test"
+        label = None if number == TRAINED + HELD else colour
+        rows.append({"id": f"s{number}", "image": f"{number}.png", "label": label, "split": split})
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def pipeline(folder: Path, held: dict[str, Any], *teachers: dict[str, Any], **sections: Any) -> Path:
+    asked = {"kind": "classify", "question": "Which colour is it?", "labels": COLOURS}
+    teachers = teachers or ({"name": "one", "model": "m", "url": "http://127.0.0.1:9/v1"},)
+    return write_pipeline(folder, *teachers, task=asked, eval=held, **sections)
+
+
+def found(folder: Path, name: str) -> dict[str, Any]:
+    return json.loads((folder / "run" / "eval" / f"{name}.json").read_text())  # type: ignore[no-any-return]
+
+
+def sees(body: dict[str, Any]) -> str:
+    """By the picture's width, which is 30 and its number."""
+    url = next(part["image_url"]["url"] for part in body["messages"][0]["content"] if part["type"] == "image_url")
+    with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as picture:
+        return COLOURS[(picture.width - 30) % len(COLOURS)]
+
+
+def test_a_checkpoint_is_tried_on_the_held_out_split(model: Path, folder: Path) -> None:
+    path = pipeline(folder, {"split": "test"})
+    done = ran("eval", path, "--out", "run", "--model", model, "--max-tokens", 64, "--batch", 5, cwd=folder)
+    assert (done.returncode, done.stderr.splitlines()) == (0, [f"12 held-out samples, 1 more without a label; asking {model}"])
+    figures = found(folder, model.name)
+    assert (figures["n"], figures["accuracy"], figures["macro_recall"], figures["format_rate"]) == (HELD, 1.0, 1.0, 1.0)
+    assert figures["recall"] == dict.fromkeys(COLOURS, 1.0)
+    assert figures["confusion"] == {colour: {colour: HELD // len(COLOURS)} for colour in COLOURS}
+    assert (figures["truncated_rate"], figures["failed"], figures["unlabelled"]) == (0, 0, 1)
+    assert figures["reasoning_words"] == (1 + 3 + 7 + 10) / 4
+    assert re.search(r"accuracy +1.000  1.000 to 1.000", done.stdout)
+
+
+def test_a_thought_that_is_cut_off_is_rescued_where_that_is_asked_for(model: Path, folder: Path) -> None:
+    held = Held.of(Loaded.load(pipeline(folder, {"split": "test"})), folder / "run")
+    checkpoint = Checkpoint.load(str(model))
+    cut = evaluate(checkpoint, held, max_tokens=3)
+    assert (cut["truncated_rate"], cut["accuracy"], cut["rescued_rate"], cut["format_rate"]) == (1.0, 0.0, 0.0, 0.0)
+    saved = evaluate(checkpoint, held, max_tokens=3, rescue=24)
+    assert (saved["truncated_rate"], saved["format_rate"]) == (1.0, 0.0)
+    assert saved["rescued_rate"] == 1.0
+    assert saved["accuracy"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("begun", "closed"),
+    [
+        ("<think>It is", "\n</think>\n<answer>"),
+        ("It is", "\n</think>\n<answer>"),
+        ("<think>Warm.</think>", "\n<answer>"),
+        ("</think><answer>re", ""),
+    ],
+)
+def test_what_follows_a_cut_can_only_be_the_answer(begun: str, closed: str) -> None:
+    assert closing(begun) == closed
+
+
+def test_a_server_is_asked_greedily_the_students_prompt_and_counted_alike(folder: Path) -> None:
+    path = pipeline(folder, {"split": "test"})
+
+    def says(body: dict[str, Any]) -> str:
+        colour = sees(body)
+        return "<think>Hm.</think><answer>red</answer>" if colour == "blue" else f"<think>I see it.</think>\n<answer>{colour}</answer>"
+
+    with Teacher(answer=says, models=["student"]) as server:
+        done = ran("eval", path, "--out", "run", "--url", server.url, "--max-tokens", 99, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    figures = found(folder, "student")
+    assert (figures["n"], figures["accuracy"], figures["macro_recall"]) == (HELD, 0.75, 0.75)
+    assert figures["recall"] == {"red": 1, "green": 1, "blue": 0, "white": 1}
+    assert figures["confusion"]["blue"] == {"red": 3}
+    assert figures["accuracy_interval"][0] < 0.75 < figures["accuracy_interval"][1]
+    assert [entry.sampling for entry in server.ledger] == [{"temperature": 0.0, "max_tokens": 99}] * HELD
+    held = Held.of(Loaded.load(path), folder / "run")
+    (asked,) = {entry.prompt for entry in server.ledger}
+    assert asked == held.messages(held.samples[0])[0]["content"][1]["text"]
+    assert [asked.index(f"- {colour}") for colour in COLOURS] == sorted(asked.index(f"- {colour}") for colour in COLOURS)
+
+
+def test_a_server_that_stumbles_is_asked_again_and_a_thought_cut_off_there_goes_on(folder: Path) -> None:
+    path = pipeline(folder, {"split": "test", "at_most": 4, "rescue": 16})
+    stumbled: list[int] = []
+
+    def fails(body: dict[str, Any]) -> int | str | None:
+        if not stumbled:
+            stumbled.append(1)
+            return 503
+        return "truncated" if body["messages"][-1]["role"] == "user" else None
+
+    def says(body: dict[str, Any]) -> str:
+        return "green</answer>" if body.get("continue_final_message") else f"<think>{'I see it. ' * 20}</think><answer>red</answer>"
+
+    with Teacher(answer=says, fail=fails, models=["student"], retry_after=0) as server:
+        done = ran("eval", path, "--out", "run", "--url", server.url, "--model", "student", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    figures = found(folder, "student")
+    assert (figures["n"], figures["rescued_rate"], figures["truncated_rate"], figures["failed"]) == (4, 1.0, 1.0, 0)
+    assert figures["accuracy"] == figures["recall"]["green"] * figures["support"]["green"] / 4
+    assert [entry.sampling["max_tokens"] for entry in server.ledger][-1] == 16
+
+
+@pytest.mark.parametrize(
+    ("held", "arguments", "line"),
+    [
+        (None, (), "eval: is missing; hold samples out with eval: {split: test} or eval: {share: 0.1}"),
+        ({"split": "validation"}, (), "split"),
+        ({"split": "test"}, (), "train: is missing, so there is no student; name a model with --model or --url"),
+        ({"split": "test"}, ("--model", "nowhere/at-all"), "'nowhere/at-all' is no folder, and no model that the Hub gives"),
+        ({"split": "test"}, ("--url", "localhost"), "--url localhost: is not a URL of a server"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    folder: Path, held: dict[str, Any] | None, arguments: tuple[str, ...], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    path = pipeline(folder, held or {"split": "test"})
+    if held is None:
+        path.write_text(path.read_text().partition("eval:")[0])
+    done = ran("eval", path, "--out", "run", *arguments, cwd=folder)
+    assert done.returncode == 2
+    assert line in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def server() -> Iterator[Teacher]:
+    with Teacher(answer=lambda body: f"<think>I see it well, and it is plain.</think><answer>{sees(body)}</answer>") as up:
+        yield up
+
+
+def test_what_a_share_holds_out_is_never_asked_of_a_teacher_and_all_else_is(folder: Path, server: Teacher) -> None:
+    path = pipeline(folder, {"share": 0.4}, teacher(server), source={"kind": "table", "path": "rows.jsonl", "split": ["train", "test"]})
+    held = Held.of(Loaded.load(path), folder / "run")
+    done = ran("build", path, "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    asked = {image for entry in server.ledger for image in entry.images}
+    kept = {picture.digest for sample in held.samples for picture in sample.pictures}
+    assert kept
+    assert not asked & kept
+    assert len(asked) + len(kept) + held.unlabelled == TRAINED + HELD + 1
+    assert summary(folder / "run")["samples"] == len(asked)
+    again = Held.of(Loaded.load(path), folder / "elsewhere")
+    assert [sample.id for sample in again.samples] == [sample.id for sample in held.samples]
+
+
+def test_training_tries_the_student_before_and_after_each_stage_and_not_twice(folder: Path) -> None:
+    begin = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    squares.write(folder / "run" / "dataset", 8)
+    stages = [{"name": "inject", "kind": "sft", "steps": 2, "batch": 4}, {"name": "look", "kind": "eval"}]
+    plan = {"student": {"model": str(begin)}, "stages": stages}
+    path = pipeline(folder, {"split": "test", "at_most": 4, "metrics": ["macro_recall"]}, train=plan)
+    first = ran("train", path, "--out", "run", cwd=folder)
+    assert first.returncode == 0, first.stderr
+    assert sorted(file.name for file in (folder / "run" / "eval").iterdir()) == ["00-base.json", "01-inject.json", "02-look.json"]
+    base, after, looked = (found(folder, name) for name in ("00-base", "01-inject", "02-look"))
+    assert base["n"] == after["n"] == looked["n"] == 4
+    assert {name: after[name] for name in ("accuracy", "recall", "confusion")} == {
+        name: looked[name] for name in ("accuracy", "recall", "confusion")
+    }
+    assert re.search(r"held out \(4\): macro_recall \d", first.stdout)
+    seconds = base["seconds"]
+    again = ran("train", path, "--out", "run", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert found(folder, "00-base")["seconds"] == seconds

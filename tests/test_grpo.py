@@ -1,0 +1,232 @@
+"""Reinforcement of a tiny student: the clip acts, completions are kept, a killed run goes on, and what is wrong is said first."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from cotforge.answers import Task
+from cotforge.errors import PipelineError
+from cotforge.plan import Grpo, Lora, Plan, Sft
+from cotforge.prompts import Prompts
+from cotforge.train import grpo, sft, student, tiny
+from cotforge.train.clip import acted, objective
+from cotforge.train.guards import Watch
+from cotforge.train.lessons import find
+from cotforge.train.record import Record
+from cotforge.train.work import Work, newest_whole
+from tests import squares
+
+TASK = Task(kind="classify", question="Which colour is this?", labels=tuple(squares.COLOURS))
+SMALL = {"batch": 8, "group": 4, "max_completion": 24, "temperature": 1.2}
+LEARNED = 120
+"""Steps of supervised learning before."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
+    """A student that has learned the form and half of the colours."""
+    folder = tmp_path_factory.mktemp("student")
+    begin = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    stage = Sft.model_validate({"name": "inject", "kind": "sft", "steps": LEARNED, "batch": 8, "learning_rate": 1e-2})
+    job = replace(work(folder / "sft", begin, dataset, {"rewards": [{"measure": "correct"}]}), stage=stage)
+    with job.record:
+        sft.train(stage, job)
+    return job.weights
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return squares.write(tmp_path_factory.mktemp("lessons") / "dataset", 16)
+
+
+REWARDS = [{"measure": "well_formed", "weight": 0.5}, {"measure": "correct"}]
+
+
+def work(folder: Path, model: Path, dataset: Path, stage: dict[str, Any], **changed: Any) -> Work:
+    made = Grpo.model_validate({"name": "reason", "kind": "grpo", **SMALL, **stage})
+    plan = Plan.model_validate({"student": {"model": str(model)}, "stages": [made.model_dump(by_alias=True)]})
+    folder.mkdir(parents=True, exist_ok=True)
+    lessons = find(dataset, cache=dataset.parent / "cache")
+    given: dict[str, Any] = {
+        "plan": plan, "stage": made, "begin": model, "out": folder, "lessons": lambda: lessons, "source": lambda: lessons, "task": TASK,
+        "prompts": Prompts().load(Path()), "held_out": None, "smoke": False, "resume_from": None,
+        "record": Record(folder / "metrics.jsonl", "reason"), "cache": dataset.parent / "cache", "root": folder,
+    }  # fmt: skip
+    return Work(**given | changed)
+
+
+def run(job: Work) -> list[dict[str, Any]]:
+    assert isinstance(job.stage, Grpo)
+    with job.record:
+        grpo.train(job.stage, job)
+    return [json.loads(line) for line in (job.out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_clip_acts_the_ratio_is_logged_and_every_completion_is_kept(tmp_path: Path, model: Path, dataset: Path) -> None:
+    stage = {
+        "steps": 6, "updates_per_rollout": 3, "clip": {"low": 0.02, "high": 0.01}, "learning_rate": 5e-3,
+        "rewards": REWARDS,
+    }  # fmt: skip
+    job = work(tmp_path / "stage", model, dataset, stage)
+    rows = run(job)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    low, high = ([row[f"clip_ratio/{side}_mean"] for row in rows] for side in ("low", "high"))
+    assert low[0] == high[0] == low[3] == high[3] == 0  # the first update on a rollout: the ratio is 1
+    assert max(low) > 0
+    assert max(high) > 0
+    assert min(row["ratio/min"] for row in rows) < 0.98
+    assert max(row["ratio/max"] for row in rows) > 1.01
+    assert rows[0]["ratio/min"] == pytest.approx(1, abs=1e-3)
+    files = sorted((job.out / "completions").glob("*.parquet"))
+    assert [file.name for file in files] == ["000000.parquet", "000003.parquet"]
+    kept = [row for file in files for row in pq.read_table(file).to_pylist()]
+    assert len(kept) == 16
+    assert {*kept[0]} == {"step", "id", "truth", "said", "answer", "fault", "well_formed", "correct", "advantage"}
+    assert len({row["id"] for row in kept}) == 4
+    assert abs(sum(row["advantage"] for row in kept[:4])) < 1e-3
+    assert student.fingerprint(job.weights) != student.fingerprint(model)
+
+
+def test_a_clip_that_never_acted_says_so(tmp_path: Path, model: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stage = {"steps": 2, "updates_per_rollout": 2, "clip": "cliplow-upper", "rewards": REWARDS}
+    run(work(tmp_path / "stage", model, dataset, stage))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "no clip ever acted (0.8 to 1.1): the ratio stayed within" in said
+    assert "raise learning_rate or updates_per_rollout, or narrow clip" in said
+
+
+def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, model: Path, dataset: Path) -> None:
+    stage = {
+        "steps": 4, "updates_per_rollout": 2, "learning_rate": 1e-3, "rewards": REWARDS, "beta": 0.04,
+        "trl": {"save_steps": 2},
+    }  # fmt: skip
+    whole = run(work(tmp_path / "whole", model, dataset, stage))
+    job = work(tmp_path / "cut", model, dataset, stage)
+
+    class Killed(BaseException):
+        """As SIGKILL would: nothing is saved any more."""
+
+    class Killing(Record):
+        def row(self, step: int, metrics: dict[str, Any]) -> None:
+            super().row(step, metrics)
+            if step == 3:
+                raise Killed
+
+    with pytest.raises(Killed):
+        run(replace(job, record=Killing(job.out / "metrics.jsonl", "reason")))
+    checkpoint = newest_whole(job.out / "checkpoints")
+    assert checkpoint is not None
+    assert checkpoint.name == "checkpoint-2"
+    again = run(replace(job, resume_from=checkpoint, record=Record(job.out / "metrics.jsonl", "reason")))
+    told = ("step", "loss", "reward", "kl", "clip_ratio/low_mean", "ratio/max", "completions/mean_length")
+    assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in whole]
+    assert student.fingerprint(job.weights) == student.fingerprint(tmp_path / "whole" / "weights")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, dataset: Path) -> None:
+    seen: list[tuple[float, float, int]] = []
+
+    class Seen(grpo.Trainer):
+        def _compute_loss(self, model: Any, inputs: Any) -> Any:
+            loss = super()._compute_loss(model, inputs)
+            assert self._logps_BT is not None
+            ratio_BT = (self._logps_BT - inputs["old_per_token_logps"]).exp()
+            mask_BT, advantage_B = inputs["completion_mask"], inputs["advantages"]
+            mine_BT = objective(ratio_BT, advantage_B, low=0.02, high=0.01)
+            clipped = sum(int((side & mask_BT.bool()).sum()) for side in acted(ratio_BT, advantage_B, low=0.02, high=0.01))
+            seen.append((loss.item(), -((mine_BT * mask_BT).sum(-1) / mask_BT.sum(-1)).mean().item(), clipped))
+            return loss
+
+    stage = {
+        "steps": 3, "updates_per_rollout": 3, "clip": {"low": 0.02, "high": 0.01}, "learning_rate": 5e-3,
+        "rewards": REWARDS, "trl": {"loss_type": "grpo"},
+    }  # fmt: skip
+    job = work(tmp_path / "stage", model, dataset, stage)
+    assert isinstance(job.stage, Grpo)
+    pupil = student.load(job.plan.student, model)
+    config = grpo.config_of(job.stage, job, pupil)
+    rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
+    Seen(grpo.found(job.stage, job), rows, pupil, config, watch=Watch(print)).train()
+    for theirs, ours, _ in seen:
+        assert theirs == pytest.approx(ours, abs=1e-5)
+    assert seen[0][2] == 0
+    assert sum(clipped for _, _, clipped in seen) > 0
+
+
+def test_tokens_of_pictures_are_never_said(model: Path, dataset: Path, tmp_path: Path) -> None:
+    job = work(tmp_path / "stage", model, dataset, {"rewards": [{"measure": "correct"}]})
+    assert isinstance(job.stage, Grpo)
+    pupil = student.load(job.plan.student, model)
+    muted = grpo.config_of(job.stage, job, pupil).generation_kwargs["suppress_tokens"]
+    assert pupil.processor.tokenizer.convert_tokens_to_ids("<image>") in muted
+    assert pupil.processor.tokenizer.eos_token_id not in muted
+    assert pupil.processor.tokenizer.padding_side == "left"
+
+
+def test_tags_stay_in_a_text_though_the_tokenizer_calls_them_special(model: Path, dataset: Path, tmp_path: Path) -> None:
+    pupil = student.load(work(tmp_path / "s", model, dataset, {"rewards": [{"measure": "correct"}]}).plan.student, model)
+    words = pupil.processor.tokenizer
+    words.add_special_tokens({"extra_special_tokens": ["<think>", "</think>"]})
+    tokens: Sequence[int] = words(squares.said("red"), add_special_tokens=False)["input_ids"]
+    said = grpo.decoder(pupil)
+    assert said([*tokens, words.eos_token_id, words.pad_token_id]) == (squares.said("red"), "stop")
+    assert said(tokens) == (squares.said("red"), "length")
+
+
+@pytest.mark.parametrize(
+    ("stage", "line"),
+    [
+        (
+            {"rewards": [{"measure": "mentions_prompt"}]},
+            r"'reason': rewards\[0\] mentions_prompt: gives the lessons themselves 0\.00",
+        ),
+        ({"batch": 6, "rewards": [{"measure": "correct"}]}, "batch x accumulate is 6 x 1 completions, which are no whole groups of 4"),
+        ({"rewards": [{"measure": "correct"}], "trl": {"betta": 1}}, "'reason': trl: GRPOConfig has no field 'betta'; did you mean 'beta'"),
+        (
+            {"rewards": [{"measure": "correct"}], "updates_per_rollout": 4, "trl": {"save_steps": 6}},
+            "trl.save_steps: 6 ends within a rollout.*multiple of 4",
+        ),
+        (
+            {"rewards": [{"measure": "correct"}], "clip": "cliplow-lower", "updates_per_rollout": 2, "trl": {"num_iterations": 1}},
+            "the clip never act; leave num_iterations",
+        ),
+        ({"rewards": [{"measure": "correct"}], "max_completion": 5000}, "max_completion: the longest prompt has"),
+    ],
+)
+def test_what_is_wrong_is_a_line_before_anything_is_trained(
+    tmp_path: Path, model: Path, dataset: Path, stage: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(PipelineError, match=line) as fault:
+        run(work(tmp_path / "stage", model, dataset, stage))
+    assert len(fault.value.faults) == 1
+
+
+def test_parameters_that_are_no_numbers_end_the_stage(tmp_path: Path, model: Path, dataset: Path) -> None:
+    stage = {"steps": 3, "learning_rate": 1e30, "rewards": REWARDS, "trl": {"max_grad_norm": 1e30}}
+    with pytest.raises(PipelineError, match=r"step \d: .* no numbers? any more; lower learning_rate"):
+        run(work(tmp_path / "stage", model, dataset, stage))
+    assert not (tmp_path / "stage" / "weights").exists()
+
+
+def test_smoke_takes_two_short_steps(tmp_path: Path, model: Path, dataset: Path) -> None:
+    torch.manual_seed(0)
+    job = work(tmp_path / "stage", model, dataset, {"steps": 500, "rewards": [{"measure": "correct"}]}, smoke=True)
+    assert len(run(job)) == 2
+    assert (job.weights / "config.json").is_file()
+
+
+def test_adapters_are_trained_against_the_weights_before_and_merged(tmp_path: Path, model: Path, dataset: Path) -> None:
+    job = work(tmp_path / "stage", model, dataset, {"steps": 3, "beta": 0.1, "learning_rate": 1e-2, "rewards": REWARDS})
+    plan = job.plan.model_copy(update={"student": job.plan.student.model_copy(update={"lora": Lora(rank=4)})})
+    rows = run(replace(job, plan=plan))
+    assert rows[0]["kl"] == pytest.approx(0, abs=1e-4)
+    assert rows[-1]["kl"] > 1e-4
+    assert not list(job.weights.glob("adapter*"))
+    assert student.fingerprint(job.weights) != student.fingerprint(model)

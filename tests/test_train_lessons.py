@@ -1,0 +1,98 @@
+"""What a student learns from: a dataset's lessons, or the source written down by reference."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cotforge.errors import PipelineError, SourceError
+from cotforge.images import Images, PictureStore
+from cotforge.images.refs import FileRef
+from cotforge.plan import Eval
+from cotforge.records import Fault, Sample
+from cotforge.train.lessons import find, picture, write_source
+from tests.squares import PROMPT, square, write
+
+
+def test_lessons_come_row_by_row_and_at_any_row(tmp_path: Path) -> None:
+    lessons = find(write(tmp_path / "dataset", 25), cache=tmp_path / "cache")
+    rows = list(lessons.rows(["id", "answer", "images"]))
+    assert (len(lessons), len(rows)) == (25, 25)
+    assert rows[7]["id"] == "row-7"
+    there = lessons.dataset()
+    assert there[7]["prompt"] == [{"role": "user", "content": PROMPT}]
+    assert there[7]["images"][0].tobytes() == picture(rows[7]["images"][0]).tobytes()
+    assert there[7]["images"][0].mode == "RGB"
+    assert lessons.dataset(["answer"]).column_names == ["answer"]
+
+
+def test_the_digest_follows_the_files(tmp_path: Path) -> None:
+    one = find(write(tmp_path / "a", 8), cache=tmp_path / "cache")
+    same = find(write(tmp_path / "b", 8), cache=tmp_path / "cache")
+    other = find(write(tmp_path / "c", 9), cache=tmp_path / "cache")
+    assert one.digest == same.digest != other.digest
+
+
+def test_a_split_can_be_left_out(tmp_path: Path) -> None:
+    folder = write(tmp_path / "dataset", 8)
+    (folder / "data" / "test-00000-x.parquet").write_bytes((folder / "data" / "train-00000-abc.parquet").read_bytes())
+    assert len(find(folder, cache=tmp_path)) == 16
+    assert len(find(folder, cache=tmp_path, without="test")) == 8
+
+
+def test_no_lessons_and_columns_that_are_missing_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PipelineError, match="holds no lessons; `cotforge build` makes them"):
+        find(tmp_path / "empty", cache=tmp_path)
+    with pytest.raises(PipelineError, match="'nobody/nothing' is no folder, and no dataset that the Hub gives"):
+        find("nobody/nothing", cache=tmp_path)
+    (tmp_path / "other").mkdir()
+    pq.write_table(pa.table({"id": [1], "images": [1], "prompt": ["a"]}), tmp_path / "other" / "a.parquet")
+    with pytest.raises(PipelineError, match="has no column 'completion'; lessons have id, images, prompt, completion, answer"):
+        find(tmp_path / "other", cache=tmp_path)
+
+
+def samples(folder: Path, count: int) -> list[Sample | Fault]:
+    store = PictureStore(folder / "run", Images())
+    found: list[Sample | Fault] = [Fault("image_missing")]
+    for number in range(count):
+        file = folder / f"{number}.png"
+        file.write_bytes(square(["red", "green", "blue", "white"][number % 4], 10 + number))
+        label = None if number == 3 else "red"
+        found.append(Sample(f"s{number}", (store.picture(FileRef(str(file), file.name)),), "?", ("red", "blue"), label))
+    store.close()
+    return found
+
+
+def written(folder: Path, read: list[Sample | Fault], key: str = "k", held_out: Eval | None = None) -> list[dict[str, object]]:
+    lessons = write_source(
+        read, folder / "source.parquet", key=key, prompt=lambda sample: f"Ask {sample.id}", completion=str.upper, held_out=held_out
+    )
+    return list(lessons.rows())
+
+
+def test_the_source_is_written_once_by_reference(tmp_path: Path) -> None:
+    read = samples(tmp_path, 6)
+    rows = written(tmp_path, read)
+    assert [row["id"] for row in rows] == ["s0", "s1", "s2", "s4", "s5"]
+    assert rows[0]["images"] == [{"bytes": None, "path": str(tmp_path / "0.png")}]
+    assert (rows[0]["prompt"], rows[0]["completion"], rows[0]["answer"]) == (
+        [{"role": "user", "content": "Ask s0"}],
+        [{"role": "assistant", "content": "RED"}],
+        "red",
+    )
+    there = write_source([], tmp_path / "source.parquet", key="k", prompt=str, completion=str).dataset()
+    assert there[1]["images"][0].size == (11, 11)
+    assert len(written(tmp_path, read[:3], key="another")) == 2
+    with pytest.raises(SourceError, match="no sample has a label"):
+        written(tmp_path, read[:1], key="a third")
+
+
+def test_what_is_held_out_is_not_written(tmp_path: Path) -> None:
+    read = samples(tmp_path, 12)
+    kept = {row["id"] for row in written(tmp_path, read, held_out=Eval(share=0.5))}
+    assert 0 < len(kept) < 11
+    for sample in read[1:]:
+        assert isinstance(sample, Sample)
+        assert sample.label is None or (sample.id in kept) == (not Eval(share=0.5).holds(sample))

@@ -1,0 +1,272 @@
+"""`cotforge train`: stages in turn, skipped when done, gone on with when killed; and what is wrong is one line."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from cotforge.train import student, tiny
+from cotforge.train.work import mark, newest_whole
+from tests.project import command, environment, ran
+from tests.squares import SIZE, TEXTS, square, write
+
+INJECT = {"name": "inject", "kind": "sft", "batch": 8, "epochs": 2, "learning_rate": 3e-3}
+LABELS = {"name": "labels", "kind": "sft", "batch": 4, "steps": 3, "data": "source", "learning_rate": 1e-3}
+TIMED = {"train_runtime", "train_samples_per_second", "train_steps_per_second"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a student, a dataset, a source of pictures, and the run folder's dataset."""
+    folder = tmp_path_factory.mktemp("ground")
+    tiny.llava(folder / "student", TEXTS, SIZE)
+    write(folder / "run" / "dataset")
+    (folder / "images").mkdir()
+    lines = []
+    for number in range(12):
+        colour = ["red", "green", "blue", "white"][number % 4]
+        (folder / "images" / f"{number}.png").write_bytes(square(colour, 20 + number))
+        lines.append(json.dumps({"id": f"s{number}", "image": f"images/{number}.png", "label": colour}))
+    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def project(ground: Path, tmp_path: Path) -> Path:
+    shutil.copytree(ground, tmp_path / "p")
+    return tmp_path / "p"
+
+
+def pipeline(folder: Path, *stages: dict[str, Any], **sections: Any) -> Path:
+    path = folder / "squares.yaml"
+    whole = {
+        "name": "squares",
+        "source": {"kind": "table", "path": "rows.jsonl"},
+        "task": {"kind": "classify", "question": "Which colour is this?", "labels": ["red", "green", "blue", "white"]},
+        "teachers": [{"name": "one", "model": "m", "url": "http://localhost:1/v1"}],
+        "train": {"student": {"model": "student"}, "stages": list(stages)},
+    }
+    path.write_text(yaml.safe_dump(whole | sections))
+    return path
+
+
+def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return ran("train", "squares.yaml", "--out", "run", *arguments, cwd=folder)
+
+
+def metrics(folder: Path, stage: str) -> list[dict[str, Any]]:
+    lines = (folder / "run" / "train" / stage / "metrics.jsonl").read_text().splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name not in TIMED} for line in lines]
+
+
+def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
+    pipeline(project, INJECT, LABELS)
+    done = train(project)
+    assert (done.returncode, done.stderr.count("Error")) == (0, 0), done.stderr
+    assert "no eval: in the pipeline file" in done.stdout
+    assert [len(metrics(project, stage)) for stage in ("01-inject", "02-labels")] == [8, 3]
+    trained = project / "run" / "train" / "student"
+    held = json.loads((project / "run" / "train" / "02-labels" / "manifest.json").read_text())
+    assert held["finished"]
+    assert held["versions"]["trl"]
+    marks = {stage: student.fingerprint(project / "run" / "train" / stage / "weights") for stage in ("01-inject", "02-labels")}
+    assert len({*marks.values(), student.fingerprint(project / "student")}) == 3
+    model = AutoModelForImageTextToText.from_pretrained(trained)
+    assert AutoProcessor.from_pretrained(trained).image_processor is not None
+    assert model.config.model_type == "llava"
+    assert "| 02 labels: sft, on source, 3 steps, batch 4 x 1 | 3 |" in (trained / "README.md").read_text()
+
+    changed = (project / "run" / "train" / "01-inject" / "metrics.jsonl").stat().st_mtime_ns
+    again = train(project)
+    assert again.returncode == 0
+    assert again.stdout.count("done already") == 2
+    assert (project / "run" / "train" / "01-inject" / "metrics.jsonl").stat().st_mtime_ns == changed
+
+    pipeline(project, INJECT, LABELS | {"steps": 2})
+    third = train(project)
+    assert third.stdout.count("done already") == 1
+    assert "its inputs have changed" in third.stdout
+    assert len(metrics(project, "02-labels")) == 2
+
+    fourth = train(project, "--from", "inject")
+    assert fourth.stdout.count("starts again") == 2
+    assert student.fingerprint(project / "run" / "train" / "01-inject" / "weights") == marks["01-inject"]
+
+
+def test_one_stage_alone_and_a_smoke_of_all(project: Path) -> None:
+    pipeline(project, INJECT, LABELS)
+    early = train(project, "--stage", "labels")
+    assert early.returncode == 2
+    assert early.stderr == "--stage labels: the stage 'inject' before it is not done; leave --stage out, or do it first\n"
+    assert train(project, "--stage", "inject").returncode == 0
+    assert not (project / "run" / "train" / "02-labels").exists()
+    smoke = train(project, "--smoke")
+    assert smoke.returncode == 0
+    assert [len(metrics(project, f"smoke/{stage}")) for stage in ("01-inject", "02-labels")] == [2, 2]
+    assert (project / "run" / "train" / "smoke" / "student" / "config.json").exists()
+    assert len(metrics(project, "01-inject")) == 8
+
+
+def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    words = command("train", "squares.yaml", "--out", "run", *arguments)
+    env = environment({"OMP_NUM_THREADS": "1"})
+    return subprocess.Popen(words, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_rows(folder: Path, stage: str, count: int, process: subprocess.Popen[str]) -> None:
+    file = folder / "run" / "train" / stage / "metrics.jsonl"
+    for _ in range(3_000):
+        if file.exists() and file.read_text().count("\n") >= count:
+            return
+        if process.poll() is not None:
+            pytest.fail(f"ended early: {process.communicate()}")
+        time.sleep(0.02)
+    pytest.fail("did not come so far")
+
+
+def test_killed_and_gone_on_with_it_ends_as_if_undisturbed(project: Path, tmp_path: Path) -> None:
+    stage = INJECT | {"epochs": 12, "trl": {"save_steps": 5}}
+    for folder in (project, tmp_path / "whole"):
+        if folder != project:
+            shutil.copytree(project, folder)
+        pipeline(folder, stage, LABELS)
+    undisturbed = train(tmp_path / "whole")
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    process = begin(project)
+    wait_for_rows(project, "01-inject", 23, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    again = train(project)
+    assert again.returncode == 0, again.stderr
+    assert "goes on from step" in again.stdout
+    for name in ("01-inject", "02-labels"):
+        assert metrics(project, name) == metrics(tmp_path / "whole", name)
+        folders = [folder / "run" / "train" / name / "weights" for folder in (project, tmp_path / "whole")]
+        assert student.fingerprint(folders[0]) == student.fingerprint(folders[1])
+
+
+def test_told_to_end_it_saves_first(project: Path) -> None:
+    pipeline(project, INJECT | {"epochs": 300})
+    process = begin(project)
+    wait_for_rows(project, "01-inject", 3, process)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    left = newest_whole(project / "run" / "train" / "01-inject" / "checkpoints")
+    assert left is not None
+    assert int(left.name.rpartition("-")[2]) == len(metrics(project, "01-inject"))
+
+
+def test_a_full_disk_is_one_line(project: Path) -> None:
+    pipeline(project, INJECT)
+    words = command("train", "squares.yaml", "--out", "run")
+    limit = 60_000
+    done = subprocess.run(
+        words, cwd=project, env=environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].endswith("the disk is full; make room, then run the same command again: it goes on where it can")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_checkpoint_that_was_cut_short_is_not_used(tmp_path: Path) -> None:
+    for step in (5, 10, 15):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "model.safetensors").write_bytes(b"x" * 100)
+        if step < 15:
+            mark(tmp_path / f"checkpoint-{step}")
+    os.truncate(tmp_path / "checkpoint-10" / "model.safetensors", 40)
+    assert newest_whole(tmp_path) == tmp_path / "checkpoint-5"
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-5"]
+
+
+@pytest.mark.parametrize(
+    ("train_section", "arguments", "line"),
+    [
+        (
+            {"student": {"model": "nowhere/there"}, "stages": [INJECT]},
+            [],
+            "train.student.model: 'nowhere/there' is no folder, and no model",
+        ),
+        (
+            {"student": {"model": "student"}, "stages": [INJECT], "data": "images"},
+            [],
+            "images: holds no lessons; `cotforge build` makes them",
+        ),
+        ({"student": {"model": "student"}, "stages": [INJECT]}, ["--stage", "x"], "--stage x: no stage of that name; there are inject"),
+        (
+            {"student": {"model": "student"}, "stages": [{"name": "d", "kind": "dpo"}]},
+            [],
+            "dataset: has no pairs of a right and a wrong text",
+        ),
+        (
+            {"student": {"model": "student"}, "stages": [INJECT | {"trl": {"warmup_step": 1}}]},
+            [],
+            "train.stages: 'inject': trl: SFTConfig has no field 'warmup_step'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line(project: Path, train_section: dict[str, Any], arguments: list[str], line: str) -> None:
+    pipeline(project, train=train_section)
+    done = train(project, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].removeprefix(f"{project}/").startswith(line)
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_plan_or_without_torch_it_says_so(project: Path) -> None:
+    pipeline(project, train=None)
+    assert "train: is missing; it says which student is trained" in train(project).stderr
+    pipeline(project, INJECT)
+    blocker = project / "blocked" / "sitecustomize.py"
+    blocker.parent.mkdir()
+    blocker.write_text(
+        "import importlib.util as u\nfind = u.find_spec\nu.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
+    )
+    env = environment()
+    env["PYTHONPATH"] = f"{blocker.parent}:{env['PYTHONPATH']}"
+    done = subprocess.run(
+        command("train", "squares.yaml", "--out", "run"), cwd=project, env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "cotforge train needs torch: pip install 'cotforge[train]'\n")
+
+
+def test_two_processes_come_to_what_one_does_with_twice_the_batch(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project, tmp_path / "one")
+    for folder, batch in ((project, 4), (tmp_path / "one", 8)):
+        pipeline(folder, INJECT | {"batch": batch, "epochs": 2}, LABELS | {"batch": batch // 2, "steps": 2})
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--no-python"]
+    words = [sys.executable, "-c", "from cotforge.cli import main; main()", "train", "squares.yaml", "--out", "run"]
+    done = subprocess.run(
+        [*launch, *words], cwd=project, env=environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, check=False, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("done in") == 2
+    assert train(tmp_path / "one").returncode == 0
+    for stage in ("01-inject", "02-labels"):
+        pairs = list(zip(metrics(project, stage), metrics(tmp_path / "one", stage), strict=True))
+        assert len(pairs) in (8, 2)
+        assert all(abs(two["loss"] - one["loss"]) < 1e-4 * one["loss"] for two, one in pairs)
+        assert all(two["num_tokens"] == one["num_tokens"] for two, one in pairs)
