@@ -152,7 +152,9 @@ def train(pipeline: str, out: Path | None, sets: Sequence[str], stage: str | Non
 
     if sum(map(bool, (stage, first, smoke))) > 1:
         raise click.UsageError("--stage, --from and --smoke each choose the stages; give one of them")
-    learn(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=click.echo)
+    done = learn(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=lambda line: click.echo(plain(line), err=True))
+    if done:
+        click.echo(done)
     return DONE
 
 

@@ -124,6 +124,15 @@ def test_pictures_made_anew_are_those_that_are_kept(tmp_path: Path, models: dict
         assert all(torch.equal(value, made_again[name]) for name, value in pictures.items())
 
 
+def test_it_comes_to_the_same_whether_pictures_are_kept_or_made_anew_by_workers(
+    tmp_path: Path, models: dict[str, Path], lessons: Lessons
+) -> None:
+    both = [work(tmp_path / name, models["llava"], lessons, epochs=1, **keys) for name, keys in (("kept", {}), ("anew", {"cache_gb": 0}))]
+    for each in both:
+        learn(each)
+    assert metrics(both[0].out) == metrics(both[1].out)
+
+
 def test_lessons_are_made_once(tmp_path: Path, models: dict[str, Path], lessons: Lessons) -> None:
     told: list[str] = []
     pupil = load(models["llava"])

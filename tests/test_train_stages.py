@@ -83,7 +83,8 @@ def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
     pipeline(project, INJECT, LABELS)
     done = train(project)
     assert (done.returncode, done.stderr.count("Error")) == (0, 0), done.stderr
-    assert "no eval: in the pipeline file" in done.stdout
+    assert "no eval: in the pipeline file" in done.stderr
+    assert done.stdout == "the student: run/train/student\n"
     assert [len(metrics(project, stage)) for stage in ("01-inject", "02-labels")] == [8, 3]
     trained = project / "run" / "train" / "student"
     held = json.loads((project / "run" / "train" / "02-labels" / "manifest.json").read_text())
@@ -99,17 +100,17 @@ def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
     changed = (project / "run" / "train" / "01-inject" / "metrics.jsonl").stat().st_mtime_ns
     again = train(project)
     assert again.returncode == 0
-    assert again.stdout.count("done already") == 2
+    assert again.stderr.count("done already") == 2
     assert (project / "run" / "train" / "01-inject" / "metrics.jsonl").stat().st_mtime_ns == changed
 
     pipeline(project, INJECT, LABELS | {"steps": 2})
     third = train(project)
-    assert third.stdout.count("done already") == 1
-    assert "its inputs have changed" in third.stdout
+    assert third.stderr.count("done already") == 1
+    assert "its inputs have changed" in third.stderr
     assert len(metrics(project, "02-labels")) == 2
 
     fourth = train(project, "--from", "inject")
-    assert fourth.stdout.count("starts again") == 2
+    assert fourth.stderr.count("starts again") == 2
     assert student.fingerprint(project / "run" / "train" / "01-inject" / "weights") == marks["01-inject"]
 
 
@@ -117,8 +118,8 @@ def test_one_stage_alone_and_a_smoke_of_all(project: Path) -> None:
     pipeline(project, INJECT, LABELS)
     early = train(project, "--stage", "labels")
     assert early.returncode == 2
-    assert early.stderr == "--stage labels: the stage 'inject' before it is not done; leave --stage out, or do it first\n"
-    assert train(project, "--stage", "inject").returncode == 0
+    assert early.stderr.endswith("\n--stage labels: the stage 'inject' before it is not done; leave --stage out, or do it first\n")
+    assert train(project, "--stage", "inject").stdout == "stage inject is done; others are not, so there is no new train/student\n"
     assert not (project / "run" / "train" / "02-labels").exists()
     smoke = train(project, "--smoke")
     assert smoke.returncode == 0
@@ -158,7 +159,7 @@ def test_killed_and_gone_on_with_it_ends_as_if_undisturbed(project: Path, tmp_pa
     process.communicate()
     again = train(project)
     assert again.returncode == 0, again.stderr
-    assert "goes on from step" in again.stdout
+    assert "goes on from step" in again.stderr
     for name in ("01-inject", "02-labels"):
         assert metrics(project, name) == metrics(tmp_path / "whole", name)
         folders = [folder / "run" / "train" / name / "weights" for folder in (project, tmp_path / "whole")]
@@ -263,7 +264,8 @@ def test_two_processes_come_to_what_one_does_with_twice_the_batch(project: Path,
         [*launch, *words], cwd=project, env=environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, check=False, timeout=200
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("done in") == 2
+    assert done.stderr.count("done in") == 2
+    assert done.stdout == "the student: run/train/student\n"
     assert train(tmp_path / "one").returncode == 0
     for stage in ("01-inject", "02-labels"):
         pairs = list(zip(metrics(project, stage), metrics(tmp_path / "one", stage), strict=True))

@@ -31,30 +31,8 @@ from cotforge.train.prepared import prepare
 from cotforge.train.sft import Trainer
 
 BATCH = 16
-WORDS = [
-    "the",
-    "light",
-    "falls",
-    "on",
-    "it",
-    "from",
-    "left",
-    "and",
-    "a",
-    "dark",
-    "edge",
-    "runs",
-    "down",
-    "so",
-    "what",
-    "we",
-    "see",
-    "must",
-    "be",
-    "near",
-    "to",
-    "us",
-]
+SENTENCE = "the light falls on it from left and a dark edge runs down so what we see must be near to us"
+WORDS = SENTENCE.split()
 
 
 def main() -> None:
@@ -75,7 +53,7 @@ def main() -> None:
 
 def _compare(folder: Path, count: int, times: int, width: int) -> None:
     size = tiny.Size(width=width, side=448, patch=32, vocabulary=600, context=1024)
-    begin = tiny.llava(folder / "student", [" ".join(WORDS)] * 4, size)
+    begin = tiny.llava(folder / "student", [SENTENCE] * 4, size)
     _write(folder / "dataset", count)
     found = find(folder / "dataset", cache=folder / "cache")
     rows = found.dataset(["images", "prompt", "completion"])

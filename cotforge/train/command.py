@@ -35,8 +35,11 @@ def train(
     first: str | None = None,
     smoke: bool = False,
     tell: Callable[[str], object] = print,
-) -> None:
-    """Every stage of the pipeline's plan that is not done yet, told line by line. Raises CotforgeError where something is wrong."""
+) -> str:
+    """Every stage of the pipeline's plan that is not done yet, told line by line; what came of it, from the first of several processes.
+
+    Raises CotforgeError where something is wrong.
+    """
     loaded = Loaded.load(pipeline, sets)
     if loaded.pipeline.train is None:
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
@@ -50,10 +53,10 @@ def train(
         ranks.join()
         from cotforge.train.stages import Choice
 
-        _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None)
+        return _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None)
 
 
-def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object]) -> None:
+def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object]) -> str:
     from cotforge.train import lessons, stages, student
     from cotforge.train.evaluate import longest
     from cotforge.train.held import Held
@@ -91,8 +94,10 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         tell,
         Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None,
     )
-    if (trained := stages.run(ground, choice)) is not None:
-        tell(f"the student: {trained}")
+    trained = stages.run(ground, choice)
+    if not ranks.first():
+        return ""
+    return f"the student: {trained}" if trained else f"stage {choice.only} is done; others are not, so there is no new train/student"
 
 
 def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
