@@ -61,21 +61,32 @@ def test_most_rows_are_accepted_for_far_fewer_calls_and_a_second_build_asks_noth
         assert files(crowd.folder / RUN / "dataset") == before
 
 
-def test_whatever_the_order_of_arrival_the_same_is_asked_and_found_through_all_refits(tmp_path: Path) -> None:
-    """Rows enough for two policies; the replay finds every answer it wants, or the live run would have walked another way."""
-    crowd, found = Crowd.of(tmp_path / "it", 2600), list[dict[str, Any]]()
+def test_whatever_the_order_of_arrival_the_same_is_asked_and_found(tmp_path: Path) -> None:
+    crowd, found = Crowd.of(tmp_path / "it", ROWS), list[dict[str, Any]]()
     sets = list[Counter[tuple[str, str, bool]]]()
-    for number in range(2):
-        with crowd.servers(dict(list(ACCURACIES.items())[:3])) as servers:
-            crowd.pipeline(servers, concurrency=(8, 21)[number])
-            late(servers, number, most=(0.002, 0.02)[number])
+    for number in range(3):
+        with crowd.servers() as servers:
+            crowd.pipeline(servers, concurrency=(1, 8, 21)[number])
+            late(servers, number, most=(0.0, 0.02, 0.05)[number])
             build(crowd, "--out", f"run-{number}")
         found.append(verdicts(crowd.folder / f"run-{number}"))
         sets.append(crowd.asked.copy())
         crowd.asked.clear()
-    assert sets[0] == sets[1]
-    assert found[0] == found[1]
-    assert found[0]["calls_missing"] == 0
+    assert sets[0] == sets[1] == sets[2]
+    assert found[0] == found[1] == found[2]
+
+
+def test_what_is_learned_while_asking_goes_on_is_what_the_replay_learns(tmp_path: Path) -> None:
+    """Rows enough for two policies: the replay finds every answer it wants, and nothing is left to ask."""
+    crowd = Crowd.of(tmp_path / "it", 3600)
+    with crowd.servers({name: ACCURACIES[name] for name in ("ann", "bob", "cyd")}) as servers:
+        crowd.pipeline(servers, concurrency=21)
+        late(servers, 0, most=0.01)
+        told = build(crowd)
+    assert told["calls"] < 0.7 * 3 * 3600
+    assert told["calls_missing"] == 0
+    assert set(crowd.asked.values()) == {1}
+    assert "in all 0 calls to make" in ran("check", "pipeline.yaml", cwd=crowd.folder).stdout
 
 
 def test_killed_again_and_again_it_asks_what_an_undisturbed_run_asks(tmp_path: Path) -> None:

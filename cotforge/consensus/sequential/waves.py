@@ -14,9 +14,9 @@ SHARE = 0.02
 REFITS = (1_500, 5_000)
 """Samples after which the policy is learned anew; then after every `GROWTH` times as many, up to `LAST`."""
 GROWTH, LAST = 3, 50_000
-FILLER, BRIDGE = 0.12, 500
+FILLER, BRIDGE = 0.12, 1_000
 """Share, and least number, of Samples by which a wave's policy serves on beyond it, so that there is something to ask while the last ones
-of the wave come to their end and the next policy is learned (ours: five seconds of 64 in flight that take half a second)."""
+of the wave come to their end and the next policy is learned (ours: ten seconds of 64 in flight that take half a second)."""
 AUDIT = 0.01
 """Share of the Samples about which everybody is asked, so that drift and joint errors show."""
 _WHOLE = 1 << 64
