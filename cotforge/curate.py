@@ -317,7 +317,7 @@ def ballots(traces: Sequence[Trace]) -> list[Ballot]:
 
 def _why(verdict: Verdict, judged: Sequence[Judged]) -> str:
     """The one word under which a Sample without Lesson is counted."""
-    if not judged:
+    if not judged and verdict.reason != "not_wanted":
         return "vote:no_replies"
     if not verdict.accepted:
         return f"vote:{verdict.reason}"

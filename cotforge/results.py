@@ -9,7 +9,7 @@ from typing import Any
 from cotforge import __version__
 from cotforge.budget import dollars
 from cotforge.card import card
-from cotforge.consensus.claim import Claim
+from cotforge.consensus.claim import FEW, Claim
 from cotforge.curate import Curation
 from cotforge.export import Exported, export
 from cotforge.filters import Filter
@@ -72,6 +72,7 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Ma
         f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label",
         *([f"not accepted: {', '.join(f'{reason} {count:,}' for reason, count in rejected)}"] if rejected else []),
         *([claimed(claim)] if summary["accepted"] else []),
+        *([_CONTRADICTED] if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW else []),
         *(f"teacher {name} is {twin} behind a second name: its answers count once" for name, twin in twins.items()),
         f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; "
         f"in all {summary['calls_total']:,} calls, {dollars(summary['cost_usd'])}",
@@ -83,17 +84,25 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Ma
     return "\n".join(lines)
 
 
+_CONTRADICTED = (
+    "most accepted answers contradict their label: the labels are wrong, the teachers are one model, or they cannot see it; "
+    "check some by hand"
+)
+
+
 def claimed(claim: Claim) -> str:
     """A claim in one line."""
     if not claim.calibrated:
         known = "" if claim.precision is None else f"; the model of the teachers says {claim.precision:.3f}"
         return f"precision: uncalibrated, nobody checked enough answers{known}; cotforge gold picks some to check"
+    if claim.precision is None:
+        return "precision: no answer that nobody checked is accepted yet"
     parts = [("with their label", claim.with_label), ("against it", claim.against_label)]
     strata = ", ".join(f"{share:.3f} {name}" for name, share in parts if share is not None)
-    return (
-        f"precision: {claim.precision or 0:.3f} claimed{f' ({strata})' if strata else ''}; at least {claim.low:.3f} with 95 % confidence: "
-        f"{claim.right:,} of {claim.checked:,} checked answers are right"
-    )
+    bound = "no bound, for no checked answer was accepted on the teachers' word"
+    if claim.low is not None:
+        bound = f"at least {claim.low:.3f} with 95 % confidence: {claim.right:,} of {claim.checked:,} checked answers are right"
+    return f"precision: {claim.precision:.3f} claimed{f' ({strata})' if strata else ''}; {bound}"
 
 
 def about(loaded: Loaded, totals: dict[str, Any]) -> About:

@@ -83,6 +83,8 @@ class Verdicts:
     def _why(self, sample: Sample, fate: Fate, ballots: Sequence[Ballot]) -> str:
         if fate.lacking:
             return "not_asked"
+        if not fate.asked:
+            return "not_wanted"
         if not ballots:
             return "no_ballots"
         return "gold_unsaid" if sample.id in self.gold.answers else "below_target"

@@ -199,7 +199,7 @@ def test_training_tries_the_student_before_and_after_each_stage_and_not_twice(fo
     assert {name: after[name] for name in ("accuracy", "recall", "confusion")} == {
         name: looked[name] for name in ("accuracy", "recall", "confusion")
     }
-    assert re.search(r"held out \(4\): macro_recall \d", first.stdout)
+    assert re.search(r"held out \(4\): macro_recall \d", first.stderr)
     seconds = base["seconds"]
     again = ran("train", path, "--out", "run", cwd=folder)
     assert again.returncode == 0, again.stderr

@@ -26,7 +26,7 @@ class Claim:
     right: int = 0
     """Of these, with the true answer."""
     with_label: float | None = None
-    """The precision claimed where the answer is the raw label."""
+    """The precision claimed where the answer is the raw label; None where nothing is calibrated."""
     against_label: float | None = None
     """The same where it is another one."""
 

@@ -36,6 +36,7 @@ def decide(
     from cotforge.consensus.tabled import Tabled
 
     demand_sound(answers, classes=classes, prices=prices, rule=rule, targets=[target])
+    _demand_mappings(labels=labels, gold=gold)
     wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_whole(objective))
     if isinstance(wanted, str) and wanted not in ("balanced", "cheapest"):
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
@@ -49,7 +50,19 @@ def _whole(objective: Mapping[str, float]) -> dict[str, Any]:
     unknown = set(objective) - {"lessons", "budget"}
     if unknown or not objective:
         raise AnswersError(f"objective: {sorted(unknown) or 'nothing'} in it; lessons, budget, or both")
+    if wrong := [name for name, value in objective.items() if not value > 0]:
+        raise AnswersError(f"objective: {wrong[0]} is {objective[wrong[0]]!r}; more than 0")
     return {name: int(value) if name == "lessons" else float(value) for name, value in objective.items()}
+
+
+def _demand_mappings(**given: Any) -> None:
+    faults = [
+        f"{name}: is a {type(value).__name__}; a mapping of id to answer is needed, like dict(zip(frame['id'], frame['{name}']))"
+        for name, value in given.items()
+        if value is not None and not isinstance(value, Mapping)
+    ]
+    if faults:
+        raise AnswersError(*faults)
 
 
 def demand_sound(
@@ -57,6 +70,10 @@ def demand_sound(
 ) -> None:
     """Raises AnswersError with all that is wrong, a line each."""
     faults = []
+    if hasattr(answers, "collect"):
+        raise AnswersError("answers: is a lazy frame; collect() it first")
+    if prices is not None and not isinstance(prices, Mapping):
+        raise AnswersError(f"prices: is a {type(prices).__name__}; a mapping of teacher to the price of a call is needed")
     columns = list(getattr(answers, "columns", ()))
     missing = [name for name in ("id", "teacher", "answer") if name not in columns]
     if missing:

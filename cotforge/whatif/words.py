@@ -69,6 +69,8 @@ def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
     if found.best is None:
         near = found.nearest
         told = f"; {name(near)} comes nearest with at least {near['low']:.3f}" if near is not None else ""
+        if any(row["lacking"] > LACKING and (row["low"] or 0) >= found.target for row in found.rows):
+            return ["the rows that reach the target rest on calls that were never made; a build with rule majority asks everybody"]
         return [f"no row is shown to reach the target {found.target:g}{told}; more gold narrows the bounds: {gold}"]
     row = found.rows[found.best]
     return [

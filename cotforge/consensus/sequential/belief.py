@@ -8,7 +8,7 @@ import numpy as np
 from cotforge.consensus.sequential.agreement import Agreement
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.difficulty import Difficulty
-from cotforge.consensus.sequential.table import Flags, Floats, Ints
+from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints
 from cotforge.consensus.sequential.terms import Terms
 
 CACHED = 1 << 16
@@ -46,11 +46,15 @@ class Belief:
         """Columns of the voters that are no twins."""
         return [column for column in range(len(self.terms.voters)) if column not in self.twins]
 
-    @property
-    def voices(self) -> int:
-        """How many voters, the label among them, must say an accepted answer: without gold nobody is believed alone."""
+    def voices(self, answers_NV: Ints) -> Ints:
+        """How many voters, the label among them, must say an accepted answer, [N]: without gold nobody is believed alone.
+
+        A single teacher is where there is nothing else to go by: no label either.
+        """
+        if self.calibration.weights_F is not None:
+            return np.ones(len(answers_NV), np.int64)
         alone = len({self.terms.voters[column].teacher for column in self.own}) == 1
-        return 1 if alone or self.calibration.weights_F is not None else 2
+        return np.where((answers_NV[:, -1] == NONE) & alone, 1, 2)
 
     def posterior(self, answers_NV: Ints) -> Floats:
         """Probability of each symbol, [N, S]."""
@@ -80,7 +84,7 @@ class Belief:
         full = [column for column, voter in enumerate(self.terms.voters) if not voter.short]
         support_N = says_NV[:, :-1].any(axis=1)
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
-        accepted_N = (best_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices)
+        accepted_N = (best_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices(answers_NV))
         return Lead(symbol_N, best_N, accepted_N, says_NV[:, full].any(axis=1))
 
     def look(self, answers_NV: Ints) -> tuple[Floats, Lead]:

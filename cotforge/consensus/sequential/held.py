@@ -63,10 +63,10 @@ def claim(rows: Table, posterior_N: Floats, accepted_N: Flags, with_label_N: Fla
         right = round(float(held.times_N[held.accepted_N & held.right_N].sum()))
     return Claim(
         precision=mean(plain_N),
-        low=None if held is None else lower_bound(right, checked),
+        low=lower_bound(right, checked) if checked else None,
         calibrated=held is not None,
         checked=checked,
         right=right,
-        with_label=mean(plain_N & with_label_N),
-        against_label=mean(plain_N & labelled_N & ~with_label_N),
+        with_label=mean(plain_N & with_label_N) if held is not None else None,
+        against_label=mean(plain_N & labelled_N & ~with_label_N) if held is not None else None,
     )
