@@ -52,6 +52,15 @@ def test_the_summary_is_what_the_contract_names():
         "calls_missing": 0,
         "rejected": {"filter:reasoning_words": 1, "source:image_missing": 1, "vote:no_ballots": 1, "vote:no_majority": 1},
         "label_conflicts": 1,
+        "claim": {
+            "precision": None,
+            "low": None,
+            "calibrated": False,
+            "checked": 0,
+            "right": 0,
+            "with_label": None,
+            "against_label": None,
+        },
         "labels_unknown": 2,
         "read_as": {"tags": 8},
         "teachers": {
