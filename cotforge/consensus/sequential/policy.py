@@ -4,10 +4,10 @@ A state is the label and the answers so far; V(s) is the best expected value of 
 
     V(s) = max{ w [accepted(s)] ; 0 (drop) ; max over voters k that may be asked of  -c_k + sum over answers r of P(r | s, k) V(s + r) }
 
-w is what a lesson is worth: four times the least cost at which lessons can be had at all (Dinkelbach's iteration), or as much as brings
-the lessons wanted. States are found from the labels on, in levels of as many answers; what is accepted has no successors. Where all of them
-are few the solution is exact; else only the likeliest of each level have successors, and only the likeliest of these are looked at: what
-is lost by that is bounded by w times the probability of the others.
+w is what a lesson is worth: `WORTH` times the least cost at which lessons can be had at all (Dinkelbach's iteration), or as much as
+brings the lessons wanted. States are found from the labels on, in levels of as many answers; what is accepted has no successors. Where
+all of them are few the solution is exact; else only the likeliest of each level have successors, and only the likeliest of these are
+looked at: what is lost by that is bounded by w times the probability of the others.
 
 Shapes: N states, V columns, S symbols, K voters.
 """
