@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import fsum
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from cotforge import consensus, gold
 from cotforge.consensus.sequential import Terms, Voter
@@ -43,6 +43,9 @@ class Waves(Protocol):
     def needs(self, wave: int) -> int:
         """The last wave that must be over before the policy of this one is learned; -1 where nothing is."""
 
+    def hasty(self, wave: int) -> bool:
+        """Whether that policy is made in haste: it bridges the time in which one of the same evidence is made with care."""
+
 
 class Evidence(Protocol):
     """What the voters said; the order of adding leaves no trace."""
@@ -61,6 +64,14 @@ class Policy(Protocol):
         """The answer that is accepted on these grounds, if any."""
 
 
+class Lesson(NamedTuple):
+    """What a policy is made of."""
+
+    upto: int
+    """The last wave that counts; -1 where nothing is learned."""
+    hasty: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """The statistics behind the rule; `ENGINE` unless a test brings simpler ones."""
@@ -68,8 +79,8 @@ class Engine:
     waves: Callable[[int, Collection[str]], Waves]
     """(how many Samples there are, ids with gold) to their waves."""
     evidence: Callable[[Terms], Evidence]
-    learn: Callable[[Terms, Any, int], Policy]
-    """(terms with prices, evidence, last wave that counts) to a policy. It may take seconds."""
+    learn: Callable[[Terms, Any, int, bool], Policy]
+    """(terms with prices, evidence, last wave that counts, in haste) to a policy. It may take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +106,10 @@ class Guide:
     def terms(self, prices: Mapping[str, float]) -> Terms:
         """The constants of the vote, where a Call to each voter has this price."""
         return replace(terms(self.pipeline, prices), total=self.total, whole=self.waves.whole)
+
+    def lesson(self, wave: int) -> Lesson:
+        """Of which the policy of a wave is made."""
+        return Lesson(self.waves.needs(wave), self.waves.hasty(wave))
 
     def of_wave(self, wave: int, samples: Iterator[Sample | Fault], *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
         """The Samples of one wave, until `stopped`; Faults belong to the warm-up."""
@@ -162,10 +177,10 @@ def _evidence(about: Terms) -> Evidence:
     return Counted(about)
 
 
-def _learn(about: Terms, evidence: Any, upto: int) -> Policy:
+def _learn(about: Terms, evidence: Any, upto: int, hasty: bool) -> Policy:
     from cotforge.consensus.sequential.learning import learn
 
-    return learn(about, evidence, upto)
+    return learn(about, evidence, upto, hasty)
 
 
 ENGINE = Engine(consensus.Waves, _evidence, _learn)

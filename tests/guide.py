@@ -40,6 +40,9 @@ class Waves:
     def needs(self, wave: int) -> int:
         return (-1, 0, 0, 1, 1, 3)[wave]
 
+    def hasty(self, wave: int) -> bool:
+        return False
+
 
 Row = tuple[int, str | None, tuple[tuple[str, str | None], ...], str | None]
 
@@ -78,7 +81,7 @@ class Policy:
         return min(enough, default=None)
 
 
-def learn(terms: Terms, evidence: Evidence, upto: int) -> Policy:
+def learn(terms: Terms, evidence: Evidence, upto: int, hasty: bool = False) -> Policy:
     """The order follows from what was said: whoever agrees with the label most often comes first."""
     agreed = {voter.name: 0.0 for voter in terms.voters}
     for _, label, answers, _ in evidence.upto(upto):
@@ -94,7 +97,7 @@ def evidence(terms: Terms) -> Evidence:
 def engine(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = None, **shape: float) -> Engine:
     """The whole; to learn takes so many seconds of somebody else's time, and leaves (upto, rows known) in `learned`."""
 
-    def slowly(terms: Terms, evidence: Evidence, upto: int) -> Policy:
+    def slowly(terms: Terms, evidence: Evidence, upto: int, hasty: bool) -> Policy:
         if learned is not None:
             learned.append((upto, len(evidence.upto(upto))))
         time.sleep(seconds)

@@ -22,9 +22,11 @@ def test_a_wave_needs_an_earlier_one_and_never_less_than_the_one_before(total: i
     [
         (1, [1]),
         (50, [50]),
-        (200, [100, 200]),
-        (5_000, [100, 1_500, 2_500, 5_000]),
-        (1_000_000, [400, 1_500, 2_500, 5_000, 6_000, 15_000, 16_800, 45_000, 50_400, 1_000_000]),
+        (100, [100]),
+        (105, [100, 105]),
+        (200, [100, 120, 200]),
+        (5_000, [100, 600, 1_500, 2_500, 5_000]),
+        (1_000_000, [400, 900, 1_500, 2_500, 5_000, 6_000, 15_000, 16_800, 45_000, 50_400, 1_000_000]),
     ],
 )
 def test_waves_end_where_they_are_asked_to(total: int, ends: list[int]) -> None:
@@ -39,7 +41,13 @@ def test_waves_end_where_they_are_asked_to(total: int, ends: list[int]) -> None:
 
 def test_a_filler_shares_what_the_wave_before_it_needs() -> None:
     waves = Waves(1_000_000)
-    assert [waves.needs(wave) for wave in range(waves.count)] == [-1, 0, 0, 1, 1, 3, 3, 5, 5, 7]
+    assert [waves.needs(wave) for wave in range(waves.count)] == [-1, 0, 0, 0, 2, 2, 4, 4, 6, 6, 8]
+
+
+@pytest.mark.parametrize("total", TOTALS)
+def test_only_the_first_wave_behind_the_warm_up_goes_by_a_policy_made_in_haste(total: int) -> None:
+    waves = Waves(total)
+    assert [waves.hasty(wave) for wave in range(waves.count)] == [wave == 1 for wave in range(waves.count)]
 
 
 @pytest.mark.parametrize(("total", "size"), [(0, 0), (1, 1), (50, 50), (200, LEAST), (10_000, 200), (20_000, WARM), (1_000_000, WARM)])

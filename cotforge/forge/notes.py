@@ -7,7 +7,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from cotforge.forge.walk import Walk
-from cotforge.sequence import Guide, Policy, prices, voters
+from cotforge.sequence import Guide, Lesson, Policy, prices, voters
 
 T = TypeVar("T")
 
@@ -33,14 +33,14 @@ class Notes:
             checked = self._guide.gold.answers.get(walk.id)
             self._evidence.add(walk.wave, label=walk.label, answers=walk.answers, gold=checked, everybody=walk.everybody)
 
-    def learn(self, upto: int) -> Policy:
-        """The policy that follows from the waves up to this one."""
-        return self._guide.engine.learn(self._guide.terms(prices(self._took)), self._evidence, upto)
+    def learn(self, lesson: Lesson) -> Policy:
+        """The policy that follows from some waves."""
+        return self._guide.engine.learn(self._guide.terms(prices(self._took)), self._evidence, *lesson)
 
-    async def learned(self, upto: int) -> Policy:
+    async def learned(self, lesson: Lesson) -> Policy:
         """The same, in a thread."""
         async with self._learning:  # one after another: what was held back meanwhile belongs to the next
-            policy = await _in_thread(lambda: self.learn(upto))
+            policy = await _in_thread(lambda: self.learn(lesson))
             held, self._held = self._held, []
         for walk in held:
             self.add(walk)

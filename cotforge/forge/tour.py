@@ -17,7 +17,7 @@ from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
 from cotforge.journal import Stored
 from cotforge.records import Call, Fault
-from cotforge.sequence import Guide, Policy, voter, voters
+from cotforge.sequence import Guide, Lesson, Policy, voter, voters
 
 Found = Callable[[Call], Stored | None]
 """The reply to a Call that has ended in this invocation."""
@@ -57,13 +57,13 @@ class Tour(Turn):
         return any(self._open.values())
 
     async def _all(self) -> None:
-        waves, learning = self._guide.waves, dict[int, asyncio.Task[Policy | None]]()
+        waves, learning = self._guide.waves, dict[Lesson, asyncio.Task[Policy | None]]()
         try:
             for wave in range(waves.count):
                 for near in (wave, wave + 1):
-                    if near < waves.count and (needs := waves.needs(near)) not in learning:
-                        learning[needs] = asyncio.create_task(self._policy(needs))
-                await self._begin_all(wave, await learning[waves.needs(wave)])
+                    if near < waves.count and (lesson := self._guide.lesson(near)) not in learning:
+                        learning[lesson] = asyncio.create_task(self._policy(lesson))
+                await self._begin_all(wave, await learning[self._guide.lesson(wave)])
                 if self._progress.stopped:
                     return
         finally:
@@ -71,14 +71,14 @@ class Tour(Turn):
                 task.cancel()
             await asyncio.gather(*learning.values(), return_exceptions=True)
 
-    async def _policy(self, needs: int) -> Policy | None:
-        """What the waves up to `needs` teach, once they are over; None where there is nobody left to ask."""
-        while self._read <= needs or any(self._open[wave] for wave in range(needs + 1)):
+    async def _policy(self, lesson: Lesson) -> Policy | None:
+        """What some waves teach, once they are over; None where there is nobody left to ask."""
+        while self._read <= lesson.upto or any(self._open[wave] for wave in range(lesson.upto + 1)):
             self._changed.clear()
             await self._changed.wait()
-        if needs < 0 or all(line.closed for line in self.lines.values()):
+        if lesson.upto < 0 or all(line.closed for line in self.lines.values()):
             return None
-        return await self._notes.learned(needs)
+        return await self._notes.learned(lesson)
 
     async def _begin_all(self, wave: int, policy: Policy | None) -> None:
         with Reading(self._in_wave(wave)) as reading:
@@ -168,12 +168,13 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
 
     Of a wave whose policy cannot be learned yet, all that is not in the journal remains.
     """
-    notes, learned, policy, over = Notes(guide), -1, None, guide.waves.count
+    notes, policy, over = Notes(guide), None, guide.waves.count
+    learned = guide.lesson(0)
     for wave in range(guide.waves.count):
-        needs = guide.waves.needs(wave)
-        known = needs < over
-        if known and needs != learned:
-            learned, policy = needs, notes.learn(needs)
+        lesson = guide.lesson(wave)
+        known = lesson.upto < over
+        if known and lesson != learned:
+            learned, policy = lesson, notes.learn(lesson)
         for work in works(wave):
             if known and isinstance(work, Work):
                 walk = walk_of(work, guide, wave, policy)

@@ -26,6 +26,8 @@ class Waves(Protocol):
 
     def needs(self, wave: int) -> int: ...
 
+    def hasty(self, wave: int) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
@@ -76,12 +78,12 @@ def _walked(terms: Terms, rows: Table, waves: Waves) -> tuple[Policy, Walk]:
     """(the last policy, who was asked and what was heard)."""
     n, k = len(rows), len(terms.voters)
     seen_NV, turn_NK, lacking_NK = np.full_like(rows.answers_NV, NONE), np.zeros((n, k), np.int64), np.zeros((n, k), bool)
-    policy, learned = None, -1
+    policy, learned = None, (-1, False)
     for wave in range(waves.count):
         here = rows.wave_N == wave
-        if here.any() and waves.needs(wave) != learned:
-            learned = waves.needs(wave)
-            policy = learn(terms, heard(rows, seen_NV, terms), learned)
+        if here.any() and (waves.needs(wave), waves.hasty(wave)) != learned:
+            learned = waves.needs(wave), waves.hasty(wave)
+            policy = learn(terms, heard(rows, seen_NV, terms), *learned)
         part = walk(policy, rows.answers_NV[here], rows.everybody_N[here]) if policy else everybody(rows.answers_NV[here])
         seen_NV[here], turn_NK[here], lacking_NK[here] = part.seen_NV, part.turn_NK, part.lacking_NK
     return policy or learn(terms, heard(rows, seen_NV, terms), 0), Walk(seen_NV, turn_NK, lacking_NK)

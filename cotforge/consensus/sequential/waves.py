@@ -17,6 +17,9 @@ GROWTH, LAST = 3, 50_000
 FILLER, BRIDGE = 0.12, 1_000
 """Share, and least number, of Samples by which a wave's policy serves on beyond it, so that there is something to ask while the last ones
 of the wave come to their end and the next policy is learned (ours: ten seconds of 64 in flight that take half a second)."""
+HASTE, HASTY = 0.1, 500
+"""Share, and greatest number, of Samples behind the warm-up that are walked by a first policy made in haste, so that there is something to
+ask while the whole one is found (ours: some seconds of 64 in flight)."""
 AUDIT = 0.01
 """Share of the Samples about which everybody is asked, so that drift and joint errors show."""
 _WHOLE = 1 << 64
@@ -33,8 +36,12 @@ class Waves:
         """Samples about which everybody is asked, or about as many."""
         self.whole += round(AUDIT * (total - self.whole))
         ends, self._needs = [warm], [-1]
+        if hasty := min(HASTY, round(HASTE * total), total - warm):
+            ends.append(warm + hasty)
+            self._needs.append(0)
+        self._hasty = len(ends) - 1
         known = 0
-        for refit in _refits(total, warm):
+        for refit in _refits(total, ends[-1]):
             ends.append(refit)
             self._needs.append(known)
             known = len(ends) - 1
@@ -64,6 +71,10 @@ class Waves:
         """Whether everybody is asked about it though it is not in the warm-up."""
         return rank % 10_000 < AUDIT * 10_000
 
+    def hasty(self, wave: int) -> bool:
+        """Whether the wave goes by a policy made in haste: it is the first behind the warm-up."""
+        return wave == self._hasty == 1
+
     def needs(self, wave: int) -> int:
         """The last wave whose Samples must be over before this wave's policy can be learned; -1 where none is needed."""
         return self._needs[wave]
@@ -78,10 +89,10 @@ def _filler(end: int) -> int:
     return max(BRIDGE, round(FILLER * end))
 
 
-def _refits(total: int, warm: int) -> list[int]:
-    """Where waves end: at the refits that leave enough behind them to be worth it, and at the end."""
+def _refits(total: int, begun: int) -> list[int]:
+    """Where waves end behind those that have begun: at the refits that leave enough behind them to be worth it, and at the end."""
     ends, at = [], list(REFITS)
     while at[-1] * GROWTH <= LAST:
         at.append(at[-1] * GROWTH)
-    ends = [end for end in at if warm < end and end + 2 * _filler(end) < total]
-    return [*ends, total]
+    ends = [end for end in at if begun < end and end + 2 * _filler(end) < total]
+    return [*ends, total] if begun < total else []
