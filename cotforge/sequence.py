@@ -5,7 +5,7 @@ the next waves are walked, and what these say teaches a better one. A voter is a
 `qwen:short` for a short vote.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import fsum
@@ -64,7 +64,7 @@ class Policy(Protocol):
         """The answer that is accepted on these grounds, if any."""
 
 
-class Lesson(NamedTuple):
+class Basis(NamedTuple):
     """What a policy is made of."""
 
     upto: int
@@ -81,6 +81,8 @@ class Engine:
     evidence: Callable[[Terms], Evidence]
     learn: Callable[[Terms, Any, int, bool], Policy]
     """(terms with prices, evidence, last wave that counts, in haste) to a policy. It may take seconds."""
+    apart: Callable[[Terms, Any, int], Awaitable[Policy | None]] | None = None
+    """The same with care, in a process of its own; None where that could not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,9 @@ class Guide:
         """The constants of the vote, where a Call to each voter has this price."""
         return replace(terms(self.pipeline, prices), total=self.total, whole=self.waves.whole)
 
-    def lesson(self, wave: int) -> Lesson:
+    def basis(self, wave: int) -> Basis:
         """Of which the policy of a wave is made."""
-        return Lesson(self.waves.needs(wave), self.waves.hasty(wave))
+        return Basis(self.waves.needs(wave), self.waves.hasty(wave))
 
     def of_wave(self, wave: int, samples: Iterator[Sample | Fault], *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
         """The Samples of one wave, until `stopped`; Faults belong to the warm-up."""
@@ -183,4 +185,10 @@ def _learn(about: Terms, evidence: Any, upto: int, hasty: bool) -> Policy:
     return learn(about, evidence, upto, hasty)
 
 
-ENGINE = Engine(consensus.Waves, _evidence, _learn)
+async def _apart(about: Terms, evidence: Any, upto: int) -> Policy | None:
+    from cotforge.consensus.sequential.apart import learned
+
+    return await learned(about, evidence, upto)
+
+
+ENGINE = Engine(consensus.Waves, _evidence, _learn, _apart)

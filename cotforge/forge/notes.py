@@ -6,8 +6,9 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any, TypeVar
 
+from cotforge.consensus.sequential import Terms
 from cotforge.forge.walk import Walk
-from cotforge.sequence import Guide, Lesson, Policy, prices, voters
+from cotforge.sequence import Basis, Guide, Policy, prices, voters
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ class Notes:
         self._held: list[Walk] = []
 
     def add(self, walk: Walk) -> None:
-        """A walk is over. While something is learned in a thread it is held back."""
+        """A walk is over. While something is learned it is held back."""
         if self._learning.locked():
             self._held.append(walk)
             return
@@ -33,14 +34,21 @@ class Notes:
             checked = self._guide.gold.answers.get(walk.id)
             self._evidence.add(walk.wave, label=walk.label, answers=walk.answers, gold=checked, everybody=walk.everybody)
 
-    def learn(self, lesson: Lesson) -> Policy:
+    def learn(self, basis: Basis) -> Policy:
         """The policy that follows from some waves."""
-        return self._guide.engine.learn(self._guide.terms(prices(self._took)), self._evidence, *lesson)
+        return self._guide.engine.learn(self._terms, self._evidence, *basis)
 
-    async def learned(self, lesson: Lesson) -> Policy:
-        """The same, in a thread."""
+    @property
+    def _terms(self) -> Terms:
+        return self._guide.terms(prices(self._took))
+
+    async def learned(self, basis: Basis) -> Policy:
+        """The same, in a process of its own, or in a thread: in haste, or where there is no process."""
         async with self._learning:  # one after another: what was held back meanwhile belongs to the next
-            policy = await _in_thread(lambda: self.learn(lesson))
+            apart = None if basis.hasty else self._guide.engine.apart
+            policy = None if apart is None else await apart(self._terms, self._evidence, basis.upto)
+            if policy is None:
+                policy = await _in_thread(lambda: self.learn(basis))
             held, self._held = self._held, []
         for walk in held:
             self.add(walk)

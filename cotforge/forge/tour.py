@@ -17,7 +17,7 @@ from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
 from cotforge.journal import Stored
 from cotforge.records import Call, Fault
-from cotforge.sequence import Guide, Lesson, Policy, voter, voters
+from cotforge.sequence import Basis, Guide, Policy, voter, voters
 
 Found = Callable[[Call], Stored | None]
 """The reply to a Call that has ended in this invocation."""
@@ -57,13 +57,13 @@ class Tour(Turn):
         return any(self._open.values())
 
     async def _all(self) -> None:
-        waves, learning = self._guide.waves, dict[Lesson, asyncio.Task[Policy | None]]()
+        waves, learning = self._guide.waves, dict[Basis, asyncio.Task[Policy | None]]()
         try:
             for wave in range(waves.count):
                 for near in (wave, wave + 1):
-                    if near < waves.count and (lesson := self._guide.lesson(near)) not in learning:
-                        learning[lesson] = asyncio.create_task(self._policy(lesson))
-                await self._begin_all(wave, await learning[self._guide.lesson(wave)])
+                    if near < waves.count and (basis := self._guide.basis(near)) not in learning:
+                        learning[basis] = asyncio.create_task(self._policy(basis))
+                await self._begin_all(wave, await learning[self._guide.basis(wave)])
                 if self._progress.stopped:
                     return
         finally:
@@ -71,14 +71,14 @@ class Tour(Turn):
                 task.cancel()
             await asyncio.gather(*learning.values(), return_exceptions=True)
 
-    async def _policy(self, lesson: Lesson) -> Policy | None:
+    async def _policy(self, basis: Basis) -> Policy | None:
         """What some waves teach, once they are over; None where there is nobody left to ask."""
-        while self._read <= lesson.upto or any(self._open[wave] for wave in range(lesson.upto + 1)):
+        while self._read <= basis.upto or any(self._open[wave] for wave in range(basis.upto + 1)):
             self._changed.clear()
             await self._changed.wait()
-        if lesson.upto < 0 or all(line.closed for line in self.lines.values()):
+        if basis.upto < 0 or all(line.closed for line in self.lines.values()):
             return None
-        return await self._notes.learned(lesson)
+        return await self._notes.learned(basis)
 
     async def _begin_all(self, wave: int, policy: Policy | None) -> None:
         with Reading(self._in_wave(wave)) as reading:
@@ -169,12 +169,12 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
     Of a wave whose policy cannot be learned yet, all that is not in the journal remains.
     """
     notes, policy, over = Notes(guide), None, guide.waves.count
-    learned = guide.lesson(0)
+    learned = guide.basis(0)
     for wave in range(guide.waves.count):
-        lesson = guide.lesson(wave)
-        known = lesson.upto < over
-        if known and lesson != learned:
-            learned, policy = lesson, notes.learn(lesson)
+        basis = guide.basis(wave)
+        known = basis.upto < over
+        if known and basis != learned:
+            learned, policy = basis, notes.learn(basis)
         for work in works(wave):
             if known and isinstance(work, Work):
                 walk = walk_of(work, guide, wave, policy)

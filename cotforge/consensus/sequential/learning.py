@@ -1,9 +1,10 @@
 """From answers to a belief and a policy."""
 
+from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import combinations
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -31,16 +32,53 @@ ROUGH = 5_000
 """States of a level in the policy that only shows where one would stop (ours)."""
 
 
+class Grounds(NamedTuple):
+    """All that a policy follows from."""
+
+    terms: Terms
+    rows: bytes
+    width: int
+    most: int | None
+    """See `Policy`."""
+
+    @classmethod
+    def of(cls, terms: Terms, evidence: Evidence | Table, upto: int, *, hasty: bool = False) -> Self:
+        """What Samples of the waves up to `upto` said."""
+        told = evidence.table() if isinstance(evidence, Evidence) else evidence
+        packed = told.where(told.wave_N <= upto).unfolded().packed()
+        return cls(terms, packed.tobytes(), packed.shape[1], HASTY if hasty else None)
+
+
+_latest: OrderedDict[Grounds, Policy] = OrderedDict()
+
+
 def learn(terms: Terms, evidence: Evidence | Table, upto: int, hasty: bool = False) -> Policy:
     """The policy by what Samples of the waves up to `upto` said. Takes seconds, in haste less, of the latest ones none; raises nothing."""
-    known = evidence.table() if isinstance(evidence, Evidence) else evidence
-    packed = known.where(known.wave_N <= upto).unfolded().packed()
-    return _learned(terms, packed.tobytes(), packed.shape[1], HASTY if hasty else None)
+    grounds = Grounds.of(terms, evidence, upto, hasty=hasty)
+    policy = known(grounds)
+    if policy is None:
+        policy = taught(grounds)
+        remember(grounds, policy)
+    return policy
 
 
-@lru_cache(maxsize=LATEST)
-def _learned(terms: Terms, rows: bytes, width: int, most: int | None) -> Policy:
-    policy = solved(terms, unpacked(np.frombuffer(rows).reshape(-1, width)), most=most)
+def known(grounds: Grounds) -> Policy | None:
+    """What followed from the grounds, where they are among the latest."""
+    if grounds in _latest:
+        _latest.move_to_end(grounds)
+    return _latest.get(grounds)
+
+
+def remember(grounds: Grounds, policy: Policy) -> None:
+    """Keep in mind what followed."""
+    _latest[grounds] = policy
+    while len(_latest) > LATEST:
+        _latest.popitem(last=False)
+
+
+def taught(grounds: Grounds) -> Policy:
+    """What follows from them."""
+    policy = solved(grounds.terms, unpacked(np.frombuffer(grounds.rows).reshape(-1, grounds.width)), most=grounds.most)
     policy.levels = []  # the choices are made
     return policy
 

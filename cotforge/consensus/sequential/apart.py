@@ -1,0 +1,49 @@
+"""Learning in a process of its own: in a thread it would hold the interpreter's lock for seconds, and the asking would wait."""
+
+import asyncio
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import cotforge
+from cotforge.consensus.sequential.learning import Grounds, known, remember, taught
+from cotforge.consensus.sequential.policy import Policy
+from cotforge.consensus.sequential.table import Evidence
+from cotforge.consensus.sequential.terms import Terms
+
+PROGRAM = "import sys; sys.path.insert(0, {!r}); from cotforge.consensus.sequential.apart import main; del sys.path[0]; main()"
+BEHIND = 5
+"""How nice the process is (ours): what asks goes first."""
+
+
+async def learned(terms: Terms, evidence: Evidence, upto: int) -> Policy | None:
+    """`learning.learn`, once it is done elsewhere; None where no process can be had, or it came to nothing."""
+    grounds = Grounds.of(terms, evidence, upto)
+    policy = known(grounds)
+    if policy is None and (policy := await _elsewhere(grounds)) is not None:
+        remember(grounds, policy)
+    return policy
+
+
+async def _elsewhere(grounds: Grounds) -> Policy | None:
+    program = PROGRAM.format(str(Path(cotforge.__file__).parents[1]))  # the same cotforge, wherever this one was found
+    pipe, quiet = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-c", program, stdin=pipe, stdout=pipe, stderr=quiet, start_new_session=True
+        )
+    except OSError:
+        return None
+    try:
+        said, _ = await process.communicate(pickle.dumps(grounds))
+    finally:
+        if process.returncode is None:  # nobody waits for it any more
+            process.kill()
+    return pickle.loads(said) if process.returncode == 0 else None
+
+
+def main() -> None:
+    """Grounds on standard input to a Policy on standard output."""
+    os.nice(BEHIND)
+    pickle.dump(taught(pickle.load(sys.stdin.buffer)), sys.stdout.buffer)
