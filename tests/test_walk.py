@@ -17,7 +17,7 @@ from cotforge.gold import Gold
 from cotforge.journal import Stored
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
-from cotforge.sequence import SHORT, Engine, Guide, prices
+from cotforge.sequence import SHORT, Basis, Engine, Guide, prices
 from tests.guide import Evidence, Waves, evidence
 from tests.guide import Policy as InOrder
 from tests.project import LABELS, said, write_pipeline
@@ -157,7 +157,7 @@ def test_prices_are_dollars_of_the_warm_up_or_seconds_or_nothing(tmp_path: Path)
 def test_what_ends_while_it_learns_is_noted_afterwards(tmp_path: Path) -> None:
     go, seen = threading.Event(), list[int]()
 
-    def learn(terms: Any, evidence: Evidence, upto: int) -> InOrder:
+    def learn(terms: Any, evidence: Evidence, upto: int, hasty: bool) -> InOrder:
         seen.append(len(evidence.rows))
         assert go.wait(10)
         seen.append(len(evidence.rows))
@@ -166,11 +166,11 @@ def test_what_ends_while_it_learns_is_noted_afterwards(tmp_path: Path) -> None:
     async def run() -> None:
         notes = Notes(guide(tmp_path, learn))
         notes.add(over(0, ann=(1.0, 1.0)))
-        learning = asyncio.create_task(notes.learned(0))
-        while not seen:
+        learning = asyncio.create_task(notes.learned(Basis(0, hasty=True)))
+        while not seen and not learning.done():
             await asyncio.sleep(0.005)
         notes.add(over(1, ann=(1.0, 1.0)))
-        next_one = asyncio.create_task(notes.learned(1))
+        next_one = asyncio.create_task(notes.learned(Basis(1, hasty=False)))
         await asyncio.sleep(0.05)
         go.set()
         await asyncio.gather(learning, next_one)
@@ -187,3 +187,25 @@ def test_the_samples_of_a_wave_are_its_own_and_faults_belong_to_the_warm_up(tmp_
     assert [sum(isinstance(item, Fault) for item in wave) for wave in waves] == [1, 0, 0, 0, 0]
     assert all(of.waves.wave(item.id) == number for number, wave in enumerate(waves) for item in wave if isinstance(item, Sample))
     assert list(of.of_wave(0, iter(items), stopped=lambda: True)) == []
+
+
+def test_what_is_not_learned_in_haste_is_learned_apart_and_here_where_that_cannot_be(tmp_path: Path) -> None:
+    here, apart = list[tuple[int, bool]](), list[int]()
+
+    def learn(terms: Any, evidence: Evidence, upto: int, hasty: bool) -> InOrder:
+        here.append((upto, hasty))
+        return InOrder(WHOLE)
+
+    async def elsewhere(terms: Any, evidence: Evidence, upto: int) -> InOrder | None:
+        apart.append(upto)
+        return InOrder(WHOLE) if upto == 0 else None
+
+    async def run() -> None:
+        plain = guide(tmp_path, learn)
+        notes = Notes(replace(plain, engine=replace(plain.engine, apart=elsewhere)))
+        notes.add(over(0, ann=(1.0, 1.0)))
+        for basis in (Basis(0, hasty=True), Basis(0, hasty=False), Basis(1, hasty=False)):
+            await notes.learned(basis)
+
+    asyncio.run(run())
+    assert (here, apart) == ([(0, True), (1, False)], [0, 1])
