@@ -89,13 +89,13 @@ def test_a_model_that_cannot_be_loaded_is_told_with_its_cause(found: dict[str, A
     assert found["no_weights"].startswith("RuntimeError: Cannot find any model weights with")
 
 
-def project(folder: Path, model: Path, rows: int) -> None:
+def project(folder: Path, model: Path, rows: int, **engine: Any) -> None:
     (folder / "images").mkdir()
     with (folder / "rows.jsonl").open("w") as file:
         for number in range(rows):
             Image.new("RGB", (48, 32 + number), COLOURS[number % 4]).save(folder / "images" / f"{number}.jpg", quality=95)
             file.write(json.dumps({"id": f"row-{number}", "image": f"images/{number}.jpg", "label": COLOURS[number % 4]}) + "\n")
-    engine = {"enforce_eager": True, "dtype": "float32"}
+    engine = {"enforce_eager": True, "dtype": "float32", **engine}
     one = {"name": "one", "model": str(model), "kind": "vllm", "temperature": 0, "max_tokens": 900, "concurrency": 4, "engine": engine}
     task = {"kind": "classify", "question": "Which colour is this?", "labels": COLOURS}
     (folder / "ask.jinja").write_text("{{ question }} {{ options|join(', ') }}")
@@ -107,17 +107,20 @@ def workers(build: psutil.Process) -> list[psutil.Process]:
 
 
 def test_a_worker_that_is_killed_is_started_again_and_nothing_is_left_behind(model: Path, tmp_path: Path) -> None:
-    project(tmp_path, model, rows=40)
+    project(tmp_path, model, rows=40, logits_processors=["tests.vllm_cpu.hold:Hold"])
+    (hold := tmp_path / "hold").touch()
     command = [PYTHON, "-c", "from cotforge.cli import main; main()", "build", "pipeline.yaml"]
     journal = tmp_path / "runs/feelings/journal.sqlite"
-    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as build:
+    variables = ENVIRONMENT | {"COTFORGE_TEST_HOLD": str(hold)}
+    with subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True) as build:
         family: set[psutil.Process] = set()
         while build.poll() is None and not count(journal, "error IS NULL"):
             family |= set(psutil.Process(build.pid).children(recursive=True))
             time.sleep(0.05)
         assert build.returncode is None, build.stderr and build.stderr.read()
         (worker,) = workers(psutil.Process(build.pid))
-        worker.send_signal(signal.SIGKILL)
+        worker.send_signal(signal.SIGKILL)  # it holds its engine: four Calls are in it, and most have not been asked
+        hold.unlink()
         _, said = build.communicate(timeout=300)
     assert build.returncode == 0, said
     found = summary(tmp_path / "runs/feelings")
