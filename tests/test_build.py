@@ -201,7 +201,7 @@ def test_the_first_interrupt_finishes_what_is_in_flight_and_ends_with_130(tmp_pa
             while server.in_flight < 4:
                 time.sleep(0.01)
             run.send_signal(signal.SIGINT)
-            _, said = run.communicate(timeout=60)
+            _, said = run.communicate(timeout=90)
         assert run.returncode == 130, said
         assert "finishing what is in flight" in said
         asked = len(server.ledger)
@@ -261,7 +261,7 @@ def test_a_process_that_holds_the_folder_keeps_a_second_one_out(tmp_path: Path) 
             assert (second.returncode, second.stderr.count("\n")) == (2, 1)
             assert f"in use by process {first.pid}" in second.stderr
             server.held = False
-            assert first.wait(60) == 0
+            assert first.wait(90) == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
@@ -297,7 +297,7 @@ def test_an_interrupted_refresh_goes_on_and_pays_for_nothing_twice(tmp_path: Pat
             while len(server.ledger) < 24 + 6:
                 time.sleep(0.01)
             run.send_signal(signal.SIGINT)
-            assert run.wait(60) == 130
+            assert run.wait(90) == 130
         assert len(server.ledger) < 48
         server.latency = 0.0
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0

@@ -50,7 +50,7 @@ def build(folder: Path) -> dict[str, Any]:
     return summary(folder / "runs/feelings")
 
 
-def until(true: Callable[[], object], seconds: float = 10) -> None:
+def until(true: Callable[[], object], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come to that"
@@ -230,8 +230,8 @@ def test_a_signal_keeps_what_is_in_flight_and_a_second_interrupt_drops_it(tmp_pa
                 time.sleep(0.1)
                 run.send_signal(number)
             begun = time.monotonic()
-            _, said = run.communicate(timeout=20)
-        assert time.monotonic() - begun < 5
+            _, said = run.communicate(timeout=90)
+        assert time.monotonic() - begun < 30, "and not the 60 s of the server"
         assert run.returncode == 130, said
         assert "interrupted; what was paid for is kept" in said
         asked = len(server.ledger)

@@ -20,7 +20,7 @@ PYTHON = os.environ.get("COTFORGE_VLLM_PYTHON", "")
 pytestmark = pytest.mark.skipif(not PYTHON, reason="COTFORGE_VLLM_PYTHON names no Python with vLLM: see tests/vllm_cpu/README.md")
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENT = environment({"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"})
+ENVIRONMENT = environment({"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"})
 COLOURS = ["red", "green", "blue", "white"]
 RED = "<think>Warm.</think>\n<answer>red</answer>"
 
