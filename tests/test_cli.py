@@ -215,6 +215,7 @@ def test_an_interrupt_before_anything_is_asked_ends_with_130_however_many_more_f
         assert waiting.stderr is not None
         while not (tmp_path / "runs/feelings/pipeline.yaml").exists():
             assert waiting.poll() is None
+            time.sleep(0.001)
         waiting.send_signal(signal.SIGINT)
         told = waiting.stderr.readline().strip() or waiting.stderr.readline()
         for _ in range(more):

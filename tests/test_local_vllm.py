@@ -29,7 +29,7 @@ RED = "<think>Warm.</think>\n<answer>red</answer>"
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model, as vLLM loads it."""
     folder = tmp_path_factory.mktemp("vlm") / "tiny"
-    subprocess.run([PYTHON, "-m", "tests.vllm_cpu.model", folder], cwd=ROOT, env=ENVIRONMENT, check=True, timeout=300)
+    subprocess.run([PYTHON, "-m", "tests.vllm_cpu.model", folder], cwd=ROOT, env=ENVIRONMENT, check=True, timeout=900)
     return folder
 
 
@@ -39,7 +39,7 @@ def found(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     folder = tmp_path_factory.mktemp("engine")
     with (folder / "log").open("w+b") as log:
         command = [PYTHON, "-m", "tests.vllm_cpu.engine", model, folder]
-        subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=log, check=False, timeout=400)
+        subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=log, check=False, timeout=900)
         log.seek(0)
         lines = log.read().decode("utf-8", "replace").splitlines()
     line = next((line for line in lines if line.startswith("FOUND ")), None)
@@ -121,7 +121,7 @@ def test_a_worker_that_is_killed_is_started_again_and_nothing_is_left_behind(mod
         (worker,) = workers(psutil.Process(build.pid))
         worker.send_signal(signal.SIGKILL)  # it holds its engine: four Calls are in it, and most have not been asked
         hold.unlink()
-        _, said = build.communicate(timeout=300)
+        _, said = build.communicate(timeout=900)
     assert build.returncode == 0, said
     found = summary(tmp_path / "runs/feelings")
     assert (found["calls"], found["calls_failed"], found["accepted"]) == (40, 0, 40)
