@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import command, cotforge, environment, files, ran, sees, summary, table, teacher, write_pipeline, write_rows
+from tests.project import Running, command, cotforge, environment, files, ran, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher, process, served
 
 
@@ -178,7 +178,7 @@ def test_sigkill_at_any_moment_repeats_at_most_what_was_in_flight_and_changes_no
     with process(ledger, "--latency", "0.03", "--model", "model-one") as url:
         write_pipeline(tmp_path, teacher(url, concurrency=8))
         pause = random.Random(seed).uniform(0.5, 1.1)
-        with subprocess.Popen(
+        with Running(
             command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         ) as run:
             time.sleep(pause)
@@ -197,7 +197,7 @@ def test_the_first_interrupt_finishes_what_is_in_flight_and_ends_with_130(tmp_pa
     write_rows(tmp_path, 60)
     with Teacher(sees, latency=0.3) as server:
         write_pipeline(tmp_path, teacher(server, concurrency=4))
-        with subprocess.Popen(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as run:
+        with Running(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as run:
             while server.in_flight < 4:
                 time.sleep(0.01)
             run.send_signal(signal.SIGINT)
@@ -252,7 +252,7 @@ def test_a_process_that_holds_the_folder_keeps_a_second_one_out(tmp_path: Path) 
     with Teacher(sees) as server:
         server.held = True
         write_pipeline(tmp_path, teacher(server))
-        with subprocess.Popen(
+        with Running(
             command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         ) as first:
             while not server.in_flight:
@@ -293,7 +293,7 @@ def test_an_interrupted_refresh_goes_on_and_pays_for_nothing_twice(tmp_path: Pat
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
         server.latency = 0.3
         refreshing = command("build", "pipeline.yaml", "--refresh", "one")
-        with subprocess.Popen(refreshing, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as run:
+        with Running(refreshing, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as run:
             while len(server.ledger) < 24 + 6:
                 time.sleep(0.01)
             run.send_signal(signal.SIGINT)

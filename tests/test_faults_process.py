@@ -28,16 +28,16 @@ from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Picture, Sample
-from tests.project import command, environment, files, ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
+from tests.project import Running, command, environment, files, ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Failure, Teacher, process, served
 from tests.test_forge import ALONE, picture_of, until
 
 RUN = Path("runs/feelings")
 
 
-def started(folder: Path, *words: str) -> subprocess.Popen[str]:
+def started(folder: Path, *words: str) -> Running:
     """A build in a process of its own, whose stderr can be read."""
-    return subprocess.Popen(
+    return Running(
         command("build", "pipeline.yaml", *words),
         cwd=folder,
         env=environment(),

@@ -11,7 +11,21 @@ from pathlib import Path
 from PIL import Image
 
 from tests.batches import Provider
-from tests.project import command, cotforge, environment, ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
+from tests.project import (
+    Running,
+    command,
+    cotforge,
+    environment,
+    ran,
+    replay,
+    said,
+    sees,
+    summary,
+    table,
+    teacher,
+    write_pipeline,
+    write_rows,
+)
 from tests.teacher import Teacher
 
 
@@ -41,7 +55,7 @@ def test_an_interrupt_while_a_batch_is_worked_on_loses_nothing_and_the_next_run_
     held = [True]
     with Provider(answer=sees, trouble=lambda what: 503 if held and what == "GET /batches/id" else None) as provider:
         write_pipeline(tmp_path, teacher(provider.url, kind="batch", batch={"poll": 0.05}), consensus={"label": "ignore"})
-        with subprocess.Popen(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as run:
+        with Running(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as run:
             end = time.monotonic() + 90
             while not provider.batches and time.monotonic() < end:
                 time.sleep(0.05)
@@ -65,7 +79,7 @@ def test_two_models_take_turns_on_the_cpu_and_an_interrupted_run_goes_on_with_wh
     kind = {"kind": "transformers", "model": str(vlm), "gpus": [], "concurrency": 4, "max_tokens": 40}
     two = [{"name": name, "temperature": temperature, **kind} for name, temperature in (("cold", 0), ("warm", 0.01))]
     write_pipeline(tmp_path, *two, task=task)
-    with subprocess.Popen(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as run:
+    with Running(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as run:
         journal = tmp_path / "runs/feelings/journal.sqlite"
         end = time.monotonic() + 60
         while time.monotonic() < end and not (journal.exists() and answered(journal).get("cold")):

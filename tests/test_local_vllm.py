@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.project import environment, summary, table, write_pipeline
+from tests.project import Running, environment, summary, table, write_pipeline
 
 PYTHON = os.environ.get("COTFORGE_VLLM_PYTHON", "")
 pytestmark = pytest.mark.skipif(not PYTHON, reason="COTFORGE_VLLM_PYTHON names no Python with vLLM: see tests/vllm_cpu/README.md")
@@ -112,7 +112,7 @@ def test_a_worker_that_is_killed_is_started_again_and_nothing_is_left_behind(mod
     command = [PYTHON, "-c", "from cotforge.cli import main; main()", "build", "pipeline.yaml"]
     journal = tmp_path / "runs/feelings/journal.sqlite"
     variables = ENVIRONMENT | {"COTFORGE_TEST_HOLD": str(hold)}
-    with subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True) as build:
+    with Running(command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True) as build:
         family: set[psutil.Process] = set()
         while build.poll() is None and not count(journal, "error IS NULL"):
             family |= set(psutil.Process(build.pid).children(recursive=True))

@@ -34,7 +34,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Sample, Verdict
 from cotforge.sequence import Engine, Guide
 from tests.guide import Policy, Waves, engine, evidence, forge, learn
-from tests.project import LABELS, environment, said, sees, teacher, write_pipeline, write_rows
+from tests.project import LABELS, Running, environment, said, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Entry, Failure, Teacher
 from tests.test_forge import endless, picture_of, until
 
@@ -103,10 +103,10 @@ def pictures(folder: Path, rows: int) -> dict[str, str]:
     return {f"row-{number}": hashlib.sha256((folder / f"images/{number}.jpg").read_bytes()).hexdigest() for number in range(rows)}
 
 
-def started(folder: Path, *, seconds: float = 0.0) -> subprocess.Popen[str]:
+def started(folder: Path, *, seconds: float = 0.0) -> Running:
     """The forge in a process of its own."""
     words = [sys.executable, "-W", "error", "-m", "tests.guide", "pipeline.yaml", "run", str(seconds)]
-    return subprocess.Popen(words, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True)
+    return Running(words, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True)
 
 
 # what is asked
