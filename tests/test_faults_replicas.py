@@ -39,11 +39,13 @@ def until(true: Callable[[], object], seconds: float = 90) -> None:
         time.sleep(0.005)
 
 
+CLOSED = socket.socket()
+CLOSED.bind(("127.0.0.1", 0))  # and kept, or a server of another test may get its port
+
+
 def nowhere() -> str:
     """The URL of a port at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+    return f"http://127.0.0.1:{CLOSED.getsockname()[1]}/v1"
 
 
 @contextlib.contextmanager
