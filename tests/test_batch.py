@@ -453,7 +453,7 @@ class Nursery:
         provider.hook = lambda when: None
 
     def close(self) -> None:
-        self._parent.communicate(timeout=10)
+        self._parent.communicate(timeout=90)
 
 
 @pytest.fixture(scope="module")

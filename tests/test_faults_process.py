@@ -166,7 +166,7 @@ def test_a_clock_that_jumps_by_hours_and_years_makes_nobody_wait_and_nothing_be_
         begun = time.monotonic()
         ended = subprocess.run(
             [sys.executable, "-c", JUMPING, "build", "pipeline.yaml"],
-            cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False,
+            cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
         assert (ended.returncode, ended.stderr) == (0, "")
         assert time.monotonic() - begun < 60, "and not the hour of a jump"
@@ -221,17 +221,18 @@ def test_answers_that_came_while_the_process_stood_still_are_read_though_their_d
 def test_with_256_open_files_as_many_calls_are_made_as_these_allow(tmp_path: Path, hard: int, held: int) -> None:
     """Row 47: the limit is raised where the system lets us; where it does not, the pool is as large as it allows, and a line says so."""
     write_rows(tmp_path, 250)
-    with Teacher(sees, latency=0.3) as server:
+    with Teacher(sees, latency=1.0) as server:
         write_pipeline(tmp_path, *(teacher(server, name, concurrency=150) for name in ("one", "two", "three")))
         ended = subprocess.run(
-            command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False,
+            command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=90, check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)),
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
         assert held / 3 < server.most_in_flight <= held
         assert (len(server.ledger), set(Counter(entry.call for entry in server.ledger).values())) == (750, {1})
     told = f"at most {held} of 450 calls are made at a time: the limit on open files is too low; `ulimit -n` raises it\n"
-    assert ended.stderr == (told if held < 450 else "")
+    lines = [line for line in ended.stderr.splitlines(keepends=True) if not line.startswith("this process stood still")]  # as under load
+    assert lines == ([told] if held < 450 else [])
     assert (summary(tmp_path / RUN)["calls_failed"], summary(tmp_path / RUN)["calls_missing"]) == (0, 0)
 
 
