@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 	$(BIN)/cotforge demo $(if $(filter short,$(DEMO)),--short)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --quiet
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -31,14 +31,12 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.consensus.sweep --big
 	$(BIN)/python -m benchmarks.train
 
-bench-smoke: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.forge --smoke
-	$(BIN)/python -m benchmarks.forge.trouble --smoke
-	$(BIN)/python -m benchmarks.forge.sequential --smoke
-	$(BIN)/python -m benchmarks.images --rows 40
-	$(BIN)/python -m benchmarks.consensus --smoke
-	$(BIN)/python -m benchmarks.consensus.sweep --smoke
-	$(BIN)/python -m benchmarks.train --lessons 32 --times 1 --width 32
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential images consensus consensus.sweep train)
+
+smoke-images: small = --rows 40
+smoke-train: small = --lessons 32 --times 1 --width 32
+smoke-%: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.$* $(or $(small),--smoke)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -88,7 +88,7 @@ class Provider:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        if not self._ready.wait(10):
+        if not self._ready.wait(60):
             raise RuntimeError("the test provider did not start within 10 s")
         return self
 

@@ -1,10 +1,22 @@
-"""What every test may count on: no network, no telemetry, and the same examples at every run."""
+"""What every test may count on: no network, no telemetry, one thread per torch, and the same examples at every run."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", NO_PROXY="127.0.0.1,localhost", no_proxy="127.0.0.1,localhost")
+os.environ["OMP_NUM_THREADS"] = "1"  # so small models only wait for more of them, and tests run side by side
 
 settings.register_profile("cotforge", deadline=None, derandomize=True, database=None)
 settings.load_profile("cotforge")
+
+
+@pytest.fixture(scope="session")
+def vlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny model that tells colours, made once: whoever gets it only reads it."""
+    pytest.importorskip("torch", reason="a model on this machine needs the extra 'transformers'")
+    from tests.tiny_vlm import build
+
+    return build(tmp_path_factory.mktemp("vlm"))

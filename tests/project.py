@@ -92,6 +92,15 @@ def ran(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), err.getvalue())
 
 
+class Running(subprocess.Popen[str]):
+    """A process that is killed where its block fails: `Popen` would wait for its end, for as long as that takes."""
+
+    def __exit__(self, kind: Any, *others: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *others)
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-W", "error", "-c", "from cotforge.cli import main; main()", *map(str, arguments)]
 

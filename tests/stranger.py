@@ -39,7 +39,7 @@ class Stranger:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(10), "the server did not start within 10 s"
+        assert self._ready.wait(60), "the server did not start within 60 s"
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -90,6 +90,8 @@ class Teacher:
         self.answer, self.fail, self.latency, self.limit, self.retry_after = answer, fail, latency, limit, retry_after
         self.models, self.key, self.parse, self.port = models, key, parse or fail is not None or callable(answer), port
         self.knee, self.broken = knee, broken
+        self.held = False
+        """While it is true nothing is answered."""
         self.ledger: list[Entry] = []
         self.in_flight = self.most_in_flight = self.refused = 0
         self._file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if ledger else None
@@ -103,8 +105,8 @@ class Teacher:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        if not self._ready.wait(10):
-            raise RuntimeError("the test teacher did not start within 10 s")
+        if not self._ready.wait(60):
+            raise RuntimeError("the test teacher did not start within 60 s")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -157,6 +159,8 @@ class Teacher:
             failure = 500
         if self.latency:
             await asyncio.sleep(self.latency * max(1.0, self.in_flight / self.knee if self.knee else 1.0) ** 2)
+        while self.held:
+            await asyncio.sleep(0.01)
         if failure is None and self.models is not None and entry.model not in self.models:
             failure = (404, "model_not_found")
         entry.status = 200 if failure is None else failure[0] if isinstance(failure, tuple) else failure

@@ -279,7 +279,7 @@ def test_a_budget_too_small_for_one_teacher_ends_the_run_once_the_others_are_don
     with Server(sees, latency=0.02) as server:
         dear = teacher(server, "dear", max_tokens=60, price={"input": 1000, "output": 1000})
         write_pipeline(tmp_path, dear, teacher(server, "free", concurrency=2), budget={"usd": 0.5})
-        built = cotforge("build", "pipeline.yaml", cwd=tmp_path, timeout=30)
+        built = cotforge("build", "pipeline.yaml", cwd=tmp_path)
     assert built.returncode == 3, built.stderr
     assert "budget: usd 0.5 reached" in built.stderr
     assert 0 < summary(tmp_path / "runs/feelings")["cost_usd"] <= 0.5

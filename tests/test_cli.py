@@ -11,7 +11,7 @@ import pytest
 
 import cotforge as package
 from cotforge.cli import EXAMPLES, cli, plain
-from tests.project import command, cotforge, environment, ran, replay, said, sees, teacher, write_pipeline, write_rows
+from tests.project import Running, command, cotforge, environment, ran, replay, said, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
 ESCAPE = "\x1b]0;owned\x07\x1b[31m"
@@ -134,7 +134,7 @@ def test_every_fault_has_its_line(tmp_path: Path) -> None:
 
 def test_output_into_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
     write(tmp_path)
-    with subprocess.Popen(
+    with Running(
         command("check", "pipeline.yaml"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as checking:
         assert checking.stdout is not None
@@ -211,10 +211,11 @@ def test_an_interrupt_before_anything_is_asked_ends_with_130_however_many_more_f
     # An interrupt may come between the opening of a file and its guard; Python closes it, and is not to speak of it here.
     build = command("build", "pipeline.yaml")
     build[3:3] = ["-W", "ignore::ResourceWarning"]
-    with subprocess.Popen(build, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as waiting:
+    with Running(build, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as waiting:
         assert waiting.stderr is not None
         while not (tmp_path / "runs/feelings/pipeline.yaml").exists():
             assert waiting.poll() is None
+            time.sleep(0.001)
         waiting.send_signal(signal.SIGINT)
         told = waiting.stderr.readline().strip() or waiting.stderr.readline()
         for _ in range(more):

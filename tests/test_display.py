@@ -85,7 +85,7 @@ def test_elsewhere_a_quick_run_says_nothing_and_a_line_has_no_commands() -> None
     begun = time.monotonic()
     with Display(progress(), console=console) as display:
         pass
-    assert time.monotonic() - begun < 1.0 < PLAIN_S, "the end waits for no refresh"
+    assert time.monotonic() - begun < 5.0 < PLAIN_S, "the end waits for no refresh"
     assert console.file.getvalue() == ""  # type: ignore[attr-defined]
     assert display.line().isprintable()
 

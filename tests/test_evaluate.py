@@ -24,11 +24,6 @@ COLOURS = list(tiny_vlm.SAYINGS)
 TRAINED, HELD = 8, 12
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_vlm.build(tmp_path_factory.mktemp("tiny"))
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Squares of one colour, each a file of its own, of the splits train and test; of the last one the label is missing."""
@@ -60,11 +55,11 @@ def sees(body: dict[str, Any]) -> str:
         return COLOURS[(picture.width - 30) % len(COLOURS)]
 
 
-def test_a_checkpoint_is_tried_on_the_held_out_split(model: Path, folder: Path) -> None:
+def test_a_checkpoint_is_tried_on_the_held_out_split(vlm: Path, folder: Path) -> None:
     path = pipeline(folder, {"split": "test"})
-    done = ran("eval", path, "--out", "run", "--model", model, "--max-tokens", 64, "--batch", 5, cwd=folder)
-    assert (done.returncode, done.stderr.splitlines()) == (0, [f"12 held-out samples, 1 more without a label; asking {model}"])
-    figures = found(folder, model.name)
+    done = ran("eval", path, "--out", "run", "--model", vlm, "--max-tokens", 64, "--batch", 5, cwd=folder)
+    assert (done.returncode, done.stderr.splitlines()) == (0, [f"12 held-out samples, 1 more without a label; asking {vlm}"])
+    figures = found(folder, vlm.name)
     assert (figures["n"], figures["accuracy"], figures["macro_recall"], figures["format_rate"]) == (HELD, 1.0, 1.0, 1.0)
     assert figures["recall"] == dict.fromkeys(COLOURS, 1.0)
     assert figures["confusion"] == {colour: {colour: HELD // len(COLOURS)} for colour in COLOURS}
@@ -73,9 +68,9 @@ def test_a_checkpoint_is_tried_on_the_held_out_split(model: Path, folder: Path) 
     assert re.search(r"accuracy +1.000  1.000 to 1.000", done.stdout)
 
 
-def test_a_thought_that_is_cut_off_is_rescued_where_that_is_asked_for(model: Path, folder: Path) -> None:
+def test_a_thought_that_is_cut_off_is_rescued_where_that_is_asked_for(vlm: Path, folder: Path) -> None:
     held = Held.of(Loaded.load(pipeline(folder, {"split": "test"})), folder / "run")
-    checkpoint = Checkpoint.load(str(model))
+    checkpoint = Checkpoint.load(str(vlm))
     cut = evaluate(checkpoint, held, max_tokens=3)
     assert (cut["truncated_rate"], cut["accuracy"], cut["rescued_rate"], cut["format_rate"]) == (1.0, 0.0, 0.0, 0.0)
     saved = evaluate(checkpoint, held, max_tokens=3, rescue=24)

@@ -86,7 +86,7 @@ def test_a_full_disk_that_is_given_room_soon_costs_time_and_nothing_else(tmp_pat
             time.sleep(0.7)
             assert len(server.ledger) == asked, "something was sent that could not be kept"
             assert resize("size=50m")
-            _, told = run.communicate(timeout=30)
+            _, told = run.communicate(timeout=90)
         assert (run.returncode, told) == (0, "")
         assert (len(server.ledger), set(Counter(entry.call for entry in server.ledger).values())) == (60, {1})
         assert same_as_undisturbed(tmp_path, "small/run")
@@ -114,7 +114,7 @@ def test_a_run_folder_on_a_network_disk_is_refused_before_anything_is_asked(tmp_
         script = f'mount --bind {tmp_path}/mounts /proc/$$/mounts || exit 77; exec "$@"'
         ended = subprocess.run(
             ["unshare", "-m", "sh", "-c", script, "sh", *command("build", "pipeline.yaml", "--out", "far away/run")],
-            cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=30, check=False,
+            cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
         if ended.returncode == 77:
             pytest.skip("this machine does not let us pretend")

@@ -28,16 +28,16 @@ from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Picture, Sample
-from tests.project import command, environment, files, ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
+from tests.project import Running, command, environment, files, ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Failure, Teacher, process, served
 from tests.test_forge import ALONE, picture_of, until
 
 RUN = Path("runs/feelings")
 
 
-def started(folder: Path, *words: str) -> subprocess.Popen[str]:
+def started(folder: Path, *words: str) -> Running:
     """A build in a process of its own, whose stderr can be read."""
-    return subprocess.Popen(
+    return Running(
         command("build", "pipeline.yaml", *words),
         cwd=folder,
         env=environment(),
@@ -80,8 +80,8 @@ def test_however_often_it_is_interrupted_what_was_answered_is_kept(tmp_path: Pat
                 run.send_signal(signal.SIGINT)
                 time.sleep(0.01)
             begun = time.monotonic()
-            _, told = run.communicate(timeout=20)
-        assert time.monotonic() - begun < 5
+            _, told = run.communicate(timeout=90)
+        assert time.monotonic() - begun < 30, "and not the 60 s of the server"
         assert run.returncode == 130, told
         assert told.splitlines()[-1].startswith("interrupted; what was paid for is kept")
         answered = {entry.call for entry in server.ledger if entry.finished}
@@ -105,7 +105,7 @@ def test_a_cluster_that_ends_the_job_twice_loses_nothing_and_pays_for_nothing_tw
             with started(tmp_path) as run:
                 until(partial(ready, server, wanted, 4))
                 run.send_signal(signal.SIGTERM)
-                _, told = run.communicate(timeout=20)
+                _, told = run.communicate(timeout=90)
             assert run.returncode == 130, told
             assert told.splitlines()[-1].startswith("interrupted; what was paid for is kept")
         server.latency = 0.0
@@ -166,10 +166,10 @@ def test_a_clock_that_jumps_by_hours_and_years_makes_nobody_wait_and_nothing_be_
         begun = time.monotonic()
         ended = subprocess.run(
             [sys.executable, "-c", JUMPING, "build", "pipeline.yaml"],
-            cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False,
+            cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
         assert (ended.returncode, ended.stderr) == (0, "")
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 60, "and not the hour of a jump"
         assert (len(turned), len(server.ledger)) == (3, 30)
         assert summary(tmp_path / RUN)["seconds"] > 0
         assert same_as_undisturbed(tmp_path)
@@ -187,7 +187,7 @@ def test_after_a_sleep_in_which_every_deadline_passed_and_the_server_was_started
     time.sleep(2.0)
     with Teacher(sees, latency=0.1, port=first.port) as second, run:
         run.send_signal(signal.SIGCONT)
-        _, told = run.communicate(timeout=30)
+        _, told = run.communicate(timeout=90)
         assert (run.returncode, told) == (0, "")
         assert second.most_in_flight <= 8
         calls = Counter(entry.call for entry in (*first.ledger, *second.ledger))
@@ -207,7 +207,7 @@ def test_answers_that_came_while_the_process_stood_still_are_read_though_their_d
             run.send_signal(signal.SIGSTOP)
             time.sleep(5.5)
             run.send_signal(signal.SIGCONT)
-            _, told = run.communicate(timeout=30)
+            _, told = run.communicate(timeout=90)
         assert run.returncode == 0, told
         assert re.fullmatch(r"this process stood still for \d s: the machine slept or is overloaded; deadlines were prolonged\n", told)
         assert set(Counter(entry.call for entry in server.ledger).values()) == {1}
@@ -221,17 +221,18 @@ def test_answers_that_came_while_the_process_stood_still_are_read_though_their_d
 def test_with_256_open_files_as_many_calls_are_made_as_these_allow(tmp_path: Path, hard: int, held: int) -> None:
     """Row 47: the limit is raised where the system lets us; where it does not, the pool is as large as it allows, and a line says so."""
     write_rows(tmp_path, 250)
-    with Teacher(sees, latency=0.3) as server:
+    with Teacher(sees, latency=1.0) as server:
         write_pipeline(tmp_path, *(teacher(server, name, concurrency=150) for name in ("one", "two", "three")))
         ended = subprocess.run(
-            command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False,
+            command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=90, check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)),
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
         assert held / 3 < server.most_in_flight <= held
         assert (len(server.ledger), set(Counter(entry.call for entry in server.ledger).values())) == (750, {1})
     told = f"at most {held} of 450 calls are made at a time: the limit on open files is too low; `ulimit -n` raises it\n"
-    assert ended.stderr == (told if held < 450 else "")
+    lines = [line for line in ended.stderr.splitlines(keepends=True) if not line.startswith("this process stood still")]  # as under load
+    assert lines == ([told] if held < 450 else [])
     assert (summary(tmp_path / RUN)["calls_failed"], summary(tmp_path / RUN)["calls_missing"]) == (0, 0)
 
 

@@ -28,22 +28,24 @@ def meanwhile(act: Callable[[], object]) -> Iterator[None]:
     thread = threading.Thread(target=act)
     thread.start()
     yield
-    thread.join(20)
+    thread.join(90)
     assert not thread.is_alive()
 
 
-def until(true: Callable[[], object], seconds: float = 10) -> None:
+def until(true: Callable[[], object], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.005)
 
 
+CLOSED = socket.socket()
+CLOSED.bind(("127.0.0.1", 0))  # and kept, or a server of another test may get its port
+
+
 def nowhere() -> str:
     """The URL of a port at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+    return f"http://127.0.0.1:{CLOSED.getsockname()[1]}/v1"
 
 
 @contextlib.contextmanager

@@ -198,11 +198,11 @@ def test_an_attempt_that_ran_into_its_timeout_counts_against_the_budget_as_if_it
 def test_a_body_that_comes_byte_by_byte_is_cut_at_the_deadline(tmp_path: Path) -> None:
     """Row 16, of a body in one piece."""
     write_rows(tmp_path, 3)
-    with Stranger(lambda number, body: http(200, completion()), pause=0.02) as server:
+    with Stranger(lambda number, body: http(200, completion()), pause=0.2) as server:
         write_pipeline(tmp_path, teacher(server.url, timeout=0.5), max_failures=1)
         begun = time.monotonic()
         told = build(tmp_path)
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 30, "a whole body would take a minute"
         assert set(Counter(request.call for request in server.ledger).values()) == {2}
     assert (told["calls_failed"], ends(tmp_path)) == (3, {"timeout": 6})
     assert {loss["reason"] for loss in table(tmp_path / RUN, "losses") if loss["stage"] == "ask"} == {"timeout"}

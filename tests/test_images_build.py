@@ -155,5 +155,5 @@ def test_a_picture_that_goes_between_two_attempts_at_the_last_call_ends_the_run(
 
     with Teacher(fail=fail) as server:
         write_pipeline(tmp_path, teacher(server), images={"via": "file"})
-        built = cotforge("build", "pipeline.yaml", cwd=tmp_path, timeout=30)
+        built = cotforge("build", "pipeline.yaml", cwd=tmp_path)
         assert (len(server.ledger), "Traceback" in built.stderr) == (1, False), built.stderr

@@ -327,7 +327,7 @@ def test_damage_met_while_writing_is_told_at_once_and_nobody_is_asked_to_make_ro
             with pytest.raises(JournalError, match="malformed; run the same command again") as caught:
                 await asyncio.gather(*(put(journal, number) for number in range(100, 200)))
             assert "make room" not in str(caught.value)
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < 9, "and not after the 10 s in which a full disk may be given room"
 
     asyncio.run(run())
 

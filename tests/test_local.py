@@ -34,16 +34,6 @@ COLOURS = ("red", "green", "blue", "white")
 QUESTION = "What colour is this?"
 
 
-@pytest.fixture(scope="module")
-def vlm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    pytest.importorskip("torch", reason=SKIPPED)
-    from tests.tiny_vlm import build
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")  # for the workers, as `tiny_vlm` does for this process
-        yield build(tmp_path_factory.mktemp("vlm"))
-
-
 def jpeg(colour: str, side: int = 40) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (side, side), colour).save(buffer, "JPEG")

@@ -14,13 +14,13 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.project import environment, summary, table, write_pipeline
+from tests.project import Running, environment, summary, table, write_pipeline
 
 PYTHON = os.environ.get("COTFORGE_VLLM_PYTHON", "")
 pytestmark = pytest.mark.skipif(not PYTHON, reason="COTFORGE_VLLM_PYTHON names no Python with vLLM: see tests/vllm_cpu/README.md")
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENT = environment({"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"})
+ENVIRONMENT = environment({"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"})
 COLOURS = ["red", "green", "blue", "white"]
 RED = "<think>Warm.</think>\n<answer>red</answer>"
 
@@ -29,7 +29,7 @@ RED = "<think>Warm.</think>\n<answer>red</answer>"
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model, as vLLM loads it."""
     folder = tmp_path_factory.mktemp("vlm") / "tiny"
-    subprocess.run([PYTHON, "-m", "tests.vllm_cpu.model", folder], cwd=ROOT, env=ENVIRONMENT, check=True, timeout=300)
+    subprocess.run([PYTHON, "-m", "tests.vllm_cpu.model", folder], cwd=ROOT, env=ENVIRONMENT, check=True, timeout=900)
     return folder
 
 
@@ -39,7 +39,7 @@ def found(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     folder = tmp_path_factory.mktemp("engine")
     with (folder / "log").open("w+b") as log:
         command = [PYTHON, "-m", "tests.vllm_cpu.engine", model, folder]
-        subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=log, check=False, timeout=400)
+        subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=log, check=False, timeout=900)
         log.seek(0)
         lines = log.read().decode("utf-8", "replace").splitlines()
     line = next((line for line in lines if line.startswith("FOUND ")), None)
@@ -89,13 +89,13 @@ def test_a_model_that_cannot_be_loaded_is_told_with_its_cause(found: dict[str, A
     assert found["no_weights"].startswith("RuntimeError: Cannot find any model weights with")
 
 
-def project(folder: Path, model: Path, rows: int) -> None:
+def project(folder: Path, model: Path, rows: int, **engine: Any) -> None:
     (folder / "images").mkdir()
     with (folder / "rows.jsonl").open("w") as file:
         for number in range(rows):
             Image.new("RGB", (48, 32 + number), COLOURS[number % 4]).save(folder / "images" / f"{number}.jpg", quality=95)
             file.write(json.dumps({"id": f"row-{number}", "image": f"images/{number}.jpg", "label": COLOURS[number % 4]}) + "\n")
-    engine = {"enforce_eager": True, "dtype": "float32"}
+    engine = {"enforce_eager": True, "dtype": "float32", **engine}
     one = {"name": "one", "model": str(model), "kind": "vllm", "temperature": 0, "max_tokens": 900, "concurrency": 4, "engine": engine}
     task = {"kind": "classify", "question": "Which colour is this?", "labels": COLOURS}
     (folder / "ask.jinja").write_text("{{ question }} {{ options|join(', ') }}")
@@ -107,18 +107,21 @@ def workers(build: psutil.Process) -> list[psutil.Process]:
 
 
 def test_a_worker_that_is_killed_is_started_again_and_nothing_is_left_behind(model: Path, tmp_path: Path) -> None:
-    project(tmp_path, model, rows=40)
+    project(tmp_path, model, rows=40, logits_processors=["tests.vllm_cpu.hold:Hold"])
+    (hold := tmp_path / "hold").touch()
     command = [PYTHON, "-c", "from cotforge.cli import main; main()", "build", "pipeline.yaml"]
     journal = tmp_path / "runs/feelings/journal.sqlite"
-    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as build:
+    variables = ENVIRONMENT | {"COTFORGE_TEST_HOLD": str(hold)}
+    with Running(command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True) as build:
         family: set[psutil.Process] = set()
         while build.poll() is None and not count(journal, "error IS NULL"):
             family |= set(psutil.Process(build.pid).children(recursive=True))
             time.sleep(0.05)
         assert build.returncode is None, build.stderr and build.stderr.read()
         (worker,) = workers(psutil.Process(build.pid))
-        worker.send_signal(signal.SIGKILL)
-        _, said = build.communicate(timeout=300)
+        worker.send_signal(signal.SIGKILL)  # it holds its engine: four Calls are in it, and most have not been asked
+        hold.unlink()
+        _, said = build.communicate(timeout=900)
     assert build.returncode == 0, said
     found = summary(tmp_path / "runs/feelings")
     assert (found["calls"], found["calls_failed"], found["accepted"]) == (40, 0, 40)

@@ -25,7 +25,7 @@ from cotforge.export.columns import LOSSES, lessons, traces
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.prompts import shipped
-from tests.project import cotforge, environment, summary
+from tests.project import environment, ran, summary
 from tests.teacher import Teacher
 
 ROOT = Path(__file__).parents[1]
@@ -220,7 +220,7 @@ def test_every_command_line_does_what_it_says_in_the_order_of_the_readme(project
         if program == "cotforge" and arguments[0] not in NEVER_ENDS:
             if "--read" in arguments:
                 a_person_answers(project / arguments[1] / "gold-to-fill.csv", project / arguments[-1])
-            done = cotforge(*arguments, cwd=project)
+            done = ran(*arguments, cwd=project)
         elif program == "python":
             done = python(project, *arguments)
         else:
@@ -257,7 +257,7 @@ def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("arguments", [words for program, *words in commands() if program == "cotforge" and words[0] in NEVER_ENDS])
 def test_commands_that_serve_name_options_and_keys_that_exist(project: Path, arguments: list[str]) -> None:
-    helped = cotforge(arguments[0], "--help", cwd=project).stdout
+    helped = ran(arguments[0], "--help", cwd=project).stdout
     assert [word for word in arguments if word.startswith("--") and word not in helped] == []
     sets = [value for word, value in pairwise(arguments) if word == "--set"]
     if len(arguments) > 1:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.crowd import ACCURACIES, IN_TURN, Crowd, drawn, late
-from tests.project import LABELS, command, environment, files, ran, said, summary, table
+from tests.project import LABELS, Running, command, environment, files, ran, said, summary, table
 from tests.test_forge import until
 
 ROWS = 240
@@ -94,7 +94,7 @@ def test_killed_again_and_again_it_asks_what_an_undisturbed_run_asks(tmp_path: P
     with crowd.servers(latency=0.01) as servers:
         crowd.pipeline(servers)
         for kill in range(1, kills + 1):
-            with subprocess.Popen(command("build", "pipeline.yaml"), cwd=crowd.folder, env=environment(), stdout=subprocess.DEVNULL) as run:
+            with Running(command("build", "pipeline.yaml"), cwd=crowd.folder, env=environment(), stdout=subprocess.DEVNULL) as run:
                 until(lambda kill=kill: crowd.asked.total() >= 150 * kill)
                 time.sleep(chance.uniform(0, 0.05))
                 run.kill()

@@ -41,7 +41,7 @@ def simulated(folder: Path, *words: str) -> Iterator[list[str]]:
             assert serving.poll() is None, "it serves until it is told to end"
         finally:
             serving.send_signal(signal.SIGINT)
-            left, told = serving.communicate(timeout=15)
+            left, told = serving.communicate(timeout=90)
             lines += left.splitlines()
         assert (serving.returncode, told) == (0, "")
 
