@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CLIPImageProcessorPil,
@@ -82,7 +83,8 @@ def llava(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
         text_config=Qwen2Config(**_text(size, words)), image_token_index=words.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1,
         tie_word_embeddings=False,
     )  # fmt: skip
-    return _saved(folder, LlavaForConditionalGeneration, config, processor, size)
+    _published(_saved(folder, LlavaForConditionalGeneration, config, processor, size))
+    return folder
 
 
 def idefics3(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
@@ -160,3 +162,13 @@ def _saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> 
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def _published(folder: Path) -> None:
+    """Names a LLaVA's weights as published ones are, which vLLM looks for, and which transformers saves again once it has read them.
+
+    Of a model that is new, transformers 5.23 saves the tower as `vision_tower.embeddings...`.
+    """
+    file = folder / "model.safetensors"
+    named = {name.replace("vision_tower.", "vision_tower.vision_model.", 1): tensor for name, tensor in load_file(file).items()}
+    save_file(named, file, metadata={"format": "pt"})
