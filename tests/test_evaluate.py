@@ -200,6 +200,8 @@ def test_training_tries_the_student_before_and_after_each_stage_and_not_twice(fo
         name: looked[name] for name in ("accuracy", "recall", "confusion")
     }
     assert re.search(r"held out \(4\): macro_recall \d", first.stderr)
+    shown = (folder / "run" / "report.html").read_text()
+    assert all(words in shown for words in ("<h1>feelings</h1>", "Loss on lessons", "On what is held out", "01 inject: sft"))
     seconds = base["seconds"]
     again = ran("train", path, "--out", "run", cwd=folder)
     assert again.returncode == 0, again.stderr

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,12 +51,14 @@ def train(
             folder.write(RunFolder.PIPELINE, loaded.text())
         _quiet()
         ranks.join()
+        from cotforge.train import page
         from cotforge.train.stages import Choice
 
-        return _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None)
+        shown = partial(page.write, folder, loaded.pipeline.train) if folder is not None and not smoke else bool
+        return _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None, shown)
 
 
-def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object]) -> str:
+def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
     from cotforge.train import lessons, stages, student
     from cotforge.train.evaluate import longest
     from cotforge.train.held import Held
@@ -93,6 +95,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         loaded.root,
         tell,
         Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None,
+        shown,
     )
     trained = stages.run(ground, choice)
     if not ranks.first():

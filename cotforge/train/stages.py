@@ -18,7 +18,9 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try, lines
 from cotforge.prompts import Family
 from cotforge.train import ranks
+from cotforge.train.evaluate import figure
 from cotforge.train.lessons import Lessons
+from cotforge.train.past import BASE, MANIFEST
 from cotforge.train.record import Record
 from cotforge.train.student import fingerprint
 from cotforge.train.trials import Trials
@@ -29,7 +31,6 @@ Stage = Sft | Grpo | Dpo | Try
 KINDS = {"sft": "cotforge.train.sft", "grpo": "cotforge.train.grpo", "dpo": "cotforge.train.dpo", "eval": "cotforge.train.exam"}
 """Where a kind of stage lives: a module with `train(stage, work) -> None`, which leaves `work.weights` (`eval` leaves none)."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,16 @@ class Ground:
     tell: Callable[[str], object]
     trials: Trials | None = None
     """On what is held out; None tries nothing."""
+    page: Callable[[], object] = bool
+    """Brings up to date what shows how the run goes."""
 
-    def tried(self, name: str, weights: Path, key: str) -> None:
-        """Have the student in a folder tried, and told of."""
-        if self.trials is not None:
-            self.trials.of(name, weights, key, self.tell)
+    def tried(self, name: str, weights: Path, key: str) -> str:
+        """Have the student in a folder tried, and told of; what it came to, in a few words."""
+        if self.trials is None:
+            return ""
+        found = self.trials.of(name, weights, key, self.tell)
+        metric = self.trials.plan.metrics[0]
+        return f"held out so far: {metric} {figure(found, metric).partition(' ')[0]}"
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,7 @@ def run(ground: Ground, choice: Choice) -> Path | None:
     if choice.smoke:
         ranks.shared(lambda: shutil.rmtree(out, ignore_errors=True))
     begin, before, done = ground.base, fingerprint(ground.base), True
-    if not choice.smoke:
-        ranks.shared(lambda: ground.tried("00-base", begin, before))
+    known = "" if choice.smoke else ranks.shared(lambda: ground.tried(BASE, begin, before))
     for place, stage in enumerate(stages):
         folder = out / f"{place + 1:02}-{stage.name}"
         anew = choice.first is not None and place >= names.index(choice.first)
@@ -96,9 +101,10 @@ def run(ground: Ground, choice: Choice) -> Path | None:
             _ = step.key  # finds the data in every process, before one of them looks for all
         if wanted:
             ground.tell(lines(ground.plan)[place])
-            step.do(modules[stage.kind], anew=anew)
+            step.do(modules[stage.kind], anew=anew, known=known)
             if not choice.smoke and stage.kind != "eval":
-                ranks.shared(partial(ground.tried, folder.name, step.weights, step.key))
+                known = ranks.shared(partial(ground.tried, folder.name, step.weights, step.key))
+            ground.page()
         elif choice.only is not None and place < names.index(choice.only) and not ranks.shared(step.is_done):
             raise PipelineError(f"--stage {choice.only}: the stage {stage.name!r} before it is not done; leave --stage out, or do it first")
         done = ranks.shared(step.is_done) and done
@@ -150,14 +156,14 @@ class _Step:
             return False
         return all((file := self.folder / name).is_file() and file.stat().st_size == size for name, size in held["files"].items())
 
-    def do(self, module: Any, *, anew: bool) -> None:
-        """Train, unless it is done; go on where it was interrupted."""
+    def do(self, module: Any, *, anew: bool, known: str = "") -> None:
+        """Train, unless it is done; go on where it was interrupted. `known` is shown beside its metrics."""
         goes, resumed = ranks.shared(lambda: self._ready(anew=anew))
         if not goes:
             return
         begun = time.monotonic()
         file = self.folder / "metrics.jsonl" if ranks.first() else None
-        with room(self.folder), Record(file, self.stage.name) as record:
+        with room(self.folder), Record(file, self.stage.name, known=known, page=self.ground.page) as record:
             module.train(self.stage, self._work(record, resumed))
             if ranks.first():
                 self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last)

@@ -11,6 +11,7 @@ from cotforge.pipeline import Loaded
 from cotforge.train.askers import Asker, Checkpoint, Endpoint
 from cotforge.train.evaluate import evaluate, longest, told, write
 from cotforge.train.held import Held
+from cotforge.train.record import counting
 
 STUDENT = Path("train") / "student"
 """Of a run folder: the trained student."""
@@ -41,12 +42,14 @@ def try_out(
     asker, name = _asker(loaded, folder, model=model, url=url, key_env=key_env, batch=batch)
     _say(f"{len(held.samples):,} held-out samples, {held.unlabelled:,} more without a label; asking {asker.name}")
     plan = loaded.pipeline.eval
-    found = evaluate(
-        asker,
-        held,
-        max_tokens=max_tokens or longest(loaded.pipeline.train),
-        rescue=plan.rescue if rescue is None and plan is not None else rescue or 0,
-    )
+    with counting("answered", len(held.samples)) as done:
+        found = evaluate(
+            asker,
+            held,
+            max_tokens=max_tokens or longest(loaded.pipeline.train),
+            rescue=plan.rescue if rescue is None and plan is not None else rescue or 0,
+            done=done,
+        )
     if found["failed"]:
         _say(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
     path = write(folder, name, found)
