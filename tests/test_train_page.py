@@ -1,8 +1,6 @@
 """What `report.html` shows of a training: curves over the steps of all stages, figures on what is held out, and no text as markup."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +12,7 @@ from cotforge.plan import Plan
 from cotforge.train import page
 from cotforge.train.curves import KINDS, plots, thinned
 from cotforge.train.past import base, past
+from tests.trained import REWARDED, figures, stage, tried
 
 PLAN = Plan.model_validate(
     {
@@ -25,28 +24,6 @@ PLAN = Plan.model_validate(
         ],
     }
 )
-REWARDED = {"reward": 0.5, "rewards/well_formed/mean": 0.25, "rewards/correct/mean": 0.75, "accuracy": 0.5, "entropy": 1.0, "loss": 9.0}
-
-
-def figures(key: str, accuracy: float) -> dict[str, Any]:
-    return {
-        "key": f"{key} and more", "n": 40, "accuracy": accuracy, "accuracy_interval": [accuracy - 0.1, accuracy + 0.1],
-        "macro_recall": accuracy, "macro_recall_interval": None, "format_rate": 1.0, "truncated_rate": 0.0, "reasoning_words": 12.5,
-    }  # fmt: skip
-
-
-def stage(run: Path, name: str, key: str, begin: str, rows: list[dict[str, Any]], *, finished: bool = True) -> Path:
-    folder = run / "train" / name
-    folder.mkdir(parents=True)
-    manifest = {"finished": finished, "key": key, "inputs": {"begin": begin}}
-    (folder / "manifest.json").write_text(json.dumps(manifest | ({"seconds": 4000.0, "last": rows[-1]} if finished else {})))
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
-
-
-def tried(run: Path, name: str, found: dict[str, Any]) -> None:
-    (run / "eval").mkdir(exist_ok=True)
-    (run / "eval" / f"{name}.json").write_text(json.dumps(found))
 
 
 @pytest.fixture

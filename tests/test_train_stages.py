@@ -95,7 +95,10 @@ def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
     model = AutoModelForImageTextToText.from_pretrained(trained)
     assert AutoProcessor.from_pretrained(trained).image_processor is not None
     assert model.config.model_type == "llava"
-    assert "| 02 labels: sft, on source, 3 steps, batch 4 x 1 | 3 |" in (trained / "README.md").read_text()
+    card = (trained / "README.md").read_text()
+    assert "| 02 labels: sft, on source, 3 steps, batch 4 x 1 | 3 |" in card
+    assert "| raw samples with their labels | 12 |" in card
+    assert runs(card, trained, project / "images" / "0.png")
 
     changed = (project / "run" / "train" / "01-inject" / "metrics.jsonl").stat().st_mtime_ns
     again = train(project)
@@ -112,6 +115,18 @@ def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
     fourth = train(project, "--from", "inject")
     assert fourth.stderr.count("starts again") == 2
     assert student.fingerprint(project / "run" / "train" / "01-inject" / "weights") == marks["01-inject"]
+
+
+def runs(card: str, student: Path, image: Path) -> bool:
+    """Whether the program on the card says something: it is run in its own words, but for what a reader is to put in."""
+    program = card.partition("```python\n")[2].partition("```")[0]
+    given = {"PATH_OR_REPO": str(student), "image.jpg": str(image), "PROMPT": "Which colour?", "max_new_tokens=1024": "max_new_tokens=4"}
+    for word, value in given.items():
+        assert word in program
+        program = program.replace(word, value)
+    said: list[str] = []
+    exec(program, {"print": said.append})
+    return len(said) == 1
 
 
 def test_one_stage_alone_and_a_smoke_of_all(project: Path) -> None:

@@ -47,15 +47,15 @@ class Chapter:
                     }
 
 
-def past(plan: Plan, run: Path) -> list[Chapter]:
-    """The stages of a plan that were begun in a run folder, in their order."""
+def past(plan: Plan, run: Path, *, smoke: bool = False) -> list[Chapter]:
+    """The stages of a plan that were begun in a run folder, or in its smoke, in their order."""
     told = lines(plan)
     chapters = []
     for place, stage in enumerate(plan.expanded()):
-        folder = run / "train" / f"{place + 1:02}-{stage.name}"
+        folder = run / "train" / ("smoke" if smoke else "") / f"{place + 1:02}-{stage.name}"
         manifest = read(folder / MANIFEST)
         if manifest:
-            chapters.append(Chapter(stage, told[place], folder, manifest, _tried(run, folder.name, stage, manifest)))
+            chapters.append(Chapter(stage, told[place], folder, manifest, None if smoke else _tried(run, folder.name, stage, manifest)))
     return chapters
 
 

@@ -54,6 +54,8 @@ class Ground:
     """On what is held out; None tries nothing."""
     page: Callable[[], object] = bool
     """Brings up to date what shows how the run goes."""
+    card: Callable[[], str] = str
+    """The text of the student's card, once all stages are done."""
 
     def tried(self, name: str, weights: Path, key: str) -> str:
         """Have the student in a folder tried, and told of; what it came to, in a few words."""
@@ -235,7 +237,7 @@ def _student(ground: Ground, out: Path, weights: Path) -> Path:
     with room(folder):
         shutil.copytree(weights, passing, copy_function=_linked)
         (passing / "README.md").unlink(missing_ok=True)
-        (passing / "README.md").write_text(_card(ground, out), encoding="utf-8")
+        (passing / "README.md").write_text(ground.card(), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         passing.rename(folder)
     return folder
@@ -246,28 +248,3 @@ def _linked(source: str, target: str) -> None:
         Path(target).hardlink_to(source)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _card(ground: Ground, out: Path) -> str:
-    """The student's model card: what it is, by what stages it came, and how it is asked."""
-    rows = []
-    for place, stage in enumerate(ground.plan.expanded()):
-        with suppress(OSError, ValueError):
-            held = json.loads((out / f"{place + 1:02}-{stage.name}" / MANIFEST).read_text(encoding="utf-8"))
-            rows.append(
-                f"| {lines(ground.plan)[place]} | {held.get('last', {}).get('step', '')} | {_figures(held.get('last', {})).strip('; ')} |"
-            )
-    head = "---\nlibrary_name: transformers\npipeline_tag: image-text-to-text\ntags: [chain-of-thought, vision, cotforge]\n---\n"
-    return "\n".join(
-        [
-            head,
-            "# A student of cotforge\n",
-            f"Trained from `{ground.plan.student.model}` in {len(rows)} stages; load it with `AutoModelForImageTextToText`.\n",
-            "| stage | steps | at its last step, on its own data |",
-            "|---|---|---|",
-            *rows,
-            "",
-            "What stands here was measured while training. It says nothing about pictures that it was not trained on.",
-            "",
-        ]
-    )

@@ -63,8 +63,8 @@ def _asker(loaded: Loaded, folder: Path, *, model: str | None, url: str | None, 
     if url is not None:
         served = Endpoint.at(url, model, sending=Sending(loaded.pipeline.images, folder), key_env=key_env)
         return served, _slug(served.name.partition(" at ")[0])
-    if model is None:
-        trained = folder / STUDENT
+    trained = folder / STUDENT
+    if model is None or Path(model).resolve() == trained.resolve():
         if (trained / "config.json").is_file():
             return _checkpoint(trained.resolve(), batch), "student"
         if loaded.pipeline.train is None:
@@ -81,8 +81,10 @@ def _checkpoint(model: str | Path, batch: int, root: Path = Path()) -> Checkpoin
 
 
 def _slug(name: str) -> str:
-    """The end of a path or id, as a file's name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).name).strip("-.") or "model"
+    """The end of a path or id, as a file's name; of a student that was trained in another run, that run's and the stage's."""
+    run, trained, place = name.rpartition("/train/")
+    parts = [Path(run).name, *(part for part in Path(place).parts if part not in ("student", "weights"))] if trained else [Path(name).name]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.") or "model"
 
 
 def _say(line: str) -> None:
