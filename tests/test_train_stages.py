@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,19 @@ def test_one_stage_alone_and_a_smoke_of_all(project: Path) -> None:
     assert len(metrics(project, "01-inject")) == 8
 
 
+TRACKED = find_spec("tensorboardX") is not None or find_spec("tensorboard") is not None
+
+
+@pytest.mark.skipif(not TRACKED, reason="needs tensorboardX")
+def test_a_tracker_gets_the_metrics_of_each_stage_and_keeps_them(project: Path) -> None:
+    pipeline(project, train={"student": {"model": "student"}, "report_to": "tensorboard", "stages": [INJECT, LABELS]})
+    done = train(project, "--smoke")
+    assert done.returncode == 0, done.stderr
+    for stage in ("01-inject", "02-labels"):
+        (file,) = (project / "run" / "train" / "smoke" / stage / "tensorboard").glob("events.*")
+        assert b"train/loss" in file.read_bytes()
+
+
 def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     words = command("train", "squares.yaml", "--out", "run", *arguments)
     env = environment({"OMP_NUM_THREADS": "1"})
@@ -241,6 +255,16 @@ def test_a_checkpoint_that_was_cut_short_is_not_used(tmp_path: Path) -> None:
             {"student": {"model": "student"}, "stages": [INJECT | {"trl": {"warmup_step": 1}}]},
             [],
             "train.stages: 'inject': trl: SFTConfig has no field 'warmup_step'",
+        ),
+        (
+            {"student": {"model": "student"}, "stages": [INJECT], "report_to": "tensorbord"},
+            [],
+            "train.report_to: no tracker named 'tensorbord'; did you mean 'tensorboard'?",
+        ),
+        (
+            {"student": {"model": "student"}, "stages": [INJECT | {"trl": {"report_to": ["swanlab"]}}]},
+            [],
+            "train.stages: 'inject': trl.report_to: 'swanlab' needs a package that is not installed; pip install swanlab",
         ),
     ],
 )

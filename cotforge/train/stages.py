@@ -17,7 +17,7 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try, lines
 from cotforge.prompts import Family
-from cotforge.train import ranks
+from cotforge.train import ranks, trackers
 from cotforge.train.evaluate import figure
 from cotforge.train.lessons import Lessons
 from cotforge.train.past import BASE, MANIFEST
@@ -88,6 +88,7 @@ def run(ground: Ground, choice: Choice) -> Path | None:
     for option, name in (("--stage", choice.only), ("--from", choice.first)):
         if name is not None and name not in names:
             raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
+    trackers.check(ground.plan)
     modules = {stage.kind: _module(stage, place) for place, stage in enumerate(stages) if choice.only in (None, stage.name)}
     out = ground.out / "smoke" if choice.smoke else ground.out
     if choice.smoke:
@@ -166,7 +167,8 @@ class _Step:
         begun = time.monotonic()
         file = self.folder / "metrics.jsonl" if ranks.first() else None
         with room(self.folder), Record(file, self.stage.name, known=known, page=self.ground.page) as record:
-            module.train(self.stage, self._work(record, resumed))
+            with trackers.placed(self.folder):
+                module.train(self.stage, self._work(record, resumed))
             if ranks.first():
                 self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last)
         self.ground.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
