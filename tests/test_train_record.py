@@ -35,7 +35,7 @@ def test_without_a_terminal_there_is_a_plain_line_now_and_then_with_metrics_and_
 
 def test_on_a_terminal_there_is_a_bar_with_metrics_and_the_time_left(tmp_path: Path) -> None:
     said = io.StringIO()
-    console = Console(file=said, force_terminal=True, width=160, _environ={"TERM": "xterm"})
+    console = Console(file=said, force_terminal=True, width=80, _environ={"TERM": "xterm"})
     with Record(tmp_path / "metrics.jsonl", "reason", known="held out so far: accuracy 0.500", console=console) as record:
         record.begin(step=40, total=100)
         record.row(41, {"loss": 0.5, "reward": 0.25})

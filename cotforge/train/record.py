@@ -8,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 PLAIN_S = 10.0
 """Seconds between plain lines (ours)."""
@@ -26,6 +27,18 @@ SHOWN = {
 """Metrics that the display shows, where a stage has them, and what they are called there."""
 
 
+class Bar(Progress):
+    """A bar with a line below it."""
+
+    said = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """What is shown, from above."""
+        yield from super().get_renderables()
+        if self.said:
+            yield Text(self.said, style="dim")
+
+
 class Meter:
     """How far something has come, for a person: a bar on a terminal, elsewhere a plain line now and then; all of it on stderr."""
 
@@ -34,22 +47,23 @@ class Meter:
         self._console = console or Console(stderr=True)
         self._clock, self._told = clock, clock()
         self._begun = (self._told, 0)
-        self._bar: Progress | None = None
+        self._bar: Bar | None = None
         self._total = 0
 
     def begin(self, *, at: int, total: int) -> None:
         """Of `total`, so many are done already."""
         self._total, self._begun = total, (self._clock(), at)
         if self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
-            self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
-            self._bar.add_task(self.name, total=total, completed=at, said="")
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Bar(*columns, console=self._console, transient=True)
+            self._bar.add_task(self.name, total=total, completed=at)
             self._bar.start()
 
     def show(self, at: int, said: str = "") -> None:
         """It has come so far."""
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=at, said=said)
+            self._bar.said = said
+            self._bar.update(self._bar.task_ids[0], completed=at)
         elif self._clock() - self._told >= PLAIN_S:
             self._told = self._clock()
             self.say("  ".join(filter(None, (f"{self._unit}{at:,} of {self._total:,}", said, self._left(at)))))

@@ -63,7 +63,7 @@ class Ground:
             return ""
         found = self.trials.of(name, weights, key, self.tell)
         metric = self.trials.plan.metrics[0]
-        return f"held out so far: {metric} {figure(found, metric).partition(' ')[0]}"
+        return f"held out: {metric} {figure(found, metric).partition(' ')[0]}"
 
 
 @dataclass(frozen=True)
