@@ -16,6 +16,7 @@ from cotforge.train import tiny
 from cotforge.train.askers import Checkpoint
 from cotforge.train.evaluate import closing, evaluate
 from cotforge.train.held import Held
+from cotforge.train.tryout import name_of
 from tests import squares, tiny_vlm
 from tests.project import ran, summary, teacher, write_pipeline
 from tests.teacher import Teacher
@@ -82,6 +83,19 @@ def test_a_thought_that_is_cut_off_is_rescued_where_that_is_asked_for(model: Pat
     assert (saved["truncated_rate"], saved["format_rate"]) == (1.0, 0.0)
     assert saved["rescued_rate"] == 1.0
     assert saved["accuracy"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL-3B-Instruct"),
+        ("runs/labels/train/student", "labels"),
+        ("/runs/labels/train/01-inject/weights/", "labels-01-inject"),
+        ("some where/my model", "my-model"),
+    ],
+)
+def test_figures_go_by_the_models_name_or_by_the_run_and_stage_it_was_trained_in(model: str, name: str) -> None:
+    assert name_of(model) == name
 
 
 @pytest.mark.parametrize(

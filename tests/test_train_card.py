@@ -32,7 +32,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tried(tmp_path / "run", "00-base", figures("k0", 0.2))
     tried(tmp_path / "run", "01-inject", figures("k1", 0.8))
     tried(tmp_path / "run", "02-reason", figures("k2", 0.5))
-    tried(tmp_path / "run", "labels", figures("", 0.9))
+    (tmp_path / "run" / "plain").mkdir()
+    tried(tmp_path / "run" / "plain", "00-base", figures("", 0.1))
+    tried(tmp_path / "run" / "plain", "01-labels", figures("", 0.9))
     tried(tmp_path / "run", "twin", figures("", 0.55))
     tried(tmp_path / "run", "elsewhere", figures("", 0.99, held_out="h2"))
     return tmp_path / "run"
@@ -52,8 +54,8 @@ def test_every_stage_has_its_figures_with_intervals_beside_the_base_and_whatever
         ("nothing: the student it began with", "0.200 (0.100 to 0.300)"),
         ("inject", "0.800 (0.700 to 0.900)"),
         ("reason", "0.500 (0.400 to 0.600)"),
-        ("labels", "0.900 (0.800 to 1.000)"),
         ("twin", "0.550 (0.450 to 0.650)"),
+        ("plain: 01-labels", "0.900 (0.800 to 1.000)"),
     ]
     assert "| red | 30 | 20.0% | 50.0% |" in text
     assert "| 02 reason: grpo, on lessons, 3 steps, batch 16 x 1, 1 correct, groups of 8 | 3 | 66.67 |" in text
@@ -63,7 +65,7 @@ def test_every_stage_has_its_figures_with_intervals_beside_the_base_and_whatever
 def test_it_says_what_the_figures_show_and_what_they_do_not(run: Path) -> None:
     text = made(run)
     assert "- Compared with the student it began with: better, accuracy 0.500 against 0.200; the intervals do not meet." in text
-    assert "- Compared with labels: worse, accuracy 0.500 against 0.900; the intervals do not meet." in text
+    assert "- Compared with plain: 01-labels: worse, accuracy 0.500 against 0.900; the intervals do not meet." in text
     assert "- Compared with twin: not told apart, accuracy 0.500 against 0.550; the intervals meet." in text
     assert "- 40 samples are few" in text
 

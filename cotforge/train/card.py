@@ -145,12 +145,15 @@ def _named(plan: Plan, root: Path) -> str:
 
 
 def _others(run: Path, chapters: Sequence[Chapter], last: dict[str, Any] | None) -> Iterator[Row]:
-    """Whatever else was tried on the same samples: a baseline, a teacher, a larger model."""
+    """Whatever else was tried on the same samples, here or in a run folder within this one: a baseline, a teacher, a larger model."""
     own = {BASE, "student", "base", *(chapter.folder.name for chapter in chapters)}
-    for file in sorted((run / "eval").glob("*.json")) if last else ():
+    for file in sorted([*run.glob("eval/*.json"), *run.glob("*/eval/*.json")]) if last else ():
+        there = file.parents[1]
+        if file.stem == BASE or (there == run and file.stem in own):
+            continue
         found = read(file)
-        if file.stem not in own and last and found.get("held_out") == last.get("held_out") is not None:
-            yield Row(file.stem, found)
+        if last and found.get("held_out") == last.get("held_out") is not None:
+            yield Row(file.stem if there == run else f"{there.name}: {file.stem}", found)
 
 
 def _told(chapter: Chapter) -> dict[str, Any]:

@@ -50,9 +50,9 @@ class Held:
 
     @property
     def digest(self) -> str:
-        """Changes with the samples, their labels and what is asked of them: figures of the same digest can be compared."""
+        """Changes with the samples and their labels: figures of the same digest can be compared."""
         asked = [(sample.id, [picture.digest for picture in sample.pictures], sample.label) for sample in self.samples]
-        return sha256(json.dumps([asked, self.prompt.text, self.task.model_dump(mode="json")]).encode()).hexdigest()
+        return sha256(json.dumps(asked).encode()).hexdigest()
 
     def messages(self, sample: Sample) -> tuple[Mapping[str, Any], ...]:
         """What the student is asked: the very text it is trained on, its images before it. Raises as `Prompt.render`."""

@@ -108,7 +108,7 @@ def idefics3(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
 
 
 def qwen(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
-    """A Qwen2.5-VL in `folder` that knows pictures only: video would need torchvision."""
+    """A Qwen2.5-VL in `folder` that is used for pictures only: videos would need torchvision."""
     named = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "vision_start": "<|vision_start|>"}
     words = _tokenizer(texts, size, named | {"vision_end": "<|vision_end|>"})
     token = {name: words.convert_tokens_to_ids(text) for name, text in named.items()}
@@ -116,7 +116,13 @@ def qwen(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
         patch_size=size.patch, size={"shortest_edge": (2 * size.patch) ** 2, "longest_edge": size.side**2}, merge_size=2
     )
     template = TEMPLATE.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
-    processor = ImagesOnly(picture, words, chat_template=template)
+    patches = {"patch_size": size.patch, "temporal_patch_size": picture.temporal_patch_size, "merge_size": 2}
+    processor = ImagesOnly(
+        picture,
+        words,
+        chat_template=template,
+        video={"video_processor_type": "Qwen2VLVideoProcessor", "size": dict(picture.size), **patches},
+    )
     head = size.width // size.heads // 2
     rope = {"rope_type": "default", "mrope_section": [head - 2 * (head // 3), head // 3, head // 3], "rope_theta": 10_000.0}
     config = Qwen2_5_VLConfig(

@@ -62,7 +62,7 @@ def _asker(loaded: Loaded, folder: Path, *, model: str | None, url: str | None, 
     """Whom to ask, and the name of the file."""
     if url is not None:
         served = Endpoint.at(url, model, sending=Sending(loaded.pipeline.images, folder), key_env=key_env)
-        return served, _slug(served.name.partition(" at ")[0])
+        return served, name_of(served.name.partition(" at ")[0])
     trained = folder / STUDENT
     if model is None or Path(model).resolve() == trained.resolve():
         if (trained / "config.json").is_file():
@@ -70,7 +70,7 @@ def _asker(loaded: Loaded, folder: Path, *, model: str | None, url: str | None, 
         if loaded.pipeline.train is None:
             raise PipelineError(f"{loaded.path}: train: is missing, so there is no student; name a model with --model or --url")
         return _checkpoint(loaded.pipeline.train.student.model, batch, loaded.root), "base"
-    return _checkpoint(model, batch), _slug(model)
+    return _checkpoint(model, batch), name_of(model)
 
 
 def _checkpoint(model: str | Path, batch: int, root: Path = Path()) -> Checkpoint:
@@ -80,10 +80,10 @@ def _checkpoint(model: str | Path, batch: int, root: Path = Path()) -> Checkpoin
         raise CotforgeError(f"cotforge eval needs {fault.name} for a model in this process: pip install 'cotforge[train]'") from fault
 
 
-def _slug(name: str) -> str:
+def name_of(model: str) -> str:
     """The end of a path or id, as a file's name; of a student that was trained in another run, that run's and the stage's."""
-    run, trained, place = name.rpartition("/train/")
-    parts = [Path(run).name, *(part for part in Path(place).parts if part not in ("student", "weights"))] if trained else [Path(name).name]
+    run, trained, place = model.rpartition("/train/")
+    parts = [Path(run).name, *(part for part in Path(place).parts if part not in ("student", "weights"))] if trained else [Path(model).name]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.") or "model"
 
 
