@@ -206,6 +206,7 @@ def test_told_to_end_it_saves_first(project: Path) -> None:
     left = newest_whole(project / "run" / "train" / "01-inject" / "checkpoints")
     assert left is not None
     assert int(left.name.rpartition("-")[2]) == len(metrics(project, "01-inject"))
+    assert "Loss on lessons" in (project / "run" / "report.html").read_text()
 
 
 def test_a_full_disk_is_one_line(project: Path) -> None:

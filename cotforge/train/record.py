@@ -106,7 +106,8 @@ def counting(name: str, total: int, *, console: Console | None = None) -> Iterat
 class Record:
     """`metrics.jsonl` of one stage, and its line on the terminal. Rows go under TRL's own names.
 
-    `known` is what is known before and shown with each row; `page` is called now and then, to bring up to date what shows the rows.
+    `known` is what is known before and shown with each row; `page` is called now and then, and when it is interrupted, to bring up to
+    date what shows the rows.
     Without a file it is silent: that of a process beside the first one.
     """
 
@@ -134,6 +135,8 @@ class Record:
         self._meter.close()
         if self._file is not None:
             self._file.close()
+            if kind is KeyboardInterrupt:
+                self._page()
 
     def begin(self, *, step: int, total: int) -> None:
         """From `step` on; rows of later steps, which an interrupted run has left, go."""
