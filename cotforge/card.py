@@ -27,15 +27,15 @@ class Markdown(str):
 def card(about: About, tally: Tally, exported: Exported) -> str:
     """The text of `dataset/README.md`. What data, models and files say stands in it as text, never as markup."""
     header = yaml.safe_dump(_header(about, exported), sort_keys=False, allow_unicode=True, width=1_000)
-    return f"---\n{header}---\n\n{_body().render(about=about, tally=tally, exported=exported, share=share)}"
+    return f"---\n{header}---\n\n{body('card.md').render(about=about, tally=tally, exported=exported, share=share)}"
 
 
 @cache
-def _body() -> Template:
-    """The template of the body, in which all that is not marked as Markdown is shown as it is."""
+def body(name: str) -> Template:
+    """The template of a card's body, in which all that is not marked as Markdown is shown as it is."""
     pages = environment(autoescape=False, finalize=lambda value: value if isinstance(value, Markdown) else plain(value))
     pages.filters["fenced"] = fenced
-    return pages.get_template("card.md")
+    return pages.get_template(name)
 
 
 def plain(text: object) -> Markdown:

@@ -233,6 +233,8 @@ class Plan(Spec):
     """A dataset's folder, or its id on the Hub; null is the run's own."""
     cache_gb: float = Field(default=20, ge=0)
     """Gigabytes of prepared pictures that are kept; above it they are prepared anew in every epoch. Ours."""
+    report_to: Annotated[tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)] = ()
+    """Trackers that get the metrics too, by their names in transformers: `tensorboard`, `wandb`, `trackio`, ..."""
     stages: tuple[Stage, ...] = ()
     """In their order."""
 

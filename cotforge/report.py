@@ -5,11 +5,15 @@ from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from cotforge.images.small import data_uri
 from cotforge.pages import About, environment
 from cotforge.records import Fault, Outcome
 from cotforge.tally import Tally, share
 
+BEGIN, END = "<!-- training -->", "<!-- /training -->"
+"""Around what a page tells of a training."""
 SHOWN = {"conflict": 8, "rejected": 6, "lesson": 6}
 """How many Samples of each kind a page shows, 20 in all; a kind with fewer leaves its places to the others, in this order."""
 SIDE = 512
@@ -54,15 +58,33 @@ class Shown:
     """Data URIs; empty for a picture that can no longer be read."""
 
 
-def report(about: About, tally: Tally, gallery: Gallery) -> str:
-    """The text of `report.html`. All that data and models say stands in it as text."""
+def report(about: About, tally: Tally, gallery: Gallery, *, before: str = "") -> str:
+    """The text of `report.html`. All that data and models say stands in it as text.
+
+    What the page `before` it told of a training stays.
+    """
     shown = [
         Shown(outcome, _kind(outcome), tuple(data_uri(picture, SIDE) for picture in outcome.sample.pictures))
         for outcome in gallery.chosen()
     ]
     names = sorted(tally.teachers)
     page = environment(autoescape=True).get_template("report.html")
-    return page.render(about=about, tally=tally, shown=shown, names=names, share=share, models=_models(about))
+    return page.render(about=about, tally=tally, shown=shown, names=names, share=share, models=_models(about), training=_training(before))
+
+
+def with_training(page: str | None, training: Markup, *, title: str) -> str:
+    """The page with a training's part, in the place of an earlier one; without a page, one that has nothing else."""
+    if page is None:
+        return environment(autoescape=True).get_template("trained.html").render(title=title, training=training)
+    begin, found, rest = page.partition(BEGIN)
+    if not found:  # written before there were trainings
+        begin, found, rest = page.rpartition("</body>")[0], BEGIN, f"{END}\n</body>\n</html>\n"
+    return f"{begin}{BEGIN}{training}{END}{rest.partition(END)[2]}"
+
+
+def _training(page: str) -> Markup:
+    """A training's part of a page that was written here; text from elsewhere cannot hold these marks, `<` is never left in it."""
+    return Markup(page.partition(BEGIN)[2].partition(END)[0])
 
 
 def _models(about: About) -> Mapping[str, str]:

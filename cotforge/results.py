@@ -43,7 +43,9 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
     exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told, text=curation.text)
     summary = summarise(tally, totals, progress) | {"duplicates": counts().duplicates, "seconds": round(time.monotonic() - begun, 3)}
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    folder.write("report.html", report(about(loaded, totals), tally, gallery))
+    page = folder.path / "report.html"
+    before = page.read_text(encoding="utf-8") if page.exists() else ""
+    folder.write(page.name, report(about(loaded, totals), tally, gallery, before=before))
     least = "at least " if loaded.pipeline.consensus.sequential else ""
     return said(summary, exported, folder.path, progress.teachers, tally.claim, least=least)
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import Markup
 
+from cotforge.report import with_training
 from tests.project import files, ran, replay, said, summary, table, write_pipeline, write_rows
 
 BARE = "<answer>awe</answer>"
@@ -239,10 +241,13 @@ def test_a_text_that_no_file_could_keep_is_kept_without_what_is_wrong_with_it(tm
     assert completion.startswith("<think>Half ")
 
 
-def test_curating_again_gives_the_same_bytes_and_asks_nothing(tmp_path: Path) -> None:
+def test_curating_again_gives_the_same_bytes_asks_nothing_and_keeps_what_the_report_tells_of_a_training(tmp_path: Path) -> None:
     run = build(tmp_path, {"one": whole("awe awe fear"), "two": whole("awe fear fear"), "six": whole("awe awe awe")})
     before = files(run / "dataset") | {"losses": files(run)["losses.parquet"]}
+    page = run / "report.html"
+    page.write_text(with_training(page.read_text(), Markup("<p>curves</p>"), title=""))
     told = again(tmp_path)
+    assert page.read_text().count("<p>curves</p>") == 1
     assert (told["calls"], told["attempts"]) == (0, 0)
     assert files(run / "dataset") | {"losses": files(run)["losses.parquet"]} == before
 

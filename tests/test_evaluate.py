@@ -16,6 +16,7 @@ from cotforge.train import tiny
 from cotforge.train.askers import Checkpoint
 from cotforge.train.evaluate import closing, evaluate
 from cotforge.train.held import Held
+from cotforge.train.tryout import name_of
 from tests import squares, tiny_vlm
 from tests.project import ran, summary, teacher, write_pipeline
 from tests.teacher import Teacher
@@ -77,6 +78,19 @@ def test_a_thought_that_is_cut_off_is_rescued_where_that_is_asked_for(vlm: Path,
     assert (saved["truncated_rate"], saved["format_rate"]) == (1.0, 0.0)
     assert saved["rescued_rate"] == 1.0
     assert saved["accuracy"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL-3B-Instruct"),
+        ("runs/labels/train/student", "labels"),
+        ("/runs/labels/train/01-inject/weights/", "labels-01-inject"),
+        ("some where/my model", "my-model"),
+    ],
+)
+def test_figures_go_by_the_models_name_or_by_the_run_and_stage_it_was_trained_in(model: str, name: str) -> None:
+    assert name_of(model) == name
 
 
 @pytest.mark.parametrize(
@@ -195,6 +209,8 @@ def test_training_tries_the_student_before_and_after_each_stage_and_not_twice(fo
         name: looked[name] for name in ("accuracy", "recall", "confusion")
     }
     assert re.search(r"held out \(4\): macro_recall \d", first.stderr)
+    shown = (folder / "run" / "report.html").read_text()
+    assert all(words in shown for words in ("<h1>feelings</h1>", "Loss on lessons", "On what is held out", "01 inject: sft"))
     seconds = base["seconds"]
     again = ran("train", path, "--out", "run", cwd=folder)
     assert again.returncode == 0, again.stderr

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,19 @@ def test_the_clip_acts_the_ratio_is_logged_and_every_completion_is_kept(tmp_path
     assert len({row["id"] for row in kept}) == 4
     assert abs(sum(row["advantage"] for row in kept[:4])) < 1e-3
     assert student.fingerprint(job.weights) != student.fingerprint(model)
+
+
+@pytest.mark.parametrize("rollouts", [1, 2, 199, 200, 201, 800, 12_345])
+def test_of_a_long_stage_evenly_many_rollouts_are_kept_with_the_first_and_the_last(rollouts: int) -> None:
+    kept = [rollout for rollout in range(rollouts) if grpo.is_kept(rollout, of=rollouts)]
+    assert (kept[0], kept[-1]) == (0, rollouts - 1)
+    assert min(rollouts, 100) <= len(kept) <= 201
+    assert len({after - before for before, after in pairwise(kept[:-1])}) <= 1
+
+
+@pytest.mark.parametrize(("count", "group", "rows"), [(8, 4, 8), (64, 8, 64), (512, 8, 64), (512, 12, 60), (256, 128, 128)])
+def test_of_a_large_rollout_whole_groups_are_kept(count: int, group: int, rows: int) -> None:
+    assert grpo.kept_rows(count, group=group) == rows
 
 
 def test_a_clip_that_never_acted_says_so(tmp_path: Path, model: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:

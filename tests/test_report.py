@@ -1,12 +1,13 @@
 from html.parser import HTMLParser
 
 import pytest
+from markupsafe import Markup
 from outcomes import OPTIONS, filtered, gone, lesson, mixed, sample, trace, undecided, verdict
 from test_card import about
 
 from cotforge.consensus.claim import Bin, Claim
 from cotforge.records import Fault, Judged, Outcome, Sample
-from cotforge.report import Gallery, report
+from cotforge.report import BEGIN, END, Gallery, report, with_training
 from cotforge.tally import Tally
 
 HOSTILE = "</div></style><script>alert(1)</script><img src=http://e.com/x onerror=alert(2)>\"'"
@@ -122,3 +123,13 @@ def test_a_calibrated_page_has_its_claim_and_a_point_for_every_bin():
     assert "Uncalibrated" not in made.text
     assert all(share in made.text for share in ("98.7%", "96.4%", "99.1%", "251 of 255"))
     assert made.tags.count("circle") == 2
+
+
+def test_what_the_page_told_of_a_training_stays_when_the_rest_is_written_anew():
+    first = report(about(source=f"{BEGIN}{HOSTILE}{END}"), Tally(), Gallery())
+    told = with_training(first, Markup("<p>the curves</p>"), title="")
+    again = report(about(), Tally(), Gallery(), before=told)
+    assert Page(again).text.count("the curves") == 1
+    assert "script" not in Page(again).tags
+    assert with_training(again, Markup("<p>new curves</p>"), title="") == again.replace("the curves", "new curves")
+    assert report(about(), Tally(), Gallery()) == again.replace("<p>the curves</p>", "")

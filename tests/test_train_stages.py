@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,10 @@ def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
     model = AutoModelForImageTextToText.from_pretrained(trained)
     assert AutoProcessor.from_pretrained(trained).image_processor is not None
     assert model.config.model_type == "llava"
-    assert "| 02 labels: sft, on source, 3 steps, batch 4 x 1 | 3 |" in (trained / "README.md").read_text()
+    card = (trained / "README.md").read_text()
+    assert "| 02 labels: sft, on source, 3 steps, batch 4 x 1 | 3 |" in card
+    assert "| raw samples with their labels | 12 |" in card
+    assert runs(card, trained, project / "images" / "0.png")
 
     changed = (project / "run" / "train" / "01-inject" / "metrics.jsonl").stat().st_mtime_ns
     again = train(project)
@@ -114,6 +118,18 @@ def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
     assert student.fingerprint(project / "run" / "train" / "01-inject" / "weights") == marks["01-inject"]
 
 
+def runs(card: str, student: Path, image: Path) -> bool:
+    """Whether the program on the card says something: it is run in its own words, but for what a reader is to put in."""
+    program = card.partition("```python\n")[2].partition("```")[0]
+    given = {"PATH_OR_REPO": str(student), "image.jpg": str(image), "PROMPT": "Which colour?", "max_new_tokens=1024": "max_new_tokens=4"}
+    for word, value in given.items():
+        assert word in program
+        program = program.replace(word, value)
+    said: list[str] = []
+    exec(program, {"print": said.append})
+    return len(said) == 1
+
+
 def test_one_stage_alone_and_a_smoke_of_all(project: Path) -> None:
     pipeline(project, INJECT, LABELS)
     early = train(project, "--stage", "labels")
@@ -126,6 +142,19 @@ def test_one_stage_alone_and_a_smoke_of_all(project: Path) -> None:
     assert [len(metrics(project, f"smoke/{stage}")) for stage in ("01-inject", "02-labels")] == [2, 2]
     assert (project / "run" / "train" / "smoke" / "student" / "config.json").exists()
     assert len(metrics(project, "01-inject")) == 8
+
+
+TRACKED = find_spec("tensorboardX") is not None or find_spec("tensorboard") is not None
+
+
+@pytest.mark.skipif(not TRACKED, reason="needs tensorboardX")
+def test_a_tracker_gets_the_metrics_of_each_stage_and_keeps_them(project: Path) -> None:
+    pipeline(project, train={"student": {"model": "student"}, "report_to": "tensorboard", "stages": [INJECT, LABELS]})
+    done = train(project, "--smoke")
+    assert done.returncode == 0, done.stderr
+    for stage in ("01-inject", "02-labels"):
+        (file,) = (project / "run" / "train" / "smoke" / stage / "tensorboard").glob("events.*")
+        assert b"train/loss" in file.read_bytes()
 
 
 def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -177,6 +206,7 @@ def test_told_to_end_it_saves_first(project: Path) -> None:
     left = newest_whole(project / "run" / "train" / "01-inject" / "checkpoints")
     assert left is not None
     assert int(left.name.rpartition("-")[2]) == len(metrics(project, "01-inject"))
+    assert "Loss on lessons" in (project / "run" / "report.html").read_text()
 
 
 def test_a_full_disk_is_one_line(project: Path) -> None:
@@ -226,6 +256,16 @@ def test_a_checkpoint_that_was_cut_short_is_not_used(tmp_path: Path) -> None:
             {"student": {"model": "student"}, "stages": [INJECT | {"trl": {"warmup_step": 1}}]},
             [],
             "train.stages: 'inject': trl: SFTConfig has no field 'warmup_step'",
+        ),
+        (
+            {"student": {"model": "student"}, "stages": [INJECT], "report_to": "tensorbord"},
+            [],
+            "train.report_to: no tracker named 'tensorbord'; did you mean 'tensorboard'?",
+        ),
+        (
+            {"student": {"model": "student"}, "stages": [INJECT | {"trl": {"report_to": ["swanlab"]}}]},
+            [],
+            "train.stages: 'inject': trl.report_to: 'swanlab' needs a package that is not installed; pip install swanlab",
         ),
     ],
 )

@@ -47,6 +47,14 @@ def test_a_tiny_student_sees_and_is_saved_whole(models: dict[str, Path], family:
     assert "ImagesOnly" not in "".join(file.read_text() for file in (tmp_path / "again").glob("*.json"))
 
 
+def test_what_a_base_says_of_videos_is_kept_for_those_who_load_the_whole_processor(models: dict[str, Path], tmp_path: Path) -> None:
+    student.load(spec(models["qwen"]), models["qwen"]).save(tmp_path)
+    before, now = (json.loads((folder / "processor_config.json").read_text()) for folder in (models["qwen"], tmp_path))
+    assert now["video_processor"] == before["video_processor"]
+    assert now["video_processor"]["video_processor_type"] == "Qwen2VLVideoProcessor"
+    assert now.keys() == before.keys() == {"image_processor", "processor_class", "video_processor"}
+
+
 def test_the_same_texts_make_the_same_student(models: dict[str, Path], tmp_path: Path) -> None:
     assert student.fingerprint(tiny.llava(tmp_path / "a", TEXTS, SIZE)) == student.fingerprint(models["llava"])
     other = tiny.Size(width=32, side=16, patch=8, vocabulary=400, context=512, seed=1)

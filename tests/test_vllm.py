@@ -11,12 +11,18 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from cotforge.images import Sending
+from cotforge.pipeline import Loaded
 from cotforge.teachers.metrics import queue_of
+from cotforge.train.askers import Asker, Checkpoint, Endpoint, Question
+from cotforge.train.held import Held
 from tests.project import ran, summary, teacher, write_pipeline, write_rows
 
 URL = os.environ.get("COTFORGE_VLLM_URL", "")
 pytestmark = pytest.mark.skipif(not URL, reason="COTFORGE_VLLM_URL names no vLLM server: see tests/vllm_cpu/README.md")
 
+STUDENT = os.environ.get("COTFORGE_VLLM_STUDENT", "")
+"""The project that `tests.vllm_cpu.student` made, whose student is the one that is served."""
 ROWS = 12
 
 
@@ -166,3 +172,27 @@ def test_the_queue_is_read_from_the_page_of_metrics() -> None:
         assert list(asking) == [200] * many
     assert max(waiting + running for waiting, running in seen) == many
     assert max(running for _, running in seen) > 1
+
+
+def test_a_trained_student_that_is_served_in_float32_answers_as_eval_of_its_folder_says() -> None:
+    if not STUDENT:
+        pytest.skip("COTFORGE_VLLM_STUDENT names no project of tests.vllm_cpu.student: see tests/vllm_cpu/README.md")
+    run, held = Path(STUDENT) / "run", Held.of(Loaded.load(f"{STUDENT}/pipeline.yaml"), Path(STUDENT) / "run")
+
+    def says(asker: Asker) -> list[tuple[str, str | None, int]]:
+        questions = [Question(sample, held.messages(sample)) for sample in held.samples]
+        replies = asker.answers(questions, max_tokens=96, done=bool)
+        return [(reply.content, reply.finish_reason, reply.output_tokens) for reply in replies]
+
+    here = says(Checkpoint.load(str(run / "train" / "student")))
+    assert here == says(Endpoint.at(URL, None, sending=Sending(Loaded.load(f"{STUDENT}/pipeline.yaml").pipeline.images, run)))
+    assert len({text for text, _, _ in here}) > 4
+
+    figures = []
+    for name, arguments in (("student", ()), (served()["id"], ("--url", URL))):
+        done = ran("eval", "pipeline.yaml", "--out", "run", *arguments, cwd=Path(STUDENT))
+        assert done.returncode == 0, done.stderr
+        figures.append(json.loads((run / "eval" / f"{name}.json").read_text()))
+    folder, server = ({name: value for name, value in each.items() if name not in ("model", "dtype", "seconds")} for each in figures)
+    assert folder == server
+    assert 0 < folder["accuracy"] < 1

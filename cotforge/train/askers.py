@@ -33,6 +33,8 @@ class Asker(Protocol):
     """Answers questions greedily: the same answer each time."""
 
     name: str
+    dtype: str | None
+    """Of its weights, where that is known."""
 
     def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
         """A Reply each, in order, with `error` where none came; `done` is told how many more are over."""
@@ -45,6 +47,7 @@ class Checkpoint:
         from cotforge.teachers.local.transformers import Transformers  # torch
 
         self.name, self._model, self._batch = name, model, batch
+        self.dtype: str | None = str(model.dtype).removeprefix("torch.")
         self._engine = Transformers(model, processor, batch=batch)
 
     @classmethod
@@ -94,6 +97,8 @@ class Checkpoint:
 
 class Endpoint:
     """A model behind a URL, asked at temperature 0. Raises TeacherError where it is not there, or refuses to go on."""
+
+    dtype: str | None = None
 
     def __init__(self, teacher: Teacher, *, sending: Sending) -> None:
         self.name, self._teacher, self._sending = f"{teacher.model} at {teacher.url[0]}", teacher, sending

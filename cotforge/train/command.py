@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,13 +51,15 @@ def train(
             folder.write(RunFolder.PIPELINE, loaded.text())
         _quiet()
         ranks.join()
+        from cotforge.train import page
         from cotforge.train.stages import Choice
 
-        return _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None)
+        shown = partial(page.write, folder, loaded.pipeline.train) if folder is not None and not smoke else bool
+        return _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None, shown)
 
 
-def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object]) -> str:
-    from cotforge.train import lessons, stages, student
+def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
+    from cotforge.train import card, lessons, stages, student
     from cotforge.train.evaluate import longest
     from cotforge.train.held import Held
     from cotforge.train.trials import Trials
@@ -79,11 +81,22 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         ranks.shared(lambda: len(_source(loaded, run, place)))
         return lessons.Lessons((place / "source.parquet",), place / "cache")
 
+    begin = student.place(plan.student.model, loaded.root)
+
+    def told() -> str:
+        used = {getattr(stage, "data", "lessons") for stage in plan.expanded() if stage.kind != "eval"}
+        license = pipeline.source.license
+        hub = plan.data if plan.data and not (loaded.root / plan.data).exists() else None
+        data = [card.lessons_of(dataset(), hub, license=None if plan.data else license)] if "lessons" in used else []
+        if "source" in used:
+            data.append(card.Data("raw samples with their labels", len(source()), source().digest, license))
+        return card.card(loaded, run, data, begin=begin, smoke=choice.smoke)
+
     if held_out is None:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
     ground = stages.Ground(
         plan,
-        student.place(plan.student.model, loaded.root),
+        begin,
         place,
         dataset,
         source,
@@ -93,6 +106,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         loaded.root,
         tell,
         Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None,
+        shown,
+        told,
     )
     trained = stages.run(ground, choice)
     if not ranks.first():

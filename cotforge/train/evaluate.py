@@ -52,9 +52,11 @@ def evaluate(
     labels = held.task.closed if held.task.kind == "classify" else ()
     return {
         "model": asker.name,
+        "dtype": asker.dtype,
         **scores(answers, labels, seed=seed),
         "failed": len(replies) - len(answers),
         "unlabelled": held.unlabelled,
+        "held_out": held.digest,
         "output_tokens": sum(reply.output_tokens for reply in replies) / max(1, len(answers)),
         "max_tokens": max_tokens,
         "rescue": rescue,

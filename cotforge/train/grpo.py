@@ -27,6 +27,8 @@ TRIED = 32
 """Lessons that rewards are tried on, and prompts, the longest, whose tokens are counted (ours)."""
 SMOKE = 16
 """Tokens of a completion, at most, when only the machinery is tried."""
+ROLLOUTS, ROWS, LETTERS = 200, 64, 20_000
+"""Of a stage, whose completions are kept; completions of each; letters of one, at most (ours): some megabytes, however long it goes on."""
 COLUMNS = ("id", "prompt", "images", "answer", "label", "confidence")
 """Of the lessons, where they have them; never the completion."""
 
@@ -172,19 +174,32 @@ class Trainer(Resuming, GRPOTrainer):  # type: ignore[misc]
 
     def _keep(self, folder: Path) -> None:
         """The rollout as a file of `completions/`: `step`, the columns that rewards log, each reward, and the advantage."""
-        count = self.args.generation_batch_size
+        step, count = self.state.global_step, self.args.generation_batch_size
+        if not is_kept(step // self.cycle, of=-(-self.state.max_steps // self.cycle)):
+            return
         columns = {**self._logs["extra"], **self._logs["rewards"], "advantage": self._logs["advantages"]}
-        kept = {name: list(values)[-count:] for name, values in columns.items()}
-        rows = len(kept["advantage"])
+        most = kept_rows(count, group=self.num_generations)
+        kept = {name: list(values)[-count:][:most] for name, values in columns.items()}
+        kept["said"] = [text[:LETTERS] for text in kept["said"]]
         folder.mkdir(parents=True, exist_ok=True)
         passing = folder / ".new"
-        pq.write_table(pa.table({"step": [self.state.global_step] * rows, **kept}), passing)
-        passing.replace(folder / f"{self.state.global_step:06}.parquet")
+        pq.write_table(pa.table({"step": [step] * len(kept["advantage"]), **kept}), passing, compression="zstd")
+        passing.replace(folder / f"{step:06}.parquet")
 
     def _shown(self) -> str:
         """The last completion, for the case that nothing is ever rewarded."""
         said = self._logs["extra"].get("said") or [""]
         return repr(" ".join(str(said[-1]).split())[:200])
+
+
+def is_kept(rollout: int, *, of: int) -> bool:
+    """Whether the completions of a rollout, counted from 0, are kept: evenly many, the first and the last among them."""
+    return rollout % -(-of // ROLLOUTS) == 0 or rollout == of - 1
+
+
+def kept_rows(count: int, *, group: int) -> int:
+    """How many of a rollout's completions are kept: whole groups."""
+    return min(count, max(1, ROWS // group) * group)
 
 
 class Completions(TrainerCallback):  # type: ignore[misc]

@@ -1,6 +1,7 @@
 """What is held out: labelled Samples that no student is trained on, read from the source and never from the dataset."""
 
 import heapq
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -46,6 +47,12 @@ class Held:
             raise PipelineError(f"{loaded.path}: eval.{what}: holds out no labelled sample ({unlabelled:,} without a label)")
         first = heapq.nsmallest(held.at_most or len(kept), kept, key=_place)
         return cls(loaded.pipeline.task, loaded.prompts.student, tuple(first), unlabelled)
+
+    @property
+    def digest(self) -> str:
+        """Changes with the samples and their labels: figures of the same digest can be compared."""
+        asked = [(sample.id, [picture.digest for picture in sample.pictures], sample.label) for sample in self.samples]
+        return sha256(json.dumps(asked).encode()).hexdigest()
 
     def messages(self, sample: Sample) -> tuple[Mapping[str, Any], ...]:
         """What the student is asked: the very text it is trained on, its images before it. Raises as `Prompt.render`."""

@@ -13,11 +13,22 @@ from cotforge.errors import PipelineError
 IMAGES_ONLY = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl"})
 """Kinds of model whose processor asks for torchvision, because of videos alone."""
 
+PROCESSOR = "processor_config.json"
+"""Where transformers keeps all of a processor's parts from 5.0 on."""
+
 
 class ImagesOnly(Qwen2_5_VLProcessor):  # type: ignore[misc]
     """The processor of a Qwen-VL without its videos; saved, it goes by the name of the whole one."""
 
-    def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None, **_: Any) -> None:
+    def __init__(
+        self,
+        image_processor: Any = None,
+        tokenizer: Any = None,
+        chat_template: str | None = None,
+        video: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        self.video = video
         self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
         self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
         self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
@@ -25,11 +36,16 @@ class ImagesOnly(Qwen2_5_VLProcessor):  # type: ignore[misc]
         ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
     def save_pretrained(self, folder: Any, **keys: Any) -> Any:
-        """As `ProcessorMixin` does, under the whole one's name."""
+        """As `ProcessorMixin` does, under the whole one's name, with what it was told of videos: who loads the whole one looks for it."""
         saved = super().save_pretrained(folder, **keys)
         for file in Path(folder).glob("*_config.json"):
             text = file.read_text(encoding="utf-8")
             file.write_text(text.replace('"ImagesOnly"', '"Qwen2_5_VLProcessor"'), encoding="utf-8")
+        if self.video is not None:
+            whole = Path(folder) / PROCESSOR
+            said = json.loads(whole.read_text(encoding="utf-8")) | {"video_processor": self.video}
+            said.pop("video", None)
+            whole.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return saved
 
 
@@ -72,7 +88,9 @@ def bound(processor: Any, pixels: int) -> None:
 
 def _images_only(model: Path) -> ImagesOnly:
     words = AutoTokenizer.from_pretrained(model)
-    return ImagesOnly(AutoImageProcessor.from_pretrained(model), words, chat_template=words.chat_template)
+    there = model / PROCESSOR
+    video = json.loads(there.read_text(encoding="utf-8")).get("video_processor") if there.is_file() else None
+    return ImagesOnly(AutoImageProcessor.from_pretrained(model), words, chat_template=words.chat_template, video=video)
 
 
 def _kind(model: Path) -> str:

@@ -17,8 +17,10 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try, lines
 from cotforge.prompts import Family
-from cotforge.train import ranks
+from cotforge.train import ranks, trackers
+from cotforge.train.evaluate import figure
 from cotforge.train.lessons import Lessons
+from cotforge.train.past import BASE, MANIFEST
 from cotforge.train.record import Record
 from cotforge.train.student import fingerprint
 from cotforge.train.trials import Trials
@@ -29,7 +31,6 @@ Stage = Sft | Grpo | Dpo | Try
 KINDS = {"sft": "cotforge.train.sft", "grpo": "cotforge.train.grpo", "dpo": "cotforge.train.dpo", "eval": "cotforge.train.exam"}
 """Where a kind of stage lives: a module with `train(stage, work) -> None`, which leaves `work.weights` (`eval` leaves none)."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,18 @@ class Ground:
     tell: Callable[[str], object]
     trials: Trials | None = None
     """On what is held out; None tries nothing."""
+    page: Callable[[], object] = bool
+    """Brings up to date what shows how the run goes."""
+    card: Callable[[], str] = str
+    """The text of the student's card, once all stages are done."""
 
-    def tried(self, name: str, weights: Path, key: str) -> None:
-        """Have the student in a folder tried, and told of."""
-        if self.trials is not None:
-            self.trials.of(name, weights, key, self.tell)
+    def tried(self, name: str, weights: Path, key: str) -> str:
+        """Have the student in a folder tried, and told of; what it came to, in a few words."""
+        if self.trials is None:
+            return ""
+        found = self.trials.of(name, weights, key, self.tell)
+        metric = self.trials.plan.metrics[0]
+        return f"held out: {metric} {figure(found, metric).partition(' ')[0]}"
 
 
 @dataclass(frozen=True)
@@ -80,13 +88,13 @@ def run(ground: Ground, choice: Choice) -> Path | None:
     for option, name in (("--stage", choice.only), ("--from", choice.first)):
         if name is not None and name not in names:
             raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
+    trackers.check(ground.plan)
     modules = {stage.kind: _module(stage, place) for place, stage in enumerate(stages) if choice.only in (None, stage.name)}
     out = ground.out / "smoke" if choice.smoke else ground.out
     if choice.smoke:
         ranks.shared(lambda: shutil.rmtree(out, ignore_errors=True))
     begin, before, done = ground.base, fingerprint(ground.base), True
-    if not choice.smoke:
-        ranks.shared(lambda: ground.tried("00-base", begin, before))
+    known = "" if choice.smoke else ranks.shared(lambda: ground.tried(BASE, begin, before))
     for place, stage in enumerate(stages):
         folder = out / f"{place + 1:02}-{stage.name}"
         anew = choice.first is not None and place >= names.index(choice.first)
@@ -96,9 +104,10 @@ def run(ground: Ground, choice: Choice) -> Path | None:
             _ = step.key  # finds the data in every process, before one of them looks for all
         if wanted:
             ground.tell(lines(ground.plan)[place])
-            step.do(modules[stage.kind], anew=anew)
+            step.do(modules[stage.kind], anew=anew, known=known)
             if not choice.smoke and stage.kind != "eval":
-                ranks.shared(partial(ground.tried, folder.name, step.weights, step.key))
+                known = ranks.shared(partial(ground.tried, folder.name, step.weights, step.key))
+            ground.page()
         elif choice.only is not None and place < names.index(choice.only) and not ranks.shared(step.is_done):
             raise PipelineError(f"--stage {choice.only}: the stage {stage.name!r} before it is not done; leave --stage out, or do it first")
         done = ranks.shared(step.is_done) and done
@@ -150,15 +159,16 @@ class _Step:
             return False
         return all((file := self.folder / name).is_file() and file.stat().st_size == size for name, size in held["files"].items())
 
-    def do(self, module: Any, *, anew: bool) -> None:
-        """Train, unless it is done; go on where it was interrupted."""
+    def do(self, module: Any, *, anew: bool, known: str = "") -> None:
+        """Train, unless it is done; go on where it was interrupted. `known` is shown beside its metrics."""
         goes, resumed = ranks.shared(lambda: self._ready(anew=anew))
         if not goes:
             return
         begun = time.monotonic()
         file = self.folder / "metrics.jsonl" if ranks.first() else None
-        with room(self.folder), Record(file, self.stage.name) as record:
-            module.train(self.stage, self._work(record, resumed))
+        with room(self.folder), Record(file, self.stage.name, known=known, page=self.ground.page) as record:
+            with trackers.placed(self.folder):
+                module.train(self.stage, self._work(record, resumed))
             if ranks.first():
                 self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last)
         self.ground.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
@@ -229,7 +239,7 @@ def _student(ground: Ground, out: Path, weights: Path) -> Path:
     with room(folder):
         shutil.copytree(weights, passing, copy_function=_linked)
         (passing / "README.md").unlink(missing_ok=True)
-        (passing / "README.md").write_text(_card(ground, out), encoding="utf-8")
+        (passing / "README.md").write_text(ground.card(), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         passing.rename(folder)
     return folder
@@ -240,28 +250,3 @@ def _linked(source: str, target: str) -> None:
         Path(target).hardlink_to(source)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _card(ground: Ground, out: Path) -> str:
-    """The student's model card: what it is, by what stages it came, and how it is asked."""
-    rows = []
-    for place, stage in enumerate(ground.plan.expanded()):
-        with suppress(OSError, ValueError):
-            held = json.loads((out / f"{place + 1:02}-{stage.name}" / MANIFEST).read_text(encoding="utf-8"))
-            rows.append(
-                f"| {lines(ground.plan)[place]} | {held.get('last', {}).get('step', '')} | {_figures(held.get('last', {})).strip('; ')} |"
-            )
-    head = "---\nlibrary_name: transformers\npipeline_tag: image-text-to-text\ntags: [chain-of-thought, vision, cotforge]\n---\n"
-    return "\n".join(
-        [
-            head,
-            "# A student of cotforge\n",
-            f"Trained from `{ground.plan.student.model}` in {len(rows)} stages; load it with `AutoModelForImageTextToText`.\n",
-            "| stage | steps | at its last step, on its own data |",
-            "|---|---|---|",
-            *rows,
-            "",
-            "What stands here was measured while training. It says nothing about pictures that it was not trained on.",
-            "",
-        ]
-    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CLIPImageProcessorPil,
@@ -82,7 +83,8 @@ def llava(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
         text_config=Qwen2Config(**_text(size, words)), image_token_index=words.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1,
         tie_word_embeddings=False,
     )  # fmt: skip
-    return _saved(folder, LlavaForConditionalGeneration, config, processor, size)
+    _published(_saved(folder, LlavaForConditionalGeneration, config, processor, size))
+    return folder
 
 
 def idefics3(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
@@ -106,7 +108,7 @@ def idefics3(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
 
 
 def qwen(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
-    """A Qwen2.5-VL in `folder` that knows pictures only: video would need torchvision."""
+    """A Qwen2.5-VL in `folder` that is used for pictures only: videos would need torchvision."""
     named = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "vision_start": "<|vision_start|>"}
     words = _tokenizer(texts, size, named | {"vision_end": "<|vision_end|>"})
     token = {name: words.convert_tokens_to_ids(text) for name, text in named.items()}
@@ -114,7 +116,13 @@ def qwen(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
         patch_size=size.patch, size={"shortest_edge": (2 * size.patch) ** 2, "longest_edge": size.side**2}, merge_size=2
     )
     template = TEMPLATE.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
-    processor = ImagesOnly(picture, words, chat_template=template)
+    patches = {"patch_size": size.patch, "temporal_patch_size": picture.temporal_patch_size, "merge_size": 2}
+    processor = ImagesOnly(
+        picture,
+        words,
+        chat_template=template,
+        video={"video_processor_type": "Qwen2VLVideoProcessor", "size": dict(picture.size), **patches},
+    )
     head = size.width // size.heads // 2
     rope = {"rope_type": "default", "mrope_section": [head - 2 * (head // 3), head // 3, head // 3], "rope_theta": 10_000.0}
     config = Qwen2_5_VLConfig(
@@ -160,3 +168,13 @@ def _saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> 
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def _published(folder: Path) -> None:
+    """Names a LLaVA's weights as published ones are, which vLLM looks for, and which transformers saves again once it has read them.
+
+    Of a model that is new, transformers 5.23 saves the tower as `vision_tower.embeddings...`.
+    """
+    file = folder / "model.safetensors"
+    named = {name.replace("vision_tower.", "vision_tower.vision_model.", 1): tensor for name, tensor in load_file(file).items()}
+    save_file(named, file, metadata={"format": "pt"})

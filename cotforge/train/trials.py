@@ -11,6 +11,7 @@ from cotforge.plan import Eval
 from cotforge.train.askers import Checkpoint
 from cotforge.train.evaluate import evaluate, figure, write
 from cotforge.train.held import Held
+from cotforge.train.record import counting
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,10 @@ class Trials:
         known = f"{key} {self.plan.model_dump_json()} {self.max_tokens}"
         found = self._before(name, known)
         if found is None:
-            found = {"key": known} | evaluate(
-                Checkpoint.load(str(weights)), self.held(), max_tokens=self.max_tokens, rescue=self.plan.rescue
-            )
+            held = self.held()
+            with counting(f"trying {name}", len(held.samples)) as done:
+                asker = Checkpoint.load(str(weights))
+                found = {"key": known} | evaluate(asker, held, max_tokens=self.max_tokens, rescue=self.plan.rescue, done=done)
             write(self.folder, name, found)
         figures = ", ".join(f"{metric} {figure(found, metric)}" for metric in self.plan.metrics)
         tell(f"  held out ({found['n']:,}): {figures}")

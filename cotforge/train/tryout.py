@@ -11,6 +11,7 @@ from cotforge.pipeline import Loaded
 from cotforge.train.askers import Asker, Checkpoint, Endpoint
 from cotforge.train.evaluate import evaluate, longest, told, write
 from cotforge.train.held import Held
+from cotforge.train.record import counting
 
 STUDENT = Path("train") / "student"
 """Of a run folder: the trained student."""
@@ -41,12 +42,14 @@ def try_out(
     asker, name = _asker(loaded, folder, model=model, url=url, key_env=key_env, batch=batch)
     _say(f"{len(held.samples):,} held-out samples, {held.unlabelled:,} more without a label; asking {asker.name}")
     plan = loaded.pipeline.eval
-    found = evaluate(
-        asker,
-        held,
-        max_tokens=max_tokens or longest(loaded.pipeline.train),
-        rescue=plan.rescue if rescue is None and plan is not None else rescue or 0,
-    )
+    with counting("answered", len(held.samples)) as done:
+        found = evaluate(
+            asker,
+            held,
+            max_tokens=max_tokens or longest(loaded.pipeline.train),
+            rescue=plan.rescue if rescue is None and plan is not None else rescue or 0,
+            done=done,
+        )
     if found["failed"]:
         _say(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
     path = write(folder, name, found)
@@ -59,15 +62,15 @@ def _asker(loaded: Loaded, folder: Path, *, model: str | None, url: str | None, 
     """Whom to ask, and the name of the file."""
     if url is not None:
         served = Endpoint.at(url, model, sending=Sending(loaded.pipeline.images, folder), key_env=key_env)
-        return served, _slug(served.name.partition(" at ")[0])
-    if model is None:
-        trained = folder / STUDENT
+        return served, name_of(served.name.partition(" at ")[0])
+    trained = folder / STUDENT
+    if model is None or Path(model).resolve() == trained.resolve():
         if (trained / "config.json").is_file():
             return _checkpoint(trained.resolve(), batch), "student"
         if loaded.pipeline.train is None:
             raise PipelineError(f"{loaded.path}: train: is missing, so there is no student; name a model with --model or --url")
         return _checkpoint(loaded.pipeline.train.student.model, batch, loaded.root), "base"
-    return _checkpoint(model, batch), _slug(model)
+    return _checkpoint(model, batch), name_of(model)
 
 
 def _checkpoint(model: str | Path, batch: int, root: Path = Path()) -> Checkpoint:
@@ -77,9 +80,11 @@ def _checkpoint(model: str | Path, batch: int, root: Path = Path()) -> Checkpoin
         raise CotforgeError(f"cotforge eval needs {fault.name} for a model in this process: pip install 'cotforge[train]'") from fault
 
 
-def _slug(name: str) -> str:
-    """The end of a path or id, as a file's name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).name).strip("-.") or "model"
+def name_of(model: str) -> str:
+    """The end of a path or id, as a file's name; of a student that was trained in another run, that run's and the stage's."""
+    run, trained, place = model.rpartition("/train/")
+    parts = [Path(run).name, *(part for part in Path(place).parts if part not in ("student", "weights"))] if trained else [Path(model).name]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.") or "model"
 
 
 def _say(line: str) -> None:

@@ -80,6 +80,11 @@ class Work:
         """Where the stage leaves its student; it appears by rename, whole."""
         return self.out / "weights"
 
+    @property
+    def run(self) -> str:
+        """The name of the run's folder."""
+        return next((folder.name for folder in self.out.parents if folder.name not in ("train", "smoke")), "") or "cotforge"
+
     def data(self) -> Lessons:
         """What the stage learns from, by its `data`."""
         return self.source() if getattr(self.stage, "data", "lessons") == "source" else self.lessons()
@@ -105,7 +110,9 @@ def settings(work: Work, stage: Sft | Grpo | Dpo, *, rate: float) -> dict[str, A
         "save_steps": SAVED,
         "save_total_limit": KEPT,
         "remove_unused_columns": False,
-        "report_to": "none",
+        "report_to": list(work.plan.report_to) or "none",
+        "run_name": f"{work.run}/{work.out.name}",
+        "project": work.run,
         "disable_tqdm": True,
         "use_cpu": not gpu,
         "bf16": gpu and work.plan.student.dtype in (None, "bfloat16"),

@@ -1,0 +1,197 @@
+"""The card of a student: README.md with the YAML header the Hub reads. What it says of its quality is what was measured, good or bad."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cotforge import __version__
+from cotforge.card import body, one_line
+from cotforge.pipeline import Loaded, dumped
+from cotforge.plan import Dpo, Eval, Plan, Sft
+from cotforge.train.evaluate import figure, longest
+from cotforge.train.lessons import Lessons
+from cotforge.train.past import BASE, Chapter, base, past, read
+
+METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
+"""Of a stage's last step, where it has them."""
+CLASSES = 100
+"""Most labels whose recall is listed (ours)."""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A part of what a student learned from."""
+
+    what: str
+    rows: int
+    digest: str
+    license: str | None
+    """None where it is not stated."""
+    teachers: Sequence[dict[str, Any]] = ()
+    """`name`, `model`, `license` of each, by the card of the lessons."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model tried on what is held out."""
+
+    name: str
+    found: dict[str, Any]
+    """As `eval/*.json` has it."""
+
+    def figure(self, name: str) -> str:
+        """One of them, with its interval in brackets."""
+        value, _, interval = figure(self.found, name).partition("  ")
+        return f"{value} ({interval})" if interval else value
+
+
+def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke: bool = False) -> str:
+    """The text of `train/student/README.md`. What data, models and files say stands in it as text, never as markup.
+
+    `begin` is the folder of the student's first weights.
+    """
+    pipeline, plan = loaded.pipeline, loaded.pipeline.train
+    assert plan is not None
+    chapters = past(plan, run, smoke=smoke)
+    first = None if smoke else base(run, chapters)
+    last = next((chapter.tried for chapter in reversed(chapters) if chapter.tried), None)
+    own = [Row(chapter.stage.name, chapter.tried) for chapter in chapters if chapter.tried]
+    others = list(_others(run, chapters, last))
+    text = body("student.md").render(
+        name=pipeline.name,
+        version=__version__,
+        task=pipeline.task,
+        stages=len(chapters),
+        reasons=_reasons(loaded, plan),
+        smoke=smoke,
+        base={"model": _named(plan, loaded.root), "license": header(begin / "README.md").get("license")},
+        prompt=loaded.prompts.student.text,
+        max_tokens=longest(plan),
+        dtype=(last or {}).get("dtype") or "float32",
+        chapters=[_told(chapter) for chapter in chapters],
+        held={"what": _what(pipeline.eval)},
+        tried=[*([Row("nothing: the student it began with", first)] if first else []), *own, *others] if last else [],
+        remarks=list(remarks(first, last, others)) if last else [],
+        classes=_classes(first, last),
+        data=data,
+        teachers=[teacher for part in data for teacher in part.teachers],
+        versions=[f"cotforge {__version__}", *(f"{name} {number}" for name, number in _versions(chapters).items())],
+        command="cotforge train pipeline.yaml",
+        pipeline=dumped(loaded.unexpanded),
+    )
+    head = yaml.safe_dump(_header(loaded, plan), sort_keys=False, allow_unicode=True, width=1_000)
+    return f"---\n{head}---\n\n{text}"
+
+
+def lessons_of(lessons: Lessons, place: str | None, *, license: str | None) -> Data:
+    """What there is to say of a dataset, by its own card where it has one; `license` is what the pipeline file says, `place` its `data`."""
+    about = header(next((found for file in lessons.files[:1] for found in _cards(file)), Path()))
+    told = about.get("license") if isinstance(about.get("license"), str) else None
+    listed = about.get("teachers")
+    named = [teacher for teacher in listed if isinstance(teacher, dict) and "model" in teacher] if isinstance(listed, list) else []
+    teachers = tuple(teacher | {"license": _known(teacher.get("license"))} for teacher in named)
+    what = f"lessons of {place}" if place and HUB_ID.fullmatch(place) else "lessons"
+    return Data(what, len(lessons), lessons.digest, license or _known(told), teachers)
+
+
+def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence[Row]) -> Iterator[str]:
+    """What the figures do and do not show, in sentences."""
+    for name, found in [("the student it began with", first), *((row.name, row.found) for row in others)]:
+        if found is not None and found.get("accuracy") is not None:
+            yield f"Compared with {name}: {_compared(found, last)}"
+    if last["n"] < 200:
+        yield f"{last['n']:,} samples are few: the intervals are wide, and of no width where a figure is 0 or 1, which proves little."
+    if last.get("failed"):
+        yield f"{last['failed']:,} questions were not answered, and count in no figure."
+
+
+def _compared(before: dict[str, Any], now: dict[str, Any]) -> str:
+    (low, high), (least, most) = before["accuracy_interval"], now["accuracy_interval"]
+    figures = f"accuracy {now['accuracy']:.3f} against {before['accuracy']:.3f}"
+    if least > high:
+        return f"better, {figures}; the intervals do not meet."
+    if most < low:
+        return f"worse, {figures}; the intervals do not meet."
+    return f"not told apart, {figures}; the intervals meet."
+
+
+def header(file: Path) -> dict[str, Any]:
+    """The YAML header of a card; empty where there is none that can be read."""
+    try:
+        parts = file.read_text(encoding="utf-8").split("---\n", 2)
+        found = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _header(loaded: Loaded, plan: Plan) -> dict[str, Any]:
+    head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "image-text-to-text"}
+    if HUB_ID.fullmatch(plan.student.model) and not (loaded.root / plan.student.model).is_dir():
+        head["base_model"] = one_line(plan.student.model)
+    if plan.data and HUB_ID.fullmatch(plan.data) and not (loaded.root / plan.data).exists():
+        head["datasets"] = [one_line(plan.data)]
+    return head | {"tags": ["chain-of-thought", "reasoning", "vision", "cotforge"]}
+
+
+def _named(plan: Plan, root: Path) -> str:
+    """A student's id on the Hub, or the name of its folder."""
+    return Path(plan.student.model).name if (root / plan.student.model).is_dir() else plan.student.model
+
+
+def _others(run: Path, chapters: Sequence[Chapter], last: dict[str, Any] | None) -> Iterator[Row]:
+    """Whatever else was tried on the same samples, here or in a run folder within this one: a baseline, a teacher, a larger model."""
+    own = {BASE, "student", "base", *(chapter.folder.name for chapter in chapters)}
+    for file in sorted([*run.glob("eval/*.json"), *run.glob("*/eval/*.json")]) if last else ():
+        there = file.parents[1]
+        if file.stem == BASE or (there == run and file.stem in own):
+            continue
+        found = read(file)
+        if last and found.get("held_out") == last.get("held_out") is not None:
+            yield Row(file.stem if there == run else f"{there.name}: {file.stem}", found)
+
+
+def _told(chapter: Chapter) -> dict[str, Any]:
+    last = chapter.last
+    named = [f"{name} {last[name]:.4g}" for name in METRICS if isinstance(last.get(name), int | float)]
+    seconds = chapter.manifest.get("seconds")
+    return {"line": chapter.line, "last": last, "minutes": None if seconds is None else seconds / 60, "metrics": ", ".join(named) or "-"}
+
+
+def _what(held: Eval | None) -> str:
+    if held is None:
+        return ""
+    return f"Split {held.split} of the source" if held.split else f"{held.share:.1%} of the source's samples, chosen by their pictures"
+
+
+def _classes(first: dict[str, Any] | None, last: dict[str, Any] | None) -> list[tuple[str, int, float | None, float | None]]:
+    recall: dict[str, float | None] = last["recall"] if last else {}
+    if last is None or len(recall) > CLASSES:
+        return []
+    before = first["recall"] if first else {}
+    return [(label, last["support"][label], before.get(label), share) for label, share in recall.items()]
+
+
+def _reasons(loaded: Loaded, plan: Plan) -> bool:
+    """Whether it learned texts that reason."""
+    texts = any(isinstance(stage, Sft | Dpo) and stage.data == "lessons" for stage in plan.expanded())
+    return texts and "reasoning" in loaded.prompts.completion.inputs
+
+
+def _versions(chapters: Sequence[Chapter]) -> dict[str, str]:
+    """Of the libraries that the last stage was done with."""
+    return dict(chapters[-1].manifest.get("versions", {})) if chapters else {}
+
+
+def _cards(file: Path) -> Iterator[Path]:
+    """Of the dataset that a parquet file lies in."""
+    return (folder / "README.md" for folder in file.parents[:2] if (folder / "README.md").is_file())
+
+
+def _known(license: object) -> str | None:
+    return license if isinstance(license, str) and license not in ("", "unknown") else None

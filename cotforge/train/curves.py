@@ -1,0 +1,230 @@
+"""The course of a training run as curves, in SVG's own units: what is held out, losses, rewards and more over the steps of all stages."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from cotforge.train.past import Chapter
+
+WIDTH, HEIGHT = 480, 230
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 20, 24
+POINTS = 240
+"""Of one curve, at most (ours); each is the mean of as many steps as it stands for."""
+REWARD = ("rewards/", "/mean")
+TRIED = {"accuracy": "accuracy", "macro_recall": "macro recall", "format_rate": "well formed"}
+"""Figures of what is held out, and what they are called."""
+
+Value = tuple[float, float]
+"""A step, from 1, and what was measured there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A plot, by the metrics on it."""
+
+    title: str
+    metrics: dict[str, str]
+    """TRL's names, and what they are called here; every reward goes by its own, where `reward` is one."""
+    stages: tuple[str, ...]
+    share: bool = False
+    """Whether it goes from 0 to 1."""
+
+
+KINDS = (
+    Kind("Loss on lessons", {"loss": "loss"}, ("sft", "dpo")),
+    Kind("Tokens of lessons foretold", {"mean_token_accuracy": "share"}, ("sft",), share=True),
+    Kind("Right text preferred", {"rewards/accuracies": "share"}, ("dpo",), share=True),
+    Kind("Rewards", {"reward": "whole"}, ("grpo",)),
+    Kind(
+        "What it says while it trains",
+        {"accuracy": "right", "format_rate": "well formed", "completions/clipped_ratio": "cut off", "frac_reward_zero_std": "groups alike"},
+        ("grpo",),
+        share=True,
+    ),
+    Kind("Tokens of what it says", {"completions/mean_length": "mean"}, ("grpo",)),
+    Kind("Share of tokens clipped", {"clip_ratio/low_mean": "below", "clip_ratio/high_mean": "above"}, ("grpo",)),
+    Kind("Entropy in nats", {"entropy": "of a token"}, ("grpo",)),
+    Kind("Distance to the stage's first weights", {"kl": "KL"}, ("grpo",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A measured point, with its interval where it has one."""
+
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One curve."""
+
+    name: str
+    path: str
+    """As SVG's `d`, broken where a stage ends."""
+    marks: Sequence[Mark]
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A line of the grid, with what stands beside it."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One picture."""
+
+    title: str
+    lines: Sequence[Line]
+    across: Sequence[Tick]
+    up: Sequence[Tick]
+    stages: Sequence[Tick]
+    """Where each stage begins, and its name."""
+
+
+def plots(chapters: Sequence[Chapter], base: dict[str, Any] | None) -> list[Plot]:
+    """All that there is something to show of; the metrics of all stages are read once."""
+    courses = [_Course.of(chapter) for chapter in chapters]
+    made = [_held_out(courses, base)]
+    for kind in KINDS:
+        there = [course for course in courses if course.kind in kind.stages]
+        frame = _Frame.of([(course.name, course.steps) for course in there])
+        lines = {
+            title: [
+                [(start + step, value) for step, value in course.values.get(name, ())]
+                for (start, _), course in zip(frame.begins, there, strict=True)
+            ]
+            for name, title in _named(kind, there).items()
+        }
+        made.append(frame.plot(kind.title, lines, share=kind.share))
+    return [plot for plot in made if plot.lines]
+
+
+@dataclass(frozen=True)
+class _Course:
+    """The metrics of a stage, thinned."""
+
+    name: str
+    kind: str
+    steps: int
+    values: dict[str, list[Value]]
+    """By TRL's names; steps are the stage's own."""
+    tried: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, chapter: Chapter) -> "_Course":
+        wanted = {name for kind in KINDS for name in kind.metrics} | {f"eval_{name}" for name in TRIED}
+        values: dict[str, list[Value]] = {}
+        steps = 0
+        for row in chapter.rows():
+            steps = int(row.get("step", steps))
+            for name, value in row.items():
+                if name in wanted or _is_reward(name):
+                    values.setdefault(name, []).append((steps, float(value)))
+        return cls(chapter.stage.name, chapter.stage.kind, steps, {name: thinned(course) for name, course in values.items()}, chapter.tried)
+
+
+def thinned(course: Sequence[Value], most: int = POINTS) -> list[Value]:
+    """At most so many points, each the mean of equally many neighbours (the last of what is left)."""
+    size = -(-len(course) // most) or 1
+    parts = [course[at : at + size] for at in range(0, len(course), size)]
+    return [(sum(step for step, _ in part) / len(part), math.fsum(value for _, value in part) / len(part)) for part in parts]
+
+
+def _is_reward(name: str) -> bool:
+    return name.startswith(REWARD[0]) and name.endswith(REWARD[1])
+
+
+def _named(kind: Kind, courses: Iterable[_Course]) -> dict[str, str]:
+    """The metrics of a plot, each reward among them."""
+    if "reward" not in kind.metrics:
+        return kind.metrics
+    own = dict.fromkeys(name for course in courses for name in course.values if _is_reward(name))
+    return kind.metrics | {name: name.removeprefix(REWARD[0]).removesuffix(REWARD[1]) for name in own}
+
+
+def _held_out(courses: Sequence[_Course], base: dict[str, Any] | None) -> Plot:
+    """Figures at the end of each stage with their intervals, and those on the way; stages are equally wide."""
+    frame = _Frame(max(1, len(courses)), [(place, course.name) for place, course in enumerate(courses)], counted=False)
+    tried = [(0, "nothing", base), *((place, course.name, course.tried) for place, course in enumerate(courses, 1))]
+    lines: dict[str, list[list[Value]]] = {}
+    marks: dict[str, list[Mark]] = {}
+    for name, title in TRIED.items():
+        ends = [(at, after, found) for at, after, found in tried if found and found.get(name) is not None]
+        on_the_way = [
+            (place + step / max(1, course.steps), value)
+            for place, course in enumerate(courses)
+            for step, value in course.values.get(f"eval_{name}", ())
+        ]
+        lines[title] = [sorted([*((float(at), float(found[name])) for at, _, found in ends), *on_the_way])]
+        marks[title] = [frame.mark(at, found[name], found.get(f"{name}_interval"), f"after {after}: {title}") for at, after, found in ends]
+    return frame.plot("On what is held out, with 95 % intervals", lines, marks, share=True)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where things lie, from left to right."""
+
+    steps: int
+    begins: Sequence[tuple[int, str]]
+    """The step before each stage, and its name."""
+    counted: bool = True
+    """Whether the steps are numbered."""
+
+    @classmethod
+    def of(cls, stages: Sequence[tuple[str, int]]) -> "_Frame":
+        """Stages, by name and steps, one after another."""
+        ends = list(accumulate(steps for _, steps in stages))
+        return cls(max([1, *ends[-1:]]), [(end - steps, name) for end, (name, steps) in zip(ends, stages, strict=True)])
+
+    def x(self, step: float) -> float:
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * step / self.steps, 1)
+
+    def mark(self, step: float, value: float, interval: Sequence[float] | None, title: str) -> Mark:
+        """A point of a plot from 0 to 1."""
+        low, high = (_y(end, 0, 1) for end in interval) if interval else (None, None)
+        between = f", {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+        return Mark(self.x(step), _y(value, 0, 1), low, high, f"{title} {value:.3f}{between}")
+
+    def plot(self, title: str, lines: dict[str, list[list[Value]]], marks: dict[str, list[Mark]] | None = None, *, share: bool) -> Plot:
+        """Curves by name, each in parts between which it is broken."""
+        whole = {name: [part for part in parts if part] for name, parts in lines.items()}
+        whole = {name: parts for name, parts in whole.items() if parts}
+        values = [value for parts in whole.values() for part in parts for _, value in part]
+        low, high, step = (0.0, 1.0, 0.25) if share else _span(values)
+        drawn = [
+            Line(name, " ".join(self._path(part, low, high) for part in parts), (marks or {}).get(name, ()), parts[-1][-1][1])
+            for name, parts in whole.items()
+        ]
+        up = [Tick(_y(low + place * step, low, high), f"{low + place * step:.6g}") for place in range(round((high - low) / step) + 1)]
+        _, most, wide = _span([0, self.steps])
+        numbers = [place * wide for place in range(round(most / wide) + 1)] if self.counted else []
+        across = [Tick(self.x(at), f"{at:,.6g}") for at in numbers if at <= self.steps]
+        return Plot(title, drawn, across, up, [Tick(self.x(at), name) for at, name in self.begins])
+
+    def _path(self, part: Sequence[Value], low: float, high: float) -> str:
+        return "M" + "L".join(f"{self.x(step)} {_y(value, low, high)}" for step, value in part)
+
+
+def _y(value: float, low: float, high: float) -> float:
+    return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low)), 1)
+
+
+def _span(values: Sequence[float]) -> tuple[float, float, float]:
+    """The ends of an axis that holds the values, round numbers both, and the distance of the lines between them."""
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    room = (high - low) or abs(high) or 1.0
+    size = 10.0 ** math.floor(math.log10(room))
+    step = next(each for each in (size / 5, size / 2, size, 2 * size, 5 * size) if room / each <= 5)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return first * step, (last if last > first else first + 1) * step, step

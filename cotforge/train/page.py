@@ -1,0 +1,57 @@
+"""The training's part of a run's `report.html`: written while it goes on, and kept by whoever writes the rest anew."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from markupsafe import Markup
+
+from cotforge.folder import RunFolder
+from cotforge.pages import environment
+from cotforge.plan import Plan
+from cotforge.report import with_training
+from cotforge.train import curves
+from cotforge.train.evaluate import figure
+from cotforge.train.past import Chapter, base, past
+
+SHOWN = 2
+"""Completions of the first rollout, and of the last, on the page (ours)."""
+LONGEST = 4_000
+"""Letters of one completion on the page (ours)."""
+SAID = ("step", "id", "truth", "answer", "fault", "said", "advantage")
+
+
+def write(folder: RunFolder, plan: Plan) -> None:
+    """Bring `report.html` of a run up to date; what else stands in it stays. Raises JournalError where it cannot be written."""
+    file = folder.path / "report.html"
+    before = file.read_text(encoding="utf-8") if file.exists() else None
+    folder.write(file.name, with_training(before, section(plan, folder.path), title=folder.owner() or folder.path.name))
+
+
+def section(plan: Plan, run: Path) -> Markup:
+    """All that there is to see of a training. What data and models say stands in it as text."""
+    chapters = past(plan, run)
+    first = base(run, chapters)
+    tried = [("nothing", first), *((chapter.stage.name, chapter.tried) for chapter in chapters)]
+    pages = environment(autoescape=True)
+    pages.filters |= {"figure": figure, "duration": lambda seconds: str(timedelta(seconds=round(seconds)))}
+    return Markup(
+        pages.get_template("training.html").render(
+            student=plan.student.model,
+            stages=len(plan.expanded()),
+            chapters=chapters,
+            tried=[(name, found) for name, found in tried if found],
+            plots=curves.plots(chapters, first),
+            frame=curves,
+            examples=[(chapter.stage.name, said) for chapter in chapters if (said := examples(chapter))],
+        )
+    )
+
+
+def examples(chapter: Chapter) -> Sequence[dict[str, Any]]:
+    """A few completions of the first rollout and of the last."""
+    files = sorted((chapter.folder / "completions").glob("*.parquet"))
+    rows = [row for file in dict.fromkeys([*files[:1], *files[-1:]]) for row in pq.read_table(file, columns=list(SAID)).to_pylist()[:SHOWN]]
+    return [row | {"said": row["said"][:LONGEST]} for row in rows]

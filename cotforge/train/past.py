@@ -1,0 +1,82 @@
+"""What a training run has come to so far, read back from its folder: for the report and the student's card. No torch here."""
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cotforge.plan import Dpo, Grpo, Plan, Sft, Try, lines
+
+BASE = "00-base"
+"""Names the figures of the student before its first stage."""
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A stage that was begun."""
+
+    stage: Sft | Grpo | Dpo | Try
+    line: str
+    """As the plan tells of it."""
+    folder: Path
+    manifest: dict[str, Any]
+    tried: dict[str, Any] | None
+    """The figures of `eval/<folder>.json`; None where this student was not tried on what is held out."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is done."""
+        return bool(self.manifest.get("finished"))
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last row of its metrics; empty until it is done."""
+        return dict(self.manifest.get("last") or {})
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Its metrics so far, a row per optimizer step, a row in memory at a time; numbers that are none are left out."""
+        with suppress(OSError), (self.folder / "metrics.jsonl").open(encoding="utf-8") as file:
+            for line in file:
+                with suppress(ValueError):  # the last one may have been cut short
+                    yield {
+                        name: value for name, value in json.loads(line).items() if isinstance(value, int | float) and math.isfinite(value)
+                    }
+
+
+def past(plan: Plan, run: Path, *, smoke: bool = False) -> list[Chapter]:
+    """The stages of a plan that were begun in a run folder, or in its smoke, in their order."""
+    told = lines(plan)
+    chapters = []
+    for place, stage in enumerate(plan.expanded()):
+        folder = run / "train" / ("smoke" if smoke else "") / f"{place + 1:02}-{stage.name}"
+        manifest = read(folder / MANIFEST)
+        if manifest:
+            chapters.append(Chapter(stage, told[place], folder, manifest, None if smoke else _tried(run, folder.name, stage, manifest)))
+    return chapters
+
+
+def base(run: Path, chapters: list[Chapter]) -> dict[str, Any] | None:
+    """The figures of the student that the first stage began with."""
+    found = read(run / "eval" / f"{BASE}.json")
+    first = chapters[0].manifest["inputs"]["begin"] if chapters else ""
+    return found if found and str(found.get("key", "")).startswith(first) else None
+
+
+def read(file: Path) -> dict[str, Any]:
+    """A JSON file's object; empty where there is none that can be read."""
+    with suppress(OSError, ValueError):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _tried(run: Path, name: str, stage: Sft | Grpo | Dpo | Try, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    """Figures of an earlier student, of the same stage with other inputs, are none of this one."""
+    found = read(run / "eval" / f"{name}.json")
+    if not (found and manifest.get("finished")):
+        return None
+    return found if stage.kind == "eval" or str(found.get("key", "")).startswith(manifest["key"]) else None

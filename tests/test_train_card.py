@@ -1,0 +1,118 @@
+"""The student's card: what was measured, good or bad, what it learned from, and no text of others as markup."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cotforge.pipeline import Loaded
+from cotforge.train import card
+from cotforge.train.card import Data, lessons_of
+from cotforge.train.lessons import find
+from tests import squares
+from tests.project import write_pipeline
+from tests.trained import REWARDED, figures, stage, tried
+
+HOSTILE = "a | b\n# mine\n[x](http://e.com)"
+LESSONS = Data("lessons", 1_200, "f" * 64, "cc-by-4.0", [{"name": "one", "model": HOSTILE, "license": None}])
+STAGES = [
+    {"name": "inject", "kind": "sft", "epochs": 1},
+    {"name": "reason", "kind": "grpo", "steps": 3, "rewards": [{"measure": "correct"}]},
+]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two stages that are done, of which the second made the student worse, and others tried on the same samples and on other ones."""
+    monkeypatch.setenv("SERVER", "hunter2")
+    stage(tmp_path / "run", "01-inject", "k1", "k0", [{"step": 9, "loss": 0.5}])
+    stage(tmp_path / "run", "02-reason", "k2", "k1", [REWARDED | {"step": 3}])
+    tried(tmp_path / "run", "00-base", figures("k0", 0.2))
+    tried(tmp_path / "run", "01-inject", figures("k1", 0.8))
+    tried(tmp_path / "run", "02-reason", figures("k2", 0.5))
+    (tmp_path / "run" / "plain").mkdir()
+    tried(tmp_path / "run" / "plain", "00-base", figures("", 0.1))
+    tried(tmp_path / "run" / "plain", "01-labels", figures("", 0.9))
+    tried(tmp_path / "run", "twin", figures("", 0.55))
+    tried(tmp_path / "run", "elsewhere", figures("", 0.99, held_out="h2"))
+    return tmp_path / "run"
+
+
+def made(run: Path, *, plan: dict[str, Any] | None = None, held_out: bool = True, data: Data = LESSONS, smoke: bool = False) -> str:
+    one = {"name": "one", "model": "m", "url": "http://${SERVER}:1/v1"}
+    train = {"student": {"model": "org/small"}, "stages": STAGES} | (plan or {})
+    path = write_pipeline(run.parent, one, train=train, **({"eval": {"share": 0.1}} if held_out else {}))
+    return card.card(Loaded.load(path), run, [data], begin=run, smoke=smoke)
+
+
+def test_every_stage_has_its_figures_with_intervals_beside_the_base_and_whatever_else_was_tried_on_the_same_samples(run: Path) -> None:
+    text = made(run)
+    rows = re.findall(r"^\| (.+) \| 40 \| (\S+ \(.+?\)) \|", text, re.M)
+    assert rows == [
+        ("nothing: the student it began with", "0.200 (0.100 to 0.300)"),
+        ("inject", "0.800 (0.700 to 0.900)"),
+        ("reason", "0.500 (0.400 to 0.600)"),
+        ("twin", "0.550 (0.450 to 0.650)"),
+        ("plain: 01-labels", "0.900 (0.800 to 1.000)"),
+    ]
+    assert "| red | 30 | 20.0% | 50.0% |" in text
+    assert "| 02 reason: grpo, on lessons, 3 steps, batch 16 x 1, 1 correct, groups of 8 | 3 | 66.67 |" in text
+    assert "vllm serve PATH_OR_REPO --dtype bfloat16" in text
+
+
+def test_it_says_what_the_figures_show_and_what_they_do_not(run: Path) -> None:
+    text = made(run)
+    assert "- Compared with the student it began with: better, accuracy 0.500 against 0.200; the intervals do not meet." in text
+    assert "- Compared with plain: 01-labels: worse, accuracy 0.500 against 0.900; the intervals do not meet." in text
+    assert "- Compared with twin: not told apart, accuracy 0.500 against 0.550; the intervals meet." in text
+    assert "- 40 samples are few" in text
+
+
+def test_the_header_names_the_base_and_the_lessons_where_the_hub_has_them(run: Path) -> None:
+    assert header(made(run)) == {
+        "library_name": "transformers", "pipeline_tag": "image-text-to-text", "base_model": "org/small",
+        "tags": ["chain-of-thought", "reasoning", "vision", "cotforge"],
+    }  # fmt: skip
+    (run.parent / "begin").mkdir()
+    there = header(made(run, plan={"data": "org/lessons", "student": {"model": "begin"}}))
+    assert there["datasets"] == ["org/lessons"]
+    assert "base_model" not in there
+
+
+def header(text: str) -> dict[str, Any]:
+    return yaml.safe_load(text.split("---\n")[1])  # type: ignore[no-any-return]
+
+
+def test_what_others_wrote_is_no_markup_and_no_secret_is_told(run: Path) -> None:
+    text = made(run)
+    assert "\n# mine" not in text
+    assert not re.search(r"(?<!\\)\]\(http", text)
+    assert "hunter2" not in text
+    assert "http://${SERVER}:1/v1" in text
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+        assert block.count("\n") > 2
+
+
+def test_without_anything_held_out_or_after_a_smoke_it_claims_nothing(run: Path) -> None:
+    for file in (run / "eval").iterdir():
+        file.unlink()
+    text = made(run, held_out=False)
+    assert "Nothing was held out, so nothing is known of how good it is." in text
+    assert "Compared with" not in text
+    assert "this student is good for nothing" not in text
+    assert "this student is good for nothing" in made(run, smoke=True)
+
+
+def test_lessons_are_told_by_their_number_digest_and_the_licences_of_their_card(tmp_path: Path) -> None:
+    folder = squares.write(tmp_path / "dataset", 12)
+    teachers = "teachers:\n- {name: one, model: org/t, license: apache-2.0}\n- {name: two, model: org/u, license: unknown}\n"
+    (folder / "README.md").write_text(f"---\nlicense: cc-by-4.0\n{teachers}---\n# Lessons\n")
+    lessons = find(folder, cache=tmp_path / "cache")
+    told = lessons_of(lessons, "org/lessons", license=None)
+    assert (told.what, told.rows, told.digest, told.license) == ("lessons of org/lessons", 12, lessons.digest, "cc-by-4.0")
+    assert [(one["model"], one["license"]) for one in told.teachers] == [("org/t", "apache-2.0"), ("org/u", None)]
+    (folder / "README.md").write_text("---\nlicense: [\n---\n")
+    assert lessons_of(lessons, None, license="mit") == Data("lessons", 12, lessons.digest, "mit")
