@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from PIL import Image
 
-from cotforge.export.columns import lessons, schema, table
+from cotforge.export.columns import PREFERENCE, lessons, schema, table
 from cotforge.train import tiny
 
 COLOURS = {"red": "Warm as fire.", "green": "Leaves and grass.", "blue": "The sea, and the sky above it.", "white": "Snow."}
@@ -43,3 +43,17 @@ def write(folder: Path, count: int = 32, *, thoughts: Sequence[str] = (), broken
         for start in range(0, count, 10):
             writer.write_table(table(rows[start : start + 10], columns, shape))
     return folder
+
+
+def prefer(dataset: Path, count: int) -> Path:
+    """To a dataset, `count` pairs of a right text and a wrong one."""
+    (dataset / "preference").mkdir()
+    colours = list(COLOURS)
+    rows = [
+        (f"row-{number}", PROMPT, said(colours[number % 4]), f"Leaves, {colours[(number + 1) % 4]}.",
+         ((square(colours[number % 4]), f"{number}.png"),))
+        for number in range(count)
+    ]  # fmt: skip
+    shape = schema(PREFERENCE)
+    pq.write_table(table(rows, PREFERENCE, shape), dataset / "preference" / "train-00000-abc.parquet")
+    return dataset

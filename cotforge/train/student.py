@@ -45,7 +45,7 @@ class Pupil:
         """Weights, adapters merged into them, processor, and whatever else lay beside the weights it began with."""
         whole = self._merged()
         whole.save_pretrained(folder)
-        self.processor.save_pretrained(folder)
+        processors.save(self.processor, folder)
         for file in self.begin.iterdir():
             wanted = file.suffix in BESIDE and not file.name.endswith(".index.json") and not file.name.startswith("adapter_")
             if wanted and not (folder / file.name).exists():

@@ -148,6 +148,13 @@ class Resuming:
         again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype)
         model.load_state_dict(again.state_dict())
 
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """On the way, what TRL's SFT and DPO count from nought after a checkpoint goes on from where it was."""
+        super()._load_rng_state(checkpoint)  # type: ignore[misc]
+        if checkpoint is not None and getattr(self, "_total_train_tokens", None) == 0:
+            counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]  # type: ignore[attr-defined]
+            self._total_train_tokens = int(counted[-1]) if counted else 0
+
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The student's card is written at the end, by us."""
 
