@@ -11,9 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-import yaml
 
-from cotforge.train import tiny
 from cotforge.train.work import newest_whole
 from tests import squares
 from tests.nursery import Nursery
@@ -35,7 +33,7 @@ PASSING = {"seconds", "model", "step_time", "train_runtime", "train_samples_per_
 KILLS = [
     ("01-inject/checkpoints/checkpoint-60/trainer_state.json", "goes on from step 30"),  # cut short: the one before is used
     ("eval/.01-inject.json.new", "01 inject"),
-    ("02-format/checkpoints/checkpoint-2/trainer_state.json", "02 format"),  # cut short: there is none before
+    ("02-format/.best.json.new", "02 format"),  # tried, and not known to be: there is none before
     (("03-reason", 3), "goes on from step 2"),
     ("04-clip/.weights.new/config.json", "goes on from step 4"),  # trained to its end, not left yet
     (("05-prefer", 3), "goes on from step 2"),
@@ -54,25 +52,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A student, lessons and pairs about squares, and squares to hold out."""
-    folder = tmp_path / "killed"
-    tiny.llava(folder / "student", squares.TEXTS, squares.SIZE)
-    squares.prefer(squares.write(folder / "run" / "dataset", 16), 8)
-    lines = []
-    for number, colour in enumerate([*squares.COLOURS] * 2):
-        (folder / f"{number}.png").write_bytes(squares.square(colour, 20 + number))
-        lines.append(json.dumps({"id": f"s{number}", "image": f"{number}.png", "label": colour, "split": "test"}))
-    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
-    pipeline = {
-        "name": "squares",
-        "source": {"kind": "table", "path": "rows.jsonl"},
-        "task": {"kind": "classify", "question": "Which colour is this?", "labels": [*squares.COLOURS]},
-        "teachers": [{"name": "one", "model": "m", "url": "http://localhost:1/v1"}],
-        "train": {"student": {"model": "student"}, "stages": STAGES},
-        "eval": {"split": "test"},
-    }
-    (folder / "squares.yaml").write_text(yaml.safe_dump(pipeline))
-    return folder
+    return squares.project(tmp_path / "killed", *STAGES, eval={"split": "test", "best": "accuracy"})
 
 
 def lasting(found: dict[str, Any]) -> dict[str, Any]:

@@ -165,7 +165,8 @@ def check_finite(parameters: Iterable[tuple[str, torch.Tensor]], *, step: int) -
     named = [(name, parameter.detach()) for name, parameter in parameters if parameter.requires_grad]
     if not named:
         return
-    sound = torch.stack([torch.isfinite(parameter).all().to(named[0][1].device) for _, parameter in named])
+    held = [getattr(parameter, "to_local", lambda parameter=parameter: parameter)() for _, parameter in named]  # its own part, under FSDP
+    sound = torch.stack([torch.isfinite(part).all().to(held[0].device) for part in held])
     if not bool(sound.all()):
         name = named[int((~sound).nonzero()[0])][0]
         raise PipelineError(f"step {step}: the parameter {name!r} is no number any more; {CALMER}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.plan import Eval
-from cotforge.train.askers import Checkpoint
+from cotforge.train.askers import Asker, Checkpoint
 from cotforge.train.evaluate import evaluate, figure, write
 from cotforge.train.held import Held
 
@@ -29,13 +29,15 @@ class Trials:
         known = f"{key} {self.plan.model_dump_json()} {self.max_tokens}"
         found = self._before(name, known)
         if found is None:
-            found = {"key": known} | evaluate(
-                Checkpoint.load(str(weights)), self.held(), max_tokens=self.max_tokens, rescue=self.plan.rescue
-            )
+            found = {"key": known} | self.figures(Checkpoint.load(str(weights)))
             write(self.folder, name, found)
         figures = ", ".join(f"{metric} {figure(found, metric)}" for metric in self.plan.metrics)
         tell(f"  held out ({found['n']:,}): {figures}")
         return found
+
+    def figures(self, asker: Asker) -> dict[str, Any]:
+        """Those of a model, which are not written down."""
+        return evaluate(asker, self.held(), max_tokens=self.max_tokens, rescue=self.plan.rescue)
 
     def _before(self, name: str, known: str) -> dict[str, Any] | None:
         """What was written for the same weights."""

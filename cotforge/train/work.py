@@ -20,6 +20,7 @@ from cotforge.errors import JournalError, PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try
 from cotforge.prompts import Family
 from cotforge.train import ranks
+from cotforge.train.best import Best
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.lessons import Lessons
 from cotforge.train.record import Record
@@ -142,7 +143,7 @@ class Resuming:
         other than in memory, so that it would go on from its first weights without a word.
         """
         model = model or self.model  # type: ignore[attr-defined]
-        if isinstance(model, PeftModel):
+        if isinstance(model, PeftModel) or is_sharded(self):
             super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
             return
         again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype)
@@ -176,7 +177,8 @@ class Recording(TrainerCallback):  # type: ignore[misc]
             self.record.row(state.global_step, dict(logs))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The checkpoint is there."""
+        """The checkpoint is there, that of every process."""
+        ranks.anyone(False)
         if ranks.first():
             mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
@@ -194,7 +196,8 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     """
     recording = Recording(work.record)
     trainer.remove_callback(PrinterCallback)
-    for callback in (recording, Guarding(watch or Watch(work.record.say)), last):
+    best = _best(trainer, work, pupil)
+    for callback in (best, recording, Guarding(watch or Watch(work.record.say)), last):
         if callback is not None:
             trainer.add_callback(callback)
     with _signals(recording):
@@ -205,9 +208,22 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
             trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
-        ranks.shared(lambda: leave(pupil, work))
+        if best is not None:
+            best.take(trainer)
+        whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
+        ranks.shared(lambda: leave(pupil, work, whole))
     if ranks.first():
         shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+
+
+def _best(trainer: Any, work: Work, pupil: Pupil) -> Best | None:
+    """Who chooses among the checkpoints, where `eval.best` says by what."""
+    metric = work.held_out.best if work.held_out is not None else None
+    if metric is None or work.trials is None or work.smoke:
+        return None
+    if is_sharded(trainer):
+        raise PipelineError("eval.best: a student that is spread over processes (FSDP) is tried after a stage only; leave best out")
+    return Best(work.trials, metric, pupil, work.out, work.record)
 
 
 def _steps_of(checkpoint: Path) -> int:
@@ -216,12 +232,17 @@ def _steps_of(checkpoint: Path) -> int:
     return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
 
 
-def leave(pupil: Pupil, work: Work) -> None:
-    """Put the student's weights in place by rename."""
+def is_sharded(trainer: Any) -> bool:
+    """Whether each process holds a part of the student alone (FSDP)."""
+    return bool(getattr(trainer, "is_fsdp_enabled", False))
+
+
+def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None:
+    """Put the student's weights in place by rename; they are `whole` where the processes hold parts of them."""
     passing = work.out / ".weights.new"
     shutil.rmtree(passing, ignore_errors=True)
     passing.mkdir(parents=True)
-    pupil.save(passing)
+    pupil.save(passing, whole)
     shutil.rmtree(work.weights, ignore_errors=True)  # of a run that was killed before it could say that they are there
     passing.rename(work.weights)
 
@@ -239,7 +260,8 @@ def room(folder: Path) -> Iterator[None]:
 
 def mark(checkpoint: Path) -> None:
     """Say that a checkpoint is whole."""
-    sizes = {file.name: file.stat().st_size for file in sorted(checkpoint.iterdir()) if file.is_file() and file.name != WHOLE}
+    files = [file for file in sorted(checkpoint.rglob("*")) if file.is_file() and file.name != WHOLE]
+    sizes = {str(file.relative_to(checkpoint)): file.stat().st_size for file in files}
     (checkpoint / WHOLE).write_text(json.dumps(sizes), encoding="utf-8")
 
 
