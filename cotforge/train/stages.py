@@ -19,11 +19,12 @@ from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try, lines
 from cotforge.prompts import Family
 from cotforge.train import ranks
 from cotforge.train.best import chosen, linked
+from cotforge.train.faults import room
 from cotforge.train.lessons import Lessons
 from cotforge.train.record import Record
 from cotforge.train.student import fingerprint
 from cotforge.train.trials import Trials
-from cotforge.train.work import Work, newest_whole, room
+from cotforge.train.work import Work, newest_whole
 
 Stage = Sft | Grpo | Dpo | Try
 

@@ -16,11 +16,12 @@ from peft import PeftModel
 from transformers import AutoModelForImageTextToText, PrinterCallback, TrainerCallback
 
 from cotforge.answers import Task
-from cotforge.errors import JournalError, PipelineError
+from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try
 from cotforge.prompts import Family
-from cotforge.train import ranks
+from cotforge.train import guards, ranks
 from cotforge.train.best import Best
+from cotforge.train.faults import pictures, spread
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.lessons import Lessons
 from cotforge.train.record import Record
@@ -35,17 +36,6 @@ NEW_NAMES = {f"gradient_checkpointing{end}": f"activation_checkpointing{end}" fo
 """Fields that transformers still takes by their old names, with a warning."""
 WHOLE = "whole.json"
 """Written into a checkpoint last; says what is in it."""
-FULL = (
-    "No space left",
-    "os error 28",
-    "os error 27",
-    "os error 122",
-    "File too large",
-    "failed writing",
-    "file write failed",
-    "quota exceeded",
-)
-"""How the system and two libraries, one of which hides the system's words, say that nothing more can be written."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +186,8 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     """
     recording = Recording(work.record)
     trainer.remove_callback(PrinterCallback)
+    if is_sharded(trainer):
+        guards.check_head(pupil.model)
     best = _best(trainer, work, pupil)
     for callback in (best, recording, Guarding(watch or Watch(work.record.say)), last):
         if callback is not None:
@@ -205,7 +197,8 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
             work.record.begin(step=over, total=over)
             trainer._load_from_checkpoint(str(work.resume_from))
         else:
-            trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
+            with pictures(work.stage.name), spread(pupil.model):
+                trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
         if best is not None:
@@ -245,17 +238,6 @@ def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None
     pupil.save(passing, whole)
     shutil.rmtree(work.weights, ignore_errors=True)  # of a run that was killed before it could say that they are there
     passing.rename(work.weights)
-
-
-@contextmanager
-def room(folder: Path) -> Iterator[None]:
-    """Has a full disk be one line. Raises JournalError."""
-    try:
-        yield
-    except Exception as fault:
-        if not any(words in f"{fault} {fault.__cause__ or ''} {fault.__context__ or ''}" for words in FULL):
-            raise
-        raise JournalError(f"{folder}: the disk is full; make room, then run the same command again: it goes on where it can") from fault
 
 
 def mark(checkpoint: Path) -> None:
