@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +147,18 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
 @click.option("--stage", metavar="NAME", help="Only this stage; those before it have to be done.")
 @click.option("--from", "first", metavar="NAME", help="This stage and all after it again, although they are done.")
 @click.option("--smoke", is_flag=True, help="Two steps of every stage, in a folder of their own.")
-def train(pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool) -> int:
+@click.option("--launch", "launcher", metavar="COMMAND", help="Start each stage by it: 'torchrun --nproc_per_node 4', 'accelerate launch'.")
+def train(
+    pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool, launcher: str | None
+) -> int:
     """Train a student on the dataset, stage by stage. Stages that are done are skipped; one that was interrupted goes on."""
     from cotforge.train.command import train as learn
+    from cotforge.train.launched import launch
 
-    if sum(map(bool, (stage, first, smoke))) > 1:
+    if (smoke and (stage or first)) or (stage and first and stage != first):
         raise click.UsageError("--stage, --from and --smoke each choose the stages; give one of them")
-    done = learn(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=lambda line: click.echo(plain(line), err=True))
+    run: Callable[..., str] = learn if launcher is None else partial(launch, launcher)
+    done = run(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=lambda line: click.echo(plain(line), err=True))
     if done:
         click.echo(done)
     return DONE

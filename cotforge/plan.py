@@ -277,6 +277,8 @@ class Eval(Spec):
     """What the table shows; the first one decides which of two is the better."""
     at_most: int | None = Field(default=None, ge=1)
     """Samples; null takes all."""
+    best: Literal["accuracy", "macro_recall", "format_rate"] | None = None
+    """By this metric every checkpoint of a stage is tried, and the best one's weights are the stage's; null takes the last ones."""
     rescue: int = Field(default=0, ge=0)
     """Tokens that a thought which was cut off may go on with: it is closed, and the answer asked for. Ours: none."""
 

@@ -1,13 +1,16 @@
 """Lessons about squares of one colour, as `cotforge build` leaves them, and tiny students that learn from them."""
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
+import yaml
 from PIL import Image
 
-from cotforge.export.columns import lessons, schema, table
+from cotforge.export.columns import PREFERENCE, lessons, schema, table
 from cotforge.train import tiny
 
 COLOURS = {"red": "Warm as fire.", "green": "Leaves and grass.", "blue": "The sea, and the sky above it.", "white": "Snow."}
@@ -42,4 +45,40 @@ def write(folder: Path, count: int = 32, *, thoughts: Sequence[str] = (), broken
     with pq.ParquetWriter(folder / "data" / "train-00000-abc.parquet", shape) as writer:
         for start in range(0, count, 10):
             writer.write_table(table(rows[start : start + 10], columns, shape))
+    return folder
+
+
+def prefer(dataset: Path, count: int) -> Path:
+    """To a dataset, `count` pairs of a right text and a wrong one."""
+    (dataset / "preference").mkdir()
+    colours = list(COLOURS)
+    rows = [
+        (f"row-{number}", PROMPT, said(colours[number % 4]), f"Leaves, {colours[(number + 1) % 4]}.",
+         ((square(colours[number % 4]), f"{number}.png"),))
+        for number in range(count)
+    ]  # fmt: skip
+    shape = schema(PREFERENCE)
+    pq.write_table(table(rows, PREFERENCE, shape), dataset / "preference" / "train-00000-abc.parquet")
+    return dataset
+
+
+def project(folder: Path, *stages: dict[str, Any], student: dict[str, Any] | None = None, **sections: Any) -> Path:
+    """A folder with a student, lessons and pairs in `run/dataset`, eight squares of the split `test`, and `squares.yaml`."""
+    tiny.llava(folder / "student", TEXTS, SIZE)
+    prefer(write(folder / "run" / "dataset", 16), 8)
+    lines = []
+    for number, colour in enumerate([*COLOURS] * 2):
+        (folder / f"{number}.png").write_bytes(square(colour, 20 + number))
+        lines.append(json.dumps({"id": f"s{number}", "image": f"{number}.png", "label": colour, "split": "test"}))
+    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "student.jinja").write_text("{{ question }}\n\nExactly one of these is the answer:\n- {{ options | join('\n- ') }}")
+    pipeline = {
+        "name": "squares",
+        "source": {"kind": "table", "path": "rows.jsonl"},
+        "task": {"kind": "classify", "question": "Which colour is this?", "labels": [*COLOURS]},
+        "prompts": {"student": "student.jinja"},
+        "teachers": [{"name": "one", "model": "m", "url": "http://localhost:1/v1"}],
+        "train": {"student": {"model": "student", **(student or {})}, "stages": list(stages)},
+    }
+    (folder / "squares.yaml").write_text(yaml.safe_dump(pipeline | sections))
     return folder

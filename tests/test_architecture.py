@@ -34,6 +34,7 @@ FLOORS = (
     "train",
     "demo",
     "cli",
+    "__main__",
 )
 """From the ground up: a module imports only from its own package and from lines above its own."""
 

@@ -3,12 +3,10 @@
 import json
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.export.columns import PREFERENCE, schema, table
 from cotforge.plan import Dpo, Plan
 from cotforge.prompts import Prompts
 from cotforge.train import dpo, student, tiny
@@ -23,15 +21,7 @@ def job(folder: Path, *, pairs: int) -> Work:
     model = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
     dataset = squares.write(folder / "dataset", 8)
     if pairs:
-        (dataset / "preference").mkdir()
-        colours = list(squares.COLOURS)
-        rows = [
-            (f"row-{number}", squares.PROMPT, squares.said(colours[number % 4]), f"Leaves, {colours[(number + 1) % 4]}.",
-             ((squares.square(colours[number % 4]), f"{number}.png"),))
-            for number in range(pairs)
-        ]  # fmt: skip
-        shape = schema(PREFERENCE)
-        pq.write_table(table(rows, PREFERENCE, shape), dataset / "preference" / "train-00000-abc.parquet")
+        squares.prefer(dataset, pairs)
     stage = Dpo.model_validate({"name": "prefer", "kind": "dpo", "steps": 6, "batch": 4, "learning_rate": 1e-3})
     plan = Plan.model_validate({"student": {"model": str(model)}, "stages": [stage.model_dump(by_alias=True)]})
     lessons = find(dataset, cache=folder / "cache")

@@ -222,6 +222,35 @@ def test_what_is_wrong_is_a_line_before_anything_is_trained(
     assert len(fault.value.faults) == 1
 
 
+def test_a_picture_that_cannot_be_read_is_a_line(tmp_path: Path, model: Path) -> None:
+    broken = squares.write(tmp_path / "dataset", 8, broken=5)
+    with pytest.raises(PipelineError, match="'reason': a lesson's picture cannot be read: cannot identify image file"):
+        run(work(tmp_path / "stage", model, broken, {"steps": 4, "rewards": REWARDS}))
+
+
+def test_a_prompt_that_the_processor_cannot_take_is_a_line(tmp_path: Path, model: Path, dataset: Path) -> None:
+    job = work(tmp_path / "stage", model, dataset, {"steps": 1, "rewards": REWARDS})
+    assert isinstance(job.stage, Grpo)
+    pupil = student.load(job.plan.student, model)
+    rows = (
+        job.lessons().dataset(["id", "prompt", "images", "answer"]).map(lambda row: {"prompt": [{"role": "user", "content": "<image>?"}]})
+    )
+    trainer = grpo.Trainer(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print))
+    with pytest.raises(PipelineError, match="step 0: the student's processor cannot take a prompt: "):
+        trainer.train()
+
+
+def test_fields_for_vllms_server_are_handed_on_and_without_vllm_it_says_so(tmp_path: Path, model: Path, dataset: Path) -> None:
+    fields = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": "http://127.0.0.1:9"}
+    job = work(tmp_path / "stage", model, dataset, {"steps": 1, "rewards": REWARDS, "trl": fields})
+    assert isinstance(job.stage, Grpo)
+    config = grpo.config_of(job.stage, job, student.load(job.plan.student, model))
+    assert {name: getattr(config, name) for name in fields} == fields
+    assert set(config.generation_kwargs) == {"logit_bias"}
+    with pytest.raises(PipelineError, match=r"'reason': trl\.use_vllm: needs vllm, also to talk to its server"):
+        run(job)
+
+
 def test_parameters_that_are_no_numbers_end_the_stage(tmp_path: Path, model: Path, dataset: Path) -> None:
     stage = {"steps": 3, "learning_rate": 1e30, "rewards": REWARDS, "trl": {"max_grad_norm": 1e30}}
     with pytest.raises(PipelineError, match=r"step \d: .* no numbers? any more; lower learning_rate"):

@@ -51,6 +51,10 @@ def test_no_lessons_and_columns_that_are_missing_are_one_line(tmp_path: Path) ->
     pq.write_table(pa.table({"id": [1], "images": [1], "prompt": ["a"]}), tmp_path / "other" / "a.parquet")
     with pytest.raises(PipelineError, match="has no column 'completion'; lessons have id, images, prompt, completion, answer"):
         find(tmp_path / "other", cache=tmp_path)
+    flat = {"id": ["a"], "images": [["a"]], "prompt": ["Which?"], "completion": ["red"], "answer": ["red"]}
+    pq.write_table(pa.table(flat), tmp_path / "other" / "a.parquet")
+    with pytest.raises(PipelineError, match="the column 'prompt' is of string; it has to be a list of messages, as cotforge build writes"):
+        find(tmp_path / "other", cache=tmp_path)
 
 
 def samples(folder: Path, count: int) -> list[Sample | Fault]:

@@ -172,9 +172,13 @@ def test_adapters_can_be_trained(tmp_path: Path, models: dict[str, Path], lesson
     assert "lora" not in "".join(load(given.weights).model.state_dict())
 
 
-def test_a_class_without_lessons_is_told(tmp_path: Path, lessons: Lessons) -> None:
-    assert sft.absent_from(lessons, ["red", "violet", "blue"]) == ["violet"]
+def test_a_class_without_lessons_is_told(
+    tmp_path: Path, models: dict[str, Path], lessons: Lessons, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert sft.absent_from(lessons, []) == []
+    given = work(tmp_path, models["llava"], lessons, steps=1)
+    learn(replace(given, task=Task(kind="classify", question="?", labels=("red", "violet", "green", "blue", "white", "pink"))))
+    assert "no lesson has the answer 'violet', 'pink'; the student will hardly give it" in capsys.readouterr().err
 
 
 def test_a_picture_that_the_processor_cannot_take_is_one_line(tmp_path: Path, models: dict[str, Path]) -> None:

@@ -1,13 +1,10 @@
-"""`cotforge train`: stages in turn, skipped when done, gone on with when killed; and what is wrong is one line."""
+"""`cotforge train`: stages in turn, skipped when done, gone on with from what is whole; and what is wrong is one line."""
 
 import json
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +15,7 @@ import torch
 import yaml
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from cotforge.folder import RunFolder
 from cotforge.train import student, tiny
 from cotforge.train.work import mark, newest_whole
 from tests.project import command, environment, ran
@@ -157,71 +155,6 @@ def test_a_tracker_gets_the_metrics_of_each_stage_and_keeps_them(project: Path) 
         assert b"train/loss" in file.read_bytes()
 
 
-def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    words = command("train", "squares.yaml", "--out", "run", *arguments)
-    env = environment({"OMP_NUM_THREADS": "1"})
-    return subprocess.Popen(words, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for_rows(folder: Path, stage: str, count: int, process: subprocess.Popen[str]) -> None:
-    file = folder / "run" / "train" / stage / "metrics.jsonl"
-    for _ in range(3_000):
-        if file.exists() and file.read_text().count("\n") >= count:
-            return
-        if process.poll() is not None:
-            pytest.fail(f"ended early: {process.communicate()}")
-        time.sleep(0.02)
-    pytest.fail("did not come so far")
-
-
-def test_killed_and_gone_on_with_it_ends_as_if_undisturbed(project: Path, tmp_path: Path) -> None:
-    stage = INJECT | {"epochs": 12, "trl": {"save_steps": 5}}
-    for folder in (project, tmp_path / "whole"):
-        if folder != project:
-            shutil.copytree(project, folder)
-        pipeline(folder, stage, LABELS)
-    undisturbed = train(tmp_path / "whole")
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    process = begin(project)
-    wait_for_rows(project, "01-inject", 23, process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    again = train(project)
-    assert again.returncode == 0, again.stderr
-    assert "goes on from step" in again.stderr
-    for name in ("01-inject", "02-labels"):
-        assert metrics(project, name) == metrics(tmp_path / "whole", name)
-        folders = [folder / "run" / "train" / name / "weights" for folder in (project, tmp_path / "whole")]
-        assert student.fingerprint(folders[0]) == student.fingerprint(folders[1])
-
-
-def test_told_to_end_it_saves_first(project: Path) -> None:
-    pipeline(project, INJECT | {"epochs": 300})
-    process = begin(project)
-    wait_for_rows(project, "01-inject", 3, process)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    left = newest_whole(project / "run" / "train" / "01-inject" / "checkpoints")
-    assert left is not None
-    assert int(left.name.rpartition("-")[2]) == len(metrics(project, "01-inject"))
-    assert "Loss on lessons" in (project / "run" / "report.html").read_text()
-
-
-def test_a_full_disk_is_one_line(project: Path) -> None:
-    pipeline(project, INJECT)
-    words = command("train", "squares.yaml", "--out", "run")
-    limit = 60_000
-    done = subprocess.run(
-        words, cwd=project, env=environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.splitlines()[-1].endswith("the disk is full; make room, then run the same command again: it goes on where it can")
-    assert "Traceback" not in done.stderr
-
-
 def test_a_checkpoint_that_was_cut_short_is_not_used(tmp_path: Path) -> None:
     for step in (5, 10, 15):
         (tmp_path / f"checkpoint-{step}").mkdir()
@@ -275,6 +208,18 @@ def test_what_is_wrong_is_one_line(project: Path, train_section: dict[str, Any],
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].removeprefix(f"{project}/").startswith(line)
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_folder_in_use_is_left_alone(project: Path) -> None:
+    pipeline(project, INJECT, eval={"split": "train"})
+    with RunFolder(project / "run"):
+        for command in ("train", "eval"):
+            done = ran(command, "squares.yaml", "--out", "run", cwd=project)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert done.stderr.startswith("run: in use by process ")
+            assert done.stderr.endswith("; wait for it, or choose another folder with --out\n")
+            assert done.stderr.count("\n") == 1
+    assert sorted(path.name for path in (project / "run").iterdir()) == ["dataset", "lock"]
 
 
 def test_without_a_plan_or_without_torch_it_says_so(project: Path) -> None:

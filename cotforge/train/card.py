@@ -76,7 +76,7 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
         chapters=[_told(chapter) for chapter in chapters],
         held={"what": _what(pipeline.eval)},
         tried=[*([Row("nothing: the student it began with", first)] if first else []), *own, *others] if last else [],
-        remarks=list(remarks(first, last, others)) if last else [],
+        remarks=list(remarks(first, last, others, chosen=sum("best" in chapter.manifest for chapter in chapters))) if last else [],
         classes=_classes(first, last),
         data=data,
         teachers=[teacher for part in data for teacher in part.teachers],
@@ -99,8 +99,10 @@ def lessons_of(lessons: Lessons, place: str | None, *, license: str | None) -> D
     return Data(what, len(lessons), lessons.digest, license or _known(told), teachers)
 
 
-def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence[Row]) -> Iterator[str]:
-    """What the figures do and do not show, in sentences."""
+def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence[Row], *, chosen: int = 0) -> Iterator[str]:
+    """What the figures do and do not show, in sentences; of so many stages a checkpoint was `chosen` by them."""
+    if chosen:
+        yield "Checkpoints were chosen on the held-out samples themselves, so that these figures flatter the student."
     for name, found in [("the student it began with", first), *((row.name, row.found) for row in others)]:
         if found is not None and found.get("accuracy") is not None:
             yield f"Compared with {name}: {_compared(found, last)}"
@@ -159,8 +161,7 @@ def _others(run: Path, chapters: Sequence[Chapter], last: dict[str, Any] | None)
 def _told(chapter: Chapter) -> dict[str, Any]:
     last = chapter.last
     named = [f"{name} {last[name]:.4g}" for name in METRICS if isinstance(last.get(name), int | float)]
-    seconds = chapter.manifest.get("seconds")
-    return {"line": chapter.line, "last": last, "minutes": None if seconds is None else seconds / 60, "metrics": ", ".join(named) or "-"}
+    return {"line": chapter.line, "last": last, "metrics": ", ".join(named) or "-"}
 
 
 def _what(held: Eval | None) -> str:

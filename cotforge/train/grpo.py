@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Clip, Grpo
 from cotforge.teachers.local.engine import TAGS
 from cotforge.train import guards, student
+from cotforge.train.faults import pictures
 from cotforge.train.guards import Watch
 from cotforge.train.reload import check_saved
 from cotforge.train.rewards import Asked, Decoder, Rewards
@@ -41,11 +43,20 @@ def train(stage: Grpo, work: Work) -> None:
     config = config_of(stage, work, pupil)
     work.record.say(guards.frozen(pupil.model))
     rows = lessons.dataset([name for name in COLUMNS if name in lessons.dataset().column_names])
-    guards.check_room(_longest_prompt(rows, pupil.processor), config.max_completion_length, pupil.positions)
+    with pictures(stage.name):
+        guards.check_room(_longest_prompt(rows, pupil.processor), config.max_completion_length, pupil.positions)
+    if config.use_vllm and find_spec("vllm") is None:
+        raise PipelineError(f"stage {stage.name!r}: trl.use_vllm: needs vllm, also to talk to its server; pip install 'trl[vllm]'")
     watch = Watch(work.record.say)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
-        trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions")
+        try:
+            trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions")
+        except ConnectionError as fault:
+            server = config.vllm_server_base_url or f"http://{config.vllm_server_host}:{config.vllm_server_port}"
+            raise PipelineError(
+                f"stage {stage.name!r}: trl.use_vllm: nobody answers at {server}; start trl vllm-serve --model {work.begin} there"
+            ) from fault
         drive(trainer, work, pupil, watch, last=Between(trainer.cycle))
     clip = stage.clip or Clip()
     if stage.clip is not None or stage.updates_per_rollout > 1:
@@ -160,6 +171,13 @@ class Trainer(Resuming, GRPOTrainer):  # type: ignore[misc]
             before = self.furthest or (1.0, 1.0)
             self.furthest = min(before[0], least), max(before[1], most)
         return loss
+
+    def _tokenize_prompts(self, prompts: Any) -> Any:
+        try:
+            return super()._tokenize_prompts(prompts)
+        except (ValueError, TypeError, IndexError) as fault:
+            said = (str(fault).strip().splitlines() or [type(fault).__name__])[-1][:200]
+            raise PipelineError(f"step {self.state.global_step}: the student's processor cannot take a prompt: {said}") from fault
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         try:

@@ -70,6 +70,19 @@ def check_engine(family: str, *, vllm: bool) -> None:
         raise PipelineError(f"trl.use_vllm: {family} gets other image tokens from vLLM than from its processor; leave use_vllm out")
 
 
+def check_head(model: Any) -> None:
+    """Under FSDP, the head must stay as it is: TRL 1.16 gathers it by `full_tensor()`, whose gradient stays that of one process.
+
+    Measured with two processes: all other gradients were those of one process, the head's was off by two fifths.
+    """
+    head = model.get_output_embeddings()
+    if head is not None and any(weight.requires_grad for weight in head.parameters()):
+        raise PipelineError(
+            "accelerate: under FSDP the head of the student would get the gradient of one process alone; "
+            "take lora, which leaves it as it is, or a configuration without FSDP"
+        )
+
+
 def frozen(model: torch.nn.Module) -> str:
     """A line that tells how much of each part is trained."""
     parts: dict[str, int] = {}
@@ -165,7 +178,8 @@ def check_finite(parameters: Iterable[tuple[str, torch.Tensor]], *, step: int) -
     named = [(name, parameter.detach()) for name, parameter in parameters if parameter.requires_grad]
     if not named:
         return
-    sound = torch.stack([torch.isfinite(parameter).all().to(named[0][1].device) for _, parameter in named])
+    held = [getattr(parameter, "to_local", lambda parameter=parameter: parameter)() for _, parameter in named]  # its own part, under FSDP
+    sound = torch.stack([torch.isfinite(part).all().to(held[0].device) for part in held])
     if not bool(sound.all()):
         name = named[int((~sound).nonzero()[0])][0]
         raise PipelineError(f"step {step}: the parameter {name!r} is no number any more; {CALMER}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
@@ -21,6 +22,8 @@ from cotforge.plan import Eval
 from cotforge.records import Fault, Sample
 
 NEEDED = ("id", "images", "prompt", "completion", "answer")
+LISTS = {"images": "pictures", "prompt": "messages", "completion": "messages"}
+"""Columns of them that hold several things in a row."""
 OTHER = ("traces", "preference")
 """Folders of a dataset that hold no lessons."""
 SOURCE: Columns = {"id": TEXT, "images": IMAGES, "prompt": USER, "completion": ASSISTANT, "answer": TEXT}
@@ -82,9 +85,13 @@ def find(place: str | Path, *, cache: Path, without: str | None = None) -> Lesso
     lessons = Lessons(tuple(files), cache)
     if not files or not len(lessons):
         raise PipelineError(f"{place}: holds no lessons; `cotforge build` makes them")
-    known = set(pq.read_schema(files[0]).names)
-    if missing := [name for name in NEEDED if name not in known]:
+    known = pq.read_schema(files[0])
+    if missing := [name for name in NEEDED if name not in known.names]:
         raise PipelineError(f"{place}: has no column {missing[0]!r}; lessons have {', '.join(NEEDED)}")
+    for name, of in LISTS.items():
+        kind = known.field(name).type
+        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+            raise PipelineError(f"{place}: the column {name!r} is of {kind}; it has to be a list of {of}, as cotforge build writes it")
     return lessons
 
 

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from cotforge.errors import PipelineError
-from cotforge.train import ranks
+from cotforge.train import processors, ranks
 from cotforge.train.lessons import Lessons
 
 VERSION = "1"
@@ -207,7 +207,7 @@ def workers_here() -> int:
 
 def _spelling(processor: Any) -> str:
     with TemporaryDirectory() as folder:
-        processor.save_pretrained(folder)
+        processors.save(processor, folder)
         found = sha256()
         for name in SPELT:
             file = Path(folder) / name

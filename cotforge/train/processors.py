@@ -86,6 +86,15 @@ def bound(processor: Any, pixels: int) -> None:
         raise PipelineError(f"train.student.max_pixels: {pixels:,} cannot be had: this student always sees {said} pixels; leave it out")
 
 
+def save(processor: Any, folder: str | Path) -> None:
+    """As it was loaded: how its tokenizer padded and cut the last text, which `save_pretrained` takes down as well, is left out."""
+    core = getattr(processor.tokenizer, "backend_tokenizer", None)
+    if core is not None:
+        core.no_padding()
+        core.no_truncation()
+    processor.save_pretrained(folder)
+
+
 def _images_only(model: Path) -> ImagesOnly:
     words = AutoTokenizer.from_pretrained(model)
     there = model / PROCESSOR

@@ -1,10 +1,19 @@
 """Several processes of one run, as torchrun and accelerate start them: what one of them does for all."""
 
+import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
+from cotforge.errors import PipelineError
+
 T = TypeVar("T")
+PATIENCE = timedelta(days=2)
+"""For which processes wait while one works for all (ours): long enough to try a student. One that dies, its launcher tells of at once."""
 
 
 def several() -> bool:
@@ -23,7 +32,39 @@ def join() -> None:
         import torch
         from accelerate import PartialState
 
+        check_sharding(gpu=torch.cuda.is_available())
         PartialState(cpu=not torch.cuda.is_available())
+
+
+def check_sharding(*, gpu: bool) -> None:
+    """Raises PipelineError where accelerate was told to spread the student over processes in a way in which it would not be saved whole."""
+    told = os.environ
+    if told.get("ACCELERATE_USE_FSDP", "").lower() == "true":
+        if not gpu:
+            raise PipelineError("accelerate: FSDP needs GPUs, without them it is passed over in silence; take a configuration without it")
+        if told.get("FSDP_VERSION", "1") != "2":
+            raise PipelineError("accelerate: FSDP of version 1 saves no student here; set fsdp_version: 2 in its configuration")
+    if told.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
+        if _zero_stage(told) == 3:
+            raise PipelineError("accelerate: ZeRO-3 saves no student here; set zero_stage: 2, or take FSDP with fsdp_version: 2")
+        from importlib.util import find_spec
+
+        if find_spec("deepspeed") is None:
+            raise PipelineError("accelerate: its configuration asks for DeepSpeed, which is not installed; pip install deepspeed")
+
+
+def _zero_stage(told: Any) -> int:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return int(json.loads(Path(told["ACCELERATE_DEEPSPEED_CONFIG_FILE"]).read_text(encoding="utf-8"))["zero_optimization"]["stage"])
+    return int(told.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2"))
+
+
+@cache
+def _waiting() -> Any:
+    """The processes as a group that talks over the network, not over GPUs, and has patience."""
+    import torch.distributed as group
+
+    return group.new_group(backend="gloo", timeout=PATIENCE)
 
 
 def anyone(told: bool) -> bool:
@@ -33,7 +74,7 @@ def anyone(told: bool) -> bool:
     import torch.distributed as group
 
     answers: list[Any] = [None] * group.get_world_size()
-    group.all_gather_object(answers, told)
+    group.all_gather_object(answers, told, group=_waiting())
     return any(answers)
 
 
@@ -49,7 +90,7 @@ def shared(find: Callable[[], T]) -> T:
             held[0] = find()
         except Exception as fault:
             held[1] = fault
-    group.broadcast_object_list(held, src=0)
+    group.broadcast_object_list(held, src=0, group=_waiting())
     if held[1] is not None:
         raise held[1]
     found: T = held[0]

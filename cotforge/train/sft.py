@@ -100,7 +100,6 @@ class Trainer(Resuming, SFTTrainer):  # type: ignore[misc]
 
     def __init__(self, prepared: Prepared, rows: list[int], pupil: student.Pupil, config: Any) -> None:
         self._lengths = [prepared.lengths[row] for row in rows]
-        self._total_train_tokens = 0
         super().__init__(
             model=pupil.model,
             args=config,
@@ -113,13 +112,6 @@ class Trainer(Resuming, SFTTrainer):  # type: ignore[misc]
         if self.args.train_sampling_strategy != "random":
             return super()._get_train_sampler(train_dataset)
         return Grouped(self._lengths, self._train_batch_size * self.accelerator.num_processes, self.args.seed)
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        """On the way, what TRL counts from nought after a checkpoint goes on from where it was."""
-        super()._load_rng_state(checkpoint)
-        if checkpoint is not None and not self._total_train_tokens:
-            counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
-            self._total_train_tokens = int(counted[-1]) if counted else 0
 
 
 def _config(stage: Sft, work: Work, prepared: Prepared) -> Any:

@@ -18,13 +18,15 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try, lines
 from cotforge.prompts import Family
 from cotforge.train import ranks, trackers
+from cotforge.train.best import chosen, linked
 from cotforge.train.evaluate import figure
+from cotforge.train.faults import room
 from cotforge.train.lessons import Lessons
 from cotforge.train.past import BASE, MANIFEST
 from cotforge.train.record import Record
 from cotforge.train.student import fingerprint
 from cotforge.train.trials import Trials
-from cotforge.train.work import Work, newest_whole, room
+from cotforge.train.work import Work, newest_whole
 
 Stage = Sft | Grpo | Dpo | Try
 
@@ -141,6 +143,9 @@ class _Step:
             "begin": self.before,
             "smoke": self.smoke,
         }
+        held_out = self.ground.held_out
+        if held_out is not None and held_out.best is not None and self.stage.kind != "eval":
+            inputs["chosen_by"] = held_out.model_dump(mode="json", exclude={"metrics"})
         if self.stage.kind == "eval":
             return inputs | {"eval": self.ground.held_out and self.ground.held_out.model_dump(mode="json")}
         if self.stage.kind == "dpo":
@@ -170,7 +175,8 @@ class _Step:
             with trackers.placed(self.folder):
                 module.train(self.stage, self._work(record, resumed))
             if ranks.first():
-                self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last)
+                best = {"best": found} if (found := chosen(self.folder)) else {}
+                self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last, **best)
         self.ground.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
 
     def _ready(self, *, anew: bool) -> tuple[bool, Path | None]:
@@ -237,16 +243,9 @@ def _student(ground: Ground, out: Path, weights: Path) -> Path:
     folder, passing = out / "student", out / ".student.new"
     shutil.rmtree(passing, ignore_errors=True)
     with room(folder):
-        shutil.copytree(weights, passing, copy_function=_linked)
+        shutil.copytree(weights, passing, copy_function=linked)
         (passing / "README.md").unlink(missing_ok=True)
         (passing / "README.md").write_text(ground.card(), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         passing.rename(folder)
     return folder
-
-
-def _linked(source: str, target: str) -> None:
-    try:
-        Path(target).hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -41,22 +41,26 @@ class Pupil:
         """Tokens that it can hold, picture included; None where its configuration does not say."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
-    def save(self, folder: Path) -> None:
-        """Weights, adapters merged into them, processor, and whatever else lay beside the weights it began with."""
-        whole = self._merged()
-        whole.save_pretrained(folder)
-        self.processor.save_pretrained(folder)
+    def save(self, folder: Path, state: dict[str, Any] | None = None) -> None:
+        """Weights, adapters merged into them, processor, and whatever else lay beside the weights it began with.
+
+        `state` holds the weights by name where the model itself has a part of them only.
+        """
+        whole = self._merged(state)
+        whole.save_pretrained(folder, state_dict=None if whole is not self.model else state)
+        processors.save(self.processor, folder)
         for file in self.begin.iterdir():
             wanted = file.suffix in BESIDE and not file.name.endswith(".index.json") and not file.name.startswith("adapter_")
             if wanted and not (folder / file.name).exists():
                 shutil.copyfile(file, folder / file.name)
 
-    def _merged(self) -> Any:
+    def _merged(self, state: dict[str, Any] | None) -> Any:
         if not isinstance(self.model, PeftModel):
             return self.model
-        if not self.spec.qlora:
+        if not self.spec.qlora and state is None:
             return self.model.merge_and_unload()
-        adapters = {name: weight.detach().cpu() for name, weight in self.model.state_dict().items() if "lora_" in name}
+        named = self.model.state_dict() if state is None else state
+        adapters = {name: weight.detach().cpu() for name, weight in named.items() if "lora_" in name}
         again = _with(_weights(self.begin, self.spec, quantised=False), self.model.peft_config["default"])
         again.load_state_dict(adapters, strict=False)
         return again.merge_and_unload()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.plan import Eval
-from cotforge.train.askers import Checkpoint
+from cotforge.train.askers import Asker, Checkpoint
 from cotforge.train.evaluate import evaluate, figure, write
 from cotforge.train.held import Held
 from cotforge.train.record import counting
@@ -30,14 +30,17 @@ class Trials:
         known = f"{key} {self.plan.model_dump_json()} {self.max_tokens}"
         found = self._before(name, known)
         if found is None:
-            held = self.held()
-            with counting(f"trying {name}", len(held.samples)) as done:
-                asker = Checkpoint.load(str(weights))
-                found = {"key": known} | evaluate(asker, held, max_tokens=self.max_tokens, rescue=self.plan.rescue, done=done)
+            found = {"key": known} | self.figures(Checkpoint.load(str(weights)), name)
             write(self.folder, name, found)
         figures = ", ".join(f"{metric} {figure(found, metric)}" for metric in self.plan.metrics)
         tell(f"  held out ({found['n']:,}): {figures}")
         return found
+
+    def figures(self, asker: Asker, name: str) -> dict[str, Any]:
+        """Those of a model, which are not written down; progress is told by its name."""
+        held = self.held()
+        with counting(f"trying {name}", len(held.samples)) as done:
+            return evaluate(asker, held, max_tokens=self.max_tokens, rescue=self.plan.rescue, done=done)
 
     def _before(self, name: str, known: str) -> dict[str, Any] | None:
         """What was written for the same weights."""

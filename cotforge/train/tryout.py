@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cotforge.errors import CotforgeError, PipelineError
+from cotforge.folder import RunFolder
 from cotforge.images import Sending
 from cotforge.pipeline import Loaded
 from cotforge.train.askers import Asker, Checkpoint, Endpoint
@@ -33,26 +34,25 @@ def try_out(
     """Evaluate, tell the figures, and return the file of `eval/` that holds them.
 
     `model` is a folder, a Hub id, or with `url` a name that is served there; left out, it is the student that was trained, else the one
-    that would be. Raises CotforgeError where the pipeline, the model or the server is wrong.
+    that would be. Raises CotforgeError where the pipeline, the model or the server is wrong, or the run folder is in use.
     """
     loaded = Loaded.load(pipeline, sets)
-    folder = out or Path("runs") / loaded.pipeline.name
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    held = Held.of(loaded, folder)
-    asker, name = _asker(loaded, folder, model=model, url=url, key_env=key_env, batch=batch)
-    _say(f"{len(held.samples):,} held-out samples, {held.unlabelled:,} more without a label; asking {asker.name}")
     plan = loaded.pipeline.eval
-    with counting("answered", len(held.samples)) as done:
-        found = evaluate(
-            asker,
-            held,
-            max_tokens=max_tokens or longest(loaded.pipeline.train),
-            rescue=plan.rescue if rescue is None and plan is not None else rescue or 0,
-            done=done,
-        )
-    if found["failed"]:
-        _say(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
-    path = write(folder, name, found)
+    with RunFolder(out or Path("runs") / loaded.pipeline.name, name=loaded.pipeline.name) as run:
+        held = Held.of(loaded, run.path)
+        asker, name = _asker(loaded, run.path, model=model, url=url, key_env=key_env, batch=batch)
+        _say(f"{len(held.samples):,} held-out samples, {held.unlabelled:,} more without a label; asking {asker.name}")
+        with counting("answered", len(held.samples)) as done:
+            found = evaluate(
+                asker,
+                held,
+                max_tokens=max_tokens or longest(loaded.pipeline.train),
+                rescue=plan.rescue if rescue is None and plan is not None else rescue or 0,
+                done=done,
+            )
+        if found["failed"]:
+            _say(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
+        path = write(run.path, name, found)
     tell(told(found, plan.metrics if plan else ()))
     tell(f"figures: {path}")
     return path

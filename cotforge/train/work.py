@@ -16,10 +16,12 @@ from peft import PeftModel
 from transformers import AutoModelForImageTextToText, PrinterCallback, TrainerCallback
 
 from cotforge.answers import Task
-from cotforge.errors import JournalError, PipelineError
+from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try
 from cotforge.prompts import Family
-from cotforge.train import ranks
+from cotforge.train import guards, ranks
+from cotforge.train.best import Best
+from cotforge.train.faults import pictures, spread
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.lessons import Lessons
 from cotforge.train.record import Record
@@ -34,17 +36,6 @@ NEW_NAMES = {f"gradient_checkpointing{end}": f"activation_checkpointing{end}" fo
 """Fields that transformers still takes by their old names, with a warning."""
 WHOLE = "whole.json"
 """Written into a checkpoint last; says what is in it."""
-FULL = (
-    "No space left",
-    "os error 28",
-    "os error 27",
-    "os error 122",
-    "File too large",
-    "failed writing",
-    "file write failed",
-    "quota exceeded",
-)
-"""How the system and two libraries, one of which hides the system's words, say that nothing more can be written."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +140,18 @@ class Resuming:
         other than in memory, so that it would go on from its first weights without a word.
         """
         model = model or self.model  # type: ignore[attr-defined]
-        if isinstance(model, PeftModel):
+        if isinstance(model, PeftModel) or is_sharded(self):
             super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
             return
         again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype)
         model.load_state_dict(again.state_dict())
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """On the way, what TRL's SFT and DPO count from nought after a checkpoint goes on from where it was."""
+        super()._load_rng_state(checkpoint)  # type: ignore[misc]
+        if checkpoint is not None and getattr(self, "_total_train_tokens", None) == 0:
+            counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]  # type: ignore[attr-defined]
+            self._total_train_tokens = int(counted[-1]) if counted else 0
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The student's card is written at the end, by us."""
@@ -176,7 +174,8 @@ class Recording(TrainerCallback):  # type: ignore[misc]
             self.record.row(state.global_step, dict(logs))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The checkpoint is there."""
+        """The checkpoint is there, that of every process."""
+        ranks.anyone(False)
         if ranks.first():
             mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
@@ -194,7 +193,10 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     """
     recording = Recording(work.record)
     trainer.remove_callback(PrinterCallback)
-    for callback in (recording, Guarding(watch or Watch(work.record.say)), last):
+    if is_sharded(trainer):
+        guards.check_head(pupil.model)
+    best = _best(trainer, work, pupil)
+    for callback in (best, recording, Guarding(watch or Watch(work.record.say)), last):
         if callback is not None:
             trainer.add_callback(callback)
     with _signals(recording):
@@ -202,12 +204,26 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
             work.record.begin(step=over, total=over)
             trainer._load_from_checkpoint(str(work.resume_from))
         else:
-            trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
+            with pictures(work.stage.name), spread(pupil.model):
+                trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
-        ranks.shared(lambda: leave(pupil, work))
+        if best is not None:
+            best.take(trainer)
+        whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
+        ranks.shared(lambda: leave(pupil, work, whole))
     if ranks.first():
         shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+
+
+def _best(trainer: Any, work: Work, pupil: Pupil) -> Best | None:
+    """Who chooses among the checkpoints, where `eval.best` says by what."""
+    metric = work.held_out.best if work.held_out is not None else None
+    if metric is None or work.trials is None or work.smoke:
+        return None
+    if is_sharded(trainer):
+        raise PipelineError("eval.best: a student that is spread over processes (FSDP) is tried after a stage only; leave best out")
+    return Best(work.trials, metric, pupil, work.out, work.record)
 
 
 def _steps_of(checkpoint: Path) -> int:
@@ -216,30 +232,25 @@ def _steps_of(checkpoint: Path) -> int:
     return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
 
 
-def leave(pupil: Pupil, work: Work) -> None:
-    """Put the student's weights in place by rename."""
+def is_sharded(trainer: Any) -> bool:
+    """Whether each process holds a part of the student alone (FSDP)."""
+    return bool(getattr(trainer, "is_fsdp_enabled", False))
+
+
+def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None:
+    """Put the student's weights in place by rename; they are `whole` where the processes hold parts of them."""
     passing = work.out / ".weights.new"
     shutil.rmtree(passing, ignore_errors=True)
     passing.mkdir(parents=True)
-    pupil.save(passing)
+    pupil.save(passing, whole)
     shutil.rmtree(work.weights, ignore_errors=True)  # of a run that was killed before it could say that they are there
     passing.rename(work.weights)
 
 
-@contextmanager
-def room(folder: Path) -> Iterator[None]:
-    """Has a full disk be one line. Raises JournalError."""
-    try:
-        yield
-    except Exception as fault:
-        if not any(words in f"{fault} {fault.__cause__ or ''} {fault.__context__ or ''}" for words in FULL):
-            raise
-        raise JournalError(f"{folder}: the disk is full; make room, then run the same command again: it goes on where it can") from fault
-
-
 def mark(checkpoint: Path) -> None:
     """Say that a checkpoint is whole."""
-    sizes = {file.name: file.stat().st_size for file in sorted(checkpoint.iterdir()) if file.is_file() and file.name != WHOLE}
+    files = [file for file in sorted(checkpoint.rglob("*")) if file.is_file() and file.name != WHOLE]
+    sizes = {str(file.relative_to(checkpoint)): file.stat().st_size for file in files}
     (checkpoint / WHOLE).write_text(json.dumps(sizes), encoding="utf-8")
 
 

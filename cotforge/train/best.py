@@ -1,0 +1,100 @@
+"""The best checkpoint of a stage by a figure on what is held out: each is tried as it is saved, and the best one's weights are left."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from cotforge.errors import PipelineError
+from cotforge.train import ranks
+from cotforge.train.askers import Checkpoint
+from cotforge.train.record import Record
+from cotforge.train.student import Pupil
+from cotforge.train.trials import Trials
+
+FILE = "best.json"
+"""In a stage's folder: `metric`, `step` of the best checkpoint, its `figure`, and the figures of all by their step, `tried`."""
+BESIDE = ("optimizer*", "scheduler*", "scaler*", "rng_state*", "training_args.bin", "trainer_state.json", "whole.json")
+"""Files of a checkpoint that are no part of the student."""
+
+
+@dataclass
+class Best(TrainerCallback):  # type: ignore[misc]
+    """Tries every checkpoint before it counts as whole, and keeps the student of the best; of two that are equal, the later one."""
+
+    trials: Trials
+    metric: str
+    pupil: Pupil
+    folder: Path
+    """The stage's."""
+    record: Record
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Raises PipelineError where there will be no checkpoint to try."""
+        if args.save_strategy == "no":
+            raise PipelineError("eval.best: there is no checkpoint to choose from; leave save_strategy out of trl:")
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The checkpoint is there, and not yet whole."""
+        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        ranks.shared(lambda: self._try(checkpoint, state.global_step))
+
+    def take(self, trainer: Any) -> None:
+        """Have the trainer's student be the best one again."""
+        held = chosen(self.folder)
+        step, figure, tried = held["step"], held["figure"], held["tried"]
+        if step != trainer.state.global_step:
+            trainer._load_from_checkpoint(str(self._kept(step)))
+        which = f"of {len(tried):,} checkpoints that of step {step:,} is the best by {self.metric}, {figure:.3f}"
+        self.record.say(f"{which}; its weights are the stage's")
+
+    def _kept(self, step: int) -> Path:
+        return self.folder / "checkpoints" / f"best-{step}"
+
+    def _try(self, checkpoint: Path, step: int) -> None:
+        figure = self.trials.figures(Checkpoint(self.pupil.model, self.pupil.processor, name=(name := f"step {step}")), name)[self.metric]
+        if figure is None:
+            raise PipelineError(f"eval.best: {self.metric} is unknown here; take another metric")
+        held = chosen(self.folder)
+        if not held or not self._kept(held["step"]).is_dir():
+            held = {"metric": self.metric, "step": step, "figure": figure, "tried": {}}
+        before = held["step"]
+        held["tried"][str(step)] = figure
+        if figure >= held["figure"]:
+            held |= {"step": step, "figure": figure}
+            self._keep(checkpoint, step)
+        passing = self.folder / f".{FILE}.new"
+        passing.write_text(json.dumps(held), encoding="utf-8")
+        passing.replace(self.folder / FILE)
+        if before != held["step"]:
+            shutil.rmtree(self._kept(before), ignore_errors=True)
+        told = f"step {step:,}: {self.metric} {figure:.3f} on what is held out"
+        self.record.say(f"{told}; the best is {held['figure']:.3f}, of step {held['step']:,}")
+
+    def _keep(self, checkpoint: Path, step: int) -> None:
+        """The student of a checkpoint, which will be removed when there are later ones."""
+        passing = self._kept(step).with_name(".best.new")
+        for old in (passing, self._kept(step)):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(checkpoint, passing, copy_function=linked, ignore=shutil.ignore_patterns(*BESIDE))
+        passing.rename(self._kept(step))
+
+
+def chosen(folder: Path) -> dict[str, Any]:
+    """What is known of the checkpoints of a stage in its folder; nothing where none was tried."""
+    try:
+        found: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def linked(source: str, target: str) -> None:
+    """A file under a second name, where the disk can, else a copy of it."""
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,98 @@
+"""A stage of kind `grpo` in one of several processes: a rollout of given completions, then real ones. Run by tests/test_train_ranks.py."""
+
+import json
+import sys
+import warnings
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cotforge.answers import Task
+from cotforge.plan import Grpo, Plan
+from cotforge.prompts import Prompts
+from cotforge.train import grpo, ranks, student
+from cotforge.train.guards import Watch
+from cotforge.train.lessons import find
+from cotforge.train.record import Record
+from cotforge.train.work import Work
+from tests import squares
+
+GROUP, ROLLOUT = 4, 12
+"""Completions of a prompt, and of all processes together: of three groups, the second is one half here and one half there."""
+TASK = Task(kind="classify", question="Which colour is this?", labels=tuple(squares.COLOURS))
+SAID = [
+    *map(squares.said, squares.COLOURS),
+    squares.said("red"), "<think>Snow.</think>", "<answer>red</answer>", "",
+    "<think>Warm.</think><answer>blue</answer>", "white", squares.said("white"), "<think>",
+]  # fmt: skip
+"""What is said in the first rollout, in the order of all processes: of some form or none, and right for some of the lessons."""
+
+
+class Given(grpo.Trainer):
+    """Says what it is given to say at first, and keeps the advantages that its own completions got."""
+
+    own: list[float]
+
+    def _generate_single_turn(self, prompt_ids: Any, *given: Any, **named: Any) -> Any:
+        if self.state.global_step:
+            return super()._generate_single_turn(prompt_ids, *given, **named)
+        first = self.accelerator.process_index * len(prompt_ids)
+        words = self.processing_class.tokenizer
+        texts = SAID[first : first + len(prompt_ids)]
+        return [[*words(text, add_special_tokens=False)["input_ids"], words.eos_token_id] for text in texts], None
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        found = super()._generate_and_score_completions(inputs)
+        if not self.state.global_step:
+            self.own = found["advantages"].tolist()
+        return found
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one process comes to."""
+
+    own: list[float]
+    """The advantages of its own completions of the first rollout."""
+    weights: str
+    """A hash of the student after all steps."""
+    losses: list[float]
+
+
+def scored(folder: Path, model: Path, dataset: Path, *, processes: int) -> Scored:
+    """Three steps of a stage in `folder`, of which this is one of so many processes."""
+    stage = Grpo.model_validate(
+        {
+            "name": "reason", "kind": "grpo", "steps": 3, "batch": ROLLOUT // processes, "group": GROUP, "max_completion": 24,
+            "learning_rate": 1e-3, "rewards": [{"measure": "well_formed", "weight": 0.5}, {"measure": "correct"}, {"measure": "finish_ok"}],
+        }
+    )  # fmt: skip
+    lessons = find(dataset, cache=folder / "cache")
+    work = Work(
+        plan=Plan.model_validate({"student": {"model": str(model)}, "stages": [stage.model_dump(by_alias=True)]}), stage=stage, begin=model,
+        out=folder, lessons=lambda: lessons, source=lambda: lessons, task=TASK, prompts=Prompts().load(folder), held_out=None, smoke=False,
+        resume_from=None, record=Record(None, "reason"), cache=folder / "cache",
+    )  # fmt: skip
+    pupil = student.load(work.plan.student, model)
+    rows = lessons.dataset([name for name in grpo.COLUMNS if name in lessons.dataset().column_names])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        trainer = Given(
+            grpo.found(stage, work), rows, pupil, grpo.config_of(stage, work, pupil), watch=Watch(print), table=folder / "completions"
+        )
+        trainer.train()
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    weights = sha256(b"".join(weight.detach().numpy().tobytes() for weight in pupil.model.parameters())).hexdigest()
+    return Scored(trainer.own, weights, losses)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    ranks.join()
+    place, begin, learnt = map(Path, sys.argv[1:4])
+    found = scored(place, begin, learnt, processes=2)
+    (place / f"process-{torch.distributed.get_rank()}.json").write_text(json.dumps(vars(found)))
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,74 @@
+"""Several processes: each completion gets the advantage that it would get in one, all come to one student, and it can be saved."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from cotforge.errors import PipelineError
+from cotforge.train import ranks, tiny
+from tests import squares
+from tests.project import environment
+from tests.ranked import ROLLOUT, SAID, Scored, scored
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}, "FSDP needs GPUs, without them it is passed over in silence"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "FSDP of version 1 saves no student here; set fsdp_version: 2"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"}, "ZeRO-3 saves no student here; set zero_stage: 2"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_CONFIG_FILE": "ds.json"}, "ZeRO-3 saves no student here"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "asks for DeepSpeed, which is not installed; pip install deepspeed"),
+    ],
+)
+def test_a_student_is_spread_over_processes_only_where_it_can_be_saved(
+    told: dict[str, str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ds.json").write_text('{"zero_optimization": {"stage": 3}}')
+    ranks.check_sharding(gpu=True)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(PipelineError, match=line) as fault:
+        ranks.check_sharding(gpu=told.get("FSDP_VERSION") != "2")
+    assert len(fault.value.faults) == 1
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_rewards_and_advantages_are_gathered_in_the_order_of_the_completions(tmp_path: Path, one_thread: None) -> None:
+    model, dataset = tiny.llava(tmp_path / "model", squares.TEXTS, squares.SIZE), squares.write(tmp_path / "dataset", 16)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tests.ranked"]
+    done = subprocess.run(
+        [*launch, str(tmp_path / "two"), str(model), str(dataset)], cwd=Path(__file__).parents[1],
+        env=environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    two = [Scored(**json.loads((tmp_path / "two" / f"process-{rank}.json").read_text())) for rank in (0, 1)]
+    one = scored(tmp_path / "one", model, dataset, processes=1)
+    assert len(one.own) == ROLLOUT
+    assert len({round(advantage, 3) for advantage in one.own}) >= 4
+    assert two[0].own + two[1].own == pytest.approx(one.own, abs=1e-5)
+    assert two[0].losses[0] == pytest.approx(one.losses[0], abs=1e-4)
+    table, same = (pq.read_table(tmp_path / name / "completions" / "000000.parquet").to_pylist() for name in ("two", "one"))
+    assert table == same
+    assert [row["said"] for row in table] == SAID
+    assert [row["well_formed"] for row in table] == [1, 1, 1, 1, 1, 0, 0, 0, 1, 0, 1, 0]
+    assert [row["correct"] for row in table] == [float(row["answer"] == row["truth"]) for row in table]
+    assert 0 < sum(row["correct"] for row in table) < ROLLOUT
+    assert all(two[0].losses)  # the real completions taught something as well
+    assert two[0].weights == two[1].weights
