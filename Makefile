@@ -38,7 +38,7 @@ bench-smoke: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.images --rows 40
 	$(BIN)/python -m benchmarks.consensus --smoke
 	$(BIN)/python -m benchmarks.consensus.sweep --smoke
-	$(BIN)/python -m benchmarks.train --lessons 32 --times 1 --width 32
+	$(BIN)/python -m benchmarks.train --smoke
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

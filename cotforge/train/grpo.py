@@ -38,7 +38,8 @@ def train(stage: Grpo, work: Work) -> None:
     rewards = found(stage, work)
     config = config_of(stage, work, pupil)
     work.record.say(guards.frozen(pupil.model))
-    rows = lessons.dataset([name for name in COLUMNS if name in lessons.dataset().column_names])
+    known = set(pq.read_schema(lessons.files[0]).names)
+    rows = lessons.seen([name for name in COLUMNS if name in known])
     guards.check_room(_longest_prompt(rows, pupil.processor), config.max_completion_length, pupil.positions)
     watch = Watch(work.record.say)
     with warnings.catch_warnings():
