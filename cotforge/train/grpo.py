@@ -17,6 +17,7 @@ from cotforge.plan import Clip, Grpo
 from cotforge.teachers.local.engine import TAGS
 from cotforge.train import guards, student
 from cotforge.train.guards import Watch
+from cotforge.train.lessons import Lessons
 from cotforge.train.reload import check_saved
 from cotforge.train.rewards import Asked, Decoder, Rewards
 from cotforge.train.work import SAVED, Resuming, Work, configured, drive, settings
@@ -40,7 +41,7 @@ def train(stage: Grpo, work: Work) -> None:
     work.record.say(guards.frozen(pupil.model))
     known = set(pq.read_schema(lessons.files[0]).names)
     rows = lessons.seen([name for name in COLUMNS if name in known])
-    guards.check_room(_longest_prompt(rows, pupil.processor), config.max_completion_length, pupil.positions)
+    guards.check_room(_longest_prompt(lessons, rows, pupil.processor), config.max_completion_length, pupil.positions)
     watch = Watch(work.record.say)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
@@ -240,9 +241,9 @@ def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:
     return {"suppress_tokens": tokens} if tokens else {}
 
 
-def _longest_prompt(rows: Any, processor: Any) -> int:
+def _longest_prompt(lessons: Lessons, rows: Any, processor: Any) -> int:
     """Tokens of the longest of the prompts with the most letters, pictures included."""
-    letters = [len(prompt[-1]["content"]) for prompt in rows["prompt"]]
+    letters = [len(row["prompt"][-1]["content"]) for row in lessons.rows(["prompt"])]
     places = sorted(range(len(letters)), key=letters.__getitem__, reverse=True)[:TRIED]
     longest = 0
     for row in rows.select(places):
