@@ -13,10 +13,10 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--smoke", action="store_true", help="seconds instead of many minutes, too short to mean anything")
     if asked.parse_args().smoke:
-        sft.measure(32, 1, 32)
+        sft.measure(16, 1, 32)
         grpo.measure(2, 16, 32)
-        memory.measure([20, 40])
-        first.measure(0)
+        memory.measure([40])
+        first.measure(1, ["sft"], warm=False)
     else:
         sft.measure(320, 3, 128)
         grpo.measure(30, 64, 128)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,22 +38,22 @@ def main() -> None:
     measure(asked.parse_args().times)
 
 
-def measure(times: int) -> None:
-    """Each kind of stage after a run that prepared all, and the libraries' imports alone beside them."""
-    print(f"{LESSONS} lessons, batch 16; median of {times}, after a run that is not counted\n")
-    taken: dict[str, list[tuple[float, float]]] = {BARE: []}
+def measure(times: int, kinds: Sequence[str] = tuple(STAGES), *, warm: bool = True) -> None:
+    """Each kind of stage; `warm` after a run that prepared all, and with the libraries' imports alone beside them."""
+    print(f"{LESSONS} lessons, batch 16; median of {times}, {'after a run that is not counted' if warm else 'the first'}\n")
+    taken: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ground.student(folder / "student", width=32)
         ground.write(folder / "run" / "dataset", LESSONS)
-        for turn in range(times + 1):
-            for kind, fields in STAGES.items():
-                file = ground.project(folder, {"name": kind, "steps": 1, **fields})
+        for turn in range(0 if warm else 1, times + 1):
+            for kind in kinds:
+                file = ground.project(folder, {"name": kind, "steps": 1, **STAGES[kind]})
                 spent = _first(file, folder / "run", kind)
                 if turn:
                     taken.setdefault(kind, []).append(spent)
-            if turn:
-                taken[BARE].append(_imports())
+            if warm and turn:
+                taken.setdefault(BARE, []).append(_imports())
     lines = []
     for name, each in taken.items():
         seconds, cpu = (median(figures) for figures in zip(*each, strict=True))

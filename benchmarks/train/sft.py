@@ -7,6 +7,7 @@ guards and its record; its lessons are made before, once for all epochs and stag
 """
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -32,15 +33,15 @@ ALIKE = 2
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]
-    """Seconds from the first step's begin to the last one's end."""
+    """Seconds, and those of CPU, from the first step's begin to the last one's end."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Loading and saving lie outside."""
-        self._begun = time.perf_counter()
+        self._begun = _now()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The last one counts."""
-        self.seconds = time.perf_counter() - self._begun
+        self.taken = _since(self._begun)
 
 
 def main() -> None:
@@ -63,38 +64,49 @@ def measure(count: int, times: int, width: int) -> None:
         pupil = student.load(Student(model=str(begin)), begin)
         lessons = work.data()
         lessons.dataset()  # TRL's trainer has its rows from there, too
-        begun = time.perf_counter()
+        begun = _now()
         prepared = prepare(lessons, pupil.processor, cache=folder / "made", cache_gb=20, kind=torch.float32, tell=lambda line: None)
-        made = time.perf_counter() - begun
+        made = _since(begun)
         said = [length - len(prepared[row][0]["prompt"]) for row, length in enumerate(prepared.lengths)]
         print(f"{count} lessons of {min(said)} to {max(said)} tokens after {len(prepared[0][0]['prompt'])} of picture and question, batch")
         print(f"{BATCH}, width {width}; median of {times}\n")
-        taken: dict[str, list[float]] = {name: [] for name in NAMES}
+        taken: dict[str, list[tuple[float, ...]]] = {name: [] for name in NAMES}
         for place in range(times * len(NAMES)):
             name = NAMES[(place + place // len(NAMES)) % len(NAMES)]
             taken[name].append(_epoch(name, work, prepared))
-        plain = median(taken["TRL"])
-        lines = [(name, f"{median(seconds):.1f}", f"{median(seconds) / plain:.2f}") for name, seconds in taken.items()]
-        lines.append(("making the lessons, once for all epochs", f"{made:.1f}", f"{made / plain:.2f}"))
-        print_table(("", "s an epoch", "of TRL's"), lines)
+        middle = {name: tuple(median(figures) for figures in zip(*each, strict=True)) for name, each in taken.items()}
+        middle["making the lessons, once for all epochs"] = made
+        lines, (whole, all_cpu) = [], middle["TRL"]
+        for name, (seconds, cpu) in middle.items():
+            lines.append((name, f"{seconds:.1f}", f"{seconds / whole:.2f}", f"{cpu:.1f}", f"{cpu / all_cpu:.2f}"))
+        print_table(("", "s an epoch", "of TRL's", "CPU s", "of TRL's"), lines)
         print(f"\nA lesson's loss is at most {_apart(work, prepared, pupil):.1e} from TRL's on the same batch (wanted: 1e-05).")
         tower, whole = _frozen(work, prepared)
         print(f"With `freeze: [vision]` the tower takes {tower:.3f} of the {whole:.3f} s of a step: {tower / whole:.2f}.")
 
 
-def _epoch(name: str, work: Work, prepared: Prepared) -> float:
-    """Seconds of one of the three, from the first weights."""
+def _now() -> tuple[float, float]:
+    """Seconds passed, and those of CPU of this process and its ended children."""
+    return time.perf_counter(), sum(os.times()[:4])
+
+
+def _since(begun: tuple[float, float]) -> tuple[float, ...]:
+    return tuple(now - before for now, before in zip(_now(), begun, strict=True))
+
+
+def _epoch(name: str, work: Work, prepared: Prepared) -> tuple[float, ...]:
+    """Seconds, and those of CPU, of one of the three, from the first weights."""
     pupil, clock = student.load(work.plan.student, work.begin), Clock()
     if name == "cotforge":
         trainer: Any = _ours(work, prepared, pupil)
         with work.record:
             drive(trainer, work, pupil, last=clock)
-        return clock.seconds
+        return clock.taken
     trainer = _plain(work, pupil, prepared.lengths if "grouped" in name else None)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(clock)
     trainer.train()
-    return clock.seconds
+    return clock.taken
 
 
 def _ours(work: Work, prepared: Prepared, pupil: student.Pupil) -> sft.Trainer:
@@ -140,7 +152,7 @@ def _frozen(work: Work, prepared: Prepared) -> tuple[float, float]:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(clock)
     trainer.train()
-    return median(towers), clock.seconds / len(towers)
+    return median(towers), clock.taken[0] / len(towers)
 
 
 if __name__ == "__main__":
