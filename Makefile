@@ -34,7 +34,6 @@ bench: $(VENV)/.dev
 bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential images consensus consensus.sweep train)
 
 smoke-images: small = --rows 40
-smoke-train: small = --lessons 32 --times 1 --width 32
 smoke-%: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.$* $(or $(small),--smoke)
 

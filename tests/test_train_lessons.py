@@ -27,6 +27,18 @@ def test_lessons_come_row_by_row_and_at_any_row(tmp_path: Path) -> None:
     assert lessons.dataset(["answer"]).column_names == ["answer"]
 
 
+def test_a_picture_of_a_batch_is_decoded_once_and_as_datasets_does(tmp_path: Path) -> None:
+    lessons = find(write(tmp_path / "dataset", 8), cache=tmp_path / "cache")
+    seen, rows = lessons.seen(["id", "images"]), lessons.dataset(["id", "images"])
+    batch = seen.__getitems__([3, 5, 3])
+    assert [row["id"] for row in batch] == ["row-3", "row-5", "row-3"]
+    assert batch[0]["images"][0] is batch[2]["images"][0]
+    for row, number in zip(batch, (3, 5, 3), strict=True):
+        assert row["images"][0].mode == "RGB"
+        assert row["images"][0].tobytes() == rows[number]["images"][0].tobytes()
+    assert list(seen["id"]) == list(rows["id"])
+
+
 def test_the_digest_follows_the_files(tmp_path: Path) -> None:
     one = find(write(tmp_path / "a", 8), cache=tmp_path / "cache")
     same = find(write(tmp_path / "b", 8), cache=tmp_path / "cache")

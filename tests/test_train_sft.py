@@ -1,6 +1,7 @@
 """Stages of kind `sft`: lessons made once and never cut, TRL's own loss, batches of about one length."""
 
 import csv
+import gc
 import json
 import os
 import shutil
@@ -122,6 +123,12 @@ def test_pictures_made_anew_are_those_that_are_kept(tmp_path: Path, models: dict
         assert all(torch.equal(value, same[name]) for name, value in tokens.items())
         assert pictures.keys() == made_again.keys()
         assert all(torch.equal(value, made_again[name]) for name, value in pictures.items())
+
+
+def test_workers_share_what_is_in_memory_before_them() -> None:
+    with prepared.shared_heap():
+        assert gc.get_freeze_count() > 1_000
+    assert gc.get_freeze_count() == 0
 
 
 def test_it_comes_to_the_same_whether_pictures_are_kept_or_made_anew_by_workers(

@@ -28,16 +28,19 @@ class Spent:
     """Seconds of user and system time, of the program and all it started."""
     peak: float
     """MB of proportional set size, summed over the process tree at the worst moment sampled."""
+    own: float
+    """MB of it that are no file's, which the system could drop: again at the worst moment."""
 
 
 def spend(*arguments: str | Path, every: float = SAMPLED_EVERY) -> Spent:
     """Runs `python ARGUMENTS` to its end, memory looked at `every` so many seconds. Raises RuntimeError where it fails."""
-    started, begun, peak = time.time(), time.perf_counter(), 0
+    started, begun, peak, own = time.time(), time.perf_counter(), 0, 0
     command = [sys.executable, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
         watched = psutil.Process(child.pid)
         while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
-            peak = max(peak, _memory(watched))
+            now = _memory(watched)
+            peak, own = max(peak, now[0]), max(own, now[1])
             time.sleep(every)
         seconds = time.perf_counter() - begun
         child.returncode = os.waitstatus_to_exitcode(ended[1])
@@ -45,7 +48,7 @@ def spend(*arguments: str | Path, every: float = SAMPLED_EVERY) -> Spent:
         words = child.stderr.read()
     if child.returncode:
         raise RuntimeError(f"{' '.join(command)}: exit {child.returncode}: {words[-2000:]}")
-    return Spent(started, seconds, ended[2].ru_utime + ended[2].ru_stime, peak / 1e6)
+    return Spent(started, seconds, ended[2].ru_utime + ended[2].ru_stime, peak / 1e6, own / 1e6)
 
 
 def cotforge(*arguments: str | Path, every: float = SAMPLED_EVERY) -> Spent:
@@ -86,14 +89,17 @@ def arrivals(ledger: Path) -> list[float]:
     return sorted(entry["started"] for entry in served(ledger))
 
 
-def _memory(program: psutil.Process) -> int:
-    total = 0
+def _memory(program: psutil.Process) -> tuple[int, int]:
+    """Bytes of proportional set size of a process tree, and those of them that are no file's."""
+    whole = own = 0
     for process in (program, *_children(program)):
         try:
-            total += process.memory_full_info().pss
-        except psutil.Error:
+            fields = dict(line.split()[:2] for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()[1:])
+        except OSError:
             continue  # it ended between two looks
-    return total
+        whole += int(fields.get("Pss:", 0)) * 1024
+        own += int(fields.get("Pss_Anon:", 0)) * 1024
+    return whole, own
 
 
 def _children(program: psutil.Process) -> list[psutil.Process]:

@@ -1,1 +1,1 @@
-"""What an epoch of `sft` costs beside plain TRL on the same student, lessons, batch and steps."""
+"""What `cotforge train` costs, beside plain TRL on the same student, lessons, batch and steps, and by itself."""

@@ -19,6 +19,7 @@ from cotforge.teachers.local.engine import TAGS
 from cotforge.train import guards, student
 from cotforge.train.faults import pictures
 from cotforge.train.guards import Watch
+from cotforge.train.lessons import Lessons
 from cotforge.train.reload import check_saved
 from cotforge.train.rewards import Asked, Decoder, Rewards
 from cotforge.train.work import SAVED, Resuming, Work, configured, drive, settings
@@ -42,9 +43,10 @@ def train(stage: Grpo, work: Work) -> None:
     rewards = found(stage, work)
     config = config_of(stage, work, pupil)
     work.record.say(guards.frozen(pupil.model))
-    rows = lessons.dataset([name for name in COLUMNS if name in lessons.dataset().column_names])
+    known = set(pq.read_schema(lessons.files[0]).names)
+    rows = lessons.seen([name for name in COLUMNS if name in known])
     with pictures(stage.name):
-        guards.check_room(_longest_prompt(rows, pupil.processor), config.max_completion_length, pupil.positions)
+        guards.check_room(_longest_prompt(lessons, rows, pupil.processor), config.max_completion_length, pupil.positions)
     if config.use_vllm and find_spec("vllm") is None:
         raise PipelineError(f"stage {stage.name!r}: trl.use_vllm: needs vllm, also to talk to its server; pip install 'trl[vllm]'")
     watch = Watch(work.record.say)
@@ -272,9 +274,9 @@ def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:
     return {"suppress_tokens": tokens} if tokens else {}
 
 
-def _longest_prompt(rows: Any, processor: Any) -> int:
+def _longest_prompt(lessons: Lessons, rows: Any, processor: Any) -> int:
     """Tokens of the longest of the prompts with the most letters, pictures included."""
-    letters = [len(prompt[-1]["content"]) for prompt in rows["prompt"]]
+    letters = [len(row["prompt"][-1]["content"]) for row in lessons.rows(["prompt"])]
     places = sorted(range(len(letters)), key=letters.__getitem__, reverse=True)[:TRIED]
     longest = 0
     for row in rows.select(places):

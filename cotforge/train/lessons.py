@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from pyarrow.dataset import ParquetFragmentScanOptions
 
 from cotforge.errors import PipelineError, SourceError
 from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, USER, Columns, schema, table
@@ -63,11 +64,21 @@ class Lessons:
 
     def dataset(self, columns: Sequence[str] | None = None) -> Any:
         """A `datasets.Dataset` of the rows, on the disk and not in memory; images are decoded when asked for."""
+        return self._dataset(columns, decode=True)
+
+    def seen(self, columns: Sequence[str]) -> Any:
+        """The same, a picture of a batch decoded once: `datasets` decodes a list's first one twice, and a row as often as it is drawn."""
+        return self._dataset(columns, decode=False).with_transform(_decoded)
+
+    def _dataset(self, columns: Sequence[str] | None, *, decode: bool) -> Any:
         datasets.disable_progress_bars()
-        names = [str(file) for file in self.files]
-        found = datasets.Dataset.from_parquet(names, cache_dir=str(self.cache / "rows"))
-        if "images" in found.column_names:
-            found = found.cast_column("images", datasets.List(datasets.Image(mode="RGB")))
+        features = datasets.Features.from_arrow_schema(pq.read_schema(self.files[0]))
+        if "images" in features:
+            features["images"] = datasets.List(datasets.Image(mode="RGB", decode=decode))
+        found = datasets.Dataset.from_parquet(
+            [str(file) for file in self.files], cache_dir=str(self.cache / "rows"), features=features,
+            fragment_scan_options=ParquetFragmentScanOptions(pre_buffer=False),  # else a file is read ahead, all 184 MB of one of 184
+        )  # fmt: skip
         return found if columns is None else found.select_columns(list(columns))
 
 
@@ -126,6 +137,18 @@ def write_source(
 def picture(cell: dict[str, Any]) -> Image.Image:
     """An image as it stands in a row, decoded."""
     return Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]).convert("RGB")
+
+
+def _decoded(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Some rows, a list for each column, with their pictures as `datasets` decodes them."""
+    if "images" not in rows:
+        return rows
+    decode, known = datasets.Image(mode="RGB").decode_example, {}
+    for cell in chain.from_iterable(rows["images"]):
+        key = cell["bytes"] or cell["path"]
+        if key not in known:
+            known[key] = decode(cell)
+    return rows | {"images": [[known[cell["bytes"] or cell["path"]] for cell in cells] for cells in rows["images"]]}
 
 
 def _rows(

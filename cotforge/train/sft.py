@@ -14,7 +14,7 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Sft
 from cotforge.train import ranks, student
 from cotforge.train.lessons import Lessons
-from cotforge.train.prepared import Prepared, collate, prepare, workers_here
+from cotforge.train.prepared import Prepared, collate, prepare, shared_heap, workers_here
 from cotforge.train.reload import check_saved
 from cotforge.train.work import Resuming, Work, configured, drive, settings
 
@@ -37,8 +37,9 @@ def train(stage: Sft, work: Work) -> None:
     short = fitting(prepared, longest)
     if len(short) < len(prepared.lengths):
         ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
-    trainer = Trainer(prepared, short, pupil, _config(stage, work, prepared))
-    drive(trainer, work, pupil)
+    trainer = Trainer(prepared, short, pupil, config_of(stage, work, prepared))
+    with shared_heap():
+        drive(trainer, work, pupil)
     check_saved(pupil, work, lessons)
 
 
@@ -114,7 +115,8 @@ class Trainer(Resuming, SFTTrainer):  # type: ignore[misc]
         return Grouped(self._lengths, self._train_batch_size * self.accelerator.num_processes, self.args.seed)
 
 
-def _config(stage: Sft, work: Work, prepared: Prepared) -> Any:
+def config_of(stage: Sft, work: Work, prepared: Prepared) -> Any:
+    """TRL's configuration. Raises PipelineError where it does not take what stands under `trl:`."""
     workers = 0 if prepared.keeps_pictures else workers_here()
     ours = {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}, "dataloader_num_workers": workers}
     return configured(SFTConfig, stage, ours | settings(work, stage, rate=RATE))
