@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 NEEDED = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
+def missing() -> str | None:
+    """The first library that training needs and that is not installed."""
+    return next((name for name in NEEDED if find_spec(name) is None), None)
+
+
 def train(
     pipeline: str,
     *,
@@ -43,8 +48,8 @@ def train(
     loaded = Loaded.load(pipeline, sets)
     if loaded.pipeline.train is None:
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise PipelineError(f"cotforge train needs {missing[0]}: pip install 'cotforge[train]'")
+    if lacking := missing():
+        raise PipelineError(f"cotforge train needs {lacking}: pip install 'cotforge[train]'")
     run = out or Path("runs") / loaded.pipeline.name
     with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
         if folder is not None and not folder.pipeline.exists():
