@@ -64,7 +64,8 @@ def newborn(folder: Path, dataset: Path, other: Path) -> None:
     task = loaded.pipeline.task
     asked = loaded.prompts.student.render(Sample("", (), task.question or "", task.options(), None))
     texts = [lesson[part][-1]["content"] for lesson in lessons for part in ("prompt", "completion")]
-    tiny.llava(folder, [*texts, *[asked] * len(lessons)], tiny.Size(side=8, patch=4, vocabulary=1536, context=CONTEXT, phrases=True))
+    size = tiny.Size(heads=4, side=8, patch=4, vocabulary=1536, context=CONTEXT, phrases=True, scaled=True)
+    tiny.llava(folder, [*texts, *[asked] * len(lessons)], size)
 
 
 def table(out: Path) -> list[str]:
