@@ -73,7 +73,7 @@ def test_the_short_form_asks_and_trains_less_and_another_port_is_everyones(tmp_p
     short = yaml.safe_load(prepare(tmp_path, short=True, port=9000).read_text())
     whole = yaml.safe_load((folder / "digits.yaml").read_text())
     assert (short["source"].pop("limit"), whole["source"].get("limit")) == (240, None)
-    assert (short["eval"].pop("at_most"), whole["eval"].get("at_most")) == (60, None)
+    assert (short["eval"].pop("at_most"), whole["eval"].get("at_most")) == (40, None)
     for few, many in zip(short["train"]["stages"], whole["train"]["stages"], strict=True):
         assert 4 <= few.pop("steps") < many.pop("steps")
     assert {teacher.pop("url") for teacher in short["teachers"]} == {"http://127.0.0.1:9000/v1"}

@@ -57,6 +57,7 @@ def test_the_baseline_has_the_same_student_and_as_many_steps_on_the_raw_labels(f
     assert [stage.name for stage in stages] == ["inject", "format", "reason", "clip"]
     assert (labels.kind, labels.data) == ("sft", "source")
     assert (labels.batch, labels.learning_rate, labels.trl) == (stages[0].batch, stages[0].learning_rate, stages[0].trl)
+    assert "truth" not in baseline(file).read_text()
     assert labels.steps == sum(stage.steps or 0 for stage in stages)
     assert (other.train.student, other.source, other.eval, other.task) == (ours.train.student, ours.source, ours.eval, ours.task)
 

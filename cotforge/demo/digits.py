@@ -28,9 +28,9 @@ FLIPPED = 0.08
 """Share of the other labels that are flipped."""
 SHORT = 240
 """Rows asked by the short demo."""
-TRIED = 60
+TRIED = 40
 """Held-out rows that its students are tried on."""
-SHORTER, FEWEST = 20, 4
+SHORTER, FEWEST = 6, 4
 """By how much its stages are shorter, and their steps at least."""
 PORT = 8765
 """Of the shipped pipeline's teachers."""

@@ -10,7 +10,7 @@ import yaml
 from cotforge.demo.digits import write
 from cotforge.pipeline import Loaded
 from cotforge.records import Sample
-from cotforge.train.command import missing, train
+from cotforge.train.command import missing, quiet, train
 
 BASELINE = "label-only"
 """The baseline's pipeline file and its run folder, in that of the demo: what arXiv 2506.18048 compares with."""
@@ -56,6 +56,7 @@ def newborn(folder: Path, dataset: Path, other: Path) -> None:
 
     The same lessons give the same bytes.
     """
+    quiet()
     from cotforge.train import tiny
     from cotforge.train.lessons import find
 

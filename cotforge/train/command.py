@@ -54,7 +54,7 @@ def train(
     with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
         if folder is not None and not folder.pipeline.exists():
             folder.write(RunFolder.PIPELINE, loaded.text())
-        _quiet()
+        quiet()
         ranks.join()
         from cotforge.train.stages import Choice
 
@@ -137,7 +137,7 @@ def _made(folder: Path) -> None:
         raise JournalError(f"{folder}: {fault.strerror}; choose another folder with --out") from fault
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Have the libraries neither call home nor fill the terminal; what matters is told by us."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
