@@ -76,6 +76,7 @@ def test_the_short_form_asks_and_trains_less_and_another_port_is_everyones(tmp_p
     assert (short["eval"].pop("at_most"), whole["eval"].get("at_most")) == (40, None)
     for few, many in zip(short["train"]["stages"], whole["train"]["stages"], strict=True):
         assert 4 <= few.pop("steps") < many.pop("steps")
+        assert few.pop("batch") == 16 <= many.pop("batch")
     assert {teacher.pop("url") for teacher in short["teachers"]} == {"http://127.0.0.1:9000/v1"}
     assert {teacher.pop("url") for teacher in whole["teachers"]} == {"http://127.0.0.1:8765/v1"}
     assert short == whole

@@ -48,6 +48,7 @@ def prepare(folder: Path, *, short: bool = False, port: int = PORT) -> Path:
         text = text.replace("  split: train\n", f"  split: train\n  limit: {SHORT}\n").replace(
             "{split: test}", f"{{split: test, at_most: {TRIED}}}"
         )
+        text = text.replace("batch: 64", "batch: 16")
         text = re.sub(r"\bsteps: (\d+)", lambda steps: f"steps: {max(FEWEST, int(steps[1]) // SHORTER)}", text)
     write(folder / "digits.yaml", text.encode())
     return folder / "digits.yaml"

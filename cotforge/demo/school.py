@@ -73,7 +73,7 @@ def table(out: Path) -> list[str]:
     """Both students on the held-out digits, a line for each stage, for a person to read."""
     rows = [_row(name, found) for name, found in _tried(out)]
     first = next(found for _, found in _tried(out))
-    head = ["", "accuracy", "macro recall", "form"]
+    head = ["", "accuracy", "macro recall", "reasoned, in form"]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
     return [f"{first['n']:,} held-out digits with their true labels; shares with 95 % intervals:", *lines, ""]
