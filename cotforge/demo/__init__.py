@@ -44,6 +44,8 @@ def demo(out: Path, *, short: bool, tell: Callable[[str], object]) -> None:
         tell(line)
     tell("")
     learn(file, out, tell=tell)
+    if short:
+        tell("This was the short form: so few digits and steps show that it works, and not how well.\n")
     for line in _where(out):
         tell(line)
 
