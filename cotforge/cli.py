@@ -208,9 +208,9 @@ def evaluate(
 
 @cli.command(cls=Example)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/demo"), show_default=True, help="Run folder.")
-@click.option("--short", is_flag=True, help="Fewer digits, for a quick look.")
+@click.option("--short", is_flag=True, help="Fewer digits and steps, for a quick look.")
 def demo(out: Path, short: bool) -> int:
-    """Build lessons from real handwritten digits with local teachers: no key, no GPU, minutes on a laptop."""
+    """Build lessons from real handwritten digits with local teachers, and train a tiny student: no key, no GPU, minutes on a laptop."""
     from cotforge.demo import demo as show
 
     show(out, short=short, tell=click.echo)

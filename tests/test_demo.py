@@ -11,7 +11,8 @@ import yaml
 from PIL import Image
 from pyarrow import parquet
 
-from cotforge.demo import LESSONS, TEACHERS, Score, beside, people, prepare, score, write_digits
+from cotforge.demo.digits import LESSONS, TEACHERS, people, prepare, write_digits
+from cotforge.demo.score import Score, beside, score
 from cotforge.simulate.eyes import eye
 from cotforge.simulate.sight import see
 from cotforge.teachers.simulated import Simulated
@@ -67,11 +68,15 @@ def test_writing_again_touches_no_file(folder: Path) -> None:
     assert times() == before
 
 
-def test_the_short_form_asks_fewer_rows_and_another_port_is_everyones(tmp_path: Path, folder: Path) -> None:
+def test_the_short_form_asks_and_trains_less_and_another_port_is_everyones(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "images").symlink_to(folder / "images")
     short = yaml.safe_load(prepare(tmp_path, short=True, port=9000).read_text())
     whole = yaml.safe_load((folder / "digits.yaml").read_text())
     assert (short["source"].pop("limit"), whole["source"].get("limit")) == (240, None)
+    assert (short["eval"].pop("at_most"), whole["eval"].get("at_most")) == (40, None)
+    for few, many in zip(short["train"]["stages"], whole["train"]["stages"], strict=True):
+        assert 4 <= few.pop("steps") < many.pop("steps")
+        assert few.pop("batch") == 16 <= many.pop("batch")
     assert {teacher.pop("url") for teacher in short["teachers"]} == {"http://127.0.0.1:9000/v1"}
     assert {teacher.pop("url") for teacher in whole["teachers"]} == {"http://127.0.0.1:8765/v1"}
     assert short == whole

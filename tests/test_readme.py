@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 from cotforge import cli, gold
 from cotforge.answers import Task
 from cotforge.consensus import RULES
-from cotforge.demo import FLIPPED, LESSONS, TEACHERS
+from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
 from cotforge.export.columns import LOSSES, lessons, traces
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline

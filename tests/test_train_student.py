@@ -1,6 +1,7 @@
 """Students: loaded, frozen, adapted, bounded and saved; and what is no student is one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, Qwen2Config
 from cotforge.errors import PipelineError
 from cotforge.plan import Lora, Student
 from cotforge.train import processors, student, tiny
-from tests.squares import SIZE, TEXTS
+from tests.squares import SIZE, TEXTS, said
 
 FAMILIES = {"llava": tiny.llava, "idefics3": tiny.idefics3, "qwen": tiny.qwen}
 
@@ -59,6 +60,22 @@ def test_the_same_texts_make_the_same_student(models: dict[str, Path], tmp_path:
     assert student.fingerprint(tiny.llava(tmp_path / "a", TEXTS, SIZE)) == student.fingerprint(models["llava"])
     other = tiny.Size(width=32, side=16, patch=8, vocabulary=400, context=512, seed=1)
     assert student.fingerprint(tiny.llava(tmp_path / "b", TEXTS, other)) != student.fingerprint(models["llava"])
+
+
+def test_tokens_of_phrases_end_with_clauses_and_scaled_weights_tell_pictures_further_apart(models: dict[str, Path], tmp_path: Path) -> None:
+    size = replace(SIZE, phrases=True, scaled=True)
+    pupil = student.load(spec(tmp_path / "a"), tiny.llava(tmp_path / "a", TEXTS, size))
+    plain = student.load(spec(models["llava"]), models["llava"])
+    words = pupil.processor.tokenizer
+    told = words(said("blue"))["input_ids"]
+    assert [words.decode([token]) for token in told][:4] == ["<think>", "The sea", ",", " and the sky above it"]
+    assert words.decode(told) == said("blue")
+    assert [words.decode([token]) for token in words("12 of 3")["input_ids"]][:2] == ["1", "2"]
+
+    def apart(pupil: student.Pupil) -> float:
+        return float((sees(pupil, "red") - sees(pupil, "blue"))[:, -1].abs().max())
+
+    assert apart(pupil) > 5 * apart(plain)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 NEEDED = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
+def missing() -> str | None:
+    """The first library that training needs and that is not installed."""
+    return next((name for name in NEEDED if find_spec(name) is None), None)
+
+
 def train(
     pipeline: str,
     *,
@@ -43,13 +48,13 @@ def train(
     loaded = Loaded.load(pipeline, sets)
     if loaded.pipeline.train is None:
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise PipelineError(f"cotforge train needs {missing[0]}: pip install 'cotforge[train]'")
+    if lacking := missing():
+        raise PipelineError(f"cotforge train needs {lacking}: pip install 'cotforge[train]'")
     run = out or Path("runs") / loaded.pipeline.name
     with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
         if folder is not None and not folder.pipeline.exists():
             folder.write(RunFolder.PIPELINE, loaded.text())
-        _quiet()
+        quiet()
         ranks.join()
         from cotforge.train import page
         from cotforge.train.stages import Choice
@@ -147,7 +152,7 @@ def _made(folder: Path) -> None:
         raise JournalError(f"{folder}: {fault.strerror}; choose another folder with --out") from fault
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Have the libraries neither call home nor fill the terminal; what matters is told by us."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

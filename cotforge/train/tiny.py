@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -37,6 +37,7 @@ TEMPLATE = (
     "{% else %}{% for part in message.content %}{% if part.type == 'image' %}IMAGE{% else %}{{ part.text }}{% endif %}{% endfor %}"
     "{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+_CLAUSES = Regex(r"\d|</?\w+>|[^\d.,:;<>]+|[.,:;<>]")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Size:
     """Tokens, at most."""
     context: int = 2048
     """Positions."""
+    phrases: bool = False
+    """Whether a token may span words, up to the end of a clause, so that texts made of few phrases are short; digits stay alone."""
+    scaled: bool = False
+    """Whether weights begin as large as layers so small need. The classes' own deviation of 0.02 suits layers of thousands: after 230 steps
+    on the labels of 900 digits a student that began with it named 0.21 of others rightly, a scaled one 0.59."""
     seed: int = 0
 
     @property
@@ -146,8 +152,12 @@ def _text(size: Size, words: Any) -> dict[str, Any]:
 
 def _tokenizer(texts: Iterable[str], size: Size, named: dict[str, str]) -> Any:
     """Bytes, and what of them the texts have often; no text is unknown to it."""
+    texts = list(texts)
     core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not size.phrases)
+    if size.phrases:
+        texts += ["user\n", "assistant\n"] * len(texts)
+        core.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(_CLAUSES, "isolated"), core.pre_tokenizer])
     core.decoder = decoders.ByteLevel()
     special = list(dict.fromkeys([START, END, PAD, *named.values()]))
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -163,6 +173,8 @@ def _saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(size.seed)
         model = kind(config)
+        if size.scaled:
+            _scale(model)
     model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     model.save_pretrained(folder)
@@ -178,3 +190,10 @@ def _published(folder: Path) -> None:
     file = folder / "model.safetensors"
     named = {name.replace("vision_tower.", "vision_tower.vision_model.", 1): tensor for name, tensor in load_file(file).items()}
     save_file(named, file, metadata={"format": "pt"})
+
+
+def _scale(model: Any) -> None:
+    """Draw the weights of linear layers and patches so that what comes out is about as large as what goes in."""
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
+            torch.nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)

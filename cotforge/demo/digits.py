@@ -1,0 +1,133 @@
+"""The demo's data: real handwritten digits, some of their labels flipped, and what simulated teachers and people know of them.
+
+Source: the 1,797 digits (8 x 8 cells, 16 levels) that come inside scikit-learn; UCI, Optical Recognition of Handwritten Digits, 1998.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cotforge.consensus.order import rank
+from cotforge.errors import PipelineError
+from cotforge.gold.pick import LEAST
+from cotforge.prompts import shipped
+
+TEACHERS = ("nearest", "svm", "bayes", "forest", "logistic")
+LESSONS = 60
+"""Digits each teacher is trained on, in no other teacher's part and not in the pool."""
+TEST = 297
+"""Rows of the pool that are held out, with true labels."""
+FLIPPED = 0.08
+"""Share of the other labels that are flipped."""
+SHORT = 240
+"""Rows asked by the short demo."""
+TRIED = 40
+"""Held-out rows that its students are tried on."""
+SHORTER, FEWEST = 8, 4
+"""By how much its stages are shorter, and their steps at least."""
+PORT = 8765
+"""Of the shipped pipeline's teachers."""
+
+
+def prepare(folder: Path, *, short: bool = False, port: int = PORT) -> Path:
+    """The demo's pipeline file, in a folder that then holds the digits too; nothing there is touched that is as it should be.
+
+    Raises PipelineError where scikit-learn, which brings the digits, is not installed.
+    """
+    write_digits(folder)
+    text = (shipped("pipelines") / "digits.yaml").read_text(encoding="utf-8")
+    text = text.replace("${DIGITS_DIR}", ".").replace(f":{PORT}/", f":{port}/")
+    if short:
+        text = text.replace("  split: train\n", f"  split: train\n  limit: {SHORT}\n").replace(
+            "{split: test}", f"{{split: test, at_most: {TRIED}}}"
+        )
+        text = text.replace("batch: 64", "batch: 16")
+        text = re.sub(r"\bsteps: (\d+)", lambda steps: f"steps: {max(FEWEST, int(steps[1]) // SHORTER)}", text)
+    write(folder / "digits.yaml", text.encode())
+    return folder / "digits.yaml"
+
+
+def write_digits(folder: Path, *, seed: int = 0) -> None:
+    """Writes images/, pool.csv (id, image, label, split), truth.csv (id, label) and teachers/<name>.csv (image, label).
+
+    Every digit is a 64 x 64 grey PNG, numbered in an order drawn by `seed`, as are the parts and the flips; the same seed writes the same
+    bytes. truth.csv is for scoring alone: no pipeline names it.
+    """
+    cells, labels = _digits()
+    rng = Random(seed)
+    order = rng.sample(range(len(labels)), len(labels))
+    digits = [(f"digit-{number:04d}", str(labels[index])) for number, index in enumerate(order)]
+    for (name, _), index in zip(digits, order, strict=True):
+        write(folder / "images" / f"{name}.png", _png(cells[index]))
+    for number, teacher in enumerate(TEACHERS):
+        part = digits[number * LESSONS : (number + 1) * LESSONS]
+        write_rows(
+            folder / "teachers" / f"{teacher}.csv", [("image", "label"), *((f"../images/{name}.png", label) for name, label in part)]
+        )
+    pool = digits[len(TEACHERS) * LESSONS :]
+    write_rows(folder / "truth.csv", [("id", "label"), *pool])
+    train = len(pool) - TEST
+    flipped = set(rng.sample(range(train), round(FLIPPED * train)))
+    rows = [
+        (name, f"images/{name}.png", _other(label, rng) if place in flipped else label, "train" if place < train else "test")
+        for place, (name, label) in enumerate(pool)
+    ]
+    write_rows(folder / "pool.csv", [("id", "image", "label", "split"), *rows])
+
+
+def people(path: Path, folder: Path, *, short: bool) -> None:
+    """A tenth of the digits (at least 100) as `cotforge gold` picks them, with the answers of people who never err: those of truth.csv."""
+    truth = {row["id"]: row["label"] for row in rows_of(folder / "truth.csv")}
+    asked = [row["id"] for row in rows_of(folder / "pool.csv") if row["split"] == "train"][: SHORT if short else None]
+    picked = sorted(asked, key=rank)[: max(LEAST, len(asked) // 10)]
+    write_rows(path, [("id", "answer"), *((id, truth[id]) for id in picked)])
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, by their columns."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _digits() -> tuple[Any, Any]:
+    """Cells (1797, 64) in 0..16 and labels (1797,) in 0..9."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise PipelineError("the demo needs scikit-learn: pip install 'cotforge[demo]'") from error
+    data = load_digits()
+    return data.data, data.target
+
+
+def _png(cells: Any) -> bytes:
+    """A 64 x 64 grey PNG, each of the 8 x 8 cells a block of 8 x 8 pixels."""
+    grey = np.round(cells.reshape(8, 8) * (255 / 16)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(grey.repeat(8, 0).repeat(8, 1)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _other(label: str, rng: Random) -> str:
+    return rng.choice([other for other in "0123456789" if other != label])
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """A CSV file."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    write(path, file.getvalue().encode())
+
+
+def write(path: Path, data: bytes) -> None:
+    """Leaves a file alone that holds these bytes, so that it is not taken for a changed one."""
+    if path.is_file() and path.read_bytes() == data:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

@@ -1,0 +1,91 @@
+"""The demo's students: one learns from the lessons, by the stages of `clgrpo`, the other from raw labels; true ones try both."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cotforge.demo.digits import write
+from cotforge.pipeline import Loaded
+from cotforge.records import Sample
+from cotforge.train.command import missing, quiet, train
+
+BASELINE = "label-only"
+"""The baseline's pipeline file and its run folder, in that of the demo: what arXiv 2506.18048 compares with."""
+CONTEXT = 256
+"""Positions of the students: the longest lesson has half as many tokens."""
+
+
+def learn(file: Path, out: Path, *, tell: Callable[[str], object]) -> None:
+    """Both students trained and told of, as far as they are not yet; where the training libraries are absent, a line says how to get them.
+
+    `file` is the demo's pipeline file, `out` the run folder with its dataset. Raises what `train` raises.
+    """
+    if lacking := missing():
+        tell(f"a student would be trained now, but that needs {lacking}: pip install 'cotforge[train]', then the same command again\n")
+        return
+    plain = baseline(file)
+    newborn(file.parent / "student", out / "dataset", plain)
+    for pipeline, run in ((file, out), (plain, out / BASELINE)):
+        tell(f"cotforge train {pipeline} --out {run}")
+        tell(train(str(pipeline), out=run, tell=tell) + "\n")
+    for line in table(out):
+        tell(line)
+
+
+def baseline(file: Path) -> Path:
+    """Beside the pipeline file, one whose student learns every raw label in as many optimizer steps."""
+    whole = yaml.safe_load(file.read_text(encoding="utf-8"))
+    stages = whole["train"]["stages"]
+    alike = {name: stages[0][name] for name in ("kind", "batch", "learning_rate", "trl")}
+    labels = {"name": "labels", "data": "source", "steps": sum(stage["steps"] for stage in stages), **alike}
+    whole |= {
+        "name": f"{whole['name']}-{BASELINE}",
+        "prompts": {"student": "label_only/student", "completion": "label_only/completion"},
+        "train": whole["train"] | {"preset": BASELINE, "stages": [labels]},
+    }
+    path = file.with_name(f"{BASELINE}.yaml")
+    write(path, yaml.safe_dump(whole, sort_keys=False, allow_unicode=True).encode())
+    return path
+
+
+def newborn(folder: Path, dataset: Path, other: Path) -> None:
+    """A tiny student of random weights in `folder`, whose tokens are those of the lessons and of the other pipeline's prompt.
+
+    The same lessons give the same bytes.
+    """
+    quiet()
+    from cotforge.train import tiny
+    from cotforge.train.lessons import find
+
+    lessons = list(find(dataset, cache=folder.parent).rows(["prompt", "completion"]))
+    loaded = Loaded.load(other)
+    task = loaded.pipeline.task
+    asked = loaded.prompts.student.render(Sample("", (), task.question or "", task.options(), None))
+    texts = [lesson[part][-1]["content"] for lesson in lessons for part in ("prompt", "completion")]
+    size = tiny.Size(heads=4, side=8, patch=4, vocabulary=1536, context=CONTEXT, phrases=True, scaled=True)
+    tiny.llava(folder, [*texts, *[asked] * len(lessons)], size)
+
+
+def table(out: Path) -> list[str]:
+    """Both students on the held-out digits, a line for each stage, for a person to read."""
+    rows = [_row(name, found) for name, found in _tried(out)]
+    first = next(found for _, found in _tried(out))
+    head = ["", "accuracy", "macro recall", "reasoned, in form"]
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
+    return [f"{first['n']:,} held-out digits with their true labels; shares with 95 % intervals:", *lines, ""]
+
+
+def _tried(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(what, figures) of the first student before and after each stage, and of the baseline after its only one."""
+    for file in (*sorted((out / "eval").glob("[0-9][0-9]-*.json")), out / BASELINE / "eval" / "01-labels.json"):
+        yield BASELINE if file.parent.parent != out else file.stem, json.loads(file.read_text(encoding="utf-8"))
+
+
+def _row(name: str, found: dict[str, Any]) -> list[str]:
+    from cotforge.train.evaluate import figure
+
+    return [name, figure(found, "accuracy"), figure(found, "macro_recall"), figure(found, "format_rate")]

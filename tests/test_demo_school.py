@@ -1,0 +1,96 @@
+"""The demo's students: two pipelines that differ in what is learnt, stages that are done once, and a table of what was measured."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+import yaml
+
+from cotforge.demo.digits import prepare, rows_of
+from cotforge.demo.school import BASELINE, baseline, learn
+from cotforge.export import columns
+from cotforge.pipeline import Loaded
+
+TINY = {"steps": 2, "batch": 8}
+"""Of every stage here."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's pipeline file, with stages of two steps, and lessons about 16 digits in its run folder."""
+    run = tmp_path_factory.mktemp("demo")
+    path = prepare(run / "raw", short=True)
+    whole = yaml.safe_load(path.read_text())
+    whole["source"]["limit"] = 16
+    whole["eval"]["at_most"] = 6
+    for stage in whole["train"]["stages"]:
+        stage |= TINY | ({"max_completion": 12} if stage["kind"] == "grpo" else {})
+    path.write_text(yaml.safe_dump(whole, sort_keys=False))
+    kinds, rows = columns.lessons([]), []
+    for row in rows_of(run / "raw" / "pool.csv")[:16]:
+        images = (((run / "raw" / row["image"]).read_bytes(), row["image"]),)
+        said = f"<think>It looks like {row['label']}, as far as I can see.</think>\n<answer>{row['label']}</answer>"
+        about = (row["label"], row["label"], False, 1.0, (), "one", "model", "solve", 5, row["id"])
+        rows.append((row["id"], images, "Which digit is written in this image?", said, *about))
+    (run / "dataset" / "data").mkdir(parents=True)
+    pq.write_table(columns.table(rows, kinds, columns.schema(kinds)), run / "dataset" / "data" / "train-00000-abc.parquet")
+    return path
+
+
+def test_the_baseline_has_the_same_student_and_as_many_steps_on_the_raw_labels(file: Path) -> None:
+    ours, other = Loaded.load(file).pipeline, Loaded.load(baseline(file)).pipeline
+    assert ours.train is not None
+    assert other.train is not None
+    stages, (labels,) = ours.train.expanded(), other.train.expanded()
+    assert [stage.name for stage in stages] == ["inject", "format", "reason", "clip"]
+    assert (labels.kind, labels.data) == ("sft", "source")
+    assert (labels.batch, labels.learning_rate, labels.trl) == (stages[0].batch, stages[0].learning_rate, stages[0].trl)
+    assert "truth" not in baseline(file).read_text()
+    assert labels.steps == sum(stage.steps or 0 for stage in stages)
+    assert (other.train.student, other.source, other.eval, other.task) == (ours.train.student, ours.source, ours.eval, ours.task)
+
+
+def test_two_students_are_trained_once_and_the_table_says_what_was_measured(file: Path) -> None:
+    run = file.parents[1]
+    first: list[str] = []
+    learn(file, run, tell=first.append)
+    found = {
+        path.stem: json.loads(path.read_text())
+        for path in (*sorted((run / "eval").glob("*.json")), run / BASELINE / "eval" / "01-labels.json")
+    }
+    assert list(found) == ["00-base", "01-inject", "02-format", "03-reason", "04-clip", "01-labels"]
+    assert all(figures["n"] == 6 for figures in found.values())
+    start = next(place for place, line in enumerate(first) if line.startswith("6 held-out digits"))
+    assert [line.split()[0] for line in first[start + 2 : start + 8]] == [*list(found)[:5], BASELINE]
+    for line, figures in zip(first[start + 2 : start + 8], found.values(), strict=True):
+        assert line.split()[1] == f"{figures['accuracy']:.3f}"
+    steps = [len(path.read_text().splitlines()) for path in sorted((run / "train").glob("*/metrics.jsonl"))]
+    (plain,) = (run / BASELINE / "train").glob("*/metrics.jsonl")
+    assert len(plain.read_text().splitlines()) == sum(steps) == 8
+
+    again: list[str] = []
+    learn(file, run, tell=again.append)
+    assert sum("done already" in line for line in again) == 5
+    assert again[-8:] == first[-8:]
+
+
+def test_where_the_training_libraries_are_absent_a_line_says_how_to_get_them(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "trl", None)
+    said: list[str] = []
+    learn(file, tmp_path, tell=said.append)
+    assert said == ["a student would be trained now, but that needs trl: pip install 'cotforge[train]', then the same command again\n"]
+    assert list(tmp_path.iterdir()) == []
