@@ -199,6 +199,15 @@ def test_a_server_that_works_at_few_at_a_time_and_lets_the_others_wait_is_given_
     assert seen.latency(600, 900) <= 8.0
 
 
+@SEEDS
+def test_a_server_that_others_leave_is_filled_soon(seed: int) -> None:
+    """Others have 36 calls there for a minute; above 64 in all it slows down for everybody."""
+    seen = world(64, lambda n, chance: shaken(0.5 * max(1.0, (n + 36 * (seen.now < 60)) / 64) ** 2, chance, 0.5), seed=seed)
+    seen.run(until=100)
+    assert 28 <= seen.mean_flying(12, 60) <= 40
+    assert seen.mean_flying(75, 100) >= 60
+
+
 def test_latencies_are_compared_at_equal_length_of_reply() -> None:
     chance, short, long = Random(0), Epoch(16), Epoch(32)
     for epoch, mean, slow in ((short, 5.0, 1.0), (long, 6.0, 1.2)):

@@ -18,6 +18,9 @@ HOLD_S, HOLD_ROUNDS, HOLD_MOST_S = 30.0, 20, 600.0
 """Seconds and round trips before the next probe, doubled each time a probe changes nothing, up to ten minutes (ours)."""
 SLOWED = log(1.5)
 """Growth of log seconds at an unchanged level, after which it is probed at once whether fewer would do (ours)."""
+EASED, CERTAIN = log(1.05), 3.0
+"""Fall of log seconds since the level was settled on, and standard errors it must be of, after which it is probed at once whether more
+would do (ours): others may have left the server."""
 FAR = log(20.0)
 """How far, in log seconds, one answer may lie from the level before (ours): one that hung must not decide."""
 
@@ -92,6 +95,8 @@ class Slope:
         """No level above this is tried; the owner lowers it where a server refuses more."""
         self._base: Epoch | None = None
         """The level that was worth it, as last measured."""
+        self._settled: Epoch | None = None
+        """The same as it was first measured after the last probe."""
         self._epoch = Epoch(start, hasty=True)
         """What is being measured: the same level anew, or another one on trial."""
         self._slow_start = True
@@ -163,7 +168,11 @@ class Slope:
             return
         slowed = slower(base, epoch)[0] > SLOWED
         self._base = epoch
-        if self._great:
+        if self._settled is None:
+            self._settled = epoch
+        by, error = slower(self._settled, epoch)
+        eased = by < -max(EASED, CERTAIN * error)
+        if self._great or (eased and epoch.level < self.most):
             self._raise(epoch, CLIMB, now)
         elif slowed or (now >= self._until and (self._downwards or epoch.level >= self.most)):
             self._lower(epoch, now)
@@ -221,7 +230,7 @@ class Slope:
     def _try(self, level: int) -> None:
         """Fill another level and measure there."""
         assert self._base is not None
-        self.goal, self._confirmed = level, False
+        self.goal, self._confirmed, self._settled = level, False, None
         self._downwards = level > self._base.level
         self._epoch = Epoch(level, hasty=self._slow_start)
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pickle
+import signal
 import sys
 from pathlib import Path
 
@@ -30,9 +31,7 @@ async def _elsewhere(grounds: Grounds) -> Policy | None:
     program = PROGRAM.format(str(Path(cotforge.__file__).parents[1]))  # the same cotforge, wherever this one was found
     pipe, quiet = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     try:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-c", program, stdin=pipe, stdout=pipe, stderr=quiet, start_new_session=True
-        )
+        process = await asyncio.create_subprocess_exec(sys.executable, "-P", "-c", program, stdin=pipe, stdout=pipe, stderr=quiet)
     except OSError:
         return None
     try:
@@ -40,10 +39,12 @@ async def _elsewhere(grounds: Grounds) -> Policy | None:
     finally:
         if process.returncode is None:  # nobody waits for it any more
             process.kill()
+            await process.wait()
     return pickle.loads(said) if process.returncode == 0 else None
 
 
 def main() -> None:
     """Grounds on standard input to a Policy on standard output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that asks
     os.nice(BEHIND)
     pickle.dump(taught(pickle.load(sys.stdin.buffer)), sys.stdout.buffer)

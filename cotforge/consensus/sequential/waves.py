@@ -17,9 +17,9 @@ GROWTH, LAST = 3, 50_000
 FILLER, BRIDGE = 0.12, 1_000
 """Share, and least number, of Samples by which a wave's policy serves on beyond it, so that there is something to ask while the last ones
 of the wave come to their end and the next policy is learned (ours: ten seconds of 64 in flight that take half a second)."""
-HASTE, HASTY = 0.1, 500
+HASTE, HASTY = 0.2, 1_000
 """Share, and greatest number, of Samples behind the warm-up that are walked by a first policy made in haste, so that there is something to
-ask while the whole one is found (ours: some seconds of 64 in flight)."""
+ask while the whole one is found (ours: ten seconds of 64 in flight that take half a second)."""
 AUDIT = 0.01
 """Share of the Samples about which everybody is asked, so that drift and joint errors show."""
 _WHOLE = 1 << 64
