@@ -26,6 +26,9 @@ def learn(file: Path, out: Path, *, tell: Callable[[str], object]) -> None:
     if lacking := missing():
         tell(f"a student would be trained now, but that needs {lacking}: pip install 'cotforge[train]', then the same command again\n")
         return
+    import torch
+
+    torch.set_num_threads(1)  # more of them only wait for one another in students so small
     plain = baseline(file)
     newborn(file.parent / "student", out / "dataset", plain)
     for pipeline, run in ((file, out), (plain, out / BASELINE)):
