@@ -1,5 +1,6 @@
 """Replicas and teachers that die, stall, cannot be found and come back."""
 
+import atexit
 import contextlib
 import random
 import socket
@@ -40,6 +41,7 @@ def until(true: Callable[[], object], seconds: float = 90) -> None:
 
 
 CLOSED = socket.socket()
+atexit.register(CLOSED.close)
 CLOSED.bind(("127.0.0.1", 0))  # and kept, or a server of another test may get its port
 
 

@@ -45,13 +45,15 @@ def test_where_no_process_can_be_had_nothing_comes_of_it(evidence: Evidence, mon
 
 
 def test_whoever_no_longer_waits_leaves_no_process_behind(evidence: Evidence) -> None:
-    async def begun_and_left() -> list[psutil.Process]:
+    before = set(psutil.Process().children())
+
+    async def begun_and_left() -> set[psutil.Process]:
         task = asyncio.create_task(apart.learned(TERMS, evidence, 0))
-        while not (children := psutil.Process().children()):
+        while not (begun := set(psutil.Process().children()) - before):
             await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        return children
+        return begun
 
     _, alive = psutil.wait_procs(asyncio.run(begun_and_left()), timeout=60)
     assert not alive

@@ -129,12 +129,12 @@ def replicas(folder: Path, rows: Rows) -> list[Figure]:
         assert dying.stdout is not None
         with dying, prepared(folder, rows, *urls, dying.stdout.readline().strip(), concurrency=16) as where:
             death: list[float] = []
-            killer = threading.Thread(target=_kill, args=(dying, ledgers["three-2"], len(rows.pictures) // 6, death))
+            killer = threading.Thread(target=_kill, args=(dying, [ledgers[name] for name in names[2:]], len(rows.pictures) // 2, death))
             killer.start()
             cotforge("build", *where)
             killer.join()
     ends = [entry["finished"] for name in names[2:] for entry in served(ledgers[name])]
-    left = sum(end > death[0] for end in ends)
+    left = max(sum(end > death[0] for end in ends), 1)
     after = max(ends) - death[0]
     return [
         ("rows/s of two replicas alone", f"{pace:,.0f}", ""),
@@ -144,8 +144,8 @@ def replicas(folder: Path, rows: Rows) -> list[Figure]:
     ]
 
 
-def _kill(server: subprocess.Popen[str], ledger: Path, after: int, death: list[float]) -> None:
-    while len(served(ledger)) < after:
+def _kill(server: subprocess.Popen[str], ledgers: Sequence[Path], after: int, death: list[float]) -> None:
+    while sum(len(served(ledger)) for ledger in ledgers) < after:
         time.sleep(0.02)
     server.kill()
     death.append(time.time())
