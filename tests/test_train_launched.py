@@ -96,3 +96,9 @@ def test_told_to_end_it_passes_that_on_and_waits(project: Path) -> None:
 def test_the_package_can_be_run_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "cotforge", "--version"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_launcher_beside_this_python_is_found_without_a_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    done = ran("train", "squares.yaml", "--out", "run", "--launch", Path(sys.executable).name + " -c pass", cwd=project)
+    assert done.returncode == 0, done.stderr

@@ -91,7 +91,6 @@ def test_the_page_has_no_script_and_shows_hostile_text_as_text(run: Path) -> Non
     assert "02 reason: grpo" in made.text
     assert "03 later" not in made.text
     assert "of which 2 were begun" in made.text
-    assert "1:06:40" in made.text
     assert "0.500  0.400 to 0.600" in made.text
 
 

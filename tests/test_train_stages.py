@@ -257,3 +257,11 @@ def test_two_processes_come_to_what_one_does_with_twice_the_batch(project: Path,
         assert len(pairs) in (8, 2)
         assert all(abs(two["loss"] - one["loss"]) < 1e-4 * one["loss"] for two, one in pairs)
         assert all(two["num_tokens"] == one["num_tokens"] for two, one in pairs)
+
+
+def test_without_lessons_a_line_says_how_they_are_made(project: Path) -> None:
+    pipeline(project, INJECT)
+    shutil.rmtree(project / "run" / "dataset")
+    done = train(project)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "run/dataset: there are no lessons yet; `cotforge build` makes them, or train.data names others"

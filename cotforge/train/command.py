@@ -78,6 +78,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     @cache
     def dataset() -> "Lessons":
         folder = run / "dataset" if plan.data is None else loaded.root / plan.data
+        if plan.data is None and not folder.exists():
+            raise PipelineError(f"{folder}: there are no lessons yet; `cotforge build` makes them, or train.data names others")
         named = plan.data if plan.data is not None and not folder.exists() else folder
         return lessons.find(named, cache=place / "cache", without=held_out.split if held_out else None)
 

@@ -61,7 +61,7 @@ def train(stage: Grpo, work: Work) -> None:
             ) from fault
         drive(trainer, work, pupil, watch, last=Between(trainer.cycle))
     clip = stage.clip or Clip()
-    if stage.clip is not None or stage.updates_per_rollout > 1:
+    if (stage.clip is not None or stage.updates_per_rollout > 1) and not work.smoke:
         watch.over(low=clip.low, high=clip.high, live=trainer.clip_is_live, furthest=trainer.furthest)
     check_saved(pupil, work, lessons)
 

@@ -1,8 +1,10 @@
 """`cotforge train --launch`: each stage in processes of its own, as torchrun or accelerate starts them; here only the turns are taken."""
 
+import os
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -52,7 +54,7 @@ def _run(words: Sequence[str], what: str) -> str:
     """What a run says on stdout; it has a session of its own, so that a signal reaches it once."""
     with _Passing() as passing:
         try:
-            passing.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+            passing.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True, env=_environment())
         except OSError as fault:
             raise PipelineError(f"--launch: {words[0]!r} cannot be run: {fault.strerror}; is it installed, and on the PATH?") from fault
         said = passing.over()
@@ -61,6 +63,11 @@ def _run(words: Sequence[str], what: str) -> str:
     if passing.process.returncode:
         raise PipelineError(f"{what}: {words[0]!r} ended with {passing.process.returncode}; what is wrong stands above")
     return said.strip().rpartition("\n")[2]
+
+
+def _environment() -> dict[str, str]:
+    """This one, where launchers are looked for beside this Python first."""
+    return os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
 
 
 class _Passing:

@@ -1,7 +1,6 @@
 """The training's part of a run's `report.html`: written while it goes on, and kept by whoever writes the rest anew."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def section(plan: Plan, run: Path) -> Markup:
     first = base(run, chapters)
     tried = [("nothing", first), *((chapter.stage.name, chapter.tried) for chapter in chapters)]
     pages = environment(autoescape=True)
-    pages.filters |= {"figure": figure, "duration": lambda seconds: str(timedelta(seconds=round(seconds)))}
+    pages.filters["figure"] = figure
     return Markup(
         pages.get_template("training.html").render(
             student=plan.student.model,
