@@ -21,7 +21,10 @@ MOST_TEXT = 100_000
 
 _CODES = frozenset({"code", "type", "status", "reason", "errorcode", "errortype", "statuscode", "quotaid"})
 _TEXTS = frozenset({"message", "msg", "errormsg", "errormessage", "statusmsg", "errordescription", "detail", "error", "raw", "title"})
-_NESTED = frozenset({"error", "errors", "detail", "details", "innererror", "baseresp", "response", "header", "metadata", "violations"})
+_NESTED = frozenset(
+    {"error", "errors", "detail", "details", "innererror", "baseresp", "response", "header", "metadata", "violations"}
+    | {"providerspecificfields"}  # LiteLLM's, with what Azure's filter said
+)
 _TAGGED = ("<!doctype html", "<html", "<head", "<body", "<title", "<h1", "<center", "<p>", "<div", "<!--", "<?xml", "<error")
 _SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")  # str.lower() may change a text's length
 
@@ -35,7 +38,10 @@ def meaning(status: int, codes: str, message: str) -> Meaning | None:
     words = frozenset(bare(word) for word in codes.split())
     statuses = {status, *(int(word) for word in words if len(word) == 3 and word.isascii() and word.isdigit() and status < 400)}
     said = message.casefold()
-    return next((line.meaning for line in _ORDERED if _speaks(line, statuses, words, said)), None)
+    for line, code, parts in _ORDERED:
+        if (line.status is None or line.status in statuses) and _is_among(code, words) and _in_turn(parts, said):
+            return line.meaning
+    return None
 
 
 def bare(code: str) -> str:
@@ -43,13 +49,9 @@ def bare(code: str) -> str:
     return "".join(character for character in code.casefold() if character not in "_- ")
 
 
-def _speaks(line: Line, statuses: set[int], words: frozenset[str], said: str) -> bool:
-    if line.status is not None and line.status not in statuses:
-        return False
-    code = bare(line.code)
-    if code and code not in words and not ("*" in code and any(fnmatchcase(word, code) for word in words)):
-        return False
-    return _in_turn(line.words.casefold().split("*"), said)
+def _is_among(code: str, words: frozenset[str]) -> bool:
+    """Whether a line's code, with its `*`, is one of the words; a line without a code asks for none."""
+    return not code or code in words or ("*" in code and any(fnmatchcase(word, code) for word in words))
 
 
 def _in_turn(parts: Sequence[str], said: str) -> bool:
@@ -72,7 +74,8 @@ def _rank(line: Line) -> tuple[int, int]:
     return ((True, True), (True, False), (False, True), (False, False)).index(precise), _MEANINGS.index(line.meaning)
 
 
-_ORDERED = tuple(sorted(LINES, key=_rank))
+_ORDERED = tuple((line, bare(line.code), tuple(line.words.casefold().split("*"))) for line in sorted(LINES, key=_rank))
+"""The most precise lines first, each with its code and words as they are compared."""
 
 
 def codes_and_message(body: str) -> tuple[str, str]:
