@@ -17,6 +17,7 @@ PACKAGE = Path(cotforge.__file__).parent
 FLOORS = (
     "errors spec",
     "records",
+    "replies",
     "answers images parallel sandbox journal folder tree",
     "sources prompts history",
     "teachers consensus measures scores",

@@ -1,0 +1,1 @@
+"""What a server's body means: finish reasons, refusals, streams. Pure functions."""

@@ -1,0 +1,185 @@
+"""Why a server stopped writing: every name that servers use for it, mapped to six."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Finish(StrEnum):
+    """What a finish reason says about the text that came with it."""
+
+    STOP = "stop"
+    """The model ended by itself: the text is whole."""
+    LENGTH = "length"
+    """The text is cut off: it ran into a limit of tokens, or into a loop that the server ended."""
+    FILTERED = "content_filter"
+    """A content filter kept the text back, or part of it."""
+    ERROR = "error"
+    """Something broke while the model wrote: what text there is must not be used, and asking again may help."""
+    TOOLS = "tool_calls"
+    """The model called a tool instead of answering."""
+    UNKNOWN = "unknown"
+    """A name that is not in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One name of the table."""
+
+    name: str
+    """As the server writes it."""
+    finish: Finish
+    server: str
+    source: str
+    """Where the name is documented or was seen: a URL, or `repository: path`."""
+
+
+def finish(reason: object) -> Finish:
+    """What a finish reason means; never raises, and a name that is not in `REASONS` is `Finish.UNKNOWN`.
+
+    Case, spaces, `-`, `_` and an enum's own name before the value make no difference: `FinishReason.MAX_TOKENS`, `max-tokens`
+    and `maxTokens` are one. A server that gives no reason (None, "" or "null") is taken to have stopped by itself: many compatible
+    servers leave the field out. SGLang's native form is a mapping with the name under `type`.
+    """
+    if isinstance(reason, Mapping):
+        reason = reason.get("type")
+    return _FINISHES.get(_bare(reason), Finish.UNKNOWN) if reason is not None else Finish.STOP
+
+
+def _bare(reason: object) -> str:
+    """The name alone, in small letters and without anything between its words."""
+    name = str(reason).casefold().rpartition(".")[2]
+    name = "".join(character for character in name if not character.isspace() and character not in "-_")
+    return name.removeprefix("finishreason").removeprefix("stopreason")
+
+
+_OPENAI = "https://platform.openai.com/docs/api-reference/chat/object"
+_OPENAI_RESPONSES = "https://platform.openai.com/docs/api-reference/responses/object"
+_AZURE = "https://learn.microsoft.com/azure/ai-services/openai/concepts/content-filter"
+_ANTHROPIC = "https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons"
+_ANTHROPIC_BETA = "anthropics/anthropic-sdk-python: src/anthropic/types/beta/beta_stop_reason.py"
+_GEMINI = "googleapis/python-genai: google/genai/types.py, FinishReason"
+_GEMINI_BLOCKED = "googleapis/python-genai: google/genai/types.py, BlockedReason"
+_LITELLM = "BerriAI/litellm: litellm/litellm_core_utils/core_helpers.py, _FINISH_REASON_MAP"
+_MISTRAL = "mistralai/client-python: src/mistralai/client/models/chatcompletionchoice.py"
+_COHERE = "cohere-ai/cohere-python: src/cohere/types/chat_finish_reason.py"
+_COHERE_V1 = "cohere-ai/cohere-python: src/cohere/types/finish_reason.py"
+_BEDROCK = "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_MessageStopEvent.html"
+_BEDROCK_CONVERSE = "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html"
+_DASHSCOPE = "https://help.aliyun.com/zh/model-studio/qwen-api-reference"
+_ZHIPU = "https://docs.z.ai/api-reference/llm/chat-completion"
+_MOONSHOT = "https://platform.kimi.ai/docs/guide/faq"
+_DEEPSEEK = "https://api-docs.deepseek.com/api/create-chat-completion"
+_BAIDU = "https://ai.baidu.com/ai-doc/WENXINWORKSHOP/Mm1ewmscv"
+_TOGETHER = "togethercomputer/together-python: src/together/types/common.py, FinishReason"
+_OPENROUTER = "https://openrouter.ai/docs/api-reference/overview#finish-reason"
+_VLLM = "vllm-project/vllm: vllm/v1/request.py, _FINISHED_REASON_MAP"
+_SGLANG = "sgl-project/sglang: python/sglang/srt/managers/schedule_batch.py"
+_TGI = "huggingface/text-generation-inference: router/src/lib.rs, FinishReason"
+_TENSORRT = "NVIDIA/TensorRT-LLM: tensorrt_llm/executor/result.py, CompletionOutput"
+_LLAMA_CPP = "ggml-org/llama.cpp: tools/server/server-task.cpp, stop_type_to_str"
+_OLLAMA = "ollama/ollama: llm/server.go, DoneReason"
+_OLLAMA_LOAD = "ollama/ollama: server/routes.go"
+_WATSONX = "https://ibm.github.io/watsonx-ai-node-sdk/enums/1_7_x.WatsonXAI.TextChatResultChoice.Constants.FinishReason.html"
+_XAI = "https://github.com/genkit-ai/genkit/pull/6259"
+
+REASONS: tuple[Reason, ...] = tuple(
+    Reason(*row)
+    for row in (
+        ("stop", Finish.STOP, "OpenAI", _OPENAI),
+        ("length", Finish.LENGTH, "OpenAI", _OPENAI),
+        ("content_filter", Finish.FILTERED, "OpenAI", _OPENAI),
+        ("tool_calls", Finish.TOOLS, "OpenAI", _OPENAI),
+        ("function_call", Finish.TOOLS, "OpenAI", _OPENAI),
+        ("completed", Finish.STOP, "OpenAI Responses", _OPENAI_RESPONSES),
+        ("max_output_tokens", Finish.LENGTH, "OpenAI Responses", _OPENAI_RESPONSES),
+        ("failed", Finish.ERROR, "OpenAI Responses", _OPENAI_RESPONSES),
+        ("cancelled", Finish.ERROR, "OpenAI Responses", _OPENAI_RESPONSES),
+        ("content_filter", Finish.FILTERED, "Azure OpenAI", _AZURE),
+        ("end_turn", Finish.STOP, "Anthropic", _ANTHROPIC),
+        ("stop_sequence", Finish.STOP, "Anthropic", _ANTHROPIC),
+        ("max_tokens", Finish.LENGTH, "Anthropic", _ANTHROPIC),
+        ("model_context_window_exceeded", Finish.LENGTH, "Anthropic", _ANTHROPIC),
+        ("refusal", Finish.FILTERED, "Anthropic", _ANTHROPIC),
+        ("tool_use", Finish.TOOLS, "Anthropic", _ANTHROPIC),
+        ("pause_turn", Finish.TOOLS, "Anthropic", _ANTHROPIC),
+        ("compaction", Finish.LENGTH, "Anthropic", _ANTHROPIC_BETA),
+        ("FINISH_REASON_UNSPECIFIED", Finish.STOP, "Google", _GEMINI),  # the value of a field that was not set
+        ("STOP", Finish.STOP, "Google", _GEMINI),
+        ("MAX_TOKENS", Finish.LENGTH, "Google", _GEMINI),
+        ("SAFETY", Finish.FILTERED, "Google", _GEMINI),
+        ("RECITATION", Finish.FILTERED, "Google", _GEMINI),
+        ("LANGUAGE", Finish.FILTERED, "Google", _GEMINI),
+        ("OTHER", Finish.FILTERED, "Google", _GEMINI),
+        ("BLOCKLIST", Finish.FILTERED, "Google", _GEMINI),
+        ("PROHIBITED_CONTENT", Finish.FILTERED, "Google", _GEMINI),
+        ("SPII", Finish.FILTERED, "Google", _GEMINI),
+        ("MALFORMED_FUNCTION_CALL", Finish.ERROR, "Google", _GEMINI),
+        ("UNEXPECTED_TOOL_CALL", Finish.ERROR, "Google", _GEMINI),
+        ("TOO_MANY_TOOL_CALLS", Finish.ERROR, "Google", _GEMINI),
+        ("NO_IMAGE", Finish.ERROR, "Google", _GEMINI),
+        ("IMAGE_SAFETY", Finish.FILTERED, "Google", _GEMINI),
+        ("IMAGE_PROHIBITED_CONTENT", Finish.FILTERED, "Google", _GEMINI),
+        ("IMAGE_RECITATION", Finish.FILTERED, "Google", _GEMINI),
+        ("IMAGE_OTHER", Finish.ERROR, "Google", _GEMINI),
+        ("MALFORMED_RESPONSE", Finish.ERROR, "Google", _LITELLM),
+        ("MISSING_THOUGHT_SIGNATURE", Finish.ERROR, "Google", _LITELLM),
+        ("ESCALATION", Finish.FILTERED, "Google", _LITELLM),
+        ("MODEL_ARMOR", Finish.FILTERED, "Google Vertex", _GEMINI_BLOCKED),
+        ("JAILBREAK", Finish.FILTERED, "Google Vertex", _GEMINI_BLOCKED),
+        ("model_length", Finish.LENGTH, "Mistral", _MISTRAL),
+        ("error", Finish.ERROR, "Mistral", _MISTRAL),
+        ("COMPLETE", Finish.STOP, "Cohere", _COHERE),
+        ("STOP_SEQUENCE", Finish.STOP, "Cohere", _COHERE),
+        ("MAX_TOKENS", Finish.LENGTH, "Cohere", _COHERE),
+        ("TOOL_CALL", Finish.TOOLS, "Cohere", _COHERE),
+        ("ERROR", Finish.ERROR, "Cohere", _COHERE),
+        ("TIMEOUT", Finish.ERROR, "Cohere", _COHERE),
+        ("ERROR_LIMIT", Finish.LENGTH, "Cohere", _COHERE_V1),  # the model's context is full
+        ("ERROR_TOXIC", Finish.FILTERED, "Cohere", _COHERE_V1),
+        ("USER_CANCEL", Finish.ERROR, "Cohere", _COHERE_V1),
+        ("end_turn", Finish.STOP, "Bedrock", _BEDROCK),
+        ("max_tokens", Finish.LENGTH, "Bedrock", _BEDROCK),
+        ("stop_sequence", Finish.STOP, "Bedrock", _BEDROCK),
+        ("tool_use", Finish.TOOLS, "Bedrock", _BEDROCK),
+        ("guardrail_intervened", Finish.FILTERED, "Bedrock", _BEDROCK),
+        ("content_filtered", Finish.FILTERED, "Bedrock", _BEDROCK),
+        ("malformed_model_output", Finish.ERROR, "Bedrock", _BEDROCK_CONVERSE),
+        ("malformed_tool_use", Finish.ERROR, "Bedrock", _BEDROCK_CONVERSE),
+        ("model_context_window_exceeded", Finish.LENGTH, "Bedrock", _BEDROCK_CONVERSE),
+        ("null", Finish.STOP, "DashScope", _DASHSCOPE),  # a word in its own protocol, where others leave the field out
+        ("sensitive", Finish.FILTERED, "Zhipu", _ZHIPU),
+        ("network_error", Finish.ERROR, "Zhipu", _ZHIPU),
+        ("model_context_window_exceeded", Finish.LENGTH, "Zhipu", _ZHIPU),
+        ("length", Finish.LENGTH, "Moonshot", _MOONSHOT),
+        ("insufficient_system_resource", Finish.ERROR, "DeepSeek", _DEEPSEEK),
+        ("normal", Finish.STOP, "Baidu", _BAIDU),
+        ("eos", Finish.STOP, "Together", _TOGETHER),
+        ("error", Finish.ERROR, "Together", _TOGETHER),
+        ("", Finish.STOP, "Together", _TOGETHER),
+        ("error", Finish.ERROR, "OpenRouter", _OPENROUTER),
+        ("end_turn", Finish.STOP, "xAI", _XAI),
+        ("stop", Finish.STOP, "vLLM", _VLLM),
+        ("length", Finish.LENGTH, "vLLM", _VLLM),
+        ("abort", Finish.ERROR, "vLLM", _VLLM),
+        ("error", Finish.ERROR, "vLLM", _VLLM),
+        ("repetition", Finish.LENGTH, "vLLM", _VLLM),  # it wrote the same over and over, and was cut off
+        ("abort", Finish.ERROR, "SGLang", _SGLANG),
+        ("eos_token", Finish.STOP, "TGI", _TGI),
+        ("stop_sequence", Finish.STOP, "TGI", _TGI),
+        ("timeout", Finish.ERROR, "TensorRT-LLM", _TENSORRT),
+        ("cancelled", Finish.ERROR, "TensorRT-LLM", _TENSORRT),
+        ("eos", Finish.STOP, "llama.cpp", _LLAMA_CPP),
+        ("word", Finish.STOP, "llama.cpp", _LLAMA_CPP),
+        ("limit", Finish.LENGTH, "llama.cpp", _LLAMA_CPP),
+        ("stop", Finish.STOP, "Ollama", _OLLAMA),
+        ("length", Finish.LENGTH, "Ollama", _OLLAMA),
+        ("load", Finish.ERROR, "Ollama", _OLLAMA_LOAD),  # the model was loaded, and nothing was written
+        ("unload", Finish.ERROR, "Ollama", _OLLAMA_LOAD),
+        ("time_limit", Finish.ERROR, "watsonx", _WATSONX),
+        ("cancelled", Finish.ERROR, "watsonx", _WATSONX),
+    )
+)
+"""The names of every server, with their source. A name that two servers share means the same at both."""
+
+_FINISHES = {_bare(reason.name): reason.finish for reason in REASONS}
