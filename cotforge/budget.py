@@ -8,14 +8,13 @@ from typing import NamedTuple
 from pydantic import Field
 
 from cotforge.history import History, histories
-from cotforge.journal import Journal, Stored
-from cotforge.records import Call
+from cotforge.journal import Journal
+from cotforge.records import Call, Stop
+from cotforge.replies.attempt import Attempt
 from cotforge.spec import Spec
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens
 
-ENDED = "budget: "
-"""How the line begins that says which budget ended a run."""
 UNBOUNDED_OUTPUT = 8192
 """Output tokens that a Call counts with where its teacher has no `max_tokens` (ours)."""
 UNKNOWN_INPUT = 4096
@@ -64,17 +63,17 @@ class Hold:
         self._purse: Purse | None = purse
         self._teacher, self._counted, self._bound = teacher, counted, bound
 
-    def settle(self, stored: Stored) -> None:
+    def settle(self, attempt: Attempt) -> None:
         """The attempt ended so. One that may have been charged for, though nobody can tell, keeps its bound as spent.
 
         A `connection` counts as such: it broke after sending; where none was made, `drop`.
         """
-        if stored.unknown or stored.error == "connection":
+        if attempt.may_be_charged or attempt.error == "connection":
             self._end(self._bound)
         else:
-            if stored.error is None and self._purse is not None:
-                self._purse.counted(self._teacher, stored.input_tokens / max(1, self._counted))
-            self._end(Amount(stored.cost_usd, stored.input_tokens + stored.output_tokens, int(stored.error is None)))
+            if attempt.outcome.has_text and self._purse is not None:
+                self._purse.counted(self._teacher, attempt.input_tokens / max(1, self._counted))
+            self._end(Amount(attempt.cost_usd, attempt.input_tokens + attempt.output_tokens, int(attempt.outcome.has_text)))
 
     def drop(self) -> None:
         """Nothing was sent."""
@@ -99,6 +98,8 @@ class Purse:
         self.in_flight = NOTHING
         self.over = ""
         """One line that says which budget refused a Call last; empty as long as none did."""
+        self.stop = Stop.BUDGET
+        """The kind of that."""
         self._clock = clock
         self._until = None if budget.minutes is None else clock() + 60 * budget.minutes
         self._usd = float("inf") if budget.usd is None else budget.usd
@@ -125,7 +126,7 @@ class Purse:
             self._refuse(bound)
             return None
         if self._until is not None and self._clock() >= self._until:
-            self.over = f"{ENDED}minutes {self.budget.minutes:g} are over"
+            self.stop, self.over = Stop.MINUTES, minutes_over(self.budget.minutes or 0)
             return None
         self.in_flight = Amount(usd, tokens, calls)
         return Hold(self, teacher.name, counted, bound)
@@ -143,17 +144,18 @@ class Purse:
             self._ratios[teacher] = min(ratio, MOST_OFF)
 
     def _refuse(self, bound: Amount) -> None:
+        self.stop = Stop.BUDGET
         spent, flying, budget = self.spent, self.in_flight, self.budget
         if spent.calls + flying.calls + 1 > self._calls:
-            self.over = f"{ENDED}calls {budget.calls:,} reached: {spent.calls:,} made, {flying.calls:,} in flight"
+            self.over = f"budget: calls {budget.calls:,} reached: {spent.calls:,} made, {flying.calls:,} in flight"
         elif spent.tokens + flying.tokens + bound.tokens > self._tokens:
             self.over = (
-                f"{ENDED}tokens {budget.tokens:,} reached: {spent.tokens:,} spent, {flying.tokens:,} in flight; "
+                f"budget: tokens {budget.tokens:,} reached: {spent.tokens:,} spent, {flying.tokens:,} in flight; "
                 f"the next call may take {bound.tokens:,}"
             )
         else:
             self.over = (
-                f"{ENDED}usd {budget.usd:,.10g} reached: {dollars(spent.usd)} spent, {dollars(flying.usd)} in flight; "
+                f"budget: usd {budget.usd:,.10g} reached: {dollars(spent.usd)} spent, {dollars(flying.usd)} in flight; "
                 f"the next call may take {dollars(bound.usd)}"
             )
 
@@ -180,6 +182,11 @@ def most_output(teacher: Teacher) -> int:
 def _bound(teacher: Teacher, begins: int) -> Amount:
     ends = most_output(teacher)
     return Amount(teacher.price.usd(begins, ends), begins + ends, 1)
+
+
+def minutes_over(minutes: float) -> str:
+    """The line that says so."""
+    return f"budget: minutes {minutes:g} are over"
 
 
 def dollars(usd: float) -> str:

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Self
 
 from cotforge import gold
-from cotforge.budget import ENDED, Purse
+from cotforge.budget import Purse
 from cotforge.curate import Curation
 from cotforge.display import Display
 from cotforge.errors import PipelineError, Stopped
@@ -25,14 +25,14 @@ from cotforge.forge.batches import waiting
 from cotforge.forge.places import together
 from cotforge.forge.retry import Retry
 from cotforge.forge.tour import remaining
-from cotforge.forge.watch import OUT_OF_REACH
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.plan import lines
-from cotforge.records import Fault, Sample
+from cotforge.records import Closing, Fault, Sample, Stop
 from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
+from cotforge.sources.text import clean
 from cotforge.teachers import local
 from cotforge.teachers.preflight import preflight
 from cotforge.teachers.replay import Replay
@@ -145,10 +145,10 @@ class Run:
         self._keep()
         progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
         asyncio.run(self._run(progress, {}, asked, lambda: iter(estimator.drawn)))
-        if progress.stopped == "interrupted":
+        if progress.stopped is Stop.INTERRUPTED:
             raise KeyboardInterrupt
         if progress.stopped:
-            warn([f"the probe ended early: {progress.stopped}"])
+            warn([f"the probe ended early: {progress.told}"])
         estimator.probed()
 
     def build(self, *, offline: bool = False, refresh: Sequence[str] = (), retry: Sequence[str] = ()) -> str:
@@ -233,8 +233,10 @@ class Run:
         with Display(progress) as display:
             Thread(target=self._count, args=(display,), name="counting", daemon=True).start()
             asyncio.run(self._run(progress, refreshed, asked, guide=guide))
-        if progress.stopped == "interrupted":
+        if progress.stopped is Stop.INTERRUPTED:
             raise KeyboardInterrupt
+        if progress.lacking > self.loaded.pipeline.max_failures:
+            progress.stop(Stop.FAILURES)
 
     def _count(self, display: Display) -> None:
         """Find out about how many Samples there will be, so that the display can tell the time left."""
@@ -309,17 +311,15 @@ class Run:
         """Why the run ends with exit 3, a line each; none where it does not. Tells of teachers that the run went on without."""
         bound = self.loaded.pipeline.max_failures
         why = []
-        if progress.stopped not in ("", "interrupted", "failures", "fault"):
-            raised = progress.stopped.startswith(ENDED) and not progress.stopped.startswith(f"{ENDED}minutes")
-            why.append(f"{progress.stopped}; {_RAISE if raised else _GO_ON}")
+        if progress.stopped in (Stop.BUDGET, Stop.MINUTES, Stop.UNREACHABLE):
+            why.append(f"{progress.told}; {_RAISE if progress.stopped is Stop.BUDGET else _GO_ON}")
         batched = {teacher.name for teacher in self.loaded.pipeline.teachers if teacher.kind == "batch"}
         for name, meter in progress.teachers.items():
-            if meter.closed in _CLOSED and (meter.postponed or name in batched):
-                count = f"{meter.postponed:,} calls" if meter.postponed else "some calls"
-                reason = _NO_BATCHES if name in batched and meter.closed == "model" else _CLOSED[meter.closed]
-                line = f"teacher {name!r}: {reason}; {count} were not asked: {_GO_ON}"
-                why += [line] if meter.closed == "quota" else []
-                warn([] if meter.closed == "quota" else [line])
+            if meter.closed in _CLOSED and (meter.postponed or meter.failed or name in batched):
+                line = self._closed_early(name, meter, batched=name in batched)
+                ends = meter.closed in _ENDS_THE_RUN
+                why += [line] if ends else []
+                warn([] if ends else [line])
         if progress.lacking > bound:
             worst = max(progress.teachers.values(), key=lambda meter: meter.failed + meter.postponed)
             name = next(name for name, meter in progress.teachers.items() if meter is worst)
@@ -331,19 +331,31 @@ class Run:
             )
         return why
 
+    def _closed_early(self, name: str, meter: Meter, *, batched: bool) -> str:
+        """The line about a teacher that was not asked to the end, in its server's own words where it said any."""
+        assert meter.closed is not None
+        reason = _NO_BATCHES if batched and meter.closed is Closing.MODEL else _CLOSED[meter.closed]
+        words = f"; it said {clean(meter.closing_words)!r}" if meter.closing_words else ""
+        lost = f"{meter.postponed:,} calls were not asked" if meter.postponed else f"{meter.failed or 'some'} calls were not answered"
+        return f"teacher {name!r}: {reason}; {lost}: {_GO_ON}{words}"
+
 
 _GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"
 _RAISE = "what was paid for is kept and in the dataset, a higher bound in `budget` goes on from here"
 _CLOSED = {
-    "quota": "paused: quota or credit is used up",
-    "key": "its key is not accepted any more",
-    "model": "its model is gone",
-    "files": "its server cannot read images by file; give it --allowed-local-media-path, or set images.via to data",
-    "engine": "its engine has died again",
-    "trouble": "its provider is in trouble",
-    OUT_OF_REACH: OUT_OF_REACH,
+    Closing.QUOTA: "paused: quota or credit is used up",
+    Closing.ACCOUNT: "paused: its account is suspended or shut out",
+    Closing.KEY: "its key is not accepted any more",
+    Closing.MODEL: "its model is gone",
+    Closing.FILES: "its server cannot read images by file; give it --allowed-local-media-path, or set images.via to data",
+    Closing.ENGINE: "its engine has died again",
+    Closing.TROUBLE: "its provider is in trouble",
+    Closing.REPEATED: "paused: one call after another ended in the same words, and none was answered in between",
+    Closing.OUT_OF_REACH: "out of reach",
 }
 """What a person is told of a teacher that was not asked to the end."""
+_ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.REPEATED)
+"""With these a person has to do something before the run can be complete: exit 3."""
 _NO_BATCHES = "there is no batch API at its url, or no such model"
 
 

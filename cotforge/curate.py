@@ -13,15 +13,29 @@ from cotforge.gold import Gold
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
-from cotforge.records import Ballot, Call, Fault, Judged, Lesson, Outcome, Reply, Sample, Trace, Verdict
+from cotforge.records import (
+    NOT_ASKED,
+    Ballot,
+    Call,
+    CuratedSample,
+    Fault,
+    Judged,
+    Lesson,
+    Outcome,
+    OutcomeKind,
+    Reply,
+    Sample,
+    Trace,
+    Verdict,
+)
 from cotforge.sequence import Guide, voter
 from cotforge.sources import not_only_faults
-from cotforge.tally import NOT_ASKED
-from cotforge.teachers.wire import reply_of
 from cotforge.verdicts import Heard, Rows, Verdicts
 
 MANY = 100_000
 """Attempts in the journal from which on other processes help (ours): below, starting them costs more time than they save."""
+
+_NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 
 Answered = tuple[Call, Reply, Trace | None]
 """A Call, its Reply, and that read; None where it is an error."""
@@ -39,7 +53,7 @@ class Held(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """All that is found out about one Sample; an Outcome but for the Sample."""
+    """All that is found out about one Sample; an CuratedSample but for the Sample."""
 
     verdict: Verdict
     traces: tuple[Judged, ...]
@@ -52,10 +66,10 @@ class Finding(NamedTuple):
     held: Held | None = None
     """Of a Sample that people checked: what the rule says without knowing it."""
 
-    def outcome(self, sample: Sample) -> Outcome:
+    def outcome(self, sample: Sample) -> CuratedSample:
         """The same with the Sample, and with its Lessons as such."""
         lessons = (Lesson(sample, self.verdict, self.traces[place], self.prompt, completion) for place, completion in self.taught)
-        return Outcome(sample, self.verdict, self.traces, tuple(lessons), self.prompt, self.pair, self.rejected, self.failed)
+        return CuratedSample(sample, self.verdict, self.traces, tuple(lessons), self.prompt, self.pair, self.rejected, self.failed)
 
 
 class Curator:
@@ -66,7 +80,6 @@ class Curator:
         self.loaded, self.journal, self.gold, self.model = loaded, journal, gold, model
         self.task, self.consensus, self.select = loaded.pipeline.task, loaded.pipeline.consensus, loaded.pipeline.select
         self.bounds: Sequence[Bound] = resolved(loaded.pipeline.filters, loaded.root)
-        self._reasons = "reasoning" in loaded.prompts.completion.inputs
 
     @classmethod
     def again(cls, path: str, sets: Sequence[str], journal: str, gold: Gold, model: Any) -> "Curator":
@@ -130,8 +143,8 @@ class Curator:
         replies = []
         for _, call in pairs:
             found = stored.get(call.key)
-            reply = reply_of(found) if found is not None else Reply(call.key, error=NOT_ASKED, passing=True)
-            replies.append((call, reply, answers.read(reply, call, self.task) if reply.error is None else None))
+            reply = found.reply if found is not None else Reply(call.key, outcome=_NOT_ASKED)
+            replies.append((call, reply, answers.read(reply, call, self.task) if reply.outcome.has_text else None))
         return replies
 
     def _judged(self, sample: Sample, verdict: Verdict, traces: Sequence[Trace], failed: Sequence[tuple[str, Reply]]) -> Finding:
@@ -169,7 +182,7 @@ class Curator:
         for bound in self.bounds:
             if not bound.holds(measures[bound.name]):
                 return Judged(trace, f"filter:{bound.name}", measures[bound.name], measures)
-        if self._reasons and not trace.reasoning:
+        if self.loaded.prompts.needs_reasoning and not trace.reasoning:
             return Judged(trace, "unread:no_reasoning", None, measures)
         return Judged(trace, "surplus", None, measures)
 
@@ -205,11 +218,11 @@ class Curation:
         self._sure = [0.0, 0]
         self._many = journal.latest() >= many
 
-    def outcomes(self) -> Iterator[Outcome | Fault]:
-        """One Outcome per sound Sample, in the source's order; a row's Fault in its place. Raises SourceError where all are."""
+    def outcomes(self) -> Iterator[CuratedSample | Fault]:
+        """One CuratedSample per sound Sample, in the source's order; a row's Fault in its place. Raises SourceError where all are."""
         return not_only_faults(self._outcomes())
 
-    def _outcomes(self) -> Iterator[Outcome | Fault]:
+    def _outcomes(self) -> Iterator[CuratedSample | Fault]:
         if self._guide is not None:
             self.curator.model = self._decided(self._guide)
         elif self.loaded.pipeline.consensus.learns:
@@ -228,8 +241,8 @@ class Curation:
 
     def text(self, call: str) -> str:
         """What the reply to a Call says, reasoning and all; empty where it has none."""
-        stored = self.journal.replies([call]).get(call)
-        reply = reply_of(stored) if stored is not None else Reply(call)
+        found = self.journal.replies([call]).get(call)
+        reply = found.reply if found is not None else Reply(call)
         return f"{reply.reasoning} {reply.content}".strip()
 
     def estimates(self) -> Mapping[str, float]:

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cotforge.forge import OVER, Meter, Progress
+from cotforge.forge import Meter, Progress
+from cotforge.records import Closing
 from cotforge.sources.text import clean
 
 REFRESH_S = 0.5
@@ -93,7 +94,7 @@ class Display:
         troubled = [
             f"{name}: {closed or meter.trouble}"
             for name, meter in self.progress.teachers.items()
-            if (closed := meter.closed if meter.closed not in (OVER, self.progress.stopped) else "") or (meter.trouble and not meter.closed)
+            if (closed := meter.closed if meter.closed is not Closing.OVER else None) or (meter.trouble and not meter.closed)
         ]
         return f"; in trouble: {', '.join(troubled)}" if troubled else ""
 

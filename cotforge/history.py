@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from cotforge.journal import CHARGED, Journal
+from cotforge.journal import Journal
+from cotforge.replies.attempt import CHARGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,11 @@ class History:
     most_input: int = 0
     """Tokens of the longest request that was counted."""
     unknown: int = 0
-    """Attempts begun and never ended, or ended so that they may have been charged for (`Stored.unknown`)."""
+    """Attempts begun and never ended, or ended so that they may have been charged for (`Attempt.may_be_charged`)."""
 
 
 _MAYBE = f"replies.id IS NULL OR (error IS NOT NULL AND (error = 'timeout' OR status IN ({', '.join(map(str, CHARGED))})))"
-"""`Stored.unknown`, and attempts without an end."""
+"""`Attempt.may_be_charged`, and attempts without an end."""
 _REPLY = "CASE WHEN error IS NULL THEN {} END"
 _HISTORIES = f"""
     SELECT name, model, count({_REPLY.format("replies.id")}), count(DISTINCT {_REPLY.format("replies.key")}),

@@ -27,6 +27,11 @@ class Family:
     student: Prompt
     completion: Prompt
 
+    @property
+    def needs_reasoning(self) -> bool:
+        """Whether what the student learns holds a reasoning."""
+        return "reasoning" in self.completion.inputs
+
 
 class Prompts(Spec):
     """The `prompts:` section: each a path relative to the pipeline file, or a shipped `family/name`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -94,15 +95,114 @@ class Call(Record):
     """What its Trace is for: `solve`, or `vote` for a short answer that only counts."""
 
 
+class OutcomeKind(StrEnum):
+    """What became of one attempt at a Call."""
+
+    ANSWERED = "answered"
+    """A whole text came back."""
+    CUT_OFF = "cut_off"
+    """A text came back that ended at `max_tokens`: good only under that limit or a lower one."""
+    FILTERED = "filtered"
+    """A content filter stopped the request or the text: final."""
+    REFUSED = "refused"
+    """The server refused this very request: final."""
+    PASSING = "passing"
+    """It failed for a reason that may pass (timeout, 5xx, connection): the next build asks again."""
+    ACCOUNT = "account"
+    """The key, the account or its quota was refused: about the teacher, so the next build asks again."""
+    GONE = "gone"
+    """The model, or something that the server needs, is not there: about the teacher, so the next build asks again."""
+
+
+class Closing(StrEnum):
+    """Why a teacher is asked nothing more in this run."""
+
+    QUOTA = "quota"
+    KEY = "key"
+    MODEL = "model"
+    ACCOUNT = "account"
+    """The account, or this machine's address, is shut out: only a person can settle it."""
+    FILES = "files"
+    """The server cannot read images by `file:` URL."""
+    ENGINE = "engine"
+    """The engine on this machine died again."""
+    TROUBLE = "trouble"
+    """A batch provider failed for too long."""
+    REPEATED = "repeated"
+    """It ended one Call after another in the same words, and answered none in between."""
+    OUT_OF_REACH = "out of reach"
+    """No replica can be reached; it is asked again once one can."""
+    OVER = "over"
+    """Its turn, or the run, has ended."""
+
+
+class Stop(StrEnum):
+    """Why a run stopped asking before all was asked."""
+
+    INTERRUPTED = "interrupted"
+    """By Ctrl-C or SIGTERM."""
+    FAILURES = "failures"
+    """More Calls were given up than `max_failures` allows."""
+    BUDGET = "budget"
+    """`budget.usd`, `tokens` or `calls` is used up; a higher bound goes on."""
+    MINUTES = "minutes"
+    """`budget.minutes` are over."""
+    UNREACHABLE = "unreachable"
+    """No teacher at all could be reached."""
+    FAULT = "fault"
+    """A bug, or a journal that can keep no more."""
+
+
+NOT_ASKED = "not_asked"
+"""The error of a Call without any reply: nobody was asked, or not to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Record):
+    """What became of one attempt at a Call, in the server's own words where it has any."""
+
+    kind: OutcomeKind
+    error: str | None = None
+    """The published short word (`timeout`, `connection`, `500`, `400`, `content_filter`, ...); None where a text came back."""
+    detail: str = ""
+    """One line without secrets: what the server said, or what was noticed about its reply."""
+    retry: bool = False
+    """Whether another attempt within this run makes sense."""
+    after: float | None = None
+    """Seconds that the server asked to be left alone; None where it did not say."""
+    unreached: bool = False
+    """No connection was made: nothing was paid, and the replica may be gone."""
+    busy: bool = False
+    """The server had no room (429, or an overload that says so): nothing was paid, and fewer should be in flight."""
+    closes: Closing | None = None
+    """Why this teacher should be asked nothing more in this run; None where asking can go on."""
+    of_request: bool = False
+    """The server named the request itself (too long, a picture it cannot read): never taken as a fault of the teacher."""
+
+    @property
+    def passing(self) -> bool:
+        """Whether the next build asks the Call again."""
+        return self.kind in (OutcomeKind.PASSING, OutcomeKind.ACCOUNT, OutcomeKind.GONE)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether a reply came, whole or cut off, filtered or not."""
+        return self.error is None
+
+
+ANSWERED = Outcome(OutcomeKind.ANSWERED)
+
+
 @dataclass(frozen=True, slots=True)
 class Reply(Record):
-    """What came back for a Call: text and counts, or the error."""
+    """What came back for a Call: text and counts, or why there is none."""
 
     key: str
     content: str = ""
     reasoning: str = ""
-    """The `reasoning` or `reasoning_content` field; empty where there was none."""
+    """What the server gave as reasoning, apart from the content; empty where there was none."""
     finish_reason: str = ""
+    """`stop`, `length`, `content_filter`, `tool_calls`, or the server's own word where it is none that is known."""
     input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int | None = None
@@ -111,11 +211,21 @@ class Reply(Record):
     seconds: float = 0.0
     max_tokens: int | None = None
     """The limit that was in force; a reply cut off by `length` is good only up to it."""
-    error: str | None = None
-    """A short word (`timeout`, `connection`, `500`, `400`, `content_filter`, ...) where no reply came."""
-    detail: str = ""
-    passing: bool = False
-    """Whether the error may pass: a rerun asks again."""
+    outcome: Outcome = ANSWERED
+
+    @property
+    def error(self) -> str | None:
+        """The published short word where no text came; None where one did."""
+        return self.outcome.error
+
+    @property
+    def detail(self) -> str:
+        return self.outcome.detail
+
+    @property
+    def passing(self) -> bool:
+        """Whether the next build asks again."""
+        return self.outcome.passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +307,7 @@ class Lesson(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Record):
+class CuratedSample(Record):
     """Everything curating found out about one Sample; export, card and summary are made of these."""
 
     sample: Sample

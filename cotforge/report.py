@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from cotforge.images.small import data_uri
 from cotforge.pages import About, environment
-from cotforge.records import Fault, Outcome
+from cotforge.records import CuratedSample, Fault
 from cotforge.tally import Tally, share
 
 BEGIN, END = "<!-- training -->", "<!-- /training -->"
@@ -24,24 +24,24 @@ class Gallery:
     """Samples for the page: the same ones whatever their order, label conflicts and rejected ones first, at most 60 held."""
 
     def __init__(self) -> None:
-        self._kinds: dict[str, list[tuple[str, str, Outcome]]] = {kind: [] for kind in SHOWN}
+        self._kinds: dict[str, list[tuple[str, str, CuratedSample]]] = {kind: [] for kind in SHOWN}
 
-    def watch(self, stream: Iterable[Outcome | Fault]) -> Iterator[Outcome | Fault]:
+    def watch(self, stream: Iterable[CuratedSample | Fault]) -> Iterator[CuratedSample | Fault]:
         """The stream as it is, having looked at it in passing."""
         for item in stream:
-            if isinstance(item, Outcome):
+            if isinstance(item, CuratedSample):
                 self.add(item)
             yield item
 
-    def add(self, outcome: Outcome) -> None:
-        """Look at one Outcome; those whose ids have the least hashes stay."""
+    def add(self, outcome: CuratedSample) -> None:
+        """Look at one CuratedSample; those whose ids have the least hashes stay."""
         kept = self._kinds[_kind(outcome)]
         rank = hashlib.sha256(outcome.sample.id.encode("utf-8", "replace")).hexdigest()
         if len(kept) < sum(SHOWN.values()) or rank < kept[-1][0]:
             insort(kept, (rank, outcome.sample.id, outcome), key=lambda entry: entry[:2])
             del kept[sum(SHOWN.values()) :]
 
-    def chosen(self) -> list[Outcome]:
+    def chosen(self) -> list[CuratedSample]:
         """At most 20 Outcomes to show."""
         first = [entry for kind, most in SHOWN.items() for entry in self._kinds[kind][:most]]
         spare = [entry for kind, most in SHOWN.items() for entry in self._kinds[kind][most:]]
@@ -52,7 +52,7 @@ class Gallery:
 class Shown:
     """One Sample on the page."""
 
-    outcome: Outcome
+    outcome: CuratedSample
     kind: str
     pictures: tuple[str, ...]
     """Data URIs; empty for a picture that can no longer be read."""
@@ -91,7 +91,7 @@ def _models(about: About) -> Mapping[str, str]:
     return {teacher.name: teacher.model for teacher in about.teachers}
 
 
-def _kind(outcome: Outcome) -> str:
+def _kind(outcome: CuratedSample) -> str:
     if outcome.verdict.label_conflict:
         return "conflict"
     return "lesson" if outcome.lessons else "rejected"

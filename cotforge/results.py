@@ -62,7 +62,7 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
         "attempts_unknown": totals["unknown"],
         "tokens": {"input": totals["input"], "output": totals["output"]},
         "cost_usd": totals["cost_usd"],
-        "stopped": progress.stopped or None,
+        "stopped": progress.told,
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
-from cotforge.records import Ballot, Fault, Judged, Lesson, Outcome, Picture, Reply, Sample, Trace, Verdict
+from cotforge.records import Ballot, CuratedSample, Fault, Judged, Lesson, Outcome, OutcomeKind, Picture, Reply, Sample, Trace, Verdict
 
 OPTIONS = ("awe", "fear", "joy")
 
@@ -46,43 +46,45 @@ def verdict(*answers: str, accepted: bool = True, conflict: bool = False, reason
     return Verdict(answers[0] if answers else None, 0.75, accepted, reason, ballots, conflict)
 
 
-def lesson(number: int, *, label: str | None = "awe", split: str = "train", load: Callable[[], bytes] | None = None) -> Outcome:
+def lesson(number: int, *, label: str | None = "awe", split: str = "train", load: Callable[[], bytes] | None = None) -> CuratedSample:
     """A Sample with a Lesson by t0, on which t1 agreed."""
     of = sample(number, label=label, split=split, load=load)
     agreed = verdict("awe", "awe", conflict=label not in (None, "awe"))
     chosen, other = judged(trace(number, "t0"), "lesson"), judged(trace(number, "t1"), "surplus")
     taught = Lesson(of, agreed, chosen, "Which emotion? awe, fear, joy", f"<think>I see {number}.</think>\n<answer>awe</answer>")
-    return Outcome(of, agreed, (chosen, other), (taught,), taught.prompt)
+    return CuratedSample(of, agreed, (chosen, other), (taught,), taught.prompt)
 
 
-def undecided(number: int, *, label: str | None = "awe") -> Outcome:
+def undecided(number: int, *, label: str | None = "awe") -> CuratedSample:
     """A Sample on which two teachers disagreed."""
     of = verdict("awe", "fear", accepted=False, reason="no_majority")
     said = (judged(trace(number, "t0"), "undecided"), judged(trace(number, "t1", "fear"), "undecided"))
-    return Outcome(sample(number, label=label), of, said, rejected="vote:no_majority")
+    return CuratedSample(sample(number, label=label), of, said, rejected="vote:no_majority")
 
 
-def filtered(number: int) -> Outcome:
+def filtered(number: int) -> CuratedSample:
     """A Sample agreed on, of which no text passed."""
     said = tuple(judged(trace(number, teacher), "filter:reasoning_words", 3.0) for teacher in ("t0", "t1"))
-    return Outcome(sample(number), verdict("awe", "awe"), said, rejected="filter:reasoning_words")
+    return CuratedSample(sample(number), verdict("awe", "awe"), said, rejected="filter:reasoning_words")
 
 
-def unheard(number: int) -> Outcome:
+def unheard(number: int) -> CuratedSample:
     """A Sample with one Call given up and one reply that could not be read."""
-    failed = ("t0", Reply("f" * 64, error="timeout", detail="no answer after 60 s"))
+    failed = ("t0", Reply("f" * 64, outcome=Outcome(OutcomeKind.PASSING, "timeout", "no answer after 60 s")))
     unread = judged(trace(number, "t1", None, fault="no_answer"), "unread:no_answer")
-    return Outcome(sample(number), verdict(accepted=False, reason="no_ballots"), (unread,), rejected="vote:no_ballots", failed=(failed,))
+    return CuratedSample(
+        sample(number), verdict(accepted=False, reason="no_ballots"), (unread,), rejected="vote:no_ballots", failed=(failed,)
+    )
 
 
-def paired(number: int) -> Outcome:
+def paired(number: int) -> CuratedSample:
     """A Sample with a Lesson and a wrong completion."""
     good = lesson(number)
     wrong = judged(trace(number, "t2", "fear"), "wrong")
-    return Outcome(good.sample, good.verdict, (*good.traces, wrong), good.lessons, good.prompt, ("right", "wrong"))
+    return CuratedSample(good.sample, good.verdict, (*good.traces, wrong), good.lessons, good.prompt, ("right", "wrong"))
 
 
-def mixed(count: int, *, step: int = 1) -> Sequence[Outcome]:
+def mixed(count: int, *, step: int = 1) -> Sequence[CuratedSample]:
     """All kinds in turn."""
     kinds = (lesson, undecided, paired, filtered, unheard)
     return [kinds[number % len(kinds)](number) for number in range(0, count, step)]

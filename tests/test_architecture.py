@@ -40,7 +40,7 @@ FLOORS = (
 """From the ground up: a module imports only from its own package and from lines above its own."""
 
 PUBLIC = """
-    Ballot Call CotforgeError Fault JournalError Judged Lesson Outcome Picture PipelineError Reply Sample SourceError Stopped
+    Ballot Call CotforgeError CuratedSample Fault JournalError Judged Lesson Outcome Picture PipelineError Reply Sample SourceError Stopped
     TeacherError Trace Verdict __version__
 """
 

@@ -25,9 +25,10 @@ from cotforge.errors import JournalError, PipelineError, TeacherError
 from cotforge.forge import Meter, Work, missing
 from cotforge.forge.batches import Batches
 from cotforge.forge.batches.spool import CALLS
-from cotforge.journal import Journal, Stored
+from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Sample
+from cotforge.replies.attempt import Attempt
 from cotforge.teachers.batch import result
 from cotforge.teachers.preflight import preflight
 from cotforge.teachers.teacher import Teacher
@@ -48,7 +49,7 @@ class Once:
     def __init__(
         self, path: Path, *, admit: Callable[[Call], bool] | None = None, collect: bool = True, submit: bool = True, most_bytes: int = 10**8
     ) -> None:
-        self.meter, self.told, self.ended = Meter(), list[str](), list[Stored]()
+        self.meter, self.told, self.ended = Meter(), list[str](), list[Attempt]()
         with Run.open(path, out=path.parent / "run") as run:
             asyncio.run(self._run(run, admit, collect, submit, most_bytes))
             works = list(missing(run.loaded, run.samples(), run.journal))
@@ -337,10 +338,10 @@ def test_passing_trouble_of_any_request_costs_time_and_nothing_else(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "closes"), [("POST /files", 401, "key"), ("POST /batches", 402, "quota"), ("POST /files", 413, "")]
+    ("what", "status", "closes"), [("POST /files", 401, "key"), ("POST /batches", 402, "quota"), ("POST /files", 413, None)]
 )
 def test_a_provider_that_will_not_take_a_file_is_told_and_its_calls_are_asked_by_the_next_run(
-    tmp_path: Path, what: str, status: int, closes: str
+    tmp_path: Path, what: str, status: int, closes: str | None
 ) -> None:
     refuses = True
     with Provider(sees, trouble=lambda asked: status if refuses and asked == what else None) as provider:

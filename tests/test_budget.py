@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 from cotforge.budget import MOST_OFF, NOTHING, UNBOUNDED_OUTPUT, UNKNOWN_INPUT, Amount, Budget, Hold, Purse, dollars, most_output, spent
 from cotforge.errors import PipelineError
 from cotforge.history import History, histories
-from cotforge.journal import Journal, Stored, unsent
+from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Picture, Sample
+from cotforge.replies.attempt import Attempt, unsent
 from cotforge.teachers.teacher import Price, Teacher
 from cotforge.teachers.wire import input_tokens
+from tests.attempts import attempt
 from tests.project import cotforge, ran, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher as Server
 
@@ -34,12 +37,12 @@ def call(letters: int = 4000) -> Call:
     return Call("0" * 64, sample, "one", "m", 0, ({"role": "user", "content": content},))
 
 
-def ended(begins: int, ends: int, teacher: Teacher = TEACHER, **others: object) -> Stored:
+def ended(begins: int, ends: int, teacher: Teacher = TEACHER, **others: Any) -> Attempt:
     usd = teacher.price.usd(begins, ends)
-    return replace(Stored(1, b"", 200, None, "", False, True, "stop", begins, ends, usd, 1.0, 1000, "{}"), **others)  # type: ignore[arg-type]
+    return attempt(**({"input_tokens": begins, "output_tokens": ends, "cost_usd": usd, "max_tokens": 1000} | others))
 
 
-def failed(error: str, status: int | None = None) -> Stored:
+def failed(error: str, status: int | None = None) -> Attempt:
     return ended(0, 0, error=error, status=status)
 
 
@@ -209,10 +212,10 @@ def test_what_earlier_invocations_spent_counts_with_the_bound_of_what_never_ende
         with Journal(tmp_path / "journal.sqlite") as journal:
             keys = [f"{number:02}" * 32 for number in range(6)]
             attempts = [journal.begin(key, "one", "m")[0] for key in keys]
-            for attempt, key, stored in zip(
+            for number, key, stored in zip(
                 attempts, keys, (ended(1500, 100), ended(900, 200), failed("timeout"), failed("429", 429), unsent(1, "00")), strict=False
             ):
-                last = journal.end(replace(stored, attempt=attempt, key=bytes.fromhex(key)))
+                last = journal.end(replace(stored, number=number, key=bytes.fromhex(key)))
             await last
 
     asyncio.run(earlier())

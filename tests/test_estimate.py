@@ -13,8 +13,9 @@ from cotforge.estimate.outlook import LEAST_OUTPUT, Outlook, Range, guessed, mea
 from cotforge.estimate.plan import Estimate, Share
 from cotforge.estimate.words import text
 from cotforge.history import History
-from cotforge.journal import Stored
+from cotforge.replies.attempt import Attempt
 from cotforge.teachers.teacher import Teacher as Spec
+from tests.attempts import attempt
 from tests.project import ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
@@ -36,8 +37,8 @@ def share(of: Spec, outlook: Outlook | None = None, **figures: Any) -> Share:
     return Share(of, **({"history": History(), "outlook": outlook} | figures))
 
 
-def reply(output_tokens: int, *, seconds: float = 2.0, input_tokens: int = 100) -> Stored:
-    return Stored(1, b"", 200, None, "", False, True, "stop", input_tokens, output_tokens, 0.0, seconds, 2048, "{}")
+def reply(output_tokens: int, *, seconds: float = 2.0, input_tokens: int = 100) -> Attempt:
+    return attempt(input_tokens=input_tokens, output_tokens=output_tokens, cost_usd=0.0, seconds=seconds, max_tokens=2048)
 
 
 # words

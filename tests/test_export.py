@@ -14,7 +14,7 @@ from cotforge.card import card
 from cotforge.errors import JournalError
 from cotforge.export import export
 from cotforge.export.shards import SAMPLES
-from cotforge.records import Fault, Judged, Lesson, Outcome, Reply, Sample
+from cotforge.records import CuratedSample, Fault, Judged, Lesson, Outcome, OutcomeKind, Reply, Sample
 from cotforge.tally import NOT_ASKED, Tally
 
 MEASURES = ("reasoning_words", "mine/checks.py:calm")
@@ -81,7 +81,7 @@ def test_a_lesson_is_written_as_it_is_with_the_pictures_bytes(tmp_path):
 def test_every_trace_is_written_with_its_fate_and_only_a_blind_one_has_a_ballot(tmp_path):
     rescued = Judged(trace(9, "t2", origin="rescue"), "surplus")
     plain = filtered(9)
-    write(tmp_path, [Outcome(plain.sample, plain.verdict, (*plain.traces, rescued), rejected=plain.rejected), unheard(1)])
+    write(tmp_path, [CuratedSample(plain.sample, plain.verdict, (*plain.traces, rescued), rejected=plain.rejected), unheard(1)])
     rows = table(tmp_path, "traces")
     assert [(row["id"], row["teacher"], row["answer"], row["ballot"], row["fate"], row["fate_value"]) for row in rows] == [
         ("s9", "t0", "awe", "awe", "filter:reasoning_words", 3.0),
@@ -109,7 +109,7 @@ def test_everything_that_did_not_make_it_stands_in_losses(tmp_path):
 
 def test_an_unread_reply_shows_its_beginning_and_a_call_without_one_is_not_asked(tmp_path):
     unread = unheard(3)
-    missing = replace(unread, failed=(("t0", Reply("f" * 64, error=NOT_ASKED)),))
+    missing = replace(unread, failed=(("t0", Reply("f" * 64, outcome=Outcome(OutcomeKind.PASSING, NOT_ASKED))),))
     tally, asked = Tally(), []
     said = "I\n\x1b[31mcannot tell. " + "So many words. " * 50
     text = lambda call: asked.append(call) or said  # noqa: E731
@@ -252,7 +252,7 @@ def test_half_a_surrogate_pair_in_a_text_does_not_stop_the_run(tmp_path):
     old = lesson(0)
     broken = Lesson(old.sample, old.verdict, old.traces[0], old.prompt, "a\ud83db")
     said = Judged(replace(trace(0, "t1"), reasoning="c\ud83d"), "surplus")
-    write(tmp_path, [Outcome(old.sample, old.verdict, (old.traces[0], said), (broken,), old.prompt)])
+    write(tmp_path, [CuratedSample(old.sample, old.verdict, (old.traces[0], said), (broken,), old.prompt)])
     assert table(tmp_path, "data")[0]["completion"][0]["content"] == "a?b"
     assert table(tmp_path, "traces")[1]["reasoning"] == "c?"
 
@@ -260,7 +260,7 @@ def test_half_a_surrogate_pair_in_a_text_does_not_stop_the_run(tmp_path):
 def test_a_sample_of_several_pictures_keeps_them_in_order(tmp_path):
     old = lesson(0)
     many = Sample("s", (picture(2), picture(1), picture(2)), "?", old.sample.options)
-    write(tmp_path, [Outcome(many, old.verdict, old.traces, (Lesson(many, old.verdict, old.traces[0], "p", "c"),))])
+    write(tmp_path, [CuratedSample(many, old.verdict, old.traces, (Lesson(many, old.verdict, old.traces[0], "p", "c"),))])
     assert [image["bytes"] for image in table(tmp_path, "data")[0]["images"]] == [png(2), png(1), png(2)]
 
 

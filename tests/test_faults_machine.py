@@ -72,7 +72,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def resume(self) -> None:
         progress = self._forge("", 0)
-        assert progress.stopped == ""
+        assert progress.stopped is None
 
     @rule(after=st.integers(1, 20))
     def interrupt(self, after: int) -> None:

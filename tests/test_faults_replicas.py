@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from cotforge.forge.watch import OUT_OF_REACH, Patience
+from cotforge.forge.watch import Patience
+from cotforge.records import Closing, Stop
 from tests.aftermath import RUN, ends, equals_the_undisturbed, forged
 from tests.project import ran, sees, summary, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
@@ -149,7 +150,7 @@ def test_a_teacher_that_dies_is_gone_on_without_and_is_asked_again_when_it_is_ba
         "teacher 'three': out of reach for 0.5 s; going on without it until it is back",
         "teacher 'three': back again",
     ]
-    assert (progress.asked, progress.failed, progress.stopped) == (180, 0, "")
+    assert (progress.asked, progress.failed, progress.stopped) == (180, 0, None)
     assert len(asked) == 60
     assert asked.total() <= 62
     assert equals_the_undisturbed(tmp_path)
@@ -168,7 +169,7 @@ def test_a_teacher_that_stays_dead_holds_up_nobody_and_is_told_of(tmp_path: Path
         assert (len(one.ledger), len(two.ledger)) == (20, 20)
     assert told == ["teacher 't2': out of reach for 0.5 s; going on without it until it is back"]
     dead = progress.teachers["t2"]
-    assert (dead.closed, dead.asked, dead.postponed, progress.stopped) == (OUT_OF_REACH, 0, 20, "")
+    assert (dead.closed, dead.asked, dead.postponed, progress.stopped) == (Closing.OUT_OF_REACH, 0, 20, None)
     assert dead.attempts < 30, "a dead server is not stormed"
     assert equals_the_undisturbed(tmp_path, calls=20)
 
@@ -182,7 +183,7 @@ def test_where_nobody_can_be_reached_the_run_waits_tells_so_and_ends_in_the_end(
     progress, told = forged(tmp_path, QUICK)
     assert 1.2 < time.monotonic() - begun < 6
     assert told == ["no teacher can be reached; waiting, at most 0.02 minutes"]
-    assert progress.stopped == "no teacher could be reached for 0.02 minutes"
+    assert (progress.stopped, progress.told) == (Stop.UNREACHABLE, "no teacher could be reached for 0.02 minutes")
     assert progress.asked == 0
     assert progress.teachers["one"].attempts < 30, "rests grow"
     assert equals_the_undisturbed(tmp_path, calls=5)

@@ -61,7 +61,7 @@ BROKEN = {
     "row 14: closed in the middle, without a word of its length": (http(200, completion()[:90], length=False), "bad_body"),
     "row 14: closed before the body is whole": (http(200, completion())[:-40], "connection"),
     "row 14: closed in the head": (b"HTTP/1.1 200 OK\r\nContent-Ty", "connection"),
-    "row 15: a stream that nobody asked for": (http(200, STREAM, kind="text/event-stream"), "bad_body"),
+    "row 15: a stream that broke off": (http(200, STREAM.partition('"finish_reason')[0], kind="text/event-stream"), "bad_body"),
     "row 19: half of the JSON": (http(200, completion()[:90]), "bad_body"),
     "row 19: an error under a status that says otherwise": (http(200, '{"error": {"code": "oops", "message": "sorry"}}'), "oops"),
     "brackets without end as 500": (http(500, "[" * 100_000), "500"),
@@ -85,6 +85,13 @@ def test_what_is_no_reply_is_kept_to_be_looked_at_and_the_call_is_asked_again(tm
     kept = {body for (body,) in rows(tmp_path, "SELECT body FROM replies WHERE error IS NOT NULL")}
     assert kept == {"" if error == "connection" else whole[:2000]}
     assert equals_the_undisturbed(tmp_path)
+
+
+def test_a_stream_that_nobody_asked_for_is_read_and_paid_for_once(tmp_path: Path) -> None:
+    write_rows(tmp_path, 4)
+    with Stranger(lambda number, body: http(200, STREAM, kind="text/event-stream")) as server:
+        write_pipeline(tmp_path, teacher(server.url, concurrency=2), consensus=ALONE)
+        assert (build(tmp_path)["accepted"], len(server.ledger)) == (4, 4)
 
 
 # Refused

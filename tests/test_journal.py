@@ -14,32 +14,30 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cotforge.errors import JournalError
-from cotforge.journal import MIGRATIONS, VERSION, Journal, Stored
+from cotforge.journal import MIGRATIONS, VERSION, Journal
 from cotforge.journal.leaves import FRAME, PAGE, leaves
+from cotforge.replies.attempt import Attempt
+from tests.attempts import attempt
 
 
 def key(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
-def stored(number: int, attempt: int = 0, **changes: object) -> Stored:
-    whole = Stored(
-        attempt=attempt, key=bytes.fromhex(key(number)), status=200, error=None, detail="", passing=False, final=True, finish_reason="stop",
-        input_tokens=10, output_tokens=20, cost_usd=0.5, seconds=1.0, max_tokens=100, body="{}",
-    )  # fmt: skip
-    return replace(whole, **changes)  # type: ignore[arg-type]
+def stored(number: int, place: int = 0, **changes: Any) -> Attempt:
+    return attempt(place, bytes.fromhex(key(number)), **changes)
 
 
 async def put(journal: Journal, number: int, **changes: object) -> None:
-    attempt, begun = journal.begin(key(number), "t", "m")
+    place, begun = journal.begin(key(number), "t", "m")
     await begun
-    await journal.end(stored(number, attempt, **changes))
+    await journal.end(stored(number, place, **changes))
 
 
 def test_a_reply_can_be_read_as_soon_as_its_end_returns(tmp_path: Path) -> None:
@@ -181,11 +179,11 @@ def test_a_log_cut_anywhere_opens_with_whole_transactions(tmp_path: Path) -> Non
 # Damage
 
 
-def filled(path: Path, rows: int, *, open_log: bool = False) -> dict[str, Stored]:
+def filled(path: Path, rows: int, *, open_log: bool = False) -> dict[str, Attempt]:
     """A journal with so many replies, short and long; with `open_log` as a killed process leaves it."""
     bodies = {number: json.dumps("wörd " * random.Random(number).choice([10, 700, 7000])) for number in range(rows)}
 
-    async def run() -> dict[str, Stored]:
+    async def run() -> dict[str, Attempt]:
         with Journal(path) as journal:
             for start in range(0, rows, 20):
                 await asyncio.gather(*(put(journal, number, body=bodies[number]) for number in range(start, start + 20)))

@@ -20,13 +20,12 @@ from pydantic import ValidationError
 
 from cotforge.errors import TeacherError
 from cotforge.records import Call, Fault, Picture, Reply, Sample
-from cotforge.teachers.ended import Ended
+from cotforge.replies.attempt import Attempt
 from cotforge.teachers.local import Local, look
 from cotforge.teachers.local.engine import Asking, Said, Unfit
 from cotforge.teachers.local.place import places
 from cotforge.teachers.local.worker import Desk, Inbox
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import reply_of
 from tests.project import environment
 
 SKIPPED = "a local teacher needs the extra 'transformers'"
@@ -53,13 +52,13 @@ def teacher(model: Path | str, **fields: Any) -> Teacher:
     return Teacher(name="tiny", model=str(model), **{"kind": "transformers", "temperature": 0, "max_tokens": 60, "gpus": [], **fields})
 
 
-async def ask(local: Local, call: Call, timeout: float = 100.0) -> Ended:
-    return await local.ask(call, "cpu", attempt=7, timeout=timeout)
+async def ask(local: Local, call: Call, timeout: float = 100.0) -> Attempt:
+    return await local.ask(call, "cpu", number=7, timeout=timeout)
 
 
-def reply(ended: Ended) -> Reply:
-    assert ended.stored.error is None, ended
-    return reply_of(ended.stored)
+def reply(ended: Attempt) -> Reply:
+    assert ended.error is None, ended
+    return ended.reply
 
 
 # the engine
@@ -300,8 +299,8 @@ def local(vlm: Path) -> Iterator[Callable[..., Any]]:
 def test_a_reply_is_kept_as_a_chat_completion(local: Callable[..., Any], vlm: Path) -> None:
     from tests.tiny_vlm import SAYINGS
 
-    ended: Ended = local(lambda loaded: ask(loaded, call(picture(jpeg("red")))))
-    stored = ended.stored
+    ended: Attempt = local(lambda loaded: ask(loaded, call(picture(jpeg("red")))))
+    stored = ended
     assert reply(ended).content == SAYINGS["red"]
     assert json.loads(stored.body)["model"] == vlm.name
     assert (stored.attempt, stored.key, stored.status, stored.final, stored.max_tokens) == (7, bytes(32), 200, True, 60)
@@ -325,22 +324,22 @@ def test_a_picture_goes_by_reference_where_it_has_a_file_and_a_bad_one_fails_its
     def gone() -> bytes:
         raise Fault("image_missing", "image: 'x.jpg': no such file")
 
-    async def asked(loaded: Local) -> list[Ended]:
+    async def asked(loaded: Local) -> list[Attempt]:
         pictures = [*map(by_reference, COLOURS), picture(jpeg("blue")), picture(b"nothing"), replace(picture(b"gone"), load=gone)]
         (tmp_path / "white").write_bytes(jpeg("red", 50))
         return await asyncio.gather(*(ask(loaded, call(each, index=index)) for each in pictures for index in range(2)))
 
-    ended: list[Ended] = local(asked)
+    ended: list[Attempt] = local(asked)
     for number, colour in ((0, "red"), (2, "green"), (4, "blue"), (8, "blue")):
         assert [reply(each).content for each in ended[number : number + 2]] == [SAYINGS[colour]] * 2
-    lost = [(each.stored.error, each.stored.passing, each.retry, each.unreached) for each in (*ended[6:8], *ended[10:])]
+    lost = [(each.error, each.passing, each.outcome.retry, each.outcome.unreached) for each in (*ended[6:8], *ended[10:])]
     assert lost == [(error, False, False, False) for error in ("image_changed", "image_unreadable", "image_missing") for _ in range(2)]
 
 
 def test_a_call_out_of_time_or_cancelled_leaves_the_others_alone(local: Callable[..., Any]) -> None:
     async def asked(loaded: Local) -> None:
         late = await ask(loaded, call(picture(jpeg("red")), text="late"), timeout=0.001)
-        assert (late.stored.error, late.retry, late.unreached) == ("timeout", True, False)
+        assert (late.error, late.outcome.retry, late.outcome.unreached) == ("timeout", True, False)
         both = [asyncio.create_task(ask(loaded, call(picture(jpeg("red")), index=index))) for index in range(2)]
         await asyncio.sleep(0)
         both[0].cancel()
@@ -388,7 +387,7 @@ def test_memory_does_not_hold_the_pictures_that_were_asked_about(local: Callable
 def test_a_worker_that_is_killed_is_started_again_once_and_leaves_no_process_behind(vlm: Path) -> None:
     others = family()
 
-    async def killed(loaded: Local) -> list[Ended]:
+    async def killed(loaded: Local) -> list[Attempt]:
         """What became of four Calls whose worker was killed before it could answer."""
         (worker,) = (each for each in family() if each not in others)
         worker.suspend()
@@ -400,13 +399,13 @@ def test_a_worker_that_is_killed_is_started_again_once_and_leaves_no_process_beh
     async def run() -> None:
         async with Local(teacher(vlm), vlm) as loaded:
             for ended in await killed(loaded):
-                assert (ended.stored.error, ended.unreached, ended.retry, ended.closes) == ("engine", True, True, "")
-                assert ended.stored.detail == "its process was ended by SIGKILL; was there not enough memory?"
+                assert (ended.error, ended.outcome.unreached, ended.outcome.retry, ended.outcome.closes) == ("engine", True, True, None)
+                assert ended.detail == "its process was ended by SIGKILL; was there not enough memory?"
             again = await asyncio.gather(*(ask(loaded, call(picture(jpeg("red")), index=index)) for index in range(4)))
             assert all(reply(ended).content for ended in again)
-            assert {ended.closes for ended in await killed(loaded)} == {""}
+            assert {ended.outcome.closes for ended in await killed(loaded)} == {None}
             after = await ask(loaded, call())
-            assert (after.unreached, after.closes) == (True, "engine")
+            assert (after.outcome.unreached, after.outcome.closes) == (True, "engine")
 
     asyncio.run(run())
     assert family() == others

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +10,12 @@ from openai.types.chat import ChatCompletion
 
 from cotforge.images import data_url
 from cotforge.records import Call, Picture, Sample
-from cotforge.teachers.ended import Ended
-from cotforge.teachers.errors import retry_after
+from cotforge.replies.attempt import Attempt
+from cotforge.replies.refusals import retry_after
 from cotforge.teachers.openai import Session
 from cotforge.teachers.teacher import Price
 from cotforge.teachers.teacher import Teacher as Spec
-from cotforge.teachers.wire import reply_of
+from cotforge.teachers.wire import attempt_of
 from tests.teacher import ANSWER, Teacher
 
 PICTURE = Picture("d" * 64, "image/jpeg", 56, 28, 4, lambda: b"\xff\xd8\xff\xd9")
@@ -29,10 +28,10 @@ def spec(url: str, **fields: Any) -> Spec:
     return Spec(name="one", model="m", url=(url,), price=Price(input=1.0, output=2.0), **fields)
 
 
-def ask(teacher: Spec, url: str | None = None) -> Ended:
-    async def once() -> Ended:
+def ask(teacher: Spec, url: str | None = None) -> Attempt:
+    async def once() -> Attempt:
         async with Session() as session:
-            return await session.ask(CALL, teacher, url or teacher.url[0], images={PICTURE.digest: data_url(PICTURE)}, attempt=7)
+            return await session.ask(CALL, teacher, url or teacher.url[0], images={PICTURE.digest: data_url(PICTURE)}, number=7)
 
     return asyncio.run(once())
 
@@ -41,7 +40,7 @@ def test_a_request_is_what_the_protocol_says_and_carries_the_sampling_and_the_bo
     with Teacher() as server:
         ended = ask(spec(server.url, temperature=None, top_p=0.9, max_tokens=33, body={"seed": 1, "chat_template_kwargs": {"x": True}}))
         entry = server.ledger[0]
-    assert ended.stored.error is None
+    assert ended.error is None
     assert entry.prompt == 'Which "one"? ä'
     assert entry.sampling == {"top_p": 0.9, "max_tokens": 33, "seed": 1, "chat_template_kwargs": {"x": True}}
     assert len(entry.images) == 1
@@ -49,10 +48,10 @@ def test_a_request_is_what_the_protocol_says_and_carries_the_sampling_and_the_bo
 
 def test_a_reply_keeps_its_raw_body_counts_and_cost_and_is_one_to_the_official_client_too() -> None:
     with Teacher() as server:
-        stored = ask(spec(server.url)).stored
+        stored = ask(spec(server.url))
     assert ChatCompletion.model_validate(json.loads(stored.body)).choices[0].message.content == ANSWER
-    reply = reply_of(stored)
-    assert (reply.content, reply.finish_reason, stored.attempt, stored.status) == (ANSWER, "stop", 7, 200)
+    reply = stored.reply
+    assert (reply.content, reply.finish_reason, stored.number, stored.status) == (ANSWER, "stop", 7, 200)
     assert stored.cost_usd == pytest.approx((stored.input_tokens + 2 * stored.output_tokens) / 1e6)
     assert stored.max_tokens == 2048
 
@@ -60,13 +59,13 @@ def test_a_reply_keeps_its_raw_body_counts_and_cost_and_is_one_to_the_official_c
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
 def test_a_reasoning_field_is_the_reasoning(field: str) -> None:
     with Teacher({"content": "awe", field: "It is wide."}) as server:
-        reply = reply_of(ask(spec(server.url)).stored)
+        reply = ask(spec(server.url)).reply
     assert (reply.reasoning, reply.content) == ("It is wide.", "awe")
 
 
 def test_a_server_that_does_not_count_has_its_tokens_estimated_and_flagged() -> None:
     with Teacher(fail=lambda body: "bare") as server:
-        stored = ask(spec(server.url)).stored
+        stored = ask(spec(server.url))
     assert stored.input_tokens == len('Which "one"? ä') // 4 + 2
     assert stored.output_tokens == len(ANSWER) // 4
     assert "estimated" in stored.detail
@@ -74,13 +73,11 @@ def test_a_server_that_does_not_count_has_its_tokens_estimated_and_flagged() -> 
 
 @pytest.mark.parametrize("count", [-5, 10**12, True, "many", None])
 def test_absurd_counts_are_replaced_by_estimates(count: object) -> None:
-    from cotforge.teachers.wire import stored_of
-
     body = {
         "choices": [{"message": {"content": "x" * 40}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": count, "completion_tokens": count},
     }
-    stored = stored_of(json.dumps(body), attempt=1, call=CALL, teacher=spec("http://h/v1"), seconds=1.0)
+    stored = attempt_of(json.dumps(body), number=1, call=CALL, teacher=spec("http://h/v1"), seconds=1.0)
     assert (stored.error, stored.input_tokens, stored.output_tokens) == (None, 5, 10)
 
 
@@ -111,31 +108,31 @@ def test_absurd_counts_are_replaced_by_estimates(count: object) -> None:
 def test_every_failure_is_data_and_says_whether_it_may_pass(failure: Any, error: str, passing: bool, retry: bool) -> None:
     with Teacher(fail=lambda body: failure) as server:
         ended = ask(spec(server.url))
-    assert (ended.stored.error, ended.stored.passing, ended.retry, ended.unreached) == (error, passing, retry, False)
-    assert ended.stored.detail
-    assert "\n" not in ended.stored.detail
-    assert reply_of(replace(ended.stored, final=True)).error == error
+    assert (ended.error, ended.passing, ended.outcome.retry, ended.outcome.unreached) == (error, passing, retry, False)
+    assert ended.detail
+    assert "\n" not in ended.detail
+    assert ended.reply.error == error
 
 
 def test_a_server_that_never_answers_is_left_after_the_timeout() -> None:
     with Teacher(fail=lambda body: "hang") as server:
         ended = ask(spec(server.url, timeout=0.3))
-    assert (ended.stored.error, ended.retry) == ("timeout", True)
-    assert 0.2 < ended.stored.seconds < 2
+    assert (ended.error, ended.outcome.retry) == ("timeout", True)
+    assert 0.2 < ended.seconds < 2
 
 
 def test_a_server_that_is_not_there_was_not_reached() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         ended = ask(spec(f"http://127.0.0.1:{closed.getsockname()[1]}/v1"))
-    assert (ended.stored.error, ended.unreached, ended.retry) == ("connection", True, True)
+    assert (ended.error, ended.outcome.unreached, ended.outcome.retry) == ("connection", True, True)
 
 
 def test_a_server_that_repeats_the_key_it_refuses_does_not_bring_it_into_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", "sk-very-secret")
     with Teacher(lambda body: "you sent sk-very-secret", key="sk-very-secret") as server:
-        stored = ask(spec(server.url, key_env="A_KEY")).stored
-    assert reply_of(stored).content == "you sent ***"
+        stored = ask(spec(server.url, key_env="A_KEY"))
+    assert stored.reply.content == "you sent ***"
 
 
 def test_what_a_server_asks_to_wait_is_read_from_seconds_dates_and_milliseconds() -> None:
@@ -145,17 +142,15 @@ def test_what_a_server_asks_to_wait_is_read_from_seconds_dates_and_milliseconds(
     assert retry_after(None) is None
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
     with Teacher(limit=0, retry_after=3) as server:
-        assert ask(spec(server.url)).after == 3
+        assert ask(spec(server.url)).outcome.after == 3
 
 
 def test_no_word_of_a_body_reaches_the_journal_that_it_could_not_keep() -> None:
-    from cotforge.teachers.wire import stored_of
-
     hostile = "\x1b]0;owned\x07 \ud800 \u202e"
     bodies: list[dict[str, Any]] = [
         {"error": {"code": hostile, "message": hostile}},
         {"choices": [{"message": {"content": hostile}, "finish_reason": hostile}]},
     ]
     for body in bodies:
-        stored = stored_of(json.dumps(body), attempt=1, call=CALL, teacher=spec("http://h/v1"), seconds=1.0)
+        stored = attempt_of(json.dumps(body), number=1, call=CALL, teacher=spec("http://h/v1"), seconds=1.0)
         assert f"{stored.error}{stored.detail}{stored.finish_reason}{stored.body}".isprintable()

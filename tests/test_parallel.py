@@ -11,7 +11,7 @@ from cotforge.build import Run
 from cotforge.curate import Curation
 from cotforge.errors import PipelineError
 from cotforge.parallel import CHUNK, in_processes
-from cotforge.records import Fault, Outcome, Sample
+from cotforge.records import CuratedSample, Fault, Sample
 from tests.project import LABELS, ran, replay, write_pipeline, write_rows
 
 OWN = """
@@ -48,7 +48,7 @@ def built(folder: Path, rows: int, measure: str) -> Path:
 
 def outcomes(run: Run, many: int) -> list[Any]:
     curation = Curation(run.loaded, run.journal, run.samples, many=many)
-    return [item if isinstance(item, Outcome) else (item.reason, item.where) for item in curation.outcomes()] + [curation.estimates()]
+    return [item if isinstance(item, CuratedSample) else (item.reason, item.where) for item in curation.outcomes()] + [curation.estimates()]
 
 
 def test_processes_find_what_this_one_finds_in_the_same_order(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_processes_find_what_this_one_finds_in_the_same_order(tmp_path: Path) ->
     with Run.open(tmp_path / "pipeline.yaml", out=tmp_path / "runs/feelings") as run:
         alone, together = outcomes(run, many=10**9), outcomes(run, many=0)
     assert together == alone
-    assert sum(isinstance(item, Outcome) and bool(item.lessons) for item in together) > 10
+    assert sum(isinstance(item, CuratedSample) and bool(item.lessons) for item in together) > 10
     assert together[3] == ("image_empty", "rows.jsonl:4")
 
 

@@ -6,7 +6,7 @@ from outcomes import OPTIONS, filtered, gone, lesson, mixed, sample, trace, unde
 from test_card import about
 
 from cotforge.consensus.claim import Bin, Claim
-from cotforge.records import Fault, Judged, Outcome, Sample
+from cotforge.records import CuratedSample, Fault, Judged, Sample
 from cotforge.report import BEGIN, END, Gallery, report, with_training
 from cotforge.tally import Tally
 
@@ -60,7 +60,7 @@ def test_the_page_is_self_contained_and_has_no_script():
 def test_hostile_text_is_shown_as_text_wherever_it_comes_from():
     of = Sample(HOSTILE, sample(0).pictures, HOSTILE, (HOSTILE, "b"), HOSTILE)
     said = Judged(trace(0, HOSTILE, HOSTILE), "surplus")
-    made = page(Outcome(of, verdict(HOSTILE), (said,), rejected=HOSTILE), name=HOSTILE, source=HOSTILE, consensus=HOSTILE)
+    made = page(CuratedSample(of, verdict(HOSTILE), (said,), rejected=HOSTILE), name=HOSTILE, source=HOSTILE, consensus=HOSTILE)
     assert "script" not in made.tags
     assert made.tags.count("img") == 1
     assert made.text.count(HOSTILE) >= 8

@@ -131,7 +131,7 @@ def test_about_a_sample_one_teacher_is_asked_after_another_and_everybody_where_i
     fewer = [picture for id, picture in sent.items() if len(found[picture]) < 3]
     assert len(fewer) > 20
     assert learned == [(0, sum(waves.wave(id) == 0 for id in sent)), (1, sum(waves.wave(id) <= 1 for id in sent))]
-    assert (progress.samples, progress.settled, progress.failed, progress.stopped) == (80, 80, 0, "")
+    assert (progress.samples, progress.settled, progress.failed, progress.stopped) == (80, 80, 0, None)
     assert progress.judged == 80
     assert 20 < progress.agreed < 80
 
@@ -164,7 +164,7 @@ def test_a_second_run_asks_nothing_and_needs_no_server(tmp_path: Path) -> None:
         path = pipeline(tmp_path, servers)
         assert forge(path, tmp_path / "run", engine()).asked > 40
     again = forge(path, tmp_path / "run", engine())
-    assert (again.asked, again.stopped) == (0, "")
+    assert (again.asked, again.stopped) == (0, None)
 
 
 def test_killed_and_continued_it_asks_what_an_undisturbed_run_asks_and_what_was_in_flight_once_more(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_one_picture_under_two_ids_is_asked_about_once_and_both_samples_are_walk
         assert set(asked(servers).values()) == {1}
         found = by_picture(servers)
     assert len(found) == 30
-    assert (progress.samples, progress.stopped, progress.failed) == (150, "", 0)
+    assert (progress.samples, progress.stopped, progress.failed) == (150, None, 0)
     assert forge(tmp_path / "pipeline.yaml", tmp_path / "run", engine()).asked == 0
 
 
@@ -373,7 +373,7 @@ def test_a_teacher_that_comes_back_while_it_goes_on_is_asked_in_a_second_reading
         thread.join()
         counts = asked({"ann": ann, "bob": back, "cyd": cyd})
         first = {entry.call for entry in dying.ledger if entry.finished}
-    assert (progress.samples, progress.stopped, progress.failed) == (160, "", 0), path
+    assert (progress.samples, progress.stopped, progress.failed) == (160, None, 0), path
     assert max(counts.values()) == 1
     assert not first & {call for name, call in counts if name == "bob"}
     waves = Waves()
@@ -422,7 +422,7 @@ def test_a_budget_ends_it_in_the_warm_up_and_after_it(tmp_path: Path, calls: int
     with three(latency=0.005) as servers:
         path = pipeline(tmp_path, servers, budget={"calls": calls})
         progress = forge(path, tmp_path / "run", engine())
-        assert progress.stopped.startswith(f"budget: calls {calls} reached")
+        assert progress.told.startswith(f"budget: calls {calls} reached")
         assert asked(servers).total() == calls
         with Run.open(path, out=tmp_path / "run", sets=["budget.calls=null"], engine=engine()) as run:
             run.forge(Progress({name: Meter() for name in NAMES}), {})

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import OPTIONS, filtered, lesson, mixed, undecided, unheard
 
-from cotforge.records import Fault, Outcome, Sample
+from cotforge.records import CuratedSample, Fault, Sample
 from cotforge.tally import DISTINCT, OTHER, Tally
 from cotforge.tally.spread import Spread
 
 KINDS = st.sampled_from([lesson, undecided, filtered, unheard])
 
 
-def tally_of(*outcomes: Outcome) -> Tally:
+def tally_of(*outcomes: CuratedSample) -> Tally:
     tally = Tally()
     for outcome in outcomes:
         tally.add(outcome)
@@ -88,7 +88,7 @@ def test_withdrawing_the_lessons_of_a_sample_leaves_what_rejecting_it_would_have
     kept, lost = lesson(0), lesson(1, label="fear")
     tally = tally_of(kept, lost)
     tally.withdraw(lost.sample, lost.verdict, ["t0"], reason="export:image_changed")
-    other = tally_of(kept, Outcome(lost.sample, lost.verdict, lost.traces, rejected="export:image_changed"))
+    other = tally_of(kept, CuratedSample(lost.sample, lost.verdict, lost.traces, rejected="export:image_changed"))
     tally.fates = other.fates
     assert tally.summary() == other.summary()
     assert tally.classes == other.classes
@@ -98,7 +98,7 @@ def test_withdrawing_the_lessons_of_a_sample_leaves_what_rejecting_it_would_have
 def test_memory_is_bounded_where_every_row_brings_its_own_classes():
     tally = tally_of(
         *(
-            Outcome(Sample(str(n), (), "?", (f"a{n}", "b"), f"a{n}"), undecided(0).verdict, (), rejected="vote:tie")
+            CuratedSample(Sample(str(n), (), "?", (f"a{n}", "b"), f"a{n}"), undecided(0).verdict, (), rejected="vote:tie")
             for n in range(3 * DISTINCT)
         )
     )

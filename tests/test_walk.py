@@ -14,10 +14,11 @@ from cotforge.answers import Task
 from cotforge.forge.notes import Notes
 from cotforge.forge.walk import Policy, Walk
 from cotforge.gold import Gold
-from cotforge.journal import Stored
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
+from cotforge.replies.attempt import Attempt
 from cotforge.sequence import SHORT, Basis, Engine, Guide, prices
+from tests.attempts import attempt
 from tests.guide import Evidence, Waves, evidence
 from tests.guide import Policy as InOrder
 from tests.project import LABELS, said, write_pipeline
@@ -32,10 +33,10 @@ def call(name: str) -> Call:
     return Call(name.encode().hex(), sample, name.removesuffix(SHORT), "m", 0, (), "vote" if name.endswith(SHORT) else "solve")
 
 
-def stored(name: str, text: str | None, *, usd: float = 0.0, seconds: float = 0.0) -> Stored:
+def stored(name: str, text: str | None, *, usd: float = 0.0, seconds: float = 0.0) -> Attempt:
     """A reply with this answer, or an error."""
     body = json.dumps({"choices": [{"message": {"content": said(text or "")}}]})
-    return Stored(1, name.encode(), 200, None if text else "400", "", False, True, "stop", 1, 1, usd, seconds, None, body)
+    return attempt(1, name.encode(), error=None if text else "400", cost_usd=usd, seconds=seconds, body=body)
 
 
 def walk(policy: Policy | None, voters: Sequence[str] = WHOLE, *, known: Mapping[str, str | None] | None = None, **fields: Any) -> Walk:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cotforge.answers.task import Task
 from cotforge.answers.text import LONGEST, normal, seen
-from cotforge.records import Call, Reply, Trace
+from cotforge.records import Call, OutcomeKind, Reply, Trace
 
 _TAG = re.compile(r"</?(?:think|answer)>", re.IGNORECASE)
 _EXACT = re.compile(r"\s*<think>([^<]*)</think>(\s*)<answer>([^<]*)</answer>\s*")
@@ -89,6 +89,13 @@ def read(reply: Reply, call: Call, task: Task) -> Trace:
     )
 
 
+def why_lost(reply: Reply, trace: Trace | None, *, needs_reasoning: bool) -> str | None:
+    """Why a Call came to nothing, as `losses.parquet` has it: the error, why the Reply was not read, or `no_reasoning`; else None."""
+    if trace is None:
+        return reply.error
+    return "no_reasoning" if trace.fault is None and needs_reasoning and not trace.reasoning else trace.fault
+
+
 def reads_well(text: str) -> bool:
     """Whether a text is exactly `<think>R</think><answer>A</answer>`, R and A not blank, with only space around and between."""
     tags = [_Tag(match.group().lower(), *match.span()) for match in _TAG.finditer(text)]
@@ -100,9 +107,9 @@ def reads_well(text: str) -> bool:
 
 
 def _unusable(reply: Reply) -> str | None:
-    if "content_filter" in (reply.finish_reason, reply.error):
+    if reply.outcome.kind is OutcomeKind.FILTERED or reply.finish_reason == "content_filter":
         return "content_filter"
-    if reply.finish_reason == "length":
+    if reply.outcome.kind is OutcomeKind.CUT_OFF or reply.finish_reason == "length":
         return "truncated"
     return None if reply.content.strip() or reply.reasoning.strip() else "empty"
 

@@ -11,9 +11,10 @@ from cotforge.estimate.plan import Estimate, Share
 from cotforge.estimate.words import changed, text
 from cotforge.forge import Work
 from cotforge.history import History, histories
-from cotforge.journal import Journal, Stored
+from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
+from cotforge.replies.attempt import Attempt
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens
 
@@ -60,7 +61,7 @@ class Estimator:
 
     def probed(self) -> Estimate:
         """The same after the Samples drawn were asked about: their replies tell what the others will take."""
-        answered: dict[str, list[tuple[int, Stored]]] = {}
+        answered: dict[str, list[tuple[int, Attempt]]] = {}
         for _, _, work in self._drawn:
             stored = self.journal.replies(call.key for _, call in work.calls)
             had = [(call.teacher, call, found) for call, found in work.had]
@@ -82,8 +83,8 @@ class Estimator:
         for call, stored in work.had:
             share = self.found.shares[call.teacher]
             share.done += 1
-            share.held += stored.error is None
-        stale: Mapping[str, Stored] = {}
+            share.held += stored.outcome.has_text
+        stale: Mapping[str, Attempt] = {}
         if any(self.found.shares[teacher.name].history.calls for teacher, _ in work.calls):
             stale = self.journal.replies(call.key for _, call in work.calls)
         for teacher, call in work.calls:
@@ -93,7 +94,7 @@ class Estimator:
             share.counted += input_tokens(call)
             share.held += call.key in stale and stale[call.key].error is None
 
-    def _ended(self, share: Share, call: Call, stored: Stored) -> None:
+    def _ended(self, share: Share, call: Call, stored: Attempt) -> None:
         """A Call of the probe has ended."""
         if stored.settles(share.teacher.max_tokens):
             share.calls -= 1
@@ -103,7 +104,7 @@ class Estimator:
             share.failed += 1
             share.last_error = f"{stored.error}: {stored.detail}".strip(": ")
 
-    def _look(self, answered: Mapping[str, list[tuple[int, Stored]]]) -> None:
+    def _look(self, answered: Mapping[str, list[tuple[int, Attempt]]]) -> None:
         for name, share in self.found.shares.items():
             if not share.calls:
                 share.outlook = None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cotforge.budget import most_output
 from cotforge.history import History
-from cotforge.journal import Stored
+from cotforge.replies.attempt import Attempt
 from cotforge.teachers.teacher import Teacher
 
 OUTPUT_TOKENS, LEAST_OUTPUT = 500, 50
@@ -74,7 +74,7 @@ def remembered(teacher: Teacher, history: History, *, calls: int, counted: int) 
     )
 
 
-def measured(teacher: Teacher, found: Sequence[tuple[int, Stored]]) -> Outlook:
+def measured(teacher: Teacher, found: Sequence[tuple[int, Attempt]]) -> Outlook:
     """Of a teacher that was probed: (our count of the input tokens, reply) of each, at least one. The range is a bootstrap's."""
     begins = [(stored.input_tokens, counted) for counted, stored in found]
     ends, seconds = [(stored.output_tokens, 1) for _, stored in found], [(stored.seconds, 1) for _, stored in found]

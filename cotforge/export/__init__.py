@@ -14,7 +14,7 @@ from cotforge.export import columns, rows
 from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep
 from cotforge.export.shards import Entry, Pictured, Streamed, Traced
 from cotforge.pages import Exported, Shard
-from cotforge.records import Fault, Outcome
+from cotforge.records import CuratedSample, Fault
 from cotforge.tally import Tally
 
 __all__ = ["Exported", "export"]
@@ -25,7 +25,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def export(
-    stream: Iterable[Outcome | Fault],
+    stream: Iterable[CuratedSample | Fault],
     folder: Path,
     *,
     measures: Iterable[str],
@@ -92,7 +92,7 @@ class _Tables:
         self._tally.fault(fault)
         self._losses.row(rows.fault(fault))
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: CuratedSample) -> None:
         self._tally.add(outcome)
         for loss in rows.losses(outcome, self._text):
             self._losses.row(loss)

@@ -1,12 +1,11 @@
-"""An Outcome as rows of the four tables, each a tuple in the order of the table's columns."""
+"""An CuratedSample as rows of the four tables, each a tuple in the order of the table's columns."""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from cotforge.export.shards import SUFFIXES, Row
-from cotforge.records import Fault, Judged, Lesson, Outcome, Sample
-from cotforge.tally import NOT_ASKED
+from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Lesson, Sample
 
 SHOWN = 200
 """Characters of an unread reply that its loss shows (ours)."""
@@ -64,7 +63,7 @@ def trace(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
     )
 
 
-def preference(outcome: Outcome) -> tuple[Row, ...]:
+def preference(outcome: CuratedSample) -> tuple[Row, ...]:
     """The row of `preference/`, where there is a pair."""
     if outcome.pair is None:
         return ()
@@ -82,7 +81,7 @@ def fault(fault: Fault) -> Row:
     return fault.id, None, None, "source", fault.reason, str(fault)
 
 
-def losses(outcome: Outcome, text: Callable[[str], str]) -> Iterator[Row]:
+def losses(outcome: CuratedSample, text: Callable[[str], str]) -> Iterator[Row]:
     """The rows of `losses.parquet`: Calls given up or never asked, replies not read, with the beginning of what `text` says there,
     traces filtered out, and the Sample where there was no agreement.
     """
@@ -110,7 +109,7 @@ def _beginning(text: str) -> str:
     return f": {words[:SHOWN]}" if words else ""
 
 
-def _votes(outcome: Outcome) -> str:
+def _votes(outcome: CuratedSample) -> str:
     cast = Counter(ballot.answer for ballot in outcome.verdict.ballots)
     counts = ", ".join(f"{answer}: {count}" for answer, count in sorted(cast.items(), key=lambda item: (-item[1], item[0])))
     return f"ballots {counts or 'none'}; label {outcome.sample.label}; confidence {outcome.verdict.confidence:.3f}"

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from cotforge.export.columns import Columns, schema, table
 from cotforge.export.files import Staged
 from cotforge.pages import Shard
-from cotforge.records import Fault, Outcome, Sample, Verdict
+from cotforge.records import CuratedSample, Fault, Sample, Verdict
 
 SAMPLES = 2_048
 """Samples of a split, with or without a row, after which its shard of pictures ends."""
@@ -70,7 +70,7 @@ class Pictured:
     _bytes: int = 0
     _entries: list[Entry] = field(default_factory=list)
 
-    def add(self, outcome: Outcome, rows: Sequence[Row]) -> None:
+    def add(self, outcome: CuratedSample, rows: Sequence[Row]) -> None:
         """Take the next Sample of the split, with its rows, if it has any."""
         size = sum(picture.size for picture in outcome.sample.pictures)
         if self._samples == SAMPLES or (self._samples and self._bytes + size > PICTURES):

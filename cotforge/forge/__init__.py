@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, 
 from contextlib import AsyncExitStack
 from functools import partial
 
-from cotforge.budget import ENDED, Hold, Purse
+from cotforge.budget import Hold, Purse, minutes_over
 from cotforge.errors import TeacherError
 from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
@@ -28,19 +28,17 @@ from cotforge.forge.turn import Turn
 from cotforge.forge.watch import Patience, Watch
 from cotforge.forge.work import Again, Work, missing
 from cotforge.images import Sending
-from cotforge.journal import Journal, Stored
+from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Fault, Sample
+from cotforge.records import Call, Closing, Fault, Sample, Stop
+from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Guide
 from cotforge.teachers.teacher import Teacher
 
-__all__ = ["FEW", "OVER", "Again", "Forge", "Meter", "Progress", "Work", "missing"]
+__all__ = ["FEW", "Again", "Forge", "Meter", "Progress", "Work", "missing"]
 
 FEW = 50
 """Calls that must have ended before `max_failures` can stop a run early (ours); at the end it holds for any number."""
-
-OVER = "over"
-"""Why a line is closed whose turn has ended."""
 
 Samples = Callable[[], Iterator[Sample | Fault]]
 """The source from its beginning, as often as it is called."""
@@ -81,13 +79,13 @@ class Forge:
         self._known: OrderedDict[str, None] = OrderedDict()
         self._fault: Exception | None = None
 
-    def stop(self, why: str = "interrupted") -> None:
+    def stop(self, why: Stop = Stop.INTERRUPTED, because: str = "") -> None:
         """Take no new Call; those in flight are finished and kept."""
         if not all(task.done() for task in self._batched) and not self.progress.stopped:
             self._tell("what was handed in goes on, and is charged, at its provider; the same command collects it")
-        self.progress.stopped = self.progress.stopped or why
+        self.progress.stop(why, because)
         for line in self.lines.values():
-            line.close(self.progress.stopped)
+            line.close(Closing.OVER)
         for task in (*self._opening, *self._batched):
             task.cancel()  # what was handed in goes on at its provider, and the next run collects it
         self.look()
@@ -105,7 +103,7 @@ class Forge:
         self.progress.per_sample = sum(teacher.samples for teacher in asked) if self._guide is None else 0
         works = partial(self._works, samples, refreshed)
         if (minutes := self.purse.budget.minutes) is not None:
-            asyncio.get_running_loop().call_later(60 * minutes, self.stop, f"{ENDED}minutes {minutes:g} are over")
+            asyncio.get_running_loop().call_later(60 * minutes, self.stop, Stop.MINUTES, minutes_over(minutes))
         async with Places(self.loaded.root, self.loaded.pipeline.teachers, self._tell) as places:
             running = [self._group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
             batched = [teacher for teacher in asked if teacher.kind == "batch"]
@@ -187,9 +185,9 @@ class Forge:
             lines, self.progress, self._guide, partial(works, teachers), counts=counts, found=self._found, over=self._agreement.over
         )
 
-    def _found(self, call: Call) -> Stored | None:
-        stored = self.journal.replies([call.key]).get(call.key)
-        return stored if stored is not None and stored.attempt > self._since else None
+    def _found(self, call: Call) -> Attempt | None:
+        found = self.journal.replies([call.key]).get(call.key)
+        return found if found is not None and found.number > self._since else None
 
     async def _batch(self, teacher: Teacher, works: Works, *, counts: bool) -> None:
         """A teacher behind a batch API: what it lacks is handed in at once, and its results are waited for."""
@@ -201,9 +199,9 @@ class Forge:
                 holds[bytes.fromhex(call.key)] = hold
             return hold is not None
 
-        def ended(stored: Stored) -> None:
-            if (hold := holds.pop(stored.key, None)) is not None:
-                hold.settle(stored)
+        def ended(attempt: Attempt) -> None:
+            if (hold := holds.pop(attempt.key, None)) is not None:
+                hold.settle(attempt)
             self._stop_at_failures()
 
         async with Batches(
@@ -229,7 +227,7 @@ class Forge:
 
     async def _cancel(self, lines: Sequence[Line]) -> None:
         for line in lines:
-            line.close(OVER)
+            line.close(Closing.OVER)
             await line.cancel()
 
     # what the lines share
@@ -241,45 +239,45 @@ class Forge:
     def admit(self, teacher: Teacher, call: Call) -> Hold | None:
         hold = self.purse.admit(teacher, call)
         if hold is None and not self.purse.in_flight.calls:
-            self.stop(self.purse.over)
+            self.stop(self.purse.stop, self.purse.over)
         self._short = self._short or hold is None
         return hold
 
     def retry_in(self) -> float:
         return self._retries.delay(time.monotonic())
 
-    def settled(self, meter: Meter, job: Job, stored: Stored | None) -> None:
+    def settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
         try:
-            self._settled(meter, job, stored)
+            self._settled(meter, job, attempt)
         except Exception as fault:  # as in a line: a bug must end the run
             self.broke(fault)
 
-    def _settled(self, meter: Meter, job: Job, stored: Stored | None) -> None:
-        if stored is not None:
-            meter.count(stored)
+    def _settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
+        if attempt is not None:
+            meter.count(attempt)
             self._retries.first()
         if job.work.script is not None:
-            job.work.script.ended(job.work, job.call, stored)
+            job.work.script.ended(job.work, job.call, attempt)
         else:
-            self._ended(meter, job, stored)
-        if stored is not None:
+            self._ended(meter, job, attempt)
+        if attempt is not None:
             self._stop_at_failures()
 
-    def _ended(self, meter: Meter, job: Job, stored: Stored | None) -> None:
+    def _ended(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
         """A Call about a Sample of which all are asked at once."""
         work = job.work
         work.left -= 1
-        if stored is None:
+        if attempt is None:
             meter.postponed += not self.progress.stopped  # where the whole run was stopped, that is no failure of the teacher
             self._known.pop(job.call.key, None)
             return
-        work.had.append((job.call, stored))
+        work.had.append((job.call, attempt))
         if work.left == 0:
             self._agreement.settled(work)
 
     def _stop_at_failures(self) -> None:
         if self.progress.asked >= FEW and self.progress.failures > self.loaded.pipeline.max_failures:
-            self.stop("failures")
+            self.stop(Stop.FAILURES)
 
     def lost(self, job: Job, fault: Fault) -> None:
         self.progress.faults += 1
@@ -294,7 +292,7 @@ class Forge:
 
     def broke(self, fault: Exception) -> None:
         self._fault = self._fault or fault
-        self.stop("fault")
+        self.stop(Stop.FAULT)
         self.abandon()
 
     def look(self) -> None:

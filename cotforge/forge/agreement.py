@@ -8,7 +8,6 @@ from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
 from cotforge.pipeline import Pipeline
 from cotforge.records import Ballot, Sample
-from cotforge.teachers.wire import reply_of
 
 MANY, EVERY = 200, 10
 """Samples after which only every so-manieth is judged (ours): it would be a tenth of the work."""
@@ -43,8 +42,9 @@ class Agreement:
         self._progress.agreed += agreed
 
     def _said(self, work: Work) -> Iterator[tuple[str, str | None]]:
-        for call, stored in work.had:
-            yield call.teacher, answers.read(reply_of(stored), call, self._pipeline.task).answer
+        for call, attempt in work.had:
+            reply = attempt.reply
+            yield call.teacher, answers.read(reply, call, self._pipeline.task).answer if reply.outcome.has_text else None
 
     def _majority_of(self, sample: Sample, said: Iterable[tuple[str, str | None]]) -> bool:
         """Whether there is one, of the label's vote too where it has one."""

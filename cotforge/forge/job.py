@@ -9,8 +9,9 @@ from cotforge.forge.progress import Meter
 from cotforge.forge.replica import Replica
 from cotforge.forge.tries import Tries
 from cotforge.forge.work import Work
-from cotforge.journal import Journal, Stored
+from cotforge.journal import Journal
 from cotforge.records import Call, Fault
+from cotforge.replies.attempt import Attempt
 from cotforge.teachers.teacher import Teacher
 
 
@@ -44,7 +45,7 @@ class House(Protocol):
     def retry_in(self) -> float:
         """Seconds until the run's retry budget has room for one more attempt, which is taken from it."""
 
-    def settled(self, meter: Meter, job: Job, stored: Stored | None) -> None:
+    def settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
         """A Call has ended, or (None) will not be asked in this run."""
 
     def lost(self, job: Job, fault: Fault) -> None:

@@ -18,11 +18,11 @@ from cotforge.forge.job import House, Job
 from cotforge.forge.places import Place
 from cotforge.forge.progress import Meter
 from cotforge.forge.rate import Rate
+from cotforge.forge.repeated import RefusalStreak
 from cotforge.forge.replica import Replica
 from cotforge.forge.work import Work
-from cotforge.journal import unsent
-from cotforge.records import Call, Fault
-from cotforge.teachers.ended import Ended
+from cotforge.records import Call, Closing, Fault
+from cotforge.replies.attempt import Attempt, unsent
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens
 
@@ -46,12 +46,13 @@ class Line:
         """What goes before all of the queue: about Samples in progress, and what was tried before."""
         self._beginning = 0
         self._begun: deque[tuple[Job, Hold]] = deque()
+        self._refusals = RefusalStreak()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def closed(self) -> str:
-        """Why nothing is asked any more, or not for now; empty while something is."""
+    def closed(self) -> Closing | None:
+        """Why nothing is asked any more, or not for now; None while something is."""
         return self.meter.closed
 
     @property
@@ -162,14 +163,14 @@ class Line:
         """Ask once, and keep how it ended."""
         self.meter.in_flight += 1
         self.meter.attempts += 1
-        ended: Ended | None = None
+        ended: Attempt | None = None
         try:
             timeout = partial(self._deadline.seconds, job.tries.timeouts)
-            ended = await self._at.ask(job.call, job.work, replica.place, attempt=job.attempt, timeout=timeout)
-            may = not self.closed or self._house.stopped or ended.unreached  # a teacher that is gone for good will not answer it
+            ended = await self._at.ask(job.call, job.work, replica.place, number=job.attempt, timeout=timeout)
+            may = not self.closed or self._house.stopped or ended.outcome.unreached  # a teacher that is gone for good will not answer it
             again = job.tries.again(ended) and may
-            stored = replace(ended.stored, attempt=job.attempt, final=not again, url=replica.place)
-            await self._house.journal.end(stored)
+            ended = replace(ended, number=job.attempt, final=not again, url=replica.place)
+            await self._house.journal.end(ended)
             self._learn(job, ended, hold, replica, ticket)
         except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
             self._house.broke(fault)
@@ -182,37 +183,38 @@ class Line:
             self._again(job, ended, replica)
         else:
             self._release(job)
-            self._house.settled(self.meter, job, stored)
+            self._house.settled(self.meter, job, ended)
+            if self._refusals.saw(ended.status, ended.outcome):
+                self.close(Closing.REPEATED, ended.outcome.detail)
         if replica.closed and all(each.closed for each in self.replicas):
-            self.close(replica.closed)
+            self.close(replica.closed, ended.outcome.detail)
         self.pump()
         self._house.look()
 
-    def _learn(self, job: Job, ended: Ended, hold: Hold, replica: Replica, ticket: int) -> None:
-        stored = ended.stored
+    def _learn(self, job: Job, ended: Attempt, hold: Hold, replica: Replica, ticket: int) -> None:
         replica.ended(ticket, ended, time.monotonic(), failures=job.tries.failures)
-        if ended.unreached or ended.refused:
+        if ended.outcome.unreached or ended.outcome.busy:
             hold.drop()
         else:
-            hold.settle(stored)
-        if stored.error is None:
-            self._deadline.saw(stored.seconds)
-        elif stored.error == "timeout":
-            self._deadline.ran_out(stored.seconds)
-        used = stored.input_tokens + stored.output_tokens
+            hold.settle(ended)
+        if ended.outcome.has_text:
+            self._deadline.saw(ended.seconds)
+        elif ended.error == "timeout":
+            self._deadline.ran_out(ended.seconds)
+        used = ended.input_tokens + ended.output_tokens
         for rate, per_token in self._rates:
-            if per_token and stored.error is None:
+            if per_token and ended.outcome.has_text:
                 rate.give_back(max(0, most_tokens(job.call, self.teacher) - used))
-        self.meter.seconds += stored.seconds
-        self.meter.trouble = stored.error or ""
+        self.meter.seconds += ended.seconds
+        self.meter.trouble = ended.error or ""
 
-    def _again(self, job: Job, ended: Ended, replica: Replica) -> None:
+    def _again(self, job: Job, ended: Attempt, replica: Replica) -> None:
         if self.closed:
             self._postpone(job)
             return
         job.last = replica
         pause = job.tries.pause(ended, self._deadline.usual, self._house.chance)
-        if not (ended.unreached or ended.refused):
+        if not (ended.outcome.unreached or ended.outcome.busy):
             pause += self._house.retry_in()
         asyncio.get_running_loop().call_later(pause, self._anew, job)
 
@@ -226,14 +228,15 @@ class Line:
 
     # ending
 
-    def close(self, why: str) -> None:
-        """Ask nothing more, until `open`; what is in flight is finished and kept."""
-        self.meter.closed = self.meter.closed or why
+    def close(self, why: Closing, words: str = "") -> None:
+        """Ask nothing more, until `open`; what is in flight is finished and kept. `words` are the server's, where it said any."""
+        if self.meter.closed is None:
+            self.meter.closed, self.meter.closing_words = why, words
         self._unsend()
 
     def open(self) -> None:
         """Go on after `close`."""
-        self.meter.closed = ""
+        self.meter.closed, self.meter.closing_words = None, ""
 
     def _unsend(self) -> None:
         """Let go of what waits, with a note of every attempt that was begun and not made, so that it does not count as lost."""

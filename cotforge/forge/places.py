@@ -11,7 +11,7 @@ from cotforge.forge.replica import Replica
 from cotforge.forge.sockets import sockets
 from cotforge.forge.work import Work
 from cotforge.records import Call
-from cotforge.teachers.ended import Ended
+from cotforge.replies.attempt import Attempt
 from cotforge.teachers.local import Local
 from cotforge.teachers.local.place import places
 from cotforge.teachers.openai import Session
@@ -28,7 +28,7 @@ class Place(Protocol):
     def prepare(self, work: Work) -> None:
         """Make what is sent of the pictures. Raises Fault where one of them is not there any more."""
 
-    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: Callable[[], float]) -> Ended:
+    async def ask(self, call: Call, work: Work, at: str, *, number: int, timeout: Callable[[], float]) -> Attempt:
         """Ask once, and wait for the end of it. Never raises but on cancellation."""
 
 
@@ -47,8 +47,8 @@ class Servers:
         if work.images is not None:
             work.images.encode()
 
-    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: Callable[[], float]) -> Ended:
-        return await self._session.ask(call, self._teacher, at, images=work.images or {}, attempt=attempt, timeout=timeout)
+    async def ask(self, call: Call, work: Work, at: str, *, number: int, timeout: Callable[[], float]) -> Attempt:
+        return await self._session.ask(call, self._teacher, at, images=work.images or {}, number=number, timeout=timeout)
 
 
 class Replies:
@@ -63,8 +63,8 @@ class Replies:
     def prepare(self, work: Work) -> None:
         pass  # nobody looks at pictures
 
-    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: Callable[[], float]) -> Ended:
-        return await self._replay.ask(call, attempt=attempt)
+    async def ask(self, call: Call, work: Work, at: str, *, number: int, timeout: Callable[[], float]) -> Attempt:
+        return await self._replay.ask(call, number=number)
 
 
 class Engines:
@@ -79,8 +79,8 @@ class Engines:
     def prepare(self, work: Work) -> None:
         pass  # pictures go by reference
 
-    async def ask(self, call: Call, work: Work, at: str, *, attempt: int, timeout: Callable[[], float]) -> Ended:
-        return await self._local.ask(call, at, attempt=attempt, timeout=timeout())
+    async def ask(self, call: Call, work: Work, at: str, *, number: int, timeout: Callable[[], float]) -> Attempt:
+        return await self._local.ask(call, at, number=number, timeout=timeout())
 
 
 class Places:

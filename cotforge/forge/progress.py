@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from cotforge.journal import Stored
+from cotforge.records import Closing, Stop
+from cotforge.replies.attempt import Attempt
 
 
 @dataclass(slots=True)
@@ -24,20 +25,22 @@ class Meter:
     """Of the last Call that was given up."""
     trouble: str = ""
     """Of the last attempt that ended, where it failed."""
-    closed: str = ""
+    closed: Closing | None = None
     """Why this teacher is not asked any more, or not for now."""
+    closing_words: str = ""
+    """What its server said when that happened."""
     postponed: int = 0
     """Calls that are not asked because of that."""
 
-    def count(self, stored: Stored) -> None:
+    def count(self, attempt: Attempt) -> None:
         """A Call has ended."""
         self.asked += 1
-        self.input_tokens += stored.input_tokens
-        self.output_tokens += stored.output_tokens
-        self.cost_usd += stored.cost_usd
-        if stored.error is not None:
+        self.input_tokens += attempt.input_tokens
+        self.output_tokens += attempt.output_tokens
+        self.cost_usd += attempt.cost_usd
+        if not attempt.outcome.has_text:
             self.failed += 1
-            self.last_error = f"{stored.error}: {stored.detail}".strip(": ")
+            self.last_error = f"{attempt.error}: {attempt.detail}".strip(": ")
 
 
 @dataclass(slots=True)
@@ -58,8 +61,20 @@ class Progress:
     """Of these, with a plain majority: the pipeline's own rule decides when all is asked."""
     had: int = 0
     """Calls looked at that had been settled before."""
-    stopped: str = ""
-    """Why asking ended early: `interrupted`, `failures`, or a line for a person."""
+    stopped: Stop | None = None
+    """Why asking ended early; None where it did not."""
+    stopped_because: str = ""
+    """The same for a person, where the kind alone does not say enough."""
+
+    def stop(self, why: Stop, because: str = "") -> None:
+        """Note why asking ends; the first reason stays."""
+        if self.stopped is None:
+            self.stopped, self.stopped_because = why, because
+
+    @property
+    def told(self) -> str | None:
+        """Why asking ended early, as `summary.json` has it."""
+        return self.stopped_because or self.stopped
 
     @property
     def failures(self) -> float:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from cotforge.forge.breaker import Breaker
 from cotforge.forge.pace import Pace
-from cotforge.teachers.ended import Ended
+from cotforge.records import Closing, OutcomeKind
+from cotforge.replies.attempt import Attempt
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Replica:
         self.place = place
         self.pace: Pace | Steady = Pace(most, chance) if adaptive else Steady(most)
         self.breaker = Breaker(chance)
-        self.closed = ""
+        self.closed: Closing | None = None
         """Why nothing is asked here any more in this run."""
         self.down_since: float | None = None
         """Since when no connection could be made."""
@@ -69,26 +70,26 @@ class Replica:
         self.breaker.sent(now)
         return self.pace.sent(now)
 
-    def ended(self, ticket: int, ended: Ended, now: float, *, failures: int) -> None:
+    def ended(self, ticket: int, attempt: Attempt, now: float, *, failures: int) -> None:
         """Learn from how a Call ended that has failed so often by now.
 
         Where others are answered, a Call that fails again and again says something of itself, and not of the server.
         """
-        stored = ended.stored
-        if ended.unreached:
+        outcome = attempt.outcome
+        if outcome.unreached:
             self.down_since = now if self.down_since is None else self.down_since
         else:
             self.down_since = None
-        self.closed = self.closed or ended.closes
-        if ended.refused:
-            self.pace.refused(ticket, ended.after, now)
+        self.closed = self.closed or outcome.closes
+        if outcome.busy:
+            self.pace.refused(ticket, outcome.after, now)
             self.breaker.dropped()
-        elif ended.unreached or _sick(ended):
+        elif outcome.unreached or _is_servers_fault(attempt):
             self.pace.failed(ticket, now)
-            if ended.unreached or failures <= 1 or self.breaker.open_since is not None:
-                self.breaker.failed(now, unreached=ended.unreached)
+            if outcome.unreached or failures <= 1 or self.breaker.open_since is not None:
+                self.breaker.failed(now, unreached=outcome.unreached)
         else:
-            self.pace.answered(ticket, stored.seconds, stored.output_tokens, now)
+            self.pace.answered(ticket, attempt.seconds, attempt.output_tokens, now)
             self.breaker.succeeded(now)
 
     def dropped(self, ticket: int) -> None:
@@ -97,6 +98,6 @@ class Replica:
         self.breaker.dropped()
 
 
-def _sick(ended: Ended) -> bool:
+def _is_servers_fault(attempt: Attempt) -> bool:
     """Whether the server, and not the request, is to blame."""
-    return ended.stored.error is not None and ended.retry
+    return attempt.outcome.kind is OutcomeKind.PASSING and attempt.outcome.retry

@@ -7,10 +7,10 @@ from cotforge import answers
 from cotforge.errors import PipelineError
 from cotforge.forge.work import Work, missing
 from cotforge.history import errors
-from cotforge.journal import Journal, Stored
+from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
-from cotforge.teachers.wire import reply_of
+from cotforge.replies.attempt import Attempt
 
 
 class Retry:
@@ -21,7 +21,6 @@ class Retry:
 
     def __init__(self, loaded: Loaded, reasons: Collection[str]) -> None:
         self.loaded, self.reasons = loaded, frozenset(reasons)
-        self._reasons = "reasoning" in loaded.prompts.completion.inputs
 
     @classmethod
     def of(cls, loaded: Loaded, reasons: Sequence[str], *, samples: Callable[[], Iterator[Sample | Fault]], journal: Journal) -> Self:
@@ -37,19 +36,17 @@ class Retry:
             raise PipelineError(*faults)
         return retry
 
-    def __call__(self, call: Call, stored: Stored) -> bool:
-        return self.reason(call, stored) in self.reasons
+    def __call__(self, call: Call, attempt: Attempt) -> bool:
+        return self.reason(call, attempt) in self.reasons
 
-    def reason(self, call: Call, stored: Stored) -> str | None:
+    def reason(self, call: Call, attempt: Attempt) -> str | None:
         """Why the Call came to nothing; None where it did not."""
-        reply = reply_of(stored)
-        if reply.error is not None:
-            return reply.error
-        trace = answers.read(reply, call, self.loaded.pipeline.task)
-        return "no_reasoning" if trace.fault is None and self._reasons and not trace.reasoning else trace.fault
+        reply = attempt.reply
+        trace = answers.read(reply, call, self.loaded.pipeline.task) if reply.outcome.has_text else None
+        return answers.why_lost(reply, trace, needs_reasoning=self.loaded.prompts.needs_reasoning)
 
     def met(self, works: Iterator[Work | Fault]) -> Iterator[str]:
         """Each reason for which one of the Calls that were asked came to nothing."""
         for work in works:
             if not isinstance(work, Fault):
-                yield from (reason for call, stored in work.had if (reason := self.reason(call, stored)) is not None)
+                yield from (reason for call, attempt in work.had if (reason := self.reason(call, attempt)) is not None)

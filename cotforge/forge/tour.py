@@ -15,11 +15,11 @@ from cotforge.forge.reading import Reading
 from cotforge.forge.turn import Turn
 from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
-from cotforge.journal import Stored
 from cotforge.records import Call, Fault
+from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Basis, Guide, Policy, voter, voters
 
-Found = Callable[[Call], Stored | None]
+Found = Callable[[Call], Attempt | None]
 """The reply to a Call that has ended in this invocation."""
 
 
@@ -98,11 +98,11 @@ class Tour(Turn):
 
     # one Sample
 
-    def ended(self, work: Work, call: Call, stored: Stored | None) -> None:
+    def ended(self, work: Work, call: Call, attempt: Attempt | None) -> None:
         for one, asked in [(work, call), *self._flying.pop(call.key, ())]:
             one.left -= 1
-            if stored is not None:
-                self._hear(one, asked, stored)
+            if attempt is not None:
+                self._hear(one, asked, attempt)
             self._go(one)
 
     def lost(self, work: Work, call: Call) -> None:
@@ -134,17 +134,17 @@ class Tour(Turn):
         if known is None and call.key in self._flying:
             work.left += 1
             self._flying[call.key].append((work, call))
-        elif (stored := known or self._found(call)) is not None:
+        elif (attempt := known or self._found(call)) is not None:
             self._progress.had += 1
-            self._hear(work, call, stored)
+            self._hear(work, call, attempt)
         else:
             work.left += 1
             self._flying[call.key] = []
             self.lines[call.teacher].put(call, work, ahead=bool(walk.answers), counted=False)
 
-    def _hear(self, work: Work, call: Call, stored: Stored) -> None:
+    def _hear(self, work: Work, call: Call, attempt: Attempt) -> None:
         assert work.walk is not None
-        work.walk.hear(voter(call), stored, self._guide.pipeline.task)
+        work.walk.hear(voter(call), attempt, self._guide.pipeline.task)
 
     def _closed(self, walk: Walk) -> Collection[str]:
         shut = [name for name, line in self.lines.items() if line.closed]

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 from cotforge import answers
 from cotforge.answers import Task
-from cotforge.journal import Stored
 from cotforge.records import Call
+from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Policy
-from cotforge.teachers.wire import reply_of
 
 
 @dataclass(slots=True, eq=False)
@@ -20,7 +19,7 @@ class Walk:
     wave: int
     calls: Mapping[str, Call]
     """By voter, in the order of the teachers, each before its short self."""
-    known: dict[str, Stored]
+    known: dict[str, Attempt]
     """What was settled before, by voter: it is heard where the way leads there, and not otherwise."""
     policy: Policy | None
     """None in the warm-up, or where there was nobody left to ask when it was to be learned."""
@@ -56,13 +55,13 @@ class Walk:
             self._decided, self._accepted = True, self.policy.accepted(self.label, self.answers)
         return self._trace(closed)
 
-    def hear(self, name: str, stored: Stored, task: Task) -> None:
+    def hear(self, name: str, attempt: Attempt, task: Task) -> None:
         """What a voter said, or that it said nothing."""
-        reply = reply_of(stored)
-        read = None if reply.error is not None else answers.read(reply, self.calls[name], task).answer
-        (self.shown if self._decided else self.answers)[name] = read
-        if reply.error is None:
-            self.took[name] = stored.cost_usd, stored.seconds
+        reply = attempt.reply
+        has_text = reply.outcome.has_text
+        (self.shown if self._decided else self.answers)[name] = answers.read(reply, self.calls[name], task).answer if has_text else None
+        if has_text:
+            self.took[name] = reply.cost_usd, reply.seconds
 
     def along(self, task: Task) -> bool:
         """Go as far as what is known leads; whether that is the end."""

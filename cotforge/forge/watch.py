@@ -10,9 +10,9 @@ from cotforge.forge.line import Line
 from cotforge.forge.pace import Pace
 from cotforge.forge.progress import Progress
 from cotforge.forge.replica import Replica
+from cotforge.records import Closing, Stop
 from cotforge.teachers.openai import Session
 
-OUT_OF_REACH = "out of reach"
 STILL_S = 4.0
 """Seconds (ours) that a look may come late before a person is told that this process stood still."""
 
@@ -42,7 +42,7 @@ class Watch:
         session: Session,
         progress: Progress,
         *,
-        stop: Callable[[str], object],
+        stop: Callable[[Stop, str], object],
         tell: Callable[[str], object],
         patience: Patience,
     ) -> None:
@@ -81,7 +81,7 @@ class Watch:
             for line, seconds in away.items():
                 if not line.closed and seconds > self._patience.away and not alone:
                     self._give_up(line)
-                elif line.closed == OUT_OF_REACH and now > line.look_at:
+                elif line.closed is Closing.OUT_OF_REACH and now > line.look_at:
                     line.look_at = now + self._patience.back
                     await self._greet(line)
             self._all_away(min(away.values(), default=0.0) if alone else 0.0)
@@ -96,13 +96,13 @@ class Watch:
                 replica.down_since += seconds
 
     def _give_up(self, line: Line) -> None:
-        line.close(OUT_OF_REACH)
+        line.close(Closing.OUT_OF_REACH)
         self._tell(f"teacher {line.teacher.name!r}: out of reach for {self._patience.away:g} s; going on without it until it is back")
 
     def _all_away(self, seconds: float) -> None:
         minutes = f"{self._patience.lost / 60:g} minutes"
         if seconds > self._patience.lost:
-            self._stop(f"no teacher could be reached for {minutes}")
+            self._stop(Stop.UNREACHABLE, f"no teacher could be reached for {minutes}")
         elif seconds > self._patience.away and not self._told:
             self._told = True
             self._tell(f"no teacher can be reached; waiting, at most {minutes}")

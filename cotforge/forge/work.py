@@ -2,23 +2,26 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
+from cotforge.forge.repeated import repeated_refusals
 from cotforge.forge.walk import Walk
 from cotforge.images import Urls
-from cotforge.journal import Journal, Stored
+from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Fault, Sample
+from cotforge.records import Call, Fault, OutcomeKind, Sample
+from cotforge.replies.attempt import Attempt
 from cotforge.teachers.teacher import Teacher
 
-Again = Callable[[Call, Stored], bool]
+Again = Callable[[Call, Attempt], bool]
 """Whether a Call whose reply is known is to be asked anew in this invocation."""
 
 
 class Script(Protocol):
     """What follows where the Calls about a Sample are not all asked at once."""
 
-    def ended(self, work: "Work", call: Call, stored: Stored | None) -> None:
+    def ended(self, work: "Work", call: Call, attempt: Attempt | None) -> None:
         """A Call has ended, and is in the journal; or (None) it will not be asked, as its line is closed."""
 
     def lost(self, work: "Work", call: Call) -> None:
@@ -31,7 +34,7 @@ class Work:
 
     sample: Sample
     calls: list[tuple[Teacher, Call]]
-    had: list[tuple[Call, Stored]]
+    had: list[tuple[Call, Attempt]]
     """Those already answered."""
     left: int = 0
     """Calls that are under way."""
@@ -58,6 +61,7 @@ def missing(
     `refreshed` maps a teacher's name to the last attempt that does not count any more, `again` has Calls asked anew that ended before,
     and what ended after the attempt `since` has had its chance in this invocation.
     """
+    about_teacher = cache(lambda: repeated_refusals(journal))  # read through only where anything was refused for good
     for sample in samples:
         if isinstance(sample, Fault):
             yield sample
@@ -71,16 +75,29 @@ def missing(
         calls, had = [], []
         for teacher, call in pairs:
             found = stored.get(call.key)
-            if found is not None and _settled(call, found, teacher, (refreshed or {}).get(teacher.name, 0), again, since):
+            earlier = (refreshed or {}).get(teacher.name, 0)
+            if found is not None and _settled(call, found, teacher, earlier, again, since, about_teacher):
                 had.append((call, found))
             else:
                 calls.append((teacher, call))
         yield Work(sample, calls, had)
 
 
-def _settled(call: Call, found: Stored, teacher: Teacher, refreshed: int, again: Again | None, since: int | None) -> bool:
-    if found.attempt <= refreshed:
+def _settled(
+    call: Call,
+    found: Attempt,
+    teacher: Teacher,
+    refreshed: int,
+    again: Again | None,
+    since: int | None,
+    about_teacher: Callable[[], frozenset[int]],
+) -> bool:
+    if found.number <= refreshed:
         return False
-    if since is not None and found.attempt > since:
+    if since is not None and found.number > since:
         return True
-    return not again(call, found) if again is not None else found.settles(teacher.max_tokens)
+    if again is not None:
+        return not again(call, found)
+    if found.outcome.kind is OutcomeKind.REFUSED and found.number in about_teacher():
+        return False
+    return found.settles(teacher.max_tokens)

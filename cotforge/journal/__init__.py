@@ -7,7 +7,7 @@ file holds whole transactions and at most what was in flight is asked again. Row
     replies  one row per attempt that ended, under the attempt's id: the raw body, or the error
     batches  one row per file of attempts that went to a batch API together; `members` are its attempts, `steps` how far it has come
 
-What the disk does to it is found out: by the file's form when it is opened, by a checksum when a reply is read (`stored`). Of a file that
+What the disk does to it is found out: by the file's form when it is opened, by a checksum when a reply is read (`rows`). Of a file that
 is damaged, what is whole goes into a new one (`salvage`).
 """
 
@@ -25,15 +25,11 @@ from typing import Any, Self
 from cotforge.journal import schema
 from cotforge.journal.damage import Damage, explained, is_damage, note, told, undecodable
 from cotforge.journal.place import refuse_remote as refuse_remote
+from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
 from cotforge.journal.salvage import finish, salvage
 from cotforge.journal.schema import MIGRATIONS as MIGRATIONS
 from cotforge.journal.schema import VERSION as VERSION
-from cotforge.journal.stored import CHARGED as CHARGED
-from cotforge.journal.stored import COLUMNS, READ, damaged, row_of, stored_of
-from cotforge.journal.stored import DAMAGED as DAMAGED
-from cotforge.journal.stored import NOT_SENT as NOT_SENT
-from cotforge.journal.stored import Stored as Stored
-from cotforge.journal.stored import unsent as unsent
+from cotforge.replies.attempt import NOT_SENT, Attempt, damaged
 
 BATCH = 256
 """Most rows in one commit (ours); what queues up during one sync goes into the next."""
@@ -116,32 +112,32 @@ class Journal:
                 self._readers.pop(ended).close()
         return connection
 
-    def replies(self, keys: Iterable[str]) -> dict[str, Stored]:
+    def replies(self, keys: Iterable[str]) -> dict[str, Attempt]:
         """For each key (hex) that has one, the latest whole reply, else the latest cut off by length, else the latest final error.
 
         A reply that is not as it was written is the error `damaged`, which may pass.
         """
         wanted = {bytes.fromhex(key): key for key in keys}
-        best: dict[str, Stored] = {}
+        best: dict[str, Attempt] = {}
         with explained(self.path):
-            for stored in self._final(list(wanted)):
-                key = wanted.get(stored.key)  # None where the row's own key is damaged: nobody can tell whose it is
-                if key is not None and (key not in best or stored.rank > best[key].rank):
-                    best[key] = stored
+            for attempt in self._final(list(wanted)):
+                key = wanted.get(attempt.key)  # None where the row's own key is damaged: nobody can tell whose it is
+                if key is not None and (key not in best or attempt.rank > best[key].rank):
+                    best[key] = attempt
         return best
 
-    def _final(self, keys: list[bytes]) -> list[Stored]:
+    def _final(self, keys: list[bytes]) -> list[Attempt]:
         where = f"FROM replies WHERE key IN ({','.join('?' * len(keys))}) AND final"
         try:
-            return [stored_of(row) for row in self._read.execute(f"SELECT {READ} {where}", keys)]
+            return [attempt_of(row) for row in self._read.execute(f"SELECT {READ} {where}", keys)]
         except sqlite3.OperationalError as fault:
             if not undecodable(fault):
                 raise
         return [self._one(*row) for row in self._read.execute(f"SELECT id, key {where}", keys).fetchall()]
 
-    def _one(self, attempt: int, key: bytes) -> Stored:
+    def _one(self, attempt: int, key: bytes) -> Attempt:
         try:
-            return stored_of(self._read.execute(f"SELECT {READ} FROM replies WHERE id = ?", (attempt,)).fetchone())
+            return attempt_of(self._read.execute(f"SELECT {READ} FROM replies WHERE id = ?", (attempt,)).fetchone())
         except sqlite3.OperationalError as fault:
             if not undecodable(fault):
                 raise
@@ -181,9 +177,9 @@ class Journal:
         attempt, self._next = self._next, self._next + 1
         return attempt, self.write("INSERT INTO asked VALUES (?, ?, ?, ?)", attempt, bytes.fromhex(key), asker, time.time())
 
-    def end(self, stored: Stored) -> asyncio.Future[None]:
+    def end(self, attempt: Attempt) -> asyncio.Future[None]:
         """Note how an attempt ended; the Future tells when that is on the disk, or raises JournalError where it cannot be kept."""
-        return self.write(_END, *row_of(stored))
+        return self.write(_END, *row_of(attempt))
 
     def write(self, sql: str, *values: Any) -> asyncio.Future[None]:
         """Run a statement after all that were given before; the Future tells when it is on the disk, or raises JournalError."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from cotforge.errors import JournalError
 from cotforge.journal.damage import note
 from cotforge.journal.leaves import Values, leaves
+from cotforge.journal.rows import sound
 from cotforge.journal.schema import connect, migrate
-from cotforge.journal.stored import sound
 
 TABLES = ("teachers", "asked", "replies", "batches", "members", "steps")
 """All of them; the first column of each is its rowid."""

@@ -7,13 +7,11 @@ from itertools import combinations
 from typing import Any
 
 from cotforge.consensus.claim import Bin, Claim
-from cotforge.records import Fault, Outcome, Sample, Trace, Verdict
+from cotforge.records import NOT_ASKED, CuratedSample, Fault, Sample, Trace, Verdict
 from cotforge.tally.spread import Spread
 
 DISTINCT = 1_000
 """Most classes, and most corrections, that are told apart: rows may bring options of their own, without end."""
-NOT_ASKED = "not_asked"
-"""The error of a Call without any reply: nobody was asked, or not to the end."""
 OTHER = "(others)"
 """The class that all later ones are counted under; later corrections are not listed."""
 
@@ -100,7 +98,7 @@ class Tally:
         """Count a row that did not become a Sample."""
         self.rejected[f"source:{fault.reason}"] += 1
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: CuratedSample) -> None:
         """Count a Sample and all that came of it."""
         self.samples += 1
         self.readable += any(judged.trace.answer is not None for judged in outcome.traces)
@@ -181,7 +179,7 @@ class Tally:
     def _teacher(self, name: str) -> TeacherTally:
         return self.teachers.setdefault(name, TeacherTally())
 
-    def _asked(self, outcome: Outcome) -> None:
+    def _asked(self, outcome: CuratedSample) -> None:
         self.traces += len(outcome.traces)
         for judged in outcome.traces:
             self._replied(judged.trace)
@@ -208,7 +206,7 @@ class Tally:
             teacher.answered += 1
             self.read_as[trace.read_as] += 1
 
-    def _voted(self, outcome: Outcome) -> None:
+    def _voted(self, outcome: CuratedSample) -> None:
         verdict, label = outcome.verdict, outcome.sample.label
         for ballot in verdict.ballots:
             teacher = self._teacher(ballot.teacher)

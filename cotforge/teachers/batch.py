@@ -5,18 +5,19 @@ One request is one HTTP request here; nothing is repeated. A file of results is 
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 import aiohttp
 
-from cotforge.teachers.ended import Ended, failure
-from cotforge.teachers.errors import Refusal, refusal, retry_after, without_key
+from cotforge.records import Outcome, OutcomeKind
+from cotforge.replies.attempt import Attempt, answered, failed
+from cotforge.replies.refusals import refusal, retry_after, without_key
+from cotforge.replies.text import one_line
 from cotforge.teachers.openai import CONNECT_S, MOST_BYTES, authorization, bounded, proxy
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import one_line, stored_under
 
 ENDPOINT = "/v1/chat/completions"
 """What every line of a batch asks, whatever path the provider's own URL has."""
@@ -35,9 +36,9 @@ _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, OverflowError,
 class Refused(Exception):
     """The provider answered with another status than 200."""
 
-    def __init__(self, status: int, said: Refusal, after: float | None = None) -> None:
-        super().__init__(f"{said.error}: {said.detail}")
-        self.status, self.said, self.after = status, said, after
+    def __init__(self, status: int, outcome: Outcome) -> None:
+        super().__init__(f"{outcome.error}: {outcome.detail}")
+        self.status, self.outcome = status, outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +162,12 @@ class Api:
 
     def _refused(self, answer: aiohttp.ClientResponse, body: bytes) -> Refused:
         after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
-        said = refusal(answer.status, without_key(body.decode("utf-8", "replace"), self.teacher.key()), after=after)
-        return Refused(answer.status, said, after)
+        return Refused(answer.status, refusal(answer.status, without_key(body.decode("utf-8", "replace"), self.teacher.key()), after=after))
 
     def _unreadable(self, body: bytes) -> Refused:
         """Some gateway's page."""
         text = without_key(body[:600].decode("utf-8", "replace"), self.teacher.key())
-        return Refused(200, Refusal("bad_body", one_line(text), passing=True, retry=True))
+        return Refused(200, Outcome(OutcomeKind.PASSING, "bad_body", one_line(text), retry=True))
 
     def _named(self, said: Mapping[str, Any]) -> str:
         if not isinstance(name := said.get("id"), str):
@@ -221,15 +221,16 @@ def result(line: bytes) -> Result | None:
         return None
 
 
-def ended(found: Result, member: Member, teacher: Teacher) -> Ended:
+def ended(found: Result, member: Member, teacher: Teacher) -> Attempt:
     """How the attempt ended that the result belongs to. What was never made may be asked once more; a cancelled request is meant to be."""
     text = without_key(found.text, teacher.key())
     if found.status == 200:
-        stored = stored_under(member.key, text, attempt=member.attempt, teacher=teacher, seconds=0.0, estimate=lambda: member.input_tokens)
-        return Ended(stored, retry=stored.error is not None)
-    if found.status is None:
-        word = found.code.removeprefix("batch_")
-        return Ended(failure(member, teacher, member.attempt, word, found.detail), retry=word != "cancelled")
-    said = refusal(found.status, text)
-    stored = failure(member, teacher, member.attempt, said.error, said.detail, status=found.status, passing=said.passing)
-    return Ended(replace(stored, body=text[:2000]), retry=said.retry, closes=said.closes)
+        return answered(
+            member.key, text, number=member.attempt, max_tokens=teacher.max_tokens, usd=teacher.price.usd,
+            estimate=lambda: member.input_tokens,
+        )  # fmt: skip
+    word = found.code.removeprefix("batch_")
+    outcome = (
+        Outcome(OutcomeKind.PASSING, word, found.detail, retry=word != "cancelled") if found.status is None else refusal(found.status, text)
+    )
+    return failed(member.key, outcome, number=member.attempt, max_tokens=teacher.max_tokens, status=found.status, body=text)

@@ -1,25 +1,27 @@
-"""Asking a teacher over HTTP: one attempt at a time, every way it can end turned into a `Stored` row.
+"""Asking a teacher over HTTP: one attempt at a time, every way it can end turned into an `Attempt`.
 
 aiohttp is the transport: the same calls through the official client cost two to three times the CPU (`benchmarks/README.md`), and its
 own retries would ask, and pay, three times for one call that timed out. Nothing is retried here: that is the forge's to decide.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from cotforge.records import Call
-from cotforge.teachers.ended import Ended, failure
-from cotforge.teachers.errors import refusal, retry_after, without_key
+from cotforge.records import Call, Outcome, OutcomeKind
+from cotforge.replies.attempt import Attempt, failed
+from cotforge.replies.refusals import inside_ok, refusal, retry_after, without_key
 from cotforge.teachers.metrics import queue_of
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import blank, one_line, request, stored_of
+from cotforge.teachers.wire import attempt_of, request
 from cotforge.teachers.within import Within
 
 CONNECT_S, CONNECT_SHARE = 30.0, 0.5
@@ -27,6 +29,16 @@ CONNECT_S, CONNECT_SHARE = 30.0, 0.5
 a connection that is not made, which costs nothing, not like an answer that does not come."""
 MOST_BYTES = 32 * 2**20
 """Of a reply (ours); more is an error."""
+
+
+class Listing(NamedTuple):
+    """What a server says about its models."""
+
+    status: int
+    models: list[str]
+    """Ids; empty where there is no list."""
+    refused: Outcome | None = None
+    """What its refusal means; None where it did not refuse."""
 
 
 class Session:
@@ -54,15 +66,15 @@ class Session:
         url: str,
         *,
         images: Mapping[str, bytes],
-        attempt: int,
+        number: int,
         timeout: Callable[[], float] | None = None,
-    ) -> Ended:
+    ) -> Attempt:
         """Send the Call to one replica and wait for its end, `timeout()` (`teacher.timeout`) seconds at most; it may change meanwhile.
 
         Never raises but on cancellation.
         """
         seconds = timeout or (lambda: teacher.timeout)
-        trial = _Trial(call, teacher, attempt, time.monotonic())
+        trial = _Trial(call, teacher, number, time.monotonic())
         body = b"".join(request(call, teacher, images))
         limits = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, CONNECT_SHARE * seconds()))
         headers = {"Content-Type": "application/json", **authorization(teacher)}
@@ -74,27 +86,30 @@ class Session:
                 ) as answer,
             ):
                 text = (await bounded(answer)).decode("utf-8", "replace")
-            return trial.answered(text) if answer.status == 200 else trial.refused(answer, text)
+            return trial.answered(answer, text) if answer.status == 200 else trial.refused(answer, text)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
-            return trial.failed("connection", str(fault), retry=True, unreached=True)
+            return trial.failed("connection", said_by(fault), unreached=True)
         except TimeoutError:
-            return trial.failed("timeout", f"no whole answer within {seconds():g} s", retry=True)
+            return trial.failed("timeout", f"no whole answer within {seconds():g} s")
         except (aiohttp.ClientError, OSError, ValueError) as fault:
-            return trial.failed("connection", str(fault) or type(fault).__name__, retry=True)
+            return trial.failed("connection", said_by(fault))
 
-    async def models(self, teacher: Teacher, url: str) -> tuple[int, list[str]]:
-        """(status, ids of the models that are served). Raises aiohttp.ClientError, OSError or TimeoutError where no answer comes."""
+    async def models(self, teacher: Teacher, url: str) -> Listing:
+        """The models that are served. Raises aiohttp.ClientError, OSError or TimeoutError where no answer comes."""
         timeout = aiohttp.ClientTimeout(total=30, sock_connect=5)
         async with self._http.get(
             f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False, proxy=proxy(url)
         ) as answer:
-            text = await bounded(answer)
+            text = without_key((await bounded(answer)).decode("utf-8", "replace"), teacher.key())
         if answer.status != 200:
-            return answer.status, []
+            return Listing(answer.status, [], refusal(answer.status, text))
         try:
-            return 200, [str(model["id"]) for model in json.loads(text)["data"]]
+            said = json.loads(text)
+            if isinstance(said, dict) and said.get("error"):
+                return Listing(200, [], inside_ok(said["error"]))
+            return Listing(200, [str(model["id"]) for model in said["data"]])
         except (ValueError, KeyError, TypeError, RecursionError):
-            return 404, []  # some gateway's page: there is no list here
+            return Listing(404, [])  # some gateway's page: there is no list here
 
     async def reached(self, teacher: Teacher, url: str) -> bool:
         """Whether anything answers there."""
@@ -147,35 +162,45 @@ async def bounded(answer: aiohttp.ClientResponse) -> bytes:
     return body
 
 
+def said_by(fault: BaseException) -> str:
+    """What a failed connection is about, in words for a person: never the name of a class."""
+    inner = getattr(fault, "os_error", None) or fault
+    if isinstance(inner, OSError) and inner.errno and inner.errno > 0:
+        return os.strerror(inner.errno).lower()
+    known = {aiohttp.ServerDisconnectedError: "the server closed the connection", TimeoutError: "no connection in time"}
+    words = next((words for kind, words in known.items() if isinstance(inner, kind)), "")
+    return words or str(getattr(inner, "strerror", None) or inner).strip() or "the connection broke off"
+
+
 @dataclass(frozen=True, slots=True)
 class _Trial:
     """One attempt, from its beginning to one of its ends."""
 
     call: Call
     teacher: Teacher
-    attempt: int
+    number: int
     begun: float
 
-    def answered(self, text: str) -> Ended:
-        seconds = time.monotonic() - self.begun
-        stored = stored_of(self._without_key(text), attempt=self.attempt, call=self.call, teacher=self.teacher, seconds=seconds)
-        return Ended(stored, retry=stored.error is not None or blank(stored))
-
-    def refused(self, answer: aiohttp.ClientResponse, text: str) -> Ended:
-        after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
-        said = refusal(answer.status, text, after=after)
-        ended = self.failed(said.error, said.detail, status=answer.status, passing=said.passing, retry=said.retry)
-        stored = replace(ended.stored, body=self._without_key(text[:2000]))
-        return replace(ended, stored=stored, after=after, refused=said.refused, closes=said.closes)
-
-    def failed(
-        self, error: str, detail: str, *, status: int | None = None, passing: bool = True, retry: bool = False, unreached: bool = False
-    ) -> Ended:
-        stored = failure(
-            self.call, self.teacher, self.attempt, error, one_line(self._without_key(detail)),
-            seconds=time.monotonic() - self.begun, status=status, passing=passing,
+    def answered(self, answer: aiohttp.ClientResponse, text: str) -> Attempt:
+        attempt = attempt_of(
+            self._without_key(text), number=self.number, call=self.call, teacher=self.teacher,
+            seconds=time.monotonic() - self.begun, content_type=self._without_key(answer.headers.get("Content-Type", "")),
         )  # fmt: skip
-        return Ended(stored, retry=retry, unreached=unreached)
+        return attempt.with_retry(attempt.outcome.retry or attempt.is_blank)
+
+    def refused(self, answer: aiohttp.ClientResponse, text: str) -> Attempt:
+        after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
+        text = self._without_key(text)
+        return self._failed(refusal(answer.status, text, after=after), status=answer.status, body=text)
+
+    def failed(self, error: str, detail: str, *, unreached: bool = False) -> Attempt:
+        return self._failed(Outcome(OutcomeKind.PASSING, error, self._without_key(detail), retry=True, unreached=unreached))
+
+    def _failed(self, outcome: Outcome, *, status: int | None = None, body: str = "") -> Attempt:
+        seconds = time.monotonic() - self.begun
+        return failed(
+            self.call.key, outcome, number=self.number, max_tokens=self.teacher.max_tokens, seconds=seconds, status=status, body=body
+        )
 
     def _without_key(self, text: str) -> str:
         return without_key(text, self.teacher.key())

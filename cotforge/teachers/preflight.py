@@ -1,7 +1,6 @@
 """Before anything paid: is every teacher there, is the key good, is the model served?"""
 
 import asyncio
-import os
 import time
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -9,7 +8,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from cotforge.errors import TeacherError
-from cotforge.teachers.openai import Session
+from cotforge.records import Closing, Outcome
+from cotforge.teachers.openai import Session, said_by
 from cotforge.teachers.teacher import Teacher
 
 PATIENCE = 10.0
@@ -53,7 +53,7 @@ async def _look(session: Session, teacher: Teacher, url: str) -> tuple[str, bool
             return (await _listed(session, teacher, url, where)) if teacher.listed else (await _connects(url)), True
         except (aiohttp.ClientError, OSError) as fault:  # TimeoutError is an OSError
             if time.monotonic() > until:
-                return f"{where}: no answer within {PATIENCE:g} s: {_reason(fault)}; is the server up?", False
+                return f"{where}: no answer within {PATIENCE:g} s: {said_by(fault).lower()}; is the server up?", False
         await asyncio.sleep(0.25)
 
 
@@ -67,11 +67,14 @@ async def _connects(url: str) -> str:
 
 
 async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> str:
-    status, models = await session.models(teacher, url)
-    if status in (401, 403):
+    status, models, refused = await session.models(teacher, url)
+    closes = refused.closes if refused is not None else None
+    if status == 403 or closes is Closing.KEY:
         key = f"the key in {teacher.key_env} is not accepted" if teacher.key_env else "it wants a key; name its variable with key_env"
-        return f"{where} said {status}: {key}"
-    if status in (404, 405) and not url.endswith("/v1") and (await session.models(teacher, f"{url}/v1"))[0] == 200:
+        return f"{where} said {status}: {key}{_words(refused) if status not in (401, 403) else ''}"
+    if closes is Closing.QUOTA:
+        return f"{where} said {status}: quota or credit is used up{_words(refused)}"
+    if status in (404, 405) and not url.endswith("/v1") and (await session.models(teacher, f"{url}/v1")).status == 200:
         return f"{where} has no API; did you mean {url}/v1?"
     if status != 200 or not {teacher.model, f"models/{teacher.model}"}.isdisjoint(models):  # Gemini's names begin so
         return ""
@@ -79,7 +82,6 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
     return f"{where} does not serve {teacher.model!r}; served there: {served}{' and more' if len(models) > 5 else ''}"
 
 
-def _reason(fault: BaseException) -> str:
-    inner = getattr(fault, "os_error", None) or fault
-    said = os.strerror(inner.errno) if isinstance(inner, OSError) and inner.errno and inner.errno > 0 else getattr(inner, "strerror", None)
-    return str(said or inner or type(fault).__name__).lower()
+def _words(refused: Outcome | None) -> str:
+    """What the server said, behind a colon; empty where it said nothing."""
+    return f": {refused.detail}" if refused is not None and refused.detail else ""

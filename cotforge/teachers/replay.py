@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.errors import TeacherError
-from cotforge.records import Call
-from cotforge.teachers.ended import Ended, failure
+from cotforge.records import Call, Outcome, OutcomeKind
+from cotforge.replies.attempt import Attempt, failed
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import stored_of
+from cotforge.teachers.wire import attempt_of
 
 
 class Replay:
@@ -67,16 +67,15 @@ class Replay:
         self._index.close()
         self._folder.cleanup()
 
-    async def ask(self, call: Call, *, attempt: int) -> Ended:
+    async def ask(self, call: Call, *, number: int) -> Attempt:
         """The reply to the Call's Sample and index; a passing error where the file has none (it may grow)."""
         found = self._index.execute("SELECT offset FROM at WHERE id = ? AND number = ?", (call.sample.id, call.index)).fetchone()
         if found is None:
-            nothing = failure(call, self.teacher, attempt, "no_reply", f"{self.teacher.path} has none for this sample")
-            return Ended(nothing, retry=False)
+            nothing = Outcome(OutcomeKind.PASSING, "no_reply", f"{self.teacher.path} has none for this sample")
+            return failed(call.key, nothing, number=number, max_tokens=self.teacher.max_tokens)
         self._file.seek(found[0])
         body = json.dumps(_body(json.loads(self._file.readline())))  # in ASCII: half a surrogate pair stays an escape
-        stored = stored_of(body, attempt=attempt, call=call, teacher=self.teacher, seconds=0.0)
-        return Ended(stored, retry=False)
+        return attempt_of(body, number=number, call=call, teacher=self.teacher, seconds=0.0).with_retry(False)
 
 
 def _body(row: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from typing import Any, Protocol
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.images import Sending
 from cotforge.plan import Student
-from cotforge.records import Call, Fault, Reply, Sample
+from cotforge.records import ANSWERED, Call, Fault, Outcome, OutcomeKind, Reply, Sample
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import preflight
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import reply_of
 
 STUDENT = "student"
 ATTEMPTS, WAIT_S = 5, 1.0
@@ -82,7 +81,7 @@ class Checkpoint:
                     images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
                     self._engine.add(Asking(place, question.messages, images, max_tokens=max_tokens))
                 except Fault as fault:
-                    yield place, Reply("", error=fault.reason, detail=fault.detail)
+                    yield place, Reply("", outcome=Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail))
                 else:
                     waiting += 1
             while waiting:
@@ -90,7 +89,8 @@ class Checkpoint:
                     waiting -= 1
                     yield said.id, Reply(
                         "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens,
-                        output_tokens=said.output_tokens, error=said.error or None, detail=said.detail,
+                        output_tokens=said.output_tokens,
+                        outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
                     )  # fmt: skip
             done(len(chunk))
 
@@ -139,21 +139,22 @@ class Endpoint:
         try:
             await asyncio.to_thread(urls.encode)
         except Fault as fault:
-            return Reply(key, error=fault.reason, detail=fault.detail)
+            return Reply(key, outcome=Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail))
         for attempt in range(ATTEMPTS):
-            ended = await session.ask(call, teacher, teacher.url[0], images=urls, attempt=attempt)
-            if ended.closes:
-                raise TeacherError(f"{self.name}: {ended.stored.error}: {ended.stored.detail}")
-            if not ended.retry:
+            ended = await session.ask(call, teacher, teacher.url[0], images=urls, number=attempt)
+            outcome = ended.outcome
+            if outcome.closes:
+                raise TeacherError(f"{self.name}: {outcome.error}: {outcome.detail}")
+            if not outcome.retry:
                 break
-            await asyncio.sleep(min(30.0, WAIT_S * 2**attempt if ended.after is None else ended.after))
-        return reply_of(ended.stored)
+            await asyncio.sleep(min(30.0, WAIT_S * 2**attempt if outcome.after is None else outcome.after))
+        return ended.reply
 
 
 async def _only_model(teacher: Teacher) -> str:
     async with Session() as session:
         try:
-            _, models = await session.models(teacher, teacher.url[0])
+            _, models, _ = await session.models(teacher, teacher.url[0])
         except (OSError, ValueError) as fault:
             raise TeacherError(f"{teacher.url[0]}: no answer: {fault}; is the server up?") from fault
     if len(models) != 1:

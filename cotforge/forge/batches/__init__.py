@@ -24,14 +24,14 @@ from cotforge.forge.batches.parts import Member, Part, Parts
 from cotforge.forge.batches.spool import MOST_BYTES, again, requests
 from cotforge.forge.progress import Meter
 from cotforge.forge.work import Work
-from cotforge.journal import Journal, Stored
+from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Fault
+from cotforge.records import Call, Fault, Outcome, OutcomeKind
+from cotforge.replies.attempt import Attempt, failed
+from cotforge.replies.text import one_line
 from cotforge.teachers.batch import OVER, Api, Batch, Refused
-from cotforge.teachers.ended import Ended, failure
-from cotforge.teachers.errors import Refusal
+from cotforge.teachers.openai import said_by
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import one_line
 
 LOOKS = 5
 """Looks at a batch that lacks what it should have before that counts as gone (ours)."""
@@ -57,7 +57,7 @@ class Batches:
         run_id: str,
         *,
         meter: Meter | None = None,
-        ended: Callable[[Stored], object] | None = None,
+        ended: Callable[[Attempt], object] | None = None,
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self.teacher, self.folder, self.meter = teacher, folder, meter or Meter()
@@ -101,11 +101,11 @@ class Batches:
                 made = await self.outbox.find(part)
         except Refused as refused:
             tell(f"{self._who}: {part.file}: {refused}")
-            if refused.said.error != "unknown":
+            if refused.outcome.error != "unknown":
                 self.outbox.left.append(part)
                 return
             self.meter.in_flight += len(self.parts.unanswered(part))
-            await self.outbox.give_up(part, refused.said)
+            await self.outbox.give_up(part, refused.outcome)
             return
         await (self.parts.step(part, "created", made) if made else self.outbox.drop(part))
 
@@ -147,7 +147,7 @@ class Batches:
         except Refused as refused:
             return await self._without(part, refused, tell)
         except (aiohttp.ClientError, OSError) as fault:
-            self.meter.trouble = f"connection: {fault}"
+            self.meter.trouble = f"connection: {said_by(fault)}"
             return False
 
     async def _gather(self, part: Part, batch: Batch) -> bool:
@@ -161,11 +161,12 @@ class Batches:
         await self._again(part, harvest.ends.again)
         return await self._close(part, batch.status)
 
-    def _fate(self, member: Member, batch: Batch) -> Ended:
+    def _fate(self, member: Member, batch: Batch) -> Attempt:
         """How a member ends that a batch, now over, has no result for."""
         word = {"completed": "no_result", "failed": batch.code or "batch_failed"}.get(batch.status, batch.status)
-        stored = failure(member, self.teacher, member.attempt, word, batch.detail or f"batch {batch.id} has no result for it")
-        return Ended(stored, retry=batch.status in ("completed", "expired"))
+        detail = batch.detail or f"batch {batch.id} has no result for it"
+        outcome = Outcome(OutcomeKind.PASSING, word, detail, retry=batch.status in ("completed", "expired"))
+        return failed(member.key, outcome, number=member.attempt, max_tokens=self.teacher.max_tokens)
 
     async def _again(self, part: Part, wanted: dict[str, tuple[str, int]]) -> None:
         """Put what was left unanswered into new batches, from the file that was kept for that."""
@@ -176,13 +177,13 @@ class Batches:
 
     async def _without(self, part: Part, refused: Refused, tell: Tell) -> bool:
         """What becomes of a Part that its provider says no about; whether it is closed."""
-        self.meter.trouble, self._after = str(refused), max(self._after, refused.after or 0.0)
+        self.meter.trouble, self._after = str(refused), max(self._after, refused.outcome.after or 0.0)
         harvest = self._harvest(part)
-        harvest.looks += not refused.said.retry
-        if refused.said.retry or harvest.looks < LOOKS:
+        harvest.looks += not refused.outcome.retry
+        if refused.outcome.retry or harvest.looks < LOOKS:
             return False
         if refused.status == 404 and time.time() - part.begun_at > KEPT_S:
-            await self.outbox.give_up(part, Refusal("lost", refused.said.detail, passing=True, retry=False))
+            await self.outbox.give_up(part, Outcome(OutcomeKind.PASSING, "lost", refused.outcome.detail))
             return await self._close(part, "lost")
         why = f"cannot be looked at: {refused}; is the key of another project? its results are still awaited"
         tell(f"{self._who}: batch {one_line(part.batch)} {why}")
@@ -215,7 +216,7 @@ class Batches:
             if part.state == "created":
                 self.open.append(part)
         except Refused as refused:
-            await self.outbox.give_up(part, refused.said)
+            await self.outbox.give_up(part, refused.outcome)
 
     def _say(self, part: Part, batch: Batch, tell: Tell) -> None:
         if self._said.get(part.id) != batch.status:
@@ -226,7 +227,7 @@ class Batches:
     def _who(self) -> str:
         return f"teacher {self.teacher.name!r}"
 
-    def _count(self, stored: Stored) -> None:
+    def _count(self, stored: Attempt) -> None:
         """An attempt has ended."""
         self.meter.in_flight -= 1
         self.meter.trouble = stored.error or ""

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from cotforge.forge.batches.parts import Member, Part, Parts
 from cotforge.forge.batches.spool import CALLS
-from cotforge.journal import Stored
-from cotforge.teachers.ended import Ended
+from cotforge.replies.attempt import Attempt
 
 TURNS = 2
 """Times that a Call is put into a batch before it is given up (ours)."""
@@ -19,26 +18,26 @@ class Ends:
 
     part: Part
     parts: Parts
-    tell: Callable[[Stored], object]
+    tell: Callable[[Attempt], object]
     """Is told of every attempt that ended, once that is on the disk."""
     turns: int = 1
     """A Call of a Part of an earlier turn than this may be asked once more; 1: of none."""
     again: dict[str, tuple[str, int]] = field(default_factory=dict)
     """`custom_id` to (key, input tokens)."""
 
-    async def put(self, ends: list[tuple[Ended, Member]]) -> None:
+    async def put(self, ends: list[tuple[Attempt, Member]]) -> None:
         """Into the journal. Raises JournalError where they cannot be kept."""
         rows = []
         for end, member in ends:
-            more = end.retry and self.part.turn < self.turns
+            more = end.outcome.retry and self.part.turn < self.turns
             if more:
                 self.again[member.name] = (member.key, member.input_tokens)
-            rows.append(replace(end.stored, final=not more, url=self.part.url))
+            rows.append(replace(end, final=not more, url=self.part.url))
         await asyncio.gather(*map(self.parts.journal.end, rows))
         for row in rows:
             self.tell(row)
 
-    async def rest(self, fate: Callable[[Member], Ended]) -> None:
+    async def rest(self, fate: Callable[[Member], Attempt]) -> None:
         """End every member that has no result."""
         members = self.parts.unanswered(self.part)
         for start in range(0, len(members), CALLS):

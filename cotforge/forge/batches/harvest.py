@@ -11,8 +11,8 @@ from pathlib import Path
 from cotforge.forge.batches.ends import Ends
 from cotforge.forge.batches.parts import Member, Part
 from cotforge.forge.batches.spool import CALLS, kept
+from cotforge.replies.attempt import Attempt
 from cotforge.teachers.batch import Api, Batch, ended, result
-from cotforge.teachers.ended import Ended
 
 
 class Strange:
@@ -67,7 +67,7 @@ class Harvest:
         self.lines += sum(said is not None for _, said in results)  # not those of some gateway's page
         members = self.ends.parts.members(self.part, {_attempt(said.name) for _, said in results if said})
         strange: list[bytes] = []
-        ends: list[tuple[Ended, Member]] = []
+        ends: list[tuple[Attempt, Member]] = []
         for line, said in results:
             member = members.get(_attempt(said.name)) if said else None
             if said is None or member is None or member.name != said.name or member.attempt in self._seen:

@@ -17,11 +17,10 @@ from cotforge.forge.batches.ends import Ends
 from cotforge.forge.batches.parts import Part, Parts
 from cotforge.forge.batches.spool import Request, Spool, chunked
 from cotforge.forge.progress import Meter
-from cotforge.journal import Stored, unsent
-from cotforge.records import Call, Fault
+from cotforge.records import Call, Closing, Fault, Outcome, OutcomeKind
+from cotforge.replies.attempt import Attempt, failed, unsent
 from cotforge.teachers.batch import Api, Refused
-from cotforge.teachers.ended import Ended, failure
-from cotforge.teachers.errors import Refusal
+from cotforge.teachers.openai import said_by
 
 FIRST_S = 5.0
 """Seconds until something is tried or looked at a second time (ours); then half as long again each time, up to `batch.poll`."""
@@ -36,14 +35,14 @@ class Outbox:
     """What goes to one teacher's provider. `tell` is told of every attempt that ends here, because it could not be submitted."""
 
     def __init__(
-        self, parts: Parts, api: Api, folder: Path, run_id: str, *, meter: Meter, tell: Callable[[Stored], object], most_bytes: int
+        self, parts: Parts, api: Api, folder: Path, run_id: str, *, meter: Meter, tell: Callable[[Attempt], object], most_bytes: int
     ) -> None:
         self.parts, self.api, self.folder, self.run_id = parts, api, folder, run_id
         self.meter, self.tell, self.most_bytes = meter, tell, most_bytes
         self.faults = 0
         """Samples whose pictures could not be read any more."""
-        self.closes = ""
-        """Why nothing more is submitted: `quota`, `key`, `model` or `trouble`; empty where nothing is wrong."""
+        self.closes: Closing | None = None
+        """Why nothing more is submitted; None where nothing is wrong."""
         self.left: list[Part] = []
         """What cannot be looked at in this run, and holds its Calls; a later one may."""
 
@@ -93,7 +92,7 @@ class Outbox:
             await self.parts.step(part, "uploaded", await self._patiently(lambda: self.api.upload(spool.path)))
             await self.create(part)
         except Refused as refused:
-            await self.give_up(part, refused.said)
+            await self.give_up(part, refused.outcome)
         return part.state == "created"
 
     async def create(self, part: Part) -> None:
@@ -112,7 +111,7 @@ class Outbox:
         except Refused as refused:
             if tries == 1:
                 raise
-            self.closes = self.closes or refused.said.closes or "trouble"
+            self.closes = self.closes or refused.outcome.closes or Closing.TROUBLE
             self.left.append(part)
         else:
             await self.parts.step(part, "created", made)
@@ -130,7 +129,7 @@ class Outbox:
             if refused.status not in (404, 405):
                 raise
             detail = "whether a batch was made cannot be found out: there is no list of batches"
-            raise Refused(refused.status, Refusal("unknown", detail, passing=True, retry=False)) from refused
+            raise Refused(refused.status, Outcome(OutcomeKind.PASSING, "unknown", detail)) from refused
         return ""
 
     async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
@@ -141,13 +140,13 @@ class Outbox:
             try:
                 return await ask()
             except Refused as refused:
-                if not refused.said.retry or time.monotonic() > until:
+                if not refused.outcome.retry or time.monotonic() > until:
                     raise
-                self.meter.trouble, after = str(refused), refused.after or 0.0
+                self.meter.trouble, after = str(refused), refused.outcome.after or 0.0
             except (aiohttp.ClientError, OSError) as fault:
-                self.meter.trouble = f"connection: {fault}"
+                self.meter.trouble = f"connection: {said_by(fault)}"
                 if time.monotonic() > until:
-                    raise Refused(0, Refusal("connection", str(fault), passing=True, retry=False)) from fault
+                    raise Refused(0, Outcome(OutcomeKind.PASSING, "connection", said_by(fault))) from fault
             await asyncio.sleep(max(wait, after))
             wait = self.pause(wait)
 
@@ -155,12 +154,14 @@ class Outbox:
         """Seconds to wait, after so many the last time."""
         return min(self.parts.teacher.batch.poll, FIRST_S if last is None else last * 1.5)
 
-    async def give_up(self, part: Part, said: Refusal) -> None:
+    async def give_up(self, part: Part, outcome: Outcome) -> None:
         """End all that the Part still holds with this error: a rerun asks again."""
-        self.closes = self.closes or said.closes
+        self.closes = self.closes or outcome.closes
+        ended = Outcome(OutcomeKind.PASSING, outcome.error, outcome.detail)
+        max_tokens = self.parts.teacher.max_tokens
         ends = Ends(part, self.parts, self.tell)
-        await ends.rest(lambda member: Ended(failure(member, self.parts.teacher, member.attempt, said.error, said.detail), retry=False))
-        await self.close(part, said.error)
+        await ends.rest(lambda member: failed(member.key, ended, number=member.attempt, max_tokens=max_tokens))
+        await self.close(part, str(outcome.error))
 
     async def drop(self, part: Part) -> None:
         """Forget a Part that nobody was asked by."""

@@ -3,18 +3,17 @@
 import asyncio
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from cotforge.errors import TeacherError
-from cotforge.records import Call, Fault
-from cotforge.teachers.ended import Ended, failure
+from cotforge.records import Call, Closing, Fault, Outcome, OutcomeKind
+from cotforge.replies.attempt import Attempt, failed
 from cotforge.teachers.local.engine import Said
 from cotforge.teachers.local.place import look
 from cotforge.teachers.local.process import Gone, Process
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import one_line, stored_of
+from cotforge.teachers.wire import attempt_of
 
 __all__ = ["Local", "look"]
 
@@ -48,34 +47,37 @@ class Local:
         """Returns when their processes are gone, and their memory is free for the next teacher."""
         await asyncio.gather(*(worker.end() for worker in self._workers.values()))
 
-    async def ask(self, call: Call, place: str, *, attempt: int, timeout: float) -> Ended:
+    async def ask(self, call: Call, place: str, *, number: int, timeout: float) -> Attempt:
         """Ask one worker and wait for its end, `timeout` seconds at most. Never raises but on cancellation.
 
         `unreached` where the worker died: it is started again by the next Call, once; then `closes` is `engine`.
         """
         begun = time.monotonic()
 
-        def failed(error: str, detail: str, *, passing: bool) -> Ended:
+        def ended(outcome: Outcome) -> Attempt:
             seconds = time.monotonic() - begun
-            stored = failure(call, self.teacher, attempt, error, one_line(detail), seconds=seconds, passing=passing)
-            return Ended(stored, retry=passing)
+            return failed(call.key, outcome, number=number, max_tokens=self.teacher.max_tokens, seconds=seconds)
+
+        def passing(error: str, detail: str) -> Attempt:
+            return ended(Outcome(OutcomeKind.PASSING, error, detail, retry=True))
 
         try:
             process = await self._workers[place].process()
             begun = time.monotonic()
             said = await process.ask(call, timeout)
         except TeacherError as fault:
-            return replace(failed("engine", str(fault), passing=True), unreached=True, closes="engine")
+            return ended(Outcome(OutcomeKind.GONE, "engine", str(fault), retry=True, unreached=True, closes=Closing.ENGINE))
         except Gone as fault:
-            return replace(failed("engine", str(fault), passing=True), unreached=True)
+            return ended(Outcome(OutcomeKind.PASSING, "engine", str(fault), retry=True, unreached=True))
         except Fault as fault:
-            return failed(fault.reason, fault.detail, passing=False)
+            return ended(Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail, of_request=True))
         except TimeoutError:
-            return failed("timeout", f"no whole answer within {timeout:g} s", passing=True)
+            return passing("timeout", f"no whole answer within {timeout:g} s")
         if said.error:
-            return failed(said.error, said.detail, passing=said.passing)
+            kind = OutcomeKind.PASSING if said.passing else OutcomeKind.REFUSED
+            return ended(Outcome(kind, said.error, said.detail, retry=said.passing, of_request=not said.passing))
         body = _completion(self.teacher.model, said)
-        return Ended(stored_of(body, attempt=attempt, call=call, teacher=self.teacher, seconds=time.monotonic() - begun), retry=False)
+        return attempt_of(body, number=number, call=call, teacher=self.teacher, seconds=time.monotonic() - begun).with_retry(False)
 
 
 class _Worker:

@@ -19,10 +19,10 @@ from typing import IO, Any, Self
 import cotforge
 from cotforge.errors import TeacherError
 from cotforge.records import Call, Picture
+from cotforge.replies.text import one_line
 from cotforge.teachers.local.engine import Said
 from cotforge.teachers.local.worker import GRACE_S
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import one_line
 
 LONGEST = 64 * 2**20
 """Bytes of one line that a worker says."""

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from cotforge.teachers.errors import Refusal, refusal, without_key
+from cotforge.records import Outcome
+from cotforge.replies.refusals import refusal, without_key
 
 
-def said(status: int, code: str | None = None, *, after: float | None = None) -> Refusal:
+def said(status: int, code: str | None = None, *, after: float | None = None) -> Outcome:
     return refusal(status, json.dumps({"error": {"code": code, "message": "told"}}), after=after)
 
 
@@ -34,14 +35,14 @@ def test_a_status_says_whether_to_ask_again_now_later_or_never(
     status: int, code: str | None, passing: bool, retry: bool, closes: str
 ) -> None:
     found = said(status, code)
-    assert (found.error, found.detail, found.passing, found.retry, found.closes) == (str(status), "told", passing, retry, closes)
+    assert (found.error, found.detail, found.passing, found.retry, found.closes or "") == (str(status), "told", passing, retry, closes)
 
 
 def test_only_a_server_without_room_asks_for_fewer_at_a_time() -> None:
-    assert said(429).refused
-    assert said(529).refused
-    assert said(503, after=2.0).refused
-    assert not any(found.refused for found in (said(503), said(500), said(408), said(429, "insufficient_quota"), said(400)))
+    assert said(429).busy
+    assert said(529).busy
+    assert said(503, after=2.0).busy
+    assert not any(found.busy for found in (said(503), said(500), said(408), said(429, "insufficient_quota"), said(400)))
 
 
 def test_a_content_filter_is_final_whatever_the_status() -> None:
@@ -75,4 +76,4 @@ def test_a_key_is_cut_out_of_what_a_server_repeats() -> None:
 def test_a_server_that_cannot_read_files_is_not_asked_again_and_loses_no_call_for_good(status: int, message: str) -> None:
     """Messages of vLLM 0.32."""
     said = refusal(status, json.dumps({"error": {"code": status, "message": message}}))
-    assert (said.closes, said.passing, said.retry, said.refused) == ("files", True, False, False)
+    assert (said.closes, said.passing, said.retry, said.busy) == ("files", True, False, False)

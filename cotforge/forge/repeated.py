@@ -1,0 +1,62 @@
+"""Refusals that are about the teacher, in whatever words: the same one for Call after Call, and no answer in between.
+
+Providers refuse a key, an account, a balance, a quota or a model with any status and in any words. Those that are known close a teacher
+at once (`replies.refusal_codes`); these are the others. They are not final for their Calls: the next build asks them again.
+"""
+
+import re
+
+from cotforge.journal import Journal
+from cotforge.records import Outcome, OutcomeKind
+from cotforge.replies.attempt import outcome_of_row
+
+ENOUGH = 5
+"""Calls in a row. Chosen by us: one picture that cannot be read is no news, five in a row in the same words are about something else."""
+_VARYING = re.compile(r"\S*\d\S*|\s+")
+
+_FINAL = """
+    SELECT asked.teacher, replies.id, replies.status, replies.error, replies.detail, replies.passing, replies.finish_reason,
+           CASE WHEN replies.error IS NULL THEN '' ELSE replies.body END
+    FROM replies JOIN asked ON asked.id = replies.id WHERE replies.final ORDER BY replies.id
+"""
+
+
+class RefusalStreak:
+    """The Calls of one teacher that ended last, as long as they ended in the same words."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        """Their attempts in the journal, the latest last."""
+        self._words = ""
+
+    def saw(self, status: int | None, outcome: Outcome, number: int = 0) -> bool:
+        """Count the end of one more Call. Returns whether as many as ENOUGH in a row ended so."""
+        if outcome.has_text:
+            self.numbers, self._words = [], ""
+        elif status is not None and may_be_about_the_teacher(outcome):
+            words = _VARYING.sub(" ", f"{outcome.error} {outcome.detail}".casefold())
+            self.numbers = [*self.numbers, number] if words == self._words else [number]
+            self._words = words
+        return len(self.numbers) >= ENOUGH
+
+
+def may_be_about_the_teacher(outcome: Outcome) -> bool:
+    """Whether a failure that came to every Call in the same words would not be about the Calls: a refusal that is not known to be about
+    this very request, or a body nobody can read. Timeouts, overloads and 5xx are left to pacing and `max_failures`.
+    """
+    if outcome.kind is OutcomeKind.REFUSED:
+        return not outcome.of_request
+    return outcome.error == "bad_body" or (outcome.kind is OutcomeKind.PASSING and not outcome.retry and not outcome.unreached)
+
+
+def repeated_refusals(journal: Journal) -> frozenset[int]:
+    """The attempts in a journal that were refused for good, and yet are about their teacher. Reads the rows of the journal once."""
+    found: set[int] = set()
+    streaks: dict[int, RefusalStreak] = {}
+    for teacher, number, status, error, detail, passing, reason, body in journal.rows(_FINAL):
+        outcome = outcome_of_row(status, error, detail or "", passing=bool(passing), finish_reason=reason or "", body=body or "")
+        streak = streaks.setdefault(teacher, RefusalStreak())
+        if streak.saw(status, outcome, number) and streak.numbers[-1] == number:
+            found.update(streak.numbers)
+            streak.numbers = streak.numbers[-ENOUGH:]
+    return frozenset(found)

@@ -1,0 +1,60 @@
+"""A row of `replies`: an Attempt as SQLite keeps it, and whether the disk still holds what was written."""
+
+import zlib
+from typing import Any
+
+from cotforge.replies.attempt import Attempt, damaged, outcome_of_row
+from cotforge.replies.finish_reasons import Finish, finish
+
+COLUMNS = (
+    "id, key, status, error, detail, passing, final, finish_reason, input_tokens, output_tokens, cost_usd, seconds, max_tokens, body, url, "
+    "checksum"
+)
+"""Of `replies`, in the order of `row_of`."""
+READ = COLUMNS.replace(" body", " CAST(body AS BLOB)")
+"""To be read so: the checksum is of bytes, and turning a text back into them takes longer than the checksum."""
+_BODY, _URL, _CHECKSUM = 13, 14, 15
+
+Row = tuple[Any, ...]
+
+
+def row_of(attempt: Attempt) -> Row:
+    """The row that an Attempt becomes, in the order of COLUMNS and just as SQLite will give it back, with its checksum."""
+    outcome = attempt.outcome
+    row = (
+        attempt.number, attempt.key, attempt.status, outcome.error, outcome.detail, int(outcome.passing), int(attempt.final),
+        attempt.finish_reason, attempt.input_tokens, attempt.output_tokens,
+        float(attempt.cost_usd) + 0.0, float(attempt.seconds) + 0.0,  # SQLite has no -0.0
+        attempt.max_tokens, attempt.body, attempt.url,
+    )  # fmt: skip
+    return (*row, _checksum(row, attempt.body.encode("utf-8", "surrogatepass")))
+
+
+def _checksum(row: Row, body: bytes) -> int:
+    """CRC-32 over all columns of a row; 3 us for a body of 4 kB."""
+    return zlib.crc32(body, zlib.crc32(repr((row[:_BODY], row[_URL])).encode()))
+
+
+def sound(row: Row, body: bytes) -> bool:
+    """Whether a row is as it was written; rows from before there were checksums are believed."""
+    return row[_CHECKSUM] is None or bool(row[_CHECKSUM] == _checksum(row, body))
+
+
+def attempt_of(row: Row) -> Attempt:
+    """The Attempt of a row in the order of READ; a failure `damaged` where it is not sound."""
+    body = row[_BODY]
+    try:
+        if isinstance(body, bytes) and sound(row, body):
+            return _attempt(row, body.decode())
+    except UnicodeDecodeError:  # in a row that has no checksum
+        pass
+    return damaged(row[0], row[1])
+
+
+def _attempt(row: Row, body: str) -> Attempt:
+    number, key, status, error, detail, passing, final, reason, tokens_in, tokens_out, cost, seconds, limit = row[:_BODY]
+    outcome = outcome_of_row(status, error, detail or "", passing=bool(passing), finish_reason=reason or "", body=body)
+    if reason not in ("stop", "", None):  # earlier versions kept the server's own word
+        known = finish(reason)
+        reason = reason if known is Finish.UNKNOWN else known.value
+    return Attempt(number, key, status, outcome, bool(final), reason or "", tokens_in, tokens_out, cost, seconds, limit, body, row[_URL])

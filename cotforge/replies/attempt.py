@@ -1,0 +1,192 @@
+"""One attempt at a Call: what was tried, who answered, what became of it, and the Reply, read once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from cotforge.records import ANSWERED, Outcome, OutcomeKind, Reply
+from cotforge.replies.chat import Completion, completion, outcome_of
+from cotforge.replies.finish_reasons import Finish, finish
+from cotforge.replies.refusals import refusal
+from cotforge.replies.text import one_line
+
+CHARACTERS_PER_TOKEN = 4
+"""For estimates where a server does not count: about what English takes in the tokenizers of today."""
+CHARGED = (200, 408, 504, 524)
+"""Statuses of a failed attempt after which the work may have been done all the same: a body nobody can read, and gateways' timeouts."""
+NOT_SENT = "not_sent"
+"""The error of an attempt that was begun and then not made: the run had been stopped."""
+DAMAGED = "damaged"
+"""The error of a reply that the disk has spoilt: it may pass, for the Call is asked again."""
+KEPT = 2000
+"""Characters of an error's body that are kept."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt at a Call, as the journal keeps it."""
+
+    number: int
+    key: bytes
+    """The Call's sha256, 32 bytes."""
+    status: int | None
+    """HTTP status; None where no answer came."""
+    outcome: Outcome
+    final: bool = False
+    """Whether the Call ended with it: a reply, or given up."""
+    finish_reason: str = ""
+    """In its common form, see `Reply`."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+    max_tokens: int | None = None
+    """The limit that was in force."""
+    body: str = ""
+    """As received, whatever the reader makes of it; the first 2,000 characters of an error's."""
+    url: str = ""
+    """Who answered."""
+    _read: Completion | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def error(self) -> str | None:
+        return self.outcome.error
+
+    @property
+    def detail(self) -> str:
+        return self.outcome.detail
+
+    @property
+    def passing(self) -> bool:
+        """Whether the next build asks the Call again."""
+        return self.outcome.passing
+
+    @property
+    def reply(self) -> Reply:
+        """The Reply. The body is parsed once, also where it came from the disk; an error `damaged` where the disk has spoilt it."""
+        outcome, read = self.outcome, self._read
+        if outcome.has_text and read is None:
+            read = self._read = completion(self.body)
+            if not read.outcome.has_text:
+                outcome = self.outcome = _SPOILT if read.outcome.error == "bad_body" else read.outcome
+        read = read if read is not None and outcome.has_text else _NOTHING
+        return Reply(
+            self.key.hex(), read.content, read.reasoning, self.finish_reason, self.input_tokens, self.output_tokens,
+            read.reasoning_tokens, self.cost_usd, self.seconds, self.max_tokens, outcome,
+        )  # fmt: skip
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether a whole reply came and holds no word."""
+        if self.outcome.kind is not OutcomeKind.ANSWERED:
+            return False
+        reply = self.reply
+        return not (reply.content.strip() or reply.reasoning.strip())
+
+    def settles(self, max_tokens: int | None) -> bool:
+        """Whether the Call need not be asked (again) under today's `max_tokens`."""
+        if self.outcome.kind is OutcomeKind.CUT_OFF:
+            return self.max_tokens is None or (max_tokens is not None and self.max_tokens >= max_tokens)
+        if not self.outcome.has_text:
+            return not self.outcome.passing and self.max_tokens == max_tokens
+        return True
+
+    @property
+    def may_be_charged(self) -> bool:
+        """Whether a server may have done, and charged, the work of an attempt that brought no reply: nobody can tell."""
+        return not self.outcome.has_text and (self.status in CHARGED or self.error == "timeout")
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of several to one Call the highest counts: a whole reply, one cut off, an error; among equals the latest."""
+        if not self.outcome.has_text:
+            return 0, self.number
+        return 1 if self.outcome.kind is OutcomeKind.CUT_OFF else 2, self.number
+
+    def with_retry(self, retry: bool) -> "Attempt":
+        """The same, with another answer to whether another attempt makes sense."""
+        return self if retry is self.outcome.retry else replace(self, outcome=replace(self.outcome, retry=retry))
+
+
+_NOTHING = Completion(ANSWERED)
+_SPOILT = Outcome(OutcomeKind.PASSING, DAMAGED, "its copy in the journal cannot be read any more")
+
+
+def answered(
+    key: str,
+    body: str,
+    *,
+    number: int,
+    max_tokens: int | None,
+    usd: Callable[[int, int], float],
+    estimate: Callable[[], int],
+    seconds: float = 0.0,
+    content_type: str = "application/json",
+) -> Attempt:
+    """What came with status 200, whatever it is: never raises. `usd` prices input and output tokens; `estimate` is the input in tokens,
+    for a server that does not count.
+    """
+    read = completion(body, content_type)
+    outcome, tokens_in, tokens_out = read.outcome, read.input_tokens, read.output_tokens
+    if outcome.has_text:
+        if None in (tokens_in, tokens_out):
+            noted = "tokens are estimated: the server " + ("counted what cannot be" if read.counted else "did not count")
+            outcome = replace(outcome, detail=noted)
+        tokens_in = tokens_in or estimate()
+        tokens_out = tokens_out or (len(read.content) + len(read.reasoning)) // CHARACTERS_PER_TOKEN
+    tokens_in, tokens_out = tokens_in or 0, tokens_out or 0
+    return Attempt(
+        number, bytes.fromhex(key), 200, outcome, outcome.has_text, read.finish_reason, tokens_in, tokens_out,
+        usd(tokens_in, tokens_out), seconds, max_tokens,
+        body if outcome.has_text or read.finish_reason else body[:KEPT],  # text that broke off was paid for
+        _read=read,
+    )  # fmt: skip
+
+
+def failed(
+    key: str,
+    outcome: Outcome,
+    *,
+    number: int,
+    max_tokens: int | None,
+    seconds: float = 0.0,
+    status: int | None = None,
+    body: str = "",
+) -> Attempt:
+    """An attempt that brought no reply."""
+    kept = replace(outcome, detail=one_line(outcome.detail))
+    return Attempt(number, bytes.fromhex(key), status, kept, seconds=seconds, max_tokens=max_tokens, body=body[:KEPT])
+
+
+def unsent(number: int, key: str) -> Attempt:
+    """The end of an attempt that nobody was asked in."""
+    return Attempt(number, bytes.fromhex(key), None, Outcome(OutcomeKind.PASSING, NOT_SENT))
+
+
+def damaged(number: int, key: bytes) -> Attempt:
+    """What is left of a reply that the disk has spoilt."""
+    told = "its copy in the journal is not as it was written"
+    return Attempt(number, key, None, Outcome(OutcomeKind.PASSING, DAMAGED, told), final=True)
+
+
+def outcome_of_row(status: int | None, error: str | None, detail: str, *, passing: bool, finish_reason: str, body: str) -> Outcome:
+    """What became of an attempt that a journal holds, also one that an earlier version wrote and judged.
+
+    A refusal that was taken for one of the request is read once more: it may be about the account, or be a filter's.
+    """
+    if error is None:
+        if finish_reason in ("stop", "") and not detail:
+            return ANSWERED
+        known = finish(finish_reason)
+        if known is Finish.ERROR:
+            return Outcome(OutcomeKind.PASSING, "error", f"finish_reason {finish_reason!r}: the server gave up before the end")
+        return replace(outcome_of(known), detail=detail)
+    if error == "content_filter":
+        return Outcome(OutcomeKind.FILTERED, error, detail)
+    again = refusal(status, body) if status is not None and status >= 400 else None
+    if again is None:
+        return Outcome(OutcomeKind.PASSING if passing else OutcomeKind.REFUSED, error, detail)
+    if again.kind is OutcomeKind.FILTERED:
+        return Outcome(OutcomeKind.FILTERED, "content_filter", detail)
+    if again.kind is OutcomeKind.REFUSED:
+        return Outcome(OutcomeKind.PASSING if passing else OutcomeKind.REFUSED, error, detail, of_request=again.of_request)
+    return Outcome(again.kind, error, detail)

@@ -1,0 +1,86 @@
+"""What it means that a server says no: whether the Call is lost, may pass, or the teacher should be asked nothing more."""
+
+import json
+import time
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Any
+
+from cotforge.records import Closing, Outcome, OutcomeKind
+from cotforge.replies.refusal_codes import Meaning, codes_and_message, meaning
+from cotforge.replies.text import one_line
+
+PASSING = frozenset({401, 402, 403, 404, 405, 407, 408, 409, 425, 429})
+"""With every 5xx: statuses after which the next build asks again. All other 4xx mean that the server refused this very request."""
+HOPELESS = frozenset({401, 402, 403, 404, 405, 407})
+"""Passing, but not within this run: asking again at once says the same."""
+UNREAD_FILES = ("--allowed-local-media-path", "[Errno 2] No such file", "[Errno 13] Permission denied")
+"""What vLLM 0.32 says, with 400 or 500, where it cannot read a `file:` URL."""
+BUSY = frozenset({429, 529})
+_BY_MEANING = {
+    Meaning.KEY: (OutcomeKind.ACCOUNT, Closing.KEY),
+    Meaning.QUOTA: (OutcomeKind.ACCOUNT, Closing.QUOTA),
+    Meaning.MODEL: (OutcomeKind.GONE, Closing.MODEL),
+    Meaning.HELP: (OutcomeKind.ACCOUNT, Closing.ACCOUNT),
+}
+
+
+def refusal(status: int, text: str, *, after: float | None = None) -> Outcome:
+    """What the status and body of an error mean; `after` is what its Retry-After says, in seconds."""
+    codes, message = codes_and_message(text)
+    if 300 <= status < 400:
+        return Outcome(OutcomeKind.PASSING, "redirect", f"{status}: redirects are not followed; write the final URL")
+    return _outcome(status, str(status), codes, message, after)
+
+
+def inside_ok(error: Any) -> Outcome:
+    """What an error object means that came with status 200: gateways say 200 where they mean 400 or 500."""
+    codes, message = codes_and_message(json.dumps({"error": error}))
+    code = error.get("code") if isinstance(error, dict) else None
+    status = code if isinstance(code, int) and 400 <= code < 600 else 500
+    return _outcome(status, one_line(str(code or "error")), codes, message, None)
+
+
+def _outcome(status: int, word: str, codes: str, message: str, after: float | None) -> Outcome:
+    if any(told in message for told in UNREAD_FILES):
+        return Outcome(OutcomeKind.GONE, word, message, after=after, closes=Closing.FILES)
+    means = meaning(status, codes, message)
+    if means is Meaning.FILTER:
+        return Outcome(OutcomeKind.FILTERED, "content_filter", message)
+    if means in _BY_MEANING:
+        kind, closes = _BY_MEANING[means]
+        return Outcome(kind, word, message, after=after, closes=closes)
+    busy = means is Meaning.BUSY or status in BUSY or (status == 503 and after is not None)
+    if means is Meaning.PROMPT or not (busy or status in PASSING or status >= 500):
+        return Outcome(OutcomeKind.REFUSED, word, message, of_request=means is Meaning.PROMPT)
+    return Outcome(OutcomeKind.PASSING, word, message, retry=busy or status not in HOPELESS, after=after, busy=busy)
+
+
+def retry_after(seconds: str | None, milliseconds: str | None = None, *, date: str | None = None) -> float | None:
+    """Seconds to wait as a server's headers say: a number, a date, or milliseconds; None where they say nothing readable.
+
+    A date is counted from the server's own `date`, where it sent one: the clock of this machine may be wrong, or have been set.
+    """
+    if (asked := _finite(milliseconds)) is not None:
+        return asked / 1000
+    if (asked := _finite(seconds)) is not None:
+        return asked
+    try:
+        until = parsedate_to_datetime(seconds or "").timestamp()
+        return max(0.0, until - (time.time() if date is None else parsedate_to_datetime(date).timestamp()))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _finite(text: str | None) -> float | None:
+    """The number, at least 0; None where there is none: `inf` is one to Python, and a run would wait for it."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return max(0.0, number) if isfinite(number) else None
+
+
+def without_key(text: str, key: str | None) -> str:
+    """Servers repeat the key they refuse; a secret never reaches a file."""
+    return text.replace(key, "***") if key and key in text else text
