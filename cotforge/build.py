@@ -34,8 +34,8 @@ from cotforge.records import Fault, Sample
 from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
 from cotforge.teachers import local
+from cotforge.teachers.kinds.replay import Replay
 from cotforge.teachers.preflight import preflight
-from cotforge.teachers.replay import Replay
 from cotforge.teachers.teacher import LOCAL
 
 DRAIN_S = 30.0

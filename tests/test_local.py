@@ -23,7 +23,7 @@ from cotforge.records import Call, Fault, Picture, Reply, Sample
 from cotforge.teachers.ended import Ended
 from cotforge.teachers.local import Local, look
 from cotforge.teachers.local.engine import Asking, Said, Unfit
-from cotforge.teachers.local.place import places
+from cotforge.teachers.local.spec import places
 from cotforge.teachers.local.worker import Desk, Inbox
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import reply_of

@@ -12,10 +12,10 @@ from cotforge.forge.sockets import sockets
 from cotforge.forge.work import Work
 from cotforge.records import Call
 from cotforge.teachers.ended import Ended
+from cotforge.teachers.kinds.replay import Replay
 from cotforge.teachers.local import Local
-from cotforge.teachers.local.place import places
+from cotforge.teachers.local.spec import places
 from cotforge.teachers.openai import Session
-from cotforge.teachers.replay import Replay
 from cotforge.teachers.teacher import LOCAL, Teacher
 
 
@@ -74,7 +74,7 @@ class Engines:
         self._local = local
 
     def replicas(self, chance: random.Random) -> Sequence[Replica]:
-        return [Replica(place, self._local.in_flight, chance, adaptive=False) for place in self._local.places]
+        return [Replica(place, self._local.in_flight, chance, adaptive=False) for place in self._local.specs]
 
     def prepare(self, work: Work) -> None:
         pass  # pictures go by reference

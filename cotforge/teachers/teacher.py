@@ -65,7 +65,7 @@ class Teacher(Spec):
     url: Annotated[tuple[Annotated[str, AfterValidator(_url)], ...], BeforeValidator(_listed)] = ()
     """Base URL, or one per replica of the same model."""
     path: str | None = None
-    """For `replay`: JSON lines, see `teachers.replay`."""
+    """For `replay`: JSON lines, see `teachers.kinds.replay`."""
     gpus: Literal["all"] | tuple[Annotated[int, Field(ge=0)], ...] = "all"
     """For `transformers` and `vllm`: numbers of the GPUs, one worker each; none is the CPU, and so is `all` where there are none."""
     engine: dict[str, JsonValue] = Field(default_factory=dict)

@@ -11,8 +11,8 @@ from cotforge.errors import TeacherError
 from cotforge.records import Call, Fault
 from cotforge.teachers.ended import Ended, failure
 from cotforge.teachers.local.engine import Said
-from cotforge.teachers.local.place import look
 from cotforge.teachers.local.process import Gone, Process
+from cotforge.teachers.local.spec import look
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import one_line, stored_of
 

@@ -11,7 +11,7 @@ from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoM
 
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened, size_of
-from cotforge.teachers.local.place import SAMPLING
+from cotforge.teachers.local.spec import SAMPLING
 from cotforge.teachers.teacher import Teacher
 
 GATHER_S = 0.05

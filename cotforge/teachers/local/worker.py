@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import Asking, Engine, Said, Unfit
-from cotforge.teachers.local.place import needs
+from cotforge.teachers.local.spec import needs
 from cotforge.teachers.teacher import Teacher
 
 GRACE_S = 5.0
