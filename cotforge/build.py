@@ -33,10 +33,7 @@ from cotforge.plan import lines
 from cotforge.records import Fault, Sample
 from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
-from cotforge.teachers import local
-from cotforge.teachers.kinds.replay import Replay
 from cotforge.teachers.preflight import preflight
-from cotforge.teachers.teacher import LOCAL
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
@@ -134,10 +131,7 @@ class Run:
         if self.loaded.pipeline.consensus.sequential:
             together(teachers)
         for teacher in teachers:
-            if teacher.path is not None:
-                Replay(teacher, self.loaded.root / teacher.path).close()
-            if teacher.kind in LOCAL:
-                local.look(teacher, self.loaded.root)
+            teacher.look(self.loaded.root)
         warn(asyncio.run(preflight(teachers)))
 
     def _probe(self, estimator: Estimator, asked: Collection[str]) -> None:
@@ -312,7 +306,7 @@ class Run:
         if progress.stopped not in ("", "interrupted", "failures", "fault"):
             raised = progress.stopped.startswith(ENDED) and not progress.stopped.startswith(f"{ENDED}minutes")
             why.append(f"{progress.stopped}; {_RAISE if raised else _GO_ON}")
-        batched = {teacher.name for teacher in self.loaded.pipeline.teachers if teacher.kind == "batch"}
+        batched = {teacher.name for teacher in self.loaded.pipeline.teachers if teacher.batched}
         for name, meter in progress.teachers.items():
             if meter.closed in _CLOSED and (meter.postponed or name in batched):
                 count = f"{meter.postponed:,} calls" if meter.postponed else "some calls"

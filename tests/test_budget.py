@@ -16,12 +16,13 @@ from cotforge.history import History, histories
 from cotforge.journal import Journal, Stored, unsent
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Picture, Sample
+from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.teacher import Price, Teacher
 from cotforge.teachers.wire import input_tokens
 from tests.project import cotforge, ran, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher as Server
 
-TEACHER = Teacher(name="one", model="m", url="http://localhost/v1", price=Price(input=10, output=100), max_tokens=1000)
+TEACHER = OpenAITeacher(name="one", model="m", url="http://localhost/v1", price=Price(input=10, output=100), max_tokens=1000)
 CHEAP = TEACHER.model_copy(update={"name": "two", "price": Price(input=1, output=2), "max_tokens": 50})
 ACTUAL = st.tuples(st.floats(0, 1), st.floats(0, 1))
 """Shares of the bound that an attempt takes of input and output."""

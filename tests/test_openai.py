@@ -13,9 +13,9 @@ from cotforge.images import data_url
 from cotforge.records import Call, Picture, Sample
 from cotforge.teachers.ended import Ended
 from cotforge.teachers.errors import retry_after
+from cotforge.teachers.kinds.openai import OpenAITeacher as Spec
 from cotforge.teachers.openai import Session
 from cotforge.teachers.teacher import Price
-from cotforge.teachers.teacher import Teacher as Spec
 from cotforge.teachers.wire import reply_of
 from tests.teacher import ANSWER, Teacher
 

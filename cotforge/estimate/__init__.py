@@ -14,7 +14,7 @@ from cotforge.history import History, histories
 from cotforge.journal import Journal, Stored
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.wire import input_tokens
 
 __all__ = ["LOOKED_AT", "OUTPUT_TOKENS", "Estimate", "Estimator", "asked_anew"]
@@ -135,5 +135,5 @@ def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal) 
     return [changed(name, "its calls") for name, share in shares.items() if name in suspected and share.calls]
 
 
-def _past(past: Mapping[tuple[str, str], History], teacher: Teacher) -> History:
+def _past(past: Mapping[tuple[str, str], History], teacher: TeacherKind) -> History:
     return past.get((teacher.name, teacher.model), History())

@@ -14,8 +14,9 @@ import aiohttp
 
 from cotforge.teachers.ended import Ended, failure
 from cotforge.teachers.errors import Refusal, refusal, retry_after, without_key
+from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import CONNECT_S, MOST_BYTES, authorization, bounded, proxy
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.teacher import Batched, Teacher
 from cotforge.teachers.wire import one_line, stored_under
 
 ENDPOINT = "/v1/chat/completions"
@@ -84,8 +85,9 @@ class Api:
     Every method raises Refused where the provider says no, and aiohttp.ClientError or OSError (TimeoutError) where no whole answer came.
     """
 
-    def __init__(self, teacher: Teacher) -> None:
-        self.teacher, self.url = teacher, teacher.url[0]
+    def __init__(self, teacher: TeacherKind) -> None:
+        """`teacher.batched` says how its Calls go there."""
+        self.teacher, self.url, self.how = teacher, teacher.urls[0], teacher.batched or Batched()
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(
@@ -107,7 +109,7 @@ class Api:
 
     async def create(self, input_file: str, metadata: Mapping[str, str]) -> Batch:
         """A batch of an uploaded file. Where no answer comes it may have been made none the less."""
-        fields = {"input_file_id": input_file, "endpoint": ENDPOINT, "completion_window": self.teacher.batch.window, "metadata": metadata}
+        fields = {"input_file_id": input_file, "endpoint": ENDPOINT, "completion_window": self.how.window, "metadata": metadata}
         return self._batch(await self._ask("POST", "/batches", json=fields))
 
     async def look(self, batch: str) -> Batch:

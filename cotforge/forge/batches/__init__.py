@@ -30,7 +30,7 @@ from cotforge.records import Call, Fault
 from cotforge.teachers.batch import OVER, Api, Batch, Refused
 from cotforge.teachers.ended import Ended, failure
 from cotforge.teachers.errors import Refusal
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.wire import one_line
 
 LOOKS = 5
@@ -51,7 +51,7 @@ class Batches:
 
     def __init__(
         self,
-        teacher: Teacher,
+        teacher: TeacherKind,
         journal: Journal,
         folder: Path,
         run_id: str,
@@ -240,7 +240,9 @@ def waiting(loaded: Loaded, journal: Journal) -> list[str]:
     """A line for each teacher of which batches are open."""
     lines = []
     for teacher in loaded.pipeline.teachers:
+        if not teacher.batched:
+            continue
         parts = Parts(journal, teacher)
-        if teacher.kind == "batch" and (count := sum(len(parts.unanswered(part)) for part in parts.open())):
+        if count := sum(len(parts.unanswered(part)) for part in parts.open()):
             lines.append(f"teacher {teacher.name!r}: {count:,} of these calls wait in batches at its provider; `build` collects them")
     return lines

@@ -3,36 +3,35 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from cotforge.errors import TeacherError
+from cotforge.images import Urls
 from cotforge.records import Call, Fault
 from cotforge.teachers.ended import Ended, failure
+from cotforge.teachers.kind import Place
 from cotforge.teachers.local.engine import Said
 from cotforge.teachers.local.process import Gone, Process
-from cotforge.teachers.local.spec import look
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.local.spec import LocalTeacher
 from cotforge.teachers.wire import one_line, stored_of
 
-__all__ = ["Local", "look"]
+__all__ = ["Local"]
 
 
-class Local:
+class Local(Place):
     """One local teacher while it is loaded: `async with Local(teacher, root) as local:` starts its workers and ends them.
 
-    Inside, `places` names them. Raises TeacherError, one line, where they cannot be.
+    Inside, `addresses` names them: `gpu:0`, or `cpu`. Raises TeacherError, one line, where they cannot be. Pictures go by reference.
     """
 
-    def __init__(self, teacher: Teacher, root: Path) -> None:
+    def __init__(self, teacher: LocalTeacher, root: Path) -> None:
         self.teacher = teacher
-        self._model, self._devices = look(teacher, root)
+        self._model, self._devices = teacher.model_at(root), teacher.workers()
         self._workers: dict[str, _Worker] = {}
-        self.places = tuple(self._devices)
-        """One name per worker: `gpu:0`, or `cpu`."""
-        self.in_flight = teacher.concurrency * (2 if teacher.kind == "transformers" else 1)
-        """Calls that each worker should have, so that it never waits: a next batch lies ready beside the one that is being answered."""
+        self.addresses, self.most = tuple(self._devices), teacher.concurrency * teacher.ahead
 
     async def __aenter__(self) -> Self:
         """Waits until all workers are ready, be it after a download."""
@@ -48,12 +47,12 @@ class Local:
         """Returns when their processes are gone, and their memory is free for the next teacher."""
         await asyncio.gather(*(worker.end() for worker in self._workers.values()))
 
-    async def ask(self, call: Call, place: str, *, attempt: int, timeout: float) -> Ended:
-        """Ask one worker and wait for its end, `timeout` seconds at most. Never raises but on cancellation.
+    async def ask(self, call: Call, images: Urls | None, at: str, *, attempt: int, timeout: Callable[[], float]) -> Ended:
+        """Ask one worker and wait for its end.
 
         `unreached` where the worker died: it is started again by the next Call, once; then `closes` is `engine`.
         """
-        begun = time.monotonic()
+        begun, seconds_at_most = time.monotonic(), timeout()
 
         def failed(error: str, detail: str, *, passing: bool) -> Ended:
             seconds = time.monotonic() - begun
@@ -61,9 +60,9 @@ class Local:
             return Ended(stored, retry=passing)
 
         try:
-            process = await self._workers[place].process()
+            process = await self._workers[at].process()
             begun = time.monotonic()
-            said = await process.ask(call, timeout)
+            said = await process.ask(call, seconds_at_most)
         except TeacherError as fault:
             return replace(failed("engine", str(fault), passing=True), unreached=True, closes="engine")
         except Gone as fault:
@@ -71,7 +70,7 @@ class Local:
         except Fault as fault:
             return failed(fault.reason, fault.detail, passing=False)
         except TimeoutError:
-            return failed("timeout", f"no whole answer within {timeout:g} s", passing=True)
+            return failed("timeout", f"no whole answer within {seconds_at_most:g} s", passing=True)
         if said.error:
             return failed(said.error, said.detail, passing=said.passing)
         body = _completion(self.teacher.model, said)
@@ -81,7 +80,7 @@ class Local:
 class _Worker:
     """The process at one place, and the one that may take its place."""
 
-    def __init__(self, teacher: Teacher, model: str, place: str, devices: str) -> None:
+    def __init__(self, teacher: LocalTeacher, model: str, place: str, devices: str) -> None:
         self._teacher, self._model, self._place, self._devices = teacher, model, place, devices
         self._starting = self._start()
         self._again = True
