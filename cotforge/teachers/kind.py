@@ -62,7 +62,10 @@ class Opening:
 
 
 class TeacherKind(Teacher):
-    """The base of every kind. The defaults are those of a kind that has nothing, needs nothing and costs nothing."""
+    """The base of every kind. The defaults are those of a kind that has nothing, needs nothing and costs nothing.
+
+    A key named `path` is relative to the pipeline file, and made absolute in what the run folder keeps.
+    """
 
     sends_pictures: ClassVar[bool] = False
     """Whether its place is given the pictures as URLs."""

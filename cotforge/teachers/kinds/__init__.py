@@ -1,4 +1,4 @@
-"""The kinds of teachers, a file each. A new one gets an entry in KINDS, and nothing else."""
+"""The kinds of teachers, a file each. A new one gets an entry in KINDS, and nothing else has to know of it."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Union
@@ -32,7 +32,8 @@ def _completed(given: Any) -> Any:
 def _left_out(key: Any, value: Any, kinds: Iterable[type[TeacherKind]]) -> bool:
     """Whether some kind has the key, with that value where the file does not say another."""
     fields = [kind.model_fields[key] for kind in kinds if key in kind.model_fields]
-    return any(to_jsonable_python(field.get_default(call_default_factory=True)) == value for field in fields)
+    defaults = [field.get_default(call_default_factory=True) for field in fields if not field.is_required()]
+    return any(to_jsonable_python(default) == value for default in defaults)
 
 
 if TYPE_CHECKING:
