@@ -33,10 +33,7 @@ from cotforge.records import Closing, Fault, Sample, Stop
 from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
 from cotforge.sources.text import clean
-from cotforge.teachers import local
 from cotforge.teachers.preflight import preflight
-from cotforge.teachers.replay import Replay
-from cotforge.teachers.teacher import LOCAL
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
@@ -134,10 +131,7 @@ class Run:
         if self.loaded.pipeline.consensus.sequential:
             together(teachers)
         for teacher in teachers:
-            if teacher.path is not None:
-                Replay(teacher, self.loaded.root / teacher.path).close()
-            if teacher.kind in LOCAL:
-                local.look(teacher, self.loaded.root)
+            teacher.look(self.loaded.root)
         warn(asyncio.run(preflight(teachers)))
 
     def _probe(self, estimator: Estimator, asked: Collection[str]) -> None:
@@ -313,7 +307,7 @@ class Run:
         why = []
         if progress.stopped in (Stop.BUDGET, Stop.MINUTES, Stop.UNREACHABLE):
             why.append(f"{progress.told}; {_RAISE if progress.stopped is Stop.BUDGET else _GO_ON}")
-        batched = {teacher.name for teacher in self.loaded.pipeline.teachers if teacher.kind == "batch"}
+        batched = {teacher.name for teacher in self.loaded.pipeline.teachers if teacher.batched}
         for name, meter in progress.teachers.items():
             if meter.closed in _CLOSED and (meter.postponed or meter.failed or name in batched):
                 line = self._closed_early(name, meter, batched=name in batched)

@@ -22,6 +22,7 @@ from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Sample
 from cotforge.sources import Source
 from cotforge.spec import Spec
+from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
 
 
@@ -34,7 +35,7 @@ class Pipeline(Spec):
     task: Task
     prompts: Prompts = Prompts()
     images: Images = Images()
-    teachers: tuple[Teacher, ...]
+    teachers: tuple[AnyTeacher, ...]
     consensus: Consensus = Consensus()
     gold: str | None = Field(default=None, min_length=1)
     """CSV with the columns id and answer, of what people answered; null is `gold.csv` in the run folder, where there is one."""
@@ -55,7 +56,7 @@ class Pipeline(Spec):
 
     @field_validator("teachers")
     @classmethod
-    def _differ(cls, teachers: tuple[Teacher, ...]) -> tuple[Teacher, ...]:
+    def _differ(cls, teachers: tuple[AnyTeacher, ...]) -> tuple[AnyTeacher, ...]:
         """At least one; no two share a name, and none asks the very Calls of another."""
         if not teachers:
             raise ValueError("there is none; at least one is needed")
@@ -72,7 +73,7 @@ class Pipeline(Spec):
 
     @model_validator(mode="after")
     def _can_be_asked_in_turn(self) -> Self:
-        if self.consensus.sequential and (batched := [teacher.name for teacher in self.teachers if teacher.kind == "batch"]):
+        if self.consensus.sequential and (batched := [teacher.name for teacher in self.teachers if teacher.batched]):
             raise ValueError(
                 f"consensus.rule: 'sequential' asks one teacher after another, and {batched[0]!r} is a batch, which answers in hours; "
                 "use another rule, or kind 'openai'"
@@ -116,7 +117,7 @@ class Loaded:
             pipeline = Pipeline.model_validate(values)
         except ValidationError as error:
             unknown = {fault.split(":")[0] for fault in faults}
-            faults += [fault for fault in tree.faults(error, Pipeline) if fault.split(":")[0] not in unknown]
+            faults += [fault for fault in tree.faults(error, Pipeline, values) if fault.split(":")[0] not in unknown]
             raise PipelineError(*(f"{path}: {fault}" for fault in faults)) from error
         if faults:
             raise PipelineError(*(f"{path}: {fault}" for fault in faults))

@@ -4,8 +4,9 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -130,60 +131,92 @@ def expand(value: Any, *, missing: Callable[[str, str], None], where: str = "") 
     return _VARIABLE.sub(fill, value)
 
 
-def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Pydantic's findings, one line each: `filters[2].measure: what is wrong; what would be right`."""
-    return [_fault(found, model) for found in error.errors(include_url=False, include_context=True)]
+def faults(error: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
+    """Pydantic's findings about `given`, one line each: `filters[2].measure: what is wrong; what would be right`."""
+    return [_fault(found, model, given) for found in error.errors(include_url=False, include_context=True)]
 
 
-def _fault(found: ErrorDetails, model: type[BaseModel]) -> str:
+def _fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> str:
     if found["type"] == "extra_forbidden":
         *above, key = found["loc"]
-        at = _place(above)
-        return f"{at}: no key named {key!r}{_near(str(key), _keys(above, model))}".removeprefix(": ")
-    at = _place(found["loc"])
+        return _strange(str(key), _Spot.of(above, model, given))
+    spot = _Spot.of(found["loc"], model, given)
     if found["type"] == "missing":
-        return f"{at}: is missing"
+        return f"{spot.path}.{found['loc'][-1]}: is missing".removeprefix(".")
+    if found["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        kind, kinds = found.get("ctx", {}).get("tag"), [_kind(each) for each in spot.models]
+        wrong = "is missing" if kind is None else f"{kind!r}: there is no such kind"
+        return f"{spot.path}.kind: {wrong}{_near(kind or '', kinds)}".removeprefix(".")
     message = found["msg"].removeprefix("Value error, ")
     shown = found.get("input")
     if found["type"] == "value_error" or isinstance(shown, dict | list):
-        return f"{at}: {message}".removeprefix(": ")
-    return f"{at}: {shown!r}: {message[:1].lower()}{message[1:]}"
+        return f"{spot.path}: {message}".removeprefix(": ")
+    return f"{spot.path}: {shown!r}: {message[:1].lower()}{message[1:]}"
 
 
-TAGS = frozenset({"table", "imagefolder", "hf", "emoset", "webdataset", "sft", "grpo", "dpo", "eval"})
+def _strange(key: str, spot: "_Spot") -> str:
+    """The line about a key that a section does not have: it may be one of another kind, or misspelt."""
+    if others := [repr(_kind(model)) for model in spot.union if key in _keys([model])]:
+        belongs = f"kind {others[0]}" if len(others) == 1 else f"kinds {' and '.join(others)}"
+        line = f"{key} is for {belongs}; kind {_kind(spot.models[0])!r} has none"
+    else:
+        line = f"no key named {key!r}{_near(key, _keys(spot.models))}"
+    return f"{spot.path}: {line}".removeprefix(": ")
 
 
-def _is_tag(step: int | str) -> bool:
-    """Pydantic puts the kind of a union's member, or the name of a type, into the place; the file has no such step."""
-    return isinstance(step, str) and (step in TAGS or not re.fullmatch(r"[\w$.-]+", step) or step.startswith(("function-", "constrained-")))
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """A place that pydantic names, found in the models and in what was given.
+
+    Pydantic's steps are keys and indices, and between them what no file has: the kind of a union's member, the name of a type, the index
+    of a single value that stands where a list may. Kinds are known by the models, and a step that is not there in the file is left out.
+    """
+
+    path: str
+    """As the file has it."""
+    models: list[type[BaseModel]]
+    """What may stand there; none where it is not a section."""
+    union: list[type[BaseModel]]
+    """Of all kinds, where one of them stands there."""
+
+    @classmethod
+    def of(cls, loc: Iterable[int | str], model: type[BaseModel], given: Any) -> Self:
+        path, models, union = "", [model], list[type[BaseModel]]()
+        for step in loc:
+            if len(models) > 1 and (chosen := [each for each in models if _kind(each) == step]):
+                models, union = chosen, models
+            elif _holds(given, step):
+                given, union = given[step], []
+                models = models if isinstance(step, int) else _below(models, step)
+                path += f"[{step}]" if isinstance(step, int) else f".{step}"
+        return cls(path.removeprefix("."), models, union)
 
 
-def _place(loc: Sequence[int | str]) -> str:
-    """As the file has it; what comes first is always a key (there is one named `eval`, which is also a kind of stage)."""
-    steps = [step for place, step in enumerate(loc) if not place or not _is_tag(step)]
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+def _holds(given: Any, step: int | str) -> bool:
+    if isinstance(given, Mapping):
+        return step in given
+    return isinstance(given, Sequence) and not isinstance(given, str) and isinstance(step, int) and step < len(given)
+
+
+def _below(models: Iterable[type[BaseModel]], key: str) -> list[type[BaseModel]]:
+    fields = [field for model in models for name, field in model.model_fields.items() if (field.alias or name) == key]
+    return [model for field in fields for model in _models(field.annotation)]
+
+
+def _kind(model: type[BaseModel]) -> str:
+    """By which a union tells the model from the others; empty where it is in none."""
+    names = get_args(getattr(model.model_fields.get("kind"), "annotation", None))
+    return str(names[0]) if names else ""
+
+
+def _keys(models: Iterable[type[BaseModel]]) -> set[str]:
+    return {field.alias or name for model in models for name, field in model.model_fields.items()}
 
 
 def _near(name: str, names: Iterable[str]) -> str:
     names = list(names)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(names))}" if names else ""
-
-
-def _keys(loc: Iterable[int | str], model: type[BaseModel]) -> set[str]:
-    """The keys that the section at `loc` knows."""
-    at: list[Any] = [model]
-    for step in loc:
-        below: list[Any] = []
-        for kind in at:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                named = {(field.alias or name): field.annotation for name, field in kind.model_fields.items()}
-                if step in named:
-                    below += _models(named[str(step)])
-                elif step in get_args(getattr(kind.model_fields.get("kind"), "annotation", None)):
-                    below.append(kind)
-        at = below or at
-    return {field.alias or name for kind in at for name, field in kind.model_fields.items()}
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -30,8 +30,8 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Call, Sample
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.batch import result
+from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.preflight import preflight
-from cotforge.teachers.teacher import Teacher
 from tests.batches import Provider
 from tests.project import sees, teacher, write_pipeline, write_rows
 
@@ -193,7 +193,7 @@ def test_two_teachers_of_one_provider_wait_side_by_side(tmp_path: Path) -> None:
             async def both() -> None:
                 await asyncio.gather(*map(one, run.loaded.pipeline.teachers))
 
-            async def one(spec: Teacher) -> None:
+            async def one(spec: TeacherKind) -> None:
                 async with Batches(spec, run.journal, tmp_path / "run" / "batches", "r") as batches:
                     await batches.submit(missing(run.loaded, run.samples(), run.journal))
                     await batches.collect(lambda line: None)

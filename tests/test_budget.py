@@ -18,13 +18,14 @@ from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Picture, Sample
 from cotforge.replies.attempt import Attempt, unsent
+from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.teacher import Price, Teacher
 from cotforge.teachers.wire import input_tokens
 from tests.attempts import attempt
 from tests.project import cotforge, ran, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher as Server
 
-TEACHER = Teacher(name="one", model="m", url="http://localhost/v1", price=Price(input=10, output=100), max_tokens=1000)
+TEACHER = OpenAITeacher(name="one", model="m", url="http://localhost/v1", price=Price(input=10, output=100), max_tokens=1000)
 CHEAP = TEACHER.model_copy(update={"name": "two", "price": Price(input=1, output=2), "max_tokens": 50})
 ACTUAL = st.tuples(st.floats(0, 1), st.floats(0, 1))
 """Shares of the bound that an attempt takes of input and output."""

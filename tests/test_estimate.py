@@ -14,7 +14,7 @@ from cotforge.estimate.plan import Estimate, Share
 from cotforge.estimate.words import text
 from cotforge.history import History
 from cotforge.replies.attempt import Attempt
-from cotforge.teachers.teacher import Teacher as Spec
+from cotforge.teachers.kinds.openai import OpenAITeacher as Spec
 from tests.attempts import attempt
 from tests.project import ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher

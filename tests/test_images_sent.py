@@ -26,7 +26,7 @@ from cotforge.images import CellRef, Cells, FileRef, Images, MemberRef, PictureS
 from cotforge.images.cut import cut
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Picture, Sample
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.wire import request
 from tests.project import write_pipeline, write_rows
 from tests.test_images import KEPT, RECODED, WITH_METADATA, Shelf, drawn, encoded
@@ -200,12 +200,12 @@ def test_five_teachers_with_four_samples_each_have_a_picture_encoded_once(desk: 
     urls = desk.by_data.of(sample.pictures)
     assert desk.by_data.encoded == 0
 
-    async def ask(teacher: Teacher, index: int) -> bytes:
+    async def ask(teacher: OpenAITeacher, index: int) -> bytes:
         call = Call("k", sample, teacher.name, teacher.model, index, ({"role": "user", "content": parts},))
         return b"".join(request(call, teacher, urls))
 
     async def all_at_once() -> list[bytes]:
-        teachers = [Teacher(name=name, model=name, url=("http://127.0.0.1:1/v1",), samples=4) for name in "abcde"]
+        teachers = [OpenAITeacher(name=name, model=name, url=("http://127.0.0.1:1/v1",), samples=4) for name in "abcde"]
         return await asyncio.gather(*(ask(teacher, index) for teacher in teachers for index in range(teacher.samples)))
 
     bodies = asyncio.run(all_at_once())

@@ -12,9 +12,9 @@ from cotforge.images import data_url
 from cotforge.records import Call, Picture, Sample
 from cotforge.replies.attempt import Attempt
 from cotforge.replies.refusals import retry_after
+from cotforge.teachers.kinds.openai import OpenAITeacher as Spec
 from cotforge.teachers.openai import Session
 from cotforge.teachers.teacher import Price
-from cotforge.teachers.teacher import Teacher as Spec
 from cotforge.teachers.wire import attempt_of
 from tests.teacher import ANSWER, Teacher
 

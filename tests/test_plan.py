@@ -102,12 +102,13 @@ def test_what_is_wrong_is_one_line_at_its_place(tmp_path: Path, train: dict[str,
 
 
 def test_eval_holds_out_one_way() -> None:
-    with pytest.raises(ValidationError) as error:
-        Pipeline.model_validate({"name": "x", "eval": {"split": "test", "share": 0.1}})
-    assert "eval: split, share: give one of them" in faults(error.value, Pipeline)
-    with pytest.raises(ValidationError) as error:
-        Pipeline.model_validate({"name": "x", "eval": {"splt": "test"}})
-    assert "eval: no key named 'splt'; did you mean 'split'?" in faults(error.value, Pipeline)
+    for given, line in (
+        ({"split": "test", "share": 0.1}, "eval: split, share: give one of them"),
+        ({"splt": "test"}, "eval: no key named 'splt'; did you mean 'split'?"),
+    ):
+        with pytest.raises(ValidationError) as error:
+            Pipeline.model_validate({"name": "x", "eval": given})
+        assert line in faults(error.value, Pipeline, {"name": "x", "eval": given})
 
 
 def test_a_share_is_held_out_by_the_pictures_alone() -> None:

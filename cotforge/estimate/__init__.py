@@ -15,7 +15,7 @@ from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
 from cotforge.replies.attempt import Attempt
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.wire import input_tokens
 
 __all__ = ["LOOKED_AT", "OUTPUT_TOKENS", "Estimate", "Estimator", "asked_anew"]
@@ -136,5 +136,5 @@ def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal) 
     return [changed(name, "its calls") for name, share in shares.items() if name in suspected and share.calls]
 
 
-def _past(past: Mapping[tuple[str, str], History], teacher: Teacher) -> History:
+def _past(past: Mapping[tuple[str, str], History], teacher: TeacherKind) -> History:
     return past.get((teacher.name, teacher.model), History())

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cotforge.budget import most_output
 from cotforge.history import History
 from cotforge.replies.attempt import Attempt
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.kind import TeacherKind
 
 OUTPUT_TOKENS, LEAST_OUTPUT = 500, 50
 """Output tokens of a Call of a teacher that has never answered, and the fewest that are likely (both ours)."""
@@ -44,15 +44,15 @@ class Outlook:
     """What this rests on."""
 
 
-def guessed(teacher: Teacher) -> Outlook:
+def guessed(teacher: TeacherKind) -> Outlook:
     """Of a teacher that has never answered."""
     most = most_output(teacher)
     outputs = Range(min(LEAST_OUTPUT, most), min(OUTPUT_TOKENS, most), most)
-    never = Range(0, 0, 0) if teacher.kind == "replay" else None
+    never = Range(0, 0, 0) if teacher.instant else None
     return Outlook(Range(0.5, 1, 2), outputs, never, "a guess: it has not answered yet; --probe asks a few and measures")
 
 
-def remembered(teacher: Teacher, history: History, *, calls: int, counted: int) -> Outlook:
+def remembered(teacher: TeacherKind, history: History, *, calls: int, counted: int) -> Outlook:
     """Of a teacher with replies in the journal, for `calls` more, of which we count `counted` input tokens.
 
     The range of the output is that of the mean of the Calls to come, at about 95 %; what few replies say is widened. Seconds follow length.
@@ -74,7 +74,7 @@ def remembered(teacher: Teacher, history: History, *, calls: int, counted: int) 
     )
 
 
-def measured(teacher: Teacher, found: Sequence[tuple[int, Attempt]]) -> Outlook:
+def measured(teacher: TeacherKind, found: Sequence[tuple[int, Attempt]]) -> Outlook:
     """Of a teacher that was probed: (our count of the input tokens, reply) of each, at least one. The range is a bootstrap's."""
     begins = [(stored.input_tokens, counted) for counted, stored in found]
     ends, seconds = [(stored.output_tokens, 1) for _, stored in found], [(stored.seconds, 1) for _, stored in found]
@@ -98,9 +98,9 @@ def _of_one(tokens: float, most: int) -> Range:
     return Range(tokens / FACTOR, tokens, max(tokens, min(FACTOR * tokens, most)))
 
 
-def _timed(teacher: Teacher, seconds: Range) -> Range | None:
+def _timed(teacher: TeacherKind, seconds: Range) -> Range | None:
     """None where the journal knows no times, as of a batch."""
-    return seconds if seconds.about or teacher.kind == "replay" else None
+    return seconds if seconds.about or teacher.instant else None
 
 
 def _replies(count: int) -> str:

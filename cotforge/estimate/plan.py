@@ -7,14 +7,14 @@ from typing import NamedTuple
 from cotforge.budget import Amount, Budget
 from cotforge.estimate.outlook import Outlook, Range
 from cotforge.history import History
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.kind import TeacherKind
 
 
 @dataclass(slots=True)
 class Share:
     """What one teacher still has to do."""
 
-    teacher: Teacher
+    teacher: TeacherKind
     history: History
     calls: int = 0
     """At most."""
@@ -74,7 +74,7 @@ class Share:
         if self.outlook.seconds is None:
             return None
         teacher = self.teacher
-        slots = min(max(1, self.calls), teacher.concurrency * max(1, len(teacher.url)))
+        slots = min(max(1, self.calls), teacher.concurrency * max(1, len(teacher.urls)))
         least = self.calls / teacher.rpm * 60 if teacher.rpm else 0.0
         by_calls = self._likely(Range(least, least, least))
         by_tokens = self.tokens.times(60 / teacher.tpm) if teacher.tpm else Range(0, 0, 0)

@@ -55,7 +55,7 @@ def _warnings(found: Estimate) -> Iterator[str]:
 
 def _free(share: Share) -> bool:
     """Whether somebody may charge for the Calls and we do not know how much."""
-    return share.teacher.kind in ("openai", "batch") and not share.teacher.price.given
+    return share.teacher.may_charge and not share.teacher.price.given
 
 
 def changed(name: str, calls: str) -> str:

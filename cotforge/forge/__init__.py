@@ -20,7 +20,7 @@ from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
 from cotforge.forge.job import Job
 from cotforge.forge.line import Line
-from cotforge.forge.places import Place, Places, in_turns, together
+from cotforge.forge.places import Places, in_turns, together
 from cotforge.forge.progress import Meter, Progress
 from cotforge.forge.retries import RetryBudget
 from cotforge.forge.tour import Tour
@@ -33,6 +33,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Call, Closing, Fault, Sample, Stop
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Guide
+from cotforge.teachers.kind import Place, TeacherKind
 from cotforge.teachers.teacher import Teacher
 
 __all__ = ["FEW", "Again", "Forge", "Meter", "Progress", "Work", "missing"]
@@ -106,7 +107,7 @@ class Forge:
             asyncio.get_running_loop().call_later(60 * minutes, self.stop, Stop.MINUTES, minutes_over(minutes))
         async with Places(self.loaded.root, self.loaded.pipeline.teachers, self._tell) as places:
             running = [self._group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
-            batched = [teacher for teacher in asked if teacher.kind == "batch"]
+            batched = [teacher for teacher in asked if teacher.batched]
             self._batched = [asyncio.create_task(self._batch(teacher, works, counts=not groups)) for teacher in batched]
             ended = await asyncio.gather(*running, *self._batched, return_exceptions=True)
         for fault in (self._fault, *ended):
@@ -114,13 +115,13 @@ class Forge:
                 raise fault
 
     def _works(
-        self, samples: Samples, refreshed: Mapping[str, int] | None, teachers: Sequence[Teacher], wave: int = 0
+        self, samples: Samples, refreshed: Mapping[str, int] | None, teachers: Sequence[TeacherKind], wave: int = 0
     ) -> Iterator[Work | Fault]:
         names, read = {teacher.name for teacher in teachers}, samples()
         if self._guide is not None:
             read = self._guide.of_wave(wave, read, stopped=lambda: self.stopped)
         found = missing(self.loaded, read, self.journal, refreshed, teachers=names, again=self._again, since=self._since)
-        return map(self._with_pictures, found) if any(teacher.kind == "openai" for teacher in teachers) else found
+        return map(self._with_pictures, found) if any(teacher.sends_pictures for teacher in teachers) else found
 
     def _with_pictures(self, work: Work | Fault) -> Work | Fault:
         """The Work with its pictures on their way from the disk; a Fault where one of them is not there any more."""
@@ -133,7 +134,7 @@ class Forge:
                 return fault
         return work
 
-    async def _group(self, turns: Sequence[Sequence[Teacher]], places: Places, works: Works, *, counts: bool) -> None:
+    async def _group(self, turns: Sequence[Sequence[TeacherKind]], places: Places, works: Works, *, counts: bool) -> None:
         """Teachers that share a GPU, one after another; or all that are elsewhere, together."""
         for number, teachers in enumerate(turns):
             if self.progress.stopped:
@@ -149,7 +150,7 @@ class Forge:
                         return
                     raise
                 stack.push_async_callback(self._cancel, lines)
-                await stack.enter_async_context(self._watch(lines, places))
+                await stack.enter_async_context(self._watch(lines))
                 await self._asked(lines, works, counts=counts and not number)
 
     async def _opened(self, opening: Coroutine[None, None, Place]) -> Place:
@@ -189,7 +190,7 @@ class Forge:
         found = self.journal.replies([call.key]).get(call.key)
         return found if found is not None and found.number > self._since else None
 
-    async def _batch(self, teacher: Teacher, works: Works, *, counts: bool) -> None:
+    async def _batch(self, teacher: TeacherKind, works: Works, *, counts: bool) -> None:
         """A teacher behind a batch API: what it lacks is handed in at once, and its results are waited for."""
         meter, holds = self.progress.teachers[teacher.name], dict[bytes, Hold]()
 
@@ -218,12 +219,12 @@ class Forge:
             self.progress.faults += isinstance(work, Fault)
             yield work
 
-    def _line(self, teacher: Teacher, place: Place) -> Line:
+    def _line(self, teacher: TeacherKind, place: Place) -> Line:
         line = self.lines[teacher.name] = Line(teacher, place, self, self.progress.teachers[teacher.name])
         return line
 
-    def _watch(self, lines: Sequence[Line], places: Places) -> Watch:
-        return Watch(lines, places.session, self.progress, stop=self.stop, tell=self._tell, patience=self._patience)
+    def _watch(self, lines: Sequence[Line]) -> Watch:
+        return Watch(lines, self.progress, stop=self.stop, tell=self._tell, patience=self._patience)
 
     async def _cancel(self, lines: Sequence[Line]) -> None:
         for line in lines:

@@ -15,7 +15,6 @@ from cotforge.budget import Hold, most_output
 from cotforge.errors import JournalError
 from cotforge.forge.deadline import Deadline
 from cotforge.forge.job import House, Job
-from cotforge.forge.places import Place
 from cotforge.forge.progress import Meter
 from cotforge.forge.rate import Rate
 from cotforge.forge.repeated import RefusalStreak
@@ -23,6 +22,7 @@ from cotforge.forge.replica import Replica
 from cotforge.forge.work import Work
 from cotforge.records import Call, Closing, Fault
 from cotforge.replies.attempt import Attempt, unsent
+from cotforge.teachers.kind import Place, TeacherKind
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens
 
@@ -30,9 +30,10 @@ from cotforge.teachers.wire import input_tokens
 class Line:
     """The Calls of one teacher. At most `most` that are counted are under way at a time, those that wait to be tried again included."""
 
-    def __init__(self, teacher: Teacher, place: Place, house: House, meter: Meter) -> None:
-        self.teacher, self.replicas, self.meter = teacher, place.replicas(house.chance), meter
-        self._at, self._house = place, house
+    def __init__(self, teacher: TeacherKind, place: Place, house: House, meter: Meter) -> None:
+        self.teacher, self.place, self.meter = teacher, place, meter
+        self.replicas = [Replica(address, place.most, house.chance, adaptive=place.adaptive) for address in place.addresses]
+        self._house = house
         self._deadline = Deadline(teacher.timeout)
         self._rates = [(Rate(teacher.rpm), False)] if teacher.rpm else []
         self._rates += [(Rate(teacher.tpm), True)] if teacher.tpm else []
@@ -101,7 +102,7 @@ class Line:
         while (queue := self._ahead or self._queue) and self._beginning + len(self._begun) < ahead:
             job = queue[0]
             try:
-                self._at.prepare(job.work)
+                self.place.prepare(job.work.images)
             except Fault as fault:
                 queue.popleft()
                 self._release(job)
@@ -166,7 +167,7 @@ class Line:
         ended: Attempt | None = None
         try:
             timeout = partial(self._deadline.seconds, job.tries.timeouts)
-            ended = await self._at.ask(job.call, job.work, replica.place, number=job.attempt, timeout=timeout)
+            ended = await self.place.ask(job.call, job.work.images, replica.place, number=job.attempt, timeout=timeout)
             may = not self.closed or self._house.stopped or ended.outcome.unreached  # a teacher that is gone for good will not answer it
             again = job.tries.again(ended) and may
             ended = replace(ended, number=job.attempt, final=not again, url=replica.place)

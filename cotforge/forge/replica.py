@@ -99,5 +99,5 @@ class Replica:
 
 
 def _is_servers_fault(attempt: Attempt) -> bool:
-    """Whether the server, and not the request, is to blame."""
-    return attempt.outcome.kind is OutcomeKind.PASSING and attempt.outcome.retry
+    """Whether the server, and not the request, is to blame. One that answers 200 is up, whatever its upstream made of the request."""
+    return attempt.outcome.kind is OutcomeKind.PASSING and attempt.outcome.retry and attempt.status != 200

@@ -11,7 +11,6 @@ from cotforge.forge.pace import Pace
 from cotforge.forge.progress import Progress
 from cotforge.forge.replica import Replica
 from cotforge.records import Closing, Stop
-from cotforge.teachers.openai import Session
 
 STILL_S = 4.0
 """Seconds (ours) that a look may come late before a person is told that this process stood still."""
@@ -39,14 +38,13 @@ class Watch:
     def __init__(
         self,
         lines: Sequence[Line],
-        session: Session,
         progress: Progress,
         *,
         stop: Callable[[Stop, str], object],
         tell: Callable[[str], object],
         patience: Patience,
     ) -> None:
-        self._lines, self._session, self._progress = lines, session, progress
+        self._lines, self._progress = lines, progress
         self._stop, self._tell, self._patience = stop, tell, patience
         self._tasks: list[asyncio.Task[None]] = []
         self._told = False
@@ -64,7 +62,7 @@ class Watch:
 
     async def _listen(self, line: Line, replica: Replica) -> None:
         """Tell the pace of a replica how many requests wait at its server, as vLLM counts them."""
-        while (counts := await self._session.queue(replica.place, line.teacher.model)) is not None or replica.down_since is not None:
+        while (counts := await line.place.queue(replica.place)) is not None or replica.down_since is not None:
             if counts is not None and isinstance(replica.pace, Pace):
                 replica.pace.queued(*counts, time.monotonic())
                 line.pump()
@@ -111,7 +109,7 @@ class Watch:
     async def _greet(self, line: Line) -> None:
         """Ask for nothing but the list of models; a teacher that answers is asked again."""
         for replica in line.replicas:
-            if await self._session.reached(line.teacher, replica.place):
+            if await line.place.reached(replica.place):
                 replica.down_since = None
                 line.open()
                 self._tell(f"teacher {line.teacher.name!r}: back again")

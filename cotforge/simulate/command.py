@@ -11,7 +11,7 @@ from cotforge.simulate.ledger import Ledger
 from cotforge.simulate.server import serve
 from cotforge.simulate.stage import Role
 
-LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def simulate(pipeline: str, *, sets: Sequence[str], port: int, tell: Callable[[str], object]) -> None:
@@ -23,9 +23,9 @@ def simulate(pipeline: str, *, sets: Sequence[str], port: int, tell: Callable[[s
     ports: dict[int, list[Role]] = {}
     lines: list[str] = []
     for number, teacher in enumerate(loaded.pipeline.teachers):
-        if teacher.kind != "openai":
+        if not teacher.playable:
             continue
-        there = sorted({_port(url) for url in teacher.url if urlsplit(url).hostname in LOCAL})
+        there = sorted({_port(url) for url in teacher.urls if urlsplit(url).hostname in HERE})
         for at in there or [port]:
             ports.setdefault(at, []).append(Role.of(teacher))
         moved = "" if there else f"; build with --set teachers.{number}.url=http://127.0.0.1:{port}/v1"

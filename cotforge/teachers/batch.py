@@ -16,8 +16,9 @@ from cotforge.records import Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, answered, failed
 from cotforge.replies.refusals import refusal, retry_after, without_key
 from cotforge.replies.text import one_line
+from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import CONNECT_S, MOST_BYTES, authorization, bounded, proxy
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.teacher import Batched, Teacher
 
 ENDPOINT = "/v1/chat/completions"
 """What every line of a batch asks, whatever path the provider's own URL has."""
@@ -85,8 +86,9 @@ class Api:
     Every method raises Refused where the provider says no, and aiohttp.ClientError or OSError (TimeoutError) where no whole answer came.
     """
 
-    def __init__(self, teacher: Teacher) -> None:
-        self.teacher, self.url = teacher, teacher.url[0]
+    def __init__(self, teacher: TeacherKind) -> None:
+        """`teacher.batched` says how its Calls go there."""
+        self.teacher, self.url, self.how = teacher, teacher.urls[0], teacher.batched or Batched()
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(
@@ -108,7 +110,7 @@ class Api:
 
     async def create(self, input_file: str, metadata: Mapping[str, str]) -> Batch:
         """A batch of an uploaded file. Where no answer comes it may have been made none the less."""
-        fields = {"input_file_id": input_file, "endpoint": ENDPOINT, "completion_window": self.teacher.batch.window, "metadata": metadata}
+        fields = {"input_file_id": input_file, "endpoint": ENDPOINT, "completion_window": self.how.window, "metadata": metadata}
         return self._batch(await self._ask("POST", "/batches", json=fields))
 
     async def look(self, batch: str) -> Batch:

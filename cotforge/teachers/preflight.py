@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from cotforge.errors import TeacherError
 from cotforge.records import Closing, Outcome
+from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session, said_by
 from cotforge.teachers.teacher import Teacher
 
@@ -16,27 +17,26 @@ PATIENCE = 10.0
 """Seconds a server has to come up before it counts as dead."""
 
 
-async def preflight(teachers: Iterable[Teacher]) -> list[str]:
-    """Look at every URL of every teacher. Returns warnings: a replica that is dead while another of its teacher lives.
+async def preflight(teachers: Iterable[TeacherKind]) -> list[str]:
+    """Look at what every teacher needs elsewhere. Returns warnings: a replica that is dead while another of its teacher lives.
 
     Raises TeacherError with a line per teacher that is dead, refuses the key, or does not serve the model.
     """
-    asked = [teacher for teacher in teachers if teacher.kind in ("openai", "batch")]
     async with Session() as session:
-        found = await asyncio.gather(*(_teacher(session, teacher) for teacher in asked))
+        found = await asyncio.gather(*(teacher.preflight(session) for teacher in teachers))
     faults = [fault for faults, _ in found for fault in faults]
     if faults:
         raise TeacherError(*faults)
     return [warning for _, warnings in found for warning in warnings]
 
 
-async def _teacher(session: Session, teacher: Teacher) -> tuple[list[str], list[str]]:
-    """(faults, warnings)"""
+async def look_at(session: Session, teacher: Teacher, urls: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(faults, warnings) of servers that speak OpenAI's protocol; that some of them are dead is a warning."""
     try:
         teacher.key()
     except KeyError:
         return [f"teacher {teacher.name!r}: key_env: the environment has no variable {teacher.key_env!r}"], []
-    looked = await asyncio.gather(*(_look(session, teacher, url) for url in teacher.url))
+    looked = await asyncio.gather(*(_look(session, teacher, url) for url in urls))
     dead = [fault for fault, alive in looked if fault and not alive]
     wrong = [fault for fault, alive in looked if fault and alive]
     if wrong or len(dead) == len(looked):

@@ -11,9 +11,9 @@ from cotforge.errors import PipelineError, TeacherError
 from cotforge.images import Sending
 from cotforge.plan import Student
 from cotforge.records import ANSWERED, Call, Fault, Outcome, OutcomeKind, Reply, Sample
+from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import preflight
-from cotforge.teachers.teacher import Teacher
 
 STUDENT = "student"
 ATTEMPTS, WAIT_S = 5, 1.0
@@ -100,14 +100,14 @@ class Endpoint:
 
     dtype: str | None = None
 
-    def __init__(self, teacher: Teacher, *, sending: Sending) -> None:
+    def __init__(self, teacher: OpenAITeacher, *, sending: Sending) -> None:
         self.name, self._teacher, self._sending = f"{teacher.model} at {teacher.url[0]}", teacher, sending
 
     @classmethod
     def at(cls, url: str, model: str | None, *, sending: Sending, key_env: str | None = None, concurrency: int = 16) -> "Endpoint":
         """`model` may be left out where only one is served. Raises TeacherError, PipelineError."""
         try:
-            teacher = Teacher(name=STUDENT, model=model or "?", url=(url,), temperature=0.0, key_env=key_env, concurrency=concurrency)
+            teacher = OpenAITeacher(name=STUDENT, model=model or "?", url=(url,), temperature=0.0, key_env=key_env, concurrency=concurrency)
         except ValueError as fault:
             raise PipelineError(f"--url {url}: is not a URL of a server; write it like 'http://localhost:8000/v1'") from fault
         if model is None:
@@ -120,7 +120,7 @@ class Endpoint:
         body = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
         return asyncio.run(self._all(questions, self._teacher.model_copy(update={"max_tokens": max_tokens, "body": body}), done))
 
-    async def _all(self, questions: Sequence[Question], teacher: Teacher, done: Callable[[int], object]) -> list[Reply]:
+    async def _all(self, questions: Sequence[Question], teacher: OpenAITeacher, done: Callable[[int], object]) -> list[Reply]:
         free = asyncio.Semaphore(teacher.concurrency)
 
         async def one(question: Question) -> Reply:
@@ -132,7 +132,7 @@ class Endpoint:
         async with Session() as session:
             return await asyncio.gather(*map(one, questions))
 
-    async def _ask(self, session: Session, question: Question, teacher: Teacher) -> Reply:
+    async def _ask(self, session: Session, question: Question, teacher: OpenAITeacher) -> Reply:
         key = sha256(repr(question.messages).encode()).hexdigest()
         call = Call(key, question.sample, STUDENT, teacher.model, 0, question.messages)
         urls = self._sending.of(question.sample.pictures)
@@ -151,7 +151,7 @@ class Endpoint:
         return ended.reply
 
 
-async def _only_model(teacher: Teacher) -> str:
+async def _only_model(teacher: OpenAITeacher) -> str:
     async with Session() as session:
         try:
             _, models, _ = await session.models(teacher, teacher.url[0])

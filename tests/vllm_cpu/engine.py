@@ -15,12 +15,12 @@ from typing import Any
 from PIL import Image
 
 from cotforge.records import Fault
+from cotforge.teachers.kinds.vllm import VllmTeacher
 from cotforge.teachers.local.engine import Asking, Engine, Said, Unfit
 from cotforge.teachers.local.vllm import load
-from cotforge.teachers.teacher import Teacher
 
 TOKENS = 32
-TEACHER = Teacher(name="one", model="m", kind="vllm", engine={"enforce_eager": True, "dtype": "float32"})
+TEACHER = VllmTeacher(name="one", model="m", engine={"enforce_eager": True, "dtype": "float32"})
 
 
 def jpeg(colour: str) -> bytes:

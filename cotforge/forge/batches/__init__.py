@@ -30,8 +30,8 @@ from cotforge.records import Call, Fault, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed
 from cotforge.replies.text import one_line
 from cotforge.teachers.batch import OVER, Api, Batch, Refused
+from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import said_by
-from cotforge.teachers.teacher import Teacher
 
 LOOKS = 5
 """Looks at a batch that lacks what it should have before that counts as gone (ours)."""
@@ -51,7 +51,7 @@ class Batches:
 
     def __init__(
         self,
-        teacher: Teacher,
+        teacher: TeacherKind,
         journal: Journal,
         folder: Path,
         run_id: str,
@@ -241,7 +241,9 @@ def waiting(loaded: Loaded, journal: Journal) -> list[str]:
     """A line for each teacher of which batches are open."""
     lines = []
     for teacher in loaded.pipeline.teachers:
+        if not teacher.batched:
+            continue
         parts = Parts(journal, teacher)
-        if teacher.kind == "batch" and (count := sum(len(parts.unanswered(part)) for part in parts.open())):
+        if count := sum(len(parts.unanswered(part)) for part in parts.open()):
             lines.append(f"teacher {teacher.name!r}: {count:,} of these calls wait in batches at its provider; `build` collects them")
     return lines

@@ -60,7 +60,7 @@ class Outbox:
                         continue
                     if request.key in seen[0] or request.key in seen[1]:
                         continue
-                    if filling and not filling[1].takes(request, most=self.parts.teacher.batch.most, most_bytes=self.most_bytes):
+                    if filling and not filling[1].takes(request, most=self.api.how.most, most_bytes=self.most_bytes):
                         full, filling, seen = filling, None, (seen[1], set())
                         if await self._send(*full):
                             yield full[0]
@@ -152,7 +152,7 @@ class Outbox:
 
     def pause(self, last: float | None = None) -> float:
         """Seconds to wait, after so many the last time."""
-        return min(self.parts.teacher.batch.poll, FIRST_S if last is None else last * 1.5)
+        return min(self.api.how.poll, FIRST_S if last is None else last * 1.5)
 
     async def give_up(self, part: Part, outcome: Outcome) -> None:
         """End all that the Part still holds with this error: a rerun asks again."""

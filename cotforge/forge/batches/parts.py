@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cotforge.journal import Journal
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.kind import TeacherKind
 
 
 @dataclass(slots=True)
@@ -70,8 +70,8 @@ def custom_id(attempt: int, key: str) -> str:
 class Parts:
     """The Parts of one teacher in one journal. Writing methods are for the event loop, reading ones for any thread."""
 
-    def __init__(self, journal: Journal, teacher: Teacher) -> None:
-        self.journal, self.teacher = journal, teacher
+    def __init__(self, journal: Journal, teacher: TeacherKind) -> None:
+        self.journal, self.teacher, self.url = journal, teacher, teacher.urls[0]
 
     def open(self) -> list[Part]:
         """Those that are not closed, of this teacher's model at this teacher's URL, whatever the teacher is called today."""
@@ -79,7 +79,7 @@ class Parts:
             "SELECT id, file, url, max_tokens, turn, begun_at FROM batches WHERE model = ? AND url = ? "
             "AND NOT EXISTS (SELECT 1 FROM steps WHERE batch = batches.id AND state = 'closed') ORDER BY id",
             self.teacher.model,
-            self.teacher.url[0],
+            self.url,
         )
         found = [Part(*row) for row in parts]
         for part in found:
@@ -93,7 +93,7 @@ class Parts:
             "SELECT url, count(*) FROM batches WHERE model = ? AND url != ? "
             "AND NOT EXISTS (SELECT 1 FROM steps WHERE batch = batches.id AND state = 'closed') GROUP BY url",
             self.teacher.model,
-            self.teacher.url[0],
+            self.url,
         )
         return [(url, count) for url, count in rows]
 
@@ -102,10 +102,10 @@ class Parts:
         file, now = f"part-{secrets.token_hex(8)}.jsonl", time.time()
         await self.journal.write(
             "INSERT INTO batches (teacher, model, url, file, max_tokens, turn, begun_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            self.teacher.name, self.teacher.model, self.teacher.url[0], file, max_tokens, turn, now,
+            self.teacher.name, self.teacher.model, self.url, file, max_tokens, turn, now,
         )  # fmt: skip
         ((number,),) = self.journal.rows("SELECT id FROM batches WHERE file = ?", file)
-        return Part(number, file, self.teacher.url[0], max_tokens, turn, now)
+        return Part(number, file, self.url, max_tokens, turn, now)
 
     def enlist(self, part: Part, key: str, input_tokens: int) -> str:
         """A new attempt as a member of the Part: its `custom_id`. It is on the disk before any later `step` is."""

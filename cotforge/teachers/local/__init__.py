@@ -3,35 +3,34 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from cotforge.errors import TeacherError
+from cotforge.images import Urls
 from cotforge.records import Call, Closing, Fault, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed
+from cotforge.teachers.kind import Place
 from cotforge.teachers.local.engine import Said
-from cotforge.teachers.local.place import look
 from cotforge.teachers.local.process import Gone, Process
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.local.spec import LocalTeacher
 from cotforge.teachers.wire import attempt_of
 
-__all__ = ["Local", "look"]
+__all__ = ["Local"]
 
 
-class Local:
+class Local(Place):
     """One local teacher while it is loaded: `async with Local(teacher, root) as local:` starts its workers and ends them.
 
-    Inside, `places` names them. Raises TeacherError, one line, where they cannot be.
+    Inside, `addresses` names them: `gpu:0`, or `cpu`. Raises TeacherError, one line, where they cannot be. Pictures go by reference.
     """
 
-    def __init__(self, teacher: Teacher, root: Path) -> None:
+    def __init__(self, teacher: LocalTeacher, root: Path) -> None:
         self.teacher = teacher
-        self._model, self._devices = look(teacher, root)
+        self._model, self._devices = teacher.model_at(root), teacher.workers()
         self._workers: dict[str, _Worker] = {}
-        self.places = tuple(self._devices)
-        """One name per worker: `gpu:0`, or `cpu`."""
-        self.in_flight = teacher.concurrency * (2 if teacher.kind == "transformers" else 1)
-        """Calls that each worker should have, so that it never waits: a next batch lies ready beside the one that is being answered."""
+        self.addresses, self.most = tuple(self._devices), teacher.concurrency * teacher.ahead
 
     async def __aenter__(self) -> Self:
         """Waits until all workers are ready, be it after a download."""
@@ -47,12 +46,12 @@ class Local:
         """Returns when their processes are gone, and their memory is free for the next teacher."""
         await asyncio.gather(*(worker.end() for worker in self._workers.values()))
 
-    async def ask(self, call: Call, place: str, *, number: int, timeout: float) -> Attempt:
-        """Ask one worker and wait for its end, `timeout` seconds at most. Never raises but on cancellation.
+    async def ask(self, call: Call, images: Urls | None, at: str, *, number: int, timeout: Callable[[], float]) -> Attempt:
+        """Ask one worker and wait for its end.
 
         `unreached` where the worker died: it is started again by the next Call, once; then `closes` is `engine`.
         """
-        begun = time.monotonic()
+        begun, seconds_at_most = time.monotonic(), timeout()
 
         def ended(outcome: Outcome) -> Attempt:
             seconds = time.monotonic() - begun
@@ -62,9 +61,9 @@ class Local:
             return ended(Outcome(OutcomeKind.PASSING, error, detail, retry=True))
 
         try:
-            process = await self._workers[place].process()
+            process = await self._workers[at].process()
             begun = time.monotonic()
-            said = await process.ask(call, timeout)
+            said = await process.ask(call, seconds_at_most)
         except TeacherError as fault:
             return ended(Outcome(OutcomeKind.GONE, "engine", str(fault), retry=True, unreached=True, closes=Closing.ENGINE))
         except Gone as fault:
@@ -72,7 +71,7 @@ class Local:
         except Fault as fault:
             return ended(Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail, of_request=True))
         except TimeoutError:
-            return passing("timeout", f"no whole answer within {timeout:g} s")
+            return passing("timeout", f"no whole answer within {seconds_at_most:g} s")
         if said.error:
             kind = OutcomeKind.PASSING if said.passing else OutcomeKind.REFUSED
             return ended(Outcome(kind, said.error, said.detail, retry=said.passing, of_request=not said.passing))
@@ -83,7 +82,7 @@ class Local:
 class _Worker:
     """The process at one place, and the one that may take its place."""
 
-    def __init__(self, teacher: Teacher, model: str, place: str, devices: str) -> None:
+    def __init__(self, teacher: LocalTeacher, model: str, place: str, devices: str) -> None:
         self._teacher, self._model, self._place, self._devices = teacher, model, place, devices
         self._starting = self._start()
         self._again = True

@@ -21,8 +21,8 @@ from cotforge.errors import TeacherError
 from cotforge.records import Call, Picture
 from cotforge.replies.text import one_line
 from cotforge.teachers.local.engine import Said
+from cotforge.teachers.local.spec import LocalTeacher
 from cotforge.teachers.local.worker import GRACE_S
-from cotforge.teachers.teacher import Teacher
 
 LONGEST = 64 * 2**20
 """Bytes of one line that a worker says."""
@@ -48,7 +48,7 @@ class _Held:
 class Process:
     """A worker's process, in a session of its own: Ctrl-C does not reach it, and it can be ended with all that it has started."""
 
-    def __init__(self, teacher: Teacher, place: str) -> None:
+    def __init__(self, teacher: LocalTeacher, place: str) -> None:
         self.gone = False
         self.why = ""
         """Why it is gone, on one line."""
@@ -61,7 +61,7 @@ class Process:
         self._life: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(cls, teacher: Teacher, model: str, *, place: str, devices: str) -> Self:
+    async def start(cls, teacher: LocalTeacher, model: str, *, place: str, devices: str) -> Self:
         """A worker that is ready to be asked. `devices` is what it sees as CUDA_VISIBLE_DEVICES.
 
         Raises TeacherError where it cannot be: a library is missing, the model is none or does not fit.

@@ -11,8 +11,7 @@ from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoM
 
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened, size_of
-from cotforge.teachers.local.place import SAMPLING
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.local.spec import SAMPLING, LocalTeacher
 
 GATHER_S = 0.05
 """Seconds (ours) without a new request after which a batch that is not full begins."""
@@ -36,7 +35,7 @@ class _Row:
     """Its messages with their pictures decoded, in the form of chat templates."""
 
 
-def load(teacher: Teacher, model: str) -> "Transformers":
+def load(teacher: LocalTeacher, model: str) -> "Transformers":
     """The engine on the one device that is visible: bf16 on a GPU, float32 on the CPU, where `engine` does not say otherwise."""
     arguments = {"trust_remote_code": False, **teacher.engine}
     where = {name: arguments[name] for name in FROM if name in arguments}

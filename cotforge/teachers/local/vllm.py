@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.local.spec import LocalTeacher
 
 KEPT = 4
 """Pictures (ours) that stay decoded, for the Calls about the same one that follow at once."""
@@ -26,7 +26,7 @@ NOTHING: Final = [{"role": "user", "content": ""}]
 """In the request of which only the sampling is read."""
 
 
-def load(teacher: Teacher, model: str) -> "Vllm":
+def load(teacher: LocalTeacher, model: str) -> "Vllm":
     """The model in vLLM, ready to be asked. Raises Unfit where it cannot be loaded, or sees no images."""
     # Spawned, not forked: a forked engine would hold this process's socket open, and its death would not be noticed.
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")

@@ -24,8 +24,7 @@ from typing import Any, BinaryIO
 
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import Asking, Engine, Said, Unfit
-from cotforge.teachers.local.place import needs
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.local.spec import LocalTeacher
 
 GRACE_S = 5.0
 """Seconds (ours) that an engine has to end in good order."""
@@ -37,7 +36,7 @@ Inbox = SimpleQueue[tuple[Any, ...] | None]
 class Desk:
     """One engine with the requests and pictures it has been given."""
 
-    def __init__(self, engine: Engine, teacher: Teacher, say: Callable[[Said], None]) -> None:
+    def __init__(self, engine: Engine, teacher: LocalTeacher, say: Callable[[Said], None]) -> None:
         self._engine, self._teacher, self._say = engine, teacher, say
         self._unfinished: set[int] = set()
         self._pictures: dict[str, bytes | str] = {}
@@ -91,11 +90,12 @@ def main(descriptor: int) -> int:
             stream.write(json.dumps({what: value}).encode() + b"\n")
             stream.flush()
 
+    teacher: LocalTeacher
     teacher, model = pickle.load(stream)
     inbox: Inbox = SimpleQueue()
     threading.Thread(target=_receive, args=(stream, inbox), daemon=True).start()
     try:
-        engine: Engine = importlib.import_module(f"cotforge.teachers.local.{teacher.kind}").load(teacher, model)
+        engine: Engine = importlib.import_module(teacher.loader).load(teacher, model)
         say("ready", True)
         try:
             Desk(engine, teacher, lambda said: say("said", asdict(said))).serve(inbox)
@@ -105,7 +105,7 @@ def main(descriptor: int) -> int:
         say("unfit", str(fault))
         return 1
     except ModuleNotFoundError as fault:
-        say("unfit", f"{needs(teacher.kind)} ({fault})")
+        say("unfit", f"{teacher.needs()} ({fault})")
         return 1
     except Exception as fault:  # a stranger's model or library: told in one line, and whole in the log
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""Replies someone already has, as a teacher: JSON lines, one reply each, found by the Sample's id and the sample index.
+"""`kind: replay`: replies someone already has, as JSON lines, one each, found by the Sample's id and the sample index.
 
 {"id": "7", "content": "<think>...</think><answer>awe</answer>"}
 {"id": "7", "index": 1, "reasoning": "...", "content": "awe", "finish_reason": "stop", "usage": {...}}
@@ -9,24 +9,53 @@
 import json
 import sqlite3
 import tempfile
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
 
 from cotforge.errors import TeacherError
+from cotforge.images import Urls
 from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed
-from cotforge.teachers.teacher import Teacher
+from cotforge.teachers.kind import Opening, Place, TeacherKind
 from cotforge.teachers.wire import attempt_of
 
 
-class Replay:
+class ReplayTeacher(TeacherKind):
+    """Replies in a file."""
+
+    instant: ClassVar[bool] = True
+
+    kind: Literal["replay"] = "replay"
+    path: str | None = None
+    """JSON lines, in one of the forms above."""
+
+    @model_validator(mode="after")
+    def _has_a_path(self) -> Self:
+        if self.path is None:
+            raise ValueError("path is missing: the JSON lines that hold the replies")
+        return self
+
+    def look(self, root: Path) -> None:
+        Replay(self, root).close()
+
+    async def open(self, opening: Opening) -> Place:
+        return opening.stack.enter_context(closing(Replay(self, opening.root)))
+
+
+class Replay(Place):
     """The replies of one file, indexed on disk (its size never matters to memory).
 
     Raises TeacherError where the file is not there, or where a line is not a reply (all such lines are named, ten at most).
     """
 
-    def __init__(self, teacher: Teacher, path: Path) -> None:
-        self.teacher = teacher
+    def __init__(self, teacher: ReplayTeacher, root: Path) -> None:
+        """`root` is the folder that the file's path is relative to."""
+        self.teacher, self.addresses, self.most = teacher, (f"replay:{teacher.path}",), teacher.concurrency
+        path = root / str(teacher.path)
         try:
             self._file = path.open("rb")
         except OSError as fault:
@@ -67,7 +96,7 @@ class Replay:
         self._index.close()
         self._folder.cleanup()
 
-    async def ask(self, call: Call, *, number: int) -> Attempt:
+    async def ask(self, call: Call, images: Urls | None, at: str, *, number: int, timeout: Callable[[], float]) -> Attempt:
         """The reply to the Call's Sample and index; a passing error where the file has none (it may grow)."""
         found = self._index.execute("SELECT offset FROM at WHERE id = ? AND number = ?", (call.sample.id, call.index)).fetchone()
         if found is None:

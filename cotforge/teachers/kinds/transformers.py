@@ -1,0 +1,21 @@
+"""`kind: transformers`: small models on this machine, batch by batch."""
+
+from typing import ClassVar, Literal
+
+from cotforge.teachers.kind import Opening, Place
+from cotforge.teachers.local import Local
+from cotforge.teachers.local.spec import SAMPLING, LocalTeacher
+
+
+class TransformersTeacher(LocalTeacher):
+    """A model in processes of our own, by transformers."""
+
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+    loader: ClassVar[str] = "cotforge.teachers.local.transformers"
+    body_keys: ClassVar[tuple[str, ...] | None] = (*SAMPLING, "chat_template_kwargs", "seed", "stop")
+    ahead: ClassVar[int] = 2
+
+    kind: Literal["transformers"] = "transformers"
+
+    async def open(self, opening: Opening) -> Place:
+        return await opening.stack.enter_async_context(Local(self, opening.root))

@@ -1,0 +1,19 @@
+"""`kind: vllm`: models on this machine, all Calls in one continuous batch per GPU, without a server."""
+
+from typing import ClassVar, Literal
+
+from cotforge.teachers.kind import Opening, Place
+from cotforge.teachers.local import Local
+from cotforge.teachers.local.spec import LocalTeacher
+
+
+class VllmTeacher(LocalTeacher):
+    """A model in processes of our own, by vLLM."""
+
+    libraries: ClassVar[tuple[str, ...]] = ("vllm",)
+    loader: ClassVar[str] = "cotforge.teachers.local.vllm"
+
+    kind: Literal["vllm"] = "vllm"
+
+    async def open(self, opening: Opening) -> Place:
+        return await opening.stack.enter_async_context(Local(self, opening.root))
