@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from cotforge.answers.task import Task
+from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
 from cotforge.records import Fault, Sample
 from cotforge.sources import Columns, Counts, Source, samples
@@ -189,6 +190,37 @@ def test_label_index_is_always_the_place_of_an_option_whatever_the_options_are(
 def test_a_letter_or_place_names_none_of_the_labels_of_the_file() -> None:
     task = Task(kind="classify", labels=("cat", "dog"))
     assert [task.label(raw, task.options()) for raw in ("A", 0, "0", "dog")] == [None, None, None, "dog"]
+
+
+RAW = (
+    st.none() | st.booleans() | st.integers(-3, 9) | st.floats() | st.text("abcABC01 ().", max_size=4) | st.lists(st.integers(), max_size=2)
+)
+
+
+@given(RAW, st.lists(st.text("abcAB012 ().", min_size=1, max_size=3), min_size=2, max_size=4))
+def test_whatever_a_label_is_it_names_one_of_the_row_s_options_or_none(raw: Any, texts: list[str]) -> None:
+    for task in (CLASSIFY, CHOICE):
+        try:
+            options = task.options(texts)
+        except Fault:
+            return
+        assert task.label(raw, options) in (*options, None)
+
+
+def test_images_and_the_question_may_stand_in_several_columns(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(png(number))
+    rows = [
+        {"left": "0.png", "right": "1.png", "context": "Two days apart.", "ask": "Which came first?"},
+        {"left": "2.png", "right": None, "context": None, "ask": "Which came first?"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    columns = {"images": ["left", "right"], "question": ["context", "ask"]}
+    one, two = sound(tmp_path, "rows.jsonl", columns=columns)
+    assert [[picture.load() for picture in sample.pictures] for sample in (one, two)] == [[png(0), png(1)], [png(2)]]
+    assert (one.question, two.question) == ("Two days apart.\n\nWhich came first?", "Which came first?")
+    with pytest.raises(SourceError, match="no column 'rihgt'; did you mean 'right'"):
+        read(tmp_path, "rows.jsonl", columns=columns | {"images": ["left", "rihgt"]})
 
 
 def test_label_and_label_index_exclude_each_other() -> None:

@@ -24,10 +24,14 @@ LONGEST = 1_000_000
 """Characters of a text that is read as a list; a longer one is a Fault."""
 
 _WANTED = """options are a list of texts, as JSON ["a", "b"], as Python ['a', 'b'], or as a text without brackets, a | b"""
-_ITEM = r"""(?:np\.\w+\()?(?:[uU]?(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<plain>[-+]?[0-9][0-9.eE+-]*|True|False|None|nan))\)?"""
-_PYTHON_ITEM = re.compile(_ITEM, re.DOTALL)
+_PYTHON_ITEM = re.compile(
+    r"""(?P<numpy>np\.\w+\()?"""
+    r"""(?:[uU]?(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<plain>[-+]?[0-9][0-9.eE+-]*|True|False|None|nan))"""
+    r"""(?(numpy)\))""",
+    re.DOTALL,
+)
 _BETWEEN = re.compile(r"\s*,\s*|\s+|")
-_NUMPY = re.compile(r"array\((\[.*\])\s*(?:,\s*dtype=[^()]*)?\)", re.DOTALL)
+_NUMPY = re.compile(r"array\((\[.*\])\s*(?:,\s*dtype=[^()]{0,99})?\)", re.DOTALL)
 _LATEX_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\[bf]")
 _LATEX = re.compile(r"""(?<!\\)(?:\\\\)*\\(?!['"\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})""")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
