@@ -31,8 +31,23 @@ from aiohttp import web
 
 ANSWER = "<think>It is wide and bright, and nothing in it threatens; awe fits better than fear.</think>\n<answer>awe</answer>"
 
-Answer: TypeAlias = str | dict[str, Any]
-"""The text of a reply, or its whole message (`{"content": ..., "reasoning_content": ...}`)."""
+
+@dataclass(frozen=True)
+class Raw:
+    """A response exactly as it goes over the wire: for servers whose replies have forms of their own."""
+
+    body: str | bytes
+    status: int = 200
+    content_type: str = "application/json"
+
+    def response(self) -> web.Response:
+        """As aiohttp sends it."""
+        body = self.body.encode() if isinstance(self.body, str) else self.body
+        return web.Response(body=body, status=self.status, headers={"Content-Type": self.content_type})
+
+
+Answer: TypeAlias = str | dict[str, Any] | Raw
+"""The text of a reply, its whole message (`{"content": ..., "reasoning_content": ...}`), or the whole response."""
 Failure: TypeAlias = int | str | tuple[int, str] | None
 """None, a status, a status with OpenAI's error code, or one word:
 
@@ -68,7 +83,8 @@ class Teacher:
     `answer` and `fail` are called with the parsed body, in the server's thread. Without either, and with `parse=False`, a body is not
     parsed at all: the entry then has `call` and `model` alone. `limit`: above that many in flight the answer is 429. `knee`: with n above
     that many in flight an answer takes (n / knee)^2 times as long. `broken`: share of calls that always end in 500. `models=None`: there is
-    no list, and every model is served.
+    no list, and every model is served. `listing`: what /models answers, whatever `models` are. `refusal`: what a wrong key is told instead
+    of 401. `answer`, `listing` and `refusal` may be set anew while it serves.
     """
 
     def __init__(
@@ -83,13 +99,15 @@ class Teacher:
         retry_after: float | None = 1.0,
         models: list[str] | None = None,
         key: str | None = None,
+        listing: Raw | None = None,
+        refusal: Raw | None = None,
         parse: bool = True,
         ledger: Path | None = None,
         port: int = 0,
     ) -> None:
         self.answer, self.fail, self.latency, self.limit, self.retry_after = answer, fail, latency, limit, retry_after
         self.models, self.key, self.parse, self.port = models, key, parse or fail is not None or callable(answer), port
-        self.knee, self.broken = knee, broken
+        self.knee, self.broken, self.listing, self.refusal = knee, broken, listing, refusal
         self.held = False
         """While it is true nothing is answered."""
         self.ledger: list[Entry] = []
@@ -131,7 +149,9 @@ class Teacher:
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         """Keys, then paths: the order in which real servers say no."""
         if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
-            return _error(401, "invalid_api_key", "Incorrect API key provided")
+            return self.refusal.response() if self.refusal else _error(401, "invalid_api_key", "Incorrect API key provided")
+        if request.path == "/v1/models" and self.listing is not None:
+            return self.listing.response()
         if request.path == "/v1/models" and self.models is not None:
             return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
         if not request.path.endswith("/chat/completions"):
@@ -208,6 +228,8 @@ async def _respond(request: web.BaseRequest, failure: Failure, answer: Answer, m
         return _error(status, code, f"told to fail with {status}")
     if failure == "html":
         return web.Response(text="<html><body>Welcome to nginx!</body></html>", content_type="text/html")
+    if isinstance(answer, Raw):
+        return answer.response()
     reply = _reply(failure, answer, model, size)
     text = json.dumps(reply)
     if failure in ("reset", "cut"):
@@ -220,7 +242,7 @@ async def _respond(request: web.BaseRequest, failure: Failure, answer: Answer, m
     return web.Response(text=text[: len(text) // 2] if failure == "garbage" else text, content_type="application/json")
 
 
-def _reply(failure: Failure, answer: Answer, model: str, size: int) -> dict[str, Any]:
+def _reply(failure: Failure, answer: str | dict[str, Any], model: str, size: int) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", **({"content": answer} if isinstance(answer, str) else answer)}
     finish = {"truncated": "length", "filtered": "content_filter"}.get(str(failure), "stop")
     if finish != "stop":

@@ -24,7 +24,7 @@ from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
 from cotforge.records import Fault, Sample
 from cotforge.sources import Counts, Source, samples
-from cotforge.sources.text import clean, labelled, listed, plain, words
+from cotforge.sources.text import clean, labelled, plain, words
 
 QUESTION = "Which one is it?"
 LABELS = ("cat", "dog", "owl")
@@ -580,14 +580,7 @@ JSON = st.recursive(
 def test_any_value_of_the_data_is_taken_without_an_error(value: Any) -> None:
     json.dumps(plain(value), allow_nan=False).encode()
     assert words(value) is None or isinstance(words(value), str)
-    assert listed(value) is None or all(isinstance(text, str) for text in listed(value) or [])
     labelled(value, ("a", "b"))
-
-
-def test_options_in_a_cell_of_text_are_a_json_list_or_parted_by_bars() -> None:
-    assert listed('["a, b", "c"]') == ["a, b", "c"]
-    assert listed("a, b | c") == ["a, b", "c"]
-    assert listed("") is None
 
 
 # Cost

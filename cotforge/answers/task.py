@@ -1,6 +1,7 @@
 """`task:` of the pipeline file: what is asked, and what counts as the same answer."""
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
@@ -10,6 +11,10 @@ from cotforge.answers.text import as_text, normal, seen
 from cotforge.answers.verifiers import VERIFIERS
 from cotforge.records import Fault
 from cotforge.spec import Spec
+
+_LETTER = re.compile(r"\(?([a-z])[).]?")
+_PLACE = re.compile(r"([0-9]{1,3})(?:\.0+)?")
+"""A column of integers with gaps is written as floats."""
 
 Synonyms = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -97,9 +102,22 @@ class Task(Spec):
         return names
 
     def label(self, raw: object, options: tuple[str, ...] = ()) -> str | None:
-        """A raw label of any type as one of `options`, or as a comparable free answer; None where unknown or outside the set."""
+        """A raw label of any type as one of `options`, or as a comparable free answer; None where unknown or outside the set.
+
+        Where a row brings its own options, a label that is none of them may name one: by letter ("B", "(b)"), or by place from 0 unless
+        an option is a whole number. An integer that is one option's text and another one's place
+        is neither: only the file can say which (`source.columns.label_index`).
+        """
         text = as_text(raw)
-        return None if text is None else self.comparable(text, options)
+        if text is None or not options or options is self.closed:
+            return None if text is None else self.comparable(text, options)
+        known, plain = _names(options, self.synonyms), normal(text)
+        if plain not in known:
+            place = _place(plain, list(known))
+            return self.comparable(text if place is None or place >= len(options) else options[place], options)
+        if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < len(options) and known[plain] != options[raw]:
+            return None
+        return self.comparable(text, options)
 
     def comparable(self, text: str, options: tuple[str, ...] = ()) -> str | None:
         """An answer's canonical label or comparable text; None where it is none. Never by substring: "not awe" is not awe."""
@@ -108,6 +126,14 @@ class Task(Spec):
         # The file's own options, shared by most samples, skip hashing up to thousands of names.
         names = self.names if options is self.closed else _names(options, self.synonyms)
         return names.get(normal(text))
+
+
+def _place(label: str, known: Sequence[str]) -> int | None:
+    """The place from 0 that a letter or number means that is no name of an option; None for all else, and for one number among others."""
+    if letter := _LETTER.fullmatch(label):
+        return ord(letter[1]) - ord("a")
+    place = _PLACE.fullmatch(label)
+    return int(place[1]) if place and not any(map(_PLACE.fullmatch, known)) else None
 
 
 def _alike(labels: Sequence[str] | Mapping[str, tuple[str, ...]]) -> list[str]:

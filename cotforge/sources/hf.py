@@ -35,12 +35,12 @@ class HuggingFace(RawData):
                 raise SourceError(f"{self.path}: the dataset does not tell its columns; a table source reads its files directly")
             columns = self.columns.among(list(features), self.path, images=("image", "images", *_image_columns(features)))
             layout = Layout(columns, self.label_names or _label_names(features, columns.label or ""))
-            for number, record in enumerate(_read(data, [*columns.used(), columns.image or ""], self.path), start=1):
+            for number, record in enumerate(_read(data, [*columns.used(), *columns.image_columns], self.path), start=1):
                 where = f"{self.path}[{split}]:{number}"
                 if isinstance(record, Fault):
                     yield Fault(record.reason, record.detail, where=where)
                 else:
-                    images = _refs(record.get(columns.image or ""), folder, spool, f"row {number}")
+                    images = _refs(layout.images(record), folder, spool, f"row {number}")
                     yield layout.tried(record, images, where, split)
 
     def _splits(self, place: str) -> "Iterator[tuple[str, IterableDataset]]":

@@ -51,7 +51,7 @@ class ImageFolder(RawData):
             if isinstance(record, Fault):
                 yield placed(record, here)
             else:
-                yield layout.tried(record, folder.refs(record.get(layout.columns.image or "")), here, split)
+                yield layout.tried(record, folder.refs(layout.images(record)), here, split)
 
     def _walked(self, top: Path, split: str, root: Path) -> Iterator[Row | Fault]:
         folder, layout = (

@@ -1,7 +1,7 @@
 """Parquet files row by row: every column but the images is read; the images stay where they are until they are wanted."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One image of a row: whether its bytes are in the file, and the path beside them."""
+    """One image of a row: in which column, whether its bytes are in the file, and the path beside them."""
 
+    shape: "Shape"
     bytes: bool
     path: str | None
     item: int | None = None
@@ -91,34 +92,38 @@ class ParquetRows:
         last = {leaf.rpartition(".")[2]: leaf for leaf in leaves}
         return Shape(inner is not kind, last["bytes"], last.get("path"))
 
-    def records(self, columns: list[str], image: str, shape: Shape) -> Iterator[tuple[Place, dict[str, Any], list[Cell]]]:
-        """(place, the values of `columns`, the images of the row). Raises OSError, maybe part-way."""
+    def records(self, columns: list[str], shapes: Mapping[str, Shape]) -> Iterator[tuple[Place, dict[str, Any], list[Cell]]]:
+        """(place, the values of `columns`, the images of the row) by the columns of images. Raises OSError, maybe part-way."""
         try:
-            yield from self._records(columns, image, shape)
+            yield from self._records(columns, shapes)
         except pa.ArrowException as err:
             raise OSError(f"a row group cannot be read: {err}") from err
 
-    def _records(self, columns: list[str], image: str, shape: Shape) -> Iterator[tuple[Place, dict[str, Any], list[Cell]]]:
+    def _records(self, columns: list[str], shapes: Mapping[str, Shape]) -> Iterator[tuple[Place, dict[str, Any], list[Cell]]]:
         line = 0
         for group in range(self._file.num_row_groups):
-            leaves = [shape.path_leaf] if shape.path_leaf else []
-            if shape.bytes_leaf and not self._certain(group, shape):
-                leaves.append(shape.bytes_leaf)
-            rows = _ROWS_WITH_BYTES if shape.bytes_leaf in leaves else _ROWS
+            leaves = {name: self._leaves(group, shape) for name, shape in shapes.items()}
+            read = [leaf for found in leaves.values() for leaf in found]
+            rows = _ROWS_WITH_BYTES if any(shape.bytes_leaf in read for shape in shapes.values()) else _ROWS
             row = 0
-            for batch in self._file.iter_batches(rows, row_groups=[group], columns=[*columns, *leaves], use_threads=False):
-                cells = _cells(batch.column(image), shape) if leaves else [[Cell(bytes=True, path=None)]] * batch.num_rows
+            for batch in self._file.iter_batches(rows, row_groups=[group], columns=[*columns, *read], use_threads=False):
+                images = [_cells(batch.column(name) if leaves[name] else batch.num_rows, shape) for name, shape in shapes.items()]
                 values = batch.select(columns).to_pylist() if columns else [{}] * batch.num_rows
-                for record, found in zip(values, cells, strict=True):
+                for record, *found in zip(values, *images, strict=True):
                     row, line = row + 1, line + 1
-                    yield Place(group, row - 1, line), record, found
+                    yield Place(group, row - 1, line), record, [cell for cells in found for cell in cells]
 
-    def refs(self, place: Place, found: list[Cell], shape: Shape, *, cells: Cells, folder: Folder) -> Iterator[Ref]:
+    def _leaves(self, group: int, shape: Shape) -> list[str]:
+        """The parquet columns that tell which images there are."""
+        certain = not shape.bytes_leaf or self._certain(group, shape)
+        return [leaf for leaf in (shape.path_leaf, None if certain else shape.bytes_leaf) if leaf]
+
+    def refs(self, place: Place, found: list[Cell], *, cells: Cells, folder: Folder) -> Iterator[Ref]:
         """Where the row's images lie. Raises Fault."""
         for cell in found:
-            if cell.bytes and shape.bytes_leaf:
+            if cell.bytes and cell.shape.bytes_leaf:
                 name = clean(cell.path or f"row {place.line}")
-                yield CellRef(cells, str(self._path), shape.bytes_leaf, place.group, place.row, cell.item, name)
+                yield CellRef(cells, str(self._path), cell.shape.bytes_leaf, place.group, place.row, cell.item, name)
             elif cell.path:
                 yield folder.ref(cell.path)
 
@@ -131,12 +136,14 @@ class ParquetRows:
         return column.statistics is not None and column.statistics.has_null_count and column.statistics.null_count == 0
 
 
-def _cells(array: "pa.Array[Any]", shape: Shape) -> list[list[Cell]]:
-    """The images of each row. Without the bytes among what was read, all of them are there."""
+def _cells(array: "pa.Array[Any] | int", shape: Shape) -> list[list[Cell]]:
+    """The images of each row. Where only the number of rows is known, without any of the column's leaves, each has one."""
+    if isinstance(array, int):
+        return [[Cell(shape, bytes=True, path=None)]] * array
     if not shape.listed:
-        return [[Cell(has, path)] for has, path in _present(array)]
+        return [[Cell(shape, has, path)] for has, path in _present(array)]
     present = iter(_present(array.flatten()))
-    return [[Cell(*next(present), item) for item in range(length or 0)] for length in array.value_lengths().to_pylist()]
+    return [[Cell(shape, *next(present), item) for item in range(length or 0)] for length in array.value_lengths().to_pylist()]
 
 
 def _present(array: "pa.Array[Any]") -> list[tuple[bool, str | None]]:

@@ -1,5 +1,6 @@
 """What all sources share: their common keys, which column holds what, and a Row: a sample not yet looked at."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,7 +12,8 @@ from pydantic import Field, model_validator
 from cotforge.errors import SourceError
 from cotforge.images import FileRef, Ref
 from cotforge.records import Fault
-from cotforge.sources.text import labelled, listed, plain, words
+from cotforge.sources.options import read_options
+from cotforge.sources.text import labelled, plain, words
 from cotforge.spec import Spec
 
 Spool = Callable[[bytes, str], FileRef]
@@ -19,49 +21,74 @@ Spool = Callable[[bytes, str], FileRef]
 
 
 class Columns(Spec):
-    """Which column holds what; a name left out means the column of the field's own name, where there is one."""
+    """Which column holds what; a name left out means the column of the field's own name, where there is one.
+
+    `cotforge.sources.options` shows the columns of three benchmarks.
+    """
 
     id: str | None = None
     """Any text or number that tells rows apart; without one, ids follow from the image and the question."""
     image: str | None = None
     """One image, or a list of them."""
-    images: str | None = None
-    """A list of images, instead of `image`."""
+    images: str | tuple[str, ...] | None = None
+    """A list of images, or several columns of one image each (null where there is none), instead of `image`."""
     label: str | None = None
-    question: str | None = None
-    """Wins over the task's question."""
+    """Beside a row's own options also the letter of one (A is the first), or its place, where that cannot be an option's own text."""
+    label_index: str | None = None
+    """The place of the right option among the row's (else the task's), from 0, instead of `label`."""
+    question: str | tuple[str, ...] | None = None
+    """Wins over the task's question; texts of several columns stand below each other."""
     options: str | None = None
-    """A list of the row's own options; wins over the task's labels."""
+    """The row's own options, as a list or as its text; they win over the task's labels."""
     split: str | None = None
     """Only rows of the source's `split` are read."""
     meta: tuple[str, ...] = ()
     """Carried along, and open to prompts."""
 
     @model_validator(mode="after")
-    def _one_image_column(self) -> Self:
+    def _no_column_twice(self) -> Self:
         if self.image and self.images:
             raise ValueError("image and images: give one of them")
+        if self.label and self.label_index:
+            raise ValueError("label and label_index: give one of them")
         return self
 
     def among(self, names: Collection[str], where: str, *, images: Iterable[str] = ("image", "images")) -> Self:
-        """The same with every name left out settled, `image` to the first of `images` there is. Raises SourceError."""
-        chosen = self.image or self.images or next((name for name in images if name in names), None)
+        """The same with every name left out settled, `images` to the columns of images, by default the first of `images` there is.
+
+        Raises SourceError.
+        """
+        chosen = self.image_columns or tuple(name for name in images if name in names)[:1]
         faults = [_no_column(name, names, where) for name in self._named() if name not in names]
-        if chosen is None:
+        if not chosen:
             faults.append(f"{where}: no column 'image' or 'images'; there: {_list(names)}; source.columns.image names another")
         if faults:
             raise SourceError(*faults)
-        plain = ("id", "label", "question", "options", "split")
-        settled: dict[str, str | None] = {name: name for name in plain if name in names and not getattr(self, name)}
-        return self.model_copy(update=settled | {"image": chosen, "images": None})
+        plain = ("id", *(() if self.label_index else ("label",)), "question", "options", "split")
+        settled = {name: name for name in plain if name in names and not getattr(self, name)}
+        return self.model_copy(update={**settled, "image": None, "images": chosen})
+
+    @property
+    def image_columns(self) -> tuple[str, ...]:
+        """The columns of images, in the order of a sample's pictures."""
+        return _several(self.images) or _several(self.image)
+
+    @property
+    def question_columns(self) -> tuple[str, ...]:
+        """The columns whose texts make the question, in their order."""
+        return _several(self.question)
 
     def used(self) -> list[str]:
         """The columns to be read beside the image, once each."""
-        light = (self.id, self.label, self.question, self.options, self.split, *self.meta)
+        light = (self.id, self.label, self.label_index, *self.question_columns, self.options, self.split, *self.meta)
         return list(dict.fromkeys(name for name in light if name))
 
     def _named(self) -> list[str]:
-        return [*self.used(), *(name for name in (self.image, self.images) if name)]
+        return [*self.used(), *self.image_columns]
+
+
+def _several(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return () if not names else (names,) if isinstance(names, str) else names
 
 
 def _no_column(name: str, names: Collection[str], where: str) -> str:
@@ -101,7 +128,9 @@ class Row:
     images: tuple[Ref, ...]
     id: str | None = None
     label: object = None
-    """Raw, with integers already named."""
+    """Raw, with integers already named; one that is still an integer may be the place of an option."""
+    label_index: int | None = None
+    """The place of the right option, where the data tells that instead of a label; from 0, and maybe none of them."""
     question: str | None = None
     options: list[str] | None = None
     split: str = "train"
@@ -121,10 +150,17 @@ class Layout:
         if not refs:
             raise Fault("no_image", "no image")
         get, columns = record.get, self.columns
-        question, options = words(get(columns.question or "")), listed(get(columns.options or ""))
-        label = labelled(get(columns.label or ""), self.names)
+        question = "\n\n".join(filter(None, (words(get(name)) for name in columns.question_columns))) or None
+        options, label = get(columns.options or ""), labelled(get(columns.label or ""), self.names)
+        if isinstance(label, int) and _are_numbers(options):
+            label = str(label)  # 2 beside [1, 2, 3] is the option 2
+        id, place = words(get(columns.id or "")), _place(get(columns.label_index or ""))
         meta = {name: plain(get(name)) for name in columns.meta}
-        return Row(where, refs, words(get(columns.id or "")), label, question, options, split, meta)
+        return Row(where, refs, id, label, place, question, read_options(options), split, meta)
+
+    def images(self, record: Mapping[str, Any]) -> list[Any]:
+        """What the record holds in its columns of images."""
+        return [record.get(name) for name in self.columns.image_columns]
 
     def tried(self, record: Mapping[str, Any], images: Iterable[Ref], where: str, split: str) -> Row | Fault:
         """`row`, a Fault returned with its place instead of raised."""
@@ -132,6 +168,18 @@ class Layout:
             return self.row(record, images, where, split)
         except Fault as fault:
             return placed(fault, where, words(record.get(self.columns.id or "")))
+
+
+def _are_numbers(options: object) -> bool:
+    return isinstance(options, list | tuple) and any(isinstance(option, int | float) for option in options)
+
+
+def _place(value: object) -> int | None:
+    """A place as the data has it, also as text; None where there is none (null, blank, -1), -2 where it is none that an option can have."""
+    text = words(value)
+    found = re.fullmatch(r"(-?[0-9]{1,9})(?:\.0+)?", text or "")
+    place = int(found[1]) if found else -2
+    return None if text is None or place == -1 else place
 
 
 def placed(fault: Fault, where: str, id: str | None = None) -> Fault:

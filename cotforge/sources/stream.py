@@ -169,9 +169,10 @@ def _made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts:
                 except Fault as fault:
                     yield _told(fault, row), None
                     continue
-                stray = str(row.label) if row.label is not None and sample.label is None else None
+                told = row.label if row.label_index is None else row.label_index
+                stray = str(told) if told is not None and sample.label is None else None
                 counts.labels_unknown += stray is not None
-                counts.labels_missing += row.label is None
+                counts.labels_missing += told is None
                 yield sample, stray
         finally:
             pool.shutdown(cancel_futures=True)
@@ -214,9 +215,14 @@ def _sample(row: Row, pictures: tuple[Picture, ...], task: Asked) -> Sample:
     if question is None:
         raise Fault("no_question", "no question in the row, and none under task.question")
     options = task.options(row.options)
-    label = None if row.label is None else task.label(row.label, options)
     id = row.id or _hash(*(picture.digest for picture in pictures), question)
-    return Sample(id, pictures, question, options, label, row.split, row.meta, clean(row.where))
+    return Sample(id, pictures, question, options, _label(row, options, task), row.split, row.meta, clean(row.where))
+
+
+def _label(row: Row, options: tuple[str, ...], task: Asked) -> str | None:
+    if row.label_index is not None:
+        return task.label(options[row.label_index], options) if 0 <= row.label_index < len(options) else None
+    return None if row.label is None else task.label(row.label, options)
 
 
 def _is_new(sample: Sample, seen: Seen) -> bool:

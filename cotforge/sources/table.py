@@ -69,7 +69,7 @@ def _lines(table: RawData, path: Path, where: str, splitter: _Splitter) -> Itera
         if isinstance(record, Fault):
             yield placed(record, here)
         elif (split := splitter.split(record, layout.columns)) is not None:
-            yield layout.tried(record, folder.refs(record.get(layout.columns.image or "")), here, split)
+            yield layout.tried(record, folder.refs(layout.images(record)), here, split)
 
 
 def laid_out(
@@ -88,11 +88,14 @@ def _parquet(table: RawData, path: Path, where: str, splitter: _Splitter) -> Ite
 
     file, folder, cells = ParquetRows(path), Folder(path.parent), Cells()
     columns = table.columns.among(file.names, where, images=file.image_columns())
-    shape = file.shape(image := columns.image or "")
-    if shape is None:
-        raise SourceError(f"{where}: column {image!r} holds no images; wanted: bytes, paths, or structs of both")
+    shapes = {name: file.shape(name) for name in columns.image_columns}
+    if faults := [_no_images(name, where) for name, shape in shapes.items() if shape is None]:
+        raise SourceError(*faults)
     layout = Layout(columns, table.label_names or file.label_names(columns.label or ""))
-    for place, record, found in file.records(columns.used(), image, shape):
+    for place, record, found in file.records(columns.used(), {name: shape for name, shape in shapes.items() if shape}):
         if (split := splitter.split(record, columns)) is not None:
-            images = file.refs(place, found, shape, cells=cells, folder=folder)
-            yield layout.tried(record, images, f"{where}:{place.line}", split)
+            yield layout.tried(record, file.refs(place, found, cells=cells, folder=folder), f"{where}:{place.line}", split)
+
+
+def _no_images(column: str, where: str) -> str:
+    return f"{where}: column {column!r} holds no images; wanted: bytes, paths, or structs of both"

@@ -1,6 +1,5 @@
 """Values from the data as plain, harmless Python: nothing here trusts what it is given."""
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -28,33 +27,30 @@ def words(value: object) -> str | None:
     return None
 
 
-def listed(value: object) -> list[str] | None:
-    """A row's options: a list, or a text that holds a JSON list or names parted by `|`; None where there are none."""
-    if isinstance(value, str) and value.strip():
-        value = _json_list(value) if value.lstrip().startswith("[") else value.split("|")
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        return None
-    return [text for text in map(words, value) if text is not None] or None
+def labelled(value: object, names: Sequence[str] | None) -> str | int | None:
+    """A raw label, an integer replaced by its name where there are names; None where there is none (null, NaN, -1 of a ClassLabel).
 
-
-def _json_list(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text.split("|")
-
-
-def labelled(value: object, names: Sequence[str] | None) -> object:
-    """A raw label, an integer replaced by its name where there are names; None where there is none (null, NaN, -1 of a ClassLabel)."""
+    An integer without a name stays an integer: it may be the place of an option.
+    """
     if value is None or isinstance(value, Mapping | list | tuple | bytes):
         return None
     text = words(value)
-    if text is None or names is None or text in names or not re.fullmatch(r"-?[0-9]{1,9}", text):
+    if text is None or names is None:
+        number = whole_number(value)
+        return text if number is None else number
+    if text in names or not re.fullmatch(r"-?[0-9]{1,9}", text):
         return text
     number = int(text)
     if number == -1:
         return None
     return names[number] if 0 <= number < len(names) else text
+
+
+def whole_number(value: object) -> int | None:
+    """A value that is an integer, or a float without a fraction (a column with gaps); None for texts and all else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if isinstance(value, int) or value.is_integer() else None
 
 
 def plain(value: object) -> object:
