@@ -1,7 +1,21 @@
 """What is asked, what counts as the same answer, and how a reply is read."""
 
-from cotforge.answers.reading import read, reads_well
+from cotforge.answers.cleaning import Mended, clean_reasoning, mended
+from cotforge.answers.reading import Reading, placeholders, read, read_text, reads_well
 from cotforge.answers.task import Task
 from cotforge.answers.text import as_text, normal, seen
 
-__all__ = ["Task", "as_text", "normal", "read", "reads_well", "seen"]
+__all__ = [
+    "Mended",
+    "Reading",
+    "Task",
+    "as_text",
+    "clean_reasoning",
+    "mended",
+    "normal",
+    "placeholders",
+    "read",
+    "read_text",
+    "reads_well",
+    "seen",
+]

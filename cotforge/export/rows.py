@@ -37,6 +37,7 @@ def lesson(lesson: Lesson, measures: Sequence[str]) -> Row:
         trace.reasoning_tokens,
         *(lesson.judged.measures.get(measure) for measure in measures),
         trace.call,
+        lesson.mended,
     )
 
 
