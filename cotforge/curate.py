@@ -54,7 +54,7 @@ class Finding(NamedTuple):
 
     def outcome(self, sample: Sample) -> Outcome:
         """The same with the Sample, and with its Lessons as such."""
-        lessons = (Lesson(sample, self.verdict, self.traces[place], self.prompt, *said) for place, *said in self.taught)
+        lessons = (Lesson(sample, self.verdict, self.traces[place], self.prompt, text, mended) for place, text, mended in self.taught)
         return Outcome(sample, self.verdict, self.traces, tuple(lessons), self.prompt, self.pair, self.rejected, self.failed)
 
 

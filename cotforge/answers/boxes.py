@@ -26,15 +26,15 @@ def boxes(text: str) -> list[str]:
     return found
 
 
-def unboxed(text: str) -> str:
-    r"""Without a `\boxed{}` or `\text{}` around the whole (and the `$` around that), or the words around one box."""
+def unboxed(text: str, *, prose: bool = True) -> str:
+    r"""Without a `\boxed{}` or `\text{}` around the whole (and the `$` around that), or with `prose` the words around one box."""
     if "\\" not in text or len(text) > LONGEST:
         return text
     bare = text.strip().strip("$").rstrip(".").strip().strip("$").strip()
     inside = boxes(bare)
     if len(inside) == 1 and _BOX.match(bare) and bare.endswith(inside[0] + "}"):
         bare = inside[0].strip()
-    elif len(set(inside)) == 1 and _is_prose(bare, inside[0]):
+    elif prose and len(set(inside)) == 1 and _is_prose(bare, inside[0]):
         return unboxed(inside[0].strip())
     wrapped = _WRAPPED.fullmatch(bare)
     return wrapped[1] if wrapped else (bare if inside else text)

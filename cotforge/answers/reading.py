@@ -210,8 +210,9 @@ def _answers(rest: str, *, bare: bool) -> _Found:
         return _Found(texts, "tags" if texts else "", len(texts) == 1 and last - first == length and blank)
     text = without_controls(rest)
     if inside := boxes(text):
-        return _Found(inside, "boxed", len(inside) == 1 and unboxed(text) == unboxed(inside[0]))
-    if bare and text and len(text) <= LONGEST and len(text.split(maxsplit=_BARE_WORDS)) <= _BARE_WORDS:
+        return _Found(inside, "boxed", len(inside) == 1 and unboxed(text, prose=False) == unboxed(inside[0], prose=False))
+    short = len(text) <= LONGEST and len(text.split(maxsplit=_BARE_WORDS)) <= _BARE_WORDS
+    if bare and text and short and next(find(text), None) is None:
         return _Found([text], "bare", True)
     return _NOTHING
 

@@ -88,14 +88,14 @@ def split(text: str, *, whole: bool = True) -> Split:
     matched = _Matching(text)
     for mark in marks:
         matched.take(mark)
-    closed, end = matched.closed, len(text)
-    if matched.stack:
-        left, inner = matched.stack[0], matched.inner
-        if inner is not None and whole and _ONE_ANSWER.fullmatch(text, inner.end):
-            closed.append((left, inner))
-        else:
-            end = left.start
-    return _joined(text, matched, end) if closed else Split("", 0, end)
+    closed, inner, end = matched.closed, matched.inner, len(text)
+    if matched.stack and inner is not None and whole and _ONE_ANSWER.fullmatch(text, inner.end):
+        closed.append((matched.stack[0], inner))
+    elif matched.stack:
+        end = matched.stack[0].start
+    cut = _joined(text, matched, end) if closed else Split("", 0, end)
+    # A thought was closed within the open one: what stands before that is not after the last thought.
+    return cut._replace(start=end) if inner is not None and end < len(text) else cut
 
 
 def _joined(text: str, matched: "_Matching", end: int) -> Split:
@@ -124,7 +124,7 @@ class _Matching:
         self.stray = 0
         """Marks that belong to none."""
         self.inner: Mark | None = None
-        """The last mark, where it closed a thought in a thought."""
+        """The last mark that closed a thought within one that is open."""
         self._open: Counter[str] = Counter()
 
     def take(self, mark: Mark) -> None:
@@ -145,9 +145,11 @@ class _Matching:
             self.stray += 1
 
     def _opened(self, mark: Mark) -> None:
-        if self.stack and self.stack[-1].family is mark.family and not self.text[self.stack[-1].end : mark.start].strip():
+        last = self.stack[-1] if self.stack else None
+        if last is not None and last.family is mark.family and not self.text[last.end : mark.start].strip():
             self._pop()
             self.stray += 1
+            mark = mark._replace(start=last.start)
         self.stack.append(mark)
         self._open[mark.family.name] += 1
 
