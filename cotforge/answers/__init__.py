@@ -1,7 +1,8 @@
 """What is asked, what counts as the same answer, and how a reply is read."""
 
 from cotforge.answers.cleaning import Mended, clean_reasoning, mended
-from cotforge.answers.reading import Reading, placeholders, read, read_text, reads_well
+from cotforge.answers.finding import placeholders
+from cotforge.answers.reading import Reading, read, read_text, reads_well
 from cotforge.answers.task import Task
 from cotforge.answers.text import as_text, normal, seen
 

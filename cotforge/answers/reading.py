@@ -1,21 +1,17 @@
 """A Reply read into a Trace: where the reasoning ends, what the answer is, and by which reading it was found."""
 
 import re
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from cotforge.answers.boxes import boxes, unboxed
 from cotforge.answers.cleaning import boxed, own_turn, without_controls
+from cotforge.answers.finding import NOTHING, Found, agreed, answers_in, placeholders
 from cotforge.answers.task import Task
-from cotforge.answers.text import LONGEST, normal, seen
+from cotforge.answers.text import seen
 from cotforge.answers.thoughts import ANSWER_TAG, find, split
 from cotforge.records import Call, Reply, Trace
 
 _TAG = re.compile(r"</?(?:think|answer)>", re.IGNORECASE)
 _EXACT = re.compile(r"\s*<think>([^<]*)</think>(\s*)<answer>([^<\[◁]*)</answer>\s*")
-_BARE_WORDS = 5
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -43,19 +39,6 @@ class _Parts(NamedTuple):
     """The readings that were needed so far."""
     closed: bool = True
     """A thought was closed, or has a field of its own."""
-
-
-class _Found(NamedTuple):
-    """The answers of the rest, as they stand there."""
-
-    texts: list[str]
-    reading: str
-    """`tags`, `bare`, `boxed`, or empty where there is none."""
-    alone: bool
-    """One answer and nothing else."""
-
-
-_NOTHING = _Found([], "", False)
 
 
 def read(reply: Reply, call: Call, task: Task, *, refused: frozenset[str] | None = None) -> Trace:
@@ -97,41 +80,16 @@ def read_text(reply: Reply, options: tuple[str, ...], task: Task, placeholders: 
     refused as answers, but for options (fault `placeholder`).
     """
     parts = _parts(reply)
-    answer, fault, found = None, _unusable(reply), _NOTHING
+    answer, fault, found = None, _unusable(reply), NOTHING
     if fault is None or fault == "truncated":
-        found = _answers(parts.rest, bare=_may_be_bare(task, parts.reasoning))
-        answer, unread = _agreed(found, options, task, placeholders)
+        found = answers_in(parts.rest, bare=_may_be_bare(task, parts.reasoning))
+        answer, unread = agreed(found, options, task, placeholders)
         if fault == "truncated":
             answer = answer if found.reading == "tags" and (parts.closed or _leads(parts.rest)) else None
         else:
             fault = unread
     how = parts.how if answer is None else (*parts.how, *_how(found))
     return Reading(parts.reasoning, answer, fault, "+".join(how) or "tags", parts.sound and found.alone and fault != "truncated")
-
-
-def placeholders(messages: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """What stands between answer tags, or in a box, in the messages of a Call, in its normal form: a copy of it is no answer."""
-    found: frozenset[str] = frozenset()
-    for message in messages:
-        content = message.get("content")
-        for part in [content] if isinstance(content, str) else content or ():
-            text = part if isinstance(part, str) else part.get("text")
-            if isinstance(text, str):
-                found |= _placeholders(text)
-    return found
-
-
-@lru_cache(maxsize=4_096)
-def _placeholders(text: str) -> frozenset[str]:
-    shown = boxed(text)
-    return frozenset(form for raw in (*_between(shown)[0], *boxes(shown)) for form in _forms(raw))
-
-
-def _forms(text: str) -> tuple[str, ...]:
-    """A placeholder as it may be copied: with and without the brackets around it."""
-    whole = normal(unboxed(text))
-    bare = normal(whole.strip("[]{}<>()").strip())
-    return tuple(form for form in dict.fromkeys((whole, bare)) if form)
 
 
 def reads_well(text: str) -> bool:
@@ -160,7 +118,7 @@ def _parts(reply: Reply) -> _Parts:
     whole = reply.finish_reason != "length"
     if field and whole and not reply.content.strip() and (parts := _whole_field(field)):
         return parts
-    content = own_turn(reply.content)
+    content = own_turn(reply.content.lstrip("\ufeff"))
     cut = split(content, whole=whole)
     rest = boxed(content[cut.start : cut.end])
     if not field:
@@ -187,34 +145,9 @@ def _whole_field(field: str) -> _Parts | None:
     if not cut.sound:
         return None
     rest = boxed(field[cut.start :])
-    found = _answers(rest, bare=False)
+    found = answers_in(rest, bare=False)
     how = ("whole_field", *(("open_think",) if cut.opened else ()), *cut.names)
     return _Parts(seen(cut.thought), rest, True, how) if found.alone and len(found.texts) == 1 else None
-
-
-def _between(text: str) -> tuple[list[str], int, int, int]:
-    """(what stands between answer tags, where the first tag begins, where the last one ends, how much of that is answers)."""
-    tags = list(ANSWER_TAG.finditer(text))
-    texts, length = [], 0
-    for before, tag in pairwise(tags):
-        if not before["closes"] and tag["closes"]:
-            texts.append(text[before.end() : tag.start()])
-            length += tag.end() - before.start()
-    return (texts, tags[0].start(), tags[-1].end(), length) if tags else ([], -1, -1, 0)
-
-
-def _answers(rest: str, *, bare: bool) -> _Found:
-    texts, first, last, length = _between(rest)
-    if first >= 0:
-        blank = not without_controls(rest[:first]) and not without_controls(rest[last:])
-        return _Found(texts, "tags" if texts else "", len(texts) == 1 and last - first == length and blank)
-    text = without_controls(rest)
-    if inside := boxes(text):
-        return _Found(inside, "boxed", len(inside) == 1 and unboxed(text, prose=False) == unboxed(inside[0], prose=False))
-    short = len(text) <= LONGEST and len(text.split(maxsplit=_BARE_WORDS)) <= _BARE_WORDS
-    if bare and text and short and next(find(text), None) is None:
-        return _Found([text], "bare", True)
-    return _NOTHING
 
 
 def _leads(rest: str) -> bool:
@@ -229,43 +162,7 @@ def _may_be_bare(task: Task, reasoning: str) -> bool:
     return closed or bool(reasoning)
 
 
-def _agreed(found: _Found, options: tuple[str, ...], task: Task, refused: frozenset[str]) -> tuple[str | None, str | None]:
-    """(answer, None), or (None, fault)."""
-    if not found.texts:
-        return None, "no_answer"
-    read = [_comparable(one, options, task, refused) for text in found.texts for one in _several(text)]
-    if len(read) > 1 and len({answer or normal(text) for answer, text, _ in read}) > 1:
-        return None, "two_answers"
-    answer, _, copied = read[0]
-    if copied:
-        return None, "placeholder"
-    if answer is not None:
-        return answer, None
-    # Five words that are no label were never offered as an answer; an empty tag or box offers none either.
-    offered = found.reading != "bare" and any(text.strip() for text in found.texts)
-    return None, "not_an_option" if offered else "no_answer"
-
-
-def _several(text: str) -> list[str]:
-    """The boxes of an answer, where they differ; else the answer."""
-    inside = boxes(text) if "\\boxed" in text else []
-    return inside if len({box.strip() for box in inside}) > 1 else [text]
-
-
-def _comparable(text: str, options: tuple[str, ...], task: Task, refused: frozenset[str]) -> tuple[str | None, str, bool]:
-    """(the answer, the text it was read from, whether that is a placeholder)."""
-    shown = unboxed(text)
-    answer = task.comparable(shown, options)
-    closed = task.kind == "classify" or (task.verifier == "choice" and bool(options))
-    if ("<" in shown or "[" in shown) and (answer is None or not closed):
-        shown = unboxed(without_controls(text))
-        answer = task.comparable(shown, options)
-    if not refused or (closed and answer is not None) or (task.verifier == "choice" and answer is not None and len(answer) == 1):
-        return answer, shown, False
-    return answer, shown, answer in refused or not refused.isdisjoint(_forms(shown))
-
-
-def _how(found: _Found) -> tuple[str, ...]:
+def _how(found: Found) -> tuple[str, ...]:
     if found.reading == "bare":
         return ("bare",)
     return ("boxed",) if found.reading == "boxed" or any("\\boxed" in text for text in found.texts) else ()

@@ -141,8 +141,10 @@ class _Matching:
             else:
                 self.inner = None
                 self.closed.append((opened, mark))
-        elif self.stack or not self._ends(mark):
+        elif self.stack:
             self.stray += 1
+        else:
+            self._end(mark)
 
     def _opened(self, mark: Mark) -> None:
         last = self.stack[-1] if self.stack else None
@@ -159,19 +161,16 @@ class _Matching:
         self.stray += bool(self.stack)
         return mark
 
-    def _ends(self, mark: Mark) -> bool:
-        """Whether a closing mark without an opening one ends a thought: one that the prompt opened, or once more the last one."""
+    def _end(self, mark: Mark) -> None:
+        """A closing mark without an opening one ends a thought that the prompt opened, or once more the last one, or is no mark."""
         text, begin = self.text[mark.start : mark.end], self.closed[-1][1].end if self.closed else 0
         if self.closed and self.closed[-1][1].family is mark.family and not self.text[begin : mark.start].strip():
             opened, before = self.closed[-1]
             self.stray += self.text[before.start : before.end] == text
             self.closed[-1] = opened, before._replace(end=mark.end)
-            return True
-        if not re.fullmatch(mark.family.alone, text, re.DOTALL):
-            return False
-        self.alone += 1
-        self.closed.append((Mark(mark.family, True, begin, begin), mark))
-        return True
+        elif re.fullmatch(mark.family.alone, text, re.DOTALL):
+            self.alone += 1
+            self.closed.append((Mark(mark.family, True, begin, begin), mark))
 
 
 def _in_row(text: str, closed: list[tuple[Mark, Mark]]) -> bool:
