@@ -150,6 +150,6 @@ def _kind(found: re.Match[str]) -> str:
 
 def _parted(left: str, right: str, kind: str) -> bool:
     """Whether a space takes the place of what stood between two characters: a tag parts two words, a token may stand within one."""
-    if left.isspace() or right.isspace():
+    if left.isspace() or right.isspace() or left in "([{" or right in ".,;:!?)]}":
         return False
     return kind in ("think_tags", "answer_tags") or (left in ".,;:!?)" and right.isalnum())
