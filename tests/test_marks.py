@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotforge.answers import Task, clean_reasoning, mended, read, reads_well
-from cotforge.answers.marks import CONTROLS, THOUGHTS, Control, Thought
+from cotforge.answers.controls import CONTROLS, Control
+from cotforge.answers.marks import THOUGHTS, Thought
 from cotforge.answers.thoughts import find
 from cotforge.records import Call, Reply, Sample, Trace
 

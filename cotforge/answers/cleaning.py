@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from cotforge.answers.marks import ANSWER, BOX, CONTROLS, NEXT_TURN, THOUGHTS, WRAPPER
+from cotforge.answers.controls import CONTROLS, NEXT_TURN, WRAPPER
+from cotforge.answers.marks import ANSWER, BOX, MARKUP, THOUGHTS
 from cotforge.answers.text import LONGEST
 from cotforge.answers.thoughts import hints, is_marked
 from cotforge.records import Trace
@@ -99,7 +100,7 @@ _CONTROLS = (
     ("image_tokens", "|".join(one.pattern for one in CONTROLS if one.images)),
     ("control_tokens", "|".join(one.pattern for one in CONTROLS if not one.images)),
 )
-_MARKS = "|".join(pattern for one in THOUGHTS if one.name != "details" for pattern in (one.opens, one.closes) if is_marked(pattern))
+_MARKS = "|".join(pattern for one in THOUGHTS if one.name not in MARKUP for pattern in (one.opens, one.closes) if is_marked(pattern))
 _ALL = _pattern([("answer_tags", f"(?i:{ANSWER.replace('?P<closes>', '')})"), ("think_tags", f"(?i:{_MARKS})"), *_CONTROLS])
 _find_all = _hinted(_ALL)
 _find_control = _hinted(_pattern([("wrappers", WRAPPER), *_CONTROLS]))

@@ -1,4 +1,4 @@
-"""The marks that models in use put around a thought or an answer, and the control tokens of chat templates; each line has its source.
+"""The marks that models in use put around a thought or an answer; each line has its source. Control tokens stand in `controls`.
 
 A pattern is a regular expression without case, unless it says `(?-i:...)`, that begins with one of `<`, `[` and `◁`, so that a text is
 searched for these three characters alone. An example is a reply whose thought is "I see." and whose answer is "awe".
@@ -10,7 +10,7 @@ from typing import NamedTuple
 _VLLM = "https://github.com/vllm-project/vllm/blob/main/vllm/reasoning/"
 _SGLANG = "https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/parser/reasoning_parser.py"
 _OPEN_WEBUI = "https://docs.openwebui.com/features/chat-features/reasoning-models"
-_CARD = "https://huggingface.co/"
+_CARD, _GITHUB = "https://huggingface.co/", "https://github.com/"
 
 
 class Thought(NamedTuple):
@@ -60,7 +60,7 @@ THOUGHTS = (
         "think_token",
         r"<\|think(?:ing)?\|>",
         r"</\|think(?:ing)?\|>|<\|/think(?:ing)?\|>",
-        "https://ai.google.dev/gemma/docs/capabilities/thinking (as text)",
+        "https://ai.google.dev/gemma/docs/core/prompt-formatting-gemma4 (the switch, written as a tag)",
         "<|think|>I see.<|/think|><answer>awe</answer>",
     ),
     _tokens("pangu", "[unused16]", "[unused17]", f"{_VLLM}pangu_reasoning_parser.py"),
@@ -75,14 +75,14 @@ THOUGHTS = (
         "medgemma",
         r"<unused94>(?:thought)?\s?",
         "<unused95>",
-        f"{_CARD}google/medgemma-1.5-4b-it",
+        f"{_GITHUB}ollama/ollama/issues/15754 (MedGemma 1.5)",
         "<unused94>thought\nI see.<unused95>awe",
     ),
     Thought(
         "gemini",
         r"<ctrl94>(?:thought)?\s?",
         "</?ctrl9[45]>",
-        "https://discuss.ai.google.dev/ (leaked tokens of Gemini 2.5)",
+        "https://rentry.org/gemini_system_tokens (leaked by Gemini)",
         "<ctrl94>thought\nI see.<ctrl95>awe",
     ),
     Thought(
@@ -119,9 +119,9 @@ THOUGHTS = (
     _tags("thinking", "(?:ant_?)?thinking", f"{_OPEN_WEBUI} (Claude, MiniMax, Reflection)", "thinking"),
     _tags("thought", "thoughts?", f"{_OPEN_WEBUI} (EXAONE Deep, Gemini's OpenAI API)", "thought"),
     _tags("reasoning", "reason(?:ing)?", f"{_OPEN_WEBUI} (Reka Flash 3)", "reasoning"),
-    _tags("analysis", "analysis", "arXiv 2507.01949 (Kwai Keye-VL)"),
-    _tags("reflection", "reflection", f"{_CARD}mattshumer/Reflection-Llama-3.1-70B"),
-    _tags("scratchpad", "(?:scratch_?pad|inner_monologue|chain_of_thought|rationale)", f"{_CARD}NousResearch", "scratchpad"),
+    _tags("analysis", "analysis", f"{_GITHUB}ai-bot-pro/achatbot/pull/167 (Kwai Keye-VL)"),
+    _tags("reflection", "reflection", f"{_CARD}mattshumer/Reflection-70B-Draft (special tokens)"),
+    _tags("scratchpad", "(?:scratch_?pad|inner_monologue|chain_of_thought|rationale)", "arXiv 2408.11857 (Hermes 3)", "scratchpad"),
     Thought(
         "details",
         r"<details\s[^<>]{0,40}type=\"reasoning\"[^<>]{0,80}>\s{0,8}(?:<summary>[^<]{0,80}</summary>)?",
@@ -150,98 +150,41 @@ THOUGHTS = (
         "harmony_text",
         "(?-i:analysis(?=[A-Z]))",
         "(?-i:assistantfinal|assistantcommentaryassistantfinal)",
-        "https://github.com/vllm-project/vllm/issues/22403 (gpt-oss with its special tokens cut out)",
+        f"{_GITHUB}Augustas11/macprovider/issues/743 (gpt-oss with its special tokens cut out)",
         "analysisI see.assistantfinalawe",
+        spoken=True,
+    ),
+    Thought(
+        "hyperclova",
+        r"/think\s",
+        r"<\|im_end\|>\s{0,8}<\|im_start\|>assistant",
+        f"{_VLLM}hyperclovax_seed_think_14b_reasoning_parser.py",
+        "/think\nI see.<|im_end|>\n<|im_start|>assistant\nawe<|im_end|>",
+        alone="",
+        spoken=True,
+    ),
+    Thought(
+        "llava_cot_text",
+        r"\(here begins the summary stage\)",
+        r"\(here ends the reasoning stage\)",
+        f"{_GITHUB}PKU-YuanGroup/LLaVA-CoT/issues/16",
+        "(Here begins the SUMMARY stage) I see. (Here ends the REASONING stage)\n<answer>awe</answer>",
         spoken=True,
     ),
     Thought(
         "ollama",
         r"thinking\.\.\.\s",
         r"\.\.\.done thinking\.",
-        "https://docs.ollama.com/capabilities/thinking (the command's form)",
+        f"{_GITHUB}ollama/ollama/issues/11545 (what the command writes)",
         "Thinking...\nI see.\n...done thinking.\n\nawe",
         spoken=True,
     ),
 )
 """Every family, `think` first."""
+MARKUP = ("details", "hyperclova")
+"""Families whose marks are also markup or control tokens of others: only a reading knows which."""
 
 ANSWER = r"<(?P<closes>/?)\s?(?:answer|(?-i:CONCLUSION))\s{0,8}>"
 """Answer tags, and those of LLaVA-CoT (arXiv 2411.10440)."""
 BOX = r"<\|begin_of_box\|>(.*?)<\|end_of_box\|>"
 r"""Is read as `\boxed{}`. Source: https://huggingface.co/zai-org/GLM-4.1V-9B-Thinking, zai-org/GLM-V#133."""
-ROLES = "(?:system|user|assistant|model|tool|developer|ipython|environment)"
-
-
-class Control(NamedTuple):
-    """The control tokens of one family of chat templates."""
-
-    name: str
-    pattern: str
-    """With case."""
-    source: str
-    examples: tuple[str, ...]
-    images: bool = False
-    """Stand for a picture."""
-
-
-CONTROLS = (
-    Control(
-        "turns",
-        rf"<\|(?:im_start|start|turn|start_of_role)\|?>(?:{ROLES}\b)?|<\|start_header_id\|>(?:{ROLES}\b)?(?:<\|end_header_id\|>)?"
-        rf"|<start_of_turn>(?:{ROLES}\b)?",
-        f"{_CARD}Qwen/Qwen2.5-VL-7B-Instruct, {_CARD}meta-llama/Llama-3.2-11B-Vision-Instruct, {_CARD}google/gemma-3-4b-it",
-        ("<|im_start|>assistant", "<|start_header_id|>user<|end_header_id|>", "<start_of_turn>model", "<|turn>model"),
-    ),
-    Control(
-        "bars",
-        r"<\|[^\s<>|]{1,64}\|>|<\uff5c[^\s<>\uff5c|]{1,64}\uff5c>|<\|(?:turn|channel|think|tool|tool_call|tool_response|image|video|audio)>"
-        r"|<(?:turn|channel|tool|tool_call|tool_response|image|video|audio)\|>",
-        f"{_CARD}deepseek-ai/DeepSeek-R1, {_CARD}google/gemma-4-E4B-it; every token that any family writes between bars",
-        (
-            "<|im_end|>",
-            "<|endoftext|>",
-            "<|eot_id|>",
-            "<|user|>",
-            "<|assistant|>",
-            "<|end|>",
-            "<|return|>",
-            "<\uff5cend▁of▁sentence\uff5c>",
-            "<turn|>",
-        ),
-    ),
-    Control(
-        "sentences",
-        r"</?s>|<(?:bos|eos|pad|unk|mask|sop|eop|eod|start_of_turn|end_of_turn|end_of_utterance)>|<unused\d{1,4}>|<ctrl\d{1,4}>"
-        r"|<seed:[a-z_]{1,32}>|</seed:[a-z_]{1,32}>|<SPECIAL_\d{1,4}>|<extra_id_\d{1,4}>|\[(?:EOS|BOS|PAD|UNK|EOT|gMASK|sMASK)\]",
-        f"{_CARD}llava-hf/llava-1.5-7b-hf, {_CARD}google/gemma-3-4b-it, {_CARD}ByteDance-Seed/Seed-OSS-36B-Instruct",
-        ("</s>", "<s>", "<bos>", "<eos>", "<end_of_turn>", "<end_of_utterance>", "<unused7>", "<seed:eos>", "[gMASK]"),
-    ),
-    Control(
-        "instructions",
-        r"\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|MODEL_SETTINGS)\]|<</?SYS>>|\[(?:BEGIN|END) FINAL RESPONSE\]"
-        r"|</?tool_(?:call|calls|response)>",
-        "https://github.com/mistralai/mistral-common (SpecialTokens), Llama 2's and Qwen's chat templates",
-        ("[INST]", "[/INST]", "<<SYS>>", "[TOOL_CALLS]", "<tool_call>", "[END FINAL RESPONSE]"),
-    ),
-    Control(
-        "images",
-        r"<(?:image|video|audio|IMG_CONTEXT|ImageHere|image_placeholder|image_soft_token|start_of_image|end_of_image|fake_token_around_image"
-        r"|global-img|row_\d{1,2}_col_\d{1,2}|im_start|im_end|im_patch|image_pad|img_context)>|</?img>|</?(?:ref|box|quad)>"
-        r"|\[IMG(?:_BREAK|_END)?\]|<\|(?:image(?:_pad|_start|_end)?|video_pad|vision_(?:start|end|pad)|img)\|>",
-        f"{_CARD}OpenGVLab/InternVL3-8B, {_CARD}llava-hf/llava-1.5-7b-hf, {_CARD}HuggingFaceTB/SmolVLM-Instruct",
-        ("<image>", "<IMG_CONTEXT>", "<img>", "[IMG]", "<|image_pad|>", "<|vision_start|>", "<|image|>", "<start_of_image>", "<im_patch>"),
-        images=True,
-    ),
-)
-"""Every family; a token of two families counts as the later one's."""
-
-NEXT_TURN = (
-    r"<\|im_start\|>\s{0,8}user|<\|start_header_id\|>\s{0,8}user|<start_of_turn>\s{0,8}user|<\|turn>\s{0,8}user|<\|start\|>\s{0,8}user"
-    r"|<\|user\|>|<\uff5cUser\uff5c>|\[INST\]|<\|message_user\|>|<\|USER_TOKEN\|>"
-)
-"""Here a user's next turn begins, which a model that misses its end of turn makes up itself."""
-WRAPPER = (
-    r"</?(?:response|output)>|<\|(?:begin|end)_of_solution\|>|<\|(?:open|close)\|>(?:response|message)<\|sep\|>"
-    r"|<\|(?:START|END)_(?:RESPONSE|TEXT)\|>|\[(?:BEGIN|END) FINAL RESPONSE\]"
-)
-"""Around what is said after a thought. Source: ERNIE 4.5's and Granite 3.3's `<response>`, Sky-T1, Kimi K3, Cohere, Apriel (as above)."""
