@@ -122,8 +122,9 @@ def _parts(reply: Reply) -> _Parts:
     cut = split(content, whole=whole)
     rest = boxed(content[cut.start : cut.end])
     if not field:
+        reasoning = seen(cut.thought)
         how = (("open_think",) if cut.opened else ()) + cut.names
-        return _Parts(seen(cut.thought), rest, cut.sound and bool(seen(cut.thought)), how, cut.start > 0)
+        return _Parts(reasoning, rest, cut.sound and bool(reasoning), how, cut.start > 0)
     reasoning, sound = _of_field(field)
     return _Parts(reasoning, rest, sound and cut.start == 0 and cut.end == len(content), ("reasoning_field",))
 

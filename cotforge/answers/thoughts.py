@@ -37,6 +37,7 @@ def _compiled() -> re.Pattern[str]:
 
 
 _MARK = _compiled()
+_ANSWER_TAGS = ("<answer>", "</answer>")
 _SPOKEN = [
     (family, re.compile(rf"\s*(?:{family.opens})", re.IGNORECASE), re.compile(family.closes, re.IGNORECASE))
     for family in THOUGHTS
@@ -184,6 +185,8 @@ def find(text: str) -> Iterator[Mark]:
     """The marks of a text, in no order."""
     place = 0
     for hint in hints(text):
+        if text.startswith(_ANSWER_TAGS, hint.start()):  # a fifth of the time of a usual reply
+            continue
         if hint.start() >= place and (found := _MARK.match(text, hint.start())):
             family, opens = _KINDS[found.lastgroup or ""]
             yield Mark(family, opens, *found.span())
