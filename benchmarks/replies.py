@@ -23,7 +23,7 @@ TOKENS = tuple(token for family in CONTROLS for token in family.examples if "use
 PAIRS = tuple(
     (before, after)
     for family in THOUGHTS
-    if family.name not in ("llava_cot", "details")
+    if family.name not in ("llava_cot", "details", "hyperclova")  # the last one's closing mark is made of tokens that stand in a body here
     for before, found, after in [family.example.partition("I see.")]
     if found
 )
