@@ -57,8 +57,8 @@ class Finding(NamedTuple):
 
     verdict: Verdict
     traces: tuple[Judged, ...]
-    taught: tuple[tuple[int, str], ...]
-    """(place in `traces`, completion) of each Lesson."""
+    taught: tuple[tuple[int, str, str | None], ...]
+    """(place in `traces`, completion, what was mended for it) of each Lesson."""
     prompt: str
     pair: tuple[str, str] | None
     rejected: str
@@ -68,7 +68,7 @@ class Finding(NamedTuple):
 
     def outcome(self, sample: Sample) -> CuratedSample:
         """The same with the Sample, and with its Lessons as such."""
-        lessons = (Lesson(sample, self.verdict, self.traces[place], self.prompt, completion) for place, completion in self.taught)
+        lessons = (Lesson(sample, self.verdict, self.traces[place], self.prompt, text, mended) for place, text, mended in self.taught)
         return CuratedSample(sample, self.verdict, self.traces, tuple(lessons), self.prompt, self.pair, self.rejected, self.failed)
 
 
@@ -157,13 +157,13 @@ class Curator:
         places = sorted(
             (place for place, one in enumerate(judged) if one.fate == "lesson"), key=lambda place: chosen.index(judged[place].trace.call)
         )
-        taught = tuple((place, self._completion(judged[place].trace)) for place in places)
+        taught = tuple((place, *self._completion(sample, judged[place].trace)) for place in places)
         return Finding(
             verdict=verdict,
             traces=tuple(judged),
             taught=taught,
             prompt=self.loaded.prompts.student.render(sample),
-            pair=self._pair(taught, judged),
+            pair=self._pair(sample, taught, judged),
             rejected="" if taught else _why(verdict, judged),
             failed=tuple(failed),
         )
@@ -182,17 +182,20 @@ class Curator:
         for bound in self.bounds:
             if not bound.holds(measures[bound.name]):
                 return Judged(trace, f"filter:{bound.name}", measures[bound.name], measures)
-        if self.loaded.prompts.needs_reasoning and not trace.reasoning:
+        if self.loaded.prompts.needs_reasoning and not answers.clean_reasoning(trace.reasoning)[0]:
             return Judged(trace, "unread:no_reasoning", None, measures)
         return Judged(trace, "surplus", None, measures)
 
-    def _completion(self, trace: Trace) -> str:
-        return self.loaded.prompts.completion.complete(trace.reasoning, trace.answer or "")
+    def _completion(self, sample: Sample, trace: Trace) -> tuple[str, str | None]:
+        """What a student learns of a Trace, without tags and tokens in its text, and what was mended for that."""
+        mended = answers.mended(trace if self.loaded.prompts.needs_reasoning else replace(trace, reasoning=""), options=sample.options)
+        return self.loaded.prompts.completion.complete(mended.reasoning, mended.answer), mended.named()
 
-    def _pair(self, taught: Sequence[tuple[int, str]], judged: Sequence[Judged]) -> tuple[str, str] | None:
+    def _pair(self, sample: Sample, taught: Sequence[tuple[int, str, str | None]], judged: Sequence[Judged]) -> tuple[str, str] | None:
         """The first Lesson beside a well-formed trace with a wrong answer: again the one of median length."""
         wrong = [one.trace for one in judged if one.fate == "wrong" and one.trace.well_formed]
-        return (taught[0][1], self._completion(self.select.choose(wrong)[0])) if taught and wrong else None
+        wrong = [trace for trace in wrong if not self.loaded.prompts.needs_reasoning or answers.clean_reasoning(trace.reasoning)[0]]
+        return (taught[0][1], self._completion(sample, self.select.choose(wrong)[0])[0]) if taught and wrong else None
 
 
 class Curation:

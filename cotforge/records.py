@@ -243,7 +243,7 @@ class Trace(Record):
     read_as: str = "tags"
     """How it was read: `tags`, or the readings that were needed, joined by `+` (see `answers.read`)."""
     fault: str | None = None
-    """no_answer, two_answers, not_an_option, truncated, empty, content_filter: why `answer` is None."""
+    """no_answer, two_answers, not_an_option, placeholder, truncated, empty, content_filter: why `answer` is None."""
     well_formed: bool = False
     """One reasoning, then one answer, and nothing else."""
     finish_reason: str = "stop"
@@ -304,6 +304,8 @@ class Lesson(Record):
     """The student's prompt, rendered: the text of the one user message."""
     completion: str
     """What the student learns to say: the text of the one assistant message."""
+    mended: str | None = None
+    """What was taken out of the Trace's text for it, joined by `+` (see `answers.clean_reasoning`); None where nothing was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,8 @@ def write(folder: Path, count: int = 32, *, thoughts: Sequence[str] = (), broken
         colour = list(COLOURS)[number % 4]
         images = ((b"no picture" if number == broken else square(colour, 20 + number % 5), f"{number}.png"),)
         text = said(colour, thoughts[number] if number < len(thoughts) else "")
-        rows.append((f"row-{number}", images, PROMPT, text, colour, colour, False, 1.0, (), "one", "model", "solve", 5, f"call-{number}"))
+        about = (colour, colour, False, 1.0, (), "one", "model", "solve", 5, f"call-{number}", None)
+        rows.append((f"row-{number}", images, PROMPT, text, *about))
     shape = schema(columns)
     (folder / "data").mkdir(parents=True)
     with pq.ParquetWriter(folder / "data" / "train-00000-abc.parquet", shape) as writer:

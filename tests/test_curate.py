@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from markupsafe import Markup
 
+from cotforge.answers import reads_well
 from cotforge.report import with_training
 from tests.project import files, ran, replay, said, summary, table, write_pipeline, write_rows
 
@@ -239,6 +240,46 @@ def test_a_text_that_no_file_could_keep_is_kept_without_what_is_wrong_with_it(tm
     completion = table(run, "data")[0]["completion"][0]["content"]
     assert all(character.isprintable() or character == "\n" for character in completion)
     assert completion.startswith("<think>Half ")
+
+
+def test_a_lesson_has_one_reasoning_and_one_answer_without_tags_or_tokens_and_says_what_was_mended(tmp_path: Path) -> None:
+    replies = {
+        "row-0": "<think>The sky is wide.<|im_end|>And dark, as in the <image> before.</think><answer>awe</answer><|im_end|>",
+        "row-1": "<think>It may be <answer>fear</answer>, but [THINK]no.</think></think><answer>awe</answer>",
+        "row-2": said("awe"),
+        "row-3": {"content": "<answer>awe</answer>", "reasoning": "<think><|endoftext|></think>"},
+    }
+    wrong = {
+        row: f"<think>All<|im_end|> is still.</think><answer>{answer}</answer>" for row, answer in (("row-0", "fear"), ("row-2", "fear"))
+    }
+    run = build(tmp_path, {"one": replies, "two": replies, "six": wrong}, consensus={"label": "ignore"})
+    lessons = {lesson["id"]: lesson for lesson in table(run, "data")}
+    assert {row: lesson["mended"] for row, lesson in lessons.items()} == {
+        "row-0": "control_tokens+image_tokens",
+        "row-1": "answer_tags+think_tags",
+        "row-2": None,
+    }
+    learned = "<think>The sky is wide. And dark, as in the image before.</think>\n<answer>awe</answer>"
+    assert lessons["row-0"]["completion"][0]["content"] == learned
+    assert lessons["row-1"]["completion"][0]["content"] == "<think>It may be fear, but no.</think>\n<answer>awe</answer>"
+    assert all(reads_well(lesson["completion"][0]["content"]) for lesson in lessons.values())
+    assert summary(run)["mended"] == {"answer_tags": 1, "control_tokens": 1, "image_tokens": 1, "think_tags": 1}
+    assert set(fates(run, "row-3").values()) == {"unread:no_reasoning"}
+    pairs = {pair["id"]: (pair["chosen"][0]["content"], pair["rejected"][0]["content"]) for pair in table(run, "preference")}
+    assert pairs["row-0"] == (learned, "<think>All is still.</think>\n<answer>fear</answer>")
+    assert "<|im_end|>" in next(trace["reasoning"] for trace in table(run, "traces") if trace["id"] == "row-0"), (
+        "a trace says what was said"
+    )
+
+
+def test_two_teachers_that_copy_the_form_they_were_shown_make_no_lesson(tmp_path: Path) -> None:
+    copied = {"row-0": "<think>your reasoning</think>\n<answer>your answer</answer>"}
+    run = build(
+        tmp_path, {"one": copied, "two": copied}, task={"kind": "answer", "question": "What is this?"}, consensus={"label": "ignore"}
+    )
+    assert table(run, "data") == []
+    assert set(fates(run, "row-0").values()) == {"unread:placeholder"}
+    assert {loss["reason"] for loss in table(run, "losses") if loss["stage"] == "read"} == {"placeholder"}
 
 
 def test_curating_again_gives_the_same_bytes_asks_nothing_and_keeps_what_the_report_tells_of_a_training(tmp_path: Path) -> None:

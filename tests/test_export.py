@@ -47,7 +47,7 @@ def test_the_columns_are_those_of_the_contract_in_its_order(tmp_path):
     lessons = "id images prompt completion answer label label_conflict confidence votes teacher model origin reasoning_tokens"
     traces = "id call teacher model origin index reasoning answer ballot finish_reason read_as input_tokens output_tokens cost_usd"
     assert {config: " ".join(there) for config, there in columns.items()} == {
-        "data": f"{lessons} measure_reasoning_words measure_calm call",
+        "data": f"{lessons} measure_reasoning_words measure_calm call mended",
         "traces": f"{traces} fate fate_value measure_reasoning_words measure_calm",
         "preference": "id prompt chosen rejected images",
     }
@@ -75,6 +75,7 @@ def test_a_lesson_is_written_as_it_is_with_the_pictures_bytes(tmp_path):
         "measure_reasoning_words": 3.0,
         "measure_calm": None,
         "call": key,
+        "mended": None,
     }
 
 

@@ -156,7 +156,7 @@ def lessons(measures: Iterable[str]) -> Columns:
     """The columns of `data/`, with those of the measures."""
     before = {"id": TEXT, "images": IMAGES, "prompt": USER, "completion": ASSISTANT, "answer": TEXT, "label": TEXT, "label_conflict": FLAG}
     voted = {"confidence": NUMBER, "votes": VOTES, "teacher": TEXT, "model": TEXT, "origin": TEXT, "reasoning_tokens": WHOLE}
-    return before | voted | dict.fromkeys(measures, NUMBER) | {"call": TEXT}
+    return before | voted | dict.fromkeys(measures, NUMBER) | {"call": TEXT, "mended": TEXT}
 
 
 def traces(measures: Iterable[str]) -> Columns:

@@ -36,6 +36,7 @@ def lesson(lesson: Lesson, measures: Sequence[str]) -> Row:
         trace.reasoning_tokens,
         *(lesson.judged.measures.get(measure) for measure in measures),
         trace.call,
+        lesson.mended,
     )
 
 

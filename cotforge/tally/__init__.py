@@ -85,6 +85,8 @@ class Tally:
     """Why rows (`source:<reason>`) and Samples (any other word) gave no Lesson."""
     fates: Counter[str] = field(default_factory=Counter)
     read_as: Counter[str] = field(default_factory=Counter)
+    mended: Counter[str] = field(default_factory=Counter)
+    """What was taken out of the texts of Lessons, by kind."""
     corrections: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(raw label, agreed answer) of the label conflicts in a closed set."""
     teachers: dict[str, TeacherTally] = field(default_factory=dict)
@@ -111,6 +113,7 @@ class Tally:
             self._class(outcome.sample.label).labels += 1
         for lesson in outcome.lessons:
             self._teacher(lesson.judged.trace.teacher).lessons += 1
+            self.mended.update(lesson.mended.split("+") if lesson.mended else ())
         if outcome.lessons:
             self._taught(outcome.sample, outcome.verdict, 1)
         else:
@@ -161,6 +164,7 @@ class Tally:
             "claim": asdict(self.claim),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
+            "mended": dict(sorted(self.mended.items())),
             "teachers": {name: self._about(name) for name in self.teachers},
         }
 

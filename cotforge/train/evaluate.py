@@ -98,7 +98,7 @@ def figure(found: dict[str, Any], name: str) -> str:
 
 
 def _trace(question: Question, reply: Reply, held: Held) -> Trace:
-    return read(reply, Call("", question.sample, STUDENT, STUDENT, 0, ()), held.task)
+    return read(reply, Call("", question.sample, STUDENT, STUDENT, 0, question.messages), held.task)
 
 
 def _answered(sample: Sample, trace: Trace, saved: str | None) -> Answered:

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple, Self
 
-from cotforge.answers import Task, read
+from cotforge.answers import Task, placeholders, read
 from cotforge.errors import PipelineError
 from cotforge.filters import Taken
 from cotforge.plan import Reward
@@ -25,6 +25,8 @@ class Asked:
 
     sample: Sample
     verdict: Verdict
+    placeholders: frozenset[str] = frozenset()
+    """What the prompt shows in place of an answer: a copy of it is none."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any], task: Task) -> Self:
@@ -33,12 +35,14 @@ class Asked:
         question = row.get("question") or task.question or _text(row.get("prompt"))
         sample = Sample(str(row.get("id") or ""), (), question, options, row.get("label"))
         confidence = row.get("confidence")
-        return cls(sample, Verdict(row["answer"], 1.0 if confidence is None else confidence, accepted=row["answer"] is not None))
+        verdict = Verdict(row["answer"], 1.0 if confidence is None else confidence, accepted=row["answer"] is not None)
+        prompt = row.get("prompt") or ()
+        return cls(sample, verdict, placeholders([{"content": prompt}] if isinstance(prompt, str) else prompt))
 
     def trace(self, text: str, task: Task, *, finish: str, tokens: int = 0) -> Trace:
         """What the student said, read as a teacher's reply is."""
         call = Call("", self.sample, STUDENT, STUDENT, 0, ())
-        return read(Reply("", text, finish_reason=finish, output_tokens=tokens), call, task)
+        return read(Reply("", text, finish_reason=finish, output_tokens=tokens), call, task, refused=self.placeholders)
 
 
 def _text(prompt: Any) -> str:

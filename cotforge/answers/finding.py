@@ -1,0 +1,114 @@
+"""The answers in what follows the thoughts of a reply, and what they agree on."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from cotforge.answers.boxes import boxes, unboxed
+from cotforge.answers.cleaning import boxed, without_controls
+from cotforge.answers.task import Task
+from cotforge.answers.text import LONGEST, normal
+from cotforge.answers.thoughts import ANSWER_TAG, find
+
+_BARE_WORDS = 5
+
+
+class Found(NamedTuple):
+    """The answers of the rest, as they stand there."""
+
+    texts: list[str]
+    reading: str
+    """`tags`, `bare`, `boxed`, or empty where there is none."""
+    alone: bool
+    """One answer and nothing else."""
+
+
+NOTHING = Found([], "", False)
+
+
+def placeholders(messages: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """What stands between answer tags, or in a box, in the messages of a Call, in its normal form: a copy of it is no answer."""
+    found: frozenset[str] = frozenset()
+    for message in messages:
+        content = message.get("content")
+        for part in [content] if isinstance(content, str) else content or ():
+            text = part if isinstance(part, str) else part.get("text")
+            if isinstance(text, str):
+                found |= _placeholders(text)
+    return found
+
+
+@lru_cache(maxsize=4_096)
+def _placeholders(text: str) -> frozenset[str]:
+    shown = boxed(text)
+    return frozenset(form for raw in (*_between(shown)[0], *boxes(shown)) for form in _forms(raw))
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """A placeholder as it may be copied: with and without the brackets around it."""
+    whole = normal(unboxed(text))
+    bare = normal(whole.strip("[]{}<>()").strip())
+    return tuple(form for form in dict.fromkeys((whole, bare)) if form)
+
+
+def _between(text: str) -> tuple[list[str], int, int, int]:
+    """(what stands between answer tags, where the first tag begins, where the last one ends, how much of that is answers)."""
+    tags = list(ANSWER_TAG.finditer(text))
+    texts, length = [], 0
+    for before, tag in pairwise(tags):
+        if not before["closes"] and tag["closes"]:
+            texts.append(text[before.end() : tag.start()])
+            length += tag.end() - before.start()
+    return (texts, tags[0].start(), tags[-1].end(), length) if tags else ([], -1, -1, 0)
+
+
+def answers_in(rest: str, *, bare: bool) -> Found:
+    """The answers of what follows the thoughts; `bare`: a few words without a form may be one."""
+    texts, first, last, length = _between(rest)
+    if first >= 0:
+        blank = not without_controls(rest[:first]) and not without_controls(rest[last:])
+        return Found(texts, "tags" if texts else "", len(texts) == 1 and last - first == length and blank)
+    text = without_controls(rest)
+    if inside := boxes(text):
+        return Found(inside, "boxed", len(inside) == 1 and unboxed(text, prose=False) == unboxed(inside[0], prose=False))
+    short = len(text) <= LONGEST and len(text.split(maxsplit=_BARE_WORDS)) <= _BARE_WORDS
+    if bare and text and short and next(find(text), None) is None:
+        return Found([text], "bare", True)
+    return NOTHING
+
+
+def agreed(found: Found, options: tuple[str, ...], task: Task, refused: frozenset[str]) -> tuple[str | None, str | None]:
+    """(answer, None), or (None, fault)."""
+    if not found.texts:
+        return None, "no_answer"
+    read = [_comparable(one, options, task, refused) for text in found.texts for one in _several(text)]
+    if len(read) > 1 and len({answer or normal(text) for answer, text, _ in read}) > 1:
+        return None, "two_answers"
+    answer, _, copied = read[0]
+    if copied:
+        return None, "placeholder"
+    if answer is not None:
+        return answer, None
+    # Five words that are no label were never offered as an answer; an empty tag or box offers none either.
+    offered = found.reading != "bare" and any(text.strip() for text in found.texts)
+    return None, "not_an_option" if offered else "no_answer"
+
+
+def _several(text: str) -> list[str]:
+    """The boxes of an answer, where they differ; else the answer."""
+    inside = boxes(text) if "\\boxed" in text else []
+    return inside if len({box.strip() for box in inside}) > 1 else [text]
+
+
+def _comparable(text: str, options: tuple[str, ...], task: Task, refused: frozenset[str]) -> tuple[str | None, str, bool]:
+    """(the answer, the text it was read from, whether that is a placeholder)."""
+    shown = unboxed(text)
+    answer = task.comparable(shown, options)
+    closed = task.kind == "classify" or (task.verifier == "choice" and bool(options))
+    if ("<" in shown or "[" in shown) and (answer is None or not closed):
+        shown = unboxed(without_controls(text))
+        answer = task.comparable(shown, options)
+    if not refused or (closed and answer is not None) or (task.verifier == "choice" and answer is not None and len(answer) == 1):
+        return answer, shown, False
+    return answer, shown, answer in refused or not refused.isdisjoint(_forms(shown))
