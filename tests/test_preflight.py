@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cotforge.teachers import preflight
+from cotforge.teachers.preflight import is_listed
 from tests.project import cotforge, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
@@ -27,7 +28,8 @@ def test_a_model_that_is_not_served_names_what_is_and_nothing_is_asked(tmp_path:
     with Teacher(sees, models=["other/model"]) as server:
         write_pipeline(tmp_path, teacher(server))
         for command in ("check", "build"):
-            assert said(tmp_path, command) == (2, f"teacher 'one': {server.url} does not serve 'model-one'; served there: 'other/model'")
+            line = f"teacher 'one': {server.url} does not serve 'model-one'; served there: 'other/model'"
+            assert said(tmp_path, command) == (2, f"{line}; if it is served all the same, set listed: false")
         assert not server.ledger
         write_pipeline(tmp_path, teacher(server, listed=False), max_failures=1)
         assert said(tmp_path)[0] == 0, "listed: false skips the list"
@@ -84,3 +86,23 @@ def test_a_url_that_lacks_its_v1_is_told_so(tmp_path: Path) -> None:
     with Teacher(sees, models=["model-one"]) as server:
         write_pipeline(tmp_path, teacher(server.url.removesuffix("/v1")))
         assert said(tmp_path) == (2, f"teacher 'one': {server.url.removesuffix('/v1')} has no API; did you mean {server.url}?")
+
+
+@pytest.mark.parametrize(
+    ("model", "models"),
+    [
+        ("m", ["m"]),
+        ("gemini-x", ["models/gemini-x"]),
+        ("org/m:nitro", ["org/m"]),
+        ("m", ["m:latest"]),
+        ("openai/m", ["openai/*"]),
+        ("anything", ["*"]),
+    ],
+)
+def test_a_list_covers_a_model_by_name_variant_or_pattern(model: str, models: list[str]) -> None:
+    assert is_listed(model, models)
+
+
+@pytest.mark.parametrize(("model", "models"), [("m", ["n"]), ("m", ["mm:latest"]), ("m", []), ("azure/m", ["openai/*"]), ("m", ["m:free"])])
+def test_a_list_without_the_model_does_not_cover_it(model: str, models: list[str]) -> None:
+    assert not is_listed(model, models)

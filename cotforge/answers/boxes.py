@@ -6,8 +6,8 @@ from cotforge.answers.text import LONGEST
 
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf)\s*\{([^{}]*)\}")
 _BOX = re.compile(r"\\boxed\s*\{")
-_PROSE = re.compile(r"[^\W\d_]{2,}(?:[\s,;:'\u2019\"\u201c\u201d*]+[^\W\d_]+)*[\s.,;:!'\u2019\"\u201c\u201d*$]*")
-"""Words alone: beside a number or an operator a box is a part of a formula."""
+_PROSE = re.compile(r"(?=.*[^\W\d_]{2})[^\W\d_]+(?:[\s,;:'\u2019\"\u201c\u201d*]+[^\W\d_]+)*[\s.,;:!'\u2019\"\u201c\u201d*$]*")
+"""Words alone, one of them of two letters or more: beside a number or an operator a box is a part of a formula."""
 
 
 def boxes(text: str) -> list[str]:

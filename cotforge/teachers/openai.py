@@ -107,7 +107,7 @@ class Session:
             said = json.loads(text)
             if isinstance(said, dict) and said.get("error"):
                 return Listing(200, [], inside_ok(said["error"]))
-            return Listing(200, [str(model["id"]) for model in said["data"]])
+            return Listing(200, [str(model["id"]) for model in (said if isinstance(said, list) else said["data"])])
         except (ValueError, KeyError, TypeError, RecursionError):
             return Listing(404, [])  # some gateway's page: there is no list here
 

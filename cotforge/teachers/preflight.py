@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -76,10 +77,23 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
         return f"{where} said {status}: quota or credit is used up{_words(refused)}"
     if status in (404, 405) and not url.endswith("/v1") and (await session.models(teacher, f"{url}/v1")).status == 200:
         return f"{where} has no API; did you mean {url}/v1?"
-    if status != 200 or not {teacher.model, f"models/{teacher.model}"}.isdisjoint(models):  # Gemini's names begin so
+    if status != 200 or is_listed(teacher.model, models):
         return ""
     served = ", ".join(repr(model) for model in models[:5]) or "nothing"
-    return f"{where} does not serve {teacher.model!r}; served there: {served}{' and more' if len(models) > 5 else ''}"
+    more = " and more" if len(models) > 5 else ""
+    return f"{where} does not serve {teacher.model!r}; served there: {served}{more}; if it is served all the same, set listed: false"
+
+
+def is_listed(model: str, models: Sequence[str]) -> bool:
+    """Whether a list of models covers one: by its name, by the name before a variant's `:`, or by a pattern with `*`.
+
+    Gemini lists `models/NAME`, Ollama `NAME:latest`; OpenRouter serves `NAME:nitro` and `NAME:floor` of every NAME it lists
+    (openrouter.ai/docs, model variants); LiteLLM lists wildcards such as `openai/*` (docs.litellm.ai, wildcard routing).
+    """
+    plain = model.rpartition(":")[0] or model
+    if not {model, f"models/{model}", f"{model}:latest", plain}.isdisjoint(models):
+        return True
+    return any(fnmatchcase(model, pattern) for pattern in models if "*" in pattern and "[" not in pattern)
 
 
 def _words(refused: Outcome | None) -> str:
