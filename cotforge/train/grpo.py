@@ -21,7 +21,7 @@ from cotforge.train.faults import pictures
 from cotforge.train.guards import Watch
 from cotforge.train.lessons import Lessons
 from cotforge.train.reload import check_saved
-from cotforge.train.rewards import Asked, Decoder, Rewards
+from cotforge.train.rewards import Decoder, PromptedSample, Rewards
 from cotforge.train.work import SAVED, Resuming, Work, configured, drive, settings
 
 RATE = 1e-6
@@ -32,7 +32,7 @@ SMOKE = 16
 """Tokens of a completion, at most, when only the machinery is tried."""
 ROLLOUTS, ROWS, LETTERS = 200, 64, 20_000
 """Of a stage, whose completions are kept; completions of each; letters of one, at most (ours): some megabytes, however long it goes on."""
-COLUMNS = ("id", "prompt", "images", "answer", "label", "confidence")
+COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "confidence")
 """Of the lessons, where they have them; never the completion."""
 
 
@@ -255,7 +255,7 @@ def found(stage: Grpo, work: Work) -> Rewards:
     first = islice(lessons.rows([name for name in names if name in known]), TRIED)
     try:
         rewards = Rewards.of(stage.rewards, work.task, work.root)
-        rewards.tried((Asked.of(row, work.task), row["completion"][-1]["content"]) for row in first)
+        rewards.tried((PromptedSample.of(row, work.task), row["completion"][-1]["content"]) for row in first)
     except PipelineError as fault:
         raise PipelineError(*(f"stage {stage.name!r}: {line}" for line in fault.faults)) from fault
     return rewards
