@@ -26,9 +26,9 @@ def said(colour: str, thought: str = "") -> str:
 TEXTS = [PROMPT, *map(said, COLOURS)] * 3
 
 
-def square(colour: str, side: int = 24) -> bytes:
+def square(colour: str, side: int = 24, *, size: tuple[int, int] | None = None) -> bytes:
     found = io.BytesIO()
-    Image.new("RGB", (side, side), colour).save(found, "PNG")
+    Image.new("RGB", size or (side, side), colour).save(found, "PNG")
     return found.getvalue()
 
 

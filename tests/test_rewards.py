@@ -60,6 +60,16 @@ def test_a_free_answer_is_compared_by_the_verifier_of_the_task() -> None:
     assert value(told, "<think>So.</think><answer>300</answer>", about=about) == [0]
 
 
+def test_a_rows_own_options_decide_what_is_an_answer() -> None:
+    own = Task(kind="classify")
+    about = PromptedSample.of({"answer": "crow", "question": "Which bird?", "options": ["crow", "owl"]}, own)
+    told = rewards({"measure": "correct"}, {"measure": "well_formed"}, task=own)
+    assert value(told, "<think>Black.</think>\n<answer>Crow</answer>", about=about) == [1, 1]
+    assert value(told, "<think>Eyes.</think>\n<answer>owl</answer>", about=about) == [0, 1]
+    assert about.trace("<answer>red</answer>", own, finish="stop").fault == "not_an_option"
+    assert about.sample.question == "Which bird?"
+
+
 def test_weights_are_normalised_and_penalties_subtract() -> None:
     told = rewards({"measure": "well_formed", "weight": 0.2}, {"measure": "correct"}, {"measure": "overlong", "weight": -0.4})
     assert told.weights == pytest.approx((0.125, 0.625, -0.25))

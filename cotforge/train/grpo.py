@@ -19,7 +19,8 @@ from cotforge.teachers.local.engine import TAGS
 from cotforge.train import guards, student
 from cotforge.train.faults import pictures
 from cotforge.train.guards import Watch
-from cotforge.train.lessons import Lessons
+from cotforge.train.learnable import Learnable
+from cotforge.train.leftout import leave_out
 from cotforge.train.reload import check_saved
 from cotforge.train.rewards import Decoder, PromptedSample, Rewards
 from cotforge.train.work import SAVED, Resuming, Work, configured, drive, settings
@@ -45,8 +46,12 @@ def train(stage: Grpo, work: Work) -> None:
     work.record.say(guards.frozen(pupil.model))
     known = set(pq.read_schema(lessons.files[0]).names)
     rows = lessons.seen([name for name in COLUMNS if name in known])
+    learnable = Learnable.of(pupil, meant=work.prompts.student.text)
+    faults = ((str(row["id"]), learnable.prompt_fault(row)) for row in lessons.rows(["id", "prompt", "images"]))
+    if (learned := leave_out(work, faults, "lessons")) is not None:
+        rows = rows.select(learned)
     with pictures(stage.name):
-        guards.check_room(_longest_prompt(lessons, rows, pupil.processor), config.max_completion_length, pupil.positions)
+        guards.check_room(_longest_prompt(rows, pupil.processor), config.max_completion_length, pupil.positions)
     if config.use_vllm and find_spec("vllm") is None:
         raise PipelineError(f"stage {stage.name!r}: trl.use_vllm: needs vllm, also to talk to its server; pip install 'trl[vllm]'")
     watch = Watch(work.record.say)
@@ -110,8 +115,7 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
 def decoder(pupil: student.Pupil) -> Decoder:
     """Tokens of a completion to its text, up to its end, and its finish_reason; tags stay, though a tokenizer may call them special."""
     words = pupil.processor.tokenizer
-    given = pupil.model.generation_config.eos_token_id
-    ends = {words.eos_token_id, *(given if isinstance(given, list) else [given])}
+    ends = pupil.ends
     mute = {*words.all_special_ids} - {*words.convert_tokens_to_ids(list(TAGS))}
 
     def said(tokens: Sequence[int]) -> tuple[str, str]:
@@ -274,9 +278,9 @@ def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:
     return {"suppress_tokens": tokens} if tokens else {}
 
 
-def _longest_prompt(lessons: Lessons, rows: Any, processor: Any) -> int:
+def _longest_prompt(rows: Any, processor: Any) -> int:
     """Tokens of the longest of the prompts with the most letters, pictures included."""
-    letters = [len(row["prompt"][-1]["content"]) for row in lessons.rows(["prompt"])]
+    letters = [len(row["prompt"][-1]["content"]) for row in rows.with_format(None).select_columns(["prompt"])]
     places = sorted(range(len(letters)), key=letters.__getitem__, reverse=True)[:TRIED]
     longest = 0
     for row in rows.select(places):
