@@ -168,15 +168,15 @@ def test_a_control_token_in_a_text_leaves_its_lesson_out(tmp_path: Path, llava: 
     texts = [*GOOD]
     texts[1] = squares.said("green", "In the <image> I see leaves.")
     texts[2] = squares.said("blue", "The sea.<|im_end|> And the sky.")
-    learned = dataset(tmp_path / "dataset", texts, prompts={3: "<image>\nWhich colour is it?"})
+    learned = dataset(tmp_path / "dataset", texts, prompts={0: "<image>\nWhich colour is it?"})
     said = train(tmp_path, kind, llava, learned)
     name = "chosen text" if kind == "dpo" else "completion"
     held = {
         "row-1": f"its {name} holds '<image>', a control token of the student's tokenizer",
         "row-2": f"its {name} holds '<|im_end|>', a control token of the student's tokenizer",
-        "row-3": "its prompt holds '<image>', a control token of the student's tokenizer",
+        "row-0": "its prompt holds '<image>', a control token of the student's tokenizer",
     }
-    expected = {"row-3": held["row-3"]} if kind == "grpo" else held
+    expected = {"row-0": held["row-0"]} if kind == "grpo" else held
     assert left_out(tmp_path, kind) == expected
     (line,) = (line for line in said if "cannot learn" in line)
     assert f"{len(expected)} of 8 {'pairs' if kind == 'dpo' else 'lessons'}; they are left out, and listed in" in line
@@ -200,10 +200,10 @@ def test_what_is_left_of_the_lessons_is_learned_row_by_row(tmp_path: Path, llava
 
 @pytest.mark.parametrize("kind", STAGES)
 def test_a_picture_that_the_processor_refuses_leaves_its_lesson_out(tmp_path: Path, qwen: Path, kind: str) -> None:
-    learned = dataset(tmp_path / "dataset", GOOD, sizes={1: (1, 1), 2: (1, 3000), 5: (3000, 2)})
+    learned = dataset(tmp_path / "dataset", GOOD, sizes={0: (1, 3000), 1: (1, 1), 5: (3000, 2)})
     train(tmp_path, kind, qwen, learned)
     refused = "the student's processor cannot take it: absolute aspect ratio must be smaller than 200, got"
-    assert left_out(tmp_path, kind) == {"row-2": f"{refused} 3000.0", "row-5": f"{refused} 1500.0"}
+    assert left_out(tmp_path, kind) == {"row-0": f"{refused} 3000.0", "row-5": f"{refused} 1500.0"}
 
 
 @pytest.mark.parametrize("kind", STAGES)

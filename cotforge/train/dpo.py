@@ -24,9 +24,9 @@ def train(stage: Dpo, work: Work) -> None:
     pupil = student.load(work.plan.student, work.begin)
     pairs = work.lessons().pairs()
     learnable = Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text)
+    learned = leave_out(work, pair_faults(pairs.rows(), learnable), "pairs")
     rows = pairs.dataset(COLUMNS)
-    if (learned := leave_out(work, pair_faults(pairs.rows(), learnable), "pairs")) is not None:
-        rows = rows.select(learned)
+    rows = rows if learned is None else rows.select(learned)
     longest = _longest(pairs, pupil)
     guards.check_length(longest, pupil.positions, where=f"stage {stage.name!r}")
     ours: dict[str, Any] = {"max_length": None} | ({} if stage.beta is None else {"beta": stage.beta})

@@ -21,6 +21,7 @@ from cotforge.train.faults import pictures
 from cotforge.train.guards import Watch
 from cotforge.train.learnable import Learnable
 from cotforge.train.leftout import leave_out
+from cotforge.train.lessons import Lessons
 from cotforge.train.reload import check_saved
 from cotforge.train.rewards import Decoder, PromptedSample, Rewards
 from cotforge.train.work import SAVED, Resuming, Work, configured, drive, settings
@@ -48,10 +49,10 @@ def train(stage: Grpo, work: Work) -> None:
     rows = lessons.seen([name for name in COLUMNS if name in known])
     learnable = Learnable.of(pupil, meant=work.prompts.student.text)
     faults = ((str(row["id"]), learnable.prompt_fault(row)) for row in lessons.rows(["id", "prompt", "images"]))
-    if (learned := leave_out(work, faults, "lessons")) is not None:
-        rows = rows.select(learned)
+    learned = leave_out(work, faults, "lessons")
+    rows = rows if learned is None else rows.select(learned)
     with pictures(stage.name):
-        guards.check_room(_longest_prompt(rows, pupil.processor), config.max_completion_length, pupil.positions)
+        guards.check_room(_longest_prompt(lessons, rows, learned, pupil.processor), config.max_completion_length, pupil.positions)
     if config.use_vllm and find_spec("vllm") is None:
         raise PipelineError(f"stage {stage.name!r}: trl.use_vllm: needs vllm, also to talk to its server; pip install 'trl[vllm]'")
     watch = Watch(work.record.say)
@@ -278,9 +279,10 @@ def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:
     return {"suppress_tokens": tokens} if tokens else {}
 
 
-def _longest_prompt(rows: Any, processor: Any) -> int:
-    """Tokens of the longest of the prompts with the most letters, pictures included."""
-    letters = [len(row["prompt"][-1]["content"]) for row in rows.with_format(None).select_columns(["prompt"])]
+def _longest_prompt(lessons: Lessons, rows: Any, learned: Sequence[int] | None, processor: Any) -> int:
+    """Tokens of the longest of the prompts with the most letters, pictures included; `rows` are those that are `learned` of the lessons."""
+    letters = [len(row["prompt"][-1]["content"]) for row in lessons.rows(["prompt"])]
+    letters = letters if learned is None else [letters[row] for row in learned]
     places = sorted(range(len(letters)), key=letters.__getitem__, reverse=True)[:TRIED]
     longest = 0
     for row in rows.select(places):

@@ -83,9 +83,9 @@ class Learnable:
             fault = self._rendered_fault(prompt, wanted, pictures)
         except Exception as error:
             return refused(error)
-        return self.spoilt(fault, wanted) if fault else ""
+        return self.lesson_fault(fault, wanted) if fault else ""
 
-    def spoilt(self, fault: str, wanted: str) -> str:
+    def lesson_fault(self, fault: str, wanted: str) -> str:
         """A fault that `text_fault` found, as that of the lesson. Raises PipelineError where the chat template has it with any text."""
         self.check_template(wanted)
         return f"the student's chat template or tokenizer {fault}"

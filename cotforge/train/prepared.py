@@ -200,7 +200,7 @@ def _are_kept(size: int, count: int, room: int, tell: Callable[[str], object]) -
 
 def _fault(made: Unlearnable, learnable: Learnable | None) -> str:
     """Raises PipelineError where the chat template is the cause."""
-    return learnable.spoilt(made.reason, made.text) if learnable and made.text else made.reason
+    return learnable.lesson_fault(made.reason, made.text) if learnable and made.text else made.reason
 
 
 def _as(value: Any, kind: Any) -> Any:
