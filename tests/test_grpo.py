@@ -13,12 +13,15 @@ import torch
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
+from cotforge.images import Images, PictureStore
+from cotforge.images.refs import FileRef
 from cotforge.plan import Grpo, Lora, Plan, Sft
 from cotforge.prompts import Prompts
+from cotforge.records import Sample
 from cotforge.train import grpo, sft, student, tiny
 from cotforge.train.clip import acted, objective
 from cotforge.train.guards import Watch
-from cotforge.train.lessons import find
+from cotforge.train.lessons import find, write_source
 from cotforge.train.record import Record
 from cotforge.train.work import Work, newest_whole
 from tests import squares
@@ -183,6 +186,22 @@ def test_rows_with_options_of_their_own_are_rewarded(tmp_path: Path, model: Path
     assert len(rows) == 2
     assert right
     assert all((row["correct"], row["fault"]) == (1, "") for row in right)
+
+
+def test_a_raw_source_with_options_of_its_own_is_rewarded(tmp_path: Path, model: Path, dataset: Path) -> None:
+    store = PictureStore(tmp_path / "run", Images())
+    samples = []
+    for number, colour in enumerate(squares.COLOURS):
+        file = tmp_path / f"{colour}.png"
+        file.write_bytes(squares.square(colour))
+        pictures = (store.picture(FileRef(str(file), file.name)),)
+        samples.append(Sample(f"s{number}", pictures, squares.QUESTION, (colour, "mauve"), colour))
+    store.close()
+    source = write_source(
+        samples, tmp_path / "source.parquet", key="k", prompt=lambda sample: squares.PROMPT, completion="<answer>{}</answer>".format
+    )
+    stage = {"steps": 1, "data": "source", "rewards": [{"measure": "correct"}]}
+    assert len(run(work(tmp_path / "stage", model, dataset, stage, task=Task(kind="classify"), source=lambda: source))) == 1
 
 
 def test_a_dataset_without_question_and_options_trains_as_before(tmp_path: Path, model: Path, dataset: Path) -> None:

@@ -119,12 +119,24 @@ def left_out(folder: Path, kind: str) -> dict[str, str]:
 
 GOOD = [squares.said(colour) for colour in squares.COLOURS] * 2
 SPOILING = [
-    ("{{ text }}", "{{ text.split('</think>')[-1] }}", "drops what stands in <think>; write another prompts.completion, or give it"),
+    ("{{ text }}", "{{ text.split('</think>')[-1] }}", "drops what stands in <think>; write another prompts.completion, or, in a copy"),
     ("{{ text }}", "{{ text | replace('answer', 'result') }}", "changes the text of an answer; write another"),
     ("{{ text }}", "{{ text }}\n{{ text }}", "repeats the text of an answer; write another"),
-    ("{{ text }}", "{{ text }}<|im_end|>", r"ends an answer 2 times \(<\|im_end\|>\); have its chat_template.jinja end the assistant's"),
-    (ANSWER, "<|im_start|>assistant\n{{ text }}\n", r"gives an answer no end of turn \(<\|im_end\|>\); have its chat_template.jinja end"),
-    (ANSWER, ANSWER + "Next.", "says more after the end of turn; have its chat_template.jinja end the assistant's turn"),
+    (
+        "{{ text }}",
+        "{{ text }}<|im_end|>",
+        r"ends an answer 2 times \(<\|im_end\|>\); in a copy of its folder, have chat_template.jinja end the assistant's turn once",
+    ),
+    (
+        ANSWER,
+        "<|im_start|>assistant\n{{ text }}\n",
+        r"gives an answer no end of turn \(<\|im_end\|>\); in a copy of its folder, .* end the assistant's turn with {{ eos_token }}",
+    ),
+    (
+        ANSWER,
+        ANSWER + "Next.",
+        "says more after the end of turn; in a copy of its folder, have chat_template.jinja end the assistant's turn once",
+    ),
 ]
 
 
