@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -114,7 +115,15 @@ def prepare(
     read, or the chat template would harm any lesson.
     """
     making = Making(lessons.seen(["images", "prompt", "completion"]), processor)
-    named = [VERSION, lessons.digest, _spelling(processor), str(kind), f"{cache_gb:g}", learnable.key if learnable else ""]
+    named = [
+        VERSION,
+        version("transformers"),
+        lessons.digest,
+        _spelling(processor),
+        str(kind),
+        f"{cache_gb:g}",
+        learnable.key if learnable else "",
+    ]
     folder = cache / sha256("\n".join(named).encode()).hexdigest()[:16]
 
     def make() -> None:
