@@ -14,7 +14,8 @@ from cotforge.export.columns import PREFERENCE, lessons, schema, table
 from cotforge.train import tiny
 
 COLOURS = {"red": "Warm as fire.", "green": "Leaves and grass.", "blue": "The sea, and the sky above it.", "white": "Snow."}
-PROMPT = "Which colour is this?\n\nExactly one of these is the answer:\n- red\n- green\n- blue\n- white"
+QUESTION = "Which colour is this?"
+PROMPT = f"{QUESTION}\n\nExactly one of these is the answer:\n- red\n- green\n- blue\n- white"
 SIZE = tiny.Size(width=32, side=16, patch=8, vocabulary=400, context=512)
 
 
@@ -25,9 +26,9 @@ def said(colour: str, thought: str = "") -> str:
 TEXTS = [PROMPT, *map(said, COLOURS)] * 3
 
 
-def square(colour: str, side: int = 24) -> bytes:
+def square(colour: str, side: int = 24, *, size: tuple[int, int] | None = None) -> bytes:
     found = io.BytesIO()
-    Image.new("RGB", (side, side), colour).save(found, "PNG")
+    Image.new("RGB", size or (side, side), colour).save(found, "PNG")
     return found.getvalue()
 
 
@@ -39,7 +40,7 @@ def write(folder: Path, count: int = 32, *, thoughts: Sequence[str] = (), broken
         colour = list(COLOURS)[number % 4]
         images = ((b"no picture" if number == broken else square(colour, 20 + number % 5), f"{number}.png"),)
         text = said(colour, thoughts[number] if number < len(thoughts) else "")
-        about = (colour, colour, False, 1.0, (), "one", "model", "solve", 5, f"call-{number}", None)
+        about = (QUESTION, tuple(COLOURS), colour, colour, False, 1.0, (), "one", "model", "solve", 5, f"call-{number}", None)
         rows.append((f"row-{number}", images, PROMPT, text, *about))
     shape = schema(columns)
     (folder / "data").mkdir(parents=True)

@@ -42,7 +42,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for row in rows_of(run / "raw" / "pool.csv")[:16]:
         images = (((run / "raw" / row["image"]).read_bytes(), row["image"]),)
         said = f"<think>It looks like {row['label']}, as far as I can see.</think>\n<answer>{row['label']}</answer>"
-        about = (row["label"], row["label"], False, 1.0, (), "one", "model", "solve", 5, row["id"], None)
+        label = row["label"]
+        about = ("Which digit is it?", tuple("0123456789"), label, label, False, 1.0, (), "one", "model", "solve", 5, row["id"], None)
         rows.append((row["id"], images, "Which digit is written in this image?", said, *about))
     (run / "dataset" / "data").mkdir(parents=True)
     pq.write_table(columns.table(rows, kinds, columns.schema(kinds)), run / "dataset" / "data" / "train-00000-abc.parquet")

@@ -106,6 +106,26 @@ def test_what_follows_a_cut_can_only_be_the_answer(begun: str, closed: str) -> N
     assert closing(begun) == closed
 
 
+def test_held_out_rows_with_options_of_their_own_are_counted_by_them(folder: Path) -> None:
+    there = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    own = [row | {"choices": [row["label"], "mauve"]} for row in there if row["label"]]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+    asked = {"kind": "classify", "question": "Which colour is it?"}
+    source = {"kind": "table", "path": "rows.jsonl", "columns": {"options": "choices"}}
+    path = write_pipeline(
+        folder, {"name": "one", "model": "m", "url": "http://127.0.0.1:9/v1"}, task=asked, eval={"split": "test"}, source=source
+    )
+
+    def says(body: dict[str, Any]) -> str:
+        colour = sees(body)
+        return f"<think>Hm.</think><answer>{'mauve' if colour == 'blue' else colour}</answer>"
+
+    with Teacher(answer=says, models=["student"]) as server:
+        done = ran("eval", path, "--out", "run", "--url", server.url, "--max-tokens", 99, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert (found(folder, "student")["accuracy"], found(folder, "student")["format_rate"]) == (0.75, 1.0)
+
+
 def test_a_server_is_asked_greedily_the_students_prompt_and_counted_alike(folder: Path) -> None:
     path = pipeline(folder, {"split": "test"})
 

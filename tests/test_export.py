@@ -44,7 +44,9 @@ def names(folder):
 def test_the_columns_are_those_of_the_contract_in_its_order(tmp_path):
     write(tmp_path, [paired(0)])
     columns = {config: pq.read_schema(next((tmp_path / "dataset" / config).iterdir())).names for config in ("data", "traces", "preference")}
-    lessons = "id images prompt completion answer label label_conflict confidence votes teacher model origin reasoning_tokens"
+    lessons = (
+        "id images prompt completion question options answer label label_conflict confidence votes teacher model origin reasoning_tokens"
+    )
     traces = "id call teacher model origin index reasoning answer ballot finish_reason read_as input_tokens output_tokens cost_usd"
     assert {config: " ".join(there) for config, there in columns.items()} == {
         "data": f"{lessons} measure_reasoning_words measure_calm call mended",
@@ -63,6 +65,8 @@ def test_a_lesson_is_written_as_it_is_with_the_pictures_bytes(tmp_path):
         "images": [{"bytes": png(3), "path": f"{picture(3).digest}.png"}],
         "prompt": [{"role": "user", "content": "Which emotion? awe, fear, joy"}],
         "completion": [{"role": "assistant", "content": "<think>I see 3.</think>\n<answer>awe</answer>"}],
+        "question": "Which emotion?",
+        "options": ["awe", "fear", "joy"],
         "answer": "awe",
         "label": "fear",
         "label_conflict": True,

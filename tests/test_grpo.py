@@ -13,12 +13,15 @@ import torch
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
+from cotforge.images import Images, PictureStore
+from cotforge.images.refs import FileRef
 from cotforge.plan import Grpo, Lora, Plan, Sft
 from cotforge.prompts import Prompts
+from cotforge.records import Sample
 from cotforge.train import grpo, sft, student, tiny
 from cotforge.train.clip import acted, objective
 from cotforge.train.guards import Watch
-from cotforge.train.lessons import find
+from cotforge.train.lessons import find, write_source
 from cotforge.train.record import Record
 from cotforge.train.work import Work, newest_whole
 from tests import squares
@@ -174,6 +177,46 @@ def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, 
     assert sum(clipped for _, _, clipped in seen) > 0
 
 
+def test_rows_with_options_of_their_own_are_rewarded(tmp_path: Path, model: Path, dataset: Path) -> None:
+    """The task knows no labels: without the column no answer would be an option, and no lesson worth a reward."""
+    job = work(tmp_path / "stage", model, dataset, {"steps": 2, "rewards": REWARDS}, task=Task(kind="classify"))
+    rows = run(job)
+    kept = [row for file in sorted((job.out / "completions").glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+    right = [row for row in kept if row["said"] == squares.said(row["truth"])]
+    assert len(rows) == 2
+    assert right
+    assert all((row["correct"], row["fault"]) == (1, "") for row in right)
+
+
+def test_a_raw_source_with_options_of_its_own_is_rewarded(tmp_path: Path, model: Path, dataset: Path) -> None:
+    store = PictureStore(tmp_path / "run", Images())
+    samples = []
+    for number, colour in enumerate(squares.COLOURS):
+        file = tmp_path / f"{colour}.png"
+        file.write_bytes(squares.square(colour))
+        pictures = (store.picture(FileRef(str(file), file.name)),)
+        samples.append(Sample(f"s{number}", pictures, squares.QUESTION, (colour, "mauve"), colour))
+    store.close()
+    source = write_source(
+        samples, tmp_path / "source.parquet", key="k", prompt=lambda sample: squares.PROMPT, completion="<answer>{}</answer>".format
+    )
+    stage = {"steps": 1, "data": "source", "rewards": [{"measure": "correct"}]}
+    assert len(run(work(tmp_path / "stage", model, dataset, stage, task=Task(kind="classify"), source=lambda: source))) == 1
+
+
+def test_a_dataset_without_question_and_options_trains_as_before(tmp_path: Path, model: Path, dataset: Path) -> None:
+    (there,) = (dataset / "data").glob("*.parquet")
+    old = tmp_path / "dataset" / "data" / there.name
+    old.parent.mkdir(parents=True)
+    pq.write_table(pq.read_table(there).drop_columns(["question", "options"]), old)
+    new, same = (
+        run(work(tmp_path / name, model, place, {"steps": 2, "rewards": REWARDS}))
+        for name, place in (("new", dataset), ("old", old.parents[1]))
+    )
+    told = ("step", "loss", "reward", "accuracy")
+    assert [{name: row[name] for name in told} for row in new] == [{name: row[name] for name in told} for row in same]
+
+
 def test_tokens_of_pictures_are_never_said(model: Path, dataset: Path, tmp_path: Path) -> None:
     job = work(tmp_path / "stage", model, dataset, {"rewards": [{"measure": "correct"}]})
     assert isinstance(job.stage, Grpo)
@@ -222,10 +265,11 @@ def test_what_is_wrong_is_a_line_before_anything_is_trained(
     assert len(fault.value.faults) == 1
 
 
-def test_a_picture_that_cannot_be_read_is_a_line(tmp_path: Path, model: Path) -> None:
-    broken = squares.write(tmp_path / "dataset", 8, broken=5)
-    with pytest.raises(PipelineError, match="'reason': a lesson's picture cannot be read: cannot identify image file"):
-        run(work(tmp_path / "stage", model, broken, {"steps": 4, "rewards": REWARDS}))
+def test_a_picture_that_cannot_be_read_leaves_its_lesson_out(tmp_path: Path, model: Path) -> None:
+    job = work(tmp_path / "stage", model, squares.write(tmp_path / "dataset", 8, broken=5), {"steps": 4, "rewards": REWARDS})
+    assert len(run(job)) == 4
+    listed = (job.out / "left-out.csv").read_text().splitlines()
+    assert listed == ["id,reason", "row-5,the student's processor cannot take it: cannot identify image file"]
 
 
 def test_a_prompt_that_the_processor_cannot_take_is_a_line(tmp_path: Path, model: Path, dataset: Path) -> None:

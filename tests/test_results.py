@@ -14,8 +14,8 @@ from tests.teacher import Teacher
 
 MEASURED = ["measure_reasoning_words", "measure_compression"]
 LESSONS = [
-    *("id", "images", "prompt", "completion", "answer", "label", "label_conflict", "confidence", "votes", "teacher", "model", "origin"),
-    *("reasoning_tokens", *MEASURED, "call", "mended"),
+    *("id", "images", "prompt", "completion", "question", "options", "answer", "label", "label_conflict", "confidence", "votes"),
+    *("teacher", "model", "origin", "reasoning_tokens", *MEASURED, "call", "mended"),
 ]
 TRACES = [
     *("id", "call", "teacher", "model", "origin", "index", "reasoning", "answer", "ballot", "finish_reason", "read_as"),

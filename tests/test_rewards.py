@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import Reward
-from cotforge.train.rewards import Asked, Rewards
+from cotforge.train.rewards import PromptedSample, Rewards
 
 TASK = Task(kind="classify", question="Which colour?", labels=("red", "green", "blue"))
 GOOD = "<think>Warm like a fire: red.</think>\n<answer>red</answer>"
@@ -20,11 +20,11 @@ def rewards(*given: dict[str, Any], task: Task = TASK, root: Path = Path()) -> R
     return Rewards.of([Reward.model_validate(each) for each in given], task, root)
 
 
-def asked(answer: str | None = "red", **row: Any) -> Asked:
-    return Asked.of({"answer": answer, "id": "s1", **row}, TASK)
+def asked(answer: str | None = "red", **row: Any) -> PromptedSample:
+    return PromptedSample.of({"answer": answer, "id": "s1", **row}, TASK)
 
 
-def value(of: Rewards, text: str, *, finish: str = "stop", about: Asked | None = None) -> list[float | None]:
+def value(of: Rewards, text: str, *, finish: str = "stop", about: PromptedSample | None = None) -> list[float | None]:
     about = about or asked()
     return of.values(about, about.trace(text, of.task, finish=finish))
 
@@ -54,10 +54,20 @@ def test_a_text_that_was_cut_off_is_never_well_formed() -> None:
 
 def test_a_free_answer_is_compared_by_the_verifier_of_the_task() -> None:
     task = Task(kind="answer", verifier="number")
-    about = Asked.of({"answer": "3000"}, task)
+    about = PromptedSample.of({"answer": "3000"}, task)
     told = rewards({"measure": "correct"}, task=task)
     assert value(told, "<think>So.</think><answer>3,000.0</answer>", about=about) == [1]
     assert value(told, "<think>So.</think><answer>300</answer>", about=about) == [0]
+
+
+def test_a_rows_own_options_decide_what_is_an_answer() -> None:
+    own = Task(kind="classify")
+    about = PromptedSample.of({"answer": "crow", "question": "Which bird?", "options": ["crow", "owl"]}, own)
+    told = rewards({"measure": "correct"}, {"measure": "well_formed"}, task=own)
+    assert value(told, "<think>Black.</think>\n<answer>Crow</answer>", about=about) == [1, 1]
+    assert value(told, "<think>Eyes.</think>\n<answer>owl</answer>", about=about) == [0, 1]
+    assert about.trace("<answer>red</answer>", own, finish="stop").fault == "not_an_option"
+    assert about.sample.question == "Which bird?"
 
 
 def test_weights_are_normalised_and_penalties_subtract() -> None:

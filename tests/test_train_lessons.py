@@ -93,6 +93,7 @@ def test_the_source_is_written_once_by_reference(tmp_path: Path) -> None:
     rows = written(tmp_path, read)
     assert [row["id"] for row in rows] == ["s0", "s1", "s2", "s4", "s5"]
     assert rows[0]["images"] == [{"bytes": None, "path": str(tmp_path / "0.png")}]
+    assert (rows[0]["question"], rows[0]["options"]) == ("?", ["red", "blue"])
     assert (rows[0]["prompt"], rows[0]["completion"], rows[0]["answer"]) == (
         [{"role": "user", "content": "Ask s0"}],
         [{"role": "assistant", "content": "RED"}],
@@ -103,6 +104,14 @@ def test_the_source_is_written_once_by_reference(tmp_path: Path) -> None:
     assert len(written(tmp_path, read[:3], key="another")) == 2
     with pytest.raises(SourceError, match="no sample has a label"):
         written(tmp_path, read[:1], key="a third")
+
+
+def test_a_source_that_was_written_without_its_questions_is_written_again(tmp_path: Path) -> None:
+    read = samples(tmp_path, 6)
+    written(tmp_path, read)
+    file = tmp_path / "source.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["question", "options"]), file)
+    assert written(tmp_path, read)[0]["options"] == ["red", "blue"]
 
 
 def test_what_is_held_out_is_not_written(tmp_path: Path) -> None:

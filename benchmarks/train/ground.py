@@ -97,5 +97,6 @@ def _rows(count: int, side: int, tokens: tuple[int, int]) -> Iterator[tuple[Any,
         said = " " + " ".join(draw.choices(words, k=draw.randint(*tokens) - 2))  # its end, and a line's, are tokens too
         images = ((file.getvalue(), f"{number}.jpg"),)
         yield (
-            f"row-{number}", images, "What is it?", said, "x", "x", False, 1.0, (), "one", "model", "solve", 5, f"call-{number}", None,
+            f"row-{number}", images, "What is it?", said, "What is it?", ("x", "y"), "x", "x", False, 1.0, (),
+            "one", "model", "solve", 5, f"call-{number}", None,
         )  # fmt: skip

@@ -135,10 +135,23 @@ def _pairs(kinds: Sequence[Callable[[Sequence[Any]], pa.Array]], names: Sequence
     return build
 
 
+def _text_lists(values: Sequence[Sequence[str] | None]) -> pa.Array:
+    """Lists of texts; None stays null."""
+    texts = _texts([text for each in values for text in each or ()])
+    return pa.Array.from_buffers(
+        pa.list_(pa.string()),
+        len(values),
+        [pa.py_buffer(_bits(each is not None for each in values)), pa.py_buffer(_offsets(len(each or ()) for each in values))],
+        children=[texts],
+    )
+
+
 TEXT = _plain("string", pa.string(), _texts)
 FLAG = _plain("bool", pa.bool_(), _flags)
 WHOLE = _plain("int64", pa.int64(), _wholes)
 NUMBER = _plain("float64", pa.float64(), _numbers)
+TEXTS = Kind(pa.list_(pa.string()), [_value("string")], {"list": "string"}, _text_lists)
+"""Lists of texts, or null."""
 USER = _message("user")
 ASSISTANT = _message("assistant")
 VOTES = _texts_of("teacher", "answer", build=_pairs((_texts, _texts), ("teacher", "answer")))
@@ -154,9 +167,10 @@ IMAGES = Kind(
 
 def lessons(measures: Iterable[str]) -> Columns:
     """The columns of `data/`, with those of the measures."""
-    before = {"id": TEXT, "images": IMAGES, "prompt": USER, "completion": ASSISTANT, "answer": TEXT, "label": TEXT, "label_conflict": FLAG}
+    asked = {"id": TEXT, "images": IMAGES, "prompt": USER, "completion": ASSISTANT, "question": TEXT, "options": TEXTS}
+    decided = {"answer": TEXT, "label": TEXT, "label_conflict": FLAG}
     voted = {"confidence": NUMBER, "votes": VOTES, "teacher": TEXT, "model": TEXT, "origin": TEXT, "reasoning_tokens": WHOLE}
-    return before | voted | dict.fromkeys(measures, NUMBER) | {"call": TEXT, "mended": TEXT}
+    return asked | decided | voted | dict.fromkeys(measures, NUMBER) | {"call": TEXT, "mended": TEXT}
 
 
 def traces(measures: Iterable[str]) -> Columns:

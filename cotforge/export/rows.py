@@ -25,6 +25,8 @@ def lesson(lesson: Lesson, measures: Sequence[str]) -> Row:
         pictures(sample),
         lesson.prompt,
         lesson.completion,
+        sample.question,
+        sample.options or None,
         verdict.answer,
         sample.label,
         verdict.label_conflict,

@@ -1,12 +1,15 @@
 """Stages of kind `dpo`: TRL's trainer on the dataset's pairs of a right and a wrong text about one sample."""
 
 import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from trl import DPOConfig, DPOTrainer
 
 from cotforge.plan import Dpo
 from cotforge.train import guards, student
+from cotforge.train.learnable import Learnable, text_of
+from cotforge.train.leftout import leave_out
 from cotforge.train.lessons import Lessons
 from cotforge.train.reload import check_saved
 from cotforge.train.work import Resuming, Work, configured, drive, settings
@@ -20,6 +23,10 @@ def train(stage: Dpo, work: Work) -> None:
     """The student's weights after learning which of two texts is the better, in `work.weights`. Raises PipelineError without pairs."""
     pupil = student.load(work.plan.student, work.begin)
     pairs = work.lessons().pairs()
+    learnable = Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text)
+    learned = leave_out(work, pair_faults(pairs.rows(), learnable), "pairs")
+    rows = pairs.dataset(COLUMNS)
+    rows = rows if learned is None else rows.select(learned)
     longest = _longest(pairs, pupil)
     guards.check_length(longest, pupil.positions, where=f"stage {stage.name!r}")
     ours: dict[str, Any] = {"max_length": None} | ({} if stage.beta is None else {"beta": stage.beta})
@@ -27,13 +34,23 @@ def train(stage: Dpo, work: Work) -> None:
     work.record.say(guards.frozen(pupil.model))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
-        trainer = Trainer(model=pupil.model, args=config, train_dataset=pairs.dataset(COLUMNS), processing_class=pupil.processor)
+        trainer = Trainer(model=pupil.model, args=config, train_dataset=rows, processing_class=pupil.processor)
         drive(trainer, work, pupil)
     check_saved(pupil, work, pairs)
 
 
 class Trainer(Resuming, DPOTrainer):  # type: ignore[misc]
     """TRL's, which never cuts a text."""
+
+
+def pair_faults(rows: Iterable[Mapping[str, Any]], learnable: Learnable) -> Iterator[tuple[str, str]]:
+    """The id and the fault of each pair; empty where it has none. Raises PipelineError where the chat template would harm any text."""
+    for row in rows:
+        texts = (
+            learnable.completion_fault(row["prompt"], text_of(row[name]), name=f"{name} text", pictures=len(row["images"]))
+            for name in ("chosen", "rejected")
+        )
+        yield str(row["id"]), learnable.prompt_fault(row) or next(filter(None, texts), "")
 
 
 def _longest(pairs: Lessons, pupil: student.Pupil) -> int:

@@ -19,9 +19,11 @@ from cotforge.teachers.local.engine import TAGS
 from cotforge.train import guards, student
 from cotforge.train.faults import pictures
 from cotforge.train.guards import Watch
+from cotforge.train.learnable import Learnable
+from cotforge.train.leftout import leave_out
 from cotforge.train.lessons import Lessons
 from cotforge.train.reload import check_saved
-from cotforge.train.rewards import Asked, Decoder, Rewards
+from cotforge.train.rewards import Decoder, PromptedSample, Rewards
 from cotforge.train.work import SAVED, Resuming, Work, configured, drive, settings
 
 RATE = 1e-6
@@ -32,7 +34,7 @@ SMOKE = 16
 """Tokens of a completion, at most, when only the machinery is tried."""
 ROLLOUTS, ROWS, LETTERS = 200, 64, 20_000
 """Of a stage, whose completions are kept; completions of each; letters of one, at most (ours): some megabytes, however long it goes on."""
-COLUMNS = ("id", "prompt", "images", "answer", "label", "confidence")
+COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "confidence")
 """Of the lessons, where they have them; never the completion."""
 
 
@@ -45,8 +47,12 @@ def train(stage: Grpo, work: Work) -> None:
     work.record.say(guards.frozen(pupil.model))
     known = set(pq.read_schema(lessons.files[0]).names)
     rows = lessons.seen([name for name in COLUMNS if name in known])
+    learnable = Learnable.of(pupil, meant=work.prompts.student.text)
+    faults = ((str(row["id"]), learnable.prompt_fault(row)) for row in lessons.rows(["id", "prompt", "images"]))
+    learned = leave_out(work, faults, "lessons")
+    rows = rows if learned is None else rows.select(learned)
     with pictures(stage.name):
-        guards.check_room(_longest_prompt(lessons, rows, pupil.processor), config.max_completion_length, pupil.positions)
+        guards.check_room(_longest_prompt(lessons, rows, learned, pupil.processor), config.max_completion_length, pupil.positions)
     if config.use_vllm and find_spec("vllm") is None:
         raise PipelineError(f"stage {stage.name!r}: trl.use_vllm: needs vllm, also to talk to its server; pip install 'trl[vllm]'")
     watch = Watch(work.record.say)
@@ -110,8 +116,7 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
 def decoder(pupil: student.Pupil) -> Decoder:
     """Tokens of a completion to its text, up to its end, and its finish_reason; tags stay, though a tokenizer may call them special."""
     words = pupil.processor.tokenizer
-    given = pupil.model.generation_config.eos_token_id
-    ends = {words.eos_token_id, *(given if isinstance(given, list) else [given])}
+    ends = pupil.ends
     mute = {*words.all_special_ids} - {*words.convert_tokens_to_ids(list(TAGS))}
 
     def said(tokens: Sequence[int]) -> tuple[str, str]:
@@ -255,7 +260,7 @@ def found(stage: Grpo, work: Work) -> Rewards:
     first = islice(lessons.rows([name for name in names if name in known]), TRIED)
     try:
         rewards = Rewards.of(stage.rewards, work.task, work.root)
-        rewards.tried((Asked.of(row, work.task), row["completion"][-1]["content"]) for row in first)
+        rewards.tried((PromptedSample.of(row, work.task), row["completion"][-1]["content"]) for row in first)
     except PipelineError as fault:
         raise PipelineError(*(f"stage {stage.name!r}: {line}" for line in fault.faults)) from fault
     return rewards
@@ -274,9 +279,10 @@ def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:
     return {"suppress_tokens": tokens} if tokens else {}
 
 
-def _longest_prompt(lessons: Lessons, rows: Any, processor: Any) -> int:
-    """Tokens of the longest of the prompts with the most letters, pictures included."""
+def _longest_prompt(lessons: Lessons, rows: Any, learned: Sequence[int] | None, processor: Any) -> int:
+    """Tokens of the longest of the prompts with the most letters, pictures included; `rows` are those that are `learned` of the lessons."""
     letters = [len(row["prompt"][-1]["content"]) for row in lessons.rows(["prompt"])]
+    letters = letters if learned is None else [letters[row] for row in learned]
     places = sorted(range(len(letters)), key=letters.__getitem__, reverse=True)[:TRIED]
     longest = 0
     for row in rows.select(places):

@@ -17,7 +17,7 @@ from PIL import Image
 from pyarrow.dataset import ParquetFragmentScanOptions
 
 from cotforge.errors import PipelineError, SourceError
-from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, USER, Columns, schema, table
+from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, TEXTS, USER, Columns, schema, table
 from cotforge.images.loading import lies_in
 from cotforge.plan import Eval
 from cotforge.records import Fault, Sample
@@ -27,7 +27,9 @@ LISTS = {"images": "pictures", "prompt": "messages", "completion": "messages"}
 """Columns of them that hold several things in a row."""
 OTHER = ("traces", "preference")
 """Folders of a dataset that hold no lessons."""
-SOURCE: Columns = {"id": TEXT, "images": IMAGES, "prompt": USER, "completion": ASSISTANT, "answer": TEXT}
+SOURCE: Columns = {
+    "id": TEXT, "images": IMAGES, "prompt": USER, "completion": ASSISTANT, "question": TEXT, "options": TEXTS, "answer": TEXT,
+}  # fmt: skip
 GROUP = 1_000
 """Rows of the source written at a time."""
 
@@ -117,9 +119,9 @@ def write_source(
 ) -> Lessons:
     """Every labelled sample of the source in `file`, pictures by their path where they are files of their own, else by their bytes.
 
-    Where `file` was written for the same `key`, nothing is read. Raises SourceError where no sample has a label.
+    Where `file` was written for the same `key`, with these columns, nothing is read. Raises SourceError where no sample has a label.
     """
-    if not (file.exists() and (pq.read_schema(file).metadata or {}).get(b"cotforge") == key.encode()):
+    if not _is_written(file, key):
         shape = schema(SOURCE)
         shape = shape.with_metadata({**shape.metadata, b"cotforge": key.encode()})
         passing = file.with_name(f".{file.name}.new")
@@ -161,9 +163,16 @@ def _rows(
             continue
         try:
             images = [(None, place) if (place := lies_in(picture)) else (picture.load(), None) for picture in sample.pictures]
-            yield sample.id, images, prompt(sample), completion(sample.label), sample.label
+            yield sample.id, images, prompt(sample), completion(sample.label), sample.question, sample.options or None, sample.label
         except Fault:  # gone since it was looked at: a row less
             continue
+
+
+def _is_written(file: Path, key: str) -> bool:
+    if not file.exists():
+        return False
+    there = pq.read_schema(file)
+    return (there.metadata or {}).get(b"cotforge") == key.encode() and there.names == list(SOURCE)
 
 
 def _split(file: Path) -> str:

@@ -3,6 +3,7 @@
 A lesson is two records in two files, each found by its place: its tokens, and what the processor made of its pictures.
 """
 
+import csv
 import gc
 import os
 import shutil
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,54 +22,19 @@ import numpy as np
 import torch
 from safetensors.torch import load, save
 from torch.utils.data import DataLoader
-from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from cotforge.errors import PipelineError
 from cotforge.train import processors, ranks
+from cotforge.train.learnable import Learnable
 from cotforge.train.lessons import Lessons
+from cotforge.train.making import MARKS, Checked, Making, Record, Unlearnable
 
-VERSION = "1"
-MARKS = ("token_type_ids", "mm_token_type_ids")
-"""What some processors say of each token."""
-TEXTUAL = {"input_ids", "attention_mask", *MARKS}
+VERSION = "2"
 SPELT = ("tokenizer.json", "processor_config.json", "preprocessor_config.json", "chat_template.jinja")
 """Files of a processor that decide what it makes."""
 WORKERS = 8
 ALONE = 256
 """Up to so many lessons, starting workers takes longer than they save (ours)."""
-
-Record = dict[str, Any]
-"""Tensors by name."""
-
-
-@dataclass(frozen=True)
-class Making:
-    """Lessons made on demand; goes to the loader's workers."""
-
-    rows: Any
-    """A `datasets.Dataset` of images, prompt and completion."""
-    processor: Any
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, row: int) -> tuple[Record, Record]:
-        """(tokens, pictures) of a lesson, as TRL's own collator has its processor make them."""
-        lesson = self.rows[int(row)]
-        images = lesson["images"]
-        spoken = {
-            "prompt": prepare_multimodal_messages(lesson["prompt"], images=images),
-            "completion": prepare_multimodal_messages(lesson["completion"]),
-        }
-        text = apply_chat_template(spoken, self.processor)
-        asked = self.processor(images=[images] if images else None, text=[text["prompt"]], return_tensors="pt", add_special_tokens=False)
-        said = self.processor(text=[text["completion"]], return_tensors="pt", add_special_tokens=False)
-        tokens = {"prompt": asked["input_ids"][0].int(), "completion": said["input_ids"][0].int()}
-        for name in MARKS:
-            if name in asked:
-                after = said[name][0] if name == "token_type_ids" else torch.zeros_like(said["input_ids"][0])
-                tokens[name] = torch.cat([asked[name][0], after]).to(torch.int8)
-        return tokens, {name: value for name, value in asked.items() if name not in TEXTUAL}
 
 
 @dataclass(frozen=True)
@@ -79,13 +46,35 @@ class Prepared:
 
     @cached_property
     def index(self) -> Any:
-        """(row, 4): where tokens begin and end, where pictures begin and end, in bytes."""
+        """(lesson that is not left out, 4): where tokens begin and end, where pictures begin and end, in bytes."""
         return np.load(self.folder / "index.npy")
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Tokens of each lesson, pictures included."""
+        """Tokens of each lesson, pictures included; 0 for one that is left out."""
         return [int(length) for length in np.load(self.folder / "lengths.npy")]
+
+    @cached_property
+    def _places(self) -> Any:
+        """Where each lesson stands among those that are not left out."""
+        return np.cumsum(np.asarray(self.lengths) > 0) - 1
+
+    @cached_property
+    def learned(self) -> int:
+        """Lessons that are not left out."""
+        return len(self.lengths) - self.lengths.count(0)
+
+    def faults(self) -> Iterator[str]:
+        """Why each lesson is left out; empty for one that is not."""
+        with (self.folder / "faults.csv").open(newline="", encoding="utf-8") as opened:
+            listed = csv.reader(opened)
+            row, fault = next(listed, ("", ""))
+            for place in range(len(self.lengths)):
+                if row == str(place):
+                    yield fault
+                    row, fault = next(listed, ("", ""))
+                else:
+                    yield ""
 
     @cached_property
     def keeps_pictures(self) -> bool:
@@ -105,18 +94,36 @@ class Prepared:
 
     def __getitem__(self, row: int) -> tuple[Record, Record]:
         """(tokens, pictures) of a lesson."""
-        begin, end, first, last = self.index[row]
+        begin, end, first, last = self.index[self._places[row]]
         tokens = load(self._tokens[begin:end].tobytes())
         return tokens, load(self._pictures[first:last].tobytes()) if self.keeps_pictures else self.making[row][1]
 
 
-def prepare(lessons: Lessons, processor: Any, *, cache: Path, cache_gb: float, kind: Any, tell: Callable[[str], object]) -> Prepared:
+def prepare(
+    lessons: Lessons,
+    processor: Any,
+    *,
+    cache: Path,
+    cache_gb: float,
+    kind: Any,
+    tell: Callable[[str], object],
+    learnable: Learnable | None = None,
+) -> Prepared:
     """All lessons made, or found as they were made before. `kind` is the type of the student's weights, in which pictures are kept.
 
-    Raises PipelineError where the processor cannot take a lesson.
+    A lesson that the processor cannot take, or `learnable` finds a fault in, is left out. Raises PipelineError where a file cannot be
+    read, or the chat template would harm any lesson.
     """
     making = Making(lessons.seen(["images", "prompt", "completion"]), processor)
-    named = [VERSION, lessons.digest, _spelling(processor), str(kind), f"{cache_gb:g}"]
+    named = [
+        VERSION,
+        version("transformers"),
+        lessons.digest,
+        _spelling(processor),
+        str(kind),
+        f"{cache_gb:g}",
+        learnable.key if learnable else "",
+    ]
     folder = cache / sha256("\n".join(named).encode()).hexdigest()[:16]
 
     def make() -> None:
@@ -124,7 +131,7 @@ def prepare(lessons: Lessons, processor: Any, *, cache: Path, cache_gb: float, k
             passing = cache / f".{folder.name}.new"
             shutil.rmtree(passing, ignore_errors=True)
             passing.mkdir(parents=True)
-            _make(making, passing, round(cache_gb * 1e9), kind, tell)
+            _make(Checked(making, learnable), passing, round(cache_gb * 1e9), kind, tell)
             passing.rename(folder)
 
     ranks.shared(make)
@@ -163,39 +170,57 @@ def _stacked(parts: Sequence[Any]) -> Any:
     return whole
 
 
-def _make(making: Making, folder: Path, room: int, kind: Any, tell: Callable[[str], object]) -> None:
+def _make(checked: Checked, folder: Path, room: int, kind: Any, tell: Callable[[str], object]) -> None:
+    """Fill the folder: lessons that can be learned in three files, why the others cannot in `faults.csv`."""
     places, lengths = array("q"), array("q")
-    at = there = 0
-    with (folder / "tokens.bin").open("wb") as texts, (folder / "pictures.bin").open("wb") as pictures:
-        keeps = True
-        for row, (tokens, seen) in enumerate(_all(making)):
+    with (
+        (folder / "tokens.bin").open("wb") as texts,
+        (folder / "pictures.bin").open("wb") as pictures,
+        (folder / "faults.csv").open("w", newline="", encoding="utf-8") as faults,
+    ):
+        keeps: bool | None = None
+        listed = csv.writer(faults)
+        for row, made in enumerate(_all(checked)):
+            if isinstance(made, Unlearnable):
+                listed.writerow((row, _fault(made, checked.learnable)))
+                lengths.append(0)
+                continue
+            tokens, seen = made
+            begun = texts.tell(), pictures.tell()
             lengths.append(len(tokens["prompt"]) + len(tokens["completion"]))
-            written = save({name: value.contiguous() for name, value in tokens.items()})
-            blob = save({name: _as(value, kind).contiguous() for name, value in seen.items()}) if keeps else b""
-            if not row:
-                keeps = len(blob) * len(making) <= room
-                size = f"{len(blob) * len(making) / 1e9:,.2f} GB for {len(making):,} lessons"
-                tell(f"prepared pictures: {size}; {'kept' if keeps else 'more than cache_gb, so made anew in every epoch'}")
-            blob = blob if keeps else b""
-            texts.write(written)
-            pictures.write(blob)
-            places.extend((at, at + len(written), there, there + len(blob)))
-            at, there = at + len(written), there + len(blob)
+            texts.write(save({name: value.contiguous() for name, value in tokens.items()}))
+            blob = save({name: _as(value, kind).contiguous() for name, value in seen.items()}) if keeps is not False else b""
+            keeps = _are_kept(len(blob) * len(checked), len(checked), room, tell) if keeps is None else keeps
+            pictures.write(blob if keeps else b"")
+            places.extend((begun[0], texts.tell(), begun[1], pictures.tell()))
     if not keeps:
         (folder / "pictures.bin").unlink()
     np.save(folder / "index.npy", np.frombuffer(places, np.int64).reshape(-1, 4))
     np.save(folder / "lengths.npy", np.frombuffer(lengths, np.int64))
 
 
+def _are_kept(size: int, count: int, room: int, tell: Callable[[str], object]) -> bool:
+    """Whether pictures of so many bytes are kept."""
+    kept = size <= room
+    told = "kept" if kept else "more than cache_gb, so made anew in every epoch"
+    tell(f"prepared pictures: {size / 1e9:,.2f} GB for {count:,} lessons; {told}")
+    return kept
+
+
+def _fault(made: Unlearnable, learnable: Learnable | None) -> str:
+    """Raises PipelineError where the chat template is the cause."""
+    return learnable.lesson_fault(made.reason, made.text) if learnable and made.text else made.reason
+
+
 def _as(value: Any, kind: Any) -> Any:
     return value.to(kind) if value.is_floating_point() else value
 
 
-def _all(making: Making) -> Iterator[tuple[Record, Record]]:
-    workers = 0 if len(making) <= ALONE else workers_here()
+def _all(checked: Checked) -> Iterator[tuple[Record, Record] | Unlearnable]:
+    workers = 0 if len(checked) <= ALONE else workers_here()
     with shared_heap():
-        found = iter(DataLoader(making, batch_size=None, num_workers=workers))  # type: ignore[no-untyped-call,unused-ignore]
-        for row in range(len(making)):
+        found = iter(DataLoader(checked, batch_size=None, num_workers=workers))  # type: ignore[no-untyped-call,unused-ignore]
+        for row in range(len(checked)):
             try:
                 yield next(found)
             except (ValueError, TypeError, RuntimeError, OSError, IndexError) as fault:

@@ -20,7 +20,7 @@ Decoder = Callable[[Sequence[int]], tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PromptedSample:
     """What the student was asked, and the right answer."""
 
     sample: Sample
@@ -54,7 +54,7 @@ def _text(prompt: Any) -> str:
 class Said(NamedTuple):
     """A completion, read."""
 
-    asked: Asked
+    asked: PromptedSample
     trace: Trace
     text: str
 
@@ -84,7 +84,7 @@ class Rewards:
         takes = tuple(reward.found(root) for reward in rewards)
         return cls(task, tuple(names), takes, tuple(reward.weight / whole for reward in rewards))
 
-    def values(self, asked: Asked, trace: Trace) -> list[float | None]:
+    def values(self, asked: PromptedSample, trace: Trace) -> list[float | None]:
         """Each reward's value, without its weight; None where it does not apply. Raises PipelineError where a user's own fails."""
         return [take(asked.sample, trace, asked.verdict) for take in self.takes]
 
@@ -92,7 +92,7 @@ class Rewards:
         """The weighted sum; what does not apply adds nothing."""
         return sum(weight * value for weight, value in zip(self.weights, values, strict=True) if value is not None)
 
-    def tried(self, lessons: Iterable[tuple[Asked, str]]) -> None:
+    def tried(self, lessons: Iterable[tuple[PromptedSample, str]]) -> None:
         """See that each reward gives full marks to what the student is to learn, and not to an empty text.
 
         A reward is in [0, 1]; with a negative weight 0 is full marks. Raises PipelineError with a line for each that fails.
@@ -141,7 +141,7 @@ class Rewards:
         lists = {name: column for name, column in columns.items() if isinstance(column, list) and len(column) == len(prompts)}
         found = []
         for place, tokens in enumerate(completion_ids):
-            asked = Asked.of({"prompt": prompts[place], **{name: column[place] for name, column in lists.items()}}, self.task)
+            asked = PromptedSample.of({"prompt": prompts[place], **{name: column[place] for name, column in lists.items()}}, self.task)
             text, finish = said(tokens)
             found.append(Said(asked, asked.trace(text, self.task, finish=finish, tokens=len(tokens)), text))
         self._read = (completion_ids, found)

@@ -13,6 +13,8 @@ from trl import SFTConfig, SFTTrainer
 from cotforge.errors import PipelineError
 from cotforge.plan import Sft
 from cotforge.train import ranks, student
+from cotforge.train.learnable import Learnable
+from cotforge.train.leftout import leave_out
 from cotforge.train.lessons import Lessons
 from cotforge.train.prepared import Prepared, collate, prepare, shared_heap, workers_here
 from cotforge.train.reload import check_saved
@@ -31,11 +33,13 @@ def train(stage: Sft, work: Work) -> None:
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
     prepared = prepare(
-        lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.model.dtype, tell=work.record.say
-    )
+        lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.model.dtype, tell=work.record.say,
+        learnable=Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text),
+    )  # fmt: skip
+    leave_out(work, ((str(row["id"]), fault) for row, fault in zip(lessons.rows(["id"]), prepared.faults(), strict=True)), "lessons")
     longest = stage.longest or pupil.positions
     short = fitting(prepared, longest)
-    if len(short) < len(prepared.lengths):
+    if len(short) < prepared.learned:
         ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
     trainer = Trainer(prepared, short, pupil, config_of(stage, work, prepared))
     with shared_heap():
@@ -44,8 +48,8 @@ def train(stage: Sft, work: Work) -> None:
 
 
 def fitting(prepared: Prepared, longest: int | None) -> list[int]:
-    """The lessons, by their row, of at most so many tokens."""
-    return [row for row, length in enumerate(prepared.lengths) if longest is None or length <= longest]
+    """The lessons, by their row, that are not left out, of at most so many tokens."""
+    return [row for row, length in enumerate(prepared.lengths) if length and (longest is None or length <= longest)]
 
 
 def absent_from(lessons: Lessons, options: Sequence[str]) -> list[str]:
@@ -126,11 +130,11 @@ def _tell_of_long(stage: Sft, work: Work, lessons: Lessons, prepared: Prepared, 
     """List what is too long. Raises PipelineError where nothing else is left, or the file says so."""
     file = work.out / "too-long.csv"
     count = _listed(file, lessons, prepared, longest)
-    whole = f"{count:,} of {len(prepared.lengths):,} lessons have more than {longest:,} tokens, {max(prepared.lengths):,} at most"
-    if stage.too_long == "fail" or count == len(prepared.lengths):
+    whole = f"{count:,} of {prepared.learned:,} lessons have more than {longest:,} tokens, {max(prepared.lengths):,} at most"
+    if stage.too_long == "fail" or count == prepared.learned:
         raise PipelineError(
             f"stage {stage.name!r}: {whole}; {file} lists them. Raise longest where the student can hold more, shorten them by a filter"
-            + ("" if count == len(prepared.lengths) else ", or leave them out by too_long: drop")
+            + ("" if count == prepared.learned else ", or leave them out by too_long: drop")
         )
     work.record.say(f"{whole}; they are left out, and listed in {file}")
 

@@ -41,6 +41,13 @@ class Pupil:
         """Tokens that it can hold, picture included; None where its configuration does not say."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
+    @property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end what it says."""
+        given = self.model.generation_config.eos_token_id
+        ends = {self.processor.tokenizer.eos_token_id, *(given if isinstance(given, list) else [given])}
+        return frozenset(token for token in ends if token is not None)
+
     def save(self, folder: Path, state: dict[str, Any] | None = None) -> None:
         """Weights, adapters merged into them, processor, and whatever else lay beside the weights it began with.
 

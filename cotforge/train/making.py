@@ -1,0 +1,84 @@
+"""One lesson as a student's own processor makes it, or why it cannot be learned; done in the loader's workers."""
+
+from dataclasses import dataclass
+from itertools import starmap
+from typing import Any, NamedTuple
+
+import torch
+from trl.data_utils import apply_chat_template, prepare_multimodal_messages
+
+from cotforge.train.learnable import Learnable, refused, text_of
+
+MARKS = ("token_type_ids", "mm_token_type_ids")
+"""What some processors say of each token."""
+TEXTUAL = {"input_ids", "attention_mask", *MARKS}
+
+Record = dict[str, Any]
+"""Tensors by name."""
+
+
+class Unlearnable(NamedTuple):
+    """Why a lesson is left out."""
+
+    reason: str
+    text: str = ""
+    """The text that did not come out right, where the chat template may be the cause; else empty."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """Lessons made on demand; goes to the loader's workers."""
+
+    rows: Any
+    """A `datasets.Dataset` of images, prompt and completion."""
+    processor: Any
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> tuple[Record, Record]:
+        """(tokens, pictures) of a lesson, as TRL's own collator has its processor make them."""
+        return self.make(self.rows[int(row)])[:2]
+
+    def make(self, lesson: Record) -> tuple[Record, Record, str]:
+        """The same from a lesson's row, and its prompt as it was rendered."""
+        images = lesson["images"]
+        spoken = {
+            "prompt": prepare_multimodal_messages(lesson["prompt"], images=images),
+            "completion": prepare_multimodal_messages(lesson["completion"]),
+        }
+        text = apply_chat_template(spoken, self.processor)
+        asked = self.processor(images=[images] if images else None, text=[text["prompt"]], return_tensors="pt", add_special_tokens=False)
+        said = self.processor(text=[text["completion"]], return_tensors="pt", add_special_tokens=False)
+        tokens = {"prompt": asked["input_ids"][0].int(), "completion": said["input_ids"][0].int()}
+        for name in MARKS:
+            if name in asked:
+                after = said[name][0] if name == "token_type_ids" else torch.zeros_like(said["input_ids"][0])
+                tokens[name] = torch.cat([asked[name][0], after]).to(torch.int8)
+        return tokens, {name: value for name, value in asked.items() if name not in TEXTUAL}, text["prompt"]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Lessons made for the first time, or why they cannot be learned; goes to the loader's workers."""
+
+    making: Making
+    learnable: Learnable | None
+
+    def __len__(self) -> int:
+        return len(self.making)
+
+    def __getitem__(self, row: int) -> tuple[Record, Record] | Unlearnable:
+        try:
+            lesson = self.making.rows[int(row)]
+            wanted = text_of(lesson["completion"])
+            if self.learnable is not None:
+                named = {"prompt": text_of(lesson["prompt"]), "completion": wanted}
+                if fault := next(filter(None, starmap(self.learnable.control_fault, named.items())), ""):
+                    return Unlearnable(fault)
+            tokens, pictures, prompt = self.making.make(lesson)
+        except Exception as error:
+            return Unlearnable(refused(error))
+        if self.learnable is not None and (fault := self.learnable.text_fault(wanted, prompt, tokens["completion"].tolist())):
+            return Unlearnable(fault, wanted)
+        return tokens, pictures
