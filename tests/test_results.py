@@ -123,7 +123,7 @@ def test_load_dataset_gives_the_columns_in_the_promised_order(run: Path, tmp_pat
     assert lessons.features == datasets.Features(
         dict.fromkeys(LESSONS, text)
         | {"images": images, "prompt": messages, "completion": messages, "label_conflict": flag, "confidence": number}
-        | {"votes": datasets.List({"teacher": text, "answer": text}), "reasoning_tokens": whole}
+        | {"votes": datasets.List({"teacher": text, "answer": text}), "reasoning_tokens": whole, "options": datasets.List(text)}
         | {"measure_reasoning_words": number, "measure_compression": number}
     )
     first = lessons[0]
