@@ -171,20 +171,20 @@ class Curator:
     def judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
         """`surplus` for a good one, or why it is not; every measure is taken of every trace, but no vote, that could be read."""
         if trace.fault is not None:
-            return Judged(trace, f"unread:{trace.fault}")
+            return Judged(trace, "unread", trace.fault)
         if trace.origin == "vote":
             return Judged(trace, "vote")
         measures = {bound.name: bound.take(sample, trace, verdict) for bound in self.bounds}
         if not verdict.accepted:
-            return Judged(trace, "undecided", None, measures)
+            return Judged(trace, "undecided", measures=measures)
         if trace.answer != verdict.answer:
-            return Judged(trace, "wrong", None, measures)
+            return Judged(trace, "wrong", measures=measures)
         for bound in self.bounds:
             if not bound.holds(measures[bound.name]):
-                return Judged(trace, f"filter:{bound.name}", measures[bound.name], measures)
+                return Judged(trace, "filter", bound.name, measures[bound.name], measures)
         if self.loaded.prompts.needs_reasoning and not answers.clean_reasoning(trace.reasoning)[0]:
-            return Judged(trace, "unread:no_reasoning", None, measures)
-        return Judged(trace, "surplus", None, measures)
+            return Judged(trace, "unread", "no_reasoning", measures=measures)
+        return Judged(trace, "surplus", measures=measures)
 
     def _completion(self, sample: Sample, trace: Trace) -> tuple[str, str | None]:
         """What a student learns of a Trace, without tags and tokens in its text, and what was mended for that."""
@@ -337,5 +337,5 @@ def _why(verdict: Verdict, judged: Sequence[Judged]) -> str:
         return "vote:no_replies"
     if not verdict.accepted:
         return f"vote:{verdict.reason}"
-    fates = [one.fate for one in judged if one.fate.startswith(("filter:", "unread:")) and one.trace.origin != "vote"]
+    fates = [one.fate_word for one in judged if one.because and one.trace.origin != "vote"]
     return min(fates, default="no_trace")

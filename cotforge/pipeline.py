@@ -19,7 +19,7 @@ from cotforge.folder import RunFolder, safe_name
 from cotforge.images import Images
 from cotforge.plan import Eval, Grpo, Plan
 from cotforge.prompts import Family, Prompt, Prompts, call, shipped
-from cotforge.records import Call, Fault, Sample
+from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.sources import Source
 from cotforge.spec import Spec
 from cotforge.teachers.kinds import AnyTeacher
@@ -149,7 +149,7 @@ class Loaded:
             for origin, index, prompt in self._asked(teacher)
         ]  # fmt: skip
 
-    def _asked(self, teacher: Teacher) -> Iterator[tuple[str, int, Prompt]]:
+    def _asked(self, teacher: Teacher) -> Iterator[tuple[Origin, int, Prompt]]:
         """(origin, sample index, prompt) of each Call of a teacher about one Sample."""
         consensus = self.pipeline.consensus
         for index in range(1 if consensus.sequential else teacher.samples):

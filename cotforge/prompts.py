@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.errors import PipelineError
-from cotforge.records import Call, Sample
+from cotforge.records import Call, Origin, Sample
 from cotforge.sandbox import ASKING, LEARNING, REMEMBERED, Prompt, shipped
 from cotforge.spec import Spec
 
@@ -85,7 +85,7 @@ def call(
     body: Mapping[str, Any],
     index: int,
     prompt: Prompt,
-    origin: str = "solve",
+    origin: Origin = "solve",
 ) -> Call:
     """What `teacher` is asked about `sample`: one user message, its images before its text.
 

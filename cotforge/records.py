@@ -5,7 +5,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
+
+Origin = Literal["solve", "vote", "rescue", "woven"]
+"""What a Trace is for: a reasoned answer, a short answer that only counts, a trace after a hint, or one put together from several."""
+ReadingFault = Literal["no_answer", "two_answers", "not_an_option", "placeholder", "truncated", "empty", "content_filter", "no_reasoning"]
+"""Why a Reply is of no use though a text came."""
+VoteReason = Literal[
+    "", "no_ballots", "tie", "no_majority", "not_unanimous", "below_target", "one_teacher", "label_gate", "label_missing",
+    "ambiguous", "gold_unsaid", "not_asked", "not_wanted",
+]  # fmt: skip
+"""Why a Verdict was not accepted; empty where it was."""
+TraceFate = Literal["lesson", "surplus", "filter", "wrong", "unread", "undecided", "vote"]
+"""What became of a Trace: `surplus` is good, but `select` took others; `undecided` has no verdict; `vote` only counts."""
 
 
 class Record:
@@ -91,8 +103,7 @@ class Call(Record):
     """Which of the teacher's `samples` this is, from 0."""
     messages: tuple[Mapping[str, Any], ...]
     """Chat messages in OpenAI's form; an image part is `{"type": "image", "digest": ...}` until it is sent."""
-    origin: str = "solve"
-    """What its Trace is for: `solve`, or `vote` for a short answer that only counts."""
+    origin: Origin = "solve"
 
 
 class OutcomeKind(StrEnum):
@@ -242,8 +253,8 @@ class Trace(Record):
     """Canonical label or comparable free answer; None where none could be read (then `fault` says why)."""
     read_as: str = "tags"
     """How it was read: `tags`, or the readings that were needed, joined by `+` (see `answers.read`)."""
-    fault: str | None = None
-    """no_answer, two_answers, not_an_option, placeholder, truncated, empty, content_filter: why `answer` is None."""
+    fault: ReadingFault | None = None
+    """Why `answer` is None; a text that was cut off (`truncated`) may have one."""
     well_formed: bool = False
     """One reasoning, then one answer, and nothing else."""
     finish_reason: str = "stop"
@@ -251,7 +262,7 @@ class Trace(Record):
     output_tokens: int = 0
     reasoning_tokens: int = 0
     cost_usd: float = 0.0
-    origin: str = "solve"
+    origin: Origin = "solve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +283,7 @@ class Verdict(Record):
     confidence: float
     """In [0, 1]: the winner's share, or its posterior."""
     accepted: bool
-    reason: str = ""
-    """Why it was not accepted: no_ballots, tie, no_majority, not_unanimous, below_target, one_teacher, label_gate, label_missing."""
+    reason: VoteReason = ""
     ballots: tuple[Ballot, ...] = ()
     """The teachers' ballots (never the label's)."""
     label_conflict: bool = False
@@ -285,12 +295,17 @@ class Judged(Record):
     """A Trace with its measures and its fate."""
 
     trace: Trace
-    fate: str
-    """`lesson`, `surplus` (good, but `select` took others), `filter:<measure>`, `wrong`, `unread:<fault>`, `undecided` (no verdict), or
-    `vote` (a short answer, which only counts)."""
+    fate: TraceFate
+    because: str = ""
+    """The measure whose filter dropped it, or the fault with which it was not read; empty for every other fate."""
     fate_value: float | None = None
     """The measure's value, where a filter dropped it."""
     measures: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def fate_word(self) -> str:
+        """The fate as it is published: `filter:<measure>`, `unread:<fault>`, or the bare word."""
+        return f"{self.fate}:{self.because}" if self.because else self.fate
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.order import rank
 from cotforge.gold import Gold
-from cotforge.records import Ballot, Sample, Verdict
+from cotforge.records import Ballot, Sample, Verdict, VoteReason
 from cotforge.sequence import SHORT, Guide, prices, voters
 
 FOLDED = 1 << 10
@@ -74,13 +74,13 @@ class Verdicts:
         if sample.id in self.gold.ambiguous:
             return Verdict(None, 0.0, False, "ambiguous", ballots)
         answer = said[names[fate.column]] if fate.column >= 0 else None
-        reason = "" if fate.accepted else self._why(sample, fate, ballots)
+        reason: VoteReason = "" if fate.accepted else self._why(sample, fate, ballots)
         if not reason and self.label == "gate" and sample.label != answer:
             reason = "label_missing" if sample.label is None else "label_gate"
         conflict = not reason and sample.label is not None and sample.label != answer
         return Verdict(answer, fate.confidence, not reason, reason, ballots, conflict)
 
-    def _why(self, sample: Sample, fate: Fate, ballots: Sequence[Ballot]) -> str:
+    def _why(self, sample: Sample, fate: Fate, ballots: Sequence[Ballot]) -> VoteReason:
         if fate.lacking:
             return "not_asked"
         if not fate.asked:

@@ -3,10 +3,25 @@
 import hashlib
 import io
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from PIL import Image
 
-from cotforge.records import Ballot, CuratedSample, Fault, Judged, Lesson, Outcome, OutcomeKind, Picture, Reply, Sample, Trace, Verdict
+from cotforge.records import (
+    Ballot,
+    CuratedSample,
+    Fault,
+    Judged,
+    Lesson,
+    Outcome,
+    OutcomeKind,
+    Picture,
+    Reply,
+    Sample,
+    Trace,
+    TraceFate,
+    Verdict,
+)
 
 OPTIONS = ("awe", "fear", "joy")
 
@@ -37,7 +52,8 @@ def trace(number: int, teacher: str, answer: str | None = "awe", **others: objec
 
 
 def judged(of: Trace, fate: str, value: float | None = None) -> Judged:
-    return Judged(of, fate, value, {"reasoning_words": float(len(of.reasoning.split()))})
+    kind, _, because = fate.partition(":")
+    return Judged(of, cast(TraceFate, kind), because, value, {"reasoning_words": float(len(of.reasoning.split()))})
 
 
 def verdict(*answers: str, accepted: bool = True, conflict: bool = False, reason: str = "") -> Verdict:

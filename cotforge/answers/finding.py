@@ -10,6 +10,7 @@ from cotforge.answers.cleaning import boxed, without_controls
 from cotforge.answers.task import Task
 from cotforge.answers.text import LONGEST, normal
 from cotforge.answers.thoughts import ANSWER_TAG, find
+from cotforge.records import ReadingFault
 
 _BARE_WORDS = 5
 
@@ -78,7 +79,7 @@ def answers_in(rest: str, *, bare: bool) -> Found:
     return NOTHING
 
 
-def agreed(found: Found, options: tuple[str, ...], task: Task, refused: frozenset[str]) -> tuple[str | None, str | None]:
+def agreed(found: Found, options: tuple[str, ...], task: Task, refused: frozenset[str]) -> tuple[str | None, ReadingFault | None]:
     """(answer, None), or (None, fault)."""
     if not found.texts:
         return None, "no_answer"

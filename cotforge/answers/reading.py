@@ -8,7 +8,7 @@ from cotforge.answers.finding import NOTHING, Found, agreed, answers_in, placeho
 from cotforge.answers.task import Task
 from cotforge.answers.text import seen
 from cotforge.answers.thoughts import ANSWER_TAG, find, split
-from cotforge.records import Call, OutcomeKind, Reply, Trace
+from cotforge.records import Call, OutcomeKind, ReadingFault, Reply, Trace
 
 _TAG = re.compile(r"</?(?:think|answer)>", re.IGNORECASE)
 _EXACT = re.compile(r"\s*<think>([^<]*)</think>(\s*)<answer>([^<\[◁]*)</answer>\s*")
@@ -21,7 +21,7 @@ class Reading(NamedTuple):
     reasoning: str
     answer: str | None
     """Canonical label or comparable free answer; None where none could be read, or the reply was cut off before it."""
-    fault: str | None
+    fault: ReadingFault | None
     """Why the reply cannot be used; None where it can."""
     read_as: str
     well_formed: bool
@@ -109,7 +109,7 @@ def reads_well(text: str) -> bool:
     return not outside.strip() and all(part.strip() for part in inside)
 
 
-def _unusable(reply: Reply) -> str | None:
+def _unusable(reply: Reply) -> ReadingFault | None:
     if reply.outcome.kind is OutcomeKind.FILTERED or reply.finish_reason == "content_filter":
         return "content_filter"
     if reply.outcome.kind is OutcomeKind.CUT_OFF or reply.finish_reason == "length":

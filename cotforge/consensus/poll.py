@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from cotforge.records import Ballot
+from cotforge.records import Ballot, VoteReason
 
 CLOSE = 1e-9
 """Shares or posteriors nearer than this are a tie: the order of a sum must not decide."""
@@ -35,7 +35,7 @@ class Lead:
     """The leading answer; None on a tie."""
     confidence: float
     """In [0, 1]."""
-    reason: str = ""
+    reason: VoteReason = ""
     """Why the rule does not accept it; empty where it does."""
 
 

@@ -12,7 +12,7 @@ from cotforge.consensus.poll import Lead, Poll, poll
 from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.votes import Votes
 from cotforge.consensus.weighted import agreement, weighted
-from cotforge.records import Ballot, Verdict
+from cotforge.records import Ballot, Verdict, VoteReason
 from cotforge.spec import Spec
 
 
@@ -95,7 +95,7 @@ class Consensus(Spec):
     def _rule(self) -> "Rule":
         return next(rule for rule in RULES if rule.name == self.rule)
 
-    def _bar(self, votes: Poll, lead: Lead, label: str | None, needed: int) -> str:
+    def _bar(self, votes: Poll, lead: Lead, label: str | None, needed: int) -> VoteReason:
         """Why an answer the rule accepts is still not accepted; empty where it is."""
         if votes.supporters(lead.answer) < needed:
             return "one_teacher"

@@ -60,7 +60,7 @@ def trace(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
         trace.input_tokens,
         trace.output_tokens,
         trace.cost_usd,
-        judged.fate,
+        judged.fate_word,
         judged.fate_value,
         *map(judged.measures.get, measures),
     )
@@ -95,11 +95,11 @@ def losses(outcome: CuratedSample, text: Callable[[str], str]) -> Iterator[Row]:
         else:
             yield sample, teacher, reply.key, "ask", reply.error, f"{at}{reply.detail}"
     for judged in outcome.traces:
-        fate, _, reason = judged.fate.partition(":")
-        if fate == "unread":
+        reason = judged.because
+        if judged.fate == "unread":
             said = f"finish_reason={judged.trace.finish_reason}{_beginning(text(judged.trace.call))}"
             yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"{at}{said}"
-        elif fate == "filter":
+        elif judged.fate == "filter":
             yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{reason}={judged.fate_value}"
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":

@@ -187,7 +187,7 @@ class Tally:
         self.traces += len(outcome.traces)
         for judged in outcome.traces:
             self._replied(judged.trace)
-            self.fates[judged.fate] += 1
+            self.fates[judged.fate_word] += 1
             for name, value in judged.measures.items():
                 if value is not None:
                     if name not in self.measures:
