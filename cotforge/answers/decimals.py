@@ -24,7 +24,7 @@ _THOUSANDS = re.compile(r"(?<=[0-9])(?:[\u00a0\u2006-\u200a\u202f]|\\[,;: ]|\\th
 _LATEX_COMMA = re.compile(r"(?<=[0-9])(?:\{,\}|,\\!)(?=[0-9]{3})")
 # A full-width comma parts a list as often as thousands; what is invisible between two factors is a product;
 # 0.333... is a third.
-_UNSURE = re.compile(r"[0-9\uff10-\uff19][\uff0c\u3001\ufe50\u2061-\u2064\u00ad]|\.\.|…")
+_UNSURE = re.compile(r"[0-9\uff10-\uff19][\uff0c\u3001\ufe50\u2061-\u2064\u00ad]|[₀-₉]|\.\.|…")
 _HYPHENS = str.maketrans({"‐": "-", "‑": "-", "–": "-", "﹣": "-", "－": "-"})
 
 

@@ -26,7 +26,7 @@ _MIXED = re.compile(r"(-?)\s*([0-9]{1,9})\s*(?:\\[dt]?frac\s*\{\s*([0-9]{1,9})\s
 _OR = re.compile(r"\s*,?\s*(?:\\text\s*\{\s*or\s*\}|\bor\b|或者?|\\lor\b|\\vee\b)\s*")
 _MATRIX = re.compile(r"\\(?:begin|end)\{[bp]?matrix\}")
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
-_WORD = re.compile(r"[a-zA-Z]{2,}")
+_WORD = re.compile(r"[a-zA-Z][a-zA-Z0-9]")
 _SIZED = re.compile(r"\\(?:left|right)\s*(?=[()\[\]|])")
 # The grammar adds what stands side by side in 2(3) and (2)(3), as in a mixed number.
 _FACTORS = re.compile(r"(?<=[0-9)])\s*(?=\(\s*[0-9.]+\s*\))|(?<=[0-9]\))\s*(?=[0-9])")
@@ -34,9 +34,9 @@ _READABLE = re.compile(r"[0-9a-zA-Z\\{}()\[\]^_+\-*/=<>|,.!%& \n]+")
 # A mixed number (1 1/2), a base (11_2), a version or date (1.2.3, 1/2/2020, 2020-01-02), a range (3-5), a grouped number in
 # something larger ((1,234) is a point or a number), a decimal comma (0,5 with a leading nought), a sum of nothing but an ending.
 _MISREAD = re.compile(
-    r"[0-9]\s+[0-9]|[0-9]\s*_|[0-9]\.[0-9]*\.|\.\s|[0-9]\s*/\s*[0-9]+\s*/|[0-9],[0-9]{3}(?![0-9])|(?<![0-9])0[0-9]|[!&]|[+\-*/^=,]\s*$|^\s*[*/^=,<>]"
+    r"[0-9]\s+[0-9]|[0-9]\s*_|[0-9]\.[0-9]*\.|\.\s|[0-9]\s*/\s*[0-9]+\s*/|[0-9],[0-9]{3}(?![0-9])|(?<![0-9])0[0-9]|!|[+\-*/^=,]\s*$|^\s*[*/^=,<>]"
     r"|^\s*[0-9.]+\s*-\s*[0-9.]+\s*$|\|\s*\||[0-9]\s*\|\s*[0-9]|--|\+\+|\.\.|…"
-    r"|[0-9]\s*\\[dt]?frac\s*\{?\s*[0-9]|[0-9]\{|(?<![0-9.])0,[0-9]"
+    r"|[0-9]\s*\\[dt]?frac\s*\{?\s*[0-9]|[0-9]\{|(?<![0-9.])0,[0-9]|(?<![0-9.])[0-9]{1,3}\.[0-9]{3},[0-9]|(?<!\\)\\[0-9 ]"
 )
 _UNIT = re.compile(r"([+\-−]?[0-9][0-9.,'{}\\]*(?:e[+-]?[0-9]+)?) ?(°(?: ?[cfk]\b)?|[a-zµμω]{2,}.*|[a-z]/.*)", re.DOTALL)
 
@@ -54,8 +54,10 @@ def formula_of(text: str) -> str | None:
 
 
 def _is_formula(text: str) -> bool:
-    """Only letters, numbers, operators and known commands: "yes" would be read as the product y e s."""
+    """Only letters, numbers, operators and known commands: "yes" would be read as the product y e s, CO2 as C2O."""
     plain = _MATRIX.sub(" ", text)
+    if "&" in text and plain == text:
+        return False
     return all(name in _COMMANDS for name in _COMMAND.findall(plain)) and not _WORD.search(_COMMAND.sub(" ", plain))
 
 

@@ -11,19 +11,19 @@ _PAIRS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _STYLED = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|it|sf|tt)|mbox|operatorname)\s*\{([^{}]*)\}")
 # With thousands: 10\,000 and 10{,}000, as LaTeX sets them; MATH has 10,\!000.
-_SPACE = re.compile(r"\\(?:[,;: !]|thinspace|enspace|quad|qquad)|(?<=[^\s\\])~(?=\D)")
+_SPACE = re.compile(r"(?<!\\)\\(?:[,;: !]|thinspace|enspace|quad|qquad)|(?<=[^\s\\])~(?=\D)")
 _SIGNS = str.maketrans({"：": ":", "＝": "="})
 _LEAD = re.compile(
     r"""[*_\#>\s]*(?:
         (?:\#{4}\s*)
       | (?:(?:so|thus|hence|therefore|then|and)\b,?\s+)?
         (?:(?:the|my|our)\s+)?(?:(?:final|correct|right|best)\s+)*
-        (?:answer|ans|solution|result)(?:\s+(?:choice|option|letter))?(?:\s+to\s+(?:the|this)\s+(?:question|problem))?[*_]*
+        (?:answer|ans|solution|result|(?<=(?:correct|..right|...best)\s)(?:option|choice))(?:\s+(?:choice|option|letter))?(?:\s+to\s+(?:the|this)\s+(?:question|problem))?[*_]*
         (?:\s+(?:is|would\s+be|should\s+be)\b\s*[:=]?|\s*[:=])
       | (?:所以|因此|故|综上)?[,，]?(?:正确|最终|最後|最后)?(?:的)?(?:答案|答え|答)(?:应?该?是|为|為|选|は|应为)?\s*:?
       | 정답(?:은|는)?\s*:?
       | (?:la\s+|die\s+)?(?:respuesta|réponse|antwort|resposta|risposta|ответ)(?:\s+(?:es|est|ist))?\s*(?::|(?<=es)\s|(?<=st)\s)
-    )[*_\s]*""",
+    )(?:[*_]+(?=\s))?\s*""",
     re.IGNORECASE | re.VERBOSE,
 )
 _CLAIM = re.compile(r"\banswer\s*(?:is|:|=)|答案|\\boxed\b", re.IGNORECASE)
