@@ -93,6 +93,9 @@ def _canonical(tree: Any) -> str:
             return ""  # "x = 3, y = 5" is not "x = 5, y = 3"
         parts = [_canonical(part) for part in tree.args]
         return "{" + ", ".join(sorted(parts)) + "}" if all(parts) else ""
+    if isinstance(tree, sympy.Tuple):
+        parts = [_canonical(part) for part in tree.args]
+        return "(" + ", ".join(parts) + ")" if all(parts) else ""
     if isinstance(tree, sympy.Interval):
         ends = [_canonical(end) for end in (tree.start, tree.end)]
         return f"{'(' if tree.left_open else '['}{', '.join(ends)}{')' if tree.right_open else ']'}" if all(ends) else ""

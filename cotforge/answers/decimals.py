@@ -17,7 +17,7 @@ _NUMBER = re.compile(
     r"(?P<after> ?\\?%| per ?cent| ?(?:us)?\$| dollars?| usd)?"
 )
 _POWER_OF_TEN = re.compile(
-    rf"{_SIGNED}(?:{_DECIMAL} ?(?:x|×|\*|·|⋅|\\times|\\cdot) ?)?10 ?(?:\^|\*\*) ?(?P<power>[+-]?[0-9]{{1,2}}|\{{ ?[+-]? ?[0-9]{{1,2}} ?\}})"
+    rf"{_SIGNED}(?:{_DECIMAL} ?(?:x|×|\*|·|⋅|\\times|\\cdot) ?)?10 ?(?:\^|\*\*) ?(?P<power>[+−-]?[0-9]{{1,2}}|\{{ ?[+−-]? ?[0-9]{{1,2}} ?\}})"
 )
 # Thousands as SI, LaTeX and typesetters write them. A plain space or `~` may also stand between two numbers or the ends of a range.
 _THOUSANDS = re.compile(r"(?<=[0-9])(?:[\u00a0\u2006-\u200a\u202f]|\\[,;: ]|\\thinspace ?|\{\\,\}|\u2019|~(?=000))(?=[0-9]{3})")
@@ -63,7 +63,7 @@ def _value(parts: Mapping[str, str]) -> Read | None:
         return None
     minus = "-" if sign not in ("", "+") or late == "-" else ""
     whole = re.sub("[,'_]", "", parts["whole"]) or ("0" if parts["part"] else "1")
-    power = re.sub("[{ }]", "", parts["power"]) or "0"
+    power = re.sub("[{ }]", "", parts["power"]).replace("−", "-") or "0"
     return Read(Decimal(f"{minus}{whole}.{parts['part'] or '0'}e{power}"), percent=after.endswith("%") or after.startswith("per"))
 
 

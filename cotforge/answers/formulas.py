@@ -8,7 +8,9 @@ from cotforge.answers.text import normal, powers_kept
 
 LONGEST = 120
 """Characters; longer answers are compared as text."""
-_FUNCTIONS = "sqrt pi sin cos tan cot sec csc log ln exp arcsin arccos arctan theta alpha beta gamma lambda mu sigma phi omega infty".split()
+_FUNCTIONS = (
+    "sqrt pi sin cos tan cot sec csc log ln exp arcsin arccos arctan theta alpha beta gamma lambda mu sigma phi omega infty".split()
+)
 _COMMANDS = frozenset(
     [*_FUNCTIONS, *"frac dfrac tfrac cdot times div left right cup cap in pm le ge leq geq neq ne begin end pmatrix bmatrix matrix".split()]
 )
@@ -22,28 +24,40 @@ _CALLED_ROOT = re.compile(r"(?<![\\a-zA-Z])sqrt\s*(?:\(([^()]*)\)|([0-9]+))")
 _NAMED = re.compile(rf"(?<![\\a-zA-Z])({'|'.join(name for name in _FUNCTIONS if name != 'sqrt')})(?![a-zA-Z])")
 _POWER = re.compile(r"\^(-?[0-9]{2,}|-[0-9a-z])")
 _DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree|(?<=[0-9])\s*degrees?\b)")
-_MIXED = re.compile(r"(-?)\s*([0-9]{1,9})\s*(?:\\[dt]?frac\s*\{\s*([0-9]{1,9})\s*\}\s*\{\s*([0-9]{1,9})\s*\}|\s([0-9]{1,9})\s*/\s*([0-9]{1,9}))")
+_MIXED = re.compile(
+    r"(-?)\s*([0-9]{1,9})\s*(?:\\[dt]?frac\s*\{\s*([0-9]{1,9})\s*\}\s*\{\s*([0-9]{1,9})\s*\}|\s([0-9]{1,9})\s*/\s*([0-9]{1,9}))"
+)
 _OR = re.compile(r"\s*,?\s*(?:\\text\s*\{\s*or\s*\}|\bor\b|或者?|\\lor\b|\\vee\b)\s*")
 _MATRIX = re.compile(r"\\(?:begin|end)\{[bp]?matrix\}")
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
-_WORD = re.compile(r"[a-zA-Z][a-zA-Z0-9]")
+_WORD = re.compile(r"[a-zA-Z][a-zA-Z0-9{]")
 _SIZED = re.compile(r"\\(?:left|right)\s*(?=[()\[\]|])")
 # The grammar adds what stands side by side in 2(3) and (2)(3), as in a mixed number.
 _FACTORS = re.compile(r"(?<=[0-9)])\s*(?=\(\s*[0-9.]+\s*\))|(?<=[0-9]\))\s*(?=[0-9])")
 _READABLE = re.compile(r"[0-9a-zA-Z\\{}()\[\]^_+\-*/=<>|,.!%& \n]+")
-# A mixed number (1 1/2), a base (11_2), a version or date (1.2.3, 1/2/2020, 2020-01-02), a range (3-5), a grouped number in
-# something larger ((1,234) is a point or a number), a decimal comma (0,5 with a leading nought), a sum of nothing but an ending.
 _MISREAD = re.compile(
-    r"[0-9]\s+[0-9]|[0-9]\s*_|[0-9]\.[0-9]*\.|\.\s|[0-9]\s*/\s*[0-9]+\s*/|[0-9],[0-9]{3}(?![0-9])|(?<![0-9])0[0-9]|!|[+\-*/^=,]\s*$|^\s*[*/^=,<>]"
-    r"|^\s*[0-9.]+\s*-\s*[0-9.]+\s*$|\|\s*\||[0-9]\s*\|\s*[0-9]|--|\+\+|\.\.|…"
-    r"|[0-9]\s*\\[dt]?frac\s*\{?\s*[0-9]|[0-9]\{|(?<![0-9.])0,[0-9]|(?<![0-9.])[0-9]{1,3}\.[0-9]{3},[0-9]|(?<!\\)\\[0-9 ]"
+    "|".join(
+        (
+            r"[0-9]\s+[0-9.]|[0-9]\s*\{|[0-9]\s*\\[dt]?frac\s*\{?\s*[0-9]|^\s*\{[^{}]*\}\s*\S",  # side by side: a sum, a product or two numbers
+            r"[0-9]\s*_|(?<![0-9])0[0-9]|[0-9]e[+\-]?[0-9]|%(?!\s*$)|!|\.\.|…|\.\s|(?<!\\)\\[0-9 ]",  # a base, a code, an unfinished number
+            r"[0-9]\.[0-9]*\.|[0-9]\s*/\s*[0-9]+\s*/|^\s*[0-9.]+\s*-\s*[0-9.]+\s*(?:-\s*[0-9.]+\s*)*$",  # a version, a date, a range
+            r"[0-9],[0-9]{3}(?![0-9])|(?<![0-9.(\[{,])0,[0-9]+(?![0-9,)\]}])|(?<![0-9.])[0-9]{1,3}\.[0-9]{3},[0-9]|[0-9]·(?!10\s*\^)[0-9]",  # decimals elsewhere
+            r"/\s*(?:[0-9.]+|[a-zA-Z])\s*[a-zA-Z(\\]|[0-9]\s*\^\s*[0-9]+\s*/\s*[0-9]|[0-9e]\s*\^\s*[0-9][a-zA-Z]",  # 1/2x, 10^1/2, e^2x
+            r"(?:\*|\\times|\\cdot)\s*10\s*[+\-]\s*[0-9]+\s*$|[0-9]\.[0-9]+\s*(?:\*|\\times|\\cdot)\s*10[0-9]{1,2}\s*$",  # a power not raised
+            r"\\log(?!\s*_)|[+\-*/^=,]\s*$|^\s*[*/^=,<>]|\|\s*\||[0-9]\s*\|\s*[0-9]|--|\+\+",  # a logarithm of any base, half a formula
+        )
+    )
 )
+"""What the grammar reads as something else than a person may have meant."""
 _UNIT = re.compile(r"([+\-−]?[0-9][0-9.,'{}\\]*(?:e[+-]?[0-9]+)?) ?(°(?: ?[cfk]\b)?|[a-zµμω]{2,}.*|[a-z]/.*)", re.DOTALL)
 
 
 def formula_of(text: str) -> str | None:
     """The answer as LaTeX that the grammar reads right; None where it is words, or could be read as something else."""
-    spread = _with_commands(powers_kept(unspaced(unstyled(thousands_marked(text)).replace(r"\!", ""))).translate(_SIGNS)).strip()
+    kept = powers_kept(unspaced(unstyled(thousands_marked(text)).replace(r"\!", "")))
+    if _MISREAD.search(kept) and not _MIXED.fullmatch(kept.strip()):
+        return None
+    spread = _with_commands(kept.translate(_SIGNS)).strip()
     mixed = _MIXED.fullmatch(spread)
     if mixed is not None:
         return _sum_of(mixed)

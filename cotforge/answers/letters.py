@@ -5,28 +5,29 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cotforge.answers.phrases import LONGEST, core, unspaced, unstyled
+from cotforge.answers.phrases import LONGEST, Core, core, unspaced, unstyled
 from cotforge.answers.text import normal
 
 _MARKED = re.compile(
-    r"""(?P<word>(?:option|choice|letter|选项|选择|選擇|选|選)\s*:?\s*)?
-    (?:\((?P<round>[a-z])\)|\[(?P<square>[a-z])\]|\{(?P<curly>[a-z])\}|(?P<bare>[a-z]))
+    r"""(?P<word>(?:option|choice|letter|[故应應]?(?:选项|选择|選擇|选|選))\s*:?\s*)?
+    (?:\(\s?(?P<round>[a-z])\s?\)|\[\s?(?P<square>[a-z])\s?\]|\{(?P<curly>[a-z])\}|(?P<bare>[a-z]))
     (?P<mark>[).:、]+|\s+[-–—]+(?=\s))?(?P<rest>.*)""",
     re.DOTALL | re.VERBOSE,
 )
 _RIGHT = re.compile(
-    r"(?:is|would be|should be)(?: the| therefore)?(?: (?:correct|right|best|final|correct and best))?(?: (?:answer|option|choice|one))?|选项|項|项"
+    r"(?:is|would be|should be)(?: the| therefore)?(?: (?:correct|right|best|final|correct and best))?(?: (?:answer|option|choice|one))?|选项|項|项|是?正确(?:的|答案)?"
 )
-_STATEMENT = re.compile(r"(?:is|would|should) ")
 # In an option's text that nobody can check: a judgement on the letter, a second letter, or an explanation instead of a text.
 _DOUBTFUL = re.compile(
-    r"""[/&,;+=<>~|^-] | (?:is|are|was|were|isn|aren|or|and|but|because|since|if|as|so|would|could|can|has|seems|looks|fits|with|by|for|due)\b
+    r"""[/&,;+=<>~|^–—-] | (?:is|are|was|were|isn|aren|or|and|but|because|since|if|as|so|would|could|can|has|seems|looks|fits|with|by|for|due)\b
       | (?:true|false|yes|no|correct|right|wrong|incorrect|maybe|probably|unlikely|possible|impossible)$
       | .*(?: \b(?:not|never|neither|nor|or|wrong|incorrect|incorrectly|correct|correctly|instead|rather|eliminated?|excluded?|unsure|cannot|
-            options?|choices?|answers?|i)\b | n['’]t\b | \? | [不非错錯或和选選] | (?<![\w'’.-])[b-hj-z](?![\w'’-]) | (?<![\w'’.-])a[.):](?=\s|$) | \([a-z]\) | ->|→ )""",
+            options?|choices?|answers?|i)\b | n['’]t\b | \? | [不非错錯或和选選] | (?<![\w'’.-])[b-hj-z](?![\w'’-]) | (?<![\w'’.-])a[.):](?=\s|$) | [(\[{]\s?[a-z]\s?[)\]}] | ->|→ )""",
     re.DOTALL | re.VERBOSE,
 )
-_SPECIES = re.compile(r"[a-z]\. (?:coli|elegans|rex|melanogaster|pylori|sapiens|erectus|aureus|subtilis|cerevisiae|difficile|botulinum|albicans)\b")
+_SPECIES = re.compile(
+    r"[a-z]\. (?:coli|elegans|rex|melanogaster|pylori|sapiens|erectus|aureus|subtilis|cerevisiae|difficile|botulinum|albicans)\b"
+)
 _OWN = re.compile(r"\(?([a-z])[).:]+\s*(\S.*)", re.DOTALL)
 # NFKC makes letters of Roman numerals: Ⅰ is one and no I.
 _NUMERALS = re.compile("[\u2160-\u2188]")
@@ -57,10 +58,14 @@ def read_choice(text: str, options: tuple[str, ...]) -> str | None:
     short = normal(inner)
     if (option := known.texts.get(short)) is not None and not found.twice:
         return option
-    # "I." and "The answer is a" are how a sentence begins that was cut off.
-    if found.twice or (found.led and inner.strip() == "a") or (not found.led and text.strip() in ("I.", "I:", "I,", "i", "i.")):
+    if found.twice or _cut_off(text.strip(), found):
         return None
     return _lettered(short, inner, known) if options else _letter_alone(short, inner)
+
+
+def _cut_off(text: str, found: Core) -> bool:
+    """Whether it may be how a sentence begins: "I.", "The answer is a", "B..."."""
+    return text.endswith(("..", "…")) or (found.text == "a" if found.led else text in ("I.", "I:", "I,", "i", "i."))
 
 
 @functools.lru_cache(maxsize=4_096)

@@ -7,7 +7,18 @@ LONGEST = 300
 """Characters; a longer text is not looked into."""
 
 _ROUNDS = 8
-_PAIRS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("__", "__"), ("*", "*"), ("`", "`"), ('"', '"'), ("“", "”"))
+_PAIRS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    (r"\(", r"\)"),
+    (r"\[", r"\]"),
+    ("**", "**"),
+    ("__", "__"),
+    ("*", "*"),
+    ("`", "`"),
+    ('"', '"'),
+    ("“", "”"),
+)
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _STYLED = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|it|sf|tt)|mbox|operatorname)\s*\{([^{}]*)\}")
 # With thousands: 10\,000 and 10{,}000, as LaTeX sets them; MATH has 10,\!000.
@@ -26,7 +37,7 @@ _LEAD = re.compile(
     )(?:[*_]+(?=\s))?\s*""",
     re.IGNORECASE | re.VERBOSE,
 )
-_CLAIM = re.compile(r"\banswer\s*(?:is|:|=)|答案|\\boxed\b", re.IGNORECASE)
+_CLAIM = re.compile(r"\banswer\s*(?:is|:|=)|答案\s*(?:是|为|為|选|:)|\\boxed\b", re.IGNORECASE)
 
 
 class Core(NamedTuple):

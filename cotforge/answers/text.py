@@ -16,7 +16,7 @@ _UNSEEN = re.compile(
 )
 
 # What NFKC alone would glue to a digit beside it: it turns 10² into 102, 2½ into 21/2 and 10₂ into 102.
-_RAISED = re.compile("[⁺⁻⁽⁾]*[⁰¹²³⁴-⁹ⁿ][⁰¹²³⁴-⁹ⁿ⁺⁻⁽⁾]*")
+_RAISED = re.compile(r"[⁺⁻⁽⁾]*[⁰¹²³⁴-⁹ⁿ][⁰¹²³⁴-⁹ⁿ⁺⁻⁽⁾]*(?=(\d?))")
 _LOWERED = re.compile(r"(?<=\d)(?=[₀-₉])")
 _APART = re.compile("[\u00bc-\u00be\u2150-\u215f\u2189\u2460-\u249b\u24ea\u3251-\u325f\u32b1-\u32bf]")
 _SQUARED = str.maketrans(
@@ -53,9 +53,13 @@ def powers_kept(text: str) -> str:
 
     Source: rasbt/reasoning-from-scratch#99 (a checker of mathematics that read 10² as 102).
     """
-    spread = _RAISED.sub(lambda run: "^" + unicodedata.normalize("NFKC", run.group()).replace("−", "-"), text.translate(_SQUARED))
+    spread = _RAISED.sub(_as_power, text.translate(_SQUARED))
     spread = _APART.sub(lambda sign: f" {unicodedata.normalize('NFKC', sign.group())} ", _LOWERED.sub("_", spread))
     return spread.replace("⁄", "/")
+
+
+def _as_power(run: re.Match[str]) -> str:
+    return "^" + unicodedata.normalize("NFKC", run.group()).replace("−", "-") + " " * bool(run[1])
 
 
 def as_text(raw: object) -> str | None:
