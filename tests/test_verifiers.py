@@ -209,56 +209,11 @@ def test_an_option_is_its_text_whatever_stands_around_it(option: str, around: st
     assert choice(around.format(option), OPTIONS[::-1]) == option
 
 
-PIECES = [
-    *"0123456789.,%$^_{}()[]+-*/=<>|&;:!?'\" \n~\\xyzABCDIaei",
-    r"\frac",
-    r"\sqrt",
-    r"\,",
-    r"\text{",
-    r"\boxed{",
-    r"\times",
-    r"\pi",
-    r"\log",
-]
-PIECES += [
-    "²",
-    "⁻",
-    "₂",
-    "½",
-    "③",
-    "√",
-    "×",
-    "−",
-    "±",
-    "∞",
-    "°",
-    "\u2009",
-    "\u200b",
-    "\u2062",
-    "（",
-    "，",
-    "答案",
-    "选",
-    "或",
-    "The answer is ",
-    "not ",
-]
-PIECES += [
-    " or ",
-    "Option ",
-    " is correct",
-    "10^",
-    "e9",
-    r"\begin{pmatrix}",
-    r"\end{pmatrix}",
-    r"\\",
-    "Ⅰ",
-    "𝐁",
-    "🅱",
-    "Ｂ",
-    "\ud800",
-    "\x00",
-]
+PIECES = (
+    *"0123456789.,%$^_{}()[]+-*/=<>|&;:!?'\" \n~\\xyzABCDIaei²⁻₂½③√×−±∞°（，选或Ⅰ𝐁🅱Ｂ\u2009\u200b\u2062\ud800\x00",
+    *(r"\frac", r"\sqrt", r"\,", r"\text{", r"\boxed{", r"\times", r"\pi", r"\log", r"\begin{pmatrix}", r"\end{pmatrix}", r"\\"),
+    *("答案", "The answer is ", "not ", " or ", "Option ", " is correct", "10^", "e9"),
+)
 
 
 @settings(deadline=None, max_examples=300)
@@ -274,40 +229,12 @@ def test_any_text_is_read_or_none(text: str) -> None:
     assert number(str(read), ()) == read
 
 
-LONG = [
-    "(" * 300,
-    "9" * 300,
-    "1," * 150,
-    "1'000" * 60,
-    "**" * 150,
-    "$" * 300,
-    r"\boxed{" * 40,
-    r"\text{" * 40 + "}" * 40,
-    "the answer is " * 21,
-]
-LONG += [
-    "A or " * 60,
-    "x^" * 60,
-    "{" * 120,
-    "a " * 150,
-    "1 " * 150,
-    "𝟏" * 300,
-    "²" * 300,
-    "½" * 300,
-    "e" * 300,
-    "-" * 300,
-    "B. " + "not " * 70,
-    "√" * 120,
-]
-LONG += [
-    "9^" * 20 + "9",
-    "2^{" * 30 + "2" + "}" * 30,
-    "x+" * 58 + "x",
-    "(x+1)" * 24,
-    r"\sqrt{" * 17 + "2" + "}" * 17,
-    "答案" * 140,
-    "\u200b" * 1_900,
-]
+LONG = (
+    *(sign * 300 for sign in "(9$²½𝟏e-√"),
+    *("1," * 150, "1'000" * 60, "**" * 150, "A or " * 60, "a " * 150, "1 " * 150, "the answer is " * 21, "答案" * 140, "B. " + "not " * 70),
+    *(r"\boxed{" * 40, r"\text{" * 40 + "}" * 40, r"\sqrt{" * 17 + "2" + "}" * 17, "{" * 120, "\u200b" * 1_900),
+    *("9^" * 20 + "9", "2^{" * 30 + "2" + "}" * 30, "x^" * 60, "x+" * 58 + "x", "(x+1)" * 24),
+)
 
 
 @pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))

@@ -5,6 +5,7 @@ then brought to one form by sympy. Its time limit is a signal, which threads can
 parsed tree instead, and what is over them is compared as plain text.
 """
 
+import dataclasses
 import functools
 import logging
 import re
@@ -64,14 +65,14 @@ def _solutions(parts: list[str]) -> str | None:
 @functools.cache
 def _grammar() -> Any:
     # Importing sympy takes 0.4 s; only a pipeline with this verifier pays for it.
-    from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 
     # It says once per process that it has no time limit; the limits are ours.
     logging.getLogger("math_verify.parser").setLevel(logging.ERROR)
-    # Without units: it takes 5m, 5h and 5t for 5.
-    as_written = NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="none")
-    latex = LatexExtractionConfig(normalization_config=as_written)
+    latex = LatexExtractionConfig()
+    # It takes the m of 5m, the h of 5h and the t of 5t for units, and leaves them out.
+    units_kept = dataclasses.replace(latex.normalization_config, units=False, boxed="none")
+    latex = dataclasses.replace(latex, normalization_config=units_kept)
     return functools.partial(parse, extraction_config=[latex], fallback_mode="no_fallback", parsing_timeout=None)
 
 

@@ -17,7 +17,8 @@ _NUMBER = re.compile(
     r"(?P<after> ?\\?%| per ?cent| ?(?:us)?\$| dollars?| usd)?"
 )
 _POWER_OF_TEN = re.compile(
-    rf"{_SIGNED}(?:{_DECIMAL} ?(?:x|×|\*|·|⋅|\\times|\\cdot) ?)?10 ?(?:\^|\*\*) ?(?P<power>[+−-]?[0-9]{{1,2}}|\{{ ?[+−-]? ?[0-9]{{1,2}} ?\}})"
+    rf"{_SIGNED}(?:{_DECIMAL} ?(?:x|×|\*|·|⋅|\\times|\\cdot) ?)?"
+    r"10 ?(?:\^|\*\*) ?(?P<power>[+−-]?[0-9]{1,2}|\{ ?[+−-]? ?[0-9]{1,2} ?\})"
 )
 # Thousands as SI, LaTeX and typesetters write them. A plain space or `~` may also stand between two numbers or the ends of a range.
 _THOUSANDS = re.compile(r"(?<=[0-9])(?:[\u00a0\u2006-\u200a\u202f]|\\[,;: ]|\\thinspace ?|\{\\,\}|\u2019|~(?=000))(?=[0-9]{3})")
@@ -40,6 +41,9 @@ def read_number(text: str) -> Read | None:
 
     Sources: GSM8K (`#### 1,234`, `$18`), MATH (`10{,}000`, `10,\\!000`, `3 \\times 10^{8}`), Speech-Rule-Engine#724 (thin spaces).
     """
+    plainly = _NUMBER.fullmatch(text) if len(text) <= _DIGITS and text.isascii() else None
+    if plainly is not None and (read := _value(plainly.groupdict(default=""))) is not None:  # most answers, in half the time
+        return read
     if len(text) > LONGEST or _UNSURE.search(text):
         return None
     found = core(text)

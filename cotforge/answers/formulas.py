@@ -8,12 +8,15 @@ from cotforge.answers.text import normal, powers_kept
 
 LONGEST = 120
 """Characters; longer answers are compared as text."""
-_FUNCTIONS = (
-    "sqrt pi sin cos tan cot sec csc log ln exp arcsin arccos arctan theta alpha beta gamma lambda mu sigma phi omega infty".split()
+_FUNCTIONS = tuple(
+    re.findall(
+        r"\w+",
+        """sqrt pi sin cos tan cot sec csc log ln exp arcsin arccos arctan theta alpha beta gamma lambda mu sigma phi omega infty""",
+    )
 )
 _COMMANDS = frozenset(
-    [*_FUNCTIONS, *"frac dfrac tfrac cdot times div left right cup cap in pm le ge leq geq neq ne begin end pmatrix bmatrix matrix".split()]
-)
+    re.findall(r"\w+", """frac dfrac tfrac cdot times div left right cup cap in pm le ge leq geq neq ne begin end pmatrix bmatrix matrix""")
+) | frozenset(_FUNCTIONS)
 _SIGNS = str.maketrans(
     {"×": r"\times ", "÷": "/", "·": r"\cdot ", "⋅": r"\cdot ", "−": "-", "π": r"\pi ", "∞": r"\infty ", "±": r"\pm ", "≤": r"\le "}
     | {"≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta "}
@@ -36,17 +39,23 @@ _SIZED = re.compile(r"\\(?:left|right)\s*(?=[()\[\]|])")
 _FACTORS = re.compile(r"(?<=[0-9)])\s*(?=\(\s*[0-9.]+\s*\))|(?<=[0-9]\))\s*(?=[0-9])")
 _READABLE = re.compile(r"[0-9a-zA-Z\\{}()\[\]^_+\-*/=<>|,.!%& \n]+")
 _MISREAD = re.compile(
-    "|".join(
-        (
-            r"[0-9]\s+[0-9.]|[0-9]\s*\{|[0-9]\s*\\[dt]?frac\s*\{?\s*[0-9]|^\s*\{[^{}]*\}\s*\S",  # side by side: a sum, a product or two numbers
-            r"[0-9]\s*_|(?<![0-9])0[0-9]|[0-9]e[+\-]?[0-9]|%(?!\s*$)|!|\.\.|…|\.\s|(?<!\\)\\[0-9 ]",  # a base, a code, an unfinished number
-            r"[0-9]\.[0-9]*\.|[0-9]\s*/\s*[0-9]+\s*/|^\s*[0-9.]+\s*-\s*[0-9.]+\s*(?:-\s*[0-9.]+\s*)*$",  # a version, a date, a range
-            r"[0-9],[0-9]{3}(?![0-9])|(?<![0-9.(\[{,])0,[0-9]+(?![0-9,)\]}])|(?<![0-9.])[0-9]{1,3}\.[0-9]{3},[0-9]|[0-9]·(?!10\s*\^)[0-9]",  # decimals elsewhere
-            r"/\s*(?:[0-9.]+|[a-zA-Z])\s*[a-zA-Z(\\]|[0-9]\s*\^\s*[0-9]+\s*/\s*[0-9]|[0-9e]\s*\^\s*[0-9][a-zA-Z]",  # 1/2x, 10^1/2, e^2x
-            r"(?:\*|\\times|\\cdot)\s*10\s*[+\-]\s*[0-9]+\s*$|[0-9]\.[0-9]+\s*(?:\*|\\times|\\cdot)\s*10[0-9]{1,2}\s*$",  # a power not raised
-            r"\\log(?!\s*_)|[+\-*/^=,]\s*$|^\s*[*/^=,<>]|\|\s*\||[0-9]\s*\|\s*[0-9]|--|\+\+",  # a logarithm of any base, half a formula
-        )
-    )
+    r"""
+    # side by side: a sum in a mixed number, a product, or two numbers
+    [0-9]\s+[0-9.] | [0-9]\s*\{ | [0-9]\s*\\[dt]?frac\s*\{?\s*[0-9] | ^\s*\{[^{}]*\}\s*\S
+    # a base, a code, an unfinished number, a comment
+    | [0-9]\s*_ | (?<![0-9])0[0-9] | [0-9]e[+\-]?[0-9] | %(?!\s*$) | ! | \.\. | … | \.\s | (?<!\\)\\[0-9\ ]
+    # a version, a date, a range
+    | [0-9]\.[0-9]*\. | [0-9]\s*/\s*[0-9]+\s*/ | ^\s*[0-9.]+\s*-\s*[0-9.]+\s*(?:-\s*[0-9.]+\s*)*$
+    # thousands in something larger, the decimals of other countries
+    | [0-9],[0-9]{3}(?![0-9]) | (?<![0-9.(\[{,])0,[0-9]+(?![0-9,)\]}]) | (?<![0-9.])[0-9]{1,3}\.[0-9]{3},[0-9] | [0-9]·(?!10\s*\^)[0-9]
+    # what a slash or a power covers: 1/2x, 10^1/2, e^2x
+    | /\s*(?:[0-9.]+|[a-zA-Z])\s*[a-zA-Z(\\] | [0-9]\s*\^\s*[0-9]+\s*/\s*[0-9] | [0-9e]\s*\^\s*[0-9][a-zA-Z]
+    # a power of ten that lost its height: 6.02 × 1023
+    | (?:\*|×|\\times|\\cdot)\s*10\s*[+\-−]\s*[0-9]+\s*$ | [0-9]\.[0-9]+\s*(?:\*|×|\\times|\\cdot)\s*10[0-9]{1,2}\s*$
+    # a logarithm to an unknown base, half a formula
+    | \\log(?!\s*_) | [+\-*/^=,]\s*$ | ^\s*[*/^=,<>] | \|\s*\| | [0-9]\s*\|\s*[0-9] | -- | \+\+
+    """,
+    re.VERBOSE,
 )
 """What the grammar reads as something else than a person may have meant."""
 _UNIT = re.compile(r"([+\-−]?[0-9][0-9.,'{}\\]*(?:e[+-]?[0-9]+)?) ?(°(?: ?[cfk]\b)?|[a-zµμω]{2,}.*|[a-z]/.*)", re.DOTALL)

@@ -15,21 +15,25 @@ _MARKED = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _RIGHT = re.compile(
-    r"(?:is|would be|should be)(?: the| therefore)?(?: (?:correct|right|best|final|correct and best))?(?: (?:answer|option|choice|one))?|选项|項|项|是?正确(?:的|答案)?"
+    r"(?:is|would be|should be)(?: the)?(?: (?:correct|right|best|final))?(?: (?:answer|option|choice|one))?|选项|項|项|是?正确(?:的|答案)?"
 )
 # In an option's text that nobody can check: a judgement on the letter, a second letter, or an explanation instead of a text.
 _DOUBTFUL = re.compile(
-    r"""[/&,;+=<>~|^–—-] | (?:is|are|was|were|isn|aren|or|and|but|because|since|if|as|so|would|could|can|has|seems|looks|fits|with|by|for|due)\b
+    r"""[/&,;+=<>~|^–—-]
+      | (?:is|are|was|were|isn|aren|or|and|but|because|since|if|as|so|would|could|can|has|seems|looks|fits|with|by|for|due)\b
       | (?:true|false|yes|no|correct|right|wrong|incorrect|maybe|probably|unlikely|possible|impossible)$
-      | .*(?: \b(?:not|never|neither|nor|or|wrong|incorrect|incorrectly|correct|correctly|instead|rather|eliminated?|excluded?|unsure|cannot|
-            options?|choices?|answers?|i)\b | n['’]t\b | \? | [不非错錯或和选選] | (?<![\w'’.-])[b-hj-z](?![\w'’-]) | (?<![\w'’.-])a[.):](?=\s|$) | [(\[{]\s?[a-z]\s?[)\]}] | ->|→ )""",
+      | .*(?:
+            \b(?:not|never|neither|nor|or|i|wrong|(?:in)?correct(?:ly)?|instead|rather|eliminated?|excluded?|unsure|cannot)\b
+          | \b(?:option|choice|answer)s?\b | n['’]t\b | \? | [不非错錯或和选選] | ->|→
+          | (?<![\w'’.-])[b-hj-z](?![\w'’-]) | (?<![\w'’.-])a[.):](?=\s|$) | [(\[{]\s?[a-z]\s?[)\]}]
+        )""",
     re.DOTALL | re.VERBOSE,
 )
 _SPECIES = re.compile(
     r"[a-z]\. (?:coli|elegans|rex|melanogaster|pylori|sapiens|erectus|aureus|subtilis|cerevisiae|difficile|botulinum|albicans)\b"
 )
 _OWN = re.compile(r"\(?([a-z])[).:]+\s*(\S.*)", re.DOTALL)
-# NFKC makes letters of Roman numerals: Ⅰ is one and no I.
+# NFKC makes letters of Roman numerals, but one is no I.
 _NUMERALS = re.compile("[\u2160-\u2188]")
 
 

@@ -29,7 +29,8 @@ _LEAD = re.compile(
         (?:\#{4}\s*)
       | (?:(?:so|thus|hence|therefore|then|and)\b,?\s+)?
         (?:(?:the|my|our)\s+)?(?:(?:final|correct|right|best)\s+)*
-        (?:answer|ans|solution|result|(?<=(?:correct|..right|...best)\s)(?:option|choice))(?:\s+(?:choice|option|letter))?(?:\s+to\s+(?:the|this)\s+(?:question|problem))?[*_]*
+        (?:answer|ans|solution|result|(?<=(?:correct|..right|...best)\s)(?:option|choice))(?:\s+(?:choice|option|letter))?
+        (?:\s+to\s+(?:the|this)\s+(?:question|problem))?[*_]*
         (?:\s+(?:is|would\s+be|should\s+be)\b\s*[:=]?|\s*[:=])
       | (?:所以|因此|故|综上)?[,，]?(?:正确|最终|最後|最后)?(?:的)?(?:答案|答え|答)(?:应?该?是|为|為|选|は|应为)?\s*:?
       | 정답(?:은|는)?\s*:?
