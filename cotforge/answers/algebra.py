@@ -17,7 +17,9 @@ from cotforge.answers.formulas import formula_of, parts_of_or, text_of
 from cotforge.answers.phrases import core
 from cotforge.answers.text import normal
 
-_NODES, _DIGITS = 60, 30
+_NODES, _DIGITS, _ROOT = 60, 30, 12
+_TRIED = 30
+"""Nodes up to which roots and functions are simplified."""
 _INVISIBLE = {0x2062: "×", 0x2063: ",", 0x2064: "+"}
 """Operators of MathML that a normal form would take out with all else that is invisible."""
 
@@ -105,7 +107,10 @@ def _canonical(tree: Any) -> str:
         return "[" + "; ".join(", ".join(row) for row in rows) + "]" if all(map(all, rows)) else ""
     if not isinstance(tree, sympy.Expr) or not _is_small(tree):
         return ""
-    simplest = _simplest(tree)
+    exact = sympy.nsimplify(tree, rational=True) if tree.has(sympy.Float) else tree
+    if not _is_small(exact):
+        return ""
+    simplest = _simplest(exact)
     return "" if simplest.has(sympy.zoo, sympy.nan) else str(simplest)
 
 
@@ -123,20 +128,25 @@ def _is_small(tree: Any) -> bool:
 
 
 def _degree(tree: Any) -> float:
-    """The largest product of exponents on a way from the root to a leaf; infinite where a number is raised to a worked-out power."""
+    """The largest product of exponents on a way from the root to a leaf; infinite where an exponent is no short fraction."""
     below = max((_degree(arg) for arg in tree.args), default=1.0)
     if not tree.is_Pow or tree.exp.free_symbols:
         return below
-    if not tree.exp.is_Rational:
-        return float("inf") if tree.base.is_Rational and tree.exp.is_Pow else below
+    if tree.exp.is_Float:
+        return below * max(1.0, abs(float(tree.exp)))
+    # i^(0.5^pi) kept sympy busy for minutes: only an exponent that is a short fraction is worked with.
+    if not tree.exp.is_Rational or tree.exp.q > _ROOT:
+        return float("inf")
     return below * max(1.0, abs(float(tree.exp)))
 
 
 def _simplest(tree: Any) -> Any:
     import sympy
 
-    exact = sympy.nsimplify(tree, rational=True) if tree.has(sympy.Float) else tree
-    worked = exact.doit()
+    worked = tree.doit()
     if worked.is_rational_function():
         return sympy.cancel(worked)
+    # Roots and functions are simplified by trial; nothing bounds the time on a large tree.
+    if sum(1 for _ in sympy.preorder_traversal(worked)) > _TRIED:
+        return worked
     return sympy.radsimp(sympy.sqrtdenest(sympy.simplify(worked)))
