@@ -5,47 +5,63 @@ then brought to one form by sympy. Its time limit is a signal, which threads can
 parsed tree instead, and what is over them is compared as plain text.
 """
 
+import dataclasses
 import functools
 import logging
 import re
+from fractions import Fraction
 from typing import Any
 
+from cotforge.answers.decimals import read_number
+from cotforge.answers.formulas import formula_of, parts_of_or, text_of
+from cotforge.answers.phrases import core
 from cotforge.answers.text import normal
 
-LONGEST = 120
-"""Characters; longer answers are compared as text."""
-_NODES, _DIGITS = 60, 30
-_COMMANDS = frozenset(
-    re.findall(
-        r"\w+",
-        """frac dfrac tfrac sqrt pi cdot times div left right sin cos tan log ln exp infty cup cap in pm le ge leq geq neq ne
-        theta alpha beta lambda mu sigma phi omega begin end pmatrix bmatrix matrix""",
-    )
-)
-_WORD = re.compile(r"[a-z]{2,}")
-_MIXED = re.compile(r"[0-9]\s+[0-9]")
+_NODES, _DIGITS, _ROOT = 60, 30, 12
+_TRIED = 30
+"""Nodes up to which roots and functions are simplified."""
+_INVISIBLE = {0x2062: "×", 0x2063: ",", 0x2064: "+"}
+"""Operators of MathML that a normal form would take out with all else that is invisible."""
 
 
 @functools.lru_cache(maxsize=65_536)
 def math_answer(text: str) -> str | None:
-    """Canonical text of a formula ("1/2" for 0.5, 50% and \\frac{1}{2}); None where the text is empty.
+    """Canonical text of a formula ("1/2" for 0.5, 50% and \\frac{1}{2}); None where the text is empty or names two answers.
 
-    Words and what the grammar would misread (a mixed number, a unit) are compared as text. Forms that sympy does not bring
+    Words and what the grammar would misread (a unit, a ratio, a range, a base) are compared as text. Forms that sympy does not bring
     together stay apart: an agreement may be lost, none is invented. The case of a variable is ignored, as math-verify does.
     """
-    plain = normal(text)
-    formula = text.strip().strip("$").strip()
-    if not plain or len(formula) > LONGEST or not _is_formula(formula):
-        return plain or None
+    if not normal(text):
+        return None
+    text = text.translate(_INVISIBLE)
+    number = read_number(text)
+    if number is not None:
+        return str(Fraction(number.value) / (100 if number.percent else 1))
+    found = core(text)
+    if found.twice:
+        return None
+    parts = parts_of_or(found.text)
+    return _one(found.text) if len(parts) == 1 else _solutions(parts)
+
+
+def _one(text: str) -> str | None:
+    """Canonical text of an answer that stands bare."""
+    formula = formula_of(text)
+    if formula is None:
+        return text_of(text)
     try:
-        return _canonical(_parsed(formula)) or plain
+        return _canonical(_parsed(formula)) or text_of(text)
     except Exception:  # sympy raises every kind of error on odd trees; a text it cannot bring to one form is compared as text
-        return plain
+        return text_of(text)
 
 
-def _is_formula(text: str) -> bool:
-    """Only letters, numbers, operators and known commands: "yes" would be read as the product y e s, "1 1/2" as 1."""
-    return all(word in _COMMANDS for word in _WORD.findall(text.lower())) and not _MIXED.search(text)
+def _solutions(parts: list[str]) -> str | None:
+    """ "x = 1 or x = 2" as the set {1, 2}; None for "1 or 2", which is two answers, and text for words."""
+    ends = [re.fullmatch(r"\s*([a-zA-Z])\s*=(.*)", part, re.DOTALL) for part in parts]
+    if all(ends) and len({end[1] for end in ends if end}) == 1:
+        read = [_one(end[2]) for end in ends if end]
+        return "{" + ", ".join(sorted({part for part in read if part})) + "}" if all(read) else None
+    return None
 
 
 @functools.cache
@@ -55,17 +71,16 @@ def _grammar() -> Any:
 
     # It says once per process that it has no time limit; the limits are ours.
     logging.getLogger("math_verify.parser").setLevel(logging.ERROR)
-    return functools.partial(parse, extraction_config=[LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None)
+    latex = LatexExtractionConfig()
+    # It takes the m of 5m, the h of 5h and the t of 5t for units, and leaves them out.
+    units_kept = dataclasses.replace(latex.normalization_config, units=False, boxed="none")
+    latex = dataclasses.replace(latex, normalization_config=units_kept)
+    return functools.partial(parse, extraction_config=[latex], fallback_mode="no_fallback", parsing_timeout=None)
 
 
 def _parsed(formula: str) -> Any:
-    found = _grammar()(f"${_with_commands(formula)}$")
+    found = _grammar()(f"${formula}$")
     return found[0] if found else None
-
-
-def _with_commands(formula: str) -> str:
-    """Plain `pi` and `**` as LaTeX."""
-    return re.sub(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])", r"\\pi ", formula).replace("**", "^")
 
 
 def _canonical(tree: Any) -> str:
@@ -77,8 +92,13 @@ def _canonical(tree: Any) -> str:
     if isinstance(tree, sympy.Equality) and tree.lhs.is_Symbol:
         return _canonical(tree.rhs)
     if isinstance(tree, sympy.FiniteSet):
+        if any(isinstance(part, sympy.Equality) for part in tree.args):
+            return ""  # "x = 3, y = 5" is not "x = 5, y = 3"
         parts = [_canonical(part) for part in tree.args]
         return "{" + ", ".join(sorted(parts)) + "}" if all(parts) else ""
+    if isinstance(tree, sympy.Tuple):
+        parts = [_canonical(part) for part in tree.args]
+        return "(" + ", ".join(parts) + ")" if all(parts) else ""
     if isinstance(tree, sympy.Interval):
         ends = [_canonical(end) for end in (tree.start, tree.end)]
         return f"{'(' if tree.left_open else '['}{', '.join(ends)}{')' if tree.right_open else ']'}" if all(ends) else ""
@@ -87,7 +107,10 @@ def _canonical(tree: Any) -> str:
         return "[" + "; ".join(", ".join(row) for row in rows) + "]" if all(map(all, rows)) else ""
     if not isinstance(tree, sympy.Expr) or not _is_small(tree):
         return ""
-    simplest = _simplest(tree)
+    exact = sympy.nsimplify(tree, rational=True) if tree.has(sympy.Float) else tree
+    if not _is_small(exact):
+        return ""
+    simplest = _simplest(exact)
     return "" if simplest.has(sympy.zoo, sympy.nan) else str(simplest)
 
 
@@ -105,20 +128,25 @@ def _is_small(tree: Any) -> bool:
 
 
 def _degree(tree: Any) -> float:
-    """The largest product of exponents on a way from the root to a leaf; infinite where a number is raised to a worked-out power."""
+    """The largest product of exponents on a way from the root to a leaf; infinite where an exponent is no short fraction."""
     below = max((_degree(arg) for arg in tree.args), default=1.0)
     if not tree.is_Pow or tree.exp.free_symbols:
         return below
-    if not tree.exp.is_Rational:
-        return float("inf") if tree.base.is_Rational and tree.exp.is_Pow else below
+    if tree.exp.is_Float:
+        return below * max(1.0, abs(float(tree.exp)))
+    # i^(0.5^pi) kept sympy busy for minutes: only an exponent that is a short fraction is worked with.
+    if not tree.exp.is_Rational or tree.exp.q > _ROOT:
+        return float("inf")
     return below * max(1.0, abs(float(tree.exp)))
 
 
 def _simplest(tree: Any) -> Any:
     import sympy
 
-    exact = sympy.nsimplify(tree, rational=True) if tree.has(sympy.Float) else tree
-    worked = exact.doit()
+    worked = tree.doit()
     if worked.is_rational_function():
         return sympy.cancel(worked)
+    # Roots and functions are simplified by trial; nothing bounds the time on a large tree.
+    if sum(1 for _ in sympy.preorder_traversal(worked)) > _TRIED:
+        return worked
     return sympy.radsimp(sympy.sqrtdenest(sympy.simplify(worked)))

@@ -15,6 +15,14 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 
+# What NFKC alone would glue to a digit beside it: it turns 10² into 102, 2½ into 21/2 and 10₂ into 102.
+_RAISED = re.compile(r"[⁺⁻⁽⁾]*[⁰¹²³⁴-⁹ⁿ][⁰¹²³⁴-⁹ⁿ⁺⁻⁽⁾]*(?=(\d?))")
+_LOWERED = re.compile(r"(?<=\d)(?=[₀-₉])")
+_APART = re.compile("[\u00bc-\u00be\u2150-\u215f\u2189\u2460-\u249b\u24ea\u3251-\u325f\u32b1-\u32bf]")
+_SQUARED = str.maketrans(
+    {"㎟": "mm²", "㎠": "cm²", "㎡": "m²", "㎢": "km²", "㎣": "mm³", "㎤": "cm³", "㎥": "m³", "㎦": "km³", "㎨": "m/s²", "⁄": "/"}
+)
+
 
 def seen(text: str) -> str:
     """The text without control, zero-width and bidi characters (line breaks and tabs stay), stripped."""
@@ -27,15 +35,31 @@ def normal(text: str) -> str:
     """The form in which labels and answers are compared; empty where nothing is left or the text is over `LONGEST`.
 
     NFKC, casefold, one space between words, nothing invisible, and without quotes and markdown that surround the whole or a
-    full stop, comma, colon or exclamation mark that ends it. A question mark stays: "awe?" is a doubt, not awe.
+    full stop, comma, colon or exclamation mark that ends it. A question mark stays: "awe?" is a doubt, not awe. A raised digit is
+    a power (10² is "10^2"), a digit set low after a digit is a base ("10_2"), and a fraction sign stands alone (2½ is "2 1/2").
     """
     if len(text) > LONGEST:
         return ""
     if text.isascii() and text.isalnum():
         return text.casefold()
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = text if text.isascii() else powers_kept(text)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded).casefold())
     plain = " ".join("".join(c for c in folded if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs")).split())
     return _unwrapped(plain)
+
+
+def powers_kept(text: str) -> str:
+    """The text with raised and lowered digits, fraction signs and circled numbers written so that NFKC keeps their meaning.
+
+    Source: rasbt/reasoning-from-scratch#99 (a checker of mathematics that read 10² as 102).
+    """
+    spread = _RAISED.sub(_as_power, text.translate(_SQUARED))
+    spread = _APART.sub(lambda sign: f" {unicodedata.normalize('NFKC', sign.group())} ", _LOWERED.sub("_", spread))
+    return spread.replace("⁄", "/")
+
+
+def _as_power(run: re.Match[str]) -> str:
+    return "^" + unicodedata.normalize("NFKC", run.group()).replace("−", "-") + " " * bool(run[1])
 
 
 def as_text(raw: object) -> str | None:

@@ -1,16 +1,17 @@
-"""What makes two free answers the same: each function turns an answer into the text in which it is compared, or None."""
+"""What makes two free answers the same: each function turns an answer into the text in which it is compared, or None.
 
-import re
+A wrong ballot teaches something wrong, a missing one costs a little: what can be read in two ways is None.
+"""
+
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from types import MappingProxyType
 
 from cotforge.answers.algebra import math_answer
+from cotforge.answers.decimals import decimal_text, read_number
+from cotforge.answers.letters import read_choice
 from cotforge.answers.text import normal
 
-_NUMBER = re.compile(r"([+-]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|(?=\.))(?:\.([0-9]*))?(?:e([+-]?[0-9]{1,2}))? ?(%?)")
-_LETTER = re.compile(r"(?:option |choice )?(?:\(([a-z])\)|([a-z])(?=[).:\s]|$))[).:]? ?(.*)", re.DOTALL)
-_DIGITS = 60
+_SHORT = 15
 
 
 def exact(text: str, options: tuple[str, ...]) -> str | None:
@@ -21,41 +22,28 @@ def exact(text: str, options: tuple[str, ...]) -> str | None:
 def number(text: str, options: tuple[str, ...]) -> str | None:
     """Canonical decimal text: 3, 3.0, +3 and 3e0 are "3", 3,000 is "3000"; None for everything but one number.
 
-    A comma is a thousands separator and must stand every three digits; a point is the decimal point. A per cent sign stays, so
-    that 25% is neither 25 nor 0.25. No units, words, currencies or fractions (`math` reads fractions).
+    Read: thousands (`3,000`, `1,00,000`, `3\\,000`, with thin or no-break spaces), powers of ten (10², 3×10^8), a dollar sign,
+    and what is written around an answer ("The answer is $\\boxed{3}$.", `#### 3`, "x = 3"). A point is the decimal point. A per
+    cent sign stays, so that 25% is neither 25 nor 0.25. A dollar sign goes, as GSM8K's graders have it.
+
+    None: a number with a unit, because 42 cm and 42 m must not agree, and whether 42 cm is a label's 42 only the question says.
+    Ranges, bounds ("about 3", "3+"), fractions (`math` reads them), words, other currencies, decimal commas (0,5).
     """
-    plain = normal(text).replace("\N{MINUS SIGN}", "-")
-    match = _NUMBER.fullmatch(plain) if len(plain) <= _DIGITS else None
-    if match is None:
-        return None
-    sign, whole, part, power, percent = match.groups()
-    if not whole and not part:
-        return None
-    value = Decimal(f"{sign}{whole.replace(',', '') or '0'}.{part or '0'}e{power or '0'}")
-    digits = format(value, "f")
-    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
-    return ("0" if not value else digits.lstrip("+")) + percent
+    if len(text) <= _SHORT and text.isascii() and text.isdecimal():  # nearly every answer
+        return text.lstrip("0") or "0"
+    found = read_number(text)
+    return None if found is None else decimal_text(found.value) + "%" * found.percent
 
 
 def choice(text: str, options: tuple[str, ...]) -> str | None:
     """The option meant by its text, its letter ("B", "(b)", "B.", in the options' order) or both where they agree.
 
     Without options (they stand in the question's text) the answer is the letter, upper case. An option that is itself a letter
-    wins over the letter's place.
+    wins over the letter's place, and so does a letter that the options bring with them ("B. dog").
+
+    None: two letters, "not B", "B is wrong", "(A) is incorrect; (B) is correct", and a letter that may begin a sentence ("A cat", "I.").
     """
-    plain = normal(text)
-    for option in options:
-        if normal(option) == plain:
-            return option
-    match = _LETTER.fullmatch(plain)
-    if match is None:
-        return None
-    letter, rest = match[1] or match[2], normal(match[3])
-    if not options:
-        return letter.upper() if not rest or plain[0] == "(" or plain[1:2] in (")", ".", ":") else None
-    place = ord(letter) - ord("a")
-    named = options[place] if place < len(options) else None
-    return named if named is not None and rest in ("", normal(named)) else None
+    return read_choice(text, options)
 
 
 def math(text: str, options: tuple[str, ...]) -> str | None:
