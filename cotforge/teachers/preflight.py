@@ -75,6 +75,8 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
         return f"{where} said {status}: {key}{_words(refused) if status not in (401, 403) else ''}"
     if closes is Closing.QUOTA:
         return f"{where} said {status}: quota or credit is used up{_words(refused)}"
+    if closes is Closing.ACCOUNT:
+        return f"{where} said {status}: the account is suspended or shut out{_words(refused)}"
     if status in (404, 405) and not url.endswith("/v1") and (await session.models(teacher, f"{url}/v1")).status == 200:
         return f"{where} has no API; did you mean {url}/v1?"
     if status != 200 or is_listed(teacher.model, models):
