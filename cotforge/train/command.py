@@ -60,7 +60,9 @@ def train(
         from cotforge.train.stages import Choice
 
         shown = partial(page.write, folder, loaded.pipeline.train) if folder is not None and not smoke else bool
-        return _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None, shown)
+        done = _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None, shown)
+        ranks.leave()
+        return done
 
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:

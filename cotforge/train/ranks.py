@@ -36,6 +36,16 @@ def join() -> None:
         PartialState(cpu=not torch.cuda.is_available())
 
 
+def leave() -> None:
+    """Part from the others, where there are any: threads of the group that outlive it can abort the process at its end."""
+    if several():
+        import torch.distributed as group
+
+        if group.is_initialized():
+            group.barrier()
+            group.destroy_process_group()
+
+
 def check_sharding(*, gpu: bool) -> None:
     """Raises PipelineError where accelerate was told to spread the student over processes in a way in which it would not be saved whole."""
     told = os.environ
