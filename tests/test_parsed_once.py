@@ -89,7 +89,7 @@ def test_a_body_is_parsed_once_while_asking_and_once_in_each_pass_of_curating(tm
     assert summary(tmp_path / "run")["traces"] == len(NAMES) * ROWS
 
 
-def test_a_run_that_goes_on_parses_what_it_asks_for_the_first_time_and_what_it_counts_again_once(tmp_path: Path) -> None:
+def test_a_run_that_goes_on_does_not_parse_what_is_settled(tmp_path: Path) -> None:
     with three() as servers:
         path = pipeline(tmp_path, servers, "majority")
         with Run.open(path, out=tmp_path / "run", limit=ROWS // 2) as run:
@@ -98,6 +98,18 @@ def test_a_run_that_goes_on_parses_what_it_asks_for_the_first_time_and_what_it_c
         with parsed() as asking, Run.open(path, out=tmp_path / "run") as run:
             run.forge(progress(), {})
         assert asking.total() == came(servers) - before
+
+
+def test_a_teacher_that_is_added_does_not_have_what_the_others_said_parsed_again(tmp_path: Path) -> None:
+    with three() as servers:
+        teachers = [teacher(server, name) for name, server in servers.items()]
+        write_rows(tmp_path, ROWS)
+        with Run.open(write_pipeline(tmp_path, *teachers[:2]), out=tmp_path / "run") as run:
+            run.forge(progress(), {})
+        before = came(servers)
+        with parsed() as asking, Run.open(write_pipeline(tmp_path, *teachers), out=tmp_path / "run") as run:
+            run.forge(progress(), {})
+        assert asking.total() == came(servers) - before == ROWS
 
 
 def test_a_body_is_parsed_once_where_teachers_are_asked_one_after_another(tmp_path: Path) -> None:

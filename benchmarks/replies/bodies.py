@@ -37,8 +37,12 @@ BYTES = (
 """What may get into a body."""
 
 
+STATUSES = (400, 401, 402, 403, 404, 408, 413, 422, 429, 451, 500, 502, 503, 529)
+"""Of a server that says no."""
+
+
 class Body(NamedTuple):
-    """What came with status 200, and what is known of it."""
+    """What a server answered, and what is known of it."""
 
     data: bytes
     content_type: str
@@ -50,10 +54,17 @@ class Body(NamedTuple):
     """Whether an error stands in it, or its text was ended by an error or a filter, or broke off."""
     must: bool
     """Whether its answer has to be found."""
+    status: int = 200
 
 
 def random_body(draw: random.Random) -> Body:
-    """A body as a server might send it, or broken."""
+    """A body as a server might send it, or broken; one in twenty with a status that says no."""
+    if draw.random() < 0.05:
+        return _random_body(draw)._replace(status=draw.choice(STATUSES), unusable=True, must=False)
+    return _random_body(draw)
+
+
+def _random_body(draw: random.Random) -> Body:
     if draw.random() < 0.01:
         return Body(draw.randbytes(draw.randrange(300)), "text/html", "noise", None, False, False)
     text = random_text(draw)

@@ -16,7 +16,8 @@ from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
 from cotforge.journal.schema import MIGRATIONS
 from cotforge.prompts import Prompt, Prompts
 from cotforge.records import ANSWERED, Call, OutcomeKind, Reply, Sample, Trace
-from cotforge.replies.attempt import Attempt, answered
+from cotforge.replies.attempt import Attempt, answered, failed
+from cotforge.replies.refusals import refusal
 
 FAULTS = {
     "error": "raised an error",
@@ -58,11 +59,7 @@ def counted(many: int, seed: int = 0) -> Counter[str]:
 
 def _followed(body: Body, task: Task, journal: sqlite3.Connection, completion: Prompt) -> Counter[str]:
     """One body on its whole way."""
-    text = body.data.decode("utf-8", "replace")
-    attempt = answered(
-        KEY, text, number=1, max_tokens=100, usd=lambda read, written: (read + 2 * written) / 1e6, estimate=lambda: 5, seconds=0.25,
-        content_type=body.content_type,
-    )  # fmt: skip
+    attempt = _attempt(body, body.data.decode("utf-8", "replace"))
     kept = _kept(attempt, journal)
     found = Counter[str]({"unequal": _published(attempt) != _published(kept), "answer": body.must})
     reply = kept.reply
@@ -77,6 +74,15 @@ def _followed(body: Body, task: Task, journal: sqlite3.Connection, completion: P
     found["refused"] += voted and (body.unusable or not _may_vote(reply))
     found["lost"] += body.must and not voted
     return found + _learned(trace, task, completion)
+
+
+def _attempt(body: Body, text: str) -> Attempt:
+    if body.status != 200:
+        return failed(KEY, refusal(body.status, text), number=1, max_tokens=100, status=body.status, body=text)
+    return answered(
+        KEY, text, number=1, max_tokens=100, usd=lambda read, written: (read + 2 * written) / 1e6, estimate=lambda: 5, seconds=0.25,
+        content_type=body.content_type,
+    )  # fmt: skip
 
 
 def _kept(attempt: Attempt, journal: sqlite3.Connection) -> Attempt:
