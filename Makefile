@@ -27,11 +27,12 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge.trouble
 	$(BIN)/python -m benchmarks.forge.sequential
 	$(BIN)/python -m benchmarks.images
+	$(BIN)/python -m benchmarks.replies
 	$(BIN)/python -m benchmarks.consensus
 	$(BIN)/python -m benchmarks.consensus.sweep --big
 	$(BIN)/python -m benchmarks.train
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential images consensus consensus.sweep train)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential images replies consensus consensus.sweep train)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev

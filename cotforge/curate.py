@@ -28,12 +28,16 @@ from cotforge.records import (
     Trace,
     Verdict,
 )
+from cotforge.replies.text import one_line
 from cotforge.sequence import Guide, voter
 from cotforge.sources import not_only_faults
 from cotforge.verdicts import Heard, Rows, Verdicts
 
 MANY = 100_000
 """Attempts in the journal from which on other processes help (ours): below, starting them costs more time than they save."""
+
+SHOWN = 200
+"""Characters of an unread reply that its loss shows."""
 
 _NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 
@@ -93,13 +97,13 @@ class Curator:
             if isinstance(self.model, Verdicts):
                 verdict, lacking = self.model.of(sample, _heard(replies))
                 worth_it = [one for one in replies if one[1].error != NOT_ASKED or voter(one[0]) in lacking]
-                return self._judged(sample, verdict, *_parted(worth_it))
-            traces, failed = _parted(replies)
+                return self._judged(sample, verdict, worth_it)
+            traces = _parted(replies)[0]
             verdict = self.consensus.decide(
                 ballots(traces), sample.label, sample.options, self.model, teachers=len(self.loaded.pipeline.teachers)
             )
             known = self._checked(sample, verdict, traces)
-            return self._judged(sample, known or verdict, traces, failed)._replace(held=self._held(sample, verdict))
+            return self._judged(sample, known or verdict, replies)._replace(held=self._held(sample, verdict))
         except Fault as fault:
             return fault
 
@@ -147,9 +151,9 @@ class Curator:
             replies.append((call, reply, answers.read(reply, call, self.task) if reply.outcome.has_text else None))
         return replies
 
-    def _judged(self, sample: Sample, verdict: Verdict, traces: Sequence[Trace], failed: Sequence[tuple[str, Reply]]) -> Finding:
+    def _judged(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> Finding:
         """The fate of every trace, and the Lessons."""
-        judged = [self.judge(sample, trace, verdict) for trace in traces]
+        judged = [_shown(self.judge(sample, trace, verdict), reply) for _, reply, trace in replies if trace is not None]
         chosen = [trace.call for trace in self.select.choose(one.trace for one in judged if one.fate == "surplus")]
         for place, one in enumerate(judged):
             if one.trace.call in chosen:
@@ -165,7 +169,7 @@ class Curator:
             prompt=self.loaded.prompts.student.render(sample),
             pair=self._pair(sample, taught, judged),
             rejected="" if taught else _why(verdict, judged),
-            failed=tuple(failed),
+            failed=tuple(_parted(replies)[1]),
         )
 
     def judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
@@ -242,12 +246,6 @@ class Curation:
         """Every sound Sample with what the journal has of its Calls, in the source's order: what any other vote could be taken over."""
         return ((sample, found) for sample, found in self._map(Curator.heard) if not isinstance(found, Fault))
 
-    def text(self, call: str) -> str:
-        """What the reply to a Call says, reasoning and all; empty where it has none."""
-        found = self.journal.replies([call]).get(call)
-        reply = found.reply if found is not None else Reply(call)
-        return f"{reply.reasoning} {reply.content}".strip()
-
     def estimates(self) -> Mapping[str, float]:
         """Each teacher's estimated accuracy in [0, 1], from the ballots that `outcomes` has seen."""
         model = self.curator.model
@@ -304,6 +302,13 @@ class Curation:
             return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
         asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.gold, self.curator.model)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
+
+
+def _shown(judged: Judged, reply: Reply) -> Judged:
+    """With the beginning of the reply, where it was not read: its loss shows that, and nobody has to look the reply up again."""
+    if judged.fate != "unread":
+        return judged
+    return replace(judged, said=one_line(f"{reply.reasoning} {reply.content}".strip()[: 2 * SHOWN])[:SHOWN])
 
 
 def _parted(replies: Iterable[Answered]) -> tuple[list[Trace], list[tuple[str, Reply]]]:

@@ -301,6 +301,8 @@ class Judged(Record):
     fate_value: float | None = None
     """The measure's value, where a filter dropped it."""
     measures: Mapping[str, float | None] = field(default_factory=dict)
+    said: str = ""
+    """The beginning of the reply, on one line of at most 200 characters; only of one that was not read."""
 
     @property
     def fate_word(self) -> str:

@@ -40,7 +40,7 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
         return card(about(loaded, totals), tally, exported)
 
     watched = gallery.watch(curation.outcomes())
-    exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told, text=curation.text)
+    exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
     summary = summarise(tally, totals, progress) | {"duplicates": counts().duplicates, "seconds": round(time.monotonic() - begun, 3)}
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     page = folder.path / "report.html"

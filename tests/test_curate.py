@@ -298,3 +298,12 @@ def test_curating_what_is_no_run_folder_is_one_line_and_makes_none(tmp_path: Pat
     assert (curated.returncode, curated.stdout, curated.stderr.count("\n")) == (2, "", 1)
     assert "nowhere" in curated.stderr
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_loss_of_a_reply_that_was_not_read_shows_its_beginning_on_one_line(tmp_path: Path) -> None:
+    hostile = "I\n\x1b[31mcannot tell. " + "So many words. " * 50
+    run = build(tmp_path, {"one": {"row-0": hostile, "row-1": said("awe")}, "two": {"row-0": said("awe"), "row-1": {"content": " "}}})
+    details = {(row["id"], row["teacher"]): row["detail"] for row in table(run, "losses") if row["stage"] == "read"}
+    shown = ("I [31mcannot tell. " + "So many words. " * 50)[:200]
+    assert details["row-0", "one"].endswith(f"finish_reason=stop: {shown}")
+    assert details["row-1", "two"].endswith("finish_reason=stop")

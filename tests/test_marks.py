@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.replies import tried
 from cotforge.answers import Task, clean_reasoning, mended, read, reads_well
 from cotforge.answers.controls import CONTROLS, Control
 from cotforge.answers.marks import THOUGHTS, Thought
@@ -210,9 +209,3 @@ def test_any_text_of_marks_is_read_without_an_error(text: str, finish: str, in_f
     for task in (EMOTIONS, Task(kind="answer", verifier="exact"), Task(kind="answer", verifier="number")):
         found = trace("" if in_field else text, task, reasoning=text if in_field else "", finish_reason=finish)
         assert (found.answer is None) == (found.fault is not None) or found.fault == "truncated"
-
-
-def test_of_two_thousand_random_and_mutated_replies_none_is_read_wrong() -> None:
-    counts = tried(2_000, seed=7)
-    assert (counts["error"], counts["wrong"], counts["unwell"], counts["lost"]) == (0, 0, 0, 0)
-    assert counts["answered"] > 300

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.replies.counts import FAULTS, counted
 from cotforge.answers import Task, placeholders, read, read_text, reads_well
 from cotforge.answers.boxes import unboxed
 from cotforge.records import Call, Reply, Sample, Trace
@@ -173,3 +174,9 @@ def test_a_hostile_text_is_read_in_linear_time(content: str) -> None:
 
 def test_a_lesson_with_a_token_in_its_text_does_not_read_well() -> None:
     assert not reads_well("<think>a<answer>b</answer></think><answer>b</answer>")
+
+
+def test_of_two_thousand_random_and_mutated_bodies_none_is_read_wrong() -> None:
+    counts = counted(2_000, seed=7)
+    assert {name: counts[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
+    assert counts["answer"] > 100 < min(counts["read"], counts["lesson"])

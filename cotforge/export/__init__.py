@@ -31,12 +31,10 @@ def export(
     measures: Iterable[str],
     tally: Tally,
     card: Callable[[Exported], str],
-    text: Callable[[str], str] = lambda call: "",
 ) -> Exported:
     """Write `dataset/` and `losses.parquet` of the run folder, counting all that is given in `tally`.
 
-    `card` is asked for the text of `dataset/README.md` once everything else is written, `text` for what the reply to a Call says that
-    could not be read: losses show its beginning. Outcomes come in source order, which the shards
+    `card` is asked for the text of `dataset/README.md` once everything else is written. Outcomes come in source order, which the shards
     follow; where Faults stand between them does not matter. The same stream gives the same files, to the byte.
     A Lesson whose pictures have changed or gone since it was made is a loss of stage `export`, not an error; its trace keeps its fate.
     Raises JournalError where the disk is full; the old dataset is whole then.
@@ -46,7 +44,7 @@ def export(
         sweep(place, pattern=f"{PREFIX}*{SUFFIX}")
     try:
         with ExitStack() as stack:
-            tables = _Tables(folder, tally, tuple(measures), stack, text)
+            tables = _Tables(folder, tally, tuple(measures), stack)
             for item in stream:
                 if isinstance(item, Fault):
                     tables.fault(item)
@@ -76,11 +74,10 @@ def _publish(dataset: Path, exported: Exported, card: str) -> None:
 class _Tables:
     """The four tables of one export while they are written."""
 
-    def __init__(self, folder: Path, tally: Tally, measures: Sequence[str], stack: ExitStack, text: Callable[[str], str]) -> None:
+    def __init__(self, folder: Path, tally: Tally, measures: Sequence[str], stack: ExitStack) -> None:
         named = columns.measured(measures)
         self._dataset = folder / "dataset"
         self._tally = tally
-        self._text = text
         self._measures = tuple(named.values())
         self._columns = {"default": columns.lessons(named), "traces": columns.traces(named), "preference": columns.PREFERENCE}
         self._pictured: dict[tuple[str, str], Pictured] = {}
@@ -94,7 +91,7 @@ class _Tables:
 
     def add(self, outcome: CuratedSample) -> None:
         self._tally.add(outcome)
-        for loss in rows.losses(outcome, self._text):
+        for loss in rows.losses(outcome):
             self._losses.row(loss)
         self._traces.add([rows.trace(outcome.sample, judged, self._measures) for judged in outcome.traces])
         split = rows.split_name(outcome.sample.split)

@@ -2,13 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from cotforge.export.shards import SUFFIXES, Row
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Lesson, Sample
-
-SHOWN = 200
-"""Characters of an unread reply that its loss shows (ours)."""
 
 
 def split_name(split: str) -> str:
@@ -84,9 +81,9 @@ def fault(fault: Fault) -> Row:
     return fault.id, None, None, "source", fault.reason, str(fault)
 
 
-def losses(outcome: CuratedSample, text: Callable[[str], str]) -> Iterator[Row]:
-    """The rows of `losses.parquet`: Calls given up or never asked, replies not read, with the beginning of what `text` says there,
-    traces filtered out, and the Sample where there was no agreement.
+def losses(outcome: CuratedSample) -> Iterator[Row]:
+    """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces filtered out,
+    and the Sample where there was no agreement.
     """
     sample, at = outcome.sample.id, f"{outcome.sample.where}: " if outcome.sample.where else ""
     for teacher, reply in outcome.failed:
@@ -97,19 +94,13 @@ def losses(outcome: CuratedSample, text: Callable[[str], str]) -> Iterator[Row]:
     for judged in outcome.traces:
         reason = judged.because
         if judged.fate == "unread":
-            said = f"finish_reason={judged.trace.finish_reason}{_beginning(text(judged.trace.call))}"
-            yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"{at}{said}"
+            said = f": {judged.said}" if judged.said else ""
+            yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"{at}finish_reason={judged.trace.finish_reason}{said}"
         elif judged.fate == "filter":
             yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{reason}={judged.fate_value}"
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":
         yield sample, None, None, "vote", reason, f"{at}{_votes(outcome)}"
-
-
-def _beginning(text: str) -> str:
-    """The beginning of a stranger's text, on one line."""
-    words = " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * SHOWN]).split())
-    return f": {words[:SHOWN]}" if words else ""
 
 
 def _votes(outcome: CuratedSample) -> str:

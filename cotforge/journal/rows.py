@@ -23,7 +23,7 @@ def row_of(attempt: Attempt) -> Row:
     outcome = attempt.outcome
     row = (
         attempt.number, attempt.key, attempt.status, outcome.error, outcome.detail, int(outcome.passing), int(attempt.final),
-        attempt.finish_reason, attempt.input_tokens, attempt.output_tokens,
+        str(attempt.finish_reason), attempt.input_tokens, attempt.output_tokens,  # a member of an enum is another text to the checksum
         float(attempt.cost_usd) + 0.0, float(attempt.seconds) + 0.0,  # SQLite has no -0.0
         attempt.max_tokens, attempt.body, attempt.url,
     )  # fmt: skip

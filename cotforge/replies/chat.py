@@ -105,13 +105,14 @@ def _finished(choice: Mapping[str, Any]) -> tuple[str, Outcome]:
     """(the finish reason in its common form, what it says about the text)."""
     said = choice.get("finish_reason")
     said = said.get("type") if isinstance(said, dict) else said  # SGLang's own form
-    known, own = finish(said if isinstance(said, str) else None), choice.get("native_finish_reason")
+    said, own = (one_line(name) if isinstance(name, str) else name for name in (said, choice.get("native_finish_reason")))  # as it is kept
+    known = finish(said if isinstance(said, str) else None)
     if known in (Finish.STOP, Finish.UNKNOWN) and isinstance(own, str) and finish(own) in (Finish.LENGTH, Finish.FILTERED, Finish.ERROR):
         said, known = own, finish(own)
     if known == Finish.ERROR:
-        detail = f"finish_reason {one_line(str(said))!r}: the server gave up before the end"
+        detail = f"finish_reason {said!r}: the server gave up before the end"
         return known.value, Outcome(OutcomeKind.PASSING, "error", detail, retry=True)
-    return (known.value if known != Finish.UNKNOWN else one_line(str(said or ""))) if said else "", outcome_of(known)
+    return (known.value if known != Finish.UNKNOWN else str(said)) if said else "", outcome_of(known)
 
 
 def outcome_of(known: Finish) -> Outcome:

@@ -1,0 +1,1 @@
+"""Random replies through the reader."""
