@@ -185,7 +185,7 @@ class Line:
         else:
             self._release(job)
             self._house.settled(self.meter, job, ended)
-            if self._refusals.saw(ended.status, ended.outcome):
+            if self._refusals.saw(ended.status, ended.outcome, ended.number):
                 self.close(Closing.REPEATED, ended.outcome.detail)
         if replica.closed and all(each.closed for each in self.replicas):
             self.close(replica.closed, ended.outcome.detail)

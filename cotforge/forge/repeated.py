@@ -5,6 +5,7 @@ at once (`replies.refusal_codes`); these are the others. They are not final for 
 """
 
 import re
+from collections import Counter
 
 from cotforge.journal import Journal
 from cotforge.records import Outcome, OutcomeKind
@@ -12,6 +13,8 @@ from cotforge.replies.attempt import outcome_of_row
 
 ENOUGH = 5
 """Calls in a row. Chosen by us: one picture that cannot be read is no news, five in a row in the same words are about something else."""
+ALL = 2
+"""Calls that are enough where the teacher never answered any (chosen by us): there was nothing that it did like."""
 _VARYING = re.compile(r"\S*\d\S*|\s+")
 
 _FINAL = """
@@ -29,10 +32,14 @@ class RefusalStreak:
         """Their attempts in the journal, the latest last."""
         self._words = ""
 
-    def saw(self, status: int | None, outcome: Outcome, number: int = 0) -> bool:
-        """Count the end of one more Call. Returns whether as many as ENOUGH in a row ended so."""
+    def saw(self, status: int | None, outcome: Outcome, number: int) -> bool:
+        """Count the end of one more Call; `number` is that of its attempt. Returns whether as many as ENOUGH in a row ended so.
+
+        An answer only ends what was begun before it: one that took its time, while others were refused, says nothing of them.
+        """
         if outcome.has_text:
-            self.numbers, self._words = [], ""
+            self.numbers = [refused for refused in self.numbers if refused > number]
+            self._words = self._words if self.numbers else ""
         elif status is not None and may_be_about_the_teacher(outcome):
             words = _VARYING.sub(" ", f"{outcome.error} {outcome.detail}".casefold())
             self.numbers = [*self.numbers, number] if words == self._words else [number]
@@ -53,10 +60,13 @@ def repeated_refusals(journal: Journal) -> frozenset[int]:
     """The attempts in a journal that were refused for good, and yet are about their teacher. Reads the rows of the journal once."""
     found: set[int] = set()
     streaks: dict[int, RefusalStreak] = {}
+    ended: Counter[int] = Counter()
     for teacher, number, status, error, detail, passing, reason, body in journal.rows(_FINAL):
         outcome = outcome_of_row(status, error, detail or "", passing=bool(passing), finish_reason=reason or "", body=body or "")
-        streak = streaks.setdefault(teacher, RefusalStreak())
+        streak, ended[teacher] = streaks.setdefault(teacher, RefusalStreak()), ended[teacher] + 1
         if streak.saw(status, outcome, number) and streak.numbers[-1] == number:
             found.update(streak.numbers)
-            streak.numbers = streak.numbers[-ENOUGH:]
+    for teacher, streak in streaks.items():
+        if len(streak.numbers) == ended[teacher] >= ALL:
+            found.update(streak.numbers)
     return frozenset(found)

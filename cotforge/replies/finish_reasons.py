@@ -66,7 +66,9 @@ _LIMITS = frozenset({"limit", "max", "maximum", "exceeded", "reached", "length",
 _SIGNS: tuple[tuple[Finish, frozenset[str]], ...] = (
     (
         Finish.ERROR,
-        frozenset("error errored exception failed failure fail abort aborted cancel canceled cancelled timeout timed interrupted disconnect".split())
+        frozenset(
+            "error errored exception failed failure fail abort aborted cancel canceled cancelled timeout timed interrupted disconnect".split()
+        )
         | frozenset("disconnected unavailable overloaded overload crashed killed preempted evicted rate".split()),
     ),
     (

@@ -33,13 +33,21 @@ class Line:
     code: str
     """One word among the codes, whatever its case, `_` and `-`; one `*` stands for any characters. Empty: whatever the codes."""
     words: str
-    """A part of the message, whatever its case; `*` stands for any characters. Empty: whatever the message."""
+    """A part of the message, whatever its case; `*` stands for any characters, `^` in front for the beginning of the message, or of one
+    of its sentences behind a `;`. Empty: whatever the message."""
     meaning: Meaning
     source: str
 
 
 _RFC = "https://www.rfc-editor.org/rfc/rfc9110#section-15.5"
 _RFC_429 = "https://www.rfc-editor.org/rfc/rfc6585#section-4"
+_KEY_WORDS = "https://github.com/QuantumNous/new-api/issues/5496"
+_TOKEN_WORDS = "https://github.com/terminusdb/terminusdb/issues/1727"
+_NEW_API = "https://github.com/QuantumNous/new-api/issues/4712"
+_BALANCE_WORDS = "https://github.com/continuedev/continue/issues/5827"
+_CREDIT_WORDS = "https://github.com/askimo-ai/askimo/issues/277"
+_QUOTA_WORDS = "https://github.com/simonw/llm/issues/494"
+_PLAN_CHINESE = "https://github.com/binary-husky/gpt_academic/issues/1956"
 _OPENAI = "https://developers.openai.com/api/docs/guides/error-codes"
 _OPENAI_BILLING = "https://learn.microsoft.com/microsoft-cloud/dev/dev-proxy/concepts/openai-insufficient-quota"
 _OPENAI_IMAGES = "https://platform.openai.com/docs/api-reference/responses/object"
@@ -136,6 +144,25 @@ LINES: tuple[Line, ...] = tuple(
         ("any", 404, "", "", MODEL, _RFC),
         ("any", 413, "", "", PROMPT, _RFC),
         ("any", 429, "", "", BUSY, _RFC_429),
+        # what servers of every kind begin with, under every status and in no code: in mid-sentence they may be about the prompt
+        ("any", None, "", "^incorrect api key", KEY, _XAI_KEY),
+        ("any", None, "", "^invalid api key", KEY, _KEY_WORDS),
+        ("any", None, "", "^invalid api-key", KEY, _KEY_WORDS),
+        ("any", None, "", "^invalid token", KEY, _TOKEN_WORDS),
+        ("any", None, "", "^api key*invalid", KEY, _KEY_WORDS),
+        ("any", None, "", "^api key*not valid", KEY, _KEY_WORDS),
+        ("any", None, "", "^api key*expired", KEY, _KEY_WORDS),
+        ("any", None, "", "^invalid authentication", KEY, _TOKEN_WORDS),
+        ("any", None, "", "无效的令牌", KEY, _NEW_API),
+        ("any", None, "", "^insufficient balance", QUOTA, _BALANCE_WORDS),
+        ("any", None, "", "^insufficient account balance", QUOTA, _BALANCE_WORDS),
+        ("any", None, "", "^insufficient credit", QUOTA, _BALANCE_WORDS),
+        ("any", None, "", "^you have not enough credit", QUOTA, _CREDIT_WORDS),
+        ("any", None, "", "^your credit balance is too low", QUOTA, _CREDIT_WORDS),
+        ("any", None, "", "^you exceeded your current quota, please check your plan", QUOTA, _QUOTA_WORDS),
+        ("any", None, "", "余额不足", QUOTA, _ZHIPU_CHINESE),
+        ("any", None, "", "额度不足", QUOTA, _PLAN_CHINESE),
+        ("any", None, "", "欠费", QUOTA, _DASHSCOPE),
         ("OpenAI", None, "insufficient_quota", "", QUOTA, _OPENAI),
         ("OpenAI", None, "billing_hard_limit_reached", "", QUOTA, _OPENAI),
         ("OpenAI", None, "billing_not_active", "", QUOTA, _OPENAI),

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -18,7 +19,8 @@ import aiohttp
 
 from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed
-from cotforge.replies.refusals import inside_ok, refusal, retry_after, without_key
+from cotforge.replies.chat import refused_in
+from cotforge.replies.refusals import refusal, retry_after, without_key
 from cotforge.teachers.metrics import queue_of
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import attempt_of, request
@@ -85,7 +87,7 @@ class Session:
                     f"{url}/chat/completions", data=body, headers=headers, timeout=limits, allow_redirects=False, proxy=proxy(url)
                 ) as answer,
             ):
-                text = (await bounded(answer)).decode("utf-8", "replace")
+                text = decoded(await bounded(answer), answer.charset)
             return trial.answered(answer, text) if answer.status == 200 else trial.refused(answer, text)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
             return trial.failed("connection", said_by(fault), unreached=True)
@@ -100,13 +102,13 @@ class Session:
         async with self._http.get(
             f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False, proxy=proxy(url)
         ) as answer:
-            text = without_key((await bounded(answer)).decode("utf-8", "replace"), teacher.key())
+            text = without_key(decoded(await bounded(answer), answer.charset), teacher.key())
         if answer.status != 200:
             return Listing(answer.status, [], refusal(answer.status, text))
         try:
             said = json.loads(text)
-            if isinstance(said, dict) and said.get("error"):
-                return Listing(200, [], inside_ok(said["error"]))
+            if (refused := refused_in(text)) is not None:
+                return Listing(200, [], refused)
             return Listing(200, [str(model["id"]) for model in (said if isinstance(said, list) else said["data"])])
         except (ValueError, KeyError, TypeError, RecursionError):
             return Listing(404, [])  # some gateway's page: there is no list here
@@ -145,6 +147,15 @@ def authorization(teacher: Teacher) -> dict[str, str]:
     """The header that carries the key, for this teacher's own URLs alone."""
     key = teacher.key()
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def decoded(body: bytes, charset: str | None) -> str:
+    """A body as text: in UTF-8 where it is that, else as its content type says. Never raises."""
+    with suppress(ValueError):
+        return body.decode("utf-8")
+    with suppress(ValueError, LookupError):
+        return body.decode(charset or "utf-8")
+    return body.decode("utf-8", "replace")
 
 
 async def bounded(answer: aiohttp.ClientResponse) -> bytes:
