@@ -348,7 +348,7 @@ _CLOSED = {
     Closing.OUT_OF_REACH: "out of reach",
 }
 """What a person is told of a teacher that was not asked to the end."""
-_ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.REPEATED)
+_ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.KEY, Closing.REPEATED)
 """With these a person has to do something before the run can be complete: exit 3."""
 _NO_BATCHES = "there is no batch API at its url, or no such model"
 

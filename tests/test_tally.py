@@ -63,6 +63,7 @@ def test_the_summary_is_what_the_contract_names():
         },
         "labels_unknown": 2,
         "read_as": {"tags": 8},
+        "finish_reasons": {"stop": 9},
         "mended": {},
         "teachers": {
             "t0": {"calls": 5, "failed": 1, "answered": 4, "agreement": 1.0, "estimated_accuracy": 0.9, "cost_usd": 2.0},

@@ -18,6 +18,7 @@ from cotforge.budget import Hold, Purse, minutes_over
 from cotforge.errors import TeacherError
 from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
+from cotforge.forge.finishes import UnknownFinishes
 from cotforge.forge.job import Job
 from cotforge.forge.line import Line
 from cotforge.forge.places import Places, in_turns, together
@@ -71,6 +72,7 @@ class Forge:
         self._short = False
         self.lines: dict[str, Line] = {}
         self._again, self._tell, self._patience, self._guide = again, tell, patience or Patience(), guide
+        self._finishes = UnknownFinishes(tell)
         self._since = journal.latest()
         self._agreement = Agreement(loaded.pipeline, progress)
         self._retries = RetryBudget()
@@ -203,6 +205,7 @@ class Forge:
         def ended(attempt: Attempt) -> None:
             if (hold := holds.pop(attempt.key, None)) is not None:
                 hold.settle(attempt)
+            self._finishes.saw(teacher.name, attempt)
             self._stop_at_failures()
 
         async with Batches(
@@ -256,6 +259,7 @@ class Forge:
     def _settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
         if attempt is not None:
             meter.count(attempt)
+            self._finishes.saw(job.call.teacher, attempt)
             self._retries.first()
         if job.work.script is not None:
             job.work.script.ended(job.work, job.call, attempt)
