@@ -330,7 +330,9 @@ class Run:
         assert meter.closed is not None
         reason = _NO_BATCHES if batched and meter.closed is Closing.MODEL else _CLOSED[meter.closed]
         words = f"; it said {clean(meter.closing_words)!r}" if meter.closing_words else ""
-        lost = f"{meter.postponed:,} calls were not asked" if meter.postponed else f"{meter.failed or 'some'} calls were not answered"
+        count = meter.postponed or meter.failed
+        many = "1 call was" if count == 1 else f"{count:,} calls were" if count else "some calls were"
+        lost = f"{many} not asked" if meter.postponed else f"{many} not answered"
         return f"teacher {name!r}: {reason}; {lost}: {_GO_ON}{words}"
 
 

@@ -224,7 +224,15 @@ def test_a_refusal_inside_a_200_closes_as_one_with_its_own_status_does(body: Any
 
 
 @pytest.mark.parametrize(
-    "body", ['{"object": "list", "data": [{"id": "m"}]}', '[{"id": "m"}]', '{"code": 0, "message": "success", "data": [{"id": "m"}]}', "<p>", "", "7"]
+    "body",
+    [
+        '{"object": "list", "data": [{"id": "m"}]}',
+        '[{"id": "m"}]',
+        '{"code": 0, "message": "success", "data": [{"id": "m"}]}',
+        "<p>",
+        "",
+        "7",
+    ],
 )
 def test_a_list_of_models_or_a_page_is_no_refusal(body: str) -> None:
     assert refused_in(body) is None
@@ -238,7 +246,8 @@ def test_a_list_of_models_or_a_page_is_no_refusal(body: str) -> None:
     [
         "", "  \n", "null", "42", '"Unauthorized"', "[]", "{}", "[[]]", "<!DOCTYPE html><html><title>Sign in</title></html>",
         '{"choices": []}', '{"choices": null}', '{"choices": [null]}', '{"choices": ["x"]}', '{"choices": {"0": 1}}',
-        '{"choices": [{"message": null, "finish_reason": "stop"}]}', json.dumps(whole())[:40], "[" * 100_000, '{"choices": [{"message": [1]}]}',
+        '{"choices": [{"message": null, "finish_reason": "stop"}]}', json.dumps(whole())[:40], "[" * 100_000,
+        '{"choices": [{"message": [1]}]}',
         'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n', "data: <html>\n\ndata: x\n\n", ": keep-alive\n\n",
     ],
 )  # fmt: skip

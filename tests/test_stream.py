@@ -111,7 +111,7 @@ def test_a_stream_that_ends_before_its_answer_is_broken(text: str) -> None:
 
 @pytest.mark.parametrize("text", [stream("no json", *PIECES), stream(PIECES[1], '{"choices": [{"del', PIECES[3])])
 def test_an_event_that_cannot_be_read_leaves_a_hole_and_so_no_text(text: str) -> None:
-    with pytest.raises(ValueError, match="Expecting|Unterminated|delimiter"):
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated|delimiter"):
         joined(text)
 
 
@@ -158,5 +158,5 @@ def test_a_stream_cut_anywhere_reads_as_the_plain_body(told: dict[str, str], siz
 @given(told=st.text(min_size=1, max_size=60), at=st.integers(1, 10_000))
 def test_a_stream_that_is_cut_is_never_taken_for_a_whole_answer(told: str, at: int) -> None:
     text = stream(*(chunk({"content": letter}) for letter in told), chunk({}, "stop"))
-    cut = text[: at % (len(text) - len('data: [DONE]\n\n') - len(json.dumps(chunk({}, "stop"))))]
+    cut = text[: at % (len(text) - len("data: [DONE]\n\n") - len(json.dumps(chunk({}, "stop"))))]
     assert completion(cut, "text/event-stream").outcome.error == "bad_body"

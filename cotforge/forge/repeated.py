@@ -15,6 +15,8 @@ ENOUGH = 5
 """Calls in a row. Chosen by us: one picture that cannot be read is no news, five in a row in the same words are about something else."""
 ALL = 2
 """Calls that are enough where the teacher never answered any (chosen by us): there was nothing that it did like."""
+MOST_UNREADABLE = 2 * ENOUGH
+"""Attempts in a row that bring bodies nobody can read (chosen by us): each was probably generated, and charged."""
 _VARYING = re.compile(r"\S*\d\S*|\s+")
 
 _FINAL = """
@@ -31,6 +33,12 @@ class RefusalStreak:
         self.numbers: list[int] = []
         """Their attempts in the journal, the latest last."""
         self._words = ""
+        self._unreadable = 0
+
+    def saw_body(self, outcome: Outcome) -> bool:
+        """Count one more attempt, also one that is made again. Returns whether as many as MOST_UNREADABLE in a row could not be read."""
+        self._unreadable = self._unreadable + 1 if outcome.error == "bad_body" else 0
+        return self._unreadable >= MOST_UNREADABLE
 
     def saw(self, status: int | None, outcome: Outcome, number: int) -> bool:
         """Count the end of one more Call; `number` is that of its attempt. Returns whether as many as ENOUGH in a row ended so.
@@ -41,7 +49,8 @@ class RefusalStreak:
             self.numbers = [refused for refused in self.numbers if refused > number]
             self._words = self._words if self.numbers else ""
         elif status is not None and may_be_about_the_teacher(outcome):
-            words = _VARYING.sub(" ", f"{outcome.error} {outcome.detail}".casefold())
+            said = "" if outcome.error == "bad_body" else outcome.detail  # there, its detail shows the text itself
+            words = _VARYING.sub(" ", f"{outcome.error} {said}".casefold())
             self.numbers = [*self.numbers, number] if words == self._words else [number]
             self._words = words
         return len(self.numbers) >= ENOUGH

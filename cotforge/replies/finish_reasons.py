@@ -66,18 +66,21 @@ _LIMITS = frozenset({"limit", "max", "maximum", "exceeded", "reached", "length",
 _SIGNS: tuple[tuple[Finish, frozenset[str]], ...] = (
     (
         Finish.ERROR,
-        frozenset(
-            "error errored exception failed failure fail abort aborted cancel canceled cancelled timeout timed interrupted disconnect".split()
-        )
-        | frozenset("disconnected unavailable overloaded overload crashed killed preempted evicted rate".split()),
+        frozenset({
+            "error", "errored", "exception", "failed", "failure", "fail", "abort", "aborted", "cancel", "canceled", "cancelled", "timeout",
+            "timed", "interrupted", "disconnect", "disconnected", "unavailable", "overloaded", "overload", "crashed", "killed", "preempted",
+            "evicted", "rate",
+        }),
     ),
     (
         Finish.FILTERED,
-        frozenset("filter filtered safety unsafe sensitive moderation moderated policy guardrail guardrails blocked block".split())
-        | frozenset("prohibited violation harmful censored flagged toxic refused refusal".split()),
+        frozenset({
+            "filter", "filtered", "safety", "unsafe", "sensitive", "moderation", "moderated", "policy", "guardrail", "guardrails",
+            "blocked", "block", "prohibited", "violation", "harmful", "censored", "flagged", "toxic", "refused", "refusal",
+        }),
     ),
     (Finish.LENGTH, frozenset({"truncated", "truncation", "incomplete", "cutoff"})),
-)
+)  # fmt: skip
 """Words in the names of servers that nobody has listed yet; the first line with one counts."""
 
 
