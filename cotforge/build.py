@@ -156,7 +156,7 @@ class Run:
         refreshed = self._refreshed(refresh)
         if not offline:
             self.forge(progress, refreshed)
-            if not progress.stopped:
+            if not progress.stopped and not any(meter.postponed or meter.closed in _CLOSED for meter in progress.teachers.values()):
                 self._marks.unlink(missing_ok=True)
         text = self._export(progress)
         if why := self._ended_early(progress):
@@ -319,7 +319,7 @@ class Run:
             name = next(name for name, meter in progress.teachers.items() if meter is worst)
             postponed = sum(meter.postponed for meter in progress.teachers.values())
             why.append(
-                f"{progress.failed + postponed:,} of {progress.asked + progress.had + postponed:,} calls were given up"
+                f"{progress.failed - progress.filtered + postponed:,} of {progress.asked + progress.had + postponed:,} calls were given up"
                 f"{' or not asked' if postponed else ''}, more than max_failures {bound:g} allows; "
                 f"the last of teacher {name!r}: {worst.last_error or worst.closed}"
             )

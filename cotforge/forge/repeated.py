@@ -6,6 +6,9 @@ at once (`replies.refusal_codes`); these are the others. They are not final for 
 
 import re
 from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from math import inf
+from typing import NamedTuple
 
 from cotforge.journal import Journal
 from cotforge.records import Outcome, OutcomeKind
@@ -21,7 +24,7 @@ _VARYING = re.compile(r"\S*\d\S*|\s+")
 
 _FINAL = """
     SELECT asked.teacher, replies.id, replies.status, replies.error, replies.detail, replies.passing, replies.finish_reason,
-           CASE WHEN replies.error IS NULL THEN '' ELSE replies.body END
+           CASE WHEN replies.error IS NULL THEN '' ELSE replies.body END, asked.begun_at, asked.begun_at + COALESCE(replies.seconds, 0)
     FROM replies JOIN asked ON asked.id = replies.id WHERE replies.final ORDER BY replies.id
 """
 
@@ -49,11 +52,15 @@ class RefusalStreak:
             self.numbers = [refused for refused in self.numbers if refused > number]
             self._words = self._words if self.numbers else ""
         elif status is not None and may_be_about_the_teacher(outcome):
-            said = "" if outcome.error == "bad_body" else outcome.detail  # there, its detail shows the text itself
-            words = _VARYING.sub(" ", f"{outcome.error} {said}".casefold())
+            words = words_of(outcome)
             self.numbers = [*self.numbers, number] if words == self._words else [number]
             self._words = words
         return len(self.numbers) >= ENOUGH
+
+
+def words_of(outcome: Outcome) -> str:
+    """What makes two failures the same: the words, without numbers and ids. Of a body nobody can read, that alone: it shows its text."""
+    return _VARYING.sub(" ", f"{outcome.error} {'' if outcome.error == 'bad_body' else outcome.detail}".casefold())
 
 
 def may_be_about_the_teacher(outcome: Outcome) -> bool:
@@ -65,17 +72,47 @@ def may_be_about_the_teacher(outcome: Outcome) -> bool:
     return outcome.error == "bad_body" or (outcome.kind is OutcomeKind.PASSING and not outcome.retry and not outcome.unreached)
 
 
+class _Refusal(NamedTuple):
+    """One that a journal holds."""
+
+    number: int
+    begun: float
+    ended: float
+    """Seconds since the epoch, both."""
+
+
 def repeated_refusals(journal: Journal) -> frozenset[int]:
     """The attempts in a journal that were refused for good, and yet are about their teacher. Reads the rows of the journal once."""
     found: set[int] = set()
     streaks: dict[int, RefusalStreak] = {}
     ended: Counter[int] = Counter()
-    for teacher, number, status, error, detail, passing, reason, body in journal.rows(_FINAL):
+    alike: dict[tuple[int, str], list[_Refusal]] = {}
+    for teacher, number, status, error, detail, passing, reason, body, begun, end in journal.rows(_FINAL):
         outcome = outcome_of_row(status, error, detail or "", passing=bool(passing), finish_reason=reason or "", body=body or "")
         streak, ended[teacher] = streaks.setdefault(teacher, RefusalStreak()), ended[teacher] + 1
         if streak.saw(status, outcome, number) and streak.numbers[-1] == number:
             found.update(streak.numbers)
+        if outcome.kind is OutcomeKind.REFUSED and may_be_about_the_teacher(outcome):
+            alike.setdefault((teacher, words_of(outcome)), []).append(_Refusal(number, begun, end))
     for teacher, streak in streaks.items():
         if len(streak.numbers) == ended[teacher] >= ALL:
             found.update(streak.numbers)
+    for refusals in alike.values():
+        found.update(list(_overlapping(refusals, found)))
     return frozenset(found)
+
+
+def _overlapping(refusals: Sequence[_Refusal], found: Collection[int]) -> Iterator[int]:
+    """Those of one teacher in the same words, in the order of their attempts, that were in flight together with a streak.
+
+    With many in flight, the first that are refused and the last that are answered come in any order.
+    """
+    latest, earliest = -inf, inf
+    for refusal in refusals:
+        if refusal.number in found or refusal.begun <= latest:
+            latest = max(latest, refusal.ended)
+            yield refusal.number
+    for refusal in reversed(refusals):
+        if refusal.number in found or refusal.ended >= earliest:
+            earliest = min(earliest, refusal.begun)
+            yield refusal.number

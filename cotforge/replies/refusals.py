@@ -17,6 +17,8 @@ HOPELESS = frozenset({401, 402, 403, 404, 405, 407})
 UNREAD_FILES = ("--allowed-local-media-path", "[Errno 2] No such file", "[Errno 13] Permission denied")
 """What vLLM 0.32 says, with 400 or 500, where it cannot read a `file:` URL."""
 BUSY = frozenset({429, 529})
+LONGEST_WAIT_S = 3600.0
+"""Seconds that a run waits for room at most (chosen by us): who says more is out of an allowance for the day or the month."""
 _CODES = ("code", "status", "status_code", "statusCode", "error_code", "errorCode", "type")
 """Fields of an error object, of which the first that is there names it."""
 _BY_MEANING = {
@@ -49,6 +51,8 @@ def _outcome(status: int, word: str, message: str, after: float | None, means: M
         return Outcome(OutcomeKind.GONE, word, message, after=after, closes=Closing.FILES)
     if means is Meaning.FILTER:
         return Outcome(OutcomeKind.FILTERED, "content_filter", message)
+    if means is Meaning.BUSY and after is not None and after > LONGEST_WAIT_S:
+        means = Meaning.QUOTA
     if means in _BY_MEANING:
         kind, closes = _BY_MEANING[means]
         return Outcome(kind, word, message, after=after, closes=closes)

@@ -109,6 +109,8 @@ def _add(whole: dict[str, Any], message: dict[str, Any], chunk: dict[str, Any]) 
     for name in ("error", "usage", "model", "base_resp"):
         if chunk.get(name):
             whole[name] = chunk[name]
+    if "choices" not in chunk and "done" not in chunk and any(isinstance(chunk.get(name), str) for name in ("message", "msg")):
+        whole["error"] = chunk  # DashScope's events of an error are the error itself
     choice = _first(chunk)
     for name in ("finish_reason", "native_finish_reason", "error"):
         if choice.get(name):
