@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cotforge.forge.repeated import ENOUGH, MOST_UNREADABLE, RefusalStreak
+from cotforge.forge.repeated import ENOUGH, MOST_UNREADABLE, Refusal, RefusalStreak, overlapping
 from cotforge.records import ANSWERED, Outcome, OutcomeKind
 from cotforge.replies.chat import completion as completion_of
 from cotforge.replies.refusals import refusal
@@ -103,16 +103,32 @@ def test_a_picture_that_is_refused_alone_stays_refused(tmp_path: Path) -> None:
         assert len(server.ledger) == asked == 12
 
 
-def test_a_few_calls_that_were_all_refused_in_the_same_words_are_asked_again(tmp_path: Path) -> None:
-    write_rows(tmp_path, 3)
-    no, well = json.dumps(["this workspace is frozen"]), False
-    with Stranger(lambda number, body: http(200, completion(sees(body))) if well else http(400, no)) as server:
-        write_pipeline(tmp_path, teacher(server.url), consensus=ALONE)
+def test_refusals_in_flight_together_with_a_streak_belong_to_it_on_both_sides() -> None:
+    chain = [
+        Refusal(1, 0.0, 1.0),
+        Refusal(3, 5.0, 6.0),
+        Refusal(5, 5.5, 8.0),
+        Refusal(8, 7.0, 9.0),
+        Refusal(12, 8.9, 9.5),
+        Refusal(14, 20.0, 21.0),
+    ]
+    assert set(overlapping(chain, {8})) == {3, 5, 8, 12}
+    assert not set(overlapping(chain, set()))
+
+
+def test_one_at_a_time_an_answer_in_between_says_that_the_account_is_well(tmp_path: Path) -> None:
+    write_rows(tmp_path, 20)
+    no, well = json.dumps({"error": {"message": "the purse of this tenant is empty"}}), False
+
+    def says(number: int, body: dict[str, Any]) -> bytes:
+        return http(400, no) if not well and (number == 3 or number > 10) else http(200, completion(sees(body)))
+
+    with Stranger(says) as server:
+        write_pipeline(tmp_path, teacher(server.url, concurrency=1), consensus=ALONE)
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 3
         well = True
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
-        assert len(server.ledger) == 6
-    assert summary(tmp_path / RUN)["accepted"] == 3
+    assert summary(tmp_path / RUN)["accepted"] == 19
 
 
 def test_a_key_that_is_revoked_in_the_middle_ends_the_run_as_incomplete_and_the_rest_is_asked_once_it_is_renewed(tmp_path: Path) -> None:

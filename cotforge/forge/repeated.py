@@ -5,7 +5,6 @@ at once (`replies.refusal_codes`); these are the others. They are not final for 
 """
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from math import inf
 from typing import NamedTuple
@@ -16,8 +15,6 @@ from cotforge.replies.attempt import outcome_of_row
 
 ENOUGH = 5
 """Calls in a row. Chosen by us: one picture that cannot be read is no news, five in a row in the same words are about something else."""
-ALL = 2
-"""Calls that are enough where the teacher never answered any (chosen by us): there was nothing that it did like."""
 MOST_UNREADABLE = 2 * ENOUGH
 """Attempts in a row that bring bodies nobody can read (chosen by us): each was probably generated, and charged."""
 _VARYING = re.compile(r"\S*\d\S*|\s+")
@@ -72,7 +69,7 @@ def may_be_about_the_teacher(outcome: Outcome) -> bool:
     return outcome.error == "bad_body" or (outcome.kind is OutcomeKind.PASSING and not outcome.retry and not outcome.unreached)
 
 
-class _Refusal(NamedTuple):
+class Refusal(NamedTuple):
     """One that a journal holds."""
 
     number: int
@@ -85,24 +82,20 @@ def repeated_refusals(journal: Journal) -> frozenset[int]:
     """The attempts in a journal that were refused for good, and yet are about their teacher. Reads the rows of the journal once."""
     found: set[int] = set()
     streaks: dict[int, RefusalStreak] = {}
-    ended: Counter[int] = Counter()
-    alike: dict[tuple[int, str], list[_Refusal]] = {}
+    alike: dict[tuple[int, str], list[Refusal]] = {}
     for teacher, number, status, error, detail, passing, reason, body, begun, end in journal.rows(_FINAL):
         outcome = outcome_of_row(status, error, detail or "", passing=bool(passing), finish_reason=reason or "", body=body or "")
-        streak, ended[teacher] = streaks.setdefault(teacher, RefusalStreak()), ended[teacher] + 1
+        streak = streaks.setdefault(teacher, RefusalStreak())
         if streak.saw(status, outcome, number) and streak.numbers[-1] == number:
             found.update(streak.numbers)
         if outcome.kind is OutcomeKind.REFUSED and may_be_about_the_teacher(outcome):
-            alike.setdefault((teacher, words_of(outcome)), []).append(_Refusal(number, begun, end))
-    for teacher, streak in streaks.items():
-        if len(streak.numbers) == ended[teacher] >= ALL:
-            found.update(streak.numbers)
+            alike.setdefault((teacher, words_of(outcome)), []).append(Refusal(number, begun, end))
     for refusals in alike.values():
-        found.update(list(_overlapping(refusals, found)))
+        found.update(list(overlapping(refusals, found)))
     return frozenset(found)
 
 
-def _overlapping(refusals: Sequence[_Refusal], found: Collection[int]) -> Iterator[int]:
+def overlapping(refusals: Sequence[Refusal], found: Collection[int]) -> Iterator[int]:
     """Those of one teacher in the same words, in the order of their attempts, that were in flight together with a streak.
 
     With many in flight, the first that are refused and the last that are answered come in any order.
