@@ -176,3 +176,30 @@ def test_an_unknown_finish_reason_is_told_once_and_counted(tmp_path: Path) -> No
     line = "teacher 'one': finish_reason 'foo' is unknown; its texts are read as whole"
     assert (ended.returncode, ended.stderr.splitlines().count(line)) == (0, 1)
     assert summary(tmp_path / RUN)["finish_reasons"] == {"foo": 3, "stop": 3}
+
+
+def test_a_refresh_whose_teacher_runs_out_of_quota_goes_on_with_the_same_command_or_without_it(tmp_path: Path) -> None:
+    write_rows(tmp_path, 12)
+    no, poor = json.dumps({"error": {"code": "insufficient_quota", "message": "no"}}), True
+    with Stranger(lambda number, body: http(429, no) if poor and number > 18 else http(200, completion(sees(body)))) as server:
+        write_pipeline(tmp_path, teacher(server.url, concurrency=1), consensus=ALONE)
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert ran("build", "pipeline.yaml", "--refresh", "one", cwd=tmp_path).returncode == 3
+        assert len(server.ledger) == 12 + 6 + 1
+        poor = False
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert len(server.ledger) == 19 + 6
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert len(server.ledger) == 19 + 6
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 500])
+def test_what_a_filter_refuses_is_no_failure_of_the_teacher_however_much_it_is(tmp_path: Path, status: int) -> None:
+    write_rows(tmp_path, 8)
+    no = json.dumps({"error": {"code": "content_filter", "message": "no"}})
+    with Stranger(lambda number, body: http(status, no)) as server:
+        write_pipeline(tmp_path, teacher(server.url), consensus=ALONE)
+        for _ in range(2):
+            assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert len(server.ledger) == 8
+    assert {row["reason"] for row in table(tmp_path / RUN, "losses") if row["stage"] == "ask"} == {"content_filter"}

@@ -73,7 +73,7 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
         return f"{where} said {status}: {why}"
     if status in (404, 405) and not url.endswith("/v1") and (await session.models(teacher, f"{url}/v1")).status == 200:
         return f"{where} has no API; did you mean {url}/v1?"
-    if status != 200 or is_listed(teacher.model, models):
+    if status != 200 or refused is not None or is_listed(teacher.model, models):
         return ""
     served = ", ".join(repr(model) for model in models[:5]) or "nothing"
     more = " and more" if len(models) > 5 else ""
