@@ -31,7 +31,7 @@ from cotforge.forge.work import Again, Work, missing
 from cotforge.images import Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Closing, Fault, Sample, Stop
+from cotforge.records import Call, Closing, Fault, Outcome, Sample, Stop
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Guide
 from cotforge.teachers.kind import Place, TeacherKind
@@ -195,6 +195,7 @@ class Forge:
     async def _batch(self, teacher: TeacherKind, works: Works, *, counts: bool) -> None:
         """A teacher behind a batch API: what it lacks is handed in at once, and its results are waited for."""
         meter, holds = self.progress.teachers[teacher.name], dict[bytes, Hold]()
+        closing: list[Outcome] = []
 
         def admit(call: Call) -> bool:
             hold = self.admit(teacher, call)
@@ -206,6 +207,8 @@ class Forge:
             if (hold := holds.pop(attempt.key, None)) is not None:
                 hold.settle(attempt)
             self._finishes.saw(teacher.name, attempt)
+            if attempt.outcome.closes and not closing:
+                closing.append(attempt.outcome)
             self._stop_at_failures()
 
         async with Batches(
@@ -215,6 +218,8 @@ class Forge:
             await batches.submit(self._counted(works([teacher])) if counts else works([teacher]), admit)
             await batches.collect(self._tell)
             meter.closed = meter.closed or batches.outbox.closes
+            if closing and not meter.closed:
+                meter.closed, meter.closing_words = closing[0].closes, closing[0].detail
 
     def _counted(self, works: Iterator[Work | Fault]) -> Iterator[Work | Fault]:
         for work in works:
