@@ -156,7 +156,7 @@ class Run:
         refreshed = self._refreshed(refresh)
         if not offline:
             self.forge(progress, refreshed)
-            if not progress.stopped:
+            if not progress.stopped and not any(meter.postponed or meter.closed in _CLOSED for meter in progress.teachers.values()):
                 self._marks.unlink(missing_ok=True)
         text = self._export(progress)
         if why := self._ended_early(progress):
@@ -319,7 +319,7 @@ class Run:
             name = next(name for name, meter in progress.teachers.items() if meter is worst)
             postponed = sum(meter.postponed for meter in progress.teachers.values())
             why.append(
-                f"{progress.failed + postponed:,} of {progress.asked + progress.had + postponed:,} calls were given up"
+                f"{progress.failed - progress.filtered + postponed:,} of {progress.asked + progress.had + postponed:,} calls were given up"
                 f"{' or not asked' if postponed else ''}, more than max_failures {bound:g} allows; "
                 f"the last of teacher {name!r}: {worst.last_error or worst.closed}"
             )
@@ -330,7 +330,9 @@ class Run:
         assert meter.closed is not None
         reason = _NO_BATCHES if batched and meter.closed is Closing.MODEL else _CLOSED[meter.closed]
         words = f"; it said {clean(meter.closing_words)!r}" if meter.closing_words else ""
-        lost = f"{meter.postponed:,} calls were not asked" if meter.postponed else f"{meter.failed or 'some'} calls were not answered"
+        count = meter.postponed or meter.failed
+        many = "1 call was" if count == 1 else f"{count:,} calls were" if count else "some calls were"
+        lost = f"{many} not asked" if meter.postponed else f"{many} not answered"
         return f"teacher {name!r}: {reason}; {lost}: {_GO_ON}{words}"
 
 
@@ -348,7 +350,7 @@ _CLOSED = {
     Closing.OUT_OF_REACH: "out of reach",
 }
 """What a person is told of a teacher that was not asked to the end."""
-_ENDS_THE_RUN = (Closing.QUOTA, Closing.KEY, Closing.ACCOUNT, Closing.REPEATED)
+_ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.KEY, Closing.REPEATED)
 """With these a person has to do something before the run can be complete: exit 3."""
 _NO_BATCHES = "there is no batch API at its url, or no such model"
 

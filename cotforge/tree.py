@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cotforge.errors import PipelineError
+from cotforge.errors import PipelineError, in_words
 
 Tree = dict[str, Any]
 
@@ -54,7 +54,7 @@ def read(path: Path) -> Tree:
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         mark = getattr(fault, "problem_mark", None)
         at = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise PipelineError(f"{at}: not YAML: {getattr(fault, 'problem', None) or type(fault).__name__}") from fault
+        raise PipelineError(f"{at}: not YAML: {getattr(fault, 'problem', None) or in_words(fault)}") from fault
     if not isinstance(tree, dict):
         raise PipelineError(f"{path}: holds no pipeline; it starts with 'name: ...'")
     return tree

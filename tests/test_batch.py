@@ -33,7 +33,7 @@ from cotforge.teachers.batch import result
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.preflight import preflight
 from tests.batches import Provider
-from tests.project import sees, teacher, write_pipeline, write_rows
+from tests.project import ran, sees, teacher, write_pipeline, write_rows
 
 
 def project(folder: Path, provider: Provider | str, count: int = 6, *, batch: dict[str, Any] | None = None, **fields: Any) -> Path:
@@ -650,3 +650,15 @@ def test_a_journal_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.sqlite") as journal:
         assert journal.rows("SELECT count(*) FROM batches") == [(0,)]
         assert journal.latest() == 1
+
+
+def test_a_quota_that_ends_in_the_middle_of_a_batch_closes_its_teacher_and_the_rest_is_asked_again(tmp_path: Path) -> None:
+    left = iter([None] * 4 + [402] * 2)
+    with Provider(sees, fate=lambda body, number: next(left, None)) as provider:
+        project(tmp_path, provider, 6)
+        stopped = ran("build", "pipeline.yaml", cwd=tmp_path)
+        assert stopped.returncode == 3
+        assert "teacher 'one': paused: quota or credit is used up; 2 calls were not answered" in stopped.stderr
+        assert "told to fail" in stopped.stderr
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert len(provider.paid) == 6

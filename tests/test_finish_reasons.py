@@ -65,3 +65,26 @@ def test_partial_text_is_never_taken_for_a_whole_one() -> None:
     """The names that other tools map to `stop` although the text is not whole."""
     for name in ("error", "abort", "network_error", "MALFORMED_RESPONSE", "insufficient_system_resource", "timeout", "repetition"):
         assert finish(name) is not Finish.STOP
+
+
+@pytest.mark.parametrize(
+    ("reason", "meant"),
+    [
+        ("request_aborted", Finish.ERROR),
+        ("UpstreamError", Finish.ERROR),
+        ("provider-timeout", Finish.ERROR),
+        ("output_truncated", Finish.LENGTH),
+        ("maxOutputTokensReached", Finish.LENGTH),
+        ("context_length_exceeded", Finish.LENGTH),
+        ("token_limit", Finish.LENGTH),
+        ("safety_block", Finish.FILTERED),
+        ("prompt_blocked", Finish.FILTERED),
+        ("policyViolation", Finish.FILTERED),
+        ("content_filter: PROHIBITED_CONTENT", Finish.FILTERED),
+        ("done", Finish.UNKNOWN),
+        ("token", Finish.UNKNOWN),
+        ("lengthy", Finish.UNKNOWN),
+    ],
+)
+def test_an_unlisted_name_is_read_by_its_words_as_far_as_they_say_that_a_text_is_not_whole(reason: str, meant: Finish) -> None:
+    assert finish(reason) is meant

@@ -13,10 +13,11 @@ from cotforge.records import Call, Picture, Sample
 from cotforge.replies.attempt import Attempt
 from cotforge.replies.refusals import retry_after
 from cotforge.teachers.kinds.openai import OpenAITeacher as Spec
-from cotforge.teachers.openai import Session
+from cotforge.teachers.openai import MOST_BYTES, Session
 from cotforge.teachers.teacher import Price
 from cotforge.teachers.wire import attempt_of
-from tests.teacher import ANSWER, Teacher
+from tests.stranger import Stranger, completion, http
+from tests.teacher import ANSWER, Raw, Teacher
 
 PICTURE = Picture("d" * 64, "image/jpeg", 56, 28, 4, lambda: b"\xff\xd8\xff\xd9")
 SAMPLE = Sample("1", (PICTURE,), "Which?", ("awe", "fear"))
@@ -154,3 +155,39 @@ def test_no_word_of_a_body_reaches_the_journal_that_it_could_not_keep() -> None:
     for body in bodies:
         stored = attempt_of(json.dumps(body), number=1, call=CALL, teacher=spec("http://h/v1"), seconds=1.0)
         assert f"{stored.error}{stored.detail}{stored.finish_reason}{stored.body}".isprintable()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("Höhe".encode(), "application/json"),
+        ("Höhe".encode(), "application/json; charset=iso-8859-1"),
+        ("Höhe".encode("latin-1"), "application/json; charset=iso-8859-1"),
+        ("Höhe".encode("utf-16"), "application/json; charset=utf-16"),
+    ],
+)
+def test_a_reply_is_read_in_utf_8_and_else_in_the_charset_it_names(body: bytes, kind: str) -> None:
+    whole = completion("WORD").encode("utf-16" if "utf-16" in kind else "ascii")
+    word = "WORD".encode("utf-16-le") if "utf-16" in kind else b"WORD"
+    with Teacher(Raw(whole.replace(word, body.removeprefix(b"\xff\xfe")), content_type=kind)) as server:
+        assert ask(spec(server.url)).reply.content == "Höhe"
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=no-such", "; charset=hex", "; charset=utf-16"])
+def test_a_reply_in_no_charset_at_all_is_a_reply_all_the_same(charset: str) -> None:
+    with Teacher(Raw(completion("WORD").encode().replace(b"WORD", b"H\xf6he"), content_type=f"application/json{charset}")) as server:
+        assert ask(spec(server.url)).error in (None, "bad_body")
+
+
+def test_a_body_that_is_not_in_its_encoding_or_too_large_cannot_be_read_and_is_no_lost_connection() -> None:
+    no_gzip = {"Content-Encoding": "gzip"}
+    with Stranger(lambda number, body: http(200, "no gzip", **no_gzip)) as server:
+        ended = ask(spec(server.url))
+        assert (ended.error, ended.status, ended.outcome.retry) == ("bad_body", 200, True)
+        assert ended.detail == "not a chat completion: it is not in its content-encoding, 'gzip'"
+    with Stranger(lambda number, body: http(200, "x" * (MOST_BYTES + 1))) as server:
+        ended = ask(spec(server.url))
+        assert (ended.error, ended.status) == ("bad_body", 200)
+        assert ended.detail == f"not a chat completion: the reply is larger than {MOST_BYTES} bytes"
+    with Stranger(lambda number, body: http(403, "no gzip", **no_gzip)) as server:
+        assert ask(spec(server.url)).error == "403"

@@ -1,5 +1,6 @@
 """Before anything paid: what is wrong with a teacher is one line and exit 2, and nothing has been asked."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import pytest
 
 from cotforge.teachers import preflight
 from cotforge.teachers.preflight import is_listed
-from tests.project import cotforge, sees, teacher, write_pipeline, write_rows
-from tests.teacher import Teacher
+from tests.project import cotforge, ran, sees, teacher, write_pipeline, write_rows
+from tests.teacher import Raw, Teacher
 
 
 def free_port() -> int:
@@ -106,3 +107,68 @@ def test_a_list_covers_a_model_by_name_variant_or_pattern(model: str, models: li
 @pytest.mark.parametrize(("model", "models"), [("m", ["n"]), ("m", ["mm:latest"]), ("m", []), ("azure/m", ["openai/*"]), ("m", ["m:free"])])
 def test_a_list_without_the_model_does_not_cover_it(model: str, models: list[str]) -> None:
     assert not is_listed(model, models)
+
+
+KEY_REFUSED = "the key in A_KEY is not accepted"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (400, {"error": {"message": "Invalid API key"}}, f"said 400: {KEY_REFUSED}: Invalid API key"),
+        (403, {"detail": "Forbidden"}, f"said 403: {KEY_REFUSED}: Forbidden"),
+        (404, {"error": {"message": "no", "code": "invalid_api_key"}}, f"said 404: {KEY_REFUSED}: no"),
+        (429, {"error": {"message": "API key expired"}}, f"said 429: {KEY_REFUSED}: API key expired"),
+        (500, {"message": "invalid token"}, f"said 500: {KEY_REFUSED}: invalid token"),
+        (200, {"error": {"message": "Invalid API key"}}, f"said 200: {KEY_REFUSED}: Invalid API key"),
+        (200, [{"error": {"status": "UNAUTHENTICATED", "message": "no"}}], f"said 200: {KEY_REFUSED}: no"),
+        (200, {"code": 401, "msg": "token expired", "data": None}, f"said 200: {KEY_REFUSED}: token expired"),
+        (200, {"base_resp": {"status_code": 1004, "status_msg": "no"}}, f"said 200: {KEY_REFUSED}: no"),
+        (402, {"error": {"message": "Insufficient Balance"}}, "said 402: quota or credit is used up: Insufficient Balance"),
+        (429, {"error": {"code": "insufficient_quota", "message": "no"}}, "said 429: quota or credit is used up: no"),
+        (
+            403,
+            "<html><title>x used Cloudflare to restrict access</title></html>",
+            "said 403: the account, or this machine's address, is shut out",
+        ),
+        (
+            400,
+            {"message": "credential rejected"},
+            "said 400: it refuses to list its models: credential rejected; if it",
+        ),
+        (200, {"success": False, "message": "who?"}, "said 200: it refuses to list its models: who?; if it answers all the same"),
+    ],
+)
+def test_a_teacher_that_refuses_its_list_is_told_of_whatever_the_status_and_nothing_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, body: object, told: str
+) -> None:
+    monkeypatch.setenv("A_KEY", "wrong-one")
+    write_rows(tmp_path, 2)
+    listing = Raw(body if isinstance(body, str) else json.dumps(body), status)
+    with Teacher(sees, listing=listing) as server:
+        write_pipeline(tmp_path, teacher(server, key_env="A_KEY"))
+        ended = ran("check", "pipeline.yaml", cwd=tmp_path)
+        assert not server.ledger
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert f"teacher 'one': {server.url} {told}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, "404 page not found"),
+        (405, ""),
+        (501, "{}"),
+        (500, "oops"),
+        (503, "<p>"),
+        (429, "{}"),
+        (200, "<html>login</html>"),
+        (200, '{"detail": "Not Found"}'),
+    ],
+)
+def test_a_server_without_a_list_or_in_trouble_passes(tmp_path: Path, status: int, body: str) -> None:
+    write_rows(tmp_path, 2)
+    with Teacher(sees, listing=Raw(body, status)) as server:
+        write_pipeline(tmp_path, teacher(server))
+        assert ran("check", "pipeline.yaml", cwd=tmp_path).returncode == 0

@@ -32,7 +32,7 @@ def _in_its_words(example: Example, line: Line, status: int | None) -> bool:
     """Whether an example has the status, code and words of a line: two lines may have one name."""
     codes, message = codes_and_message(example.body)
     numbers = {example.status, *(int(code) for code in codes.split() if code in ("402", "403"))}
-    pieces = [piece in message.casefold() for piece in line.words.casefold().split("*")]
+    pieces = [piece in message.casefold() for piece in line.words.casefold().removeprefix("^").split("*")]
     code = all(piece in bare(codes) for piece in bare(line.code).split("*"))
     return (status is None or status in numbers) and code and all(pieces)
 

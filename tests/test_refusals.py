@@ -1,11 +1,12 @@
 """What a server's no means: for the Call, for this run, and for the next."""
 
 import json
+from typing import Any
 
 import pytest
 
-from cotforge.records import Outcome
-from cotforge.replies.refusals import refusal, without_key
+from cotforge.records import Closing, Outcome, OutcomeKind
+from cotforge.replies.refusals import LONGEST_WAIT_S, inside_ok, refusal, without_key
 
 
 def said(status: int, code: str | None = None, *, after: float | None = None) -> Outcome:
@@ -77,3 +78,32 @@ def test_a_server_that_cannot_read_files_is_not_asked_again_and_loses_no_call_fo
     """Messages of vLLM 0.32."""
     said = refusal(status, json.dumps({"error": {"code": status, "message": message}}))
     assert (said.closes, said.passing, said.retry, said.busy) == ("files", True, False, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "word", "kind"),
+    [
+        ({"code": 502, "message": "lost"}, "502", OutcomeKind.PASSING),
+        ({"code": "502", "message": "lost"}, "502", OutcomeKind.PASSING),
+        ({"code": 400, "message": "no"}, "400", OutcomeKind.REFUSED),
+        ({"status": 401, "message": "no"}, "401", OutcomeKind.ACCOUNT),
+        ({"statusCode": "404", "message": "no"}, "404", OutcomeKind.GONE),
+        ({"code": 1008, "message": "no"}, "1008", OutcomeKind.ACCOUNT),
+        ({"code": "content_filter", "message": "no"}, "content_filter", OutcomeKind.FILTERED),
+        ({"message": "no"}, "error", OutcomeKind.PASSING),
+        ("no", "error", OutcomeKind.PASSING),
+        (["no"], "error", OutcomeKind.PASSING),
+        (7, "error", OutcomeKind.PASSING),
+    ],
+)
+def test_an_error_inside_a_200_is_judged_by_its_own_code(error: Any, word: str, kind: OutcomeKind) -> None:
+    found = inside_ok(error)
+    assert (found.error, found.kind) == (word, kind)
+
+
+def test_who_asks_for_hours_is_out_of_an_allowance_and_who_asks_for_minutes_is_busy() -> None:
+    assert said(429, after=LONGEST_WAIT_S + 1).closes is Closing.QUOTA
+    assert said(429, after=LONGEST_WAIT_S).busy
+    daily = refusal(429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "Limit reached for requests per day (RPD)"}}))
+    minute = refusal(429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "Limit reached for requests per min (RPM)"}}))
+    assert (daily.closes, minute.closes, minute.busy) == (Closing.QUOTA, None, True)

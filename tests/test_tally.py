@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from outcomes import OPTIONS, filtered, lesson, mixed, undecided, unheard
 
 from cotforge.records import CuratedSample, Fault, Sample
-from cotforge.tally import DISTINCT, OTHER, Tally
+from cotforge.tally import DISTINCT, OTHER, UNSAID, Tally
 from cotforge.tally.spread import Spread
 
 KINDS = st.sampled_from([lesson, undecided, filtered, unheard])
@@ -63,6 +64,7 @@ def test_the_summary_is_what_the_contract_names():
         },
         "labels_unknown": 2,
         "read_as": {"tags": 8},
+        "finish_reasons": {"stop": 9},
         "mended": {},
         "teachers": {
             "t0": {"calls": 5, "failed": 1, "answered": 4, "agreement": 1.0, "estimated_accuracy": 0.9, "cost_usd": 2.0},
@@ -134,3 +136,18 @@ def test_options_need_not_be_known_for_a_mixed_run():
     tally = tally_of(*mixed(50))
     assert set(tally.classes) <= {*OPTIONS, OTHER}
     assert tally.preference == 10
+
+
+def test_finish_reasons_are_counted_in_the_servers_own_words_and_their_number_is_bounded():
+    tally = Tally()
+    for number in range(DISTINCT + 5):
+        one = lesson(number)
+        traces = tuple(replace(judged, trace=replace(judged.trace, finish_reason=f"odd {number}")) for judged in one.traces)
+        tally.add(replace(one, traces=traces))
+    assert tally.finish_reasons["odd 0"] == len(lesson(0).traces)
+    assert len(tally.finish_reasons) == DISTINCT + 1
+    assert tally.finish_reasons[OTHER] == 5 * len(lesson(0).traces)
+    one = lesson(0)
+    unsaid = Tally()
+    unsaid.add(replace(one, traces=tuple(replace(judged, trace=replace(judged.trace, finish_reason="")) for judged in one.traces)))
+    assert unsaid.summary()["finish_reasons"] == {UNSAID: len(one.traces)}

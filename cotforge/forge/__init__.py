@@ -18,6 +18,7 @@ from cotforge.budget import Hold, Purse, minutes_over
 from cotforge.errors import TeacherError
 from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
+from cotforge.forge.finishes import UnknownFinishes
 from cotforge.forge.job import Job
 from cotforge.forge.line import Line
 from cotforge.forge.places import Places, in_turns, together
@@ -30,7 +31,7 @@ from cotforge.forge.work import Again, Work, missing
 from cotforge.images import Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Closing, Fault, Sample, Stop
+from cotforge.records import Call, Closing, Fault, Outcome, Sample, Stop
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Guide
 from cotforge.teachers.kind import Place, TeacherKind
@@ -71,6 +72,7 @@ class Forge:
         self._short = False
         self.lines: dict[str, Line] = {}
         self._again, self._tell, self._patience, self._guide = again, tell, patience or Patience(), guide
+        self._finishes = UnknownFinishes(tell)
         self._since = journal.latest()
         self._agreement = Agreement(loaded.pipeline, progress)
         self._retries = RetryBudget()
@@ -193,6 +195,7 @@ class Forge:
     async def _batch(self, teacher: TeacherKind, works: Works, *, counts: bool) -> None:
         """A teacher behind a batch API: what it lacks is handed in at once, and its results are waited for."""
         meter, holds = self.progress.teachers[teacher.name], dict[bytes, Hold]()
+        closing: list[Outcome] = []
 
         def admit(call: Call) -> bool:
             hold = self.admit(teacher, call)
@@ -203,6 +206,9 @@ class Forge:
         def ended(attempt: Attempt) -> None:
             if (hold := holds.pop(attempt.key, None)) is not None:
                 hold.settle(attempt)
+            self._finishes.saw(teacher.name, attempt)
+            if attempt.outcome.closes and not closing:
+                closing.append(attempt.outcome)
             self._stop_at_failures()
 
         async with Batches(
@@ -212,6 +218,8 @@ class Forge:
             await batches.submit(self._counted(works([teacher])) if counts else works([teacher]), admit)
             await batches.collect(self._tell)
             meter.closed = meter.closed or batches.outbox.closes
+            if closing and not meter.closed:
+                meter.closed, meter.closing_words = closing[0].closes, closing[0].detail
 
     def _counted(self, works: Iterator[Work | Fault]) -> Iterator[Work | Fault]:
         for work in works:
@@ -256,6 +264,7 @@ class Forge:
     def _settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
         if attempt is not None:
             meter.count(attempt)
+            self._finishes.saw(job.call.teacher, attempt)
             self._retries.first()
         if job.work.script is not None:
             job.work.script.ended(job.work, job.call, attempt)

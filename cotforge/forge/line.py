@@ -47,6 +47,8 @@ class Line:
         """What goes before all of the queue: about Samples in progress, and what was tried before."""
         self._beginning = 0
         self._begun: deque[tuple[Job, Hold]] = deque()
+        self._pausing: dict[Job, asyncio.TimerHandle] = {}
+        """Those that wait to be tried again."""
         self._refusals = RefusalStreak()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -185,8 +187,10 @@ class Line:
         else:
             self._release(job)
             self._house.settled(self.meter, job, ended)
-            if self._refusals.saw(ended.status, ended.outcome):
+            if self._refusals.saw(ended.status, ended.outcome, ended.number):
                 self.close(Closing.REPEATED, ended.outcome.detail)
+        if self._refusals.saw_body(ended.outcome):
+            self.close(Closing.REPEATED, ended.outcome.detail)
         if replica.closed and all(each.closed for each in self.replicas):
             self.close(replica.closed, ended.outcome.detail)
         self.pump()
@@ -217,10 +221,11 @@ class Line:
         pause = job.tries.pause(ended, self._deadline.usual, self._house.chance)
         if not (ended.outcome.unreached or ended.outcome.busy):
             pause += self._house.retry_in()
-        asyncio.get_running_loop().call_later(pause, self._anew, job)
+        self._pausing[job] = asyncio.get_running_loop().call_later(pause, self._anew, job)
 
     def _anew(self, job: Job) -> None:
         """The Call back into its line, before those that were never tried."""
+        self._pausing.pop(job, None)
         self._ahead.appendleft(job)
         if self.closed:
             self._unsend()
@@ -248,6 +253,10 @@ class Line:
             self._postpone(job)
         while queue := self._ahead or self._queue:
             self._postpone(queue.popleft())
+        while self._pausing:
+            job, timer = self._pausing.popitem()
+            timer.cancel()
+            self._postpone(job)
         self._house.look()
 
     def _postpone(self, job: Job) -> None:

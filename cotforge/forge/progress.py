@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cotforge.records import Closing, Stop
+from cotforge.records import Closing, OutcomeKind, Stop
 from cotforge.replies.attempt import Attempt
 
 
@@ -14,6 +14,8 @@ class Meter:
     """Calls that ended."""
     failed: int = 0
     """Of these, given up."""
+    filtered: int = 0
+    """Of those, refused by a content filter: about the picture, and no failure of the teacher."""
     attempts: int = 0
     in_flight: int = 0
     input_tokens: int = 0
@@ -40,6 +42,7 @@ class Meter:
         self.cost_usd += attempt.cost_usd
         if not attempt.outcome.has_text:
             self.failed += 1
+            self.filtered += attempt.outcome.kind is OutcomeKind.FILTERED
             self.last_error = f"{attempt.error}: {attempt.detail}".strip(": ")
 
 
@@ -78,14 +81,14 @@ class Progress:
 
     @property
     def failures(self) -> float:
-        """Share of the Calls looked at so far that were given up, in [0, 1]."""
-        return self.failed / max(1, self.asked + self.had)
+        """Share of the Calls looked at so far that were given up, in [0, 1]; those that a content filter refused are none of them."""
+        return (self.failed - self.filtered) / max(1, self.asked + self.had)
 
     @property
     def lacking(self) -> float:
         """The same with those that were not asked for want of their teacher: it may come back, so this holds at the end alone."""
         postponed = sum(meter.postponed for meter in self.teachers.values())
-        return (self.failed + postponed) / max(1, self.asked + postponed + self.had)
+        return (self.failed - self.filtered + postponed) / max(1, self.asked + postponed + self.had)
 
     @property
     def usual(self) -> float:
@@ -99,3 +102,7 @@ class Progress:
     @property
     def failed(self) -> int:
         return sum(meter.failed for meter in self.teachers.values())
+
+    @property
+    def filtered(self) -> int:
+        return sum(meter.filtered for meter in self.teachers.values())

@@ -12,6 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from cotforge.errors import in_words
 from cotforge.images.cut import CutShortError, UntidyError, cut
 from cotforge.images.limits import HARD_PIXELS, Images
 from cotforge.records import Fault
@@ -61,7 +62,7 @@ def look(data: bytes, spec: Images) -> Look:
         raise Fault("image_too_many_pixels", f"has more than {HARD_PIXELS:,} pixels") from err
     except Exception as err:  # Pillow's parsers raise nearly anything on hostile bytes; all of it means this
         reason = "image_truncated" if "truncated" in str(err).lower() else "image_broken"
-        raise Fault(reason, f"cannot be decoded; {str(err) or type(err).__name__}; {len(data):,} bytes") from err
+        raise Fault(reason, f"cannot be decoded; {in_words(err)}; {len(data):,} bytes") from err
 
 
 def _look(data: bytes, spec: Images) -> Look:

@@ -7,9 +7,8 @@ from typing import Any
 
 from cotforge.records import ANSWERED, Outcome, OutcomeKind
 from cotforge.replies.finish_reasons import Finish, finish
-from cotforge.replies.refusal_codes import codes_and_message
 from cotforge.replies.refusals import inside_ok
-from cotforge.replies.stream import Broken, is_stream, joined, plain
+from cotforge.replies.stream import Broken, completed, documents, is_stream, joined, plain
 from cotforge.replies.text import one_line
 
 MOST_TOKENS = 10_000_000
@@ -19,9 +18,16 @@ SHOWN = 100
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "thinking", "reasoning_text")
 """Fields of a message that hold a reasoning; the first that holds any is read. vLLM, SGLang and DeepSeek: the first two; OpenRouter: the
 second and third (openrouter.ai/docs, reasoning tokens); LiteLLM: the fourth (docs.litellm.ai, reasoning content); Ollama: the fifth."""
-_THINKING = ("thinking", "reasoning", "redacted_thinking", "reasoning.text", "reasoning.summary")
-_TEXTS = ("text", "thinking", "reasoning", "summary", "content")
+WRAPPERS = ("data", "result", "output", "response", "body")
+"""Fields in which some gateways put the whole completion: DashScope's own protocol has `output`, others answer {"code", "data"}."""
+_THINKING = frozenset(
+    {"thinking", "reasoning", "redacted_thinking", "reasoning.text", "reasoning.summary", "reasoning_text", "reasoning_content", "thought"}
+)
+_TEXTS = ("text", "thinking", "reasoning", "reasoning_content", "summary", "content", "value", "refusal")
+_ERRORS = ("code", "message", "msg", "detail", "errors", "error_code", "error_msg", "errorCode", "errorMessage", "statusCode")
+"""Fields of a body without choices that make it an error: Baidu, FastAPI, Spring, and gateways of their own form."""
 _DEEPEST = 8
+_OK = (None, "", 0, "0", 200, "200", 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +51,20 @@ def completion(body: str, content_type: str = "") -> Completion:
     """A body that came with status 200, read: never raises, whatever it is."""
     try:
         answer, problem = _parsed(body)
-        return _unreadable(body, content_type, problem) if problem else _read(answer, body)
+        return _unreadable(body, content_type, problem) if problem else _read(_unwrapped(answer))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
         return _unreadable(body, content_type, "")
+
+
+def refused_in(body: str) -> Outcome | None:
+    """What an error means that came with status 200, whatever was asked for; None where the body holds none."""
+    try:
+        answer = _parsed(body)[0]
+        answer = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
+        refused = _error(answer, {}, {}) if isinstance(answer, dict) else None
+        return inside_ok(refused) if refused and (answer.get("error") or not answer.get("data")) else None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
+        return None
 
 
 def _parsed(body: str) -> tuple[Any, str]:
@@ -57,11 +74,31 @@ def _parsed(body: str) -> tuple[Any, str]:
     except ValueError:
         text = plain(body)
     try:
-        return (joined(text) if is_stream(text) else json.loads(text)), ""
+        return (joined(text) if is_stream(text) else _one(documents(text))), ""
     except Broken as broken:
         return None, str(broken)
     except ValueError:
         return None, "the events of its stream are no chat completion" if is_stream(text) else "not a chat completion"
+
+
+def _one(found: list[Any]) -> Any:
+    """The completion that several JSON texts are: the same one sent twice, or the chunks of one. Raises ValueError where there is none."""
+    if not found:
+        raise ValueError("an empty body")
+    return found[0] if found.count(found[0]) == len(found) else completed(found, done=False)
+
+
+def _unwrapped(answer: Any) -> Any:
+    """The completion itself, out of a list or a wrapper around it."""
+    if isinstance(answer, list) and answer:
+        return answer[0] if len(answer) == 1 else completed(answer, done=False)
+    if isinstance(answer, dict) and not answer.get("choices"):
+        inner = [answer[name] for name in WRAPPERS if isinstance(answer.get(name), dict) and answer[name].get("choices")]
+        if inner:
+            return {"usage": answer.get("usage"), **inner[0]}
+        if isinstance(answer.get("message"), dict) and answer.get("done") is True:
+            return completed([answer], done=True)
+    return answer
 
 
 def _unreadable(body: str, content_type: str, problem: str) -> Completion:
@@ -71,48 +108,70 @@ def _unreadable(body: str, content_type: str, problem: str) -> Completion:
     return Completion(Outcome(OutcomeKind.PASSING, "bad_body", detail, retry=True))
 
 
-def _read(answer: Any, body: str) -> Completion:
+def _read(answer: Any) -> Completion:
     if not isinstance(answer, dict):
         raise TypeError
     choices = answer.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else {}
-    message = choice.get("message") or {}
+    message = choice.get("message") or choice.get("delta") or {}
+    message = {"content": message} if isinstance(message, str) else message
     if refused := _error(answer, choice, message):
         return _with_counts(answer, inside_ok(refused), "", "", "")
     if not choice:
         raise LookupError
     content, thoughts = _parts(message.get("content", choice.get("text")))
-    reasoning = next((text for name in REASONING_FIELDS if (text := _text(message.get(name)))), "") or thoughts
+    reasoning = _reasoning(message, choice) or thoughts
     if not content and message.get("refusal"):
         content = _text(message["refusal"])
-    if not message and not content:
-        raise LookupError
     reason, outcome = _finished(choice)
+    if not message and not content and outcome.kind is OutcomeKind.ANSWERED:
+        raise LookupError
     return _with_counts(answer, outcome, content, reasoning, reason)
+
+
+def _reasoning(message: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
+    """The reasoning apart from the content; some gateways put it beside the message, or with what is their provider's own."""
+    for place in (message, message.get("provider_specific_fields"), choice):
+        found = next((text for name in REASONING_FIELDS if (text := _text(place.get(name)))), "") if isinstance(place, dict) else ""
+        if found:
+            return found
+    return ""
 
 
 def _error(answer: Mapping[str, Any], choice: Mapping[str, Any], message: Mapping[str, Any]) -> Any:
     """The error object that stands in a body, beside its choices or inside one; None where there is none."""
     for place in (answer, choice, message):
-        if place.get("error"):
-            return place["error"]
-    if (status := (answer.get("base_resp") or {}).get("status_code")) and status != 1000:  # MiniMax answers 200 to everything
-        return {"code": status, "message": answer["base_resp"].get("status_msg")}
-    return None if "choices" in answer or not ("code" in answer or "message" in answer) else answer
+        if (error := place.get("error")) and not _is_hollow(error):
+            return error
+    told = answer.get("base_resp")
+    if isinstance(told, dict) and told.get("status_code") not in _OK:  # MiniMax answers 200 to everything
+        return {"code": told["status_code"], "message": told.get("status_msg")}
+    return answer if not answer.get("choices") and any(answer.get(name) for name in _ERRORS) else None
+
+
+def _is_hollow(error: Any) -> bool:
+    """Whether an error object says that there is none: {"code": 0, "message": ""}."""
+    return isinstance(error, dict) and error.get("code") in _OK and not any(value for name, value in error.items() if name != "code")
 
 
 def _finished(choice: Mapping[str, Any]) -> tuple[str, Outcome]:
     """(the finish reason in its common form, what it says about the text)."""
-    said = choice.get("finish_reason")
-    said = said.get("type") if isinstance(said, dict) else said  # SGLang's own form
-    said, own = (one_line(name) if isinstance(name, str) else name for name in (said, choice.get("native_finish_reason")))  # as it is kept
-    known = finish(said if isinstance(said, str) else None)
-    if known in (Finish.STOP, Finish.UNKNOWN) and isinstance(own, str) and finish(own) in (Finish.LENGTH, Finish.FILTERED, Finish.ERROR):
-        said, known = own, finish(own)
+    said = _word(choice.get("finish_reason", choice.get("finishReason")))
+    known = finish(said or None)
+    for name in ("native_finish_reason", "stop_reason", "finish_details"):  # OpenRouter's; vLLM's and Anthropic's; OpenAI's of 2023
+        own = _word(choice.get(name))
+        if known in (Finish.STOP, Finish.UNKNOWN) and finish(own) in (Finish.LENGTH, Finish.FILTERED, Finish.ERROR):
+            said, known = own, finish(own)
     if known == Finish.ERROR:
         detail = f"finish_reason {said!r}: the server gave up before the end"
         return known.value, Outcome(OutcomeKind.PASSING, "error", detail, retry=True)
-    return (known.value if known != Finish.UNKNOWN else str(said)) if said else "", outcome_of(known)
+    return (known.value if known != Finish.UNKNOWN else said) if said else "", outcome_of(known)
+
+
+def _word(reason: Any) -> str:
+    """A finish reason as a word; SGLang's own form, and OpenAI's of 2023, is a mapping with the word under `type`."""
+    reason = reason.get("type") if isinstance(reason, dict) else reason
+    return "" if reason is None else one_line(str(reason))  # as it is kept
 
 
 def outcome_of(known: Finish) -> Outcome:
@@ -127,8 +186,8 @@ def _with_counts(answer: Mapping[str, Any], outcome: Outcome, content: str, reas
     details = usage.get("completion_tokens_details")
     return Completion(
         outcome, content, reasoning, reason,
-        input_tokens=_count(usage.get("prompt_tokens")),
-        output_tokens=_count(usage.get("completion_tokens")),
+        input_tokens=_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        output_tokens=_count(usage.get("completion_tokens", usage.get("output_tokens"))),
         reasoning_tokens=(_count(details.get("reasoning_tokens")) if isinstance(details, dict) else None) or None,
         counted=bool(usage),
     )  # fmt: skip
@@ -139,9 +198,14 @@ def _parts(content: Any) -> tuple[str, str]:
     if not isinstance(content, list):
         return _text(content), ""
     parts = [part for part in content if isinstance(part, dict | str)]
-    thoughts = [part for part in parts if isinstance(part, dict) and part.get("type") in _THINKING]
+    thoughts = [part for part in parts if isinstance(part, dict) and _is_thought(part)]
     texts = [part for part in parts if part not in thoughts]
     return "".join(map(_text, texts)), "".join(map(_text, thoughts))
+
+
+def _is_thought(part: Mapping[str, Any]) -> bool:
+    """Whether a part of a content is a thought; Gemini marks it by a field of its own."""
+    return part.get("type") in _THINKING or part.get("thought") is True
 
 
 def _text(value: Any, depth: int = 0) -> str:
@@ -159,8 +223,3 @@ def _text(value: Any, depth: int = 0) -> str:
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
-
-
-def error_of(value: Any) -> tuple[str, str]:
-    """(code words, message) of an error object that stood in a body."""
-    return codes_and_message(json.dumps({"error": value}))

@@ -1,8 +1,12 @@
 """Why a server stopped writing: every name that servers use for it, mapped to six."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+LONGEST_NAME = 200
+"""Characters of a name that are read."""
 
 
 class Finish(StrEnum):
@@ -35,15 +39,19 @@ class Reason:
 
 
 def finish(reason: object) -> Finish:
-    """What a finish reason means; never raises, and a name that is not in `REASONS` is `Finish.UNKNOWN`.
+    """What a finish reason means; never raises, and a name that says nothing to us is `Finish.UNKNOWN`.
 
     Case, spaces, `-`, `_` and an enum's own name before the value make no difference: `FinishReason.MAX_TOKENS`, `max-tokens`
     and `maxTokens` are one. A server that gives no reason (None, "" or "null") is taken to have stopped by itself: many compatible
-    servers leave the field out. SGLang's native form is a mapping with the name under `type`.
+    servers leave the field out. SGLang's native form is a mapping with the name under `type`. A name that is not in `REASONS` is read
+    by its words (`request_aborted`, `output_truncated`), as far as they say that its text is not whole; a text is never whole by them.
     """
     if isinstance(reason, Mapping):
         reason = reason.get("type")
-    return _FINISHES.get(_bare(reason), Finish.UNKNOWN) if reason is not None else Finish.STOP
+    if reason is None:
+        return Finish.STOP
+    known = _FINISHES.get(_bare(reason)) or _FINISHES.get(_bare(str(reason).partition(":")[0]))  # Gemini: `content_filter: OTHER`
+    return known or (_by_words(reason) if isinstance(reason, str) else Finish.UNKNOWN)
 
 
 def _bare(reason: object) -> str:
@@ -53,8 +61,42 @@ def _bare(reason: object) -> str:
     return name.removeprefix("finishreason").removeprefix("stopreason")
 
 
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_LIMITS = frozenset({"limit", "max", "maximum", "exceeded", "reached", "length", "full", "overflow"})
+_SIGNS: tuple[tuple[Finish, frozenset[str]], ...] = (
+    (
+        Finish.ERROR,
+        frozenset({
+            "error", "errored", "exception", "failed", "failure", "fail", "abort", "aborted", "cancel", "canceled", "cancelled", "timeout",
+            "timed", "interrupted", "disconnect", "disconnected", "unavailable", "overloaded", "overload", "crashed", "killed", "preempted",
+            "evicted", "rate",
+        }),
+    ),
+    (
+        Finish.FILTERED,
+        frozenset({
+            "filter", "filtered", "safety", "unsafe", "sensitive", "moderation", "moderated", "policy", "guardrail", "guardrails",
+            "blocked", "block", "prohibited", "violation", "harmful", "censored", "flagged", "toxic", "refused", "refusal",
+        }),
+    ),
+    (Finish.LENGTH, frozenset({"truncated", "truncation", "incomplete", "cutoff"})),
+)  # fmt: skip
+"""Words in the names of servers that nobody has listed yet; the first line with one counts."""
+
+
+def _by_words(reason: str) -> Finish:
+    """What the words of an unlisted name say, each on its own: `lengthy` is not `length`."""
+    words = {word.casefold() for word in _WORD.findall(reason[:LONGEST_NAME])}
+    for known, signs in _SIGNS:
+        if words & signs:
+            return known
+    counted = words & {"token", "tokens", "context", "length", "output"}
+    return Finish.LENGTH if counted and words & _LIMITS and len(words) > 1 else Finish.UNKNOWN
+
+
 _OPENAI = "https://platform.openai.com/docs/api-reference/chat/object"
 _OPENAI_RESPONSES = "https://platform.openai.com/docs/api-reference/responses/object"
+_INCOMPLETE = "https://github.com/theopenco/llmgateway/pull/1682"
 _AZURE = "https://learn.microsoft.com/azure/ai-services/openai/concepts/content-filter"
 _ANTHROPIC = "https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons"
 _ANTHROPIC_BETA = "anthropics/anthropic-sdk-python: src/anthropic/types/beta/beta_stop_reason.py"
@@ -93,6 +135,7 @@ REASONS: tuple[Reason, ...] = tuple(
         ("function_call", Finish.TOOLS, "OpenAI", _OPENAI),
         ("completed", Finish.STOP, "OpenAI Responses", _OPENAI_RESPONSES),
         ("max_output_tokens", Finish.LENGTH, "OpenAI Responses", _OPENAI_RESPONSES),
+        ("incomplete", Finish.LENGTH, "OpenAI Responses", _INCOMPLETE),
         ("failed", Finish.ERROR, "OpenAI Responses", _OPENAI_RESPONSES),
         ("cancelled", Finish.ERROR, "OpenAI Responses", _OPENAI_RESPONSES),
         ("content_filter", Finish.FILTERED, "Azure OpenAI", _AZURE),

@@ -55,8 +55,10 @@ def _is_among(code: str, words: frozenset[str]) -> bool:
 
 
 def _in_turn(parts: Sequence[str], said: str) -> bool:
-    """Whether every part stands in the text, one after the other."""
+    """Whether every part stands in the text, one after the other; the first one behind `^` at its beginning, or behind a `;`."""
     at = 0
+    if parts[0].startswith("^"):
+        said, parts = f"; {said}", (parts[0].replace("^", "; ", 1), *parts[1:])
     for part in parts:
         found = said.find(part, at)
         if found < 0:

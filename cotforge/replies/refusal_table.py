@@ -33,16 +33,26 @@ class Line:
     code: str
     """One word among the codes, whatever its case, `_` and `-`; one `*` stands for any characters. Empty: whatever the codes."""
     words: str
-    """A part of the message, whatever its case; `*` stands for any characters. Empty: whatever the message."""
+    """A part of the message, whatever its case; `*` stands for any characters, `^` in front for the beginning of the message, or of one
+    of its sentences behind a `;`. Empty: whatever the message."""
     meaning: Meaning
     source: str
 
 
 _RFC = "https://www.rfc-editor.org/rfc/rfc9110#section-15.5"
 _RFC_429 = "https://www.rfc-editor.org/rfc/rfc6585#section-4"
+_KEY_WORDS = "https://github.com/QuantumNous/new-api/issues/5496"
+_TOKEN_WORDS = "https://github.com/terminusdb/terminusdb/issues/1727"
+_NEW_API = "https://github.com/QuantumNous/new-api/issues/4712"
+_BALANCE_WORDS = "https://github.com/continuedev/continue/issues/5827"
+_CREDIT_WORDS = "https://github.com/askimo-ai/askimo/issues/277"
+_QUOTA_WORDS = "https://github.com/simonw/llm/issues/494"
+_PLAN_CHINESE = "https://github.com/binary-husky/gpt_academic/issues/1956"
 _OPENAI = "https://developers.openai.com/api/docs/guides/error-codes"
 _OPENAI_BILLING = "https://learn.microsoft.com/microsoft-cloud/dev/dev-proxy/concepts/openai-insufficient-quota"
 _OPENAI_IMAGES = "https://platform.openai.com/docs/api-reference/responses/object"
+_OPENAI_DAY = "https://platform.openai.com/docs/guides/rate-limits"
+_NEW_API_CODES = "QuantumNous/new-api: types/error.go"
 _ONE_API = "songquanpeng/one-api: monitor/manage.go"
 _ONE_API_QUOTA = "songquanpeng/one-api: relay/controller/helper.go"
 _AIDER_2030 = "https://github.com/Aider-AI/aider/issues/2030"
@@ -58,6 +68,7 @@ _GOOGLE_DAY = "https://github.com/google-gemini/gemini-cli/issues/8437"
 _GOOGLE_DAY_WORDS = "https://github.com/google-gemini/gemini-cli/issues/5377"
 _GOOGLE_PREPAID = "https://ai.google.dev/gemini-api/docs/generate-content/api-errors"
 _GOOGLE_BANNED = "https://github.com/google-gemini/gemini-cli/issues/19501"
+_GOOGLE_BLOCKED = "googleapis/python-genai: google/genai/types.py, BlockedReason"
 _ANTHROPIC = "https://docs.claude.com/en/api/errors"
 _ANTHROPIC_TYPES = "anthropics/anthropic-sdk-python: src/anthropic/types/shared/error_type.py"
 _ANTHROPIC_CREDIT = "https://github.com/anthropics/claude-code/issues/4207"
@@ -84,6 +95,7 @@ _MINIMAX = "https://platform.minimax.io/docs/api-reference/errorcode"
 _STEPFUN = "https://platform.stepfun.com/docs/zh/api-reference/error-codes"
 _HUAWEI = "https://support.huaweicloud.com/Token-plan-maas/tokenplan-maas-0013.html"
 _OPENROUTER = "https://openrouter.ai/docs/api/reference/errors-and-debugging"
+_OPENROUTER_DAY = "https://openrouter.ai/docs/api-reference/limits"
 _OPENROUTER_NONE = "https://github.com/anomalyco/opencode/issues/1558"
 _OPENROUTER_PROVIDERS = "https://github.com/maximhq/bifrost/issues/4141"
 _OPENROUTER_CREDIT = "https://github.com/Alishahryar1/free-claude-code/issues/772"
@@ -136,6 +148,25 @@ LINES: tuple[Line, ...] = tuple(
         ("any", 404, "", "", MODEL, _RFC),
         ("any", 413, "", "", PROMPT, _RFC),
         ("any", 429, "", "", BUSY, _RFC_429),
+        # what servers of every kind begin with, under every status and in no code: in mid-sentence they may be about the prompt
+        ("any", None, "", "^incorrect api key", KEY, _XAI_KEY),
+        ("any", None, "", "^invalid api key", KEY, _KEY_WORDS),
+        ("any", None, "", "^invalid api-key", KEY, _KEY_WORDS),
+        ("any", None, "", "^invalid token", KEY, _TOKEN_WORDS),
+        ("any", None, "", "^api key*invalid", KEY, _KEY_WORDS),
+        ("any", None, "", "^api key*not valid", KEY, _KEY_WORDS),
+        ("any", None, "", "^api key*expired", KEY, _KEY_WORDS),
+        ("any", None, "", "^invalid authentication", KEY, _TOKEN_WORDS),
+        ("any", None, "", "无效的令牌", KEY, _NEW_API),
+        ("any", None, "", "^insufficient balance", QUOTA, _BALANCE_WORDS),
+        ("any", None, "", "^insufficient account balance", QUOTA, _BALANCE_WORDS),
+        ("any", None, "", "^insufficient credit", QUOTA, _BALANCE_WORDS),
+        ("any", None, "", "^you have not enough credit", QUOTA, _CREDIT_WORDS),
+        ("any", None, "", "^your credit balance is too low", QUOTA, _CREDIT_WORDS),
+        ("any", None, "", "^you exceeded your current quota, please check your plan", QUOTA, _QUOTA_WORDS),
+        ("any", None, "", "余额不足", QUOTA, _ZHIPU_CHINESE),
+        ("any", None, "", "额度不足", QUOTA, _PLAN_CHINESE),
+        ("any", None, "", "欠费", QUOTA, _DASHSCOPE),
         ("OpenAI", None, "insufficient_quota", "", QUOTA, _OPENAI),
         ("OpenAI", None, "billing_hard_limit_reached", "", QUOTA, _OPENAI),
         ("OpenAI", None, "billing_not_active", "", QUOTA, _OPENAI),
@@ -162,6 +193,8 @@ LINES: tuple[Line, ...] = tuple(
         ("OpenAI", None, "unsupported_image_media_type", "", PROMPT, _OPENAI_IMAGES),
         ("OpenAI", None, "empty_image_file", "", PROMPT, _OPENAI_IMAGES),
         ("OpenAI", 400, "", "you uploaded an unsupported image", PROMPT, _GPTPDF),
+        ("OpenAI", 429, "rate_limit_exceeded", "per day (", QUOTA, _OPENAI_DAY),
+        ("OpenAI", None, "moderation_blocked", "", FILTER, _OPENAI_IMAGES),
         ("Azure", None, "content_filter", "", FILTER, _AZURE),
         ("Azure", None, "ResponsibleAIPolicyViolation", "", FILTER, _AZURE),
         ("Azure", None, "content_policy_violation", "", FILTER, _AZURE_IMAGES),
@@ -173,6 +206,8 @@ LINES: tuple[Line, ...] = tuple(
         ("Google", None, "USER_PROJECT_DENIED", "", KEY, _GOOGLE_REASONS),
         ("Google", None, "CONSUMER_INVALID", "", KEY, _GOOGLE_REASONS),
         ("Google", None, "SERVICE_DISABLED", "", KEY, _GOOGLE_REASONS),
+        ("Google", None, "SAFETY", "", FILTER, _GOOGLE_BLOCKED),
+        ("Google", None, "PROHIBITED_CONTENT", "", FILTER, _GOOGLE_BLOCKED),
         ("Google", None, "UNAUTHENTICATED", "", KEY, _GOOGLE),
         ("Google", 403, "PERMISSION_DENIED", "", KEY, _GOOGLE),
         ("Google", 403, "PERMISSION_DENIED", "violation of terms of service", HELP, _GOOGLE_BANNED),
@@ -290,6 +325,7 @@ LINES: tuple[Line, ...] = tuple(
         ("Huawei", 403, "ModelArts.81022", "", QUOTA, _HUAWEI),
         ("Huawei", 403, "ModelArts.81023", "", HELP, _HUAWEI),
         ("Huawei", 429, "ModelArts.81101", "", BUSY, _HUAWEI),
+        ("OpenRouter", 429, "", "per-day", QUOTA, _OPENROUTER_DAY),
         ("OpenRouter", 402, "402", "", QUOTA, _OPENROUTER_CREDIT),
         ("OpenRouter", 403, "403", "flagged", FILTER, _OPENROUTER),
         ("OpenRouter", 404, "404", "no endpoints found", MODEL, _OPENROUTER_NONE),
@@ -323,6 +359,8 @@ LINES: tuple[Line, ...] = tuple(
         ("LiteLLM", 429, "", "crossed budget", QUOTA, _LITELLM_BUDGET),
         ("LiteLLM", 400, "", "litellm.ContentPolicyViolationError", FILTER, _LITELLM_FILTER),
         ("one-api", 403, "insufficient_user_quota", "", QUOTA, _ONE_API_QUOTA),
+        ("new-api", None, "sensitive_words_detected", "", FILTER, _NEW_API_CODES),
+        ("new-api", None, "prompt_blocked", "", FILTER, _NEW_API_CODES),
         ("sub2api", 403, "INSUFFICIENT_BALANCE", "", QUOTA, _SUB2API),
         ("Venice", 402, "INSUFFICIENT_BALANCE", "", QUOTA, _VENICE),
         ("ZenMux", 402, "reject_no_credit", "", QUOTA, _ZENMUX),

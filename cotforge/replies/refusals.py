@@ -17,6 +17,10 @@ HOPELESS = frozenset({401, 402, 403, 404, 405, 407})
 UNREAD_FILES = ("--allowed-local-media-path", "[Errno 2] No such file", "[Errno 13] Permission denied")
 """What vLLM 0.32 says, with 400 or 500, where it cannot read a `file:` URL."""
 BUSY = frozenset({429, 529})
+LONGEST_WAIT_S = 3600.0
+"""Seconds that a run waits for room at most (chosen by us): who says more is out of an allowance for the day or the month."""
+_CODES = ("code", "status", "status_code", "statusCode", "error_code", "errorCode", "type")
+"""Fields of an error object, of which the first that is there names it."""
 _BY_MEANING = {
     Meaning.KEY: (OutcomeKind.ACCOUNT, Closing.KEY),
     Meaning.QUOTA: (OutcomeKind.ACCOUNT, Closing.QUOTA),
@@ -30,23 +34,25 @@ def refusal(status: int, text: str, *, after: float | None = None) -> Outcome:
     codes, message = codes_and_message(text)
     if 300 <= status < 400:
         return Outcome(OutcomeKind.PASSING, "redirect", f"{status}: redirects are not followed; write the final URL")
-    return _outcome(status, str(status), codes, message, after)
+    return _outcome(status, str(status), message, after, meaning(status, codes, message))
 
 
 def inside_ok(error: Any) -> Outcome:
     """What an error object means that came with status 200: gateways say 200 where they mean 400 or 500."""
     codes, message = codes_and_message(json.dumps({"error": error}))
-    code = error.get("code") if isinstance(error, dict) else None
-    status = code if isinstance(code, int) and 400 <= code < 600 else 500
-    return _outcome(status, one_line(str(code or "error")), codes, message, None)
+    word = one_line(str(next((error[name] for name in _CODES if error.get(name)), "error") if isinstance(error, dict) else "error"))
+    number = int(word) if word.isascii() and word.isdigit() and len(word) == 3 else 0
+    status = number if 400 <= number < 600 else 500
+    return _outcome(status, word, message, None, meaning(200, codes, message))
 
 
-def _outcome(status: int, word: str, codes: str, message: str, after: float | None) -> Outcome:
+def _outcome(status: int, word: str, message: str, after: float | None, means: Meaning | None) -> Outcome:
     if any(told in message for told in UNREAD_FILES):
         return Outcome(OutcomeKind.GONE, word, message, after=after, closes=Closing.FILES)
-    means = meaning(status, codes, message)
     if means is Meaning.FILTER:
         return Outcome(OutcomeKind.FILTERED, "content_filter", message)
+    if means is Meaning.BUSY and after is not None and after > LONGEST_WAIT_S:
+        means = Meaning.QUOTA
     if means in _BY_MEANING:
         kind, closes = _BY_MEANING[means]
         return Outcome(kind, word, message, after=after, closes=closes)

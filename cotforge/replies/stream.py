@@ -1,15 +1,18 @@
-"""A chat completion that came as a stream of server-sent events, though nobody asked for one.
+"""A chat completion that came as a stream of events, or line by line, though nobody asked for that.
 
 Source: the event stream format of the HTML standard (html.spec.whatwg.org, 9.2), and OpenAI's `chat.completion.chunk`.
 """
 
 import json
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-CONTINUED = ("content", "reasoning_content", "reasoning", "refusal")
-"""Fields of a delta whose texts are joined."""
-LISTED = ("reasoning_details", "thinking_blocks")
-"""Fields of a delta whose lists are joined."""
+DONE = "[DONE]"
+"""The last event of a stream that came whole."""
+LABELS = ("role", "type", "id", "name")
+"""Fields of a delta that are repeated, and not continued."""
+_BLANK = re.compile(r"[\s\ufeff]*")
 
 
 class Broken(ValueError):
@@ -32,56 +35,106 @@ def is_stream(text: str) -> bool:
 def joined(text: str) -> dict[str, Any]:
     """The chunks of a stream as one chat completion; the first choice alone.
 
-    Raises Broken where it ends without a finish reason and without `[DONE]`, ValueError where an event is no JSON object.
+    Raises Broken where it ends without a finish reason and without `[DONE]`, ValueError where an event is cut or no JSON.
+    """
+    chunks: list[Any] = []
+    events = _events(text)
+    for number, event in enumerate(events):
+        if event == DONE:
+            return completed(chunks, done=True)
+        try:
+            chunks.append(json.loads(event))
+        except ValueError:
+            if number < len(events) - 1:
+                raise
+            raise Broken("the stream ended before its answer did") from None
+    return completed(chunks, done=False)
+
+
+def documents(text: str) -> list[Any]:
+    """The JSON texts of a body that holds several, one behind the other, as NDJSON does; `[DONE]` ends them.
+
+    Raises ValueError where anything else stands between them or behind them.
+    """
+    found: list[Any] = []
+    decoder, place = json.JSONDecoder(), _begins(text, 0)
+    while place < len(text) and not text.startswith((DONE, f"data: {DONE}"), place):
+        one, place = decoder.raw_decode(text, place)
+        place = _begins(text, place)
+        found.append(one)
+    return found
+
+
+def _begins(text: str, place: int) -> int:
+    """Where the next character stands that is not blank."""
+    blank = _BLANK.match(text, place)
+    return blank.end() if blank else place
+
+
+def completed(chunks: Iterable[Any], *, done: bool) -> dict[str, Any]:
+    """One chat completion out of its chunks. What is no object (`null`, a number) keeps the connection alive and says nothing.
+
+    Raises Broken where they are not `done` and none has a finish reason or an error.
     """
     message: dict[str, Any] = {"role": "assistant"}
     whole: dict[str, Any] = {"choices": [{"index": 0, "finish_reason": None, "message": message}]}
-    done = False
-    for event in _events(text):
-        if event == "[DONE]":
-            done = True
-            break
-        chunk = json.loads(event)
-        if not isinstance(chunk, dict):
-            raise ValueError("an event is no JSON object")
-        _add(whole, message, chunk)
+    for chunk in chunks:
+        if isinstance(chunk, dict):
+            _add(whole, message, chunk)
     if not done and not whole["choices"][0]["finish_reason"] and "error" not in whole:
         raise Broken("the stream ended before its answer did")
     return whole
 
 
 def _events(text: str) -> list[str]:
-    """The data of each event; lines of one event are joined."""
+    """The data of each event; lines of one event are joined, but where each is a JSON object of its own."""
     events: list[str] = []
     lines: list[str] = []
     for line in [*text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), ""]:
         if line.startswith("data:"):
             lines.append(line[5:].removeprefix(" "))
         elif not line.strip() and lines:
-            events.append("\n".join(lines).strip())
+            apart = len(lines) > 1 and all(_is_whole(line.strip()) for line in lines)
+            events += lines if apart else ["\n".join(lines)]
             lines = []
-    return [event for event in events if event]
+    return [stripped for event in events if (stripped := event.strip())]
+
+
+def _is_whole(line: str) -> bool:
+    """Whether a line may be an event of its own: some servers leave out the blank line between two."""
+    return line in ("", DONE) or (line.startswith("{") and line.endswith("}"))
 
 
 def _add(whole: dict[str, Any], message: dict[str, Any], chunk: dict[str, Any]) -> None:
     for name in ("error", "usage", "model", "base_resp"):
         if chunk.get(name):
             whole[name] = chunk[name]
-    choices = chunk.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    if choice.get("index") not in (None, 0):
-        return
+    if "choices" not in chunk and "done" not in chunk and any(isinstance(chunk.get(name), str) for name in ("message", "msg")):
+        whole["error"] = chunk  # DashScope's events of an error are the error itself
+    choice = _first(chunk)
     for name in ("finish_reason", "native_finish_reason", "error"):
         if choice.get(name):
             whole["choices"][0][name] = choice[name]
-    delta = choice.get("delta") or choice.get("message") or {}
+    delta = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
     if not isinstance(delta, dict):
         return
-    for name in CONTINUED:
-        if isinstance(part := delta.get(name), str):
-            message[name] = message.get(name, "") + part if isinstance(message.get(name, ""), str) else part
-        elif isinstance(part, list):
-            message[name] = [*(message[name] if isinstance(message.get(name), list) else ()), *part]
-    for name in LISTED:
-        if isinstance(part := delta.get(name), list):
-            message[name] = [*message.get(name, ()), *part]
+    if not choice.get("delta") and choice.get("message") and chunk.get("object") == "chat.completion":
+        message.clear()  # MiniMax ends a stream with all of the message once more (platform.minimax.io/docs)
+    for name, part in _parts(delta):
+        message[name] = message[name] + part if isinstance(message.get(name), type(part)) else part
+
+
+def _first(chunk: dict[str, Any]) -> dict[str, Any]:
+    """What a chunk says of the first choice; empty where it says nothing of it. Ollama's own form has no choices, but `done`."""
+    choices = chunk.get("choices")
+    if choices is None and "done" in chunk:
+        return {"delta": chunk.get("message"), "finish_reason": (chunk.get("done_reason") or "stop") if chunk["done"] else None}
+    found = [one for one in choices if isinstance(one, dict) and one.get("index") in (None, 0)] if isinstance(choices, list) else []
+    return found[0] if found else {}
+
+
+def _parts(delta: dict[str, Any]) -> Iterator[tuple[str, str | list[Any]]]:
+    """The fields of a delta that continue: texts and lists."""
+    for name, part in delta.items():
+        if isinstance(part, str | list) and name not in LABELS:
+            yield name, part

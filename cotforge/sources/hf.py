@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cotforge.errors import SourceError
+from cotforge.errors import SourceError, in_words
 from cotforge.images import Ref
 from cotforge.records import Fault
 from cotforge.sources.files import Folder, Splits, whole
@@ -50,7 +50,7 @@ class HuggingFace(RawData):
         try:
             found = datasets.load_dataset(place, self.config, revision=self.revision, streaming=True)
         except Exception as err:  # it raises its own, the Hub's, the network's and the readers' errors: none of them is ours
-            raise SourceError(f"source.path: {self.path!r} cannot be loaded: {_line(err)}") from err
+            raise SourceError(f"source.path: {self.path!r} cannot be loaded: {in_words(err)}") from err
         splits = Splits(self.split)
         for name, data in found.items():
             if (split := splits.named(name)) is not None:
@@ -64,15 +64,11 @@ def _read(data: "IterableDataset", columns: list[str], where: str) -> Iterator[d
         try:
             record = next(rows, None)
         except Exception as err:  # a broken file or connection part-way: the rows before it stay
-            yield Fault("file_unreadable", _line(err))
+            yield Fault("file_unreadable", in_words(err))
             return
         if record is None:
             return
         yield record
-
-
-def _line(err: Exception) -> str:
-    return " ".join(f"{type(err).__name__}: {err}".split())[:300]
 
 
 def _image_columns(features: "Features") -> list[str]:
@@ -116,5 +112,5 @@ def _from_hub(path: str) -> bytes:
     try:
         data = HfFileSystem().cat_file(path)
     except Exception as err:  # the Hub's, the network's or the file system's errors: one image that does not come
-        raise Fault("image_unreadable", f"image: {path[:200]!r}: {_line(err)}") from err
+        raise Fault("image_unreadable", f"image: {path[:200]!r}: {in_words(err)}") from err
     return bytes(data)

@@ -11,9 +11,11 @@ from cotforge.records import NOT_ASKED, CuratedSample, Fault, Sample, Trace, Ver
 from cotforge.tally.spread import Spread
 
 DISTINCT = 1_000
-"""Most classes, and most corrections, that are told apart: rows may bring options of their own, without end."""
+"""Most classes, corrections and finish reasons that are told apart: rows may bring options of their own, without end."""
 OTHER = "(others)"
-"""The class that all later ones are counted under; later corrections are not listed."""
+"""The class that all later ones are counted under, and the finish reason; later corrections are not listed."""
+UNSAID = "(none)"
+"""The finish reason of a server that gave none."""
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class Tally:
     """Why rows (`source:<reason>`) and Samples (any other word) gave no Lesson."""
     fates: Counter[str] = field(default_factory=Counter)
     read_as: Counter[str] = field(default_factory=Counter)
+    finish_reasons: Counter[str] = field(default_factory=Counter)
+    """Why servers stopped writing, over all traces: the common form, or a server's own word where it is unknown."""
     mended: Counter[str] = field(default_factory=Counter)
     """What was taken out of the texts of Lessons, by kind."""
     corrections: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -164,6 +168,7 @@ class Tally:
             "claim": asdict(self.claim),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
+            "finish_reasons": dict(sorted(self.finish_reasons.items())),
             "mended": dict(sorted(self.mended.items())),
             "teachers": {name: self._about(name) for name in self.teachers},
         }
@@ -206,6 +211,8 @@ class Tally:
         teacher = self._teacher(trace.teacher)
         teacher.calls += 1
         teacher.cost_usd += trace.cost_usd
+        reason = trace.finish_reason or UNSAID
+        self.finish_reasons[reason if reason in self.finish_reasons or len(self.finish_reasons) < DISTINCT else OTHER] += 1
         if trace.answer is not None:
             teacher.answered += 1
             self.read_as[trace.read_as] += 1

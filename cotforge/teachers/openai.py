@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -18,7 +19,9 @@ import aiohttp
 
 from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed
-from cotforge.replies.refusals import inside_ok, refusal, retry_after, without_key
+from cotforge.replies.chat import refused_in
+from cotforge.replies.refusals import refusal, retry_after, without_key
+from cotforge.replies.text import one_line
 from cotforge.teachers.metrics import queue_of
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import attempt_of, request
@@ -85,13 +88,13 @@ class Session:
                     f"{url}/chat/completions", data=body, headers=headers, timeout=limits, allow_redirects=False, proxy=proxy(url)
                 ) as answer,
             ):
-                text = (await bounded(answer)).decode("utf-8", "replace")
-            return trial.answered(answer, text) if answer.status == 200 else trial.refused(answer, text)
+                text, broken = await text_of(answer)
+            return trial.answered(answer, text, broken) if answer.status == 200 else trial.refused(answer, text)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
             return trial.failed("connection", said_by(fault), unreached=True)
         except TimeoutError:
             return trial.failed("timeout", f"no whole answer within {seconds():g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as fault:
+        except (aiohttp.ClientError, OSError, ValueError) as fault:  # ValueError: a header or URL that cannot be sent
             return trial.failed("connection", said_by(fault))
 
     async def models(self, teacher: Teacher, url: str) -> Listing:
@@ -100,13 +103,13 @@ class Session:
         async with self._http.get(
             f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False, proxy=proxy(url)
         ) as answer:
-            text = without_key((await bounded(answer)).decode("utf-8", "replace"), teacher.key())
+            text = without_key((await text_of(answer))[0], teacher.key())
         if answer.status != 200:
             return Listing(answer.status, [], refusal(answer.status, text))
         try:
             said = json.loads(text)
-            if isinstance(said, dict) and said.get("error"):
-                return Listing(200, [], inside_ok(said["error"]))
+            if (refused := refused_in(text)) is not None:
+                return Listing(200, [], refused)
             return Listing(200, [str(model["id"]) for model in (said if isinstance(said, list) else said["data"])])
         except (ValueError, KeyError, TypeError, RecursionError):
             return Listing(404, [])  # some gateway's page: there is no list here
@@ -147,6 +150,27 @@ def authorization(teacher: Teacher) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
+async def text_of(answer: aiohttp.ClientResponse) -> tuple[str, str]:
+    """(the body as text, "") or ("", why it can never be read). Raises aiohttp.ClientError where it does not come to its end."""
+    try:
+        return decoded(await bounded(answer), answer.charset), ""
+    except ValueError as fault:
+        return "", str(fault)
+    except aiohttp.ClientPayloadError as fault:
+        if "content-encoding" not in str(fault).casefold():
+            raise
+        return "", f"it is not in its content-encoding, {one_line(answer.headers.get('Content-Encoding', ''))!r}"
+
+
+def decoded(body: bytes, charset: str | None) -> str:
+    """A body as text: in UTF-8 where it is that, else as its content type says. Never raises."""
+    with suppress(ValueError):
+        return body.decode("utf-8")
+    with suppress(ValueError, LookupError):
+        return body.decode(charset or "utf-8")
+    return body.decode("utf-8", "replace")
+
+
 async def bounded(answer: aiohttp.ClientResponse) -> bytes:
     """The whole body. Raises ValueError above MOST_BYTES."""
     if (answer.content_length or 0) <= 2**18:  # in one piece; the usual case
@@ -181,7 +205,10 @@ class _Trial:
     number: int
     begun: float
 
-    def answered(self, answer: aiohttp.ClientResponse, text: str) -> Attempt:
+    def answered(self, answer: aiohttp.ClientResponse, text: str, broken: str = "") -> Attempt:
+        """How a 200 ended; `broken` says why its body can never be read."""
+        if broken:
+            return self._failed(Outcome(OutcomeKind.PASSING, "bad_body", f"not a chat completion: {broken}", retry=True), status=200)
         attempt = attempt_of(
             self._without_key(text), number=self.number, call=self.call, teacher=self.teacher,
             seconds=time.monotonic() - self.begun, content_type=self._without_key(answer.headers.get("Content-Type", "")),

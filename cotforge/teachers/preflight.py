@@ -69,21 +69,34 @@ async def _connects(url: str) -> str:
 
 async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> str:
     status, models, refused = await session.models(teacher, url)
-    closes = refused.closes if refused is not None else None
-    if status == 403 or closes is Closing.KEY:
-        key = f"the key in {teacher.key_env} is not accepted" if teacher.key_env else "it wants a key; name its variable with key_env"
-        return f"{where} said {status}: {key}{_words(refused) if status not in (401, 403) else ''}"
-    if closes is Closing.QUOTA:
-        return f"{where} said {status}: quota or credit is used up{_words(refused)}"
-    if closes is Closing.ACCOUNT:
-        return f"{where} said {status}: the account is suspended or shut out{_words(refused)}"
+    if refused is not None and (why := _refused(teacher, status, refused)):
+        return f"{where} said {status}: {why}"
     if status in (404, 405) and not url.endswith("/v1") and (await session.models(teacher, f"{url}/v1")).status == 200:
         return f"{where} has no API; did you mean {url}/v1?"
-    if status != 200 or is_listed(teacher.model, models):
+    if status != 200 or refused is not None or is_listed(teacher.model, models):
         return ""
     served = ", ".join(repr(model) for model in models[:5]) or "nothing"
     more = " and more" if len(models) > 5 else ""
     return f"{where} does not serve {teacher.model!r}; served there: {served}{more}; if it is served all the same, set listed: false"
+
+
+def _refused(teacher: Teacher, status: int, refused: Outcome) -> str:
+    """Why a build would come to nothing, as the list of models was refused; empty where that says nothing of the teacher.
+
+    A gateway without a list says 404, 405, 501 or whatever it pleases; one in trouble, 429 or 5xx, may be well by the first Call.
+    """
+    words = f": {refused.detail}" if refused.detail else ""
+    if refused.closes is Closing.KEY or (status == 403 and refused.closes is None):
+        key = f"the key in {teacher.key_env} is not accepted" if teacher.key_env else "it wants a key; name its variable with key_env"
+        return key if status == 401 else key + words
+    if refused.closes is Closing.QUOTA:
+        return f"quota or credit is used up{words}"
+    if refused.closes is Closing.ACCOUNT:
+        return f"the account, or this machine's address, is shut out{words}"
+    no_list = refused.closes is Closing.MODEL or "not found" in words.casefold()
+    if status in (400, 402, 407, 422) or (status == 200 and not (no_list or refused.busy)):
+        return f"it refuses to list its models{words}; if it answers all the same, set listed: false"
+    return ""
 
 
 def is_listed(model: str, models: Sequence[str]) -> bool:
@@ -96,8 +109,3 @@ def is_listed(model: str, models: Sequence[str]) -> bool:
     if not {model, f"models/{model}", f"{model}:latest", plain}.isdisjoint(models):
         return True
     return any(fnmatchcase(model, pattern) for pattern in models if "*" in pattern and "[" not in pattern)
-
-
-def _words(refused: Outcome | None) -> str:
-    """What the server said, behind a colon; empty where it said nothing."""
-    return f": {refused.detail}" if refused is not None and refused.detail else ""

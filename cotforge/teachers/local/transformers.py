@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
+from cotforge.errors import in_words
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened, size_of
 from cotforge.teachers.local.spec import SAMPLING, LocalTeacher
@@ -138,7 +139,7 @@ class Transformers:
         except Fault as fault:
             error, detail = fault.reason, fault.detail
         except Exception as fault:  # a model's own, for what it was given
-            error, detail = "engine_error", f"{type(fault).__name__}: {fault}"
+            error, detail = "engine_error", in_words(fault)
         else:
             self._most = max(self._most, len(rows))
             return said

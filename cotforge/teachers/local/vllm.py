@@ -14,6 +14,7 @@ from multiprocessing import active_children
 from multiprocessing.connection import wait
 from typing import Any, Final
 
+from cotforge.errors import in_words
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened
 from cotforge.teachers.local.spec import LocalTeacher
@@ -121,12 +122,12 @@ class Vllm:
 
 def _root_cause(fault: Exception) -> str:
     """Why vLLM failed, on one line. Its engine runs in a process of its own, which tells it on the stderr that it shares with this one."""
-    said = f"{type(fault).__name__}: {fault}"
+    said = in_words(fault)
     if "root cause" not in said:
         return said
     try:
         log = os.pread(2, 2**16, max(0, os.fstat(2).st_size - 2**16)).decode("utf-8", "replace")
     except OSError:  # stderr is no file
         return said
-    causes = [cause for cause in re.findall(r" ERROR .*?\] ([\w.]+(?:Error|Exception): .+)", log) if "root cause" not in cause]
+    causes = [cause for cause in re.findall(r" ERROR .*?\] [\w.]+(?:Error|Exception): (.+)", log) if "root cause" not in cause]
     return causes[-1] if causes else "vLLM's own process was killed; was there not enough memory?"

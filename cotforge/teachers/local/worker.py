@@ -22,6 +22,7 @@ from dataclasses import asdict
 from queue import SimpleQueue
 from typing import Any, BinaryIO
 
+from cotforge.errors import in_words
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import Asking, Engine, Said, Unfit
 from cotforge.teachers.local.spec import LocalTeacher
@@ -73,7 +74,7 @@ class Desk:
             self._say(Said(id, error=fault.reason, detail=fault.detail))
         except Exception as fault:  # an engine's own: this request is lost, the others are not
             traceback.print_exc()
-            self._say(Said(id, error="engine_error", detail=f"{type(fault).__name__}: {fault}"))
+            self._say(Said(id, error="engine_error", detail=in_words(fault)))
         else:
             self._unfinished.add(id)
 
@@ -109,7 +110,7 @@ def main(descriptor: int) -> int:
         return 1
     except Exception as fault:  # a stranger's model or library: told in one line, and whole in the log
         traceback.print_exc()
-        say("unfit", f"{type(fault).__name__}: {fault}")
+        say("unfit", in_words(fault))
         return 1
     finally:
         connection.shutdown(socket.SHUT_RD)  # the other thread must not be reading when the interpreter ends
