@@ -384,3 +384,19 @@ def test_only_the_whole_form_reads_well(text: str) -> None:
 def test_the_normal_form_of_a_normal_form_is_itself(text: str) -> None:
     once = normal(text)
     assert normal(once) == once
+
+
+@pytest.mark.parametrize(
+    ("verifier", "options", "text", "meant"),
+    [
+        ("exact", ("Circle", "Square"), "circle", "Circle"),
+        ("exact", ("Circle", "Square"), "blob", None),
+        ("math", ("0.50", "1"), "1/2", "0.50"),
+        ("number", ("3,000", "1"), "3000", "3,000"),
+        ("number", ("dog", "cat"), "DOG", "dog"),
+        ("number", ("dog", "cat"), "3", None),
+        ("math", ("3", "6/2"), "\\frac{6}{2}", None),
+    ],
+)
+def test_a_free_answer_beside_options_is_one_of_them_or_none(verifier: str, options: tuple[str, ...], text: str, meant: str | None) -> None:
+    assert Task.model_validate({"kind": "answer", "verifier": verifier}).comparable(text, options) == meant

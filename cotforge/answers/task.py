@@ -122,7 +122,8 @@ class Task(Spec):
     def comparable(self, text: str, options: tuple[str, ...] = ()) -> str | None:
         """An answer's canonical label or comparable text; None where it is none. Never by substring: "not awe" is not awe."""
         if self.kind == "answer":
-            return VERIFIERS[self.verifier](text, options)
+            found = VERIFIERS[self.verifier](text, options)
+            return found if not options or self.verifier == "choice" else _option_of(found, text, self.verifier, options)
         # The file's own options, shared by most samples, skip hashing up to thousands of names.
         names = self.names if options is self.closed else _names(options, self.synonyms)
         return names.get(normal(text))
@@ -147,6 +148,23 @@ def _alike(labels: Sequence[str] | Mapping[str, tuple[str, ...]]) -> list[str]:
             if first != place:
                 faults.append(f"labels: {before!r} and {name!r} are the same once case, spaces and surrounding marks are ignored")
     return faults
+
+
+def _option_of(found: str | None, text: str, verifier: str, options: tuple[str, ...]) -> str | None:
+    """The option that an answer means, where a row brings options: by its comparable form, or word for word; None where it is none."""
+    forms = _forms(verifier, options)
+    return forms.get(found or "") or forms.get(normal(text))
+
+
+@functools.lru_cache(maxsize=4_096)
+def _forms(verifier: str, options: tuple[str, ...]) -> Mapping[str, str | None]:
+    """Comparable forms and normal texts of options; a form that two of them share means neither."""
+    forms: dict[str, str | None] = {}
+    for option in options:
+        form = VERIFIERS[verifier](option, ())
+        if form is not None:
+            forms[form] = None if form in forms else option
+    return {**{normal(option): option for option in options}, **{form: forms[form] for form in forms if forms[form]}}
 
 
 @functools.lru_cache(maxsize=4_096)
