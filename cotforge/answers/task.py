@@ -96,7 +96,7 @@ class Task(Spec):
         names = tuple(" ".join(seen(text).split()) for text in texts if text is not None and normal(text))
         faults = _alike(names)
         if len(names) < max(2, len(texts)):
-            faults.append(f"options {list(row_options)!r} are not at least two texts")
+            faults.append(f"options {str(list(row_options))[:200]} are not at least two texts")
         if faults:
             raise Fault("options_broken", "; ".join(faults))
         return names
