@@ -13,6 +13,14 @@ from cotforge.answers.thoughts import ANSWER_TAG, find
 from cotforge.records import ReadingFault
 
 _BARE_WORDS = 5
+_STAND_INS = frozenset({
+    "your answer", "your answer here", "your final answer", "your final answer here", "final answer", "the final answer", "the answer",
+    "my answer", "answer", "answer here", "the answer here", "insert answer here", "insert your answer here", "put your answer here",
+    "your choice", "你的答案", "您的答案", "答案", "最终答案", "あなたの答え", "あなたの回答", "答え", "回答", "정답", "답변",
+    "당신의 답변", "deine antwort", "ihre antwort", "votre réponse", "ta réponse", "tu respuesta", "su respuesta", "sua resposta",
+    "la tua risposta", "ваш ответ", "твой ответ",
+})  # fmt: skip
+"""Each stands for an answer and is none: where a prompt shows one of them, a teacher may write another, or the same in its language."""
 
 
 class Found(NamedTuple):
@@ -43,14 +51,16 @@ def placeholders(messages: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 @lru_cache(maxsize=4_096)
 def _placeholders(text: str) -> frozenset[str]:
     shown = boxed(text)
-    return frozenset(form for raw in (*_between(shown)[0], *boxes(shown)) for form in _forms(raw))
+    found = frozenset(form for raw in (*_between(shown)[0], *boxes(shown)) for form in _forms(raw))
+    return found if found.isdisjoint(_STAND_INS) else found | _STAND_INS
 
 
 def _forms(text: str) -> tuple[str, ...]:
-    """A placeholder as it may be copied: with and without the brackets around it."""
+    """A placeholder as it may be copied: with and without the brackets around it, with `_` for blanks, with more points or fewer."""
     whole = normal(unboxed(text))
     bare = normal(whole.strip("[]{}<>()").strip())
-    return tuple(form for form in dict.fromkeys((whole, bare)) if form)
+    spaced = normal(bare.replace("_", " "))
+    return tuple(form for form in dict.fromkeys((whole, bare, spaced, "..." if spaced and not spaced.strip(". ") else "")) if form)
 
 
 def _between(text: str) -> tuple[list[str], int, int, int]:
@@ -68,6 +78,8 @@ def answers_in(rest: str, *, bare: bool) -> Found:
     """The answers of what follows the thoughts; `bare`: a few words without a form may be one."""
     texts, first, last, length = _between(rest)
     if first >= 0:
+        if texts and "\\boxed" in rest:  # beside an answer in tags a box is one more answer
+            texts += boxes(rest[:first]) + boxes(rest[last:])
         blank = not without_controls(rest[:first]) and not without_controls(rest[last:])
         return Found(texts, "tags" if texts else "", len(texts) == 1 and last - first == length and blank)
     text = without_controls(rest)

@@ -92,7 +92,8 @@ def text_of(text: str) -> str | None:
     number = read_number(measure[1]) if measure else None
     if measure and number:
         return f"{decimal_text(number.value)} {measure[2]}"
-    return plain + "..." * text.rstrip().endswith(("..", "…")) or None
+    ended = "..." if text.rstrip().endswith(("..", "…")) else "!" * (plain.isalpha() and len(plain) == 1 and "!" in text)
+    return plain + ended or None  # n! is no n
 
 
 def parts_of_or(text: str) -> list[str]:

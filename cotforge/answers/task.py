@@ -104,7 +104,7 @@ class Task(Spec):
     def label(self, raw: object, options: tuple[str, ...] = ()) -> str | None:
         """A raw label of any type as one of `options`, or as a comparable free answer; None where unknown or outside the set.
 
-        Where a row brings its own options, a label that is none of them may name one: by letter ("B", "(b)"), or by place from 0 unless
+        Where a row brings its own options, a label that is none of them may name one: by letter ("B", "(b) dog"), or by place from 0 unless
         an option is a whole number. An integer that is one option's text and another one's place
         is neither: only the file can say which (`source.columns.label_index`).
         """
@@ -114,7 +114,9 @@ class Task(Spec):
         known, plain = _names(options, self.synonyms), normal(text)
         if plain not in known:
             place = _place(plain, list(known))
-            return self.comparable(text if place is None or place >= len(options) else options[place], options)
+            if place is None or place >= len(options):
+                return self.comparable(text, options) or VERIFIERS["choice"](text, options)
+            return self.comparable(options[place], options)
         if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < len(options) and known[plain] != options[raw]:
             return None
         return self.comparable(text, options)

@@ -134,11 +134,11 @@ def _with_counts(answer: Mapping[str, Any], outcome: Outcome, content: str, reas
 
 
 def _parts(content: Any) -> tuple[str, str]:
-    """(text, thoughts) of a content: a text, or a list of parts of which some are thoughts."""
+    """(text, thoughts) of a content: a text, or a list of parts of which some are thoughts (Gemini's have `thought: true`)."""
     if not isinstance(content, list):
         return _text(content), ""
     parts = [part for part in content if isinstance(part, dict | str)]
-    thoughts = [part for part in parts if isinstance(part, dict) and part.get("type") in _THINKING]
+    thoughts = [part for part in parts if isinstance(part, dict) and (part.get("type") in _THINKING or part.get("thought") is True)]
     texts = [part for part in parts if part not in thoughts]
     return "".join(map(_text, texts)), "".join(map(_text, thoughts))
 
