@@ -166,6 +166,12 @@ def test_a_closing_mark_in_quotes_closes_no_thought(quote: str) -> None:
     assert (found.answer, found.read_as) == ("awe", "tags")
 
 
+def test_a_closing_mark_behind_the_answer_closes_nothing() -> None:
+    found = trace("<think>I see.</think>\n<answer>awe</answer>\n</think>")
+    assert (found.answer, found.reasoning, found.well_formed) == ("awe", "I see.", False)
+    assert trace("<think>I see.</think><answer>fear</answer></think><answer>awe</answer>").answer == "awe"
+
+
 def test_thoughts_may_be_nested_and_an_opening_mark_repeated() -> None:
     nested = "<think>The form is <think> and </think>, then <answer>fear</answer>."
     assert trace(f"{nested}</think><answer>awe</answer>").answer == "awe"

@@ -63,7 +63,7 @@ CONTROLS = (
     Control(
         "images",
         r"<(?:image|video|audio|IMG_CONTEXT|ImageHere|image_placeholder|image_soft_token|start_of_image|end_of_image|fake_token_around_image"
-        r"|global-img|row_\d{1,2}_col_\d{1,2}|im_start|im_end|im_patch|im_col|img_context|multimodal"
+        r"|global-img|row_\d{1,2}_col_\d{1,2}|boi|eoi|im_start|im_end|im_patch|im_col|img_context|multimodal"
         r"|image_(?:pad|start|end|newline|atom|col|row|prefix|suffix)|vision_(?:start|end|pad))>|\[multimodal\]"
         r"|</?(?:slice|image_id)>|</?img>|</?(?:ref|box|quad)>"
         r"|\[IMG(?:_BREAK|_END)?\]|<\|(?:image(?:_pad|_start|_end)?|video_pad|vision_(?:start|end|pad)|img)\|>",

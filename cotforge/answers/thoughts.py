@@ -180,6 +180,8 @@ class _Matching:
             opened, before = self.closed[-1]
             self.stray += self.text[before.start : before.end] == text
             self.closed[-1] = opened, before._replace(end=mark.end)
+        elif self.closed and not self.text[mark.end :].strip() and _ONE_ANSWER.fullmatch(self.text, begin, mark.start):
+            self.stray += 1  # behind the answer: nanobrowser/nanobrowser#330
         elif re.fullmatch(mark.family.alone, text, re.DOTALL):
             self.alone += 1
             self.closed.append((Mark(mark.family, True, begin, begin), mark))
