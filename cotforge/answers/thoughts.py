@@ -176,11 +176,12 @@ class _Matching:
     def _end(self, mark: Mark) -> None:
         """A closing mark without an opening one ends a thought that the prompt opened, or once more the last one, or is no mark."""
         text, begin = self.text[mark.start : mark.end], self.closed[-1][1].end if self.closed else 0
-        if self.closed and self.closed[-1][1].family is mark.family and not self.text[begin : mark.start].strip():
+        again = bool(self.closed) and self.closed[-1][1].family is mark.family
+        if again and not self.text[begin : mark.start].strip():
             opened, before = self.closed[-1]
             self.stray += self.text[before.start : before.end] == text
             self.closed[-1] = opened, before._replace(end=mark.end)
-        elif self.closed and not self.text[mark.end :].strip() and _ONE_ANSWER.fullmatch(self.text, begin, mark.start):
+        elif again and not self.text[mark.end :].strip() and _ONE_ANSWER.fullmatch(self.text, begin, mark.start):
             self.stray += 1  # behind the answer: nanobrowser/nanobrowser#330
         elif re.fullmatch(mark.family.alone, text, re.DOTALL):
             self.alone += 1
