@@ -47,6 +47,7 @@ _SPEAKS = re.compile("|".join(opening.pattern for _, opening, _ in _SPOKEN), re.
 _NOTHING = re.compile(r"(?:[\s\ufeff\u200b]|<\|[^\s<>|]{1,64}\|>(?:assistant)?)*")
 """Blank, but for tokens that begin a turn and a byte order mark."""
 ANSWER_TAG = re.compile(ANSWER, re.IGNORECASE)
+_BLANK_END = re.compile(r"\s*\Z")
 _ONE_ANSWER = re.compile(rf"\s*{ANSWER}[^<]*{ANSWER.replace('?P<closes>', '')}\s*", re.IGNORECASE)
 
 
@@ -181,7 +182,7 @@ class _Matching:
             opened, before = self.closed[-1]
             self.stray += self.text[before.start : before.end] == text
             self.closed[-1] = opened, before._replace(end=mark.end)
-        elif again and not self.text[mark.end :].strip() and _ONE_ANSWER.fullmatch(self.text, begin, mark.start):
+        elif again and _BLANK_END.match(self.text, mark.end) and _ONE_ANSWER.fullmatch(self.text, begin, mark.start):
             self.stray += 1  # behind the answer: nanobrowser/nanobrowser#330
         elif re.fullmatch(mark.family.alone, text, re.DOTALL):
             self.alone += 1
