@@ -50,7 +50,8 @@ _MISREAD = re.compile(
     # thousands in something larger, the decimals of other countries
     | [0-9],[0-9]{3}(?![0-9]) | (?<![0-9.(\[{,])0,[0-9]+(?![0-9,)\]}]) | (?<![0-9.])[0-9]{1,3}\.[0-9]{3},[0-9] | [0-9]·(?!10\s*\^)[0-9]
     # what a slash or a power covers: 1/2x, 10^1/2, e^2x
-    | /\s*(?:[0-9.]+|[a-zA-Z])(?:\s*\^\s*(?:[0-9]|\{[^{}]*\}))?\s*[a-zA-Z(\\] | [0-9]\s*\^\s*[0-9]+\s*/\s*[0-9] | [0-9e]\s*\^\s*[0-9][a-zA-Z]
+    | /\s*(?:[0-9.]+|[a-zA-Z])(?:\s*\^\s*(?:[0-9]|\{[^{}]*\}))?\s*[a-zA-Z(\\]
+    | [0-9]\s*\^\s*[0-9]+\s*/\s*[0-9] | [0-9e]\s*\^\s*[0-9][a-zA-Z]
     # which of two powers comes first, a part of a hundred that is a fraction
     | \^\s*(?:[0-9a-z]+|\{[^{}]*\})\s*\^ | (?:/\s*[0-9.]+|\})\s*\\?%
     # a power of ten that lost its height: 6.02 × 1023
