@@ -278,6 +278,8 @@ def test_an_answer_in_a_loose_form_is_a_ballot_but_not_well_formed(content: str)
         (r"<think>a</think>\boxed{joy}", {}, "not_an_option"),
         ("<think>a</think><answer>awe</answer> or <answer>fear</answer>", {}, "two_answers"),
         ("<think>a</think><answer>awe</answer> or <answer>joy</answer>", {}, "two_answers"),
+        ("<think>a</think><answer>awe<answer>fear</answer>", {}, "two_answers"),
+        ("<think>a</think><answer>awe <answer>fear</answer></answer>", {}, "two_answers"),
         (r"<think>a</think>\boxed{awe} \boxed{fear}", {}, "two_answers"),
         ("<think>a", {"finish_reason": "length"}, "truncated"),
         ("<think>a</think>awe", {"finish_reason": "length"}, "truncated"),

@@ -107,6 +107,70 @@ def test_a_closing_mark_of_another_family_is_a_word_of_a_thought(opens: str, clo
             assert trace(f"{opens}It writes {pair[1]} here. <answer>fear</answer>").answer is None, pair
 
 
+@pytest.mark.parametrize(
+    ("opens", "closes"),
+    [
+        ('<think type="long">', "</think>"),
+        ("<think\n", "</think>"),
+        ("<think>", r"<\/think>"),
+        ("&lt;think&gt;", "&lt;/think&gt;"),
+        (r"\<think\>", r"\</think\>"),
+        ("\uff1cthink\uff1e", "\uff1c\uff0fthink\uff1e"),
+        ("<th\u200bink>", "</\u200bthink>"),
+        ("< think >", "< / think >"),
+        ("<思考>", "</思考>"),
+        ("analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+        ("analysisthe ", "assistantfinal"),
+        ("### Here's my thought process:", "### Here's my response:"),
+        ("<think>", "</thinking>"),
+        ("◁think▷", "</think>"),
+    ],
+)
+def test_a_mark_written_in_another_form_is_read_as_a_plain_one(opens: str, closes: str) -> None:
+    found = trace(f"{opens}I see. <answer>fear</answer> No.{closes}<answer>awe</answer>")
+    assert found.answer == "awe"
+    assert found.reasoning.endswith("No.")
+    for left in ("", " No.", " <answer>joy</answer> or"):
+        assert trace(f"{opens}I see. <answer>fear</answer>{left}").answer is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '<answer id="1">awe</answer>',
+        "&lt;answer&gt;awe&lt;/answer&gt;",
+        r"\<answer\>awe\</answer\>",
+        r"<answer>awe<\/answer>",
+        "\uff1canswer\uff1eawe\uff1c/answer\uff1e",
+        "< answer >awe< / answer >",
+        "<an\u200bswer>awe</answer>",
+        "<答案>awe</答案>",
+    ],
+)
+def test_an_answer_in_tags_of_another_form_is_read_after_a_thought(written: str) -> None:
+    assert trace(f"<think>I see.</think>{written}").answer == "awe"
+
+
+def test_beside_plain_marks_those_of_another_form_are_words_of_the_thought() -> None:
+    thought = "I write &lt;/think&gt; and then <answer>fear</answer>, or not"
+    assert trace(f"<think>{thought}").answer is None
+    assert trace(f"<think>{thought}.</think><answer>awe</answer>").answer == "awe"
+
+
+@pytest.mark.parametrize("quote", ["`", '"', "'"])
+def test_a_closing_mark_in_quotes_closes_no_thought(quote: str) -> None:
+    thought = f"<think>I close with {quote}</think>{quote}, then {quote}<answer>fear</answer>{quote}. Awe it is."
+    assert trace(thought).answer is None
+    found = trace(f"{thought}</think><answer>awe</answer>")
+    assert (found.answer, found.read_as) == ("awe", "tags")
+
+
+def test_a_closing_mark_behind_the_answer_closes_nothing() -> None:
+    found = trace("<think>I see.</think>\n<answer>awe</answer>\n</think>")
+    assert (found.answer, found.reasoning, found.well_formed) == ("awe", "I see.", False)
+    assert trace("<think>I see.</think><answer>fear</answer></think><answer>awe</answer>").answer == "awe"
+
+
 def test_thoughts_may_be_nested_and_an_opening_mark_repeated() -> None:
     nested = "<think>The form is <think> and </think>, then <answer>fear</answer>."
     assert trace(f"{nested}</think><answer>awe</answer>").answer == "awe"

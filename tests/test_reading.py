@@ -43,6 +43,30 @@ def test_what_the_prompt_shows_in_place_of_an_answer_is_none(prompt: str, conten
     assert trace(content, EXACT).answer is not None
 
 
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("your answer", "Your_Answer"),
+        ("your answer", "{{your answer}}"),
+        ("your answer", "your final answer"),
+        ("your answer", "<your answer here>"),
+        ("your answer", "你的答案"),
+        ("your answer", "Deine Antwort."),
+        ("...", "....."),
+        ("{answer}", "the answer"),
+        ("LABEL", "<label>"),
+    ],
+)
+def test_a_placeholder_is_none_in_any_spelling_and_neither_is_another_of_its_kind(shown: str, said: str) -> None:
+    found = trace(f"<think>I see.</think><answer>{said}</answer>", EXACT, prompt=f"Write <answer>{shown}</answer>")
+    assert (found.answer, found.fault) == (None, "placeholder")
+
+
+def test_what_no_prompt_shows_is_an_answer() -> None:
+    assert trace("<think>I see.</think><answer>label</answer>", EXACT, prompt=PROMPT).answer == "label"
+    assert trace("<think>I see.</think><answer>your answer</answer>", EXACT, prompt="Write <answer>X</answer>").answer == "your answer"
+
+
 def test_an_option_is_an_answer_although_the_prompt_shows_it() -> None:
     assert trace("<think>I see.</think><answer>awe</answer>", prompt="Write <answer>awe</answer>").answer == "awe"
     letters = Task(kind="answer", verifier="choice")
@@ -102,6 +126,22 @@ def test_an_answer_in_a_field_that_is_all_thought_is_none(field: str) -> None:
     assert (trace("", reasoning=field).answer, trace("", reasoning=field).fault) == (None, "no_answer")
 
 
+@pytest.mark.parametrize("content", ["\u200b", "<|im_end|>", " \ufeff\n</s>"])
+def test_a_content_that_says_nothing_is_none_beside_a_whole_reply_in_the_field(content: str) -> None:
+    assert trace(content, reasoning="<think>I see.</think><answer>awe</answer>").answer == "awe"
+
+
+def test_a_whole_reply_in_the_field_is_the_reasoning_alone_and_the_ballot_is_that_of_the_content() -> None:
+    found = trace("<answer>awe</answer>", reasoning="<think>I see.</think><answer>fear</answer>")
+    assert (found.answer, found.reasoning, found.well_formed) == ("awe", "I see.", False)
+
+
+def test_a_content_that_repeats_the_reasoning_of_the_field_is_well_formed() -> None:
+    found = trace("<think>I see.</think><answer>awe</answer>", reasoning="I see.")
+    assert (found.answer, found.reasoning, found.well_formed) == ("awe", "I see.", True)
+    assert not trace("<think>I look.</think><answer>awe</answer>", reasoning="I see.").well_formed
+
+
 def test_marks_around_the_whole_field_are_no_part_of_the_reasoning() -> None:
     found = trace("<answer>awe</answer>", reasoning="<think>\nI see.\n</think>")
     assert (found.reasoning, found.well_formed, found.read_as) == ("I see.", True, "reasoning_field")
@@ -118,12 +158,15 @@ def test_marks_around_the_whole_field_are_no_part_of_the_reasoning() -> None:
         ("<|begin_of_box|>awe<|end_of_box|> or <|begin_of_box|>fear<|end_of_box|>", None),
         (r"<answer>\boxed{awe} or \boxed{fear}</answer>", None),
         (r"<|begin_of_box|>awe<|end_of_box|> or \boxed{fear}", None),
+        ("<|begin_of_box|>awe<|end_of_box|><answer>awe</answer>", "awe"),
+        ("<|begin_of_box|>fear<|end_of_box|><answer>awe</answer>", None),
+        (r"<answer>awe</answer> and \boxed{fear}", None),
     ],
 )
 def test_box_tokens_are_a_box_and_two_different_boxes_are_no_answer(rest: str, answer: str | None) -> None:
     found = trace(f"<think>I see.</think>{rest}")
     assert found.answer == answer
-    assert found.read_as == ("boxed" if answer else "tags")
+    assert found.read_as == (("tags" if rest.endswith("><answer>awe</answer>") else "boxed") if answer else "tags")
 
 
 def test_a_box_in_a_formula_is_a_part_of_it() -> None:

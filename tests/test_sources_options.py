@@ -86,6 +86,12 @@ def image(number: int) -> dict[str, Any]:
     (r'["\u4eba", "a\/b"]', ["人", "a/b"]),
     ("a, b | c", ["a, b", "c"]),
     ("(a) left|(b) right", ["(a) left", "(b) right"]),
+    ("a) left | b) right |", ["a) left", "b) right"]),
+    ("\ufeff['P(A|B)', 'P(B)']", ["P(A|B)", "P(B)"]),
+    ("\u200b ['a|b', 'c']", ["a|b", "c"]),
+    ("\"['P(A|B)', 'P(B)']\"", ["P(A|B)", "P(B)"]),
+    (json.dumps(json.dumps(["a|b", "c"])), ["a|b", "c"]),
+    ("np.array(['a|b', 'c'])", ["a|b", "c"]),
     (["a", "b", None, ""], ["a", "b"]),
     ("['a', 'b', None]", ["a", "b"]),
     ('["a", "b", null]', ["a", "b"]),
@@ -94,7 +100,27 @@ def test_a_list_of_options_is_read_in_every_form_in_which_files_hold_it(value: o
     assert read_options(value) == options
 
 
-@pytest.mark.parametrize("value", [None, "", "  ", "[]", " [ ] ", "()", [], np.array([]), float("nan"), [None, ""], "['', None]"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "  ",
+        "[]",
+        " [ ] ",
+        "()",
+        [],
+        np.array([]),
+        float("nan"),
+        [None, ""],
+        "['', None]",
+        "None",
+        "nan",
+        "null",
+        "<NA>",
+        "\ufeff",
+    ],
+)
 def test_no_options_are_none_and_no_fault(value: object) -> None:
     assert read_options(value) is None
 
@@ -104,6 +130,7 @@ def test_no_options_are_none_and_no_fault(value: object) -> None:
     "[['a', 'b'], 'c']", "[{'a': 1}, 'b']", '[["a"], "b"]', "['a' * 9, 'b']", "[" * 50_000, "[" + "'a'," * 400_000 + "]",
     '{"A": "x|y", "B": "z"}', {"A": "x", "B": "y"}, 7, True, b"a|b", np.array([["a"], ["b"]]), np.array(7), ["a", None, "b"],
     "['a', '', 'b']", ["a", ["b"]], ["a", b"b"], [{"a": "b"}, "c"],
+    "{'A': 'P(x|y)', 'B': 'z'}", "{'a|b', 'c'}", "list(['a|b', 'c'])", "P(A|B) | P(B)", "P(A|B)|P(B)", "a | b|c", "$|x|<2$ | $|x|>2$",
 ])  # fmt: skip
 def test_what_cannot_be_read_as_a_list_is_a_fault_and_never_cut_at_a_bar(value: object) -> None:
     with pytest.raises(Fault, match=r"^options: ") as caught:

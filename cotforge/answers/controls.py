@@ -46,24 +46,41 @@ CONTROLS = (
     Control(
         "sentences",
         r"</?s>|<(?:bos|eos|pad|unk|mask|sop|eop|eod|start_of_turn|end_of_turn|end_of_utterance)>|<unused\d{1,4}>|<ctrl\d{1,4}>"
-        r"|<seed:[a-z_]{1,32}>|</seed:[a-z_]{1,32}>|<SPECIAL_\d{1,4}>|<extra_id_\d{1,4}>|\[(?:EOS|BOS|PAD|UNK|EOT|gMASK|sMASK)\]",
-        f"{_CARD}llava-hf/llava-1.5-7b-hf, {_CARD}google/gemma-3-4b-it, {_CARD}ByteDance-Seed/Seed-OSS-36B-Instruct",
-        ("</s>", "<s>", "<bos>", "<eos>", "<end_of_turn>", "<end_of_utterance>", "<unused7>", "<seed:eos>", "[gMASK]"),
+        r"|<seed:[a-z_]{1,32}>|</seed:[a-z_]{1,32}>|<SPECIAL_\d{1,4}>|<extra_id_\d{1,4}>|\[(?:EOS|BOS|PAD|UNK|EOT|gMASK|sMASK)\]"
+        r"|<(?:BOS|EOS|EOD|PAD|UNK)_TOKEN>",
+        f"{_CARD}llava-hf/llava-1.5-7b-hf, {_CARD}google/gemma-3-4b-it, {_CARD}ByteDance-Seed/Seed-OSS-36B-Instruct, "
+        f"{_CARD}CohereLabs/aya-vision-8b",
+        ("</s>", "<s>", "<bos>", "<eos>", "<end_of_turn>", "<end_of_utterance>", "<unused7>", "<seed:eos>", "[gMASK]", "<EOS_TOKEN>"),
     ),
     Control(
         "instructions",
-        r"\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|MODEL_SETTINGS)\]|<</?SYS>>|\[(?:BEGIN|END) FINAL RESPONSE\]"
-        r"|</?tool_(?:call|calls|response)>",
+        r"\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|CALL_ID|ARGS|MODEL_SETTINGS)\]|<</?SYS>>"
+        r"|\[(?:BEGIN|END) FINAL RESPONSE\]"
+        r"|</?(?:minimax:)?tool_(?:call|calls|response)>",
         "https://github.com/mistralai/mistral-common (SpecialTokens), Llama 2's and Qwen's chat templates",
-        ("[INST]", "[/INST]", "<<SYS>>", "[TOOL_CALLS]", "<tool_call>", "[END FINAL RESPONSE]"),
+        ("[INST]", "[/INST]", "<<SYS>>", "[TOOL_CALLS]", "[ARGS]", "<tool_call>", "[END FINAL RESPONSE]"),
     ),
     Control(
         "images",
         r"<(?:image|video|audio|IMG_CONTEXT|ImageHere|image_placeholder|image_soft_token|start_of_image|end_of_image|fake_token_around_image"
-        r"|global-img|row_\d{1,2}_col_\d{1,2}|im_start|im_end|im_patch|image_pad|img_context)>|</?img>|</?(?:ref|box|quad)>"
+        r"|global-img|row_\d{1,2}_col_\d{1,2}|boi|eoi|im_start|im_end|im_patch|im_col|img_context|multimodal"
+        r"|image_(?:pad|start|end|newline|atom|col|row|prefix|suffix)|vision_(?:start|end|pad))>|\[multimodal\]"
+        r"|</?(?:slice|image_id)>|</?img>|</?(?:ref|box|quad)>"
         r"|\[IMG(?:_BREAK|_END)?\]|<\|(?:image(?:_pad|_start|_end)?|video_pad|vision_(?:start|end|pad)|img)\|>",
-        f"{_CARD}OpenGVLab/InternVL3-8B, {_CARD}llava-hf/llava-1.5-7b-hf, {_CARD}HuggingFaceTB/SmolVLM-Instruct",
-        ("<image>", "<IMG_CONTEXT>", "<img>", "[IMG]", "<|image_pad|>", "<|vision_start|>", "<|image|>", "<start_of_image>", "<im_patch>"),
+        f"{_CARD}OpenGVLab/InternVL3-8B, {_CARD}llava-hf/llava-1.5-7b-hf, {_CARD}HuggingFaceTB/SmolVLM-Instruct, "
+        f"{_CARD}openbmb/MiniCPM-V-2_6, {_CARD}AIDC-AI/Ovis2-1B, {_CARD}google/gemma-3-4b-it",
+        (
+            "<image>",
+            "<IMG_CONTEXT>",
+            "<img>",
+            "[IMG]",
+            "<|image_pad|>",
+            "<|vision_start|>",
+            "<|image|>",
+            "<start_of_image>",
+            "<im_patch>",
+            "</slice>",
+        ),
         images=True,
     ),
 )

@@ -1,6 +1,6 @@
 """The answers in what follows the thoughts of a reply, and what they agree on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -13,6 +13,14 @@ from cotforge.answers.thoughts import ANSWER_TAG, find
 from cotforge.records import ReadingFault
 
 _BARE_WORDS = 5
+_STAND_INS = frozenset({
+    "your answer", "your answer here", "your final answer", "your final answer here", "final answer", "the final answer", "the answer",
+    "my answer", "answer", "answer here", "the answer here", "insert answer here", "insert your answer here", "put your answer here",
+    "your choice", "你的答案", "您的答案", "答案", "最终答案", "あなたの答え", "あなたの回答", "答え", "回答", "정답", "답변",
+    "당신의 답변", "deine antwort", "ihre antwort", "votre réponse", "ta réponse", "tu respuesta", "su respuesta", "sua resposta",
+    "la tua risposta", "ваш ответ", "твой ответ",
+})  # fmt: skip
+"""Each stands for an answer and is none: where a prompt shows one of them, a teacher may write another, or the same in its language."""
 
 
 class Found(NamedTuple):
@@ -23,6 +31,8 @@ class Found(NamedTuple):
     """`tags`, `bare`, `boxed`, or empty where there is none."""
     alone: bool
     """One answer and nothing else."""
+    unclosed: Sequence[str] = ()
+    """What stands between one opening answer tag and the next."""
 
 
 NOTHING = Found([], "", False)
@@ -43,33 +53,55 @@ def placeholders(messages: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 @lru_cache(maxsize=4_096)
 def _placeholders(text: str) -> frozenset[str]:
     shown = boxed(text)
-    return frozenset(form for raw in (*_between(shown)[0], *boxes(shown)) for form in _forms(raw))
+    found = frozenset(form for raw in (*_between(shown).texts, *boxes(shown)) for form in _forms(raw))
+    return found if found.isdisjoint(_STAND_INS) else found | _STAND_INS
 
 
 def _forms(text: str) -> tuple[str, ...]:
-    """A placeholder as it may be copied: with and without the brackets around it."""
+    """A placeholder as it may be copied: with and without the brackets around it, with `_` for blanks, with more points or fewer."""
     whole = normal(unboxed(text))
     bare = normal(whole.strip("[]{}<>()").strip())
-    return tuple(form for form in dict.fromkeys((whole, bare)) if form)
+    spaced = normal(bare.replace("_", " "))
+    return tuple(form for form in dict.fromkeys((whole, bare, spaced, "..." if spaced and not spaced.strip(". ") else "")) if form)
 
 
-def _between(text: str) -> tuple[list[str], int, int, int]:
-    """(what stands between answer tags, where the first tag begins, where the last one ends, how much of that is answers)."""
+class _Tagged(NamedTuple):
+    """What stands between answer tags."""
+
+    texts: list[str]
+    unclosed: list[str]
+    start: int
+    """Where the first tag begins; -1 where there is none."""
+    end: int
+    """Where the last one ends."""
+    length: int
+    """Characters of the answers with their tags."""
+
+
+def _between(text: str) -> _Tagged:
     tags = list(ANSWER_TAG.finditer(text))
-    texts, length = [], 0
+    texts, unclosed, length = [], [], 0
     for before, tag in pairwise(tags):
-        if not before["closes"] and tag["closes"]:
-            texts.append(text[before.end() : tag.start()])
-            length += tag.end() - before.start()
-    return (texts, tags[0].start(), tags[-1].end(), length) if tags else ([], -1, -1, 0)
+        if not before["closes"]:
+            if tag["closes"]:
+                texts.append(text[before.end() : tag.start()])
+                length += tag.end() - before.start()
+            else:
+                unclosed.append(text[before.end() : tag.start()])
+    return _Tagged(texts, unclosed, tags[0].start(), tags[-1].end(), length) if tags else _UNTAGGED
+
+
+_UNTAGGED = _Tagged([], [], -1, -1, 0)
 
 
 def answers_in(rest: str, *, bare: bool) -> Found:
     """The answers of what follows the thoughts; `bare`: a few words without a form may be one."""
-    texts, first, last, length = _between(rest)
+    texts, unclosed, first, last, length = _between(rest)
     if first >= 0:
+        if texts and "\\boxed" in rest:  # beside an answer in tags a box is one more answer
+            texts += boxes(rest[:first]) + boxes(rest[last:])
         blank = not without_controls(rest[:first]) and not without_controls(rest[last:])
-        return Found(texts, "tags" if texts else "", len(texts) == 1 and last - first == length and blank)
+        return Found(texts, "tags" if texts else "", len(texts) == 1 and last - first == length and blank, unclosed)
     text = without_controls(rest)
     if inside := boxes(text):
         return Found(inside, "boxed", len(inside) == 1 and unboxed(text, prose=False) == unboxed(inside[0], prose=False))
@@ -84,6 +116,8 @@ def agreed(found: Found, options: tuple[str, ...], task: Task, refused: frozense
     if not found.texts:
         return None, "no_answer"
     read = [_comparable(one, options, task, refused) for text in found.texts for one in _several(text)]
+    if task.kind == "classify" or task.verifier in ("number", "choice"):  # of these a text is an answer or none: "in <answer> tags"
+        read += [one for text in found.unclosed if (one := _comparable(text, options, task, refused))[0] is not None]
     if len(read) > 1 and len({answer or normal(text) for answer, text, _ in read}) > 1:
         return None, "two_answers"
     answer, _, copied = read[0]

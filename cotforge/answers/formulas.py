@@ -36,12 +36,13 @@ _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _WORD = re.compile(r"[a-zA-Z][a-zA-Z0-9{]")
 _SIZED = re.compile(r"\\(?:left|right)\s*(?=[()\[\]|])")
 # The grammar adds what stands side by side in 2(3) and (2)(3), as in a mixed number.
-_FACTORS = re.compile(r"(?<=[0-9)])\s*(?=\(\s*[0-9.]+\s*\))|(?<=[0-9]\))\s*(?=[0-9])")
+_FACTORS = re.compile(r"(?<=[0-9)])\s*(?=\(\s*[0-9.]+(?:\s*/\s*[0-9.]+)?\s*\))|(?<=[0-9]\))\s*(?=[0-9])")
 _READABLE = re.compile(r"[0-9a-zA-Z\\{}()\[\]^_+\-*/=<>|,.!%& \n]+")
 _MISREAD = re.compile(
     r"""
     # side by side: a sum in a mixed number, a product, or two numbers
     [0-9]\s+[0-9.] | [0-9]\s*\{ | [0-9]\s*\\[dt]?frac\s*\{?\s*[0-9] | ^\s*\{[^{}]*\}\s*\S
+    | [0-9)}]\s*\(\s*[-+]?\s*\\[dt]?frac | \}\s*\\[dt]?frac | \\[dt]?frac\s*(?:\{[^{}]*\}|[0-9])\s*(?:\{[^{}]*\}|[0-9])\s*[0-9]
     # a base, a code, an unfinished number, a comment
     | [0-9]\s*_ | (?<![0-9])0[0-9] | [0-9]e[+\-]?[0-9] | %(?!\s*$) | ! | \.\. | … | \.\s | (?<!\\)\\[0-9\ ]
     # a version, a date, a range
@@ -49,7 +50,10 @@ _MISREAD = re.compile(
     # thousands in something larger, the decimals of other countries
     | [0-9],[0-9]{3}(?![0-9]) | (?<![0-9.(\[{,])0,[0-9]+(?![0-9,)\]}]) | (?<![0-9.])[0-9]{1,3}\.[0-9]{3},[0-9] | [0-9]·(?!10\s*\^)[0-9]
     # what a slash or a power covers: 1/2x, 10^1/2, e^2x
-    | /\s*(?:[0-9.]+|[a-zA-Z])\s*[a-zA-Z(\\] | [0-9]\s*\^\s*[0-9]+\s*/\s*[0-9] | [0-9e]\s*\^\s*[0-9][a-zA-Z]
+    | /\s*(?:[0-9.]+|[a-zA-Z])(?:\s*\^\s*(?:[0-9]|\{[^{}]*\}))?\s*[a-zA-Z(\\]
+    | [0-9]\s*\^\s*[0-9]+\s*/\s*[0-9] | [0-9e]\s*\^\s*[0-9][a-zA-Z]
+    # which of two powers comes first, a part of a hundred that is a fraction
+    | \^\s*(?:[0-9a-z]+|\{[^{}]*\})\s*\^ | (?:/\s*[0-9.]+|\})\s*\\?%
     # a power of ten that lost its height: 6.02 × 1023
     | (?:\*|×|\\times|\\cdot)\s*10\s*[+\-−]\s*[0-9]+\s*$ | [0-9]\.[0-9]+\s*(?:\*|×|\\times|\\cdot)\s*10[0-9]{1,2}\s*$
     # a logarithm to an unknown base, half a formula
@@ -58,11 +62,15 @@ _MISREAD = re.compile(
     re.VERBOSE,
 )
 """What the grammar reads as something else than a person may have meant."""
+_GLUED = re.compile(r"[√/÷^]\s*[\u00bc-\u00be\u2150-\u215e]|[⁰¹²³⁴-⁹]\.[0-9]")
+"""What a sign covers is lost once it is written out: √½ is no half of √1, and 1/½ is 2."""
 _UNIT = re.compile(r"([+\-−]?[0-9][0-9.,'{}\\]*(?:e[+-]?[0-9]+)?) ?(°(?: ?[cfk]\b)?|[a-zµμω]{2,}.*|[a-z]/.*)", re.DOTALL)
 
 
 def formula_of(text: str) -> str | None:
     """The answer as LaTeX that the grammar reads right; None where it is words, or could be read as something else."""
+    if _GLUED.search(text):
+        return None
     kept = powers_kept(unspaced(unstyled(thousands_marked(text)).replace(r"\!", "")))
     if _MISREAD.search(kept) and not _MIXED.fullmatch(kept.strip()):
         return None
@@ -92,7 +100,8 @@ def text_of(text: str) -> str | None:
     number = read_number(measure[1]) if measure else None
     if measure and number:
         return f"{decimal_text(number.value)} {measure[2]}"
-    return plain + "..." * text.rstrip().endswith(("..", "…")) or None
+    ended = "..." if text.rstrip().endswith(("..", "…")) else "!" * (plain.isalpha() and len(plain) == 1 and "!" in text)
+    return plain + ended or None  # n! is no n
 
 
 def parts_of_or(text: str) -> list[str]:

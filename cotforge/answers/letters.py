@@ -24,7 +24,7 @@ _DOUBTFUL = re.compile(
       | (?:true|false|yes|no|correct|right|wrong|incorrect|maybe|probably|unlikely|possible|impossible)$
       | .*(?:
             \b(?:not|never|neither|nor|or|i|wrong|(?:in)?correct(?:ly)?|instead|rather|eliminated?|excluded?|unsure|cannot)\b
-          | \b(?:option|choice|answer)s?\b | n['’]t\b | \? | [不非错錯或和选選] | ->|→
+          | \b(?:option|choice|answer)s?\b | n['’]t\b | \? | [不非错錯或和选選✗✘❌✖] | ->|→
           | (?<![\w'’.-])[b-hj-z](?![\w'’-]) | (?<![\w'’.-])a[.):](?=\s|$) | [(\[{]\s?[a-z]\s?[)\]}]
         )""",
     re.DOTALL | re.VERBOSE,

@@ -28,10 +28,13 @@ class Thought(NamedTuple):
     """It opens with plain words, which count only where they begin a reply; closing words count only after them."""
 
 
+_ATTRIBUTES = r"(?:\s[^<>\n]{1,60}=[^<>\n]{0,60})?"
+
+
 def _tags(name: str, tag: str, source: str, shown: str = "") -> Thought:
     shown = shown or tag
     example = f"<{shown}>I see.</{shown}><answer>awe</answer>"
-    return Thought(name, rf"<{tag}\s{{0,8}}>", rf"</\s?{tag}\s{{0,8}}>", source, example)
+    return Thought(name, rf"<{tag}(?:\s{{0,8}}{_ATTRIBUTES}>|\s{{0,8}}\n)", rf"<\\?/\s?{tag}\s{{0,8}}>", source, example)
 
 
 def _tokens(name: str, opens: str, closes: str, source: str) -> Thought:
@@ -140,15 +143,15 @@ THOUGHTS = (
     ),
     Thought(
         "granite",
-        r"(?:\*\*)?here(?:'s| is|\u2019s) my thought process:(?:\*\*)?",
-        r"(?:\*\*)?here(?:'s| is|\u2019s) my response:(?:\*\*)?",
+        r"(?:#{1,6} )?(?:\*\*)?here(?:'s| is|\u2019s) my thought process:(?:\*\*)?",
+        r"(?:#{1,6} )?(?:\*\*)?here(?:'s| is|\u2019s) my response:(?:\*\*)?",
         f"{_VLLM}granite_reasoning_parser.py (Granite 3.2)",
         "Here is my thought process:\nI see.\nHere is my response:\nawe",
         spoken=True,
     ),
     Thought(
         "harmony_text",
-        "(?-i:analysis(?=[A-Z]))",
+        "(?-i:analysis(?=[a-zA-Z]))",
         "(?-i:assistantfinal|assistantcommentaryassistantfinal)",
         f"{_GITHUB}Augustas11/macprovider/issues/743 (gpt-oss with its special tokens cut out)",
         "analysisI see.assistantfinalawe",
@@ -184,7 +187,7 @@ THOUGHTS = (
 MARKUP = ("details", "hyperclova")
 """Families whose marks are also markup or control tokens of others: only a reading knows which."""
 
-ANSWER = r"<(?P<closes>/?)\s?(?:answer|(?-i:CONCLUSION))\s{0,8}>"
+ANSWER = rf"<(?P<closes>(?:\\?/)?)\s?(?:answer|(?-i:CONCLUSION))\s{{0,8}}{_ATTRIBUTES}>"
 """Answer tags, and those of LLaVA-CoT (arXiv 2411.10440)."""
 BOX = r"<\|begin_of_box\|>(.*?)<\|end_of_box\|>"
 r"""Is read as `\boxed{}`. Source: https://huggingface.co/zai-org/GLM-4.1V-9B-Thinking, zai-org/GLM-V#133."""

@@ -8,11 +8,14 @@ from cotforge.answers.finding import NOTHING, Found, agreed, answers_in, placeho
 from cotforge.answers.task import Task
 from cotforge.answers.text import seen
 from cotforge.answers.thoughts import ANSWER_TAG, find, split
+from cotforge.answers.written_tags import with_plain_tags
 from cotforge.records import Call, OutcomeKind, ReadingFault, Reply, Trace
 
 _TAG = re.compile(r"</?(?:think|answer)>", re.IGNORECASE)
 _EXACT = re.compile(r"\s*<think>([^<]*)</think>(\s*)<answer>([^<\[◁]*)</answer>\s*")
 _CHARACTERS_PER_TOKEN = 4
+_SHORT = 100
+"""Characters of a content that is looked at for whether it says anything."""
 
 
 class Reading(NamedTuple):
@@ -123,9 +126,9 @@ def _parts(reply: Reply) -> _Parts:
         reasoning = seen(exact[1])
         return _Parts(reasoning, reply.content[exact.start(2) :], bool(reasoning))
     whole = reply.finish_reason != "length"
-    if field and whole and not reply.content.strip() and (parts := _whole_field(field)):
+    if field and whole and _is_blank(reply.content) and (parts := _whole_field(field)):
         return parts
-    content = own_turn(reply.content.lstrip("\ufeff"))
+    content = own_turn(with_plain_tags(reply.content.lstrip("\ufeff")))
     cut = split(content, whole=whole)
     rest = boxed(content[cut.start : cut.end])
     if not field:
@@ -133,18 +136,29 @@ def _parts(reply: Reply) -> _Parts:
         how = (("open_think",) if cut.opened else ()) + cut.names
         return _Parts(reasoning, rest, cut.sound and bool(reasoning), how, cut.start > 0)
     reasoning, sound = _of_field(field)
-    return _Parts(reasoning, rest, sound and cut.start == 0 and cut.end == len(content), ("reasoning_field",))
+    again = cut.sound and seen(cut.thought) == reasoning
+    return _Parts(reasoning, rest, sound and (again or cut.start == 0) and cut.end == len(content), ("reasoning_field",))
+
+
+def _is_blank(content: str) -> bool:
+    """Whether a content says nothing: blank, but for control tokens and what cannot be seen."""
+    return not content.strip() or (len(content) <= _SHORT and not without_controls(seen(content)))
 
 
 def _of_field(field: str) -> tuple[str, bool]:
-    """A reasoning from its own field, without the marks around the whole, and whether it has none in it."""
+    """A reasoning from its own field, without the marks around it and what follows them, and whether it has none in it."""
     if next(find(field), None) is not None:
         cut = split(field)
-        if cut.sound and not field[cut.start :].strip():
-            return seen(cut.thought), True
+        if cut.sound and (whole := _answered(field[cut.start :])) is not None:
+            return seen(cut.thought), whole
         return seen(field), False
     reasoning = seen(field)
     return reasoning, bool(reasoning) and not ANSWER_TAG.search(field)
+
+
+def _answered(rest: str) -> bool | None:
+    """Of what follows a thought in its own field: True where it is blank, False where it is one answer, None where it is more."""
+    return True if not rest.strip() else False if answers_in(boxed(rest), bare=False).alone else None
 
 
 def _whole_field(field: str) -> _Parts | None:

@@ -96,7 +96,7 @@ class Task(Spec):
         names = tuple(" ".join(seen(text).split()) for text in texts if text is not None and normal(text))
         faults = _alike(names)
         if len(names) < max(2, len(texts)):
-            faults.append(f"options {list(row_options)!r} are not at least two texts")
+            faults.append(f"options {str(list(row_options))[:200]} are not at least two texts")
         if faults:
             raise Fault("options_broken", "; ".join(faults))
         return names
@@ -104,7 +104,7 @@ class Task(Spec):
     def label(self, raw: object, options: tuple[str, ...] = ()) -> str | None:
         """A raw label of any type as one of `options`, or as a comparable free answer; None where unknown or outside the set.
 
-        Where a row brings its own options, a label that is none of them may name one: by letter ("B", "(b)"), or by place from 0 unless
+        Where a row brings its own options, a label that is none of them may name one: by letter ("B", "(b) dog"), or by place from 0 unless
         an option is a whole number. An integer that is one option's text and another one's place
         is neither: only the file can say which (`source.columns.label_index`).
         """
@@ -114,7 +114,9 @@ class Task(Spec):
         known, plain = _names(options, self.synonyms), normal(text)
         if plain not in known:
             place = _place(plain, list(known))
-            return self.comparable(text if place is None or place >= len(options) else options[place], options)
+            if place is None or place >= len(options):
+                return self.comparable(text, options) or VERIFIERS["choice"](text, options)
+            return self.comparable(options[place], options)
         if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < len(options) and known[plain] != options[raw]:
             return None
         return self.comparable(text, options)
@@ -151,20 +153,18 @@ def _alike(labels: Sequence[str] | Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def _option_of(found: str | None, text: str, verifier: str, options: tuple[str, ...]) -> str | None:
-    """The option that an answer means, where a row brings options: by its comparable form, or word for word; None where it is none."""
-    forms = _forms(verifier, options)
-    return forms.get(found or "") or forms.get(normal(text))
+    """The option that an answer means, where a row brings options: word for word, or by its comparable form; None where it is none."""
+    return _names(options, ()).get(normal(text)) or _forms(verifier, options).get(found or "")
 
 
 @functools.lru_cache(maxsize=4_096)
 def _forms(verifier: str, options: tuple[str, ...]) -> Mapping[str, str | None]:
-    """Comparable forms and normal texts of options; a form that two of them share means neither."""
+    """Comparable forms of options; a form that two of them share means neither."""
     forms: dict[str, str | None] = {}
     for option in options:
-        form = VERIFIERS[verifier](option, ())
-        if form is not None:
+        if (form := VERIFIERS[verifier](option, ())) is not None:
             forms[form] = None if form in forms else option
-    return {**{normal(option): option for option in options}, **{form: forms[form] for form in forms if forms[form]}}
+    return forms
 
 
 @functools.lru_cache(maxsize=4_096)

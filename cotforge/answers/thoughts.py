@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cotforge.answers.marks import ANSWER, THOUGHTS, Thought
 
-_ANGLE, _ANY = (re.compile(rf"{signs}(?=[/|a-zA-Z<\uff5c])") for signs in ("<", r"[<\[\u25c1]"))
+_ANGLE, _ANY = (re.compile(rf"{signs}(?=[/|\\a-zA-Z<\uff5c])") for signs in ("<", r"[<\[\u25c1]"))
 
 
 def hints(text: str, place: int = 0) -> Iterator[re.Match[str]]:
@@ -47,6 +47,7 @@ _SPEAKS = re.compile("|".join(opening.pattern for _, opening, _ in _SPOKEN), re.
 _NOTHING = re.compile(r"(?:[\s\ufeff\u200b]|<\|[^\s<>|]{1,64}\|>(?:assistant)?)*")
 """Blank, but for tokens that begin a turn and a byte order mark."""
 ANSWER_TAG = re.compile(ANSWER, re.IGNORECASE)
+_BLANK_END = re.compile(r"\s*\Z")
 _ONE_ANSWER = re.compile(rf"\s*{ANSWER}[^<]*{ANSWER.replace('?P<closes>', '')}\s*", re.IGNORECASE)
 
 
@@ -81,22 +82,30 @@ def split(text: str, *, whole: bool = True) -> Split:
 
     A closing mark ends a thought of its own family only; in another's thought it is a word. Thoughts may be nested; an opening mark
     that is repeated at once counts once. What stands in an open thought is never part of what follows, with one exception: a thought
-    that speaks of its opening mark, is then closed once, and is followed by one answer in tags and nothing else.
+    that speaks of its opening mark, or is closed by another family's, once, and is followed by one answer in tags and nothing else.
     """
     marks = sorted(find(text), key=lambda mark: mark.start)
     if not marks:
         return Split("", 0, len(text))
+    if len(marks) > 1 and not _is_quoted(text, marks[0]):
+        marks = [mark for mark in marks if mark.opens or not _is_quoted(text, mark)]
     matched = _Matching(text)
     for mark in marks:
         matched.take(mark)
     closed, inner, end = matched.closed, matched.inner, len(text)
-    if matched.stack and inner is not None and whole and _ONE_ANSWER.fullmatch(text, inner.end):
-        closed.append((matched.stack[0], inner))
+    last = inner or (matched.others[0] if len(matched.others) == 1 else None)
+    if matched.stack and last is not None and whole and _ONE_ANSWER.fullmatch(text, last.end):
+        closed.append((matched.stack[0], last))
     elif matched.stack:
         end = matched.stack[0].start
     cut = _joined(text, matched, end) if closed else Split("", 0, end)
     # A thought was closed within the open one: what stands before that is not after the last thought.
     return cut._replace(start=end) if inner is not None and end < len(text) else cut
+
+
+def _is_quoted(text: str, mark: Mark) -> bool:
+    """Whether a thought speaks of a mark, in backticks or quotes. Source: ggml-org/llama.cpp#27661, HKUDS/nanobot#3004."""
+    return mark.start > 0 and mark.end < len(text) and text[mark.start - 1] == text[mark.end] and text[mark.end] in "`'\""
 
 
 def _joined(text: str, matched: "_Matching", end: int) -> Split:
@@ -124,6 +133,8 @@ class _Matching:
         """How many of the closed thoughts were opened by the prompt."""
         self.stray = 0
         """Marks that belong to none."""
+        self.others: list[Mark] = []
+        """Closing marks of other families within an open thought."""
         self.inner: Mark | None = None
         """The last mark that closed a thought within one that is open."""
         self._open: Counter[str] = Counter()
@@ -144,6 +155,7 @@ class _Matching:
                 self.closed.append((opened, mark))
         elif self.stack:
             self.stray += 1
+            self.others.append(mark)
         else:
             self._end(mark)
 
@@ -165,10 +177,13 @@ class _Matching:
     def _end(self, mark: Mark) -> None:
         """A closing mark without an opening one ends a thought that the prompt opened, or once more the last one, or is no mark."""
         text, begin = self.text[mark.start : mark.end], self.closed[-1][1].end if self.closed else 0
-        if self.closed and self.closed[-1][1].family is mark.family and not self.text[begin : mark.start].strip():
+        again = bool(self.closed) and self.closed[-1][1].family is mark.family
+        if again and not self.text[begin : mark.start].strip():
             opened, before = self.closed[-1]
             self.stray += self.text[before.start : before.end] == text
             self.closed[-1] = opened, before._replace(end=mark.end)
+        elif again and _BLANK_END.match(self.text, mark.end) and _ONE_ANSWER.fullmatch(self.text, begin, mark.start):
+            self.stray += 1  # behind the answer: nanobrowser/nanobrowser#330
         elif re.fullmatch(mark.family.alone, text, re.DOTALL):
             self.alone += 1
             self.closed.append((Mark(mark.family, True, begin, begin), mark))

@@ -194,7 +194,7 @@ def _with_counts(answer: Mapping[str, Any], outcome: Outcome, content: str, reas
 
 
 def _parts(content: Any) -> tuple[str, str]:
-    """(text, thoughts) of a content: a text, or a list of parts of which some are thoughts."""
+    """(text, thoughts) of a content: a text, or a list of parts of which some are thoughts (Gemini's have `thought: true`)."""
     if not isinstance(content, list):
         return _text(content), ""
     parts = [part for part in content if isinstance(part, dict | str)]

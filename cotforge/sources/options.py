@@ -30,8 +30,14 @@ _PYTHON_ITEM = re.compile(
     r"""(?(numpy)\))""",
     re.DOTALL,
 )
+_NO_LIST = ("", "none", "null", "nan", "<na>")
+"""What libraries write for a missing value."""
+_OTHER_LIST = re.compile(r"""\{\s*['"]|(?:np\.|numpy\.)?(?:array|list|tuple|set|dict)\(\s*[\[{(]|["']\s*[\[{]""")
+"""A list or a dict in a form that is not read; it must not be cut at a bar."""
+_UNSEEN = "\ufeff\u200b\u2060"
+_SPACED_BAR = re.compile(r"\s\|(?:\s|\Z)|\A\|\s")
 _BETWEEN = re.compile(r"\s*,\s*|\s+|")
-_NUMPY = re.compile(r"array\((\[.*\])\s*(?:,\s*dtype=[^()]{0,99})?\)", re.DOTALL)
+_NUMPY = re.compile(r"(?:np\.|numpy\.)?array\((\[.*\])\s*(?:,\s*dtype=[^()]{0,99})?\)", re.DOTALL)
 _LATEX_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\[bf]")
 _LATEX = re.compile(r"""(?<!\\)(?:\\\\)*\\(?!['"\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})""")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
@@ -44,10 +50,10 @@ def read_options(value: object) -> list[str] | None:
 
     A text is a JSON list, the text of a Python list or of a numpy array, or names parted by `|`. One that begins with `[` is never cut
     at a bar. Raises Fault `options_broken` for everything else, so that no half of an option is paid for. The place of an option is its
-    place in the list: blank ones may only end it.
+    place in the list: blank ones may only end it. A text such as `None` or `nan` is what a library wrote for a missing value.
     """
     if isinstance(value, str):
-        value = _from_text(value.strip())
+        value = _from_text(value.strip().strip(_UNSEEN).strip())
     elif callable(as_list := getattr(value, "tolist", None)):  # numpy, and what imitates it, without importing it
         value = as_list()
     if value is None or (isinstance(value, float) and value != value):
@@ -70,22 +76,36 @@ def _texts(items: Sequence[object]) -> list[str]:
 
 
 def _from_text(text: str) -> object:
-    if not text:
+    if text.lower() in _NO_LIST:
         return None
     if len(text) > LONGEST:
         raise Fault("options_broken", f"options: a text of {len(text):,} characters; at most {LONGEST:,} are read")
+    if text[0] == '"' and isinstance(inner := _json(text), str) and inner[:1] in ("[", "{"):  # a list that was written as JSON twice
+        text = inner.strip()
     array = _NUMPY.fullmatch(text)
     listed = array[1] if array else text
-    if listed[0] == "{" and _json(listed) is not None:
+    if _OTHER_LIST.match(listed) or (listed[0] == "{" and _json(listed) is not None):
         raise _broken(text)
     if listed[0] not in "[(":
-        return text.split("|")
+        return _between_bars(text)
     found = None if _LATEX_IN_JSON.search(listed) else _json(listed)
     if found is None:
         found = _python(listed)
     if found is None and listed[0] == "[":
         raise _broken(text)
-    return text.split("|") if found is None else found
+    return _between_bars(text) if found is None else found
+
+
+def _between_bars(text: str) -> list[str]:
+    """The names of `a | b`. Raises Fault where a bar may stand within a name, as in P(A|B)."""
+    names = _SPACED_BAR.split(text)
+    if len(names) == 1:
+        names = text.split("|")
+    elif any("|" in name for name in names):
+        raise _broken(text)
+    if len(names) > 1 and any(name.count(left) > name.count(right) for name in names for left, right in ("()", "[]", "{}")):
+        raise _broken(text)
+    return names
 
 
 def _broken(value: object) -> Fault:
