@@ -341,7 +341,7 @@ _RAISE = "what was paid for is kept and in the dataset, a higher bound in `budge
 _CLOSED = {
     Closing.QUOTA: "paused: quota or credit is used up",
     Closing.ACCOUNT: "paused: its account is suspended or shut out",
-    Closing.KEY: "its key is not accepted any more",
+    Closing.KEY: "its key is not accepted",
     Closing.MODEL: "its model is gone",
     Closing.FILES: "its server cannot read images by file; give it --allowed-local-media-path, or set images.via to data",
     Closing.ENGINE: "its engine has died again",

@@ -9,7 +9,8 @@ import yaml
 from jinja2 import Template
 
 from cotforge.pages import About, Exported, environment
-from cotforge.tally import Tally, share
+from cotforge.tally import Tally
+from cotforge.tally.counts import share
 
 SIZES = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M", 10_000_000: "10M", 100_000_000: "100M"}
 LONGEST = 300

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from cotforge.images.small import data_uri
 from cotforge.pages import About, environment
 from cotforge.records import CuratedSample, Fault
-from cotforge.tally import Tally, share
+from cotforge.tally import Tally
+from cotforge.tally.counts import share
 
 BEGIN, END = "<!-- training -->", "<!-- /training -->"
 """Around what a page tells of a training."""

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dumped
 from cotforge.report import Gallery, report
 from cotforge.sources import Counts
-from cotforge.tally import Tally, TeacherTally
+from cotforge.tally import Tally
+from cotforge.tally.counts import TeacherTally
 
 
 def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts], progress: Progress, begun: float) -> str:
@@ -80,12 +81,25 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Ma
         f"in all {summary['calls_total']:,} calls, {dollars(summary['cost_usd'])}",
         *([f"{least}{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
         *(f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}" for name, meter in teachers.items() if meter.failed),
+        *unread(summary["teachers"]),
         *([exported.note] if exported.note else []),
         f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",
     ]
     return "\n".join(lines)
 
 
+def unread(teachers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each teacher of which more than UNREAD_SHARE of the replies are of no use, with the remedy where there is one."""
+    for name, about in teachers.items():
+        lost, came = sum(about["unread"].values()), about["calls"] - about["failed"]
+        if lost > UNREAD_SHARE * came:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(about["unread"].items(), key=lambda item: -item[1]))
+            remedy = "; a higher max_tokens asks those again that were cut off" if about["unread"].get("truncated") else ""
+            yield f"teacher {name}: {lost:,} of {came:,} replies are of no use: {reasons}{remedy}"
+
+
+UNREAD_SHARE = 0.05
+"""Share of a teacher's replies above which it is told that they are of no use. Chosen by us: a few are no news."""
 _CONTRADICTED = (
     "most accepted answers contradict their label: the labels are wrong, the teachers are one model, or they cannot see it; "
     "check some by hand"

@@ -143,7 +143,7 @@ def test_a_key_that_is_revoked_in_the_middle_ends_the_run_as_incomplete_and_the_
         write_pipeline(tmp_path, teacher(server.url, concurrency=1), consensus=ALONE)
         ended = ran("build", "pipeline.yaml", cwd=tmp_path)
         assert ended.returncode == 3
-        assert "teacher 'one': its key is not accepted any more; 6 calls were not asked" in ended.stderr
+        assert "teacher 'one': its key is not accepted; 6 calls were not asked" in ended.stderr
         assert "This key has been disabled." in ended.stderr
         well = True
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0

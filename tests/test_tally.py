@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from outcomes import OPTIONS, filtered, lesson, mixed, undecided, unheard
 
 from cotforge.records import CuratedSample, Fault, Sample
+from cotforge.results import unread
 from cotforge.tally import DISTINCT, OTHER, UNSAID, Tally
 from cotforge.tally.spread import Spread
 
@@ -151,3 +152,13 @@ def test_finish_reasons_are_counted_in_the_servers_own_words_and_their_number_is
     unsaid = Tally()
     unsaid.add(replace(one, traces=tuple(replace(judged, trace=replace(judged.trace, finish_reason="")) for judged in one.traces)))
     assert unsaid.summary()["finish_reasons"] == {UNSAID: len(one.traces)}
+
+
+def test_replies_that_are_of_no_use_are_counted_by_teacher_and_reason_and_told_with_the_remedy() -> None:
+    tally = tally_of(*(unheard(number) for number in range(3)))
+    assert tally.summary()["teachers"]["t1"]["unread"] == {"no_answer": 3}
+    cut, well = {"truncated": 29, "empty": 1}, {"empty": 1}
+    told = {"cut": {"calls": 30, "failed": 0, "unread": cut}, "well": {"calls": 100, "failed": 0, "unread": well}}
+    assert list(unread(told)) == [
+        "teacher cut: 30 of 30 replies are of no use: truncated 29, empty 1; a higher max_tokens asks those again that were cut off"
+    ]

@@ -7,7 +7,8 @@ from itertools import combinations
 from typing import Any
 
 from cotforge.consensus.claim import Bin, Claim
-from cotforge.records import NOT_ASKED, CuratedSample, Fault, Sample, Trace, Verdict
+from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
+from cotforge.tally.counts import ClassTally, TeacherTally, share
 from cotforge.tally.spread import Spread
 
 DISTINCT = 1_000
@@ -16,43 +17,6 @@ OTHER = "(others)"
 """The class that all later ones are counted under, and the finish reason; later corrections are not listed."""
 UNSAID = "(none)"
 """The finish reason of a server that gave none."""
-
-
-@dataclass(slots=True)
-class TeacherTally:
-    """What one teacher was asked, and what became of it."""
-
-    calls: int = 0
-    """Calls of the present pipeline with a final outcome, answered or given up."""
-    failed: int = 0
-    answered: int = 0
-    """Replies in which an answer could be read."""
-    lessons: int = 0
-    ballots: int = 0
-    """Ballots on Samples whose verdict was accepted."""
-    agreeing: int = 0
-    """Those equal to the accepted answer."""
-    labelled: int = 0
-    """Ballots on Samples with a known raw label."""
-    with_label: int = 0
-    """Those equal to it."""
-    cost_usd: float = 0.0
-
-    def agreement(self) -> float | None:
-        """Share of its ballots equal to the accepted answer; None without any."""
-        return share(self.agreeing, self.ballots)
-
-
-@dataclass(slots=True)
-class ClassTally:
-    """One class of a closed set, before and after."""
-
-    labels: int = 0
-    """Samples whose raw label it is."""
-    accepted: int = 0
-    """Those of them that gave a Lesson."""
-    answers: int = 0
-    """Samples with a Lesson whose agreed answer it is."""
 
 
 @dataclass(slots=True)
@@ -182,6 +146,7 @@ class Tally:
             "agreement": teacher.agreement(),
             "estimated_accuracy": self.estimated.get(name),
             "cost_usd": teacher.cost_usd,
+            "unread": dict(sorted(teacher.unread.items())),
             **({"twin_of": self.twins[name]} if name in self.twins else {}),
         }
 
@@ -191,7 +156,7 @@ class Tally:
     def _asked(self, outcome: CuratedSample) -> None:
         self.traces += len(outcome.traces)
         for judged in outcome.traces:
-            self._replied(judged.trace)
+            self._replied(judged)
             self.fates[judged.fate_word] += 1
             for name, value in judged.measures.items():
                 if value is not None:
@@ -207,12 +172,15 @@ class Tally:
             teacher.failed += 1
             teacher.cost_usd += reply.cost_usd
 
-    def _replied(self, trace: Trace) -> None:
+    def _replied(self, judged: Judged) -> None:
+        trace = judged.trace
         teacher = self._teacher(trace.teacher)
         teacher.calls += 1
         teacher.cost_usd += trace.cost_usd
         reason = trace.finish_reason or UNSAID
         self.finish_reasons[reason if reason in self.finish_reasons or len(self.finish_reasons) < DISTINCT else OTHER] += 1
+        if judged.fate == "unread":
+            teacher.unread[judged.because] += 1
         if trace.answer is not None:
             teacher.answered += 1
             self.read_as[trace.read_as] += 1
@@ -250,8 +218,3 @@ class Tally:
     def _class(self, name: str) -> ClassTally:
         known = name in self.classes or len(self.classes) < DISTINCT
         return self.classes.setdefault(name if known else OTHER, ClassTally())
-
-
-def share(part: int, whole: int) -> float | None:
-    """`part` of `whole`, in [0, 1]; None of nothing."""
-    return part / whole if whole else None

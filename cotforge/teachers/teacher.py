@@ -1,9 +1,10 @@
 """What every kind of teacher has in the pipeline file: a model, how it is sampled, what it may cost."""
 
 import os
-from typing import Self
+import re
+from typing import Annotated, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from cotforge.spec import Spec
 from cotforge.teachers.simulated import Simulated
@@ -38,6 +39,12 @@ class Batched(Spec):
     """Seconds between two looks at a batch, once it takes long (the default is ours)."""
 
 
+def _variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError("this is not the name of an environment variable; write its name, like OPENAI_API_KEY, and never the key itself")
+    return name
+
+
 class Teacher(Spec):
     """One model and how it is sampled, wherever it is asked: what a request, the budget and the journal need to know.
 
@@ -48,7 +55,7 @@ class Teacher(Spec):
     model: str = Field(min_length=1)
     kind: str
     """Each kind narrows it to its own name."""
-    key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    key_env: Annotated[str, AfterValidator(_variable)] | None = None
     """The environment variable that holds the API key."""
     concurrency: int = Field(default=64, ge=1, le=4096)
     """Most calls in flight per replica (the default is ours)."""

@@ -1,0 +1,48 @@
+"""Counts of one teacher and of one class."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class TeacherTally:
+    """What one teacher was asked, and what became of it."""
+
+    calls: int = 0
+    """Calls of the present pipeline with a final outcome, answered or given up."""
+    failed: int = 0
+    answered: int = 0
+    """Replies in which an answer could be read."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """Why replies were of no use: `truncated`, `no_answer`, ... (`records.ReadingFault`)."""
+    lessons: int = 0
+    ballots: int = 0
+    """Ballots on Samples whose verdict was accepted."""
+    agreeing: int = 0
+    """Those equal to the accepted answer."""
+    labelled: int = 0
+    """Ballots on Samples with a known raw label."""
+    with_label: int = 0
+    """Those equal to it."""
+    cost_usd: float = 0.0
+
+    def agreement(self) -> float | None:
+        """Share of its ballots equal to the accepted answer; None without any."""
+        return share(self.agreeing, self.ballots)
+
+
+@dataclass(slots=True)
+class ClassTally:
+    """One class of a closed set, before and after."""
+
+    labels: int = 0
+    """Samples whose raw label it is."""
+    accepted: int = 0
+    """Those of them that gave a Lesson."""
+    answers: int = 0
+    """Samples with a Lesson whose agreed answer it is."""
+
+
+def share(part: int, whole: int) -> float | None:
+    """`part` of `whole`, in [0, 1]; None of nothing."""
+    return part / whole if whole else None
