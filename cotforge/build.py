@@ -321,7 +321,7 @@ class Run:
             why.append(
                 f"{progress.failed - progress.filtered + postponed:,} of {progress.asked + progress.had + postponed:,} calls were given up"
                 f"{' or not asked' if postponed else ''}, more than max_failures {bound:g} allows; "
-                f"the last of teacher {name!r}: {worst.last_error or worst.closed}"
+                f"the last of teacher {name!r}: {worst.last_error or worst.closing_words or worst.closed}"
             )
         return why
 

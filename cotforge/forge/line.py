@@ -171,7 +171,8 @@ class Line:
             timeout = partial(self._deadline.seconds, job.tries.timeouts)
             ended = await self.place.ask(job.call, job.work.images, replica.place, number=job.attempt, timeout=timeout)
             may = not self.closed or self._house.stopped or ended.outcome.unreached  # a teacher that is gone for good will not answer it
-            again = job.tries.again(ended) and may
+            unreadable = self._refusals.saw_body(ended.outcome)
+            again = job.tries.again(ended) and may and not unreadable
             ended = replace(ended, number=job.attempt, final=not again, url=replica.place)
             await self._house.journal.end(ended)
             self._learn(job, ended, hold, replica, ticket)
@@ -187,14 +188,16 @@ class Line:
         else:
             self._release(job)
             self._house.settled(self.meter, job, ended)
-            if self._refusals.saw(ended.status, ended.outcome, ended.number):
-                self.close(Closing.REPEATED, ended.outcome.detail)
-        if self._refusals.saw_body(ended.outcome):
+        self._close_after(ended, replica, unreadable=unreadable)
+        self.pump()
+        self._house.look()
+
+    def _close_after(self, ended: Attempt, replica: Replica, *, unreadable: bool) -> None:
+        """Close where the end of an attempt says that nothing more should be asked."""
+        if unreadable or (ended.final and self._refusals.saw(ended.status, ended.outcome, ended.number)):
             self.close(Closing.REPEATED, ended.outcome.detail)
         if replica.closed and all(each.closed for each in self.replicas):
             self.close(replica.closed, ended.outcome.detail)
-        self.pump()
-        self._house.look()
 
     def _learn(self, job: Job, ended: Attempt, hold: Hold, replica: Replica, ticket: int) -> None:
         replica.ended(ticket, ended, time.monotonic(), failures=job.tries.failures)

@@ -160,7 +160,7 @@ def _finished(choice: Mapping[str, Any]) -> tuple[str, Outcome]:
     known = finish(said or None)
     for name in ("native_finish_reason", "stop_reason", "finish_details"):  # OpenRouter's; vLLM's and Anthropic's; OpenAI's of 2023
         own = _word(choice.get(name))
-        if known in (Finish.STOP, Finish.UNKNOWN) and finish(own) in (Finish.LENGTH, Finish.FILTERED, Finish.ERROR):
+        if own and known in (Finish.STOP, Finish.UNKNOWN) and finish(own) in (Finish.LENGTH, Finish.FILTERED, Finish.ERROR):
             said, known = own, finish(own)
     if known == Finish.ERROR:
         detail = f"finish_reason {said!r}: the server gave up before the end"

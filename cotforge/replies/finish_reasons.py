@@ -76,7 +76,7 @@ _SIGNS: tuple[tuple[Finish, frozenset[str]], ...] = (
         Finish.FILTERED,
         frozenset({
             "filter", "filtered", "safety", "unsafe", "sensitive", "moderation", "moderated", "policy", "guardrail", "guardrails",
-            "blocked", "block", "prohibited", "violation", "harmful", "censored", "flagged", "toxic", "refused", "refusal",
+            "blocked", "prohibited", "violation", "harmful", "censored", "flagged", "toxic", "refused", "refusal",
         }),
     ),
     (Finish.LENGTH, frozenset({"truncated", "truncation", "incomplete", "cutoff"})),

@@ -19,8 +19,8 @@ UNREAD_FILES = ("--allowed-local-media-path", "[Errno 2] No such file", "[Errno 
 BUSY = frozenset({429, 529})
 LONGEST_WAIT_S = 3600.0
 """Seconds that a run waits for room at most (chosen by us): who says more is out of an allowance for the day or the month."""
-_CODES = ("code", "status", "status_code", "statusCode", "error_code", "errorCode", "type")
-"""Fields of an error object, of which the first that is there names it."""
+_CODES = ("status", "status_code", "statusCode", "error_code", "errorCode")
+"""Fields of an error object without a `code` that may hold a number instead."""
 _BY_MEANING = {
     Meaning.KEY: (OutcomeKind.ACCOUNT, Closing.KEY),
     Meaning.QUOTA: (OutcomeKind.ACCOUNT, Closing.QUOTA),
@@ -40,10 +40,18 @@ def refusal(status: int, text: str, *, after: float | None = None) -> Outcome:
 def inside_ok(error: Any) -> Outcome:
     """What an error object means that came with status 200: gateways say 200 where they mean 400 or 500."""
     codes, message = codes_and_message(json.dumps({"error": error}))
-    word = one_line(str(next((error[name] for name in _CODES if error.get(name)), "error") if isinstance(error, dict) else "error"))
+    word = one_line(_code(error))
     number = int(word) if word.isascii() and word.isdigit() and len(word) == 3 else 0
     status = number if 400 <= number < 600 else 500
     return _outcome(status, word, message, None, meaning(200, codes, message))
+
+
+def _code(error: Any) -> str:
+    """What names an error: its code, or a number in a field of that kind."""
+    if not isinstance(error, dict):
+        return "error"
+    numbers = [str(error[name]) for name in _CODES if str(error.get(name)).isdigit()]
+    return str(error.get("code") or next(iter(numbers), "error"))
 
 
 def _outcome(status: int, word: str, message: str, after: float | None, means: Meaning | None) -> Outcome:
