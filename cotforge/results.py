@@ -81,20 +81,20 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Ma
         f"in all {summary['calls_total']:,} calls, {dollars(summary['cost_usd'])}",
         *([f"{least}{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
         *(f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}" for name, meter in teachers.items() if meter.failed),
-        *unread(summary["teachers"]),
+        *unread(summary["teachers"], summary["unread"]),
         *([exported.note] if exported.note else []),
         f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",
     ]
     return "\n".join(lines)
 
 
-def unread(teachers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def unread(teachers: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     """A line for each teacher of which more than UNREAD_SHARE of the replies are of no use, with the remedy where there is one."""
-    for name, about in teachers.items():
-        lost, came = sum(about["unread"].values()), about["calls"] - about["failed"]
+    for name, counts in found.items():
+        lost, came = sum(counts.values()), teachers[name]["calls"] - teachers[name]["failed"]
         if lost > UNREAD_SHARE * came:
-            reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(about["unread"].items(), key=lambda item: -item[1]))
-            remedy = "; a higher max_tokens asks those again that were cut off" if about["unread"].get("truncated") else ""
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items(), key=lambda item: -item[1]))
+            remedy = "; a higher max_tokens asks those again that were cut off" if counts.get("truncated") else ""
             yield f"teacher {name}: {lost:,} of {came:,} replies are of no use: {reasons}{remedy}"
 
 

@@ -51,6 +51,7 @@ def test_the_summary_is_what_the_contract_names():
         "lessons": 2,
         "traces": 9,
         "preference": 0,
+        "unread": {"t1": {"no_answer": 1}},
         "calls_missing": 0,
         "rejected": {"filter:reasoning_words": 1, "source:image_missing": 1, "vote:no_ballots": 1, "vote:no_majority": 1},
         "label_conflicts": 1,
@@ -156,9 +157,8 @@ def test_finish_reasons_are_counted_in_the_servers_own_words_and_their_number_is
 
 def test_replies_that_are_of_no_use_are_counted_by_teacher_and_reason_and_told_with_the_remedy() -> None:
     tally = tally_of(*(unheard(number) for number in range(3)))
-    assert tally.summary()["teachers"]["t1"]["unread"] == {"no_answer": 3}
-    cut, well = {"truncated": 29, "empty": 1}, {"empty": 1}
-    told = {"cut": {"calls": 30, "failed": 0, "unread": cut}, "well": {"calls": 100, "failed": 0, "unread": well}}
-    assert list(unread(told)) == [
+    assert tally.summary()["unread"] == {"t1": {"no_answer": 3}}
+    teachers = {"cut": {"calls": 31, "failed": 1}, "well": {"calls": 100, "failed": 0}}
+    assert list(unread(teachers, {"cut": {"truncated": 29, "empty": 1}, "well": {"empty": 1}})) == [
         "teacher cut: 30 of 30 replies are of no use: truncated 29, empty 1; a higher max_tokens asks those again that were cut off"
     ]

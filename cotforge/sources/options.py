@@ -3,7 +3,7 @@
 Three benchmarks, as they are published, with the `source.columns` that read them:
 
     MMMU (huggingface.co/datasets/MMMU/MMMU): `options` is the text of a Python list, `answer` a letter, the question names `<image 1>`
-        task: {kind: answer, verifier: choice}
+        task: {kind: classify} (open questions have no options: `source:options_missing`)
         columns: {images: [image_1, image_2, image_3, image_4, image_5, image_6, image_7], label: answer}
     ScienceQA (huggingface.co/datasets/derek-thomas/ScienceQA): `choices` is a list, `answer` a place in it from 0, `image` may be null
         task: {kind: classify}

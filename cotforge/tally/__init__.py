@@ -135,6 +135,7 @@ class Tally:
             "finish_reasons": dict(sorted(self.finish_reasons.items())),
             "mended": dict(sorted(self.mended.items())),
             "teachers": {name: self._about(name) for name in self.teachers},
+            "unread": {name: dict(sorted(teacher.unread.items())) for name, teacher in self.teachers.items() if teacher.unread},
         }
 
     def _about(self, name: str) -> dict[str, Any]:
@@ -146,7 +147,6 @@ class Tally:
             "agreement": teacher.agreement(),
             "estimated_accuracy": self.estimated.get(name),
             "cost_usd": teacher.cost_usd,
-            "unread": dict(sorted(teacher.unread.items())),
             **({"twin_of": self.twins[name]} if name in self.twins else {}),
         }
 
