@@ -131,10 +131,11 @@ def _read(answer: Any) -> Completion:
 
 def _reasoning(message: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
     """The reasoning apart from the content; some gateways put it beside the message, or with what is their provider's own."""
-    for place in (message, message.get("provider_specific_fields"), choice):
-        found = next((text for name in REASONING_FIELDS if (text := _text(place.get(name)))), "") if isinstance(place, dict) else ""
-        if found:
-            return found
+    own = message.get("provider_specific_fields")
+    for place in (message, own if isinstance(own, dict) else {}, choice):
+        for name in REASONING_FIELDS:
+            if name in place and (text := _text(place[name])):
+                return text
     return ""
 
 
@@ -170,6 +171,8 @@ def _finished(choice: Mapping[str, Any]) -> tuple[str, Outcome]:
 
 def _word(reason: Any) -> str:
     """A finish reason as a word; SGLang's own form, and OpenAI's of 2023, is a mapping with the word under `type`."""
+    if isinstance(reason, str) and len(reason) < 60 and reason.isidentifier():  # nearly always
+        return reason
     reason = reason.get("type") if isinstance(reason, dict) else reason
     return "" if reason is None else one_line(str(reason))  # as it is kept
 

@@ -4,9 +4,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 LONGEST_NAME = 200
 """Characters of a name that are read."""
+
+
+LONGEST = 60
+"""Characters of a reason that is remembered."""
 
 
 class Finish(StrEnum):
@@ -50,8 +55,16 @@ def finish(reason: object) -> Finish:
         reason = reason.get("type")
     if reason is None:
         return Finish.STOP
+    return _looked_up(reason) if isinstance(reason, str) and len(reason) < LONGEST else _found(reason)
+
+
+def _found(reason: object) -> Finish:
     known = _FINISHES.get(_bare(reason)) or _FINISHES.get(_bare(str(reason).partition(":")[0]))  # Gemini: `content_filter: OTHER`
     return known or (_by_words(reason) if isinstance(reason, str) else Finish.UNKNOWN)
+
+
+_looked_up = lru_cache(maxsize=256)(_found)
+"""Every reply has a reason, and nearly all the same one."""
 
 
 def _bare(reason: object) -> str:
