@@ -1,17 +1,21 @@
 """A refusal that comes to Call after Call in the same words is about the teacher, whatever the words are."""
 
+import asyncio
 import json
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cotforge.forge.repeated import ENOUGH, MOST_UNREADABLE, Refusal, RefusalStreak, overlapping
+from cotforge.forge.repeated import ENOUGH, MOST_UNREADABLE, Refusal, RefusalStreak, overlapping, repeated_refusals
+from cotforge.journal import Journal
 from cotforge.records import ANSWERED, Outcome, OutcomeKind
 from cotforge.replies.chat import completion as completion_of
 from cotforge.replies.refusals import refusal
 from tests.aftermath import RUN
+from tests.attempts import attempt
 from tests.project import ran, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.stranger import Stranger, completion, http
 
@@ -203,3 +207,19 @@ def test_what_a_filter_refuses_is_no_failure_of_the_teacher_however_much_it_is(t
             assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
         assert len(server.ledger) == 8
     assert {row["reason"] for row in table(tmp_path / RUN, "losses") if row["stage"] == "ask"} == {"content_filter"}
+
+
+def test_a_journal_of_many_refusals_is_looked_through_quickly(tmp_path: Path) -> None:
+    async def filled() -> None:
+        for number in range(20_000):
+            place, _ = journal.begin(f"{number:064x}", "one", "m")
+            last = journal.end(
+                attempt(place, number.to_bytes(32, "big"), status=400, error="400", detail="not in good standing", body="{}")
+            )
+        await last
+
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        asyncio.run(filled())
+        begun = time.process_time()
+        assert len(repeated_refusals(journal)) == 20_000
+    assert time.process_time() - begun < 20, "seconds of this process; it takes a second, and minutes where it looks back at all of them"

@@ -88,6 +88,7 @@ def repeated_refusals(journal: Journal) -> frozenset[int]:
         streak = streaks.setdefault(teacher, RefusalStreak())
         if streak.saw(status, outcome, number) and streak.numbers[-1] == number:
             found.update(streak.numbers)
+            streak.numbers = streak.numbers[-ENOUGH:]  # the others are known: a journal may hold 100,000 of them
         if outcome.kind is OutcomeKind.REFUSED and may_be_about_the_teacher(outcome):
             alike.setdefault((teacher, words_of(outcome)), []).append(Refusal(number, begun, end))
     for refusals in alike.values():
