@@ -84,7 +84,8 @@ class Replay(Place):
                     _body(row)
                     self._index.execute("INSERT OR REPLACE INTO at VALUES (?, ?, ?)", (str(name), int(row.get("index", 0)), offset))
                 except (ValueError, TypeError, AttributeError, KeyError) as fault:
-                    faults.append(f"{path}:{number}: not a reply: {fault}")
+                    missing = isinstance(fault, KeyError) and f"field {fault} is missing"
+                    faults.append(f"{path}:{number}: not a reply: {missing or fault}")
             offset += len(line)
         self._index.execute("COMMIT")
         if faults:
