@@ -37,9 +37,7 @@ def main() -> None:
         columns.append(counted(options.bodies, seed))
         seconds.append(f"{time.process_time() - begun:.0f}")
     lines = [[words, *(f"{counts[name]:,}" for counts in columns)] for name, words in (FAULTS | SEEN).items()]
-    print_table(
-        [f"of {options.bodies:,} bodies", *(f"seed {seed}" for seed in options.seeds)], [*lines, ["seconds of CPU", *seconds]]
-    )
+    print_table([f"of {options.bodies:,} bodies", *(f"seed {seed}" for seed in options.seeds)], [*lines, ["seconds of CPU", *seconds]])
     sys.exit(any(counts[name] for counts in columns for name in FAULTS))
 
 

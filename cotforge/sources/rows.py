@@ -138,6 +138,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Unused:
+    """A file or folder among the data that no sample comes from."""
+
+    name: str
+    """Relative to the source's folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """How records become rows: columns as `Columns.among` settled them, and names of integer labels."""
 

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from cotforge.errors import SourceError
 from cotforge.images import PictureStore, Ref
 from cotforge.records import Fault, Picture, Sample
-from cotforge.sources.rows import Row, Spool
+from cotforge.sources.rows import Row, Spool, Unused
 from cotforge.sources.seen import Seen
 from cotforge.sources.text import clean
 
@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 LABELS_TRIED = 1_000
 """If none of so many labels is in the set, the set or the label column is wrong."""
+
+UNUSED_NAMED = 5
+"""Files that are not used, of which the names are told."""
 
 _THREADS = 3
 _AHEAD = 32
@@ -44,7 +47,7 @@ class Data(Protocol):
     def limit(self) -> int | None:
         """Sound samples, at most."""
 
-    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
+    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
         """Everything there is, in order."""
 
 
@@ -73,6 +76,28 @@ class Counts:
     labels_missing: int = 0
     duplicates: int = 0
     """Rows left out as equal to an earlier one of the same id."""
+    unused: int = 0
+    """Files among the data that no sample comes from."""
+    unused_names: list[str] = field(default_factory=list)
+    """Of the first of them."""
+
+    def used(self, rows: Iterator[Row | Fault | Unused]) -> Iterator[Row | Fault]:
+        """The rows alone; what is not used is counted."""
+        for row in rows:
+            if not isinstance(row, Unused):
+                yield row
+                continue
+            self.unused += 1
+            if len(self.unused_names) < UNUSED_NAMED:
+                self.unused_names.append(clean(row.name)[:100])
+
+    def notes(self) -> list[str]:
+        """Lines for the user about what was passed over."""
+        if not self.unused:
+            return []
+        names = ", ".join(map(repr, self.unused_names)) + (", ..." if self.unused > len(self.unused_names) else "")
+        files = "1 file in the source is" if self.unused == 1 else f"{self.unused:,} files in the source are"
+        return [f"{files} not used: {names}"]
 
 
 def samples(
@@ -88,7 +113,8 @@ def samples(
     faults: Counter[str] = Counter()
     examples: dict[str, Fault] = {}
     sound = 0
-    made = _made(source.rows(root, store.spool), task, store, counts or Counts())
+    counts = counts or Counts()
+    made = _made(counts.used(source.rows(root, store.spool)), task, store, counts)
     with closing(made), closing(_checked(made, source.path, task)) as checked:
         while sound != left and (found := next(checked, None)) is not None:
             if isinstance(found, Fault):

@@ -34,7 +34,7 @@ class Table(RawData):
         for path, told in of_splits(files, whole(root, self.path), splits):
             where = shown(path, root)
             try:
-                yield from (_parquet if path.suffix.lower() == ".parquet" else _lines)(self, path, where, _Splitter(splits, told, where))
+                yield from (parquet_rows if path.suffix.lower() == ".parquet" else _lines)(self, path, where, Splitter(splits, told, where))
             except OSError as err:
                 yield Fault("file_unreadable", err.strerror or str(err), where=where)
         splits.demand(shown(whole(root, self.path), root))
@@ -49,7 +49,7 @@ def _count(path: Path) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-class _Splitter:
+class Splitter:
     """Which split a row of a file is of: told by the file's name, else by its column, else `train`."""
 
     def __init__(self, splits: Splits, told: str | None, where: str) -> None:
@@ -62,7 +62,7 @@ class _Splitter:
         return self._splits.named(record.get(columns.split)) if columns.split else self._splits.undivided(self._where)
 
 
-def _lines(table: RawData, path: Path, where: str, splitter: _Splitter) -> Iterator[Row | Fault]:
+def _lines(table: RawData, path: Path, where: str, splitter: Splitter) -> Iterator[Row | Fault]:
     folder = Folder(path.parent)
     for number, record, layout in laid_out(table, path, where):
         here = f"{where}:{number}"
@@ -83,11 +83,12 @@ def laid_out(
     yield from ((number, record, layout) for number, record in chain(first, numbered))
 
 
-def _parquet(table: RawData, path: Path, where: str, splitter: _Splitter) -> Iterator[Row | Fault]:
+def parquet_rows(table: RawData, path: Path, where: str, splitter: Splitter, *, images: tuple[str, ...] = ()) -> Iterator[Row | Fault]:
+    """The rows of a parquet file; `images`: names of an image column before the usual ones. Raises OSError, SourceError for its columns."""
     from cotforge.sources.parquet import ParquetRows  # pyarrow costs 60 MB, which text files do without
 
     file, folder, cells = ParquetRows(path), Folder(path.parent), Cells()
-    columns = table.columns.among(file.names, where, images=file.image_columns())
+    columns = table.columns.among(file.names, where, images=[*images, *file.image_columns()])
     shapes = {name: file.shape(name) for name in columns.image_columns}
     if faults := [_no_images(name, where) for name, shape in shapes.items() if shape is None]:
         raise SourceError(*faults)
