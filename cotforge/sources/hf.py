@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from cotforge.errors import SourceError
 from cotforge.images import Ref
 from cotforge.records import Fault
-from cotforge.sources.files import Folder, Splits, whole
+from cotforge.sources.files import Splits, whole
+from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Layout, RawData, Row, Spool
 
 if TYPE_CHECKING:

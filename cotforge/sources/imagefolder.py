@@ -10,7 +10,8 @@ from cotforge.errors import SourceError
 from cotforge.images import FileRef
 from cotforge.images.signatures import is_image_file
 from cotforge.records import Fault
-from cotforge.sources.files import Folder, Splits, existing, is_split_name, shown
+from cotforge.sources.files import Splits, existing, is_split_name, shown
+from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, Unused, placed
 from cotforge.sources.seen import Seen
 from cotforge.sources.table import Splitter, laid_out, parquet_rows

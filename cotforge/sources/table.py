@@ -8,8 +8,9 @@ from typing import Any, Literal
 from cotforge.errors import SourceError
 from cotforge.images import Cells
 from cotforge.records import Fault
-from cotforge.sources.files import Folder, Splits, listed_files, of_splits, shown, whole
+from cotforge.sources.files import Splits, listed_files, of_splits, shown, whole
 from cotforge.sources.lines import Record, records
+from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, placed
 
 LINES_PEEKED = 64
@@ -34,7 +35,8 @@ class Table(RawData):
         for path, told in of_splits(files, whole(root, self.path), splits):
             where = shown(path, root)
             try:
-                yield from (parquet_rows if path.suffix.lower() == ".parquet" else _lines)(self, path, where, Splitter(splits, told, where))
+                read = parquet_rows if path.suffix.lower() == ".parquet" else _lines
+                yield from read(self, path, where, Splitter(splits, told, where), spool=spool)
             except OSError as err:
                 yield Fault("file_unreadable", err.strerror or str(err), where=where)
         splits.demand(shown(whole(root, self.path), root))
@@ -62,8 +64,8 @@ class Splitter:
         return self._splits.named(record.get(columns.split)) if columns.split else self._splits.undivided(self._where)
 
 
-def _lines(table: RawData, path: Path, where: str, splitter: Splitter) -> Iterator[Row | Fault]:
-    folder = Folder(path.parent)
+def _lines(table: RawData, path: Path, where: str, splitter: Splitter, *, spool: Spool) -> Iterator[Row | Fault]:
+    folder = Folder(path.parent, spool)
     for number, record, layout in laid_out(table, path, where):
         here = f"{where}:{number}"
         if isinstance(record, Fault):
@@ -83,11 +85,13 @@ def laid_out(
     yield from ((number, record, layout) for number, record in chain(first, numbered))
 
 
-def parquet_rows(table: RawData, path: Path, where: str, splitter: Splitter, *, images: tuple[str, ...] = ()) -> Iterator[Row | Fault]:
+def parquet_rows(
+    table: RawData, path: Path, where: str, splitter: Splitter, *, spool: Spool | None = None, images: tuple[str, ...] = ()
+) -> Iterator[Row | Fault]:
     """The rows of a parquet file; `images`: names of an image column before the usual ones. Raises OSError, SourceError for its columns."""
     from cotforge.sources.parquet import ParquetRows  # pyarrow costs 60 MB, which text files do without
 
-    file, folder, cells = ParquetRows(path), Folder(path.parent), Cells()
+    file, folder, cells = ParquetRows(path), Folder(path.parent, spool), Cells()
     columns = table.columns.among(file.names, where, images=[*images, *file.image_columns()])
     shapes = {name: file.shape(name) for name in columns.image_columns}
     if faults := [_no_images(name, where) for name, shape in shapes.items() if shape is None]:
