@@ -14,7 +14,8 @@ from cotforge.sources.files import Splits, existing, is_split_name, shown
 from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, Unused, placed
 from cotforge.sources.seen import Seen
-from cotforge.sources.table import Splitter, laid_out, parquet_rows
+from cotforge.sources.table import Splitter, parquet_rows
+from cotforge.sources.text_files import laid_out
 
 IMAGE_ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),

@@ -1,7 +1,6 @@
-"""`kind: table`: parquet, CSV, TSV or JSON lines, each row with an image's bytes or its path."""
+"""`kind: table`: parquet, CSV, TSV, JSON lines or a list of JSON objects, each row with an image's bytes or its path."""
 
 from collections.abc import Iterator
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,14 +8,11 @@ from cotforge.errors import SourceError
 from cotforge.images import Cells
 from cotforge.records import Fault
 from cotforge.sources.files import Splits, listed_files, of_splits, shown, whole
-from cotforge.sources.lines import Record, records
 from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, placed
+from cotforge.sources.text_files import ENDINGS, laid_out
 
-LINES_PEEKED = 64
-"""Records of a text file that are looked at to learn its columns: a JSON line may leave a value out."""
-
-_ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
+_ENDINGS = (".parquet", *ENDINGS)
 
 
 class Table(RawData):
@@ -24,9 +20,10 @@ class Table(RawData):
 
     kind: Literal["table"] = "table"
 
-    def size(self, root: Path) -> int:
-        """Lines, or what parquet files say of themselves, whatever the split."""
-        return sum(map(_count, listed_files(root, self.path, _ENDINGS, within=(".parquet",))))
+    def size(self, root: Path) -> int | None:
+        """Lines, or what parquet files say of themselves, whatever the split; None for a .json, whose rows may share a line."""
+        files = listed_files(root, self.path, _ENDINGS, within=(".parquet",))
+        return None if any(path.suffix.lower() == ".json" for path in files) else sum(map(_count, files))
 
     def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
         """Every row of the wanted splits; a Fault for each line or file that cannot be read. Raises SourceError for the whole."""
@@ -72,17 +69,6 @@ def _lines(table: RawData, path: Path, where: str, splitter: Splitter, *, spool:
             yield placed(record, here)
         elif (split := splitter.split(record, layout.columns)) is not None:
             yield layout.tried(record, folder.refs(layout.images(record)), here, split)
-
-
-def laid_out(
-    table: RawData, path: Path, where: str, images: tuple[str, ...] = ("image", "images")
-) -> Iterator[tuple[int, Record | Fault, Layout]]:
-    """(line, record, layout) of a text file; `images`: usual names of an image column. Raises OSError, or SourceError for its columns."""
-    numbered = records(path)
-    first = list(islice(numbered, LINES_PEEKED))
-    names = dict.fromkeys(name for _, record in first if isinstance(record, dict) for name in record)
-    layout = Layout(table.columns.among(names, where, images=images) if names else table.columns, table.label_names)
-    yield from ((number, record, layout) for number, record in chain(first, numbered))
 
 
 def parquet_rows(
