@@ -186,3 +186,28 @@ def test_broken_base64_is_a_short_fault(desk: Desk) -> None:
     assert fault.reason == "image_broken"
     assert "base64" in fault.detail
     assert len(fault.detail) < 200
+
+
+def test_a_row_may_name_the_index_of_an_earlier_row_or_list_its_images(desk: Desk) -> None:
+    rows = f"index\timage\tlabel\n7\t{coded(7)}\tcat\n8\t7\tdog\n9\t['{coded(8)}', '{coded(9)}']\towl\n10\t9\tcat\n11\t12\tcat\n"
+    desk.put("rows.tsv", rows)
+    found = desk.read("table", "rows.tsv", columns={"id": "index"})
+    assert isinstance(found[-1], Fault)
+    assert found[-1].reason == "image_missing"
+    loaded = [[picture.load() for picture in sample.pictures] for sample in found[:-1] if not isinstance(sample, Fault)]
+    assert loaded == [[photo(7)], [photo(7)], [photo(8), photo(9)], [photo(8), photo(9)]]
+
+
+# Conversations
+
+
+@pytest.mark.parametrize(("who", "what"), [("from", "value"), ("role", "content")])
+def test_a_conversation_gives_its_first_question_and_answer_where_columns_say_so(desk: Desk, who: str, what: str) -> None:
+    names = ("human", "gpt") if who == "from" else ("user", "assistant")
+    turns = [{who: "system", what: "Be brief."}, {who: names[0], what: "<image>\nWhich animal?"}, {who: names[1], what: "Cat"}]
+    row = {"image": "img/0.jpg", "conversations": [*turns, {who: names[0], what: "And now?"}]}
+    desk.put("llava.json", json.dumps([row]))
+    (sample,) = desk.sound("table", "llava.json", columns={"question": "conversations", "label": "conversations"})
+    assert (sample.question, sample.label) == ("Which animal?", "cat")
+    (sample,) = desk.sound("table", "llava.json")
+    assert (sample.question, sample.label) == ("Which one is it?", None)

@@ -7,7 +7,7 @@ from unicodedata import normalize
 
 from cotforge.images import FileRef
 from cotforge.records import Fault
-from cotforge.sources.inline import image_in
+from cotforge.sources.inline import NAME, image_in, parts_of
 from cotforge.sources.rows import Spool
 from cotforge.sources.text import clean
 
@@ -27,7 +27,7 @@ class Folder:
     def ref(self, name: str) -> FileRef:
         """Where that image lies; links are followed first. Raises Fault `image_url`, `path_outside`, `image_missing` or `image_broken`."""
         if self._spool is not None and (data := image_in(name)) is not None:
-            return self._spool(data, "base64 in the data")
+            return self._spool(data, NAME)
         if "://" in name or name.startswith("data:"):
             raise Fault("image_url", f"image: {name[:200]!r} is a URL; only files are read")
         try:
@@ -45,7 +45,7 @@ class Folder:
     def refs(self, value: object) -> Iterator[FileRef]:
         """The images that a cell of text data names: a path, `{"path": ...}`, or a list of these. Raises Fault."""
         if isinstance(value, str) and value.strip():
-            yield self.ref(value.strip())
+            yield from map(self.ref, parts_of(value.strip()))
         elif isinstance(value, list):
             for item in value:
                 yield from self.refs(item)

@@ -13,7 +13,7 @@ from cotforge.errors import SourceError
 from cotforge.images import FileRef, Ref
 from cotforge.records import Fault
 from cotforge.sources.options import read_options
-from cotforge.sources.text import labelled, plain, words
+from cotforge.sources.text import ANSWERING, ASKING, labelled, plain, said_by, words
 from cotforge.spec import Spec
 
 Spool = Callable[[bytes, str], FileRef]
@@ -37,7 +37,7 @@ class Columns(Spec):
     label_index: str | None = None
     """The place of the right option among the row's (else the task's), from 0, instead of `label`."""
     question: str | tuple[str, ...] | None = None
-    """Wins over the task's question; texts of several columns stand below each other."""
+    """Wins over the task's question; texts of several columns stand below each other. Of a conversation (LLaVA), its first question."""
     options: str | None = None
     """The row's own options, as a list or as its text; they win over the task's labels."""
     split: str | None = None
@@ -158,8 +158,8 @@ class Layout:
         if not refs:
             raise Fault("no_image", "no image")
         get, columns = record.get, self.columns
-        question = "\n\n".join(filter(None, (words(get(name)) for name in columns.question_columns))) or None
-        options, label = get(columns.options or ""), labelled(get(columns.label or ""), self.names)
+        question = "\n\n".join(filter(None, (words(said_by(get(name), ASKING)) for name in columns.question_columns))) or None
+        options, label = get(columns.options or ""), labelled(said_by(get(columns.label or ""), ANSWERING), self.names)
         if isinstance(label, int) and _are_numbers(options):
             label = str(label)  # 2 beside [1, 2, 3] is the option 2
         id, place = words(get(columns.id or "")), _place(get(columns.label_index or ""))

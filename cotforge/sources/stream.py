@@ -239,7 +239,9 @@ def _ended(begun: _Begun) -> tuple[Picture, ...]:
 def _sample(row: Row, pictures: tuple[Picture, ...], task: Asked) -> Sample:
     question = row.question or task.question
     if question is None:
-        raise Fault("no_question", "no question in the row, and none under task.question")
+        raise Fault(
+            "no_question", "no question in the row, and none under task.question; columns.question names its column, maybe a conversation"
+        )
     options = task.options(row.options)
     id = row.id or _hash(*(picture.digest for picture in pictures), question)
     return Sample(id, pictures, question, options, _label(row, options, task), row.split, row.meta, clean(row.where))

@@ -8,8 +8,10 @@ from cotforge.errors import SourceError
 from cotforge.images import Cells
 from cotforge.records import Fault
 from cotforge.sources.files import Splits, listed_files, of_splits, shown, whole
+from cotforge.sources.inline import RowImages
 from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, placed
+from cotforge.sources.text import words
 from cotforge.sources.text_files import ENDINGS, laid_out
 
 _ENDINGS = (".parquet", *ENDINGS)
@@ -62,13 +64,14 @@ class Splitter:
 
 
 def _lines(table: RawData, path: Path, where: str, splitter: Splitter, *, spool: Spool) -> Iterator[Row | Fault]:
-    folder = Folder(path.parent, spool)
+    images = RowImages(Folder(path.parent, spool).refs)
     for number, record, layout in laid_out(table, path, where):
         here = f"{where}:{number}"
         if isinstance(record, Fault):
             yield placed(record, here)
         elif (split := splitter.split(record, layout.columns)) is not None:
-            yield layout.tried(record, folder.refs(layout.images(record)), here, split)
+            index = words(record.get("index", record.get(layout.columns.id or "")))
+            yield layout.tried(record, images.refs(layout.images(record), index), here, split)
 
 
 def parquet_rows(
