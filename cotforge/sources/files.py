@@ -49,6 +49,17 @@ def listed_files(root: Path, path: str, endings: Sequence[str], *, within: Seque
     return files
 
 
+def left_out(root: Path, path: str, endings: tuple[str, ...]) -> list[Path]:
+    """Files of a folder (and below) or glob whose names end so, sorted: those that a source of other endings does not read."""
+    place = whole(root, path)
+    found: Iterable[Path] = [place]
+    if place.is_dir():
+        found = place.rglob("[!.]*")
+    elif glob.has_magic(path):
+        found = map(Path, glob.iglob(str(place), recursive=True))
+    return sorted(file for file in found if file.name.lower().endswith(endings) and file.is_file())
+
+
 class Splits:
     """The splits that are wanted, and which others were met. `val`, `valid`, `dev` and `validation` mean the same."""
 

@@ -80,6 +80,8 @@ class Counts:
     """Files among the data that no sample comes from."""
     unused_names: list[str] = field(default_factory=list)
     """Of the first of them."""
+    shown_otherwise: int = 0
+    """Samples with a picture that would have become one colour."""
 
     def used(self, rows: Iterator[Row | Fault | Unused]) -> Iterator[Row | Fault]:
         """The rows alone; what is not used is counted."""
@@ -92,12 +94,16 @@ class Counts:
                 self.unused_names.append(clean(row.name)[:100])
 
     def notes(self) -> list[str]:
-        """Lines for the user about what was passed over."""
-        if not self.unused:
-            return []
-        names = ", ".join(map(repr, self.unused_names)) + (", ..." if self.unused > len(self.unused_names) else "")
-        files = "1 file in the source is" if self.unused == 1 else f"{self.unused:,} files in the source are"
-        return [f"{files} not used: {names}"]
+        """Lines for the user about what was passed over, or is not sent as it is."""
+        lines = []
+        if self.unused:
+            names = ", ".join(map(repr, self.unused_names)) + (", ..." if self.unused > len(self.unused_names) else "")
+            files = "1 file in the source is" if self.unused == 1 else f"{self.unused:,} files in the source are"
+            lines.append(f"{files} not used: {names}")
+        if self.shown_otherwise:
+            have = "1 sample has" if self.shown_otherwise == 1 else f"{self.shown_otherwise:,} samples have"
+            lines.append(f"{have} a picture that would be one colour: it is scaled by its own range, or put on black")
+        return lines
 
 
 def samples(
@@ -195,6 +201,7 @@ def _made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts:
                 except Fault as fault:
                     yield _told(fault, row), None
                     continue
+                counts.shown_otherwise += any(picture.digest in store.shown_otherwise for picture in sample.pictures)
                 told = row.label if row.label_index is None else row.label_index
                 stray = str(told) if told is not None and sample.label is None else None
                 counts.labels_unknown += stray is not None

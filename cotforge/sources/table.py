@@ -1,5 +1,6 @@
 """`kind: table`: parquet, CSV, TSV, JSON lines or a list of JSON objects, each row with an image's bytes or its path."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -7,12 +8,12 @@ from typing import Any, Literal
 from cotforge.errors import SourceError
 from cotforge.images import Cells
 from cotforge.records import Fault
-from cotforge.sources.files import Splits, listed_files, of_splits, shown, whole
+from cotforge.sources.files import Splits, left_out, listed_files, of_splits, shown, whole
 from cotforge.sources.inline import RowImages
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, placed
+from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, Unused, placed
 from cotforge.sources.text import words
-from cotforge.sources.text_files import ENDINGS, laid_out
+from cotforge.sources.text_files import ENDINGS, LINE_ENDINGS, laid_out
 
 _ENDINGS = (".parquet", *ENDINGS)
 
@@ -27,7 +28,7 @@ class Table(RawData):
         files = listed_files(root, self.path, _ENDINGS, within=(".parquet",))
         return None if any(path.suffix.lower() == ".json" for path in files) else sum(map(_count, files))
 
-    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
+    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
         """Every row of the wanted splits; a Fault for each line or file that cannot be read. Raises SourceError for the whole."""
         splits = Splits(self.split)
         files = listed_files(root, self.path, _ENDINGS, within=(".parquet",))
@@ -38,7 +39,10 @@ class Table(RawData):
                 yield from read(self, path, where, Splitter(splits, told, where), spool=spool)
             except OSError as err:
                 yield Fault("file_unreadable", err.strerror or str(err), where=where)
-        splits.demand(shown(whole(root, self.path), root))
+        place = whole(root, self.path)
+        splits.demand(shown(place, root))
+        if place.is_dir():
+            yield from (Unused(os.path.relpath(file, place)) for file in left_out(root, self.path, LINE_ENDINGS))
 
 
 def _count(path: Path) -> int:

@@ -11,7 +11,9 @@ from cotforge.sources.json_lists import is_list, listed_records
 from cotforge.sources.lines import Record, json_lines
 from cotforge.sources.rows import Layout, RawData
 
-ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+LINE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
+
+ENDINGS = (*LINE_ENDINGS, ".json")
 
 LINES_PEEKED = 64
 """Records of a text file that are looked at to learn its columns: a JSON line may leave a value out."""
