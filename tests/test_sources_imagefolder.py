@@ -70,3 +70,10 @@ def test_a_broken_metadata_parquet_is_one_fault(desk: Desk) -> None:
     desk.put("data/train/metadata.parquet", "PAR1 and no more")
     assert "not a whole parquet file" in desk.error("imagefolder", "data")
     assert not [item for item in desk.read("imagefolder", "data", split="test") if isinstance(item, Fault)]
+
+
+def test_a_folder_without_an_image_names_what_is_there(desk: Desk) -> None:
+    desk.put("data/cat/a.mp4", "....ftypisom")
+    assert "'data' has no row; 1 file in the source is not used: 'cat/a.mp4'; at least one row is needed" in desk.error(
+        "imagefolder", "data"
+    )

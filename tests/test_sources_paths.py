@@ -76,3 +76,13 @@ def test_a_link_that_leads_outside_is_told_as_a_link(desk: Desk) -> None:
     assert "is a link that leads out of the folder of the data; put a copy in its place" in link.detail
     assert isinstance(path, Fault)
     assert "link" not in path.detail
+
+
+def test_a_linked_class_folder_is_told_as_a_link(desk: Desk) -> None:
+    desk.photos("data/cat/a.jpg", "photos/dog/b.jpg")
+    (desk.folder / "data" / "dog").symlink_to(desk.folder / "photos" / "dog")
+    (desk.folder / "data" / "owl").symlink_to("cat")
+    _, *faults = desk.read("imagefolder", "data")
+    assert [fault.detail for fault in faults if isinstance(fault, Fault)] == [
+        f"image: {name!r} is a link to a folder, which is not followed; put a copy in its place" for name in ("dog", "owl")
+    ]

@@ -56,6 +56,7 @@ def test_what_spreadsheets_write_is_read(desk: Desk, name: str, data: bytes) -> 
     ("cells.csv", "id,image\nä,img/0.jpg\n".encode("cp1252"), "cp1252"),
     ("no_mark.csv", TABLE.encode("utf-16-le"), "UTF-16 without a byte order mark"),
     ("cut.csv", TABLE.encode("utf-16")[:9], "the rest is not read; save the file as UTF-8"),
+    ("old_mac.csv", TABLE.replace("\n", "\r").encode(), "end in CR alone"),
     ("two_names.csv", "a;image,b\n1,2\n", "no column 'image' or 'images'; there: 'a;image', 'b'"),
 ])  # fmt: skip
 def test_what_cannot_be_read_is_one_line_with_its_likely_cause(desk: Desk, name: str, data: bytes | str, said: str) -> None:
@@ -126,11 +127,25 @@ def test_items_that_are_no_objects_are_faults_of_their_own(desk: Desk) -> None:
 def test_one_object_of_lists_is_told_from_rows(desk: Desk) -> None:
     coco = {"info": {"year": 2017}, "images": [{"id": 1, "file_name": "img/0.jpg"}], "annotations": [{"image_id": 1, "caption": "a cat"}]}
     desk.put("coco.json", json.dumps(coco))
-    assert "one object that holds lists ('images', 'annotations'), as COCO's files are; wanted: JSON lines" in desk.error(
-        "table", "coco.json"
-    )
+    assert "one object that holds others ('info', 'images', 'annotations'), as COCO's files" in desk.error("table", "coco.json")
     desk.put("pretty.json", json.dumps(coco, indent=2))
     assert "JSON lines hold one object per line" in desk.error("table", "pretty.json")
+
+
+@pytest.mark.parametrize("value", [
+    {"image": ["img/0.jpg", "img/1.jpg"], "label": ["cat", "dog"]},
+    {"image": {"0": "img/0.jpg"}, "label": {"0": "cat"}},
+    {"r0": ROWS[0], "r1": ROWS[1]},
+    {"task": "vqa", "questions": [{"question": "Which?", "image_id": 1}]},
+])  # fmt: skip
+def test_columns_and_rows_by_id_are_told_from_rows(desk: Desk, value: Any) -> None:
+    desk.put("rows.json", json.dumps(value))
+    assert "wanted: JSON lines, one object per row, or a list of these" in desk.error("table", "rows.json")
+
+
+def test_a_json_file_of_one_row_is_read(desk: Desk) -> None:
+    desk.put("rows.json", json.dumps(ROWS[0] | {"conversations": [{"from": "human", "value": "Which?"}]}))
+    assert labels(desk.sound("table", "rows.json")) == ["cat"]
 
 
 def test_a_long_list_is_never_held_whole(tmp_path: Path) -> None:
@@ -156,6 +171,7 @@ def coded(seed: int = 0, kind: str = "JPEG") -> str:
     lambda text: text,
     lambda text: text.rstrip("="),
     lambda text: f"data:image/jpeg;base64,{text}",
+    lambda text: f"b'{text}'",
     lambda text: "\n".join(text[at : at + 76] for at in range(0, len(text), 76)),
 ])  # fmt: skip
 def test_images_in_base64_are_read_from_any_text_table(desk: Desk, form: Any) -> None:

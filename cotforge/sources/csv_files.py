@@ -78,6 +78,9 @@ def csv_records(path: Path, usual: str) -> Iterator[tuple[int, Record | Fault]]:
     yield from feed.faults
     if not line or feed.faults:
         return
+    if "\r" in line.rstrip("\r\n"):
+        yield feed.at, Fault("line_broken", "lines end in CR alone; save the file with LF or CRLF")
+        return
     feed.give_back(line)
     reader = csv.reader(feed, delimiter=told[1] if told else _delimiter(line, usual), strict=True)
     header = _header(reader)

@@ -96,7 +96,14 @@ class ImageFolder(RawData):
             above = os.path.dirname(path)
             label = None if above == str(top) else os.path.basename(above)
             name = os.path.relpath(path, top)
-            yield layout.tried({"class": label, "file_name": name}, map(folder.ref, [name]), shown(Path(path), root), split)
+            yield layout.tried({"class": label, "file_name": name}, _ref(folder, path, name), shown(Path(path), root), split)
+
+
+def _ref(folder: Folder, path: str, name: str) -> Iterator[FileRef]:
+    """The image. Raises Fault as `Folder.ref` does, and `path_outside` for a linked folder."""
+    if not name.lower().endswith(IMAGE_ENDINGS) and os.path.isdir(path):
+        raise Fault("path_outside", f"image: {name[:200]!r} is a link to a folder, which is not followed; put a copy in its place")
+    yield folder.ref(name)
 
 
 def _divided(top: Path, splits: Splits) -> list[tuple[Path, str]]:

@@ -25,11 +25,12 @@ _BEGINNING = re.compile(r"[A-Za-z0-9+/]{24}")
 def image_in(text: str) -> bytes | None:
     """The image that a cell's text is, in base64; None where it is none, such as a path. Raises Fault `image_broken` for broken base64."""
     told = _DATA_URL.match(text)
-    start = told.end() if told else 0
+    text = text[told.end() :] if told else text
+    text = text[2:-1] if text.startswith(("b'", 'b"')) else text  # what str() makes of bytes
     if not told and (len(text) < _SHORTEST or not _begins_image(text)):
         return None
     try:
-        coded = "".join(text[start:].split())
+        coded = "".join(text.split())
         return base64.b64decode(coded + "=" * (-len(coded) % 4), validate=True)
     except (binascii.Error, ValueError) as err:
         raise Fault("image_broken", f"image: {text[:24]!r}... is base64 that cannot be decoded: {err}") from err

@@ -130,7 +130,7 @@ def samples(
                 sound += 1
             yield found
     if not sound and left != 0:
-        raise SourceError(_nothing(source.path, faults, examples))
+        raise SourceError(_nothing(source.path, faults, examples, counts))
 
 
 def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
@@ -147,9 +147,9 @@ def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
         raise SourceError(f"no sample can be asked about; the first: {first}")
 
 
-def _nothing(path: str, faults: Counter[str], examples: Mapping[str, Fault]) -> str:
+def _nothing(path: str, faults: Counter[str], examples: Mapping[str, Fault], counts: Counts) -> str:
     if not faults:
-        return f"source.path: {path!r} is empty; at least one row is needed"
+        return f"source.path: {path!r} {f'has no row; {counts.notes()[0]}' if counts.unused else 'is empty'}; at least one row is needed"
     reason, count = faults.most_common(1)[0]
     return f"source.path: no sound row in {path!r}; {count:,} of {faults.total():,} faults are {reason!r}, the first: {examples[reason]}"
 

@@ -59,9 +59,10 @@ def _peeked(numbered: Iterator[tuple[int, Record | Fault]]) -> list[tuple[int, R
 
 
 def _demand_row(only: Mapping[str, object], images: Collection[str], where: str) -> None:
-    """Raises SourceError where a file's only object has no image but lists of objects, as COCO's files do."""
-    lists = [name for name, value in only.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
-    if lists and not any(name in only for name in images):
-        there = ", ".join(map(repr, lists[:5]))
-        said = f"one object that holds lists ({there}), as COCO's files are; wanted: JSON lines, one object per row, or a list of these"
-        raise SourceError(f"{where}: {said}")
+    """Raises SourceError where a file's only object is no row: lists of objects (COCO), rows by their ids, or columns (pandas)."""
+    holds_all = len(only) > 0 and all(isinstance(value, list | dict) for value in only.values())
+    lists = any(isinstance(value, list) and value and isinstance(value[0], dict) for value in only.values())
+    if holds_all or (lists and not any(name in only for name in images)):
+        there = ", ".join(map(repr, list(only)[:5]))
+        wanted = "JSON lines, one object per row, or a list of these"
+        raise SourceError(f"{where}: one object that holds others ({there}), as COCO's files and pandas' are; wanted: {wanted}")
