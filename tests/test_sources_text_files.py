@@ -214,6 +214,17 @@ def test_a_row_may_name_the_index_of_an_earlier_row_or_list_its_images(desk: Des
     assert loaded == [[photo(7)], [photo(7)], [photo(8), photo(9)], [photo(8), photo(9)]]
 
 
+def test_options_may_stand_in_a_column_each(desk: Desk) -> None:
+    cells = [f"0 {coded(1)} Which? cat dog owl B", "1 0 Is? yes no  B", "2 0 Who?    cat"]
+    rows = "\n".join(["index image question A B C answer", *cells]).replace(" ", "\t")
+    desk.put("rows.tsv", rows)
+    columns = {"id": "index", "options": ["A", "B", "C"], "label": "answer"}
+    one, two, three = desk.sound("table", "rows.tsv", columns=columns)
+    assert (one.options, one.label) == (("cat", "dog", "owl"), "dog")
+    assert (two.options, two.label) == (("yes", "no"), "no")
+    assert (three.options, three.label) == (("cat", "dog", "owl"), "cat")
+
+
 # Conversations
 
 

@@ -38,8 +38,8 @@ class Columns(Spec):
     """The place of the right option among the row's (else the task's), from 0, instead of `label`."""
     question: str | tuple[str, ...] | None = None
     """Wins over the task's question; texts of several columns stand below each other. Of a conversation (LLaVA), its first question."""
-    options: str | None = None
-    """The row's own options, as a list or as its text; they win over the task's labels."""
+    options: str | tuple[str, ...] | None = None
+    """The row's own options: a list, its text, or a column for each, the last ones maybe blank; they win over the task's labels."""
     split: str | None = None
     """Only rows of the source's `split` are read."""
     meta: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class Columns(Spec):
 
     def used(self) -> list[str]:
         """The columns to be read beside the image, once each."""
-        light = (self.id, self.label, self.label_index, *self.question_columns, self.options, self.split, *self.meta)
+        light = (self.id, self.label, self.label_index, *self.question_columns, *_several(self.options), self.split, *self.meta)
         return list(dict.fromkeys(name for name in light if name))
 
     def _named(self) -> list[str]:
@@ -159,7 +159,8 @@ class Layout:
             raise Fault("no_image", "no image")
         get, columns = record.get, self.columns
         question = "\n\n".join(filter(None, (words(said_by(get(name), ASKING)) for name in columns.question_columns))) or None
-        options, label = get(columns.options or ""), labelled(said_by(get(columns.label or ""), ANSWERING), self.names)
+        options = [get(name) for name in columns.options] if isinstance(columns.options, tuple) else get(columns.options or "")
+        label = labelled(said_by(get(columns.label or ""), ANSWERING), self.names)
         if isinstance(label, int) and _are_numbers(options):
             label = str(label)  # 2 beside [1, 2, 3] is the option 2
         id, place = words(get(columns.id or "")), _place(get(columns.label_index or ""))
