@@ -492,3 +492,10 @@ def test_loading_a_photo_costs_little(shelf: Shelf) -> None:
     for _ in range(100):
         picture.load()
     assert (time.process_time() - start) / 100 < 0.002
+
+
+def test_an_image_of_a_kind_that_is_not_decoded_is_told_from_what_is_none(shelf: Shelf) -> None:
+    with pytest.raises(Fault, match="is a TIFF, AVIF or HEIC image, which is not decoded: convert it to PNG or JPEG"):
+        shelf.picture(encoded(drawn(), "TIFF"))
+    with pytest.raises(Fault, match="is not an image of a known kind"):
+        shelf.picture(b"\x89PNG\r\n\x1a\nhello")

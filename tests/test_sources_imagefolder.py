@@ -60,9 +60,23 @@ def test_images_that_the_metadata_does_not_name_and_a_second_metadata_file_are_n
 
 def test_what_lies_beside_the_folders_of_splits_is_not_used(desk: Desk) -> None:
     desk.photos("data/train/cat/a.jpg", "data/test/dog/b.jpg", "data/more/c.jpg")
-    desk.put("data/metadata.csv", "file_name,label\ntrain/cat/a.jpg,dog\n")
+    desk.put("data/LICENSE", "free")
     assert desk.reasons("imagefolder", "data", task=TASK) == ["ok"]
-    assert desk.counts.notes() == ["2 files in the source are not used: 'metadata.csv', 'more/'"]
+    assert desk.counts.notes() == ["2 files in the source are not used: 'LICENSE', 'more/'"]
+
+
+def test_metadata_above_the_folders_of_splits_is_read_for_each(desk: Desk) -> None:
+    desk.photos("data/train/a.jpg", "data/train/b.jpg", "data/test/cat/c.jpg", "data/train/cat/d.jpg")
+    desk.put("data/metadata.csv", "file_name,label\ntrain/a.jpg,dog\ntest/cat/c.jpg,dog\ntrain/cat/d.jpg,cat\n")
+    assert [sample.label for sample in desk.sound("imagefolder", "data", task=TASK)] == ["dog", "cat"]
+    assert desk.counts.notes() == ["1 file in the source is not used: 'train/b.jpg'"]
+    both = desk.sound("imagefolder", "data", task=TASK, split=["train", "test"])
+    assert sorted((sample.split, sample.label) for sample in both) == [("test", "dog"), ("train", "cat"), ("train", "dog")]
+    desk.put("data/train/metadata.jsonl", '{"file_name": "b.jpg", "label": "cat"}')
+    assert [sample.label for sample in desk.sound("imagefolder", "data", task=TASK)] == ["cat"]
+    assert (
+        desk.counts.notes()[0].startswith("4 files in the source are not used: 'train/a.jpg', 'train/cat/d.jpg', 'metadata.csv'") is False
+    )
 
 
 def test_a_broken_metadata_parquet_is_one_fault(desk: Desk) -> None:

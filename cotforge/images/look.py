@@ -14,6 +14,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from cotforge.images.cut import CutShortError, UntidyError, cut
 from cotforge.images.limits import HARD_PIXELS, Images
+from cotforge.images.signatures import LONGEST, begins_undecoded
 from cotforge.records import Fault
 
 FORMATS = tuple(str(kind.format) for kind in (JpegImageFile, PngImageFile, WebPImageFile, GifImageFile, BmpImageFile))
@@ -56,7 +57,9 @@ def look(data: bytes, spec: Images) -> Look:
     except Fault:
         raise
     except UnidentifiedImageError as err:
-        raise Fault("image_not_an_image", f"is not an image of a known kind; {len(data):,} bytes") from err
+        known = "a TIFF, AVIF or HEIC image, which is not decoded: convert it to PNG or JPEG"
+        what = known if begins_undecoded(data[:LONGEST]) else "not an image of a known kind"
+        raise Fault("image_not_an_image", f"is {what}; {len(data):,} bytes") from err
     except CutShortError as err:
         raise Fault("image_truncated", f"is cut short; it ends after {len(data):,} bytes") from err
     except Image.DecompressionBombError as err:

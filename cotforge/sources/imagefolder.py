@@ -31,7 +31,8 @@ class ImageFolder(RawData):
     """`<class>/<name>.jpg`, maybe below `train/`, `test/`, ...
 
     A file without an image's ending is judged by its first bytes. With a `metadata.csv`, `.jsonl` or `.parquet` (its column
-    `file_name` names the image), only what that says counts. Files that are not used are counted, with the first names.
+    `file_name` names the image) in the folder of the split, or above it, only what that says counts. Files that are not used
+    are counted, with the first names.
     """
 
     kind: Literal["imagefolder"] = "imagefolder"
@@ -50,30 +51,32 @@ class ImageFolder(RawData):
         splits = Splits(self.split)
         divided = _divided(top, splits)
         for folder, split in divided or [(top, splits.undivided(where))]:
-            metadata = next((folder / name for name in _METADATA if (folder / name).is_file()), None)
+            metadata = _metadata_of(folder) or _metadata_of(top)
             try:
-                found = self._listed(metadata, split, root) if metadata else self._walked(folder, split, root)
+                found = self._listed(metadata, folder, split, root) if metadata else self._walked(folder, split, root)
                 yield from (Unused(os.path.relpath(item.name, top)) if isinstance(item, Unused) else item for item in found)
             except OSError as err:
                 yield Fault("file_unreadable", err.strerror or str(err), where=shown(metadata or folder, root))
         splits.demand(where)
         if divided:
-            yield from _beside_splits(top, splits)
+            read = {_metadata_of(top)} if any(_metadata_of(folder) is None for folder, _ in divided) else set()
+            yield from (Unused(name) for name in _beside_splits(top, splits) if top / name not in read)
 
-    def _listed(self, metadata: Path, split: str, root: Path) -> Iterator[Row | Fault | Unused]:
-        """What the metadata says, then the files that it does not name."""
-        where = shown(metadata, root)
+    def _listed(self, metadata: Path, folder: Path, split: str, root: Path) -> Iterator[Row | Fault | Unused]:
+        """What the metadata says of the images in a folder, then the files there that it does not name."""
+        where, within = shown(metadata, root), os.path.realpath(folder) + os.sep
         if metadata.suffix == ".parquet":
             rows: Iterable[Row | Fault] = parquet_rows(self, metadata, where, Splitter(Splits(split), split, where), images=_IMAGES)
         else:
             rows = self._lines(metadata, split, where)
         with closing(Seen()) as named:
             for row in rows:
-                yield row
-                for ref in row.images if isinstance(row, Row) else ():
-                    if isinstance(ref, FileRef):
-                        named.before(ref.path, "")
-            for path, _ in _files(metadata.parent):
+                paths = [ref.path for ref in row.images if isinstance(ref, FileRef)] if isinstance(row, Row) else []
+                if folder == metadata.parent or all(path.startswith(within) for path in paths):
+                    yield row
+                for path in paths:
+                    named.before(path, "")
+            for path, _ in _files(folder):
                 if path != str(metadata) and named.before(os.path.realpath(path), "") is None:
                     yield Unused(path)
 
@@ -117,17 +120,21 @@ def _divided(top: Path, splits: Splits) -> list[tuple[Path, str]]:
     return found
 
 
+def _metadata_of(folder: Path) -> Path | None:
+    return next((folder / name for name in _METADATA if (folder / name).is_file()), None)
+
+
 def _is_divided(folder: Path) -> bool:
     return any(entry.is_dir() or entry.name in _METADATA for entry in folder.iterdir())
 
 
-def _beside_splits(top: Path, splits: Splits) -> Iterator[Unused]:
-    """What lies beside the folders of the splits, metadata first: those files may be meant to be read."""
+def _beside_splits(top: Path, splits: Splits) -> Iterator[str]:
+    """Names of what lies beside the folders of the splits, metadata first: those files may be meant to be read."""
     for entry in sorted(top.iterdir(), key=lambda entry: (entry.name not in _METADATA, entry.name)):
         is_folder = entry.is_dir()
         is_split = is_folder and (is_split_name(entry.name) or entry.name in splits.wanted)
         if not is_split and not entry.name.startswith("."):
-            yield Unused(entry.name + "/" * is_folder)
+            yield entry.name + "/" * is_folder
 
 
 def _files(folder: Path) -> Iterator[tuple[str, bool]]:
