@@ -214,6 +214,13 @@ def test_a_row_may_name_the_index_of_an_earlier_row_or_list_its_images(desk: Des
     assert loaded == [[photo(7)], [photo(7)], [photo(8), photo(9)], [photo(8), photo(9)]]
 
 
+def test_a_table_without_a_header_is_no_wall_of_base64(desk: Desk) -> None:
+    desk.put("rows.tsv", f"0\t{coded(1)}\tcat\n1\t{coded(2)}\tdog\n")
+    said = desk.error("table", "rows.tsv")
+    assert "no column 'image' or 'images'; there: '0', '/9j/" in said
+    assert len(said) < 300
+
+
 def test_options_may_stand_in_a_column_each(desk: Desk) -> None:
     cells = [f"0 {coded(1)} Which? cat dog owl B", "1 0 Is? yes no  B", "2 0 Who?    cat"]
     rows = "\n".join(["index image question A B C answer", *cells]).replace(" ", "\t")

@@ -20,6 +20,10 @@ Spool = Callable[[bytes, str], FileRef]
 """Keeps bytes that cannot be asked for again, and says where: (bytes, name) to a ref."""
 
 
+_NAME_SHOWN = 60
+"""Characters of a column's name in an error: a file without a header has a row's texts there."""
+
+
 class Columns(Spec):
     """Which column holds what; a name left out means the column of the field's own name, where there is one.
 
@@ -92,12 +96,12 @@ def _several(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _no_column(name: str, names: Collection[str], where: str) -> str:
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(name, [known for known in names if len(known) <= _NAME_SHOWN], n=1)
     return f"{where}: no column {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there: {_list(names)}")
 
 
 def _list(names: Collection[str]) -> str:
-    return ", ".join(map(repr, list(names)[:20])) or "none"
+    return ", ".join(repr(name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}...") for name in list(names)[:20]) or "none"
 
 
 class RawData(Spec):
