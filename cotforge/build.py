@@ -114,6 +114,7 @@ class Run:
         found = estimator.read(works, draw=probe)
         if self.counts.labels_unknown:
             warn([f"{self.counts.labels_unknown:,} labels are not in the set and count as unknown"])
+        warn(self.counts.notes())
         if not probe:
             tell(estimator.text())
         if self.loaded.pipeline.train is not None:

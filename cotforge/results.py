@@ -42,13 +42,15 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
 
     watched = gallery.watch(curation.outcomes())
     exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
-    summary = summarise(tally, totals, progress) | {"duplicates": counts().duplicates, "seconds": round(time.monotonic() - begun, 3)}
+    met = counts()
+    summary = summarise(tally, totals, progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
+    summary["seconds"] = round(time.monotonic() - begun, 3)
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     page = folder.path / "report.html"
     before = page.read_text(encoding="utf-8") if page.exists() else ""
     folder.write(page.name, report(about(loaded, totals), tally, gallery, before=before))
     least = "at least " if loaded.pipeline.consensus.sequential else ""
-    return said(summary, exported, folder.path, progress.teachers, tally.claim, least=least)
+    return "\n".join([*met.notes(), said(summary, exported, folder.path, progress.teachers, tally.claim, least=least)])
 
 
 def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import yaml
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from tests.case_files import File
 from tests.teacher import Raw
 
 FIRST = "A small boat lies under a huge pale sky, and the eye is drawn upwards again and again."
@@ -131,6 +132,10 @@ class Expected(Data):
     traces: dict[str, Wanted] = {}
     losses: dict[str, int] | None = None
     """Of stage `ask`, by reason."""
+    source_losses: dict[str, int] | None = None
+    """Of stage `source`, by reason."""
+    lesson_labels: dict[str, int] | None = None
+    """How many lessons have each label."""
     losses_say: str | None = None
     prompts_have: dict[str, tuple[str, ...]] = {}
     """By row; each must have been asked about."""
@@ -167,6 +172,10 @@ class Case(Data):
     task: dict[str, Any] = {"kind": "classify", "question": "Which emotion does this image evoke?", "labels": LABELS}
     teachers: tuple[dict[str, Any], ...] = ({"name": "one", "model": "m"},)
     columns: dict[str, Any] = {}
+    files: dict[str, File] = {}
+    """Beside the rows, by path."""
+    source: dict[str, Any] = {}
+    """Instead of the rows; the server knows a file's questions by `Form 007:` as well."""
     table: Literal["jsonl", "parquet"] = "jsonl"
     """`parquet` holds the pictures, in a column `image_1`."""
     sections: dict[str, Any] = {}
@@ -190,7 +199,9 @@ class Case(Data):
             pq.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet")
         else:
             (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        source = {"kind": "table", "path": f"rows.{self.table}"} | ({"columns": self.columns} if self.columns else {})
+        for name, file in self.files.items():
+            file.write(folder / name)
+        source = {"kind": "table", "path": f"rows.{self.table}"} | ({"columns": self.columns} if self.columns else {}) | self.source
         teachers = [teacher | {"url": url} for teacher in self.teachers]
         pipeline = {"name": "run", "source": source, "task": self.task, "teachers": teachers, **self.sections}
         (folder / "pipeline.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))

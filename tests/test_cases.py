@@ -89,6 +89,12 @@ class Played:
         lost = Counter(row["reason"] for row in self.losses if row["stage"] == "ask")
         if expected.losses is not None and lost != expected.losses:
             yield f"losses {dict(lost)}"
+        lost = Counter(row["reason"] for row in self.losses if row["stage"] == "source")
+        if expected.source_losses is not None and lost != expected.source_losses:
+            yield f"losses of the source {dict(lost)}"
+        labels = Counter(row["label"] for row in self.lessons)
+        if expected.lesson_labels is not None and labels != expected.lesson_labels:
+            yield f"labels of lessons {dict(labels)}"
         if expected.losses_say and not any(re.search(expected.losses_say, row["detail"] or "") for row in self.losses):
             yield f"no loss says {expected.losses_say!r}: {[row['detail'] for row in self.losses][:3]}"
         if expected.ends_of_turn is not None:

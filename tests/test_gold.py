@@ -105,9 +105,11 @@ def test_of_many_faults_twenty_are_told_and_the_others_counted(tmp_path: Path) -
         ("id,answer,answer\n1,awe,fear\n", "1: column 'answer' stands twice; what several people answered stands in several rows"),
         ("id,answer\n1,awe,fear\n", "2: 3 cells; the header has 2: put a text with ',' in quotes"),
         ('id,answer\n1,"awe\n', "2: not CSV: unexpected end of data; save it as CSV anew"),
-        ("id,answer\n1,\N{LATIN SMALL LETTER E WITH ACUTE}\n".encode("latin-1"), "2: not UTF-8 from byte 2; save the file as UTF-8"),
+        (
+            "id,answer\n1,\N{LATIN SMALL LETTER E WITH ACUTE}\n".encode("latin-1"),
+            "2: not UTF-8 from byte 2; save the file as UTF-8 (it may be in cp1252)",
+        ),
         ("id,answer\n1," + "a" * (17 << 20) + "\n2,awe\n", "2: more than 16,777,216 bytes in one line"),
-        ("id,answer\n1," + "a" * (1 << 18) + "\n", "2: not CSV: field larger than field limit (131072); save it as CSV anew"),
     ],
 )
 def test_a_broken_file_says_where_and_what_would_be_right(tmp_path: Path, text: str | bytes, told: str) -> None:

@@ -221,6 +221,35 @@ def test_what_is_transparent_lies_on_white(shelf: Shelf) -> None:
     assert sent.getpixel((3, 3)) == (255, 255, 255)
 
 
+def depth(*values: int) -> bytes:
+    """A 16-bit grey PNG of these values in a row."""
+    rows = b"\0" + b"".join(struct.pack(">H", value) for value in values)
+    header = struct.pack(">IIBBBBB", len(values), 1, 16, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("values", "sent"), [
+    ((0, 100, 200), [0, 127, 255]),
+    ((60_000, 60_050, 60_100), [0, 127, 255]),
+    ((7, 7, 7), [0, 0, 0]),
+    ((0, 257, 514), [0, 1, 2]),
+])  # fmt: skip
+def test_sixteen_bits_of_a_small_range_are_scaled_by_it_where_they_would_be_one_colour(
+    shelf: Shelf, values: tuple[int, ...], sent: list[int]
+) -> None:
+    picture = shelf.picture(depth(*values))
+    found = list(Image.open(BytesIO(picture.load())).convert("L").tobytes())
+    assert all(abs(one - other) <= 1 for one, other in zip(found, sent, strict=True)), found
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_white_on_transparent_lies_on_black(shelf: Shelf, mode: str) -> None:
+    drawing = Image.new(mode, (8, 8), (255,) * (len(mode) - 1) + (0,))
+    drawing.putpixel((3, 3), (255,) * len(mode))
+    sent = pixels(shelf.picture(encoded(drawing, "PNG")).load())
+    assert (sent.getpixel((3, 3)), sent.getpixel((0, 0))) == ((255, 255, 255), (0, 0, 0))
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_an_animation_is_its_first_frame(shelf: Shelf, kind: str) -> None:
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
@@ -463,3 +492,10 @@ def test_loading_a_photo_costs_little(shelf: Shelf) -> None:
     for _ in range(100):
         picture.load()
     assert (time.process_time() - start) / 100 < 0.002
+
+
+def test_an_image_of_a_kind_that_is_not_decoded_is_told_from_what_is_none(shelf: Shelf) -> None:
+    with pytest.raises(Fault, match="is a TIFF, AVIF or HEIC image, which is not decoded: convert it to PNG or JPEG"):
+        shelf.picture(encoded(drawn(), "TIFF"))
+    with pytest.raises(Fault, match="is not an image of a known kind"):
+        shelf.picture(b"\x89PNG\r\n\x1a\nhello")

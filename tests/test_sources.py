@@ -419,8 +419,9 @@ def test_one_broken_file_among_several_is_counted(desk: Desk) -> None:
 
 
 def test_folders_are_classes_and_files_come_sorted(desk: Desk) -> None:
-    names = ["owl/b.jpg", "cat/z.jpg", "cat/a.png", "readme.txt", "top.jpg", ".hidden/x.jpg", "dog/deep/c.JPG"]
+    names = ["owl/b.jpg", "cat/z.jpg", "cat/a.png", "top.jpg", ".hidden/x.jpg", "dog/deep/c.JPG"]
     desk.photos(*(f"data/{name}" for name in names))
+    desk.put("data/readme.txt", "who took them")
     found = desk.sound("imagefolder", "data", task=Task(kind="classify", question="q", labels=("cat", "owl", "deep")))
     assert [(sample.where, sample.label) for sample in found] == [
         ("data/cat/a.png", "cat"),
@@ -448,14 +449,17 @@ def test_a_linked_file_that_leads_outside_and_a_linked_folder_are_faults(desk: D
     assert desk.reasons("imagefolder", "data") == ["ok", "path_outside", "path_outside"]
 
 
-@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl", "metadata.parquet"])
 def test_a_metadata_file_says_what_counts(desk: Desk, name: str) -> None:
     desk.photos("data/train/a.jpg", "data/train/b.jpg", "data/train/c.jpg", "data/test/d.jpg")
     if name.endswith("csv"):
         desk.put(f"data/train/{name}", "file_name,label\nb.jpg,owl\na.jpg,\nnone.jpg,cat\n")
     else:
-        rows = [{"file_name": "b.jpg", "label": "owl"}, {"file_name": "a.jpg"}, {"file_name": "none.jpg", "label": "cat"}]
-        desk.lines(f"data/train/{name}", *rows)
+        rows: list[Any] = [{"file_name": "b.jpg", "label": "owl"}, {"file_name": "a.jpg"}, {"file_name": "none.jpg", "label": "cat"}]
+        if name.endswith("jsonl"):
+            desk.lines(f"data/train/{name}", *rows)
+        else:
+            pq.write_table(pa.Table.from_pylist(rows), desk.folder / "data/train" / name)
     found = desk.read("imagefolder", "data")
     assert [item.reason if isinstance(item, Fault) else item.label for item in found] == ["owl", None, "image_missing"]
 

@@ -12,7 +12,7 @@ HARD_PIXELS = 50_000_000
 HARD_BYTES = 100_000_000
 """A longer file is refused before it is read."""
 
-RECIPE = 1
+RECIPE = 2
 """Version of how images are recoded; results are remembered under it."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import sqrt
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageStat, UnidentifiedImageError
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -15,6 +15,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from cotforge.errors import in_words
 from cotforge.images.cut import CutShortError, UntidyError, cut
 from cotforge.images.limits import HARD_PIXELS, Images
+from cotforge.images.signatures import LONGEST, begins_undecoded
 from cotforge.records import Fault
 
 FORMATS = tuple(str(kind.format) for kind in (JpegImageFile, PngImageFile, WebPImageFile, GifImageFile, BmpImageFile))
@@ -44,6 +45,8 @@ class Look:
     height: int
     recoded: bool
     """False where `data` is the source's own stream, without metadata."""
+    shown_otherwise: bool = False
+    """Whether it would have become one colour, and was scaled by its own range or put on black instead."""
 
 
 def look(data: bytes, spec: Images) -> Look:
@@ -55,7 +58,9 @@ def look(data: bytes, spec: Images) -> Look:
     except Fault:
         raise
     except UnidentifiedImageError as err:
-        raise Fault("image_not_an_image", f"is not an image of a known kind; {len(data):,} bytes") from err
+        known = "a TIFF, AVIF or HEIC image, which is not decoded: convert it to PNG or JPEG"
+        what = known if begins_undecoded(data[:LONGEST]) else "not an image of a known kind"
+        raise Fault("image_not_an_image", f"is {what}; {len(data):,} bytes") from err
     except CutShortError as err:
         raise Fault("image_truncated", f"is cut short; it ends after {len(data):,} bytes") from err
     except Image.DecompressionBombError as err:
@@ -121,13 +126,13 @@ def _recoded(image: Image.Image, spec: Images, *, jpeg: bool) -> Look:
     image.draft(None, _fitting(image.size, spec))  # lets the JPEG decoder skip most of a huge image
     image.load()
     turn, profile = _turn(image), _profile(image, spec)
-    flat = _flat(image)
+    flat, shown_otherwise = _flat(image)
     if flat.width * flat.height > spec.max_pixels:
         flat = flat.resize(_fitting(flat.size, spec), Image.Resampling.LANCZOS)
     flat = flat.transpose(_UPRIGHT[turn]) if turn != 1 else flat
     for data, mime, size in _encodings(flat, profile, jpeg=jpeg):
         if len(data) <= spec.max_bytes:
-            return Look(data, mime, *size, recoded=True)
+            return Look(data, mime, *size, recoded=True, shown_otherwise=shown_otherwise)
     raise AssertionError("one pixel is smaller than the smallest allowed max_bytes")
 
 
@@ -146,16 +151,37 @@ def _profile(image: Image.Image, spec: Images) -> bytes | None:
     return profile if len(profile) <= spec.max_bytes // 8 and profile[16:20] == colours else None
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    """8-bit RGB or grey; what is transparent lies on white."""
+def _flat(image: Image.Image) -> tuple[Image.Image, bool]:
+    """(8-bit RGB or grey, whether shown otherwise than usual). What is transparent lies on white, 16 bits are scaled by 257.
+
+    Where only one colour would come of that, what is transparent lies on black, and 16 bits are scaled by the image's own range.
+    """
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         seen = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
-    if image.mode.startswith("I"):  # 16-bit grey: a plain convert would clip instead of scaling
-        return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGB")
+        usual = _on(seen, "white")
+        other = _on(seen, "black") if _is_one_colour(usual) else usual
+    elif image.mode.startswith("I"):  # 16-bit grey: a plain convert would clip instead of scaling
+        values = image.convert("I")
+        usual = values.point(lambda value: value * (1 / 257)).convert("L")
+        other = _stretched(values) if _is_one_colour(usual) else usual
+    else:
+        return image.convert("L" if image.mode in ("1", "L") else "RGB"), False
+    return (usual, False) if other is usual or _is_one_colour(other) else (other, True)
+
+
+def _on(image: Image.Image, colour: str) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, colour), image).convert("RGB")
+
+
+def _stretched(values: Image.Image) -> Image.Image:
+    """32-bit values brought from their own range to 0 to 255."""
+    low, high = (float(value) for value in values.getextrema() if isinstance(value, int | float))
+    scale = 255 / (high - low) if high > low else 0.0
+    return values.point(lambda value: value * scale + -low * scale).convert("L")
+
+
+def _is_one_colour(image: Image.Image) -> bool:
+    return all(low == high for low, high in ImageStat.Stat(image).extrema)
 
 
 def _encodings(image: Image.Image, profile: bytes | None, *, jpeg: bool) -> Iterator[tuple[bytes, str, tuple[int, int]]]:

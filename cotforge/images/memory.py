@@ -40,6 +40,7 @@ class Known:
     reason: str = ""
     """A Fault's reason; empty for a sound image."""
     detail: str = ""
+    """Why, or a note on how a sound image is shown."""
     whole: bool = False
     """Whether the bytes sent are the very bytes that lie there; else metadata is cut out, or it is recoded."""
 

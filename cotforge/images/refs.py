@@ -55,10 +55,15 @@ def unreadable(err: OSError, name: str) -> Fault:
     return Fault("image_missing" if missing else "image_unreadable", f"image: {name!r}: {said.lower()}")
 
 
+def open_file(path: str) -> int:
+    """A descriptor to read from, without waiting for a pipe's writer. Raises OSError."""
+    return os.open(path, _READ)
+
+
 def slice_of(path: str, name: str, offset: int = 0, size: int | None = None) -> bytes:
     """`size` bytes of a file from `offset`, or all. Raises Fault where the file is gone, is none, or ends before."""
     try:
-        file = os.open(path, _READ)
+        file = open_file(path)
         try:
             found = os.fstat(file)
             _demand_file(found, name)
@@ -82,7 +87,7 @@ def fetched(path: str, offset: int = 0, size: int = 0) -> bool:
     if not hasattr(os, "posix_fadvise"):
         return False
     try:
-        file = os.open(path, _READ)
+        file = open_file(path)
         try:
             os.posix_fadvise(file, offset, size, os.POSIX_FADV_WILLNEED)
         finally:

@@ -14,6 +14,9 @@ from cotforge.images.memory import Known, Memory
 from cotforge.images.refs import FileRef, Ref
 from cotforge.records import Fault, Picture
 
+SHOWN_OTHERWISE = "shown otherwise"
+"""What is remembered of a picture that would have become one colour."""
+
 
 @lru_cache(maxsize=4)
 def _opened(folder: Path, spec: Images) -> "PictureStore":
@@ -31,6 +34,8 @@ class PictureStore:
         self._folder, self._spec = folder, spec
         for path in (folder, folder / "cache", folder / kept.SENT, folder / kept.SPOOL):
             kept.make(path)
+        self.shown_otherwise: set[str] = set()
+        """Digests of pictures given out that would have become one colour, and were scaled by their own range or put on black."""
         self._memory = Memory(folder / "cache" / "images.sqlite", f"{spec.max_pixels} {spec.max_bytes} {RECIPE}")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -79,7 +84,8 @@ class PictureStore:
         except Fault as fault:
             return Known(reason=fault.reason, detail=fault.detail)
         digest = content if seen.data is data else sha256(seen.data).digest()
-        known = Known(digest, seen.mime, seen.width, seen.height, len(seen.data), seen.recoded, whole=digest == content)
+        note = SHOWN_OTHERWISE if seen.shown_otherwise else ""
+        known = Known(digest, seen.mime, seen.width, seen.height, len(seen.data), seen.recoded, detail=note, whole=digest == content)
         if seen.recoded:
             kept.write(self._sent(known), seen.data)
         return known
@@ -98,6 +104,8 @@ class PictureStore:
         if known.recoded:
             ref = FileRef(self._sent(known), ref.name)
             stamp = ref.stamp()
+        if known.detail == SHOWN_OTHERWISE:
+            self.shown_otherwise.add(known.digest.hex())
         load = Loading(ref, stamp, known.digest, known.mime, whole, place, self.forget)
         file = ref.path if whole and isinstance(ref, FileRef) else None
         return Picture(known.digest.hex(), known.mime, known.width, known.height, known.size, load, file)

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from cotforge.errors import SourceError
 from cotforge.records import Fault
-from cotforge.sources.files import Folder, Splits, existing, shown
+from cotforge.sources.files import Splits, existing, shown
+from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool
 from cotforge.sources.text import plain
 

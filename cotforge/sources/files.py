@@ -1,4 +1,4 @@
-"""Files of a source: which there are, of which split, and image paths that may not leave their folder."""
+"""Files of a source: which there are, and of which split."""
 
 import glob
 import os
@@ -7,12 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cotforge.errors import SourceError
-from cotforge.images import FileRef
-from cotforge.records import Fault
-from cotforge.sources.text import clean
 
 _ALIKE = ({"train", "training"}, {"validation", "valid", "val", "dev"}, {"test", "testing"})
-_DIRS_KEPT = 1_024
 
 
 def whole(root: Path, path: str) -> Path:
@@ -51,6 +47,17 @@ def listed_files(root: Path, path: str, endings: Sequence[str], *, within: Seque
     if not files:
         raise SourceError(f"source.path: {shown(place, root)!r} holds no {' or '.join(endings)} file")
     return files
+
+
+def left_out(root: Path, path: str, endings: tuple[str, ...]) -> list[Path]:
+    """Files of a folder (and below) or glob whose names end so, sorted: those that a source of other endings does not read."""
+    place = whole(root, path)
+    found: Iterable[Path] = [place]
+    if place.is_dir():
+        found = place.rglob("[!.]*")
+    elif glob.has_magic(path):
+        found = map(Path, glob.iglob(str(place), recursive=True))
+    return sorted(file for file in found if file.name.lower().endswith(endings) and file.is_file())
 
 
 class Splits:
@@ -115,50 +122,3 @@ def _told(file: Path, above: Path, splits: Splits) -> str | None:
         if is_split_name(name) or name in splits.wanted:
             return name
     return None
-
-
-class Folder:
-    """Image paths as a data file writes them, held to its folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._root = os.path.realpath(folder)
-        self._real: dict[str, str] = {}
-
-    def ref(self, name: str) -> FileRef:
-        """Where that image lies; links are followed first. Raises Fault `image_url`, `path_outside` or `image_missing`."""
-        if "://" in name or name.startswith("data:"):
-            raise Fault("image_url", f"image: {name[:200]!r} is a URL; only files are read")
-        try:
-            if b"\0" in os.fsencode(name):
-                raise ValueError("it holds a NUL")
-            path = self._resolved(name)
-        except (ValueError, OSError) as err:  # half a character in the name too, or links in a circle
-            raise Fault("image_missing", f"image: {name[:200]!r} cannot be a path; {err}") from err
-        if not path.startswith(self._root.rstrip(os.sep) + os.sep):
-            raise Fault("path_outside", f"image: {name[:200]!r} leads out of the folder of the data")
-        return FileRef(path, clean(name))
-
-    def refs(self, value: object) -> Iterator[FileRef]:
-        """The images that a cell of text data names: a path, `{"path": ...}`, or a list of these. Raises Fault."""
-        if isinstance(value, str) and value.strip():
-            yield self.ref(value.strip())
-        elif isinstance(value, list):
-            for item in value:
-                yield from self.refs(item)
-        elif isinstance(value, dict) and "path" in value:
-            yield from self.refs(value["path"])
-        elif value is not None and not isinstance(value, str):
-            raise Fault("no_image", f"image: {str(value)[:80]!r} is not a path")
-
-    def _resolved(self, name: str) -> str:
-        """As `os.path.realpath`, but looking at each folder once: 5 us instead of 50."""
-        above, last = os.path.split(os.path.join(self._root, name))
-        if last in ("", ".", ".."):
-            return os.path.realpath(os.path.join(above, last))
-        real = self._real.get(above)
-        if real is None:
-            if len(self._real) >= _DIRS_KEPT:
-                self._real.clear()
-            real = self._real[above] = os.path.realpath(above)
-        path = os.path.join(real, last)
-        return os.path.realpath(path) if os.path.islink(path) else path

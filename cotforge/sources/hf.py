@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from cotforge.errors import SourceError, in_words
 from cotforge.images import Ref
 from cotforge.records import Fault
-from cotforge.sources.files import Folder, Splits, whole
+from cotforge.sources.files import Splits, whole
+from cotforge.sources.inline import image_in
+from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Layout, RawData, Row, Spool
 
 if TYPE_CHECKING:
@@ -98,6 +100,8 @@ def _refs(value: object, folder: Folder | None, spool: Spool, name: str) -> Iter
             yield from _refs(path, folder, spool, name)
     elif isinstance(value, bytes):
         yield spool(value, name)
+    elif isinstance(value, str) and (coded := image_in(value)) is not None:
+        yield spool(coded, name)
     elif isinstance(value, str) and folder is not None:
         yield folder.ref(value)
     elif isinstance(value, str) and value.startswith("hf://"):

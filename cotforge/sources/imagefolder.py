@@ -1,25 +1,38 @@
 """`kind: imagefolder`: a folder of images whose class is the name of their folder, or a metadata file beside them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
 from cotforge.errors import SourceError
+from cotforge.images import FileRef
+from cotforge.images.signatures import is_image_file
 from cotforge.records import Fault
-from cotforge.sources.files import Folder, Splits, existing, is_split_name, shown
-from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, placed
-from cotforge.sources.table import laid_out
+from cotforge.sources.files import Splits, existing, is_split_name, shown
+from cotforge.sources.paths import Folder
+from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, Unused, placed
+from cotforge.sources.seen import Seen
+from cotforge.sources.table import Splitter, parquet_rows
+from cotforge.sources.text_files import laid_out
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
+    *(".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl"),
+)
 """Of files that are taken for images; those that cannot be read are counted, and not passed over."""
-_METADATA = ("metadata.jsonl", "metadata.csv")
+_METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+"""As in `folder_based_builder.py` of huggingface/datasets, which refuses several of them; the first is read here."""
+_IMAGES = ("file_name", "image", "images")
 
 
 class ImageFolder(RawData):
     """`<class>/<name>.jpg`, maybe below `train/`, `test/`, ...
 
-    With a `metadata.csv` or `.jsonl` (its column `file_name` names the image), only what that says counts.
+    A file without an image's ending is judged by its first bytes. With a `metadata.csv`, `.jsonl` or `.parquet` (its column
+    `file_name` names the image) in the folder of the split, or above it, only what that says counts. Files that are not used
+    are counted, with the first names.
     """
 
     kind: Literal["imagefolder"] = "imagefolder"
@@ -27,42 +40,73 @@ class ImageFolder(RawData):
     def size(self, root: Path) -> int:
         """Image files of the wanted splits."""
         top, splits = existing(root, self.path), Splits(self.split)
-        return sum(1 for folder, _ in _divided(top, splits) or [(top, "")] for _ in _images(folder))
+        return sum(is_image for folder, _ in _divided(top, splits) or [(top, "")] for _, is_image in _files(folder))
 
-    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
+    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
         """Every image of the wanted splits, in the order of the names. Raises SourceError for what is wrong with the whole."""
         top = existing(root, self.path)
         where = shown(top, root)
         if not top.is_dir():
             raise SourceError(f"source.path: {where!r} is not a folder; kind table reads single files")
         splits = Splits(self.split)
-        for folder, split in _divided(top, splits) or [(top, splits.undivided(where))]:
-            metadata = next((folder / name for name in _METADATA if (folder / name).is_file()), None)
+        divided = _divided(top, splits)
+        for folder, split in divided or [(top, splits.undivided(where))]:
+            metadata = _metadata_of(folder) or _metadata_of(top)
             try:
-                yield from self._listed(metadata, split, root) if metadata else self._walked(folder, split, root)
+                found = self._listed(metadata, folder, split, root) if metadata else self._walked(folder, split, root)
+                yield from (Unused(os.path.relpath(item.name, top)) if isinstance(item, Unused) else item for item in found)
             except OSError as err:
                 yield Fault("file_unreadable", err.strerror or str(err), where=shown(metadata or folder, root))
         splits.demand(where)
+        if divided:
+            read = {_metadata_of(top)} if any(_metadata_of(folder) is None for folder, _ in divided) else set()
+            yield from (Unused(name) for name in _beside_splits(top, splits) if top / name not in read)
 
-    def _listed(self, metadata: Path, split: str, root: Path) -> Iterator[Row | Fault]:
-        where, folder = shown(metadata, root), Folder(metadata.parent)
-        for number, record, layout in laid_out(self, metadata, where, ("file_name", "image", "images")):
+    def _listed(self, metadata: Path, folder: Path, split: str, root: Path) -> Iterator[Row | Fault | Unused]:
+        """What the metadata says of the images in a folder, then the files there that it does not name."""
+        where, within = shown(metadata, root), os.path.realpath(folder) + os.sep
+        if metadata.suffix == ".parquet":
+            rows: Iterable[Row | Fault] = parquet_rows(self, metadata, where, Splitter(Splits(split), split, where), images=_IMAGES)
+        else:
+            rows = self._lines(metadata, split, where)
+        with closing(Seen()) as named:
+            for row in rows:
+                paths = [ref.path for ref in row.images if isinstance(ref, FileRef)] if isinstance(row, Row) else []
+                if folder == metadata.parent or all(path.startswith(within) for path in paths):
+                    yield row
+                for path in paths:
+                    named.before(path, "")
+            for path, _ in _files(folder):
+                if path != str(metadata) and named.before(os.path.realpath(path), "") is None:
+                    yield Unused(path)
+
+    def _lines(self, metadata: Path, split: str, where: str) -> Iterator[Row | Fault]:
+        folder = Folder(metadata.parent)
+        for number, record, layout in laid_out(self, metadata, where, _IMAGES):
             here = f"{where}:{number}"
             if isinstance(record, Fault):
                 yield placed(record, here)
             else:
                 yield layout.tried(record, folder.refs(layout.images(record)), here, split)
 
-    def _walked(self, top: Path, split: str, root: Path) -> Iterator[Row | Fault]:
-        folder, layout = (
-            Folder(top),
-            Layout(Columns(label="class", id="file_name" if self.columns.id == "file_name" else None), self.label_names),
-        )
-        for path in _images(top):
+    def _walked(self, top: Path, split: str, root: Path) -> Iterator[Row | Fault | Unused]:
+        columns = Columns(label="class", id="file_name" if self.columns.id == "file_name" else None)
+        folder, layout = Folder(top), Layout(columns, self.label_names)
+        for path, is_image in _files(top):
+            if not is_image:
+                yield Unused(path)
+                continue
             above = os.path.dirname(path)
             label = None if above == str(top) else os.path.basename(above)
             name = os.path.relpath(path, top)
-            yield layout.tried({"class": label, "file_name": name}, map(folder.ref, [name]), shown(Path(path), root), split)
+            yield layout.tried({"class": label, "file_name": name}, _ref(folder, path, name), shown(Path(path), root), split)
+
+
+def _ref(folder: Folder, path: str, name: str) -> Iterator[FileRef]:
+    """The image. Raises Fault as `Folder.ref` does, and `path_outside` for a linked folder."""
+    if not name.lower().endswith(IMAGE_ENDINGS) and os.path.isdir(path):
+        raise Fault("path_outside", f"image: {name[:200]!r} is a link to a folder, which is not followed; put a copy in its place")
+    yield folder.ref(name)
 
 
 def _divided(top: Path, splits: Splits) -> list[tuple[Path, str]]:
@@ -76,16 +120,36 @@ def _divided(top: Path, splits: Splits) -> list[tuple[Path, str]]:
     return found
 
 
+def _metadata_of(folder: Path) -> Path | None:
+    return next((folder / name for name in _METADATA if (folder / name).is_file()), None)
+
+
 def _is_divided(folder: Path) -> bool:
     return any(entry.is_dir() or entry.name in _METADATA for entry in folder.iterdir())
 
 
-def _images(folder: Path) -> Iterator[str]:
-    """Image files below, sorted by name within each folder; a linked folder stands for itself, as a fault: it may lead in circles."""
+def _beside_splits(top: Path, splits: Splits) -> Iterator[str]:
+    """Names of what lies beside the folders of the splits, metadata first: those files may be meant to be read."""
+    for entry in sorted(top.iterdir(), key=lambda entry: (entry.name not in _METADATA, entry.name)):
+        is_folder = entry.is_dir()
+        is_split = is_folder and (is_split_name(entry.name) or entry.name in splits.wanted)
+        if not is_split and not entry.name.startswith("."):
+            yield entry.name + "/" * is_folder
+
+
+def _files(folder: Path) -> Iterator[tuple[str, bool]]:
+    """(path, whether it is taken for an image) of the files below, sorted by name within each folder.
+
+    A linked folder stands for itself, as an image, so that it becomes a fault: it may lead in circles.
+    """
     with os.scandir(folder) as entries:
         found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
-            yield from _images(Path(entry.path))
-        elif entry.name.lower().endswith(IMAGE_ENDINGS) or entry.is_dir():
-            yield entry.path
+            yield from _files(Path(entry.path))
+        else:
+            yield entry.path, entry.name.lower().endswith(IMAGE_ENDINGS) or entry.is_dir() or _begins_image(entry)
+
+
+def _begins_image(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False) and is_image_file(entry.path)

@@ -11,6 +11,10 @@ Three benchmarks, as they are published, with the `source.columns` that read the
     A-OKVQA (huggingface.co/datasets/HuggingFaceM4/A-OKVQA): `choices` is a list, `correct_choice_idx` a place in it
         task: {kind: classify}
         columns: {id: question_id, options: choices, label_index: correct_choice_idx, meta: [direct_answers]}
+
+And the TSV files of VLMEvalKit (github.com/open-compass/VLMEvalKit), with a column for each option and the letter of the right one:
+
+    columns: {id: index, options: [A, B, C, D], label: answer}
 """
 
 import json

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cotforge.images import CellRef, Cells, Ref
-from cotforge.sources.files import Folder
+from cotforge.sources.paths import Folder
 from cotforge.sources.text import clean
 
 _ROWS = 256

@@ -13,11 +13,15 @@ from cotforge.errors import SourceError
 from cotforge.images import FileRef, Ref
 from cotforge.records import Fault
 from cotforge.sources.options import read_options
-from cotforge.sources.text import labelled, plain, words
+from cotforge.sources.text import ANSWERING, ASKING, labelled, plain, said_by, words
 from cotforge.spec import Spec
 
 Spool = Callable[[bytes, str], FileRef]
 """Keeps bytes that cannot be asked for again, and says where: (bytes, name) to a ref."""
+
+
+_NAME_SHOWN = 60
+"""Characters of a column's name in an error: a file without a header has a row's texts there."""
 
 
 class Columns(Spec):
@@ -37,9 +41,9 @@ class Columns(Spec):
     label_index: str | None = None
     """The place of the right option among the row's (else the task's), from 0, instead of `label`."""
     question: str | tuple[str, ...] | None = None
-    """Wins over the task's question; texts of several columns stand below each other."""
-    options: str | None = None
-    """The row's own options, as a list or as its text; they win over the task's labels."""
+    """Wins over the task's question; texts of several columns stand below each other. Of a conversation (LLaVA), its first question."""
+    options: str | tuple[str, ...] | None = None
+    """The row's own options: a list, its text, or a column for each, the last ones maybe blank; they win over the task's labels."""
     split: str | None = None
     """Only rows of the source's `split` are read."""
     meta: tuple[str, ...] = ()
@@ -80,7 +84,7 @@ class Columns(Spec):
 
     def used(self) -> list[str]:
         """The columns to be read beside the image, once each."""
-        light = (self.id, self.label, self.label_index, *self.question_columns, self.options, self.split, *self.meta)
+        light = (self.id, self.label, self.label_index, *self.question_columns, *_several(self.options), self.split, *self.meta)
         return list(dict.fromkeys(name for name in light if name))
 
     def _named(self) -> list[str]:
@@ -92,12 +96,12 @@ def _several(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _no_column(name: str, names: Collection[str], where: str) -> str:
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(name, [known for known in names if len(known) <= _NAME_SHOWN], n=1)
     return f"{where}: no column {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there: {_list(names)}")
 
 
 def _list(names: Collection[str]) -> str:
-    return ", ".join(map(repr, list(names)[:20])) or "none"
+    return ", ".join(repr(name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}...") for name in list(names)[:20]) or "none"
 
 
 class RawData(Spec):
@@ -138,6 +142,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Unused:
+    """A file or folder among the data that no sample comes from."""
+
+    name: str
+    """Relative to the source's folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """How records become rows: columns as `Columns.among` settled them, and names of integer labels."""
 
@@ -150,8 +162,9 @@ class Layout:
         if not refs:
             raise Fault("no_image", "no image")
         get, columns = record.get, self.columns
-        question = "\n\n".join(filter(None, (words(get(name)) for name in columns.question_columns))) or None
-        options, label = get(columns.options or ""), labelled(get(columns.label or ""), self.names)
+        question = "\n\n".join(filter(None, (words(said_by(get(name), ASKING)) for name in columns.question_columns))) or None
+        options = [get(name) for name in columns.options] if isinstance(columns.options, tuple) else get(columns.options or "")
+        label = labelled(said_by(get(columns.label or ""), ANSWERING), self.names)
         if isinstance(label, int) and _are_numbers(options):
             label = str(label)  # 2 beside [1, 2, 3] is the option 2
         id, place = words(get(columns.id or "")), _place(get(columns.label_index or ""))

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from cotforge.errors import SourceError
 from cotforge.images import PictureStore, Ref
 from cotforge.records import Fault, Picture, Sample
-from cotforge.sources.rows import Row, Spool
+from cotforge.sources.rows import Row, Spool, Unused
 from cotforge.sources.seen import Seen
 from cotforge.sources.text import clean
 
@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 LABELS_TRIED = 1_000
 """If none of so many labels is in the set, the set or the label column is wrong."""
+
+UNUSED_NAMED = 5
+"""Files that are not used, of which the names are told."""
 
 _THREADS = 3
 _AHEAD = 32
@@ -44,7 +47,7 @@ class Data(Protocol):
     def limit(self) -> int | None:
         """Sound samples, at most."""
 
-    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
+    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
         """Everything there is, in order."""
 
 
@@ -73,6 +76,34 @@ class Counts:
     labels_missing: int = 0
     duplicates: int = 0
     """Rows left out as equal to an earlier one of the same id."""
+    unused: int = 0
+    """Files among the data that no sample comes from."""
+    unused_names: list[str] = field(default_factory=list)
+    """Of the first of them."""
+    shown_otherwise: int = 0
+    """Samples with a picture that would have become one colour."""
+
+    def used(self, rows: Iterator[Row | Fault | Unused]) -> Iterator[Row | Fault]:
+        """The rows alone; what is not used is counted."""
+        for row in rows:
+            if not isinstance(row, Unused):
+                yield row
+                continue
+            self.unused += 1
+            if len(self.unused_names) < UNUSED_NAMED:
+                self.unused_names.append(clean(row.name)[:100])
+
+    def notes(self) -> list[str]:
+        """Lines for the user about what was passed over, or is not sent as it is."""
+        lines = []
+        if self.unused:
+            names = ", ".join(map(repr, self.unused_names)) + (", ..." if self.unused > len(self.unused_names) else "")
+            files = "1 file in the source is" if self.unused == 1 else f"{self.unused:,} files in the source are"
+            lines.append(f"{files} not used: {names}")
+        if self.shown_otherwise:
+            have = "1 sample has" if self.shown_otherwise == 1 else f"{self.shown_otherwise:,} samples have"
+            lines.append(f"{have} a picture that would be one colour: it is scaled by its own range, or put on black")
+        return lines
 
 
 def samples(
@@ -88,7 +119,8 @@ def samples(
     faults: Counter[str] = Counter()
     examples: dict[str, Fault] = {}
     sound = 0
-    made = _made(source.rows(root, store.spool), task, store, counts or Counts())
+    counts = counts or Counts()
+    made = _made(counts.used(source.rows(root, store.spool)), task, store, counts)
     with closing(made), closing(_checked(made, source.path, task)) as checked:
         while sound != left and (found := next(checked, None)) is not None:
             if isinstance(found, Fault):
@@ -98,7 +130,7 @@ def samples(
                 sound += 1
             yield found
     if not sound and left != 0:
-        raise SourceError(_nothing(source.path, faults, examples))
+        raise SourceError(_nothing(source.path, faults, examples, counts))
 
 
 def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
@@ -115,9 +147,9 @@ def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
         raise SourceError(f"no sample can be asked about; the first: {first}")
 
 
-def _nothing(path: str, faults: Counter[str], examples: Mapping[str, Fault]) -> str:
+def _nothing(path: str, faults: Counter[str], examples: Mapping[str, Fault], counts: Counts) -> str:
     if not faults:
-        return f"source.path: {path!r} is empty; at least one row is needed"
+        return f"source.path: {path!r} {f'has no row; {counts.notes()[0]}' if counts.unused else 'is empty'}; at least one row is needed"
     reason, count = faults.most_common(1)[0]
     return f"source.path: no sound row in {path!r}; {count:,} of {faults.total():,} faults are {reason!r}, the first: {examples[reason]}"
 
@@ -169,6 +201,7 @@ def _made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts:
                 except Fault as fault:
                     yield _told(fault, row), None
                     continue
+                counts.shown_otherwise += any(picture.digest in store.shown_otherwise for picture in sample.pictures)
                 told = row.label if row.label_index is None else row.label_index
                 stray = str(told) if told is not None and sample.label is None else None
                 counts.labels_unknown += stray is not None
@@ -213,7 +246,9 @@ def _ended(begun: _Begun) -> tuple[Picture, ...]:
 def _sample(row: Row, pictures: tuple[Picture, ...], task: Asked) -> Sample:
     question = row.question or task.question
     if question is None:
-        raise Fault("no_question", "no question in the row, and none under task.question")
+        raise Fault(
+            "no_question", "no question in the row, and none under task.question; columns.question names its column, maybe a conversation"
+        )
     options = task.options(row.options)
     id = row.id or _hash(*(picture.digest for picture in pictures), question)
     return Sample(id, pictures, question, options, _label(row, options, task), row.split, row.meta, clean(row.where))

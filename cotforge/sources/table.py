@@ -1,21 +1,21 @@
-"""`kind: table`: parquet, CSV, TSV or JSON lines, each row with an image's bytes or its path."""
+"""`kind: table`: parquet, CSV, TSV, JSON lines or a list of JSON objects, each row with an image's bytes or its path."""
 
+import os
 from collections.abc import Iterator
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
 from cotforge.errors import SourceError
 from cotforge.images import Cells
 from cotforge.records import Fault
-from cotforge.sources.files import Folder, Splits, listed_files, of_splits, shown, whole
-from cotforge.sources.lines import Record, records
-from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, placed
+from cotforge.sources.files import Splits, left_out, listed_files, of_splits, shown, whole
+from cotforge.sources.inline import RowImages
+from cotforge.sources.paths import Folder
+from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, Unused, placed
+from cotforge.sources.text import words
+from cotforge.sources.text_files import ENDINGS, LINE_ENDINGS, laid_out
 
-LINES_PEEKED = 64
-"""Records of a text file that are looked at to learn its columns: a JSON line may leave a value out."""
-
-_ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
+_ENDINGS = (".parquet", *ENDINGS)
 
 
 class Table(RawData):
@@ -23,21 +23,26 @@ class Table(RawData):
 
     kind: Literal["table"] = "table"
 
-    def size(self, root: Path) -> int:
-        """Lines, or what parquet files say of themselves, whatever the split."""
-        return sum(map(_count, listed_files(root, self.path, _ENDINGS, within=(".parquet",))))
+    def size(self, root: Path) -> int | None:
+        """Lines, or what parquet files say of themselves, whatever the split; None for a .json, whose rows may share a line."""
+        files = listed_files(root, self.path, _ENDINGS, within=(".parquet",))
+        return None if any(path.suffix.lower() == ".json" for path in files) else sum(map(_count, files))
 
-    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
+    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
         """Every row of the wanted splits; a Fault for each line or file that cannot be read. Raises SourceError for the whole."""
         splits = Splits(self.split)
         files = listed_files(root, self.path, _ENDINGS, within=(".parquet",))
         for path, told in of_splits(files, whole(root, self.path), splits):
             where = shown(path, root)
             try:
-                yield from (_parquet if path.suffix.lower() == ".parquet" else _lines)(self, path, where, _Splitter(splits, told, where))
+                read = parquet_rows if path.suffix.lower() == ".parquet" else _lines
+                yield from read(self, path, where, Splitter(splits, told, where), spool=spool)
             except OSError as err:
                 yield Fault("file_unreadable", err.strerror or str(err), where=where)
-        splits.demand(shown(whole(root, self.path), root))
+        place = whole(root, self.path)
+        splits.demand(shown(place, root))
+        if place.is_dir():
+            yield from (Unused(os.path.relpath(file, place)) for file in left_out(root, self.path, LINE_ENDINGS))
 
 
 def _count(path: Path) -> int:
@@ -49,7 +54,7 @@ def _count(path: Path) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-class _Splitter:
+class Splitter:
     """Which split a row of a file is of: told by the file's name, else by its column, else `train`."""
 
     def __init__(self, splits: Splits, told: str | None, where: str) -> None:
@@ -62,32 +67,25 @@ class _Splitter:
         return self._splits.named(record.get(columns.split)) if columns.split else self._splits.undivided(self._where)
 
 
-def _lines(table: RawData, path: Path, where: str, splitter: _Splitter) -> Iterator[Row | Fault]:
-    folder = Folder(path.parent)
+def _lines(table: RawData, path: Path, where: str, splitter: Splitter, *, spool: Spool) -> Iterator[Row | Fault]:
+    images = RowImages(Folder(path.parent, spool).refs)
     for number, record, layout in laid_out(table, path, where):
         here = f"{where}:{number}"
         if isinstance(record, Fault):
             yield placed(record, here)
         elif (split := splitter.split(record, layout.columns)) is not None:
-            yield layout.tried(record, folder.refs(layout.images(record)), here, split)
+            index = words(record.get("index", record.get(layout.columns.id or "")))
+            yield layout.tried(record, images.refs(layout.images(record), index), here, split)
 
 
-def laid_out(
-    table: RawData, path: Path, where: str, images: tuple[str, ...] = ("image", "images")
-) -> Iterator[tuple[int, Record | Fault, Layout]]:
-    """(line, record, layout) of a text file; `images`: usual names of an image column. Raises OSError, or SourceError for its columns."""
-    numbered = records(path)
-    first = list(islice(numbered, LINES_PEEKED))
-    names = dict.fromkeys(name for _, record in first if isinstance(record, dict) for name in record)
-    layout = Layout(table.columns.among(names, where, images=images) if names else table.columns, table.label_names)
-    yield from ((number, record, layout) for number, record in chain(first, numbered))
-
-
-def _parquet(table: RawData, path: Path, where: str, splitter: _Splitter) -> Iterator[Row | Fault]:
+def parquet_rows(
+    table: RawData, path: Path, where: str, splitter: Splitter, *, spool: Spool | None = None, images: tuple[str, ...] = ()
+) -> Iterator[Row | Fault]:
+    """The rows of a parquet file; `images`: names of an image column before the usual ones. Raises OSError, SourceError for its columns."""
     from cotforge.sources.parquet import ParquetRows  # pyarrow costs 60 MB, which text files do without
 
-    file, folder, cells = ParquetRows(path), Folder(path.parent), Cells()
-    columns = table.columns.among(file.names, where, images=file.image_columns())
+    file, folder, cells = ParquetRows(path), Folder(path.parent, spool), Cells()
+    columns = table.columns.among(file.names, where, images=[*images, *file.image_columns()])
     shapes = {name: file.shape(name) for name in columns.image_columns}
     if faults := [_no_images(name, where) for name, shape in shapes.items() if shape is None]:
         raise SourceError(*faults)

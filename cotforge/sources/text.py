@@ -2,7 +2,13 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+ASKING = ("human", "user")
+"""Roles of a conversation whose turns are questions."""
+
+ANSWERING = ("gpt", "assistant")
+"""Roles whose turns are answers."""
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
@@ -24,6 +30,21 @@ def words(value: object) -> str | None:
         return str(value)
     if isinstance(value, float):
         return None if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)
+    return None
+
+
+def said_by(value: object, roles: Collection[str]) -> object:
+    """What the first turn of these roles says, without `<image>`, where the value is a conversation; else the value itself.
+
+    A conversation is a list of `{from, value}` (LLaVA) or `{role, content}` (OpenAI) turns. None where no turn is of these roles.
+    Source: haotian-liu/LLaVA, docs/Finetune_Custom_Data.md.
+    """
+    if not (isinstance(value, list) and value and all(isinstance(turn, Mapping) and turn.keys() & {"from", "role"} for turn in value)):
+        return value
+    for turn in value:
+        text = turn.get("value", turn.get("content"))
+        if turn.get("from", turn.get("role")) in roles and isinstance(text, str):
+            return text.replace("<image>", "").strip()
     return None
 
 

@@ -8,32 +8,48 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cotforge.errors import SourceError
 from cotforge.images import MemberRef, Ref
 from cotforge.images.refs import slice_of
 from cotforge.records import Fault
-from cotforge.sources.files import Splits, listed_files, of_splits, shown, whole
+from cotforge.sources.files import Splits, left_out, listed_files, of_splits, shown, whole
 from cotforge.sources.imagefolder import IMAGE_ENDINGS
-from cotforge.sources.rows import Layout, RawData, Row, Spool, placed
+from cotforge.sources.rows import Layout, RawData, Row, Spool, Unused, placed
 from cotforge.sources.text import clean
 
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 _LONGEST_TEXT = 1 << 20
 _KEY = "__key__"
+_CAPTION = "caption"
+_IMG2DATASET = {"key", "status", "error_message", _CAPTION}
+"""Keys of the `.json` that img2dataset writes. Source: `img2dataset/downloader.py` of rom1504/img2dataset."""
 
 
 class WebDataset(RawData):
     """One uncompressed tar, a folder of them, or a glob.
 
-    Images are `.jpg`, `.jpeg`, `.png`, `.webp`, `.gif` and `.bmp`, several per key in their order; `.cls` is the label, `.txt`
-    the question, and a `.json` object gives any column by name (and wins). The key is a column `__key__`; keys often start anew
-    in every shard, so it is the id only where `columns.id` says so. A tar cut short keeps the samples before the cut.
+    Images are what `imagefolder` takes for images by their endings, several per key in their order; `.cls` is the label, `.txt` the
+    question, and a `.json` object gives any column by name (and wins). In shards of img2dataset `.txt` is the caption: it is
+    carried along as `meta`, and is the question only where `columns.question: caption` says so. The key is a column `__key__`;
+    keys often start anew in every shard, so it is the id only where `columns.id` says so. A tar cut short keeps the samples
+    before the cut.
     """
 
     kind: Literal["webdataset"] = "webdataset"
 
-    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
+    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
         """Every sample of the wanted splits; a Fault for one with a link, a device or a path that leads outside. Raises SourceError."""
         splits = Splits(self.split)
-        files = listed_files(root, self.path, (".tar",), within=(".tar",))
+        compressed = left_out(root, self.path, _COMPRESSED)
+        try:
+            files = listed_files(root, self.path, (".tar",), within=(".tar",))
+        except SourceError as err:
+            if not compressed:
+                raise
+            raise SourceError(
+                f"{shown(compressed[0], root)}: a compressed tar; shards are read as plain .tar: decompress it first"
+            ) from err
+        yield from (Unused(os.path.relpath(file, whole(root, self.path))) for file in compressed)
         layout = None
         for path, told in of_splits(files, whole(root, self.path), splits):
             where = shown(path, root)
@@ -47,7 +63,10 @@ class WebDataset(RawData):
 
     def _layout(self, first: "_Parts", where: str) -> Layout:
         names = dict.fromkeys(["image", "label", "question", *first.record])
-        return Layout(self.columns.among(names, where), self.label_names)
+        columns = self.columns.among(names, where)
+        if first.told.keys() >= _IMG2DATASET and _CAPTION not in columns.used():
+            columns = columns.model_copy(update={"meta": (*columns.meta, _CAPTION)})
+        return Layout(columns, self.label_names)
 
 
 @dataclass(slots=True)
@@ -64,6 +83,8 @@ class _Parts:
 
     def whole(self) -> "_Parts | Fault":
         """The sample, or the first fault of its members."""
+        if self.told.keys() >= _IMG2DATASET:
+            self.record[_CAPTION] = self.record.pop("question", None)
         self.record |= self.told
         return self if self.fault is None else placed(self.fault, "", self.key)
 
