@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from tests.teacher import ANSWER, Answer
 
@@ -149,13 +149,15 @@ class Provider:
         return web.json_response({"data": [{"id": name} for name in self.models]})
 
     async def _upload(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        file = form["file"]
-        assert form["purpose"] == "batch"
-        assert isinstance(file, web.FileField)
+        form: dict[str, tuple[str | None, bytes]] = {}  # not `request.post()`: an upload that is cut off leaves its temporary file open
+        async for part in await request.multipart():
+            assert isinstance(part, BodyPartReader)
+            form[str(part.name)] = part.filename, bytes(await part.read())
+        assert form["purpose"][1] == b"batch"
+        name, data = form["file"]
         id = f"file-{len(self.files)}"
-        self.files[id], self.names[id] = file.file.read(), file.filename
-        return web.json_response({"id": id, "object": "file", "purpose": "batch", "filename": file.filename, "bytes": len(self.files[id])})
+        self.files[id], self.names[id] = data, str(name)
+        return web.json_response({"id": id, "object": "file", "purpose": "batch", "filename": name, "bytes": len(data)})
 
     async def _create(self, request: web.Request) -> web.Response:
         body = await request.json()
