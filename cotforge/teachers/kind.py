@@ -105,4 +105,4 @@ class TeacherKind(Teacher):
 
     async def open(self, opening: Opening) -> Place:
         """The place where it is asked Call by Call. Raises TeacherError where it cannot be."""
-        raise NotImplementedError(f"kind {self.kind!r} is not asked Call by Call")
+        raise TypeError(f"kind {self.kind!r} is not asked Call by Call")
