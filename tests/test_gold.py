@@ -109,6 +109,10 @@ def test_of_many_faults_twenty_are_told_and_the_others_counted(tmp_path: Path) -
             "id,answer\n1,\N{LATIN SMALL LETTER E WITH ACUTE}\n".encode("latin-1"),
             "2: not UTF-8 from byte 2; save the file as UTF-8 (it may be in cp1252)",
         ),
+        (
+            "id,answer\n1," + "a" * (1 << 18) + "\n",
+            f"2: answer: {'a' * 60!r} is not in the set; there are awe, fear, sadness, and ? for cannot tell",
+        ),
         ("id,answer\n1," + "a" * (17 << 20) + "\n2,awe\n", "2: more than 16,777,216 bytes in one line"),
     ],
 )
