@@ -1,21 +1,35 @@
 """The run folder: where everything of one run lies, and who may write to it."""
 
 import fcntl
+import json
 import os
 import re
+import shlex
 import socket
+import stat
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import yaml
 
-from cotforge.errors import JournalError
+from cotforge import layout
+from cotforge.errors import JournalError, in_words
+from cotforge.regular_files import demand_regular, open_new, open_regular, read_regular
+
+LARGEST = {"pipeline.yaml": 4 << 20, "refresh.json": 1 << 20, "summary.json": 16 << 20, "report.html": 256 << 20}
+"""Bytes that are read of each file that a run folder keeps from one command to the next; what cotforge writes stays far below."""
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class RunFolder:
     """A run folder held by this process alone: the lock dies with it.
 
-    Raises JournalError where another process holds the folder, where it belongs to another pipeline, or where it cannot be written.
+    The folder itself may be reached by a link, because its user named it; nothing in it may be one.
+    Raises JournalError where another process holds the folder, where it belongs to another pipeline, where it cannot be written, or where
+    something in it is not what cotforge leaves there: a link, a pipe, a folder in a file's place, a file that is damaged. Nothing is changed
+    then.
     """
 
     PIPELINE = "pipeline.yaml"
@@ -24,7 +38,8 @@ class RunFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+            self._demand_sound()
+            self._lock = open_regular(path / "lock", os.O_CREAT | os.O_RDWR, alone=True)
         except OSError as fault:
             raise JournalError(f"{path}: {fault.strerror}; choose another folder with --out") from fault
         self._hold()
@@ -32,9 +47,42 @@ class RunFolder:
             owner = self.owner()
             if name is not None and owner not in (None, name):
                 raise JournalError(f"{path}: belongs to the pipeline {owner!r}, not to {name!r}; choose another folder with --out")
+            self._demand_readable()
+            self._close_to_others()
         except JournalError:
             os.close(self._lock)
             raise
+
+    def _demand_sound(self) -> None:
+        """Raises JournalError where something in the folder is not of its kind, OSError where it cannot be read."""
+        found = [f"{path}: {fault}; or choose another folder with --out" for path, fault in islice(layout.faults(self.path), _TOLD)]
+        if found:
+            raise JournalError(*found)
+
+    def _demand_readable(self) -> None:
+        """Raises JournalError where a file that a later part of a command reads is damaged: before anything is paid for."""
+        for name in ("summary.json", "refresh.json"):
+            self.read_object(name)
+        self.read("report.html")
+
+    def _close_to_others(self) -> None:
+        """Make an empty folder that was there before its owner's alone; one that holds something is left as it is, and told of."""
+        found = os.stat(self.path)
+        if found.st_mode & 0o077 and found.st_uid == os.geteuid() and {entry.name for entry in os.scandir(self.path)} == {"lock"}:
+            os.chmod(self.path, 0o700)
+
+    def notes(self) -> list[str]:
+        """Lines for the user about who else can enter the folder; none where nobody can."""
+        found = os.stat(self.path)
+        if found.st_uid != os.geteuid():
+            return [f"{self.path}: belongs to another user, who can read and change all that is in it"]
+        if mode := stat.S_IMODE(found.st_mode) & 0o077:
+            can = "read and change" if mode & 0o022 else "read" if mode & 0o044 else "enter"
+            return [
+                f"{self.path}: other users can {can} it (mode {stat.S_IMODE(found.st_mode):o}); "
+                f"it is left as it was: `chmod 700 {shlex.quote(str(self.path))}` makes it yours alone"
+            ]
+        return []
 
     def __enter__(self) -> Self:
         return self
@@ -68,23 +116,84 @@ class RunFolder:
 
     def owner(self) -> str | None:
         """The `name` of the pipeline that this folder belongs to; None for a new one."""
-        try:
-            held = yaml.safe_load(self.pipeline.read_text())
-        except FileNotFoundError:
+        text = self.read(self.PIPELINE)
+        return None if text is None else _name_in(text, self.pipeline)
+
+    def read(self, name: str) -> str | None:
+        """The text of a file in the folder; None where it is not there. Raises JournalError where it is too large, or no text."""
+        return read_kept(self.path / name)
+
+    def read_object(self, name: str) -> dict[str, Any] | None:
+        """The JSON object in a file of the folder; None where it is not there. Raises JournalError where it holds something else."""
+        if (text := self.read(name)) is None:
             return None
-        except (OSError, ValueError, yaml.YAMLError) as fault:
-            raise JournalError(f"{self.pipeline}: cannot be read: {' '.join(str(fault).split())}; is this a run folder?") from fault
-        return str(held["name"]) if isinstance(held, dict) and "name" in held else None
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as fault:
+            raise _damaged(self.path / name, f"not JSON: {in_words(fault)}") from fault
+        if not isinstance(found, dict):
+            raise _damaged(self.path / name, f"a JSON {type(found).__name__}, and an object is wanted")
+        return found
 
     def write(self, name: str, text: str) -> None:
         """Put a text file in place by rename, so that it is never half there. Raises JournalError on a full disk."""
         target = self.path / name
         passing = target.with_name(f".{target.name}.new")
         try:
-            passing.write_text(text, encoding="utf-8")
+            with open(open_new(passing), "w", encoding="utf-8") as file:
+                file.write(text)
+            demand_regular(target)
             passing.replace(target)
         except OSError as fault:
             raise JournalError(f"{target}: {fault.strerror}; make room, then run the same command again") from fault
+
+
+_TOLD = 10
+"""Faults of a run folder that have a line of their own."""
+
+
+def read_kept(path: Path) -> str | None:
+    """The text of a file that a run folder keeps; None where it is not there. Raises JournalError where it is too large, or no text."""
+    try:
+        return read_regular(path, most=LARGEST[path.name]).decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as fault:
+        raise _damaged(path, fault.strerror or str(fault)) from fault
+    except UnicodeDecodeError as fault:
+        raise _damaged(path, f"not UTF-8 from byte {fault.start}") from fault
+
+
+def _damaged(path: Path, what: str) -> JournalError:
+    return JournalError(f"{path}: cannot be read: {what}; is this a run folder? move the file away, or choose another folder with --out")
+
+
+def _name_in(text: str, path: Path) -> str:
+    """The text beside the key `name` of a YAML mapping. Raises JournalError where it is not YAML, no mapping, or has no such text."""
+    try:
+        name = next(_names(yaml.parse(text, Loader=_Loader)), None)
+    except yaml.YAMLError as fault:
+        raise _damaged(path, in_words(fault)) from fault
+    if name is None:
+        raise _damaged(path, "it is no pipeline, which starts with 'name: ...'")
+    return name
+
+
+def _names(events: Iterable[yaml.Event]) -> Iterator[str]:
+    """Every text beside a key `name` of the mapping that the events are of. Nothing is built of them, so that no alias can multiply."""
+    depth, key = 0, None
+    for event in events:
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.NodeEvent):
+            if depth == 0 and not isinstance(event, yaml.MappingStartEvent):
+                return
+            if depth == 1:
+                value = getattr(event, "value", None)
+                if key == "name" and value is not None:
+                    yield str(value)
+                key = (value or "") if key is None else None
+            depth += isinstance(event, yaml.CollectionStartEvent)
 
 
 def safe_name(name: str) -> str:

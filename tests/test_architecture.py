@@ -15,8 +15,8 @@ import cotforge
 PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
-    "errors spec",
-    "records",
+    "errors spec regular_files",
+    "records layout",
     "replies",
     "answers images parallel sandbox journal folder tree",
     "sources prompts history",
