@@ -86,6 +86,7 @@ class Run:
             journal = stack.enter_context(Journal(folder.journal))
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
+            warn(folder.notes())
             return cls(loaded, folder, journal, store, limit, engine, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
@@ -108,6 +109,7 @@ class Run:
 
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         """
+        gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         guide = self._guide()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None)
         works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
@@ -151,6 +153,7 @@ class Run:
 
         `refresh` names teachers whose Calls are asked anew; `retry` says why a Call came to nothing that is asked anew, and no other then.
         """
+        gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         self._keep()
         self.again = Retry.of(self.loaded, retry, samples=self.samples, journal=self.journal) if retry else None
         progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
@@ -206,7 +209,7 @@ class Run:
         known = [teacher.name for teacher in self.loaded.pipeline.teachers]
         if unknown := [name for name in names if name not in known]:
             raise PipelineError(f"--refresh {unknown[0]}: no teacher of that name; there are {', '.join(known)}")
-        begun: dict[str, int] = json.loads(self._marks.read_text()) if self._marks.exists() else {}
+        begun = self.folder.marks()
         marks = dict.fromkeys(names, self.journal.latest()) | {name: mark for name, mark in begun.items() if name in known}
         if marks:
             self.folder.write(self._marks.name, json.dumps(marks))

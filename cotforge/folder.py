@@ -61,8 +61,8 @@ class RunFolder:
 
     def _demand_readable(self) -> None:
         """Raises JournalError where a file that a later part of a command reads is damaged: before anything is paid for."""
-        for name in ("summary.json", "refresh.json"):
-            self.read_object(name)
+        self.marks()
+        self.read_object("summary.json")
         self.read("report.html")
 
     def _close_to_others(self) -> None:
@@ -133,6 +133,13 @@ class RunFolder:
             raise _damaged(self.path / name, f"not JSON: {in_words(fault)}") from fault
         if not isinstance(found, dict):
             raise _damaged(self.path / name, f"a JSON {type(found).__name__}, and an object is wanted")
+        return found
+
+    def marks(self) -> dict[str, int]:
+        """What `refresh.json` holds: attempts by teacher. Raises JournalError where it holds something else."""
+        found = self.read_object("refresh.json") or {}
+        if not all(type(mark) is int for mark in found.values()):
+            raise _damaged(self.path / "refresh.json", "not every teacher in it has the number of an attempt")
         return found
 
     def write(self, name: str, text: str) -> None:

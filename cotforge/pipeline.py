@@ -15,7 +15,7 @@ from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.errors import PipelineError
 from cotforge.filters import Filter, Select
-from cotforge.folder import RunFolder, safe_name
+from cotforge.folder import RunFolder, read_kept, safe_name
 from cotforge.images import Images
 from cotforge.plan import Eval, Grpo, Plan
 from cotforge.prompts import Family, Prompt, Prompts, call, shipped
@@ -127,11 +127,14 @@ class Loaded:
 
     @classmethod
     def of_run(cls, run: Path, sets: Sequence[str] = ()) -> Self:
-        """The pipeline that a run folder belongs to: its original file read again, else what the folder keeps of it."""
+        """The pipeline that a run folder belongs to: its original file read again, else what the folder keeps of it.
+
+        Raises JournalError where what it keeps cannot be read.
+        """
         kept = run / RunFolder.PIPELINE
-        if not kept.is_file():
+        if (text := read_kept(kept)) is None:
             raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
-        path, earlier = _origin(kept.read_text(encoding="utf-8"))
+        path, earlier = _origin(text)
         loaded = cls.load(path, (*earlier, *sets)) if path is not None and path.is_file() else cls.load(kept, sets)
         return replace(loaded, passing=len(sets))
 
@@ -160,8 +163,7 @@ class Loaded:
     @staticmethod
     def limit(run: Path) -> int | None:
         """`--limit` of the build that a run folder was last made by."""
-        kept = run / RunFolder.PIPELINE
-        found = re.search(r"^# limit: (\d+)$", kept.read_text(encoding="utf-8"), re.MULTILINE) if kept.is_file() else None
+        found = re.search(r"^# limit: (\d+)$", read_kept(run / RunFolder.PIPELINE) or "", re.MULTILINE)
         return int(found.group(1)) if found else None
 
     def text(self) -> str:

@@ -46,9 +46,7 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
     summary = summarise(tally, totals, progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
     summary["seconds"] = round(time.monotonic() - begun, 3)
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    page = folder.path / "report.html"
-    before = page.read_text(encoding="utf-8") if page.exists() else ""
-    folder.write(page.name, report(about(loaded, totals), tally, gallery, before=before))
+    folder.write("report.html", report(about(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
     least = "at least " if loaded.pipeline.consensus.sequential else ""
     return "\n".join([*met.notes(), said(summary, exported, folder.path, progress.teachers, tally.claim, least=least)])
 

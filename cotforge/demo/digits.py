@@ -18,6 +18,7 @@ from cotforge.consensus.order import rank
 from cotforge.errors import PipelineError
 from cotforge.gold.pick import LEAST
 from cotforge.prompts import shipped
+from cotforge.regular_files import open_new
 
 TEACHERS = ("nearest", "svm", "bayes", "forest", "logistic")
 LESSONS = 60
@@ -130,4 +131,5 @@ def write(path: Path, data: bytes) -> None:
     if path.is_file() and path.read_bytes() == data:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    with open(open_new(path), "wb") as file:  # a link in its place would have another file overwritten
+        file.write(data)

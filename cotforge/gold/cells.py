@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cotforge.errors import JournalError, PipelineError
 from cotforge.records import Fault
+from cotforge.regular_files import open_new
 from cotforge.sources.lines import lines
 
 LARGEST = 64 << 20
@@ -57,7 +58,7 @@ def put(path: Path, text: str) -> None:
     """A text file in its place by renaming, and on the disk before that. Raises JournalError."""
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with half.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+        with open(open_new(half), "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 from cotforge.errors import JournalError
+from cotforge.regular_files import open_new
 
 SENT = "cache/sent"
 """Bytes that are sent and lie in no other file: recoded ones, and under `via: file` those out of a tar, a parquet file, or cut."""
@@ -33,7 +34,7 @@ def write(path: str, data: bytes) -> None:
     """A file, put in its place by renaming. Raises JournalError where the disk does not take it."""
     half = f"{path}.{os.getpid()}-{threading.get_ident()}"
     try:
-        with open(os.open(half, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+        with open(open_new(half), "wb") as file:
             os.fchmod(file.fileno(), _MODE)
             file.write(data)
         os.replace(half, path)

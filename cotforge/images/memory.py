@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cotforge.errors import JournalError
+from cotforge.regular_files import demand_regular, open_regular
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS places (place BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, content BLOB) WITHOUT ROWID;
@@ -102,12 +103,18 @@ class Memory:
             for end in ("", "-wal", "-shm"):
                 Path(f"{self._path}{end}").unlink(missing_ok=True)
         try:
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its own files the same mode
+            os.close(open_regular(self._path, os.O_CREAT | os.O_RDWR, alone=True))  # SQLite gives its own files the same mode
+            for end in ("-wal", "-shm", "-journal"):
+                demand_regular(f"{self._path}{end}", alone=True)
         except OSError as err:
             raise JournalError(f"{self._path}: {err.strerror}; the run folder has to be one that can be written") from err
         db = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
-            if db.execute("PRAGMA user_version").fetchone() != (_VERSION,) and db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if tables and not tables >= {"places", "contents"}:
+                db.close()
+                raise JournalError(f"{self._path}: is a database of another program, and is left as it is; move it away")
+            if db.execute("PRAGMA user_version").fetchone() != (_VERSION,) and tables:
                 raise sqlite3.DatabaseError("tables of another version")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = OFF")  # a cache: after a power cut it is only made anew

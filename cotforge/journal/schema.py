@@ -8,6 +8,7 @@ from pathlib import Path
 from cotforge.errors import JournalError
 from cotforge.journal.damage import Damage
 from cotforge.journal.leaves import PAGE, broken_off
+from cotforge.regular_files import demand_regular, open_regular
 
 VERSION = 3
 """Of the schema, in SQLite's `user_version`. A newer file is refused, an older one migrated by the scripts below, never edited."""
@@ -41,8 +42,27 @@ CHECKED = 64 * 2**20
 """Bytes (ours) up to which a journal is looked through as a whole when it is opened: 15 to 35 ms. In a larger one reading finds out."""
 
 
+TABLES = frozenset({"teachers", "asked", "replies"})
+"""Of every journal since the first version."""
+
+
+def demand_files(path: Path) -> None:
+    """Raises OSError where a database, or a file that SQLite keeps beside it, is a link, has a second name, or is no file."""
+    for end in ("", "-wal", "-shm", "-journal"):
+        demand_regular(f"{path}{end}", alone=True)
+
+
+def _demand_ours(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Raises JournalError where the database is of another program: it says so, or has tables and not those of a journal."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if application or version < 0 or (not tables >= TABLES if version else tables):
+        raise JournalError(f"{path}: is a database of another program, and is left as it is; choose another folder with --out")
+
+
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that writes, and syncs each commit."""
+    """A connection that writes, and syncs each commit. Raises OSError where the file, or its log, is a link or no file."""
+    demand_files(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     connection.execute(f"PRAGMA page_size = {PAGE}")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -53,8 +73,10 @@ def connect(path: Path) -> sqlite3.Connection:
 def check(path: Path) -> None:
     """Look at a journal before anything is written to it.
 
-    Raises JournalError where it is of a newer version, sqlite3.DatabaseError (`damage.is_damage`) where it is damaged.
+    Raises JournalError where it is of a newer version or of another program, OSError where it is a link or no file, sqlite3.DatabaseError
+    (`damage.is_damage`) where it is damaged.
     """
+    demand_files(path)
     if not path.exists() or not (size := path.stat().st_size):
         return
     # so that nothing is changed in the file, not even by closing it, and what lies in its log is read too
@@ -64,6 +86,7 @@ def check(path: Path) -> None:
             raise JournalError(
                 f"{path}: written by a newer cotforge (journal version {version}); this one reads up to {VERSION}: upgrade cotforge"
             )
+        _demand_ours(connection, path, version)
         if broken_off(path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
             raise Damage("its log is broken off in the middle")
         if size <= CHECKED:
@@ -74,7 +97,7 @@ def check(path: Path) -> None:
 
 def migrate(path: Path) -> None:
     """Make the file, or bring it up to VERSION; its owner alone can read it."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    os.close(open_regular(path, os.O_CREAT | os.O_RDWR, alone=True))
     with closing(connect(path)) as connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         for number, script in enumerate(MIGRATIONS[version:], version + 1):

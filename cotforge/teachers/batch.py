@@ -13,6 +13,7 @@ from urllib.parse import quote
 import aiohttp
 
 from cotforge.records import Outcome, OutcomeKind
+from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt, answered, failed
 from cotforge.replies.refusals import refusal, retry_after, without_key
 from cotforge.replies.text import one_line
@@ -101,7 +102,7 @@ class Api:
 
     async def upload(self, path: Path) -> str:
         """The id under which the provider keeps the file; it is streamed from the disk."""
-        with path.open("rb") as file:
+        with open(open_regular(path), "rb") as file:
             form = aiohttp.FormData()
             form.add_field("purpose", "batch")
             form.add_field("file", file, filename=path.name, content_type="application/jsonl")

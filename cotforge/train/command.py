@@ -54,6 +54,8 @@ def train(
     with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
         if folder is not None and not folder.pipeline.exists():
             folder.write(RunFolder.PIPELINE, loaded.text())
+        for line in folder.notes() if folder is not None else ():
+            tell(line)
         quiet()
         ranks.join()
         from cotforge.train import page

@@ -24,9 +24,8 @@ SAID = ("step", "id", "truth", "answer", "fault", "said", "advantage")
 
 def write(folder: RunFolder, plan: Plan) -> None:
     """Bring `report.html` of a run up to date; what else stands in it stays. Raises JournalError where it cannot be written."""
-    file = folder.path / "report.html"
-    before = file.read_text(encoding="utf-8") if file.exists() else None
-    folder.write(file.name, with_training(before, section(plan, folder.path), title=folder.owner() or folder.path.name))
+    page = with_training(folder.read("report.html"), section(plan, folder.path), title=folder.owner() or folder.path.name)
+    folder.write("report.html", page)
 
 
 def section(plan: Plan, run: Path) -> Markup:

@@ -39,6 +39,8 @@ def try_out(
     loaded = Loaded.load(pipeline, sets)
     plan = loaded.pipeline.eval
     with RunFolder(out or Path("runs") / loaded.pipeline.name, name=loaded.pipeline.name) as run:
+        for line in run.notes():
+            _say(line)
         held = Held.of(loaded, run.path)
         asker, name = _asker(loaded, run.path, model=model, url=url, key_env=key_env, batch=batch)
         _say(f"{len(held.samples):,} held-out samples, {held.unlabelled:,} more without a label; asking {asker.name}")

@@ -1,6 +1,7 @@
 """Bringing the results of a batch to the attempts they belong to, each once."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from cotforge.forge.batches.ends import Ends
 from cotforge.forge.batches.parts import Member, Part
 from cotforge.forge.batches.spool import CALLS, kept
+from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.batch import Api, Batch, ended, result
 
@@ -21,16 +23,15 @@ class Strange:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._known: set[bytes] = set()
-        if path.exists():
-            with path.open("rb") as file:
-                self._known = {hashlib.sha256(line.rstrip(b"\n")).digest() for line in file}
+        with kept(path), contextlib.suppress(FileNotFoundError), open(open_regular(path), "rb") as file:
+            self._known = {hashlib.sha256(line.rstrip(b"\n")).digest() for line in file}
 
     def __len__(self) -> int:
         return len(self._known)
 
     def keep(self, part: Part, lines: list[bytes]) -> None:
         """Append those that are new, with the names of file and batch. Raises JournalError where that cannot be."""
-        with kept(self.path), os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
+        with kept(self.path), open(open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, alone=True), "wb") as file:
             for line in lines:
                 row = json.dumps({"file": part.file, "batch": part.batch, "line": line.decode("utf-8", "replace")}).encode()
                 if (digest := hashlib.sha256(row).digest()) not in self._known:

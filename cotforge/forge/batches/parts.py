@@ -11,13 +11,17 @@ A Part goes from state to state, each a row of `steps`, so that whatever moment 
 """
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from cotforge.errors import JournalError
 from cotforge.journal import Journal
 from cotforge.teachers.kind import TeacherKind
+
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.jsonl")
 
 
 @dataclass(slots=True)
@@ -74,7 +78,10 @@ class Parts:
         self.journal, self.teacher, self.url = journal, teacher, teacher.urls[0]
 
     def open(self) -> list[Part]:
-        """Those that are not closed, of this teacher's model at this teacher's URL, whatever the teacher is called today."""
+        """Those that are not closed, of this teacher's model at this teacher's URL, whatever the teacher is called today.
+
+        Raises JournalError where one's file has a name that could lead out of the run folder: it is removed once the Part is closed.
+        """
         parts = self.journal.rows(
             "SELECT id, file, url, max_tokens, turn, begun_at FROM batches WHERE model = ? AND url = ? "
             "AND NOT EXISTS (SELECT 1 FROM steps WHERE batch = batches.id AND state = 'closed') ORDER BY id",
@@ -82,6 +89,8 @@ class Parts:
             self.url,
         )
         found = [Part(*row) for row in parts]
+        if strange := [part.file for part in found if not _FILE.fullmatch(part.file)]:
+            raise JournalError(f"{self.journal.path}: batches: {strange[0][:80]!r} is no name of a file of requests; was it changed by hand?")
         for part in found:
             for state, value in self.journal.rows("SELECT state, value FROM steps WHERE batch = ? ORDER BY id", part.id):
                 _took(part, state, value)

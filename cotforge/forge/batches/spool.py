@@ -10,6 +10,7 @@ from cotforge.errors import JournalError
 from cotforge.forge.work import Work
 from cotforge.images import data_url
 from cotforge.records import Call, Fault
+from cotforge.regular_files import open_regular
 from cotforge.teachers.batch import ENDPOINT
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens, request
@@ -114,7 +115,7 @@ class Spool:
 
 def again(path: Path, wanted: Mapping[str, tuple[str, int]]) -> Iterator[Request]:
     """The requests of a file whose `custom_id` is in `wanted`, which maps it to (key, input tokens). A line that is torn is left out."""
-    with path.open("rb") as file:
+    with open(open_regular(path), "rb") as file:
         for line in file:
             name = line[len(_HEAD) :].partition(b'"')[0]
             if line.endswith(_TAIL) and (found := wanted.get(name.decode("ascii", "replace"))) is not None:

@@ -7,6 +7,7 @@
 """
 
 import json
+import os
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from pydantic import model_validator
 from cotforge.errors import TeacherError
 from cotforge.images import Urls
 from cotforge.records import Call, Outcome, OutcomeKind
+from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt, failed
 from cotforge.teachers.kind import Opening, Place, TeacherKind
 from cotforge.teachers.wire import attempt_of
@@ -57,7 +59,7 @@ class Replay(Place):
         self.teacher, self.addresses, self.most = teacher, (f"replay:{teacher.path}",), teacher.concurrency
         path = root / str(teacher.path)
         try:
-            self._file = path.open("rb")
+            self._file = open(open_regular(os.path.realpath(path)), "rb")
         except OSError as fault:
             raise TeacherError(f"teacher {teacher.name!r}: {path}: {fault.strerror}") from fault
         self._folder = tempfile.TemporaryDirectory(prefix="cotforge-replay-")
