@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from cotforge.errors import SourceError
 from cotforge.records import Fault
+from cotforge.regular_files import open_regular
 from cotforge.sources.files import Splits, existing, shown
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool
+from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, placed
 from cotforge.sources.text import plain
 
 _SHARES = ("brightness", "colorfulness")
@@ -38,7 +39,8 @@ class EmoSet(RawData):
         """Entries of the wanted splits: each opens a list within the list."""
         splits = Splits(self.split)
         lists = [path for path in existing(root, self.path).glob("*.json") if splits.named(path.stem) is not None]
-        return sum(max(0, path.read_bytes().count(b"[") - 1) for path in lists)
+        held = Folder(existing(root, self.path))
+        return sum(max(0, path.read_bytes().count(b"[") - 1) for path in lists if held.has_file(path))
 
     def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
         """Every entry of the wanted splits. Raises SourceError for what is wrong with the whole."""
@@ -53,6 +55,11 @@ class EmoSet(RawData):
 
     def _listed(self, path: Path, split: str, where: str) -> Iterator[Row | Fault]:
         folder = Folder(path.parent)
+        try:
+            folder.demand_file(path)
+        except Fault as fault:
+            yield placed(fault, where)
+            return
         layout = Layout(Columns(id="id", label="emotion"), self.label_names)
         for number, entry in enumerate(_entries(path), start=1):
             here = f"{where}[{number}]"
@@ -87,7 +94,7 @@ def _entries(path: Path) -> Iterator[object]:
 
 def _attributes(folder: Folder, annotation: str) -> Mapping[str, Any]:
     try:
-        with open(folder.ref(annotation).path, "rb") as file:
+        with open(open_regular(folder.ref(annotation).path), "rb") as file:
             found = json.loads(file.read(_LONGEST_ANNOTATION))
     except (Fault, OSError, ValueError, RecursionError):
         return {}

@@ -34,8 +34,20 @@ def existing(root: Path, path: str) -> Path:
     raise SourceError(f"source.path: {shown(place, root)!r} is not there; in {str(above)!r} there is: {there}")
 
 
+def top_of(root: Path, path: str) -> Path:
+    """The folder that the data must stay in: the one that is named, else that of the file, or of all files of the glob."""
+    place = whole(root, path)
+    if glob.has_magic(path) and not place.exists():
+        parts = place.parts
+        return Path(*parts[: next(number for number, part in enumerate(parts) if glob.has_magic(part))])
+    return place if place.is_dir() else place.parent
+
+
 def listed_files(root: Path, path: str, endings: Sequence[str], *, within: Sequence[str]) -> list[Path]:
-    """A file, the files of a glob, or those of a folder (and below) ending in `within`, sorted. Raises SourceError where there are none."""
+    """A file, the files of a glob, or those of a folder (and below) ending in `within`, sorted. Raises SourceError where there are none.
+
+    A pipe or a link may be among them: `Folder.demand_file` judges each before it is opened.
+    """
     place = whole(root, path)
     if glob.has_magic(path) and not place.exists():
         found: Iterable[Path] = map(Path, glob.iglob(str(place), recursive=True))
@@ -43,21 +55,28 @@ def listed_files(root: Path, path: str, endings: Sequence[str], *, within: Seque
         found, endings = place.rglob("[!.]*"), within
     else:
         found = [place]
-    files = sorted(file for file in found if file.suffix.lower() in endings and file.is_file())
+    files = sorted(file for file in found if file.suffix.lower() in endings and not file.is_dir())
     if not files:
         raise SourceError(f"source.path: {shown(place, root)!r} holds no {' or '.join(endings)} file")
     return files
 
 
 def left_out(root: Path, path: str, endings: tuple[str, ...]) -> list[Path]:
-    """Files of a folder (and below) or glob whose names end so, sorted: those that a source of other endings does not read."""
+    """Files of a folder (and below) or glob whose names end so, sorted: those that a source of other endings does not read.
+
+    Linked folders in a folder are among them, whatever their names: they are not followed.
+    """
     place = whole(root, path)
     found: Iterable[Path] = [place]
     if place.is_dir():
         found = place.rglob("[!.]*")
     elif glob.has_magic(path):
         found = map(Path, glob.iglob(str(place), recursive=True))
-    return sorted(file for file in found if file.name.lower().endswith(endings) and file.is_file())
+    return sorted(
+        file
+        for file in found
+        if (place.is_dir() and file.is_symlink() if file.is_dir() else file.name.lower().endswith(endings) and file.is_file())
+    )
 
 
 class Splits:

@@ -9,6 +9,7 @@ from cotforge.errors import SourceError, in_words
 from cotforge.images import Ref
 from cotforge.records import Fault
 from cotforge.sources.files import Splits, whole
+from cotforge.sources.hf_within import demand_local, demand_resolved
 from cotforge.sources.inline import image_in
 from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Layout, RawData, Row, Spool
@@ -31,7 +32,11 @@ class HuggingFace(RawData):
         local = whole(root, self.path)
         place = str(local) if local.exists() else self.path
         folder = Folder(local) if local.is_dir() else None
-        for split, data in self._splits(place):
+        if folder is not None:
+            demand_local(local, self.path)
+        elif local.exists():
+            raise SourceError(f"source.path: {self.path!r} is not a folder; kind table reads single files")
+        for split, data in self._splits(place, local if folder is not None else None):
             features = data.features
             if features is None:
                 raise SourceError(f"{self.path}: the dataset does not tell its columns; a table source reads its files directly")
@@ -45,12 +50,16 @@ class HuggingFace(RawData):
                     images = _refs(layout.images(record), folder, spool, f"row {number}")
                     yield layout.tried(record, images, where, split)
 
-    def _splits(self, place: str) -> "Iterator[tuple[str, IterableDataset]]":
+    def _splits(self, place: str, top: Path | None) -> "Iterator[tuple[str, IterableDataset]]":
         import datasets
 
         datasets.disable_progress_bars()  # the display of a run is ours
         try:
-            found = datasets.load_dataset(place, self.config, revision=self.revision, streaming=True)
+            builder = datasets.load_dataset_builder(place, self.config, revision=self.revision)
+            demand_resolved(builder.config.data_files, top, self.path, builder.base_path or "")
+            found = builder.as_streaming_dataset()
+        except SourceError:
+            raise
         except Exception as err:  # it raises its own, the Hub's, the network's and the readers' errors: none of them is ours
             raise SourceError(f"source.path: {self.path!r} cannot be loaded: {in_words(err)}") from err
         splits = Splits(self.split)

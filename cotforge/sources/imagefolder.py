@@ -50,11 +50,17 @@ class ImageFolder(RawData):
             raise SourceError(f"source.path: {where!r} is not a folder; kind table reads single files")
         splits = Splits(self.split)
         divided = _divided(top, splits)
+        held = Folder(top)
         for folder, split in divided or [(top, splits.undivided(where))]:
             metadata = _metadata_of(folder) or _metadata_of(top)
             try:
+                held.demand_folder(folder)
+                if metadata:
+                    held.demand_file(metadata)
                 found = self._listed(metadata, folder, split, root) if metadata else self._walked(folder, split, root)
                 yield from (Unused(os.path.relpath(item.name, top)) if isinstance(item, Unused) else item for item in found)
+            except Fault as fault:
+                yield placed(fault, shown(metadata or folder, root))
             except OSError as err:
                 yield Fault("file_unreadable", err.strerror or str(err), where=shown(metadata or folder, root))
         splits.demand(where)
@@ -121,7 +127,7 @@ def _divided(top: Path, splits: Splits) -> list[tuple[Path, str]]:
 
 
 def _metadata_of(folder: Path) -> Path | None:
-    return next((folder / name for name in _METADATA if (folder / name).is_file()), None)
+    return next((folder / name for name in _METADATA if os.path.lexists(folder / name)), None)
 
 
 def _is_divided(folder: Path) -> bool:

@@ -7,11 +7,13 @@ from unicodedata import normalize
 
 from cotforge.images import FileRef
 from cotforge.records import Fault
+from cotforge.regular_files import fault_of
 from cotforge.sources.inline import NAME, image_in, parts_of
 from cotforge.sources.rows import Spool
 from cotforge.sources.text import clean
 
 _DIRS_KEPT = 1_024
+_LINK = "is a link that leads out of the folder of the data; put a copy in its place"
 
 
 class Folder:
@@ -38,9 +40,38 @@ class Folder:
                 path = self._resolved(_as_on_disk(self._root, name))
         except (ValueError, OSError) as err:  # half a character in the name too, or links in a circle
             raise Fault("image_missing", f"image: {name[:200]!r} cannot be a path; {err}") from err
-        if not path.startswith(self._root.rstrip(os.sep) + os.sep):
+        if not self._holds(path):
             self._demand_blob(path, name)
         return FileRef(path, clean(name))
+
+    def demand_file(self, path: str | os.PathLike[str]) -> None:
+        """Raises Fault where a file of the data is a link that leads out of the folder (`path_outside`), or no file (`file_unreadable`)."""
+        name = os.path.basename(path)[:200]
+        try:
+            real = os.path.realpath(path, strict=True)
+            fault = fault_of(os.stat(real))
+        except OSError as err:  # links in a circle, or into nothing, too
+            raise Fault("file_unreadable", (err.strerror or str(err)).lower()) from err
+        if not self._holds(real) and os.path.dirname(real) != self._blobs:
+            raise Fault("path_outside", f"{name!r} {_LINK}, or name the file itself in source.path")
+        if fault:
+            raise Fault("file_unreadable", f"{name!r} {fault}")
+
+    def demand_folder(self, path: str | os.PathLike[str]) -> None:
+        """Raises Fault `path_outside` where a folder of the data is, or lies behind, a link that leads out of it."""
+        if not self._holds(os.path.realpath(path)):
+            raise Fault("path_outside", f"{os.path.basename(path)[:200]!r} {_LINK}, or name the folder itself in source.path")
+
+    def has_file(self, path: str | os.PathLike[str]) -> bool:
+        """Whether `demand_file` raises nothing."""
+        try:
+            self.demand_file(path)
+        except Fault:
+            return False
+        return True
+
+    def _holds(self, real: str) -> bool:
+        return real == self._root or real.startswith(self._root.rstrip(os.sep) + os.sep)
 
     def refs(self, value: object) -> Iterator[FileRef]:
         """The images that a cell of text data names: a path, `{"path": ...}`, or a list of these. Raises Fault."""
@@ -70,12 +101,10 @@ class Folder:
     def _demand_blob(self, path: str, name: str) -> None:
         """Lets a path outside the folder pass only where a link of the Hub's cache led there. Raises Fault `path_outside`."""
         written = os.path.normpath(os.path.join(self._root, name))
-        if not written.startswith(self._root.rstrip(os.sep) + os.sep):
+        if not self._holds(written):
             raise Fault("path_outside", f"image: {name[:200]!r} leads out of the folder of the data; only images in it are read")
         if os.path.dirname(path) != self._blobs:
-            raise Fault(
-                "path_outside", f"image: {name[:200]!r} is a link that leads out of the folder of the data; put a copy in its place"
-            )
+            raise Fault("path_outside", f"image: {name[:200]!r} {_LINK}")
 
 
 def _hub_blobs(root: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from cotforge.errors import SourceError
 from cotforge.images import Cells
 from cotforge.records import Fault
-from cotforge.sources.files import Splits, left_out, listed_files, of_splits, shown, whole
+from cotforge.sources.files import Splits, left_out, listed_files, of_splits, shown, top_of, whole
 from cotforge.sources.inline import RowImages
 from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, Unused, placed
@@ -26,17 +26,21 @@ class Table(RawData):
     def size(self, root: Path) -> int | None:
         """Lines, or what parquet files say of themselves, whatever the split; None for a .json, whose rows may share a line."""
         files = listed_files(root, self.path, _ENDINGS, within=(".parquet",))
-        return None if any(path.suffix.lower() == ".json" for path in files) else sum(map(_count, files))
+        held = Folder(top_of(root, self.path))
+        return None if any(path.suffix.lower() == ".json" for path in files) else sum(_count(path) for path in files if held.has_file(path))
 
     def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
         """Every row of the wanted splits; a Fault for each line or file that cannot be read. Raises SourceError for the whole."""
         splits = Splits(self.split)
-        files = listed_files(root, self.path, _ENDINGS, within=(".parquet",))
+        files, held = listed_files(root, self.path, _ENDINGS, within=(".parquet",)), Folder(top_of(root, self.path))
         for path, told in of_splits(files, whole(root, self.path), splits):
             where = shown(path, root)
             try:
+                held.demand_file(path)
                 read = parquet_rows if path.suffix.lower() == ".parquet" else _lines
                 yield from read(self, path, where, Splitter(splits, told, where), spool=spool)
+            except Fault as fault:
+                yield placed(fault, where)
             except OSError as err:
                 yield Fault("file_unreadable", err.strerror or str(err), where=where)
         place = whole(root, self.path)

@@ -12,8 +12,9 @@ from cotforge.errors import SourceError
 from cotforge.images import MemberRef, Ref
 from cotforge.images.refs import slice_of
 from cotforge.records import Fault
-from cotforge.sources.files import Splits, left_out, listed_files, of_splits, shown, whole
+from cotforge.sources.files import Splits, left_out, listed_files, of_splits, shown, top_of, whole
 from cotforge.sources.imagefolder import IMAGE_ENDINGS
+from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Layout, RawData, Row, Spool, Unused, placed
 from cotforge.sources.text import clean
 
@@ -50,10 +51,15 @@ class WebDataset(RawData):
                 f"{shown(compressed[0], root)}: a compressed tar; shards are read as plain .tar: decompress it first"
             ) from err
         yield from (Unused(os.path.relpath(file, whole(root, self.path))) for file in compressed)
-        layout = None
+        layout, held = None, Folder(top_of(root, self.path))
         for path, told in of_splits(files, whole(root, self.path), splits):
             where = shown(path, root)
             split = told or splits.undivided(where)
+            try:
+                held.demand_file(path)
+            except Fault as fault:
+                yield placed(fault, where)
+                continue
             for sample in _samples(path):
                 if isinstance(sample, Fault):
                     yield placed(sample, where, sample.id)

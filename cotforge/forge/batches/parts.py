@@ -90,7 +90,9 @@ class Parts:
         )
         found = [Part(*row) for row in parts]
         if strange := [part.file for part in found if not _FILE.fullmatch(part.file)]:
-            raise JournalError(f"{self.journal.path}: batches: {strange[0][:80]!r} is no name of a file of requests; was it changed by hand?")
+            raise JournalError(
+                f"{self.journal.path}: batches: {strange[0][:80]!r} is no name of a file of requests; was it changed by hand?"
+            )
         for part in found:
             for state, value in self.journal.rows("SELECT state, value FROM steps WHERE batch = ? ORDER BY id", part.id):
                 _took(part, state, value)

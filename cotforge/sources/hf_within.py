@@ -1,0 +1,121 @@
+"""What a dataset's card names as its files is held to the dataset: `datasets` itself follows absolute paths, `../`, links and URLs.
+
+Source: `resolve_pattern` in `data_files.py` and `LocalDatasetModuleFactory` in `load.py` of huggingface/datasets.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cotforge.errors import SourceError, in_words
+from cotforge.records import Fault
+from cotforge.regular_files import read_regular
+from cotforge.sources.paths import Folder
+
+CARDS = ("README.md", ".huggingface.yaml")
+"""Files of a dataset that may name others."""
+_LARGEST = 4 << 20
+_HEADER = re.compile(r"^\s*---[\r\n]+([\S\s]*?)[\r\n]+---(?:\r\n|\n|$)")
+_MERGE = re.compile(r"^[\s-]*<<\s*:", re.MULTILINE)
+"""Each such key copies a mapping, so that a few lines can fill the memory."""
+_FILES = ("data_files", "data_dir")
+
+
+def demand_local(top: Path, path: str) -> None:
+    """Raises SourceError where a local folder holds a link that leads out of it, no file in a file's place, or a card that names others.
+
+    Hidden files and folders, which `datasets` passes over, may be anything; `path` is what the pipeline file calls the folder.
+    """
+    folder = Folder(top)
+    for found in _entries(str(top)):
+        try:
+            folder.demand_file(found)
+        except Fault as fault:
+            raise SourceError(f"source.path: {os.path.join(path, os.path.relpath(found, top))!r}: {fault.detail}") from fault
+    for name in CARDS:
+        for pattern in _named(top / name, os.path.join(path, name)):
+            if leads_out(pattern):
+                raise SourceError(
+                    f"{os.path.join(path, name)}: data_files: {pattern[:200]!r} leads out of the folder of the data; "
+                    "only files in it are read"
+                )
+
+
+def demand_resolved(files: Any, top: Path | None, path: str, base: str) -> None:
+    """Raises SourceError where a file that a dataset is made of lies outside it: of a local folder `top`, or of the Hub's `path`.
+
+    `files` is the `data_files` of a builder, None or by split; `base` its `base_path`.
+    """
+    folder = None if top is None else Folder(top)
+    for file in (str(file) for listed in (files or {}).values() for file in listed):
+        place = file.rpartition("::")[2]
+        if folder is None:
+            owned = place.startswith(base.rstrip("/") + "/") or _repository(place) in (path.lower(), path.lower().rpartition("/")[2])
+        else:
+            owned = "://" not in place and folder.has_file(place)
+        if not owned:
+            raise SourceError(
+                f"source.path: {path!r} names {place[:200]!r} as its data, which lies outside it; only its own files are read"
+            )
+
+
+def leads_out(pattern: str) -> bool:
+    """Whether a pattern of `data_files` may match what lies outside its dataset."""
+    return (
+        "://" in pattern
+        or "::" in pattern
+        or pattern.startswith(("~", "/", "\\"))
+        or re.match(r"[A-Za-z]:", pattern) is not None
+        or ".." in re.split(r"[/\\]", pattern)
+    )
+
+
+def _repository(place: str) -> str:
+    """`owner/name` of a URL of the Hub's datasets, in lower case; only `name` where it has no owner."""
+    found = re.match(r"hf://datasets/([^@]+?)@", place)
+    return found[1].lower() if found else ""
+
+
+def _entries(top: str) -> Iterator[str]:
+    """Files below, and links to folders; nothing that is hidden but the cards."""
+    with os.scandir(top) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith(".") and entry.name not in CARDS:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path)
+            else:
+                yield entry.path
+
+
+def _named(card: Path, shown: str) -> Iterator[str]:
+    """Every text below `data_files` and `data_dir` of a card. Raises SourceError where it cannot be read."""
+    try:
+        text = read_regular(os.path.realpath(card), most=_LARGEST).decode("utf-8")
+        if card.suffix == ".md":
+            found = _HEADER.match(text)
+            text = found[1] if found else ""
+        if _MERGE.search(text):
+            raise SourceError(f"{shown}: merges mappings ('<<:'), which is not read; write them out")
+        yield from _texts(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), set())  # noqa: S506 - both are safe
+    except FileNotFoundError:
+        return
+    except OSError as fault:
+        raise SourceError(f"{shown}: {fault.strerror}") from fault
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as fault:
+        raise SourceError(f"{shown}: cannot be read: {in_words(fault)}") from fault
+
+
+def _texts(value: object, met: set[tuple[int, bool]], *, wanted: bool = False) -> Iterator[str]:
+    """The texts of a tree that stand below `data_files` or `data_dir`; what aliases share is looked at once."""
+    if isinstance(value, str):
+        if wanted:
+            yield value
+    elif isinstance(value, dict | list) and (id(value), wanted) not in met:
+        met.add((id(value), wanted))
+        for key, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(below, met, wanted=wanted or key in _FILES)
