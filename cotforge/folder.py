@@ -28,8 +28,7 @@ class RunFolder:
 
     The folder itself may be reached by a link, because its user named it; nothing in it may be one.
     Raises JournalError where another process holds the folder, where it belongs to another pipeline, where it cannot be written, or where
-    something in it is not what cotforge leaves there: a link, a pipe, a folder in a file's place, a file that is damaged. Nothing is changed
-    then.
+    something in it is not what cotforge leaves there: a link, a pipe, a folder in a file's place, a damaged file. Nothing is changed then.
     """
 
     PIPELINE = "pipeline.yaml"

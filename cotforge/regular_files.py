@@ -1,6 +1,6 @@
 """Files opened without following links and without waiting: a link, pipe, socket, device or folder in a file's place is an error.
 
-Source: open(2) for O_NOFOLLOW and O_NONBLOCK; a link that somebody else put in a folder would have us read or overwrite what lies elsewhere.
+A link that somebody else put in a folder would have us read or overwrite what lies elsewhere. Source: open(2), O_NOFOLLOW and O_NONBLOCK.
 """
 
 import errno

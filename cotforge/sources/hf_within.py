@@ -33,7 +33,7 @@ def demand_local(top: Path, path: str) -> None:
     folder = Folder(top)
     for found in _entries(str(top)):
         try:
-            folder.demand_file(found)
+            (folder.demand_folder if os.path.isdir(found) else folder.demand_file)(found)
         except Fault as fault:
             raise SourceError(f"source.path: {os.path.join(path, os.path.relpath(found, top))!r}: {fault.detail}") from fault
     for name in CARDS:
@@ -101,7 +101,7 @@ def _named(card: Path, shown: str) -> Iterator[str]:
             text = found[1] if found else ""
         if _MERGE.search(text):
             raise SourceError(f"{shown}: merges mappings ('<<:'), which is not read; write them out")
-        yield from _texts(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), set())  # noqa: S506 - both are safe
+        yield from _texts(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), set())
     except FileNotFoundError:
         return
     except OSError as fault:

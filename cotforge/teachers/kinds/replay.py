@@ -59,7 +59,7 @@ class Replay(Place):
         self.teacher, self.addresses, self.most = teacher, (f"replay:{teacher.path}",), teacher.concurrency
         path = root / str(teacher.path)
         try:
-            self._file = open(open_regular(os.path.realpath(path)), "rb")
+            self._file = open(open_regular(os.path.realpath(path)), "rb")  # noqa: SIM115 - closed by `close`
         except OSError as fault:
             raise TeacherError(f"teacher {teacher.name!r}: {path}: {fault.strerror}") from fault
         self._folder = tempfile.TemporaryDirectory(prefix="cotforge-replay-")
