@@ -12,7 +12,7 @@ from cotforge.regular_files import fault_of
 
 _NAMES = (
     r"lock|pipeline\.yaml|summary\.json|refresh\.json|losses\.parquet|report\.html|conflicts\.csv|"
-    r"gold\.(?:csv|html)|gold-to-fill\.csv|what-if\.(?:csv|html)|\.cotforge-shards"
+    r"gold\.(?:csv|html)|gold-to-fill\.csv|what-if\.(?:csv|html)|\.cotforge-shards(?:\.begun)?"
 )
 _FILES = re.compile(
     rf"{_NAMES}|\.(?:{_NAMES})\.(?:new|\d+)|\.cotforge-.*\.part"  # in place, or being written
@@ -27,7 +27,7 @@ _FILE_NAME = re.compile(r".+\.(parquet|json|jsonl|csv|md|sqlite|sqlite-wal|sqlit
 """Of what is a file, wherever it lies; the folders of training have other names."""
 _STAGE = re.compile(r"train/(smoke/)?[^/]+")
 """Of a stage's folder, which bears a name that its user chose."""
-_IN_PLACE = re.compile(r"lock|journal\.sqlite.*|cache/images\.sqlite.*|batches/.*|train/.*\.jsonl")
+_IN_PLACE = re.compile(r"lock|journal\.sqlite.*|cache/images\.sqlite.*|batches/.*|train/.*\.jsonl|\.cotforge-shards\.begun")
 """What is written to in place, where all else is replaced by renaming: a hard link would have another file changed too."""
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from cotforge.errors import JournalError
 from cotforge.export import columns, rows
-from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep
+from cotforge.export.files import PREFIX, SUFFIX, Staged, remove_empty, sweep
+from cotforge.export.owned import Owned
 from cotforge.export.shards import Entry, Pictured, Streamed, Traced
 from cotforge.pages import Exported, Shard
 from cotforge.records import CuratedSample, Fault
@@ -44,7 +45,8 @@ def export(
         sweep(place, pattern=f"{PREFIX}*{SUFFIX}")
     try:
         with ExitStack() as stack:
-            tables = _Tables(folder, tally, tuple(measures), stack)
+            owned = Owned(folder)
+            tables = _Tables(folder, tally, tuple(measures), stack, owned)
             for item in stream:
                 if isinstance(item, Fault):
                     tables.fault(item)
@@ -53,7 +55,7 @@ def export(
             exported = tables.finish()
             readme = card(exported)
             tables.settle()
-            _publish(dataset, exported, readme)
+            _publish(dataset, exported, readme, owned)
             return exported
     except OSError as fault:
         if fault.errno not in FULL:
@@ -61,27 +63,28 @@ def export(
         raise JournalError(f"{folder}: the disk is full; make room, then run the same command again: nothing paid for is lost") from fault
 
 
-def _publish(dataset: Path, exported: Exported, card: str) -> None:
-    """Put the card in place, then remove the shards that it does not name."""
+def _publish(dataset: Path, exported: Exported, card: str, owned: Owned) -> None:
+    """Put the card in place, then remove the run's shards that it does not name."""
     with Staged(dataset) as staged:
         staged.file.write(card.encode("utf-8", "replace"))
         staged.settle("README.md")
-    named = {Path(shard.path).name for splits in exported.shards.values() for shards in splits.values() for shard in shards}
+    owned.keep(shard.path for splits in exported.shards.values() for shards in splits.values() for shard in shards)
     for name in FOLDERS.values():
-        sweep(dataset / name, pattern="*.parquet", keep=named)
+        remove_empty(dataset / name)
 
 
 class _Tables:
     """The four tables of one export while they are written."""
 
-    def __init__(self, folder: Path, tally: Tally, measures: Sequence[str], stack: ExitStack) -> None:
+    def __init__(self, folder: Path, tally: Tally, measures: Sequence[str], stack: ExitStack, owned: Owned) -> None:
+        self._owned = owned
         named = columns.measured(measures)
         self._dataset = folder / "dataset"
         self._tally = tally
         self._measures = tuple(named.values())
         self._columns = {"default": columns.lessons(named), "traces": columns.traces(named), "preference": columns.PREFERENCE}
         self._pictured: dict[tuple[str, str], Pictured] = {}
-        self._traces = Traced(self._dataset / FOLDERS["traces"], self._columns["traces"], stack)
+        self._traces = Traced(self._dataset / FOLDERS["traces"], self._columns["traces"], stack, owned)
         self._staged = stack.enter_context(Staged(folder))
         self._losses = stack.enter_context(Streamed(self._staged, columns.LOSSES))
 
@@ -120,7 +123,7 @@ class _Tables:
     def _shards(self, config: str, split: str) -> Pictured:
         if (config, split) not in self._pictured:
             lost = self._lost if config == "default" else self._lost_pair
-            self._pictured[config, split] = Pictured(self._dataset / FOLDERS[config], split, self._columns[config], lost)
+            self._pictured[config, split] = Pictured(self._dataset / FOLDERS[config], split, self._columns[config], lost, self._owned)
         return self._pictured[config, split]
 
     def _lost(self, entry: Entry, fault: Fault) -> None:

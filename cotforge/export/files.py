@@ -3,7 +3,6 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -46,11 +45,14 @@ def sync(folder: Path) -> None:
         os.close(handle)
 
 
-def sweep(folder: Path, *, pattern: str, keep: Iterable[str] = ()) -> None:
-    """Remove the files of `folder` that match and are not to be kept, and the folder itself once it is empty."""
-    kept = set(keep)
+def sweep(folder: Path, *, pattern: str) -> None:
+    """Remove the files of `folder` that match, and the folder itself once it is empty."""
     for path in folder.glob(pattern):
-        if path.name not in kept:
-            path.unlink()
+        path.unlink()
+    remove_empty(folder)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder that is there and holds nothing."""
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

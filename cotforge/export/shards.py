@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from cotforge.export.columns import Columns, schema, table
 from cotforge.export.files import Staged
+from cotforge.export.owned import Owned
 from cotforge.pages import Shard
 from cotforge.records import CuratedSample, Fault, Sample, Verdict
 
@@ -64,6 +65,8 @@ class Pictured:
     columns: Columns
     lost: Callable[[Entry, Fault], None]
     """Told of an Entry whose pictures can no longer be read; it is left out."""
+    owned: Owned
+    """Told of each shard before it is there."""
     shards: list[Shard] = field(default_factory=list)
     _number: int = 0
     _samples: int = 0
@@ -115,7 +118,9 @@ class Pictured:
                         for row in entry.rows:
                             stream.row(self._shown(row, loaded), weight=sum(map(len, loaded)))
             if rows:
-                self._settled(staged.settle(self._name(packed)), rows)
+                name = self._name(packed)
+                self.owned.claim(f"{self.folder.name}/{name}")
+                self._settled(staged.settle(name), rows)
 
     def _loaded(self, entry: Entry) -> list[bytes] | None:
         try:
@@ -192,7 +197,8 @@ def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
 class Traced:
     """The shards of `traces/`, each named once it is whole."""
 
-    def __init__(self, folder: Path, shape: Columns, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, shape: Columns, stack: ExitStack, owned: Owned) -> None:
+        self._owned = owned
         self.shards: list[Shard] = []
         self._folder = folder
         self._columns = shape
@@ -221,6 +227,7 @@ class Traced:
             stream.close()
             staged.file.seek(0)
             name = f"traces-{self._number:05d}-{hashlib.file_digest(staged.file, 'sha256').hexdigest()[:16]}.parquet"
+            self._owned.claim(f"{self._folder.name}/{name}")
             path = staged.settle(name)
             self.shards.append(Shard(f"{self._folder.name}/{name}", stream.rows, path.stat().st_size))
         self._open = None
