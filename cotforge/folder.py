@@ -115,8 +115,7 @@ class RunFolder:
 
     def owner(self) -> str | None:
         """The `name` of the pipeline that this folder belongs to; None for a new one."""
-        text = self.read(self.PIPELINE)
-        return None if text is None else _name_in(text, self.pipeline)
+        return name_in(self.path)
 
     def read(self, name: str) -> str | None:
         """The text of a file in the folder; None where it is not there. Raises JournalError where it is too large, or no text."""
@@ -170,12 +169,11 @@ def read_kept(path: Path) -> str | None:
         raise _damaged(path, f"not UTF-8 from byte {fault.start}") from fault
 
 
-def _damaged(path: Path, what: str) -> JournalError:
-    return JournalError(f"{path}: cannot be read: {what}; is this a run folder? move the file away, or choose another folder with --out")
-
-
-def _name_in(text: str, path: Path) -> str:
-    """The text beside the key `name` of a YAML mapping. Raises JournalError where it is not YAML, no mapping, or has no such text."""
+def name_in(run: Path) -> str | None:
+    """The `name` of the pipeline that a run folder keeps; None where it keeps none. Raises JournalError where that cannot be read."""
+    path = run / RunFolder.PIPELINE
+    if (text := read_kept(path)) is None:
+        return None
     try:
         name = next(_names(yaml.parse(text, Loader=_Loader)), None)
     except yaml.YAMLError as fault:
@@ -183,6 +181,10 @@ def _name_in(text: str, path: Path) -> str:
     if name is None:
         raise _damaged(path, "it is no pipeline, which starts with 'name: ...'")
     return name
+
+
+def _damaged(path: Path, what: str) -> JournalError:
+    return JournalError(f"{path}: cannot be read: {what}; is this a run folder? move the file away, or choose another folder with --out")
 
 
 def _names(events: Iterable[yaml.Event]) -> Iterator[str]:

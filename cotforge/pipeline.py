@@ -15,7 +15,7 @@ from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.errors import PipelineError
 from cotforge.filters import Filter, Select
-from cotforge.folder import RunFolder, read_kept, safe_name
+from cotforge.folder import RunFolder, name_in, read_kept, safe_name
 from cotforge.images import Images
 from cotforge.plan import Eval, Grpo, Plan
 from cotforge.prompts import Family, Prompt, Prompts, call, shipped
@@ -132,7 +132,7 @@ class Loaded:
         Raises JournalError where what it keeps cannot be read.
         """
         kept = run / RunFolder.PIPELINE
-        if (text := read_kept(kept)) is None:
+        if name_in(run) is None or (text := read_kept(kept)) is None:
             raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
         path, earlier = _origin(text)
         loaded = cls.load(path, (*earlier, *sets)) if path is not None and path.is_file() else cls.load(kept, sets)

@@ -16,7 +16,7 @@ LIST, BEGUN = ".cotforge-shards", ".cotforge-shards.begun"
 _LARGEST = 64 << 20
 _SHARD = r"(?:data|traces|preference)/[^\s/\\\"'*?\[\],]+\.parquet"
 _LISTED = re.compile(rf"^{_SHARD}$", re.MULTILINE)
-_IN_CARD = re.compile(rf"(?<![\w/.-]){_SHARD}(?!\S*/)")
+_IN_CARD = re.compile(rf"(?<![\w/.-]){_SHARD}(?![\w/.-])")
 
 
 class Owned:

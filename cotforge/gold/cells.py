@@ -109,12 +109,17 @@ def _columns(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
     faults = [
         f"column {name!r} stands twice; what several people answered stands in several rows" for name in wanted if header.count(name) > 1
     ]
+    if not set(wanted) & set(header) and not any(get_close_matches(name, header, n=1) for name in wanted):
+        return [*faults, f"no columns {' and '.join(map(repr, wanted))}; there: {_there(header)}"]
     for name in wanted:
         if name not in header:
             near = get_close_matches(name, header, n=1)
-            there = ", ".join(repr(other[:40]) for other in header[:20]) or "none"
-            faults.append(f"no column {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there: {there}"))
+            faults.append(f"no column {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there: {_there(header)}"))
     return faults
+
+
+def _there(header: Sequence[str]) -> str:
+    return ", ".join(repr(other[:40]) for other in header[:20]) or "none"
 
 
 def demand(faults: Sequence[str]) -> None:
