@@ -109,8 +109,8 @@ def _columns(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
     faults = [
         f"column {name!r} stands twice; what several people answered stands in several rows" for name in wanted if header.count(name) > 1
     ]
-    if not set(wanted) & set(header) and not any(get_close_matches(name, header, n=1) for name in wanted):
-        return [*faults, f"no columns {' and '.join(map(repr, wanted))}; there: {_there(header)}"]
+    if header and not set(wanted) & set(header) and not any(get_close_matches(name, header, n=1) for name in wanted):
+        return [*faults, f"no column {wanted[0]!r}; there: {_there(header)}; nor is there a column {' or '.join(map(repr, wanted[1:]))}"]
     for name in wanted:
         if name not in header:
             near = get_close_matches(name, header, n=1)
