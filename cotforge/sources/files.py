@@ -55,27 +55,33 @@ def listed_files(root: Path, path: str, endings: Sequence[str], *, within: Seque
         found, endings = place.rglob("[!.]*"), within
     else:
         found = [place]
-    files = sorted(file for file in found if file.suffix.lower() in endings and not file.is_dir())
+    named = {file for file in found if file.suffix.lower() in endings}
+    above = {parent for file in named for parent in file.parents}
+    files = sorted(file for file in named if file not in above)  # Spark writes folders of such names
     if not files:
         raise SourceError(f"source.path: {shown(place, root)!r} holds no {' or '.join(endings)} file")
     return files
 
 
 def left_out(root: Path, path: str, endings: tuple[str, ...]) -> list[Path]:
-    """Files of a folder (and below) or glob whose names end so, sorted: those that a source of other endings does not read.
-
-    Linked folders in a folder are among them, whatever their names: they are not followed.
-    """
+    """Files of a folder (and below) or glob whose names end so, sorted: those that a source of other endings does not read."""
     place = whole(root, path)
     found: Iterable[Path] = [place]
     if place.is_dir():
         found = place.rglob("[!.]*")
     elif glob.has_magic(path):
         found = map(Path, glob.iglob(str(place), recursive=True))
+    return sorted(file for file in found if file.name.lower().endswith(endings) and file.is_file())
+
+
+def no_files(root: Path, path: str, endings: tuple[str, ...]) -> list[Path]:
+    """What lies in a folder (and below) and is neither file nor folder, sorted: linked folders, pipes and the like.
+
+    Without what is named as data by its ending, which `listed_files` gives.
+    """
+    found = whole(root, path).rglob("[!.]*") if whole(root, path).is_dir() else ()
     return sorted(
-        file
-        for file in found
-        if (place.is_dir() and file.is_symlink() if file.is_dir() else file.name.lower().endswith(endings) and file.is_file())
+        file for file in found if not file.name.lower().endswith(endings) and (file.is_symlink() if file.is_dir() else not file.is_file())
     )
 
 

@@ -20,8 +20,9 @@ CARDS = ("README.md", ".huggingface.yaml")
 """Files of a dataset that may name others."""
 _LARGEST = 4 << 20
 _HEADER = re.compile(r"^\s*---[\r\n]+([\S\s]*?)[\r\n]+---(?:\r\n|\n|$)")
-_MERGE = re.compile(r"^[\s-]*<<\s*:", re.MULTILINE)
+_MERGE = re.compile(r"<<[\"']?\s*:")
 """Each such key copies a mapping, so that a few lines can fill the memory."""
+_DATA = re.compile(r"\.(parquet|arrow|csv|tsv|jsonl?|txt|tar|zip|jpe?g|png|webp)$", re.IGNORECASE)
 _FILES = ("data_files", "data_dir")
 
 
@@ -33,7 +34,7 @@ def demand_local(top: Path, path: str) -> None:
     folder = Folder(top)
     for found in _entries(str(top)):
         try:
-            (folder.demand_folder if os.path.isdir(found) else folder.demand_file)(found)
+            (folder.demand_folder if os.path.islink(found) and os.path.isdir(found) else folder.demand_file)(found)
         except Fault as fault:
             raise SourceError(f"source.path: {os.path.join(path, os.path.relpath(found, top))!r}: {fault.detail}") from fault
     for name in CARDS:
@@ -81,12 +82,12 @@ def _repository(place: str) -> str:
 
 
 def _entries(top: str) -> Iterator[str]:
-    """Files below, and links to folders; nothing that is hidden but the cards."""
+    """Files below, links to folders, and empty folders that are named as files; nothing that is hidden but the cards."""
     with os.scandir(top) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name.startswith(".") and entry.name not in CARDS:
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False) and not (_DATA.search(entry.name) and not os.listdir(entry)):
                 yield from _entries(entry.path)
             else:
                 yield entry.path

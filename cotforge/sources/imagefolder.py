@@ -146,15 +146,17 @@ def _beside_splits(top: Path, splits: Splits) -> Iterator[str]:
 def _files(folder: Path) -> Iterator[tuple[str, bool]]:
     """(path, whether it is taken for an image) of the files below, sorted by name within each folder.
 
-    A linked folder stands for itself, as an image, so that it becomes a fault: it may lead in circles.
+    A linked folder stands for itself, as an image, so that it becomes a fault: it may lead in circles. So does an empty folder that is
+    named as an image.
     """
     with os.scandir(folder) as entries:
         found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     for entry in found:
-        if entry.is_dir(follow_symlinks=False):
+        is_named = entry.name.lower().endswith(IMAGE_ENDINGS)
+        if entry.is_dir(follow_symlinks=False) and not (is_named and not os.listdir(entry)):
             yield from _files(Path(entry.path))
         else:
-            yield entry.path, entry.name.lower().endswith(IMAGE_ENDINGS) or entry.is_dir() or _begins_image(entry)
+            yield entry.path, is_named or os.path.isdir(entry) or _begins_image(entry)
 
 
 def _begins_image(entry: os.DirEntry[str]) -> bool:

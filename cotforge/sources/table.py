@@ -8,7 +8,7 @@ from typing import Any, Literal
 from cotforge.errors import SourceError
 from cotforge.images import Cells
 from cotforge.records import Fault
-from cotforge.sources.files import Splits, left_out, listed_files, of_splits, shown, top_of, whole
+from cotforge.sources.files import Splits, left_out, listed_files, no_files, of_splits, shown, top_of, whole
 from cotforge.sources.inline import RowImages
 from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, Unused, placed
@@ -46,7 +46,8 @@ class Table(RawData):
         place = whole(root, self.path)
         splits.demand(shown(place, root))
         if place.is_dir():
-            yield from (Unused(os.path.relpath(file, place)) for file in left_out(root, self.path, LINE_ENDINGS))
+            unused = [*left_out(root, self.path, LINE_ENDINGS), *no_files(root, self.path, (".parquet", *LINE_ENDINGS))]
+            yield from (Unused(os.path.relpath(file, place)) for file in unused)
 
 
 def _count(path: Path) -> int:

@@ -12,7 +12,7 @@ from cotforge.errors import SourceError
 from cotforge.images import MemberRef, Ref
 from cotforge.images.refs import slice_of
 from cotforge.records import Fault
-from cotforge.sources.files import Splits, left_out, listed_files, of_splits, shown, top_of, whole
+from cotforge.sources.files import Splits, left_out, listed_files, no_files, of_splits, shown, top_of, whole
 from cotforge.sources.imagefolder import IMAGE_ENDINGS
 from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Layout, RawData, Row, Spool, Unused, placed
@@ -50,7 +50,10 @@ class WebDataset(RawData):
             raise SourceError(
                 f"{shown(compressed[0], root)}: a compressed tar; shards are read as plain .tar: decompress it first"
             ) from err
-        yield from (Unused(os.path.relpath(file, whole(root, self.path))) for file in compressed)
+        yield from (
+            Unused(os.path.relpath(file, whole(root, self.path)))
+            for file in [*compressed, *no_files(root, self.path, (".tar", *_COMPRESSED))]
+        )
         layout, held = None, Folder(top_of(root, self.path))
         for path, told in of_splits(files, whole(root, self.path), splits):
             where = shown(path, root)
