@@ -24,7 +24,7 @@ from cotforge.build import Run
 from cotforge.errors import JournalError, PipelineError, TeacherError
 from cotforge.forge import Meter, Work, missing
 from cotforge.forge.batches import Batches
-from cotforge.forge.batches.spool import CALLS
+from cotforge.forge.batches.spool import CALLS, Spool
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Sample
@@ -205,12 +205,27 @@ def test_two_teachers_of_one_provider_wait_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "batches").write_text("in the way")
+    with pytest.raises(JournalError, match=r"batches/part-0a\.jsonl: .*run the same command again"):
+        Spool(tmp_path / "batches" / "part-0a.jsonl")
+
+
+@pytest.mark.parametrize("name", ["../../precious", "/etc/hostname", "..", "", "part-0a.jsonl/../../x.jsonl", "part 0a.jsonl", "x.sqlite"])
+def test_a_received_journal_that_names_another_file_as_its_batch_has_it_neither_sent_nor_removed(tmp_path: Path, name: str) -> None:
     with Provider(sees) as provider:
         path = project(tmp_path, provider, 1)
-        (tmp_path / "run").mkdir()
-        (tmp_path / "run" / "batches").write_text("in the way")
-        with pytest.raises(JournalError, match=r"batches/part-\w+\.jsonl: .*run the same command again"):
+        (tmp_path / "precious").write_text("precious")
+        with Run.open(path, out=tmp_path / "run") as run:
+            teacher = run.loaded.pipeline.teachers[0]
+        with contextlib.closing(sqlite3.connect(tmp_path / "run" / "journal.sqlite")) as journal:
+            journal.execute(
+                "INSERT INTO batches (teacher, model, url, file, turn, begun_at) VALUES (?, ?, ?, ?, 1, 0)",
+                (teacher.name, teacher.model, teacher.urls[0], name),
+            )
+            journal.commit()
+        with pytest.raises(JournalError, match="is no name of a file of requests"):
             Once(path)
+        assert (tmp_path / "precious").read_text() == "precious"
 
 
 # what comes back
