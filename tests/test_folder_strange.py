@@ -353,3 +353,12 @@ def test_a_list_of_shards_leads_nowhere_else(project: Path) -> None:
     (project / "run" / "dataset" / "data" / "kept").rmdir()
     assert ran(*COMMANDS["build"], cwd=project).returncode == 0
     assert precious.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("content", [b"", b"no parquet", b"PAR1" * 40])
+def test_a_damaged_shard_is_packed_anew(project: Path, content: bytes) -> None:
+    (own,) = (project / "run" / "dataset" / "data").iterdir()
+    before = own.read_bytes()
+    own.write_bytes(content)
+    assert ran(*COMMANDS["curate"], cwd=project).returncode == 0
+    assert own.read_bytes() == before

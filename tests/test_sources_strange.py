@@ -7,7 +7,7 @@ import signal
 import socket
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from cotforge.answers.task import Task
 from cotforge.errors import SourceError
 from cotforge.records import Fault, Sample
 from cotforge.sources import Source
+from cotforge.sources.hf_within import demand_resolved
 from tests.project import ran, replay, write_pipeline
 from tests.test_sources import Desk, photo
 
@@ -350,6 +351,31 @@ def test_hidden_files_of_a_dataset_may_be_anything(desk: Desk) -> None:
     (desk.folder / "data" / ".venv").mkdir()
     (desk.folder / "data" / ".venv" / "python").symlink_to("/usr/bin/env")
     assert len(desk.sound("hf", "data", task=TASK)) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "owned"),
+    [
+        ("hf://datasets/Owner/Name@0a1b/data/x.parquet", True),
+        ("hf://datasets/owner/name@refs%2Fconvert%2Fparquet/x.parquet", True),
+        ("zip://a.csv::hf://datasets/owner/name@0a1b/x.zip", True),
+        ("hf://datasets/other/private@main/x.parquet", False),
+        ("hf://datasets/owner/name-private@main/x.parquet", False),
+        ("hf://owner/name@main/x.parquet", False),
+        ("/etc/passwd", False),
+        ("https://example.org/x.parquet", False),
+        ("zip://hf://datasets/owner/name@0a1b/::/home/me/x.zip", False),
+    ],
+)
+def test_a_dataset_of_the_hub_is_made_of_its_own_files_alone(file: str, owned: bool) -> None:
+    with nullcontext() if owned else pytest.raises(SourceError, match="which lies outside it; only its own files are read"):
+        demand_resolved({"train": ["hf://datasets/owner/name@0a1b/y.parquet", file]}, None, "owner/name", "hf://datasets/owner/name@0a1b")
+
+
+def test_what_save_to_disk_wrote_is_told_as_such(desk: Desk) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.Dataset.from_dict({"image": ["a.jpg"], "label": ["cat"]}).save_to_disk(str(desk.folder / "data"))
+    assert "was written by `save_to_disk`, which is not read; write it by `to_parquet`" in desk.error("hf", "data", task=TASK)
 
 
 # as a command

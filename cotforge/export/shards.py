@@ -97,10 +97,10 @@ class Pictured:
         return f"{self.split}-{self._number:05d}-{hashlib.sha256(head + b''.join(digests)).hexdigest()[:16]}.parquet"
 
     def _keep(self, digests: Sequence[bytes]) -> bool:
-        path = self.folder / self._name(digests)
-        if path.exists():
-            self._settled(path, sum(len(entry.rows) for entry in self._entries))
-        return path.exists()
+        path, rows = self.folder / self._name(digests), sum(len(entry.rows) for entry in self._entries)
+        if found := _rows_of(path) == rows:
+            self._settled(path, rows)
+        return found
 
     def _settled(self, path: Path, rows: int) -> None:
         self.shards.append(Shard(f"{self.folder.name}/{path.name}", rows, path.stat().st_size))
@@ -134,6 +134,14 @@ class Pictured:
         return tuple(
             list(zip(loaded, value, strict=True)) if name == "images" else value for name, value in zip(self.columns, row, strict=True)
         )
+
+
+def _rows_of(path: Path) -> int | None:
+    """Rows of a parquet file by its footer; None where it is not there, or damaged."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return None
 
 
 class Streamed:

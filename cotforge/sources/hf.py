@@ -34,6 +34,8 @@ class HuggingFace(RawData):
         folder = Folder(local) if local.is_dir() else None
         if folder is not None:
             demand_local(local, self.path)
+            if (local / "state.json").exists():
+                raise SourceError(f"{self.path}: was written by `save_to_disk`, which is not read; write it by `to_parquet`")
         elif local.exists():
             raise SourceError(f"source.path: {self.path!r} is not a folder; kind table reads single files")
         for split, data in self._splits(place, local if folder is not None else None):

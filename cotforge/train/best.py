@@ -86,10 +86,10 @@ class Best(TrainerCallback):  # type: ignore[misc]
 def chosen(folder: Path) -> dict[str, Any]:
     """What is known of the checkpoints of a stage in its folder; nothing where none was tried."""
     try:
-        found: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def linked(source: str, target: str) -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from pyarrow.dataset import ParquetFragmentScanOptions
 
-from cotforge.errors import PipelineError, SourceError
+from cotforge.errors import PipelineError, SourceError, in_words
 from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, TEXTS, USER, Columns, schema, table
 from cotforge.images.loading import lies_in
 from cotforge.plan import Eval
@@ -95,6 +95,8 @@ def find(place: str | Path, *, cache: Path, without: str | None = None) -> Lesso
         for file in sorted(folder.rglob("*.parquet"))
         if not set(file.relative_to(folder).parts[:-1]) & {*OTHER} and (without is None or _split(file) != without)
     ]
+    for file in files:
+        _demand_parquet(file)
     lessons = Lessons(tuple(files), cache)
     if not files or not len(lessons):
         raise PipelineError(f"{place}: holds no lessons; `cotforge build` makes them")
@@ -169,10 +171,19 @@ def _rows(
 
 
 def _is_written(file: Path, key: str) -> bool:
-    if not file.exists():
+    try:
+        there = pq.read_schema(file)
+    except (OSError, pa.ArrowException):  # not there, or damaged: written anew
         return False
-    there = pq.read_schema(file)
     return (there.metadata or {}).get(b"cotforge") == key.encode() and there.names == list(SOURCE)
+
+
+def _demand_parquet(file: Path) -> None:
+    """Raises PipelineError where a file is damaged."""
+    try:
+        pq.read_metadata(file)
+    except (OSError, pa.ArrowException) as fault:
+        raise PipelineError(f"{file}: cannot be read: {in_words(fault)}; `cotforge curate` writes a damaged dataset anew") from fault
 
 
 def _split(file: Path) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from markupsafe import Markup
 
@@ -51,5 +52,14 @@ def section(plan: Plan, run: Path) -> Markup:
 def examples(chapter: Chapter) -> Sequence[dict[str, Any]]:
     """A few completions of the first rollout and of the last."""
     files = sorted((chapter.folder / "completions").glob("*.parquet"))
-    rows = [row for file in dict.fromkeys([*files[:1], *files[-1:]]) for row in pq.read_table(file, columns=list(SAID)).to_pylist()[:SHOWN]]
+    rows = [row for file in dict.fromkeys([*files[:1], *files[-1:]]) for row in _rows(file)]
     return [row | {"said": row["said"][:LONGEST]} for row in rows]
+
+
+def _rows(file: Path) -> Sequence[dict[str, Any]]:
+    """The first of a file; none where it is damaged."""
+    try:
+        found: list[dict[str, Any]] = pq.read_table(file, columns=list(SAID)).to_pylist()
+        return found[:SHOWN]
+    except (OSError, pa.ArrowException):
+        return []

@@ -39,9 +39,9 @@ class Chapter:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Its metrics so far, a row per optimizer step, a row in memory at a time; numbers that are none are left out."""
-        with suppress(OSError), (self.folder / "metrics.jsonl").open(encoding="utf-8") as file:
+        with suppress(OSError), (self.folder / "metrics.jsonl").open(encoding="utf-8", errors="replace") as file:
             for line in file:
-                with suppress(ValueError):  # the last one may have been cut short
+                with suppress(ValueError, AttributeError):  # the last one may have been cut short
                     yield {
                         name: value for name, value in json.loads(line).items() if isinstance(value, int | float) and math.isfinite(value)
                     }

@@ -45,6 +45,6 @@ class Trials:
     def _before(self, name: str, known: str) -> dict[str, Any] | None:
         """What was written for the same weights."""
         with suppress(OSError, ValueError):
-            found: dict[str, Any] = json.loads((self.folder / "eval" / f"{name}.json").read_text(encoding="utf-8"))
-            return found if found.get("key") == known else None
+            found = json.loads((self.folder / "eval" / f"{name}.json").read_text(encoding="utf-8"))
+            return found if isinstance(found, dict) and found.get("key") == known else None
         return None
