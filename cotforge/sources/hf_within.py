@@ -55,7 +55,8 @@ def demand_resolved(files: Any, top: Path | None, path: str, base: str) -> None:
     for file in (str(file) for listed in (files or {}).values() for file in listed):
         place = file.rpartition("::")[2]
         if folder is None:
-            owned = place.startswith(base.rstrip("/") + "/") or _repository(place) in (path.lower(), path.lower().rpartition("/")[2])
+            repository = _repository(place)
+            owned = (base != "" and place.startswith(base.rstrip("/") + "/")) or path.lower() in (repository, repository.rpartition("/")[2])
         else:
             owned = "://" not in place and folder.has_file(place)
         if not owned:
@@ -76,7 +77,7 @@ def leads_out(pattern: str) -> bool:
 
 
 def _repository(place: str) -> str:
-    """`owner/name` of a URL of the Hub's datasets, in lower case; only `name` where it has no owner."""
+    """`owner/name` of a URL of the Hub's datasets, in lower case; some old ones have no owner."""
     found = re.match(r"hf://datasets/([^@]+?)@", place)
     return found[1].lower() if found else ""
 
