@@ -6,6 +6,7 @@ import signal
 import socket
 import sqlite3
 import stat
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -238,6 +239,50 @@ def test_a_database_that_names_its_program_is_refused_although_it_is_empty(proje
     before = foreign(project / "run" / "journal.sqlite", "PRAGMA application_id = 252006674", "PRAGMA user_version = 0", "VACUUM")
     assert "is a database of another program" in refused(project, "check")
     assert (project / "run" / "journal.sqlite").read_bytes() == before
+
+
+def hot(database: Path, victim: Path) -> None:
+    """A rollback journal that SQLite takes for one of a commit over several databases, whose list of them it removes at the end.
+
+    Source: sqlite.org/fileformat2, section 3; `pager_delsuper` in pager.c.
+    """
+    magic, name = bytes.fromhex("d9d505f920a163d7"), os.fsencode(victim)
+    with closing(sqlite3.connect(database)) as connection:
+        page, pages = (connection.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_size", "page_count"))
+    head = (magic + struct.pack(">5I", 0, 7, pages, 512, page)).ljust(512, b"\0")
+    tail = struct.pack(">I", 0x40000000 // page + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
+    database.with_name(f"{database.name}-journal").write_bytes(head + tail)
+
+
+def test_sqlite_itself_removes_the_file_that_a_hot_journal_names(tmp_path: Path) -> None:
+    foreign(tmp_path / "x.sqlite", "CREATE TABLE places (a)")
+    (tmp_path / "precious").write_text("precious")
+    hot(tmp_path / "x.sqlite", tmp_path / "precious")
+    with closing(sqlite3.connect(tmp_path / "x.sqlite")) as connection:
+        connection.execute("SELECT * FROM places")
+    assert not (tmp_path / "precious").exists()  # else the next test shows nothing
+
+
+@pytest.mark.parametrize("place", ["journal.sqlite", "cache/images.sqlite", "journal.salvaged.sqlite", "journal.salvage.sqlite"])
+def test_a_received_database_removes_no_file_elsewhere(project: Path, place: str) -> None:
+    precious = project.parent / "outside" / "precious"
+    precious.write_text("precious")
+    database = project / "run" / place
+    if not database.exists():
+        shutil.copyfile(project / "run" / "journal.sqlite", database)
+    hot(database, precious)
+    for command in ("check", "build", "curate"):
+        ran(*COMMANDS[command], cwd=project)
+        assert precious.read_text() == "precious"
+    if place == "journal.sqlite":
+        assert "has a rollback journal beside it" in refused(project, "check")
+
+
+def test_a_journal_with_triggers_is_none_of_ours(project: Path) -> None:
+    with closing(sqlite3.connect(project / "run" / "journal.sqlite")) as journal:
+        journal.execute("CREATE TRIGGER undo AFTER INSERT ON replies BEGIN DELETE FROM replies; END")
+        journal.commit()
+    assert "is a database of another program" in refused(project, "build")
 
 
 # damaged files

@@ -104,8 +104,9 @@ class Memory:
                 Path(f"{self._path}{end}").unlink(missing_ok=True)
         try:
             os.close(open_regular(self._path, os.O_CREAT | os.O_RDWR, alone=True))  # SQLite gives its own files the same mode
-            for end in ("-wal", "-shm", "-journal"):
+            for end in ("-wal", "-shm"):
                 demand_regular(f"{self._path}{end}", alone=True)
+            Path(f"{self._path}-journal").unlink(missing_ok=True)  # it may name any file, which SQLite then removes (`schema.demand_files`)
         except OSError as err:
             raise JournalError(f"{self._path}: {err.strerror}; the run folder has to be one that can be written") from err
         db = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)

@@ -1,5 +1,6 @@
 """The tables of the journal, and the scripts that bring an older file up to them."""
 
+import errno
 import os
 import sqlite3
 from contextlib import closing
@@ -47,16 +48,24 @@ TABLES = frozenset({"teachers", "asked", "replies"})
 
 
 def demand_files(path: Path) -> None:
-    """Raises OSError where a database, or a file that SQLite keeps beside it, is a link, has a second name, or is no file."""
-    for end in ("", "-wal", "-shm", "-journal"):
+    """Raises OSError where a database, or a file that SQLite keeps beside it, is a link, has a second name, or is no file.
+
+    So does a rollback journal, which is none of ours: it may name any file as its "super-journal", and SQLite then removes that.
+    Source: sqlite.org/atomiccommit, section 5.
+    """
+    for end in ("", "-wal", "-shm"):
         demand_regular(f"{path}{end}", alone=True)
+    rollback = Path(f"{path}-journal")
+    if demand_regular(rollback) and rollback.stat().st_size and path.exists() and path.stat().st_size:
+        raise OSError(errno.EINVAL, f"has a rollback journal beside it, which cotforge does not leave; move {rollback.name!r} away")
 
 
 def _demand_ours(connection: sqlite3.Connection, path: Path, version: int) -> None:
     """Raises JournalError where the database is of another program: it says so, or has tables and not those of a journal."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if application or version < 0 or (not tables >= TABLES if version else tables):
+    (triggers,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone()  # they could undo what is kept
+    if application or triggers or version < 0 or (not tables >= TABLES if version else tables):
         raise JournalError(f"{path}: is a database of another program, and is left as it is; choose another folder with --out")
 
 
