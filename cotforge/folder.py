@@ -37,7 +37,7 @@ class RunFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._demand_sound()
+            self.demand_sound()
             self._lock = open_regular(path / "lock", os.O_CREAT | os.O_RDWR, alone=True)
         except OSError as fault:
             raise JournalError(f"{path}: {fault.strerror}; choose another folder with --out") from fault
@@ -52,8 +52,11 @@ class RunFolder:
             os.close(self._lock)
             raise
 
-    def _demand_sound(self) -> None:
-        """Raises JournalError where something in the folder is not of its kind, OSError where it cannot be read."""
+    def demand_sound(self) -> None:
+        """Raises JournalError where something in the folder is not of its kind, OSError where it cannot be read.
+
+        For a folder that others can write to, again before something in it is removed.
+        """
         found = [f"{path}: {fault}; or choose another folder with --out" for path, fault in islice(layout.faults(self.path), _TOLD)]
         if found:
             raise JournalError(*found)

@@ -27,8 +27,9 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
     """Export everything that `curation` yields, then summary and report; the text that says what came of it.
 
     `counts` tells what the last reading of the source met, `begun` is when the invocation began, by `time.monotonic`.
-    Raises JournalError on a full disk; the old dataset is whole then.
+    Raises JournalError on a full disk, or where a link has been put in the folder meanwhile; the old dataset is whole then.
     """
+    folder.demand_sound()
     loaded, journal = curation.loaded, curation.journal
     totals = journal.totals()
     tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})

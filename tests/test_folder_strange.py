@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from cotforge.build import Run
+from cotforge.errors import JournalError
 from tests.project import LABELS, files, ran, replay, said, write_pipeline, write_rows
 
 COMMANDS = {
@@ -180,6 +182,16 @@ def test_a_file_that_is_written_in_place_may_have_no_second_name(project: Path, 
     before = other.read_bytes()
     assert "has a second name" in refused(project, "check")
     assert other.read_bytes() == before
+
+
+def test_a_link_that_is_put_there_during_a_run_has_nothing_removed_elsewhere(project: Path) -> None:
+    outside = project.parent / "outside"
+    with Run.open(project / "pipeline.yaml", out=project / "run", limit=1) as run:
+        linked(project / "run" / "dataset" / "data", outside)
+        before = files(outside)
+        with pytest.raises(JournalError, match="is a link, which is not followed"):
+            run.curate()
+    assert files(outside) == before != {}
 
 
 def test_a_file_that_is_replaced_as_a_whole_may_have_one(project: Path) -> None:

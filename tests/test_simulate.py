@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -271,6 +272,12 @@ def test_a_taken_port_is_an_error_that_names_it(url: str, folder: Path) -> None:
     port = int(url.removesuffix("/v1").rpartition(":")[2])
     with pytest.raises(TeacherError, match=f"127.0.0.1:{port}"), Server([Role("a", "a", Simulated())], LABELS, root=folder, port=port):
         pass
+
+
+def test_lessons_that_are_a_pipe_are_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.csv")
+    with pytest.raises(PipelineError, match="is a pipe, and a file is wanted"):
+        eye(Simulated(learn="pipe.csv"), LABELS, root=folder)
 
 
 @pytest.mark.parametrize(

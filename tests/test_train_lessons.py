@@ -1,5 +1,6 @@
 """What a student learns from: a dataset's lessons, or the source written down by reference."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,6 +68,22 @@ def test_no_lessons_and_columns_that_are_missing_are_one_line(tmp_path: Path) ->
     pq.write_table(pa.table(flat), tmp_path / "other" / "a.parquet")
     with pytest.raises(PipelineError, match="the column 'prompt' is of string; it has to be a list of messages, as cotforge build writes"):
         find(tmp_path / "other", cache=tmp_path)
+
+
+@pytest.mark.parametrize("strange", ["pipe", "link", "damaged"])
+def test_a_file_of_lessons_that_is_none_is_one_line(tmp_path: Path, strange: str) -> None:
+    write(tmp_path / "data", 2)
+    (other,) = write(tmp_path / "other", 2).rglob("*.parquet")
+    place = tmp_path / "data" / "train-1.parquet"
+    if strange == "pipe":
+        os.mkfifo(place)
+    elif strange == "link":
+        place.symlink_to(other)
+    else:
+        place.write_bytes(b"PAR1")
+    with pytest.raises(PipelineError, match={"pipe": "is a pipe", "link": "is a link", "damaged": "cannot be read"}[strange]) as caught:
+        find(tmp_path / "data", cache=tmp_path / "cache")
+    assert len(caught.value.faults) == 1
 
 
 def samples(folder: Path, count: int) -> list[Sample | Fault]:

@@ -4,6 +4,7 @@ A look takes the ink of N thumbnails, (N, 8, 8) in [0, 1], and gives what its cl
 """
 
 import csv
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from cotforge.errors import PipelineError
+from cotforge.images.limits import HARD_BYTES
+from cotforge.regular_files import open_regular, read_regular
 from cotforge.simulate.sight import Floats, Sight, see
 from cotforge.teachers.simulated import Simulated
 
@@ -107,9 +110,9 @@ def _classifier(simulated: Simulated) -> Any:
 def _lessons(path: Path, labels: Sequence[str]) -> tuple[list[Sight], list[str]]:
     """Pictures and labels of a CSV, at least two different labels."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open(open_regular(os.path.realpath(path)), newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-        sights = [see((path.parent / row["image"]).read_bytes()) for row in rows]
+        sights = [see(read_regular(os.path.realpath(path.parent / row["image"]), most=HARD_BYTES)) for row in rows]
         answers = [row["label"] for row in rows]
     except KeyError as error:
         raise PipelineError(f"{path}: no column {error}; the columns are image and label") from error

@@ -12,6 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from cotforge.images.limits import HARD_BYTES
+from cotforge.regular_files import read_regular
+
 MOST_CHOICES = 128
 FILE = "file://"
 KINDS = {402: "billing_error", 403: "permission_error", 429: "rate_limit_error", 503: "overloaded_error", 529: "overloaded_error"}
@@ -68,7 +71,7 @@ def _read(url: str, media: Path | None) -> bytes:
     if parts.netloc or not path.is_relative_to(media.resolve()):
         raise Refused(400, "The file path <path> must be a subpath of `--allowed-local-media-path <path>`.")
     try:
-        return path.read_bytes()
+        return read_regular(path, most=HARD_BYTES)
     except OSError as error:
         raise Refused(500, f"[Errno {error.errno}] {error.strerror}: '<path>'") from error
 

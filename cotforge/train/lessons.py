@@ -21,6 +21,7 @@ from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, TEXTS, USER, Column
 from cotforge.images.loading import lies_in
 from cotforge.plan import Eval
 from cotforge.records import Fault, Sample
+from cotforge.sources.paths import Folder
 
 NEEDED = ("id", "images", "prompt", "completion", "answer")
 LISTS = {"images": "pictures", "prompt": "messages", "completion": "messages"}
@@ -96,7 +97,7 @@ def find(place: str | Path, *, cache: Path, without: str | None = None) -> Lesso
         if not set(file.relative_to(folder).parts[:-1]) & {*OTHER} and (without is None or _split(file) != without)
     ]
     for file in files:
-        _demand_parquet(file)
+        _demand_parquet(file, within=Folder(folder))
     lessons = Lessons(tuple(files), cache)
     if not files or not len(lessons):
         raise PipelineError(f"{place}: holds no lessons; `cotforge build` makes them")
@@ -178,10 +179,13 @@ def _is_written(file: Path, key: str) -> bool:
     return (there.metadata or {}).get(b"cotforge") == key.encode() and there.names == list(SOURCE)
 
 
-def _demand_parquet(file: Path) -> None:
-    """Raises PipelineError where a file is damaged."""
+def _demand_parquet(file: Path, *, within: Folder) -> None:
+    """Raises PipelineError where a file is damaged, no file, or a link that leads out of the folder."""
     try:
+        within.demand_file(file)
         pq.read_metadata(file)
+    except Fault as fault:
+        raise PipelineError(f"{file}: {fault.detail}") from fault
     except (OSError, pa.ArrowException) as fault:
         raise PipelineError(f"{file}: cannot be read: {in_words(fault)}; `cotforge curate` writes a damaged dataset anew") from fault
 
