@@ -7,6 +7,7 @@ Source: sqlite.org/fileformat2, sections 1.6 (pages), 2.1 (records), 4.1 (log); 
 import mmap
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ def leaves(path: Path, log: Path) -> Iterator[tuple[int | None, Values]]:
     """
     if not path.stat().st_size:
         return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        pages = _Pages(data, log.read_bytes() if log.exists() else b"")
+    with _mapped(path) as data, _mapped(log) as frames:
+        pages = _Pages(data, frames)
         for page, head in pages:
             if len(page) > head + 8 and page[head] in _MOST:
                 yield from _cells(page, head, page[head], pages)
@@ -42,18 +43,31 @@ def broken_off(log: Path, index: Path) -> bool:
 
     One such may be of a commit that power loss cut short; before a second one is begun, the first is on the disk.
     """
-    if not log.exists() or not (frames := log.read_bytes()):
-        return False
-    (read,) = struct.unpack_from("=I", index.read_bytes(), 16)  # the log was looked at first: it may be growing
-    starts = range(32 + read * (PAGE + FRAME), len(frames) - FRAME, PAGE + FRAME)
-    return sum(frames[start + 8 : start + 16] == frames[16:24] and frames[start + 4 : start + 8] != bytes(4) for start in starts) > 1
+    with _mapped(log) as frames:
+        if not frames:
+            return False
+        with index.open("rb") as file:  # the log was looked at first: it may be growing
+            (read,) = struct.unpack_from("=I", file.read(20), 16)
+        starts, salts = range(32 + read * (PAGE + FRAME), len(frames) - FRAME, PAGE + FRAME), frames[16:24]
+        return sum(frames[start + 8 : start + 16] == salts and frames[start + 4 : start + 8] != bytes(4) for start in starts) > 1
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap | bytes]:
+    """The bytes of a file, which are not held in memory; none where it is not there."""
+    if not path.exists() or not path.stat().st_size:
+        yield b""
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
 
 
 class _Pages:
     """The pages of a file and its log."""
 
-    def __init__(self, data: mmap.mmap, log: bytes) -> None:
+    def __init__(self, data: mmap.mmap | bytes, log: mmap.mmap | bytes) -> None:
         self._data, self._log = data, log
+        self.size = len(data) + len(log)
         starts = range(32, len(log) - FRAME, PAGE + FRAME)
         current = log[16:24]  # frames with other salts are left over from an earlier use of the log
         self._frames = {
@@ -89,6 +103,8 @@ def _payload(page: bytes, at: int, size: int, kind: int, pages: _Pages) -> bytes
     """The bytes of a record; what does not fit into the page lies in a chain of others, each beginning with the number of the next."""
     if size <= _MOST[kind]:
         return _cut(page, at, size)
+    if size > pages.size:  # a chain that leads in a circle would have no end
+        raise IndexError
     here = _LEAST + (size - _LEAST) % (PAGE - 4)
     here = here if here <= _MOST[kind] else _LEAST
     parts, following, left = [_cut(page, at, here)], _number(page, at + here, 4), size - here
