@@ -18,7 +18,7 @@ from cotforge.budget import Hold, Purse, minutes_over
 from cotforge.errors import TeacherError
 from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
-from cotforge.forge.finishes import UnknownFinishes
+from cotforge.forge.finishes import Overcounts, UnknownFinishes
 from cotforge.forge.job import Job
 from cotforge.forge.line import Line
 from cotforge.forge.places import Places, in_turns, together
@@ -31,7 +31,7 @@ from cotforge.forge.work import Again, Work, missing
 from cotforge.images import Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Closing, Fault, Outcome, Sample, Stop
+from cotforge.records import Call, Closing, Fault, Sample, Stop
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Guide
 from cotforge.teachers.kind import Place, TeacherKind
@@ -72,7 +72,7 @@ class Forge:
         self._short = False
         self.lines: dict[str, Line] = {}
         self._again, self._tell, self._patience, self._guide = again, tell, patience or Patience(), guide
-        self._finishes = UnknownFinishes(tell)
+        self._told = (UnknownFinishes(tell), Overcounts(tell))
         self._since = journal.latest()
         self._agreement = Agreement(loaded.pipeline, progress)
         self._retries = RetryBudget()
@@ -195,10 +195,10 @@ class Forge:
     async def _batch(self, teacher: TeacherKind, works: Works, *, counts: bool) -> None:
         """A teacher behind a batch API: what it lacks is handed in at once, and its results are waited for."""
         meter, holds = self.progress.teachers[teacher.name], dict[bytes, Hold]()
-        closing: list[Outcome] = []
+        closing: list[tuple[Closing, str]] = []
 
         def admit(call: Call) -> bool:
-            hold = self.admit(teacher, call)
+            hold = self.admit(teacher, call, in_batch=True)
             if hold is not None and self.purse.budget.given:
                 holds[bytes.fromhex(call.key)] = hold
             return hold is not None
@@ -206,9 +206,12 @@ class Forge:
         def ended(attempt: Attempt) -> None:
             if (hold := holds.pop(attempt.key, None)) is not None:
                 hold.settle(attempt)
-            self._finishes.saw(teacher.name, attempt)
-            if attempt.outcome.closes and not closing:
-                closing.append(attempt.outcome)
+            self._saw(teacher.name, attempt)
+            if attempt.overcount and self.bounded(teacher):
+                closing.append((Closing.COUNTS, attempt.overcount))
+            elif attempt.outcome.closes:
+                closing.append((attempt.outcome.closes, attempt.outcome.detail))
+            del closing[1:]
             self._stop_at_failures()
 
         async with Batches(
@@ -219,7 +222,7 @@ class Forge:
             await batches.collect(self._tell)
             meter.closed = meter.closed or batches.outbox.closes
             if closing and not meter.closed:
-                meter.closed, meter.closing_words = closing[0].closes, closing[0].detail
+                meter.closed, meter.closing_words = closing[0]
 
     def _counted(self, works: Iterator[Work | Fault]) -> Iterator[Work | Fault]:
         for work in works:
@@ -245,15 +248,22 @@ class Forge:
     def stopped(self) -> bool:
         return bool(self.progress.stopped)
 
-    def admit(self, teacher: Teacher, call: Call) -> Hold | None:
-        hold = self.purse.admit(teacher, call)
+    def admit(self, teacher: Teacher, call: Call, *, in_batch: bool = False) -> Hold | None:
+        hold = self.purse.admit(teacher, call, in_batch=in_batch)
         if hold is None and not self.purse.in_flight.calls:
             self.stop(self.purse.stop, self.purse.over)
         self._short = self._short or hold is None
         return hold
 
+    def bounded(self, teacher: Teacher) -> bool:
+        return self.purse.weighs(teacher)
+
     def retry_in(self) -> float:
         return self._retries.delay(time.monotonic())
+
+    def _saw(self, teacher: str, attempt: Attempt) -> None:
+        for each in self._told:
+            each.saw(teacher, attempt)
 
     def settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
         try:
@@ -264,7 +274,7 @@ class Forge:
     def _settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
         if attempt is not None:
             meter.count(attempt)
-            self._finishes.saw(job.call.teacher, attempt)
+            self._saw(job.call.teacher, attempt)
             self._retries.first()
         if job.work.script is not None:
             job.work.script.ended(job.work, job.call, attempt)

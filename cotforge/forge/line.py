@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from cotforge.budget import Hold, most_output
+from cotforge.budget import Hold
 from cotforge.errors import JournalError
 from cotforge.forge.deadline import Deadline
 from cotforge.forge.job import House, Job
@@ -24,7 +24,7 @@ from cotforge.records import Call, Closing, Fault
 from cotforge.replies.attempt import Attempt, unsent
 from cotforge.teachers.kind import Place, TeacherKind
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import input_tokens
+from cotforge.teachers.wire import input_tokens, most_output
 
 
 class Line:
@@ -196,6 +196,8 @@ class Line:
         """Close where the end of an attempt says that nothing more should be asked."""
         if unreadable or (ended.final and self._refusals.saw(ended.status, ended.outcome, ended.number)):
             self.close(Closing.REPEATED, ended.outcome.detail)
+        if ended.overcount and self._house.bounded(self.teacher):
+            self.close(Closing.COUNTS, ended.overcount)
         if replica.closed and all(each.closed for each in self.replicas):
             self.close(replica.closed, ended.outcome.detail)
 

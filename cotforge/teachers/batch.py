@@ -19,6 +19,7 @@ from cotforge.replies.text import one_line
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import CONNECT_S, MOST_BYTES, authorization, bounded, proxy
 from cotforge.teachers.teacher import Batched, Teacher
+from cotforge.teachers.wire import believable_input, longest_output
 
 ENDPOINT = "/v1/chat/completions"
 """What every line of a batch asks, whatever path the provider's own URL has."""
@@ -26,6 +27,8 @@ OVER = frozenset({"completed", "expired", "cancelled", "failed"})
 """States in which nothing more comes."""
 BYTES_A_SECOND = 100_000
 """The slowest upload that is waited for (ours)."""
+PICTURES = 4
+"""Pictures that a request counts as, when it is judged what its provider counts: which they were is not known any more."""
 PAGE = 100
 """Batches in one page of the list: the most that the API gives."""
 
@@ -230,6 +233,7 @@ def ended(found: Result, member: Member, teacher: Teacher) -> Attempt:
         return answered(
             member.key, text, number=member.attempt, max_tokens=teacher.max_tokens, usd=teacher.price.usd,
             estimate=lambda: member.input_tokens,
+            most=lambda: (believable_input(member.input_tokens, pictures=PICTURES), longest_output(teacher)),
         )  # fmt: skip
     word = found.code.removeprefix("batch_")
     outcome = (
