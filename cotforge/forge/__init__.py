@@ -291,7 +291,8 @@ class Forge:
             meter.postponed += not self.progress.stopped  # where the whole run was stopped, that is no failure of the teacher
             self._known.pop(job.call.key, None)
             return
-        work.had.append((job.call, attempt))
+        if not attempt.is_long:  # then there is no figure of agreement about this Sample
+            work.had.append((job.call, attempt))
         if work.left == 0:
             self._agreement.settled(work)
 

@@ -175,6 +175,7 @@ class Line:
             again = job.tries.again(ended) and may and not unreadable
             ended = replace(ended, number=job.attempt, final=not again, url=replica.place)
             await self._house.journal.end(ended)
+            ended.let_go()
             self._learn(job, ended, hold, replica, ticket)
         except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
             self._house.broke(fault)

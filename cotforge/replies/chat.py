@@ -45,8 +45,6 @@ class Completion:
     reasoning_tokens: int | None = None
     counted: bool = False
     """Whether the server said anything about tokens at all."""
-    overcounted: bool = False
-    """Whether it counted more than MOST_TOKENS."""
 
 
 def completion(body: str, content_type: str = "") -> Completion:
@@ -189,17 +187,12 @@ def _with_counts(answer: Mapping[str, Any], outcome: Outcome, content: str, reas
     usage = answer.get("usage")
     usage = usage if isinstance(usage, dict) else {}  # a reply is not lost for it
     details = usage.get("completion_tokens_details")
-    tokens_in, tokens_out = (
-        usage.get("prompt_tokens", usage.get("input_tokens")),
-        usage.get("completion_tokens", usage.get("output_tokens")),
-    )
     return Completion(
         outcome, content, reasoning, reason,
-        input_tokens=_count(tokens_in),
-        output_tokens=_count(tokens_out),
+        input_tokens=_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        output_tokens=_count(usage.get("completion_tokens", usage.get("output_tokens"))),
         reasoning_tokens=(_count(details.get("reasoning_tokens")) if isinstance(details, dict) else None) or None,
         counted=bool(usage),
-        overcounted=any(isinstance(count, int | float) and count > MOST_TOKENS for count in (tokens_in, tokens_out)),
     )  # fmt: skip
 
 
@@ -209,7 +202,7 @@ def _parts(content: Any) -> tuple[str, str]:
         return _text(content), ""
     parts = [part for part in content if isinstance(part, dict | str)]
     thoughts = [part for part in parts if isinstance(part, dict) and _is_thought(part)]
-    texts = [part for part in parts if part not in thoughts]
+    texts = [part for part in parts if not (isinstance(part, dict) and _is_thought(part))]
     return "".join(map(_text, texts)), "".join(map(_text, thoughts))
 
 

@@ -58,8 +58,6 @@ def usage(read: Completion, *, estimate: Callable[[], int], most: Most | None = 
 def _beyond(read: Completion, most_in: int | None, most_out: int | None) -> str:
     """What was counted beyond what can be, and that; empty where nothing was. A text that is there may be longer than `max_tokens`."""
     tokens_in, tokens_out = read.input_tokens or 0, read.output_tokens or 0
-    if read.overcounted:
-        return "the server counted more tokens than any model takes"
     if most_in is None or most_out is None:
         return ""
     if tokens_in > most_in:
