@@ -45,7 +45,7 @@ def chunked(piece: bytes) -> Iterator[bytes]:
     yield from repeat(b"%x\r\n%b\r\n" % (len(piece), piece))
 
 
-def bomb(encoding: str, *, size: int = 1000 * MB) -> Iterator[bytes]:
+def bomb(encoding: str, *, size: int = 300 * MB) -> Iterator[bytes]:
     """Zeros that take a thousandth of their size on the way."""
     packed = zeros(encoding, size)
     yield head(f"Content-Encoding: {encoding}", f"Content-Length: {len(packed)}")

@@ -2,9 +2,8 @@
 
 import asyncio
 import gc
-import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from itertools import repeat
 
 import pytest
 
@@ -83,17 +82,12 @@ def test_large_honest_replies_are_read_beside_one_that_stalls() -> None:
     """A body of 15 MiB that never ends holds its room until its deadline, and the others have theirs."""
     honest = completion("awe", padding="x" * 600_000).encode()
 
-    def says(number: int, body: Any) -> Iterable[bytes]:
-        if number > 1:
-            return whole(honest)
-        return [head(f"Content-Length: {16 * MB}"), *[b"x" * 2**16] * 240, *stall()]
+    def stalls() -> Iterable[bytes]:
+        yield head(f"Content-Length: {16 * MB}")
+        yield b"x" * (15 * MB)
+        yield from repeat(b"")
 
-    def stall() -> Iterable[bytes]:
-        time.sleep(0.0)
-        while True:
-            yield b""
-
-    with Stranger(says) as server:
+    with Stranger(lambda number, body: whole(honest) if number > 1 else stalls(), pause=0.01) as server:
         took = client(server.url, 24, timeout=8)
     assert took.errors == {"None": 23, "timeout": 1}
 
@@ -110,12 +104,7 @@ def test_a_text_longer_than_any_model_writes_is_no_reply_and_one_a_little_shorte
 
 
 def test_a_long_honest_stream_and_one_with_all_its_logprobs_are_replies() -> None:
-    event = {
-        "id": "x" * 40,
-        "choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None, "logprobs": None}],
-        "x": "y" * 300,
-    }
-    one = "data: " + str(event).replace("'", '"').replace("None", "null") + "\n\n"
+    one = 'data: {"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}],"x":"' + "y" * 300 + '"}\n\n'
     found = attempt(one * 32_000 + "data: [DONE]\n\n")
     assert (found.error, len(found.reply.content)) == (None, 5 * 32_000)
     top = '{"token":"a","logprob":-0.1,"bytes":[97]}'
@@ -172,14 +161,13 @@ def test_what_is_read_and_not_kept_yet_takes_room_too() -> None:
     async def run() -> None:
         room = Room()
         first, second = room.holding(), room.holding()
-        for holding in (first, second):
-            await holding.grow(UNFOLDED // FOLDS // 2 + 1)
+        await first.grow(UNFOLDED // FOLDS // 2 + 1)
+        await second.grow(UNFOLDED // FOLDS // 2 + 1)
         await first.unfold()
         waits = asyncio.create_task(second.unfold())
         await asyncio.sleep(0)
         assert not waits.done()
-        del first, holding
-        holding = second
+        del first
         gc.collect()
         await asyncio.wait_for(waits, 5)
 
