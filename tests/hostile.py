@@ -16,6 +16,8 @@ from functools import cache
 from itertools import repeat
 from pathlib import Path
 
+import aiohttp
+
 from cotforge.records import Call, Sample
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.openai import Session
@@ -111,7 +113,7 @@ async def asked(url: str, count: int, what: str, timeout: float) -> list[tuple[s
                 if what == "metrics":
                     return str(await session.queue(url, "m")), ""
                 ended = await session.ask(CALL, teacher, url, images={}, number=1)
-            except (OSError, ValueError) as fault:
+            except (aiohttp.ClientError, OSError, ValueError) as fault:
                 return type(fault).__name__, ""
             await asyncio.sleep(0.05)  # so long it takes to keep it
             ended.let_go()

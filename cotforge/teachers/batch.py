@@ -17,6 +17,7 @@ from cotforge.replies.attempt import Attempt, answered, failed
 from cotforge.replies.refusals import refusal, retry_after, without_key
 from cotforge.replies.text import is_dense, one_line
 from cotforge.teachers.bodies import MOST_BYTES, Room, receive
+from cotforge.teachers.connections import http_client
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import CONNECT_S, authorization, proxy
 from cotforge.teachers.teacher import Batched, Teacher
@@ -103,9 +104,7 @@ class Api:
         self._room = Room()
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(
-            auto_decompress=True, skip_auto_headers=("User-Agent",), read_bufsize=2**18, cookie_jar=aiohttp.DummyCookieJar()
-        )
+        self._http = http_client()
         return self
 
     async def __aexit__(self, *_: object) -> None:

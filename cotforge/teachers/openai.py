@@ -25,6 +25,7 @@ from cotforge.replies.refusals import refusal, retry_after, without_key
 from cotforge.replies.text import is_dense, one_line
 from cotforge.teachers.bodies import MOST_BYTES as MOST_BYTES
 from cotforge.teachers.bodies import MOST_BYTES_OF_AN_ERROR, SMALL, Holding, Room, receive
+from cotforge.teachers.connections import http_client
 from cotforge.teachers.metrics import queue_of
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import attempt_of, request
@@ -53,13 +54,7 @@ class Session:
     """One pool of connections for all teachers; use it as an async context."""
 
     def __init__(self) -> None:
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
-            auto_decompress=True,
-            skip_auto_headers=("User-Agent",),
-            read_bufsize=2**18,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._http = http_client()
         self._room = Room()
 
     async def __aenter__(self) -> "Session":
@@ -193,6 +188,10 @@ def decoded(body: bytes | bytearray, charset: str | None) -> str:
 def said_by(fault: BaseException) -> str:
     """What a failed connection is about, in words for a person: never the name of a class."""
     inner = getattr(fault, "os_error", None) or fault
+    if isinstance(inner, aiohttp.ClientResponseError):
+        return one_line(f"its answer is not HTTP: {inner.message}")
+    if isinstance(inner, aiohttp.ClientPayloadError) and isinstance(inner.__cause__, aiohttp.http_exceptions.HttpProcessingError):
+        return one_line(f"its answer is not HTTP: {inner.__cause__.message}")
     if isinstance(inner, OSError) and inner.errno and inner.errno > 0:
         return os.strerror(inner.errno).lower()
     known = {aiohttp.ServerDisconnectedError: "the server closed the connection", TimeoutError: "no connection in time"}
