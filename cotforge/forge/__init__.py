@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from cotforge.budget import Hold, Purse, minutes_over
-from cotforge.errors import TeacherError
+from cotforge.errors import CotforgeError, Stopped, TeacherError
 from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
 from cotforge.forge.finishes import Overcounts, UnknownFinishes
@@ -100,7 +100,10 @@ class Forge:
             turn.abandon()
 
     async def run(self, samples: Samples, refreshed: Mapping[str, int] | None = None, *, teachers: Collection[str] | None = None) -> None:
-        """Ask (only these `teachers`) until nothing is missing, or `stop`. Raises JournalError where replies can no longer be kept."""
+        """Ask (only these `teachers`) until nothing is missing, or `stop`.
+
+        Raises Stopped where the journal's disk has no more room, JournalError where replies can no longer be kept for another reason.
+        """
         asked = [teacher for teacher in self.loaded.pipeline.teachers if teachers is None or teacher.name in teachers]
         groups = in_turns(asked) if self._guide is None else [[together(asked)]]
         self.progress.per_sample = sum(teacher.samples for teacher in asked) if self._guide is None else 0
@@ -111,7 +114,10 @@ class Forge:
             running = [self._group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
             batched = [teacher for teacher in asked if teacher.batched]
             self._batched = [asyncio.create_task(self._batch(teacher, works, counts=not groups)) for teacher in batched]
+            self.journal.changed, self.journal.awaited = self._journal_changed, lambda: any(line.asking for line in self.lines.values())
             ended = await asyncio.gather(*running, *self._batched, return_exceptions=True)
+        if self.journal.gave_up is not None:
+            raise Stopped(str(self.journal.gave_up))
         for fault in (self._fault, *ended):
             if isinstance(fault, Exception):
                 raise fault
@@ -314,7 +320,19 @@ class Forge:
     def broke(self, fault: Exception) -> None:
         self._fault = self._fault or fault
         self.stop(Stop.FAULT)
-        self.abandon()
+        if self.journal.broken or not isinstance(fault, CotforgeError):  # else what is in flight can still be kept
+            self.abandon()
+
+    def _journal_changed(self) -> None:
+        """The journal cannot be written, or can be again; or trying was given up."""
+        if self.journal.gave_up is not None:
+            self.stop(Stop.FAULT)
+        elif self.journal.stuck is not None:
+            self._tell(f"nothing more is asked, and what is in flight is waited for: {self.journal.stuck}")
+        else:
+            self._tell(f"{self.journal.path}: can be written again; going on")
+            for line in self.lines.values():
+                line.pump()
 
     def look(self) -> None:
         if self._short:  # what has ended may have left something over
