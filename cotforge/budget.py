@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from math import ceil, fsum
 from typing import NamedTuple
 
@@ -13,14 +14,16 @@ from cotforge.records import Call, Stop
 from cotforge.replies.attempt import Attempt
 from cotforge.spec import Spec
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import input_tokens
+from cotforge.teachers.wire import UNBOUNDED_OUTPUT, input_tokens, longest_output, most_input, most_output
 
-UNBOUNDED_OUTPUT = 8192
-"""Output tokens that a Call counts with where its teacher has no `max_tokens` (ours)."""
 UNKNOWN_INPUT = 4096
 """Input tokens of an earlier attempt that nobody ever counted (ours): a prompt and a picture of three million pixels."""
-MOST_OFF = 32.0
-"""Times (ours) that a server's count of input tokens may lead us to expect more than we count ourselves."""
+FEW = 4
+"""Calls of a teacher that are out at most, under a budget of tokens or dollars, until its first reply (default chosen by us)."""
+ENOUGH = 8
+"""Replies after which it is known well enough how a server counts (default chosen by us)."""
+MARGIN = 4
+"""Times the most that such a server has counted so far that is set aside for a Call (default chosen by us)."""
 
 
 class Budget(Spec):
@@ -54,33 +57,61 @@ class Amount(NamedTuple):
 NOTHING = Amount()
 
 
+@dataclass(slots=True)
+class _Counting:
+    """How one teacher's server counts, and how many of its Calls are out."""
+
+    out: int = 0
+    replies: int = 0
+    ratio: float = 1.0
+    """The most that it counted of input tokens, as a multiple of our own number."""
+    most_input: int = 0
+    most_output: int = 0
+
+    def saw(self, own: int, attempt: Attempt) -> None:
+        self.replies += 1
+        self.ratio = max(self.ratio, attempt.input_tokens / max(1, own))
+        self.most_input = max(self.most_input, attempt.input_tokens)
+        self.most_output = max(self.most_output, attempt.output_tokens)
+
+
 class Hold:
     """What is set aside for one attempt, until it is known what it took. Only the first `settle` or `drop` counts."""
 
-    __slots__ = ("_bound", "_counted", "_purse", "_teacher")
+    __slots__ = ("_bound", "_counting", "_expected", "_hard", "_own", "_purse")
 
-    def __init__(self, purse: "Purse", teacher: str, counted: int, bound: Amount) -> None:
+    def __init__(self, purse: "Purse", counting: _Counting, own: int, expected: Amount, bound: Amount, *, hard: bool) -> None:
+        """With `hard`, what an attempt says to have taken beyond the bound is not taken from the purse."""
         self._purse: Purse | None = purse
-        self._teacher, self._counted, self._bound = teacher, counted, bound
+        self._counting, self._own, self._expected, self._bound, self._hard = counting, own, expected, bound, hard
+        counting.out += 1
 
     def settle(self, attempt: Attempt) -> None:
-        """The attempt ended so. One that may have been charged for, though nobody can tell, keeps its bound as spent.
+        """The attempt ended so. One that may have been charged for, though nobody can tell, takes what it was expected to take at most.
 
         A `connection` counts as such: it broke after sending; where none was made, `drop`.
         """
         if attempt.may_be_charged or attempt.error == "connection":
-            self._end(self._bound)
+            self._end(self._expected)
         else:
             if attempt.outcome.has_text and self._purse is not None:
-                self._purse.counted(self._teacher, attempt.input_tokens / max(1, self._counted))
+                self._learn(attempt)
             self._end(Amount(attempt.cost_usd, attempt.input_tokens + attempt.output_tokens, int(attempt.outcome.has_text)))
+
+    def _learn(self, attempt: Attempt) -> None:
+        if attempt.input_tokens + attempt.output_tokens > self._bound.tokens:
+            self._counting.replies = 0  # it counts otherwise than it did
+        self._counting.saw(self._own, attempt)
 
     def drop(self) -> None:
         """Nothing was sent."""
         self._end(NOTHING)
 
     def _end(self, spent: Amount) -> None:
+        if self._hard:
+            spent = Amount(min(spent.usd, self._bound.usd), min(spent.tokens, self._bound.tokens), spent.calls)
         if self._purse is not None:
+            self._counting.out -= 1
             self._purse.take(self._bound, spent)
             self._purse = None
 
@@ -88,8 +119,9 @@ class Hold:
 class Purse:
     """The budget of one invocation: asked before every attempt, told after it. One thread's alone; every method is O(1).
 
-    What was spent never passes the budget, as long as no attempt takes more than its bound: our own count of its input tokens, or
-    more where its server has counted more before, and its `max_tokens`.
+    What was spent never passes the budget, whatever servers count: for each attempt there is set aside the most that its server can be
+    believed to count, which is what was sent and `max_tokens` can weigh, and less once it is known how it counts. Where that is more than
+    what is left, one Call goes alone.
     """
 
     def __init__(self, budget: Budget, *, spent: Amount = NOTHING, clock: Callable[[], float] = time.monotonic) -> None:
@@ -105,8 +137,7 @@ class Purse:
         self._usd = float("inf") if budget.usd is None else budget.usd
         self._tokens = float("inf") if budget.tokens is None else budget.tokens
         self._calls = float("inf") if budget.calls is None else budget.calls
-        self._counts = budget.usd is not None or budget.tokens is not None
-        self._ratios: dict[str, float] = {}
+        self._counting: dict[str, _Counting] = {}
 
     @classmethod
     def of(cls, budget: Budget, teachers: Iterable[Teacher], journal: Journal) -> "Purse":
@@ -114,22 +145,60 @@ class Purse:
         past = budget.usd is not None or budget.tokens is not None or budget.calls is not None
         return cls(budget, spent=spent(teachers, histories(journal)) if past else NOTHING)
 
-    def admit(self, teacher: Teacher, call: Call) -> Hold | None:
-        """Set aside what the Call may take at most; None, and `over` says why, where that would pass the budget."""
-        counted, bound = 0, Amount(0.0, 0, 1)
-        if self._counts:
-            counted = input_tokens(call)
-            bound = _bound(teacher, ceil(counted * self._ratios.get(teacher.name, 1.0)))
-        usd, tokens, calls = self.in_flight
-        usd, tokens, calls = usd + bound.usd, tokens + bound.tokens, calls + 1
-        if self.spent.calls + calls > self._calls or self.spent.tokens + tokens > self._tokens or self.spent.usd + usd > self._usd:
-            self._refuse(bound)
+    def weighs(self, teacher: Teacher) -> bool:
+        """Whether the teacher's tokens are bounded."""
+        return self.budget.tokens is not None or (self.budget.usd is not None and teacher.price.given)
+
+    def admit(self, teacher: Teacher, call: Call, *, in_batch: bool = False) -> Hold | None:
+        """Set aside what the Call may take at most; None, and `over` says why, where that would pass the budget.
+
+        None as well, and `over` as before, while it has to be found out from a few Calls how the teacher's server counts. What goes out
+        `in_batch`, before anybody can know that, counts with what is expected of it.
+        """
+        own, expected, bound = 0, Amount(0.0, 0, 1), Amount(0.0, 0, 1)
+        counting = self._counting.setdefault(teacher.name, _Counting())
+        if self.weighs(teacher):
+            own = input_tokens(call)
+            expected, bound = self._bounds(teacher, call, own, counting)
+            if in_batch:
+                bound = expected
+            elif not counting.replies and counting.out >= FEW:
+                return None
+        if not self._fits(expected):
+            self._refuse(expected)
             return None
         if self._until is not None and self._clock() >= self._until:
             self.stop, self.over = Stop.MINUTES, minutes_over(self.budget.minutes or 0)
             return None
-        self.in_flight = Amount(usd, tokens, calls)
-        return Hold(self, teacher.name, counted, bound)
+        if not self._fits(bound):
+            bound = self._left_of(bound)
+        usd, tokens, calls = self.in_flight
+        self.in_flight = Amount(usd + bound.usd, tokens + bound.tokens, calls + 1)
+        return Hold(self, counting, own, expected, bound, hard=own > 0 and not in_batch)
+
+    def _bounds(self, teacher: Teacher, call: Call, own: int, counting: _Counting) -> tuple[Amount, Amount]:
+        """(what the Call is expected to take at most, what it can take at most)."""
+        most_in, most_out = most_input(call), longest_output(teacher)
+        begins = min(ceil(own * counting.ratio), most_in)
+        ends = min(max(most_output(teacher), counting.most_output), most_out)
+        if counting.replies >= ENOUGH:
+            most_in = min(most_in, MARGIN * max(begins, counting.most_input))
+            most_out = min(most_out, max(ends, MARGIN * counting.most_output))
+        return _amount(teacher, begins, ends), _amount(teacher, most_in, most_out)
+
+    def _left_of(self, amount: Amount) -> Amount:
+        """The amount, or as much of it as is neither spent nor set aside."""
+        spent, flying = self.spent, self.in_flight
+        usd, tokens = self._usd - spent.usd - flying.usd, self._tokens - spent.tokens - flying.tokens
+        return Amount(min(amount.usd, usd), int(min(amount.tokens, tokens)), amount.calls)
+
+    def _fits(self, amount: Amount) -> bool:
+        spent, flying = self.spent, self.in_flight
+        return (
+            spent.calls + flying.calls + amount.calls <= self._calls
+            and spent.tokens + flying.tokens + amount.tokens <= self._tokens
+            and spent.usd + flying.usd + amount.usd <= self._usd
+        )
 
     def take(self, bound: Amount, spent: Amount) -> None:
         """For a Hold: what was set aside is free again, and so much was spent."""
@@ -137,11 +206,6 @@ class Purse:
         left = calls - bound.calls
         self.in_flight = Amount(usd - bound.usd if left else 0.0, tokens - bound.tokens, left)  # rounding errors do not pile up
         self.spent = Amount(self.spent.usd + spent.usd, self.spent.tokens + spent.tokens, self.spent.calls + spent.calls)
-
-    def counted(self, teacher: str, ratio: float) -> None:
-        """For a Hold: a server counted so many times our number of input tokens."""
-        if ratio > self._ratios.get(teacher, 1.0):
-            self._ratios[teacher] = min(ratio, MOST_OFF)
 
     def _refuse(self, bound: Amount) -> None:
         self.stop = Stop.BUDGET
@@ -167,20 +231,13 @@ def spent(teachers: Iterable[Teacher], past: Mapping[tuple[str, str], History]) 
     amounts = []
     for (name, _), history in past.items():
         begins, teacher = history.most_input or most, asked.get(name)
-        bound = _bound(teacher, begins) if teacher else Amount(0.0, begins + UNBOUNDED_OUTPUT, 1)
+        bound = _amount(teacher, begins, most_output(teacher)) if teacher else Amount(0.0, begins + UNBOUNDED_OUTPUT, 1)
         known = Amount(history.cost_usd, history.input_tokens + history.output_tokens, history.replies)
         amounts += [known, bound.times(history.unknown)]
     return Amount(fsum(amount.usd for amount in amounts), sum(amount.tokens for amount in amounts), sum(amount.calls for amount in amounts))
 
 
-def most_output(teacher: Teacher) -> int:
-    """Output tokens of one Call, at most: `max_tokens`, or the name that newer servers have for it, else a bound of ours."""
-    limit = teacher.max_tokens or teacher.body.get("max_completion_tokens")
-    return limit if isinstance(limit, int) and limit > 0 else UNBOUNDED_OUTPUT
-
-
-def _bound(teacher: Teacher, begins: int) -> Amount:
-    ends = most_output(teacher)
+def _amount(teacher: Teacher, begins: int, ends: int) -> Amount:
     return Amount(teacher.price.usd(begins, ends), begins + ends, 1)
 
 

@@ -334,6 +334,7 @@ class Run:
         assert meter.closed is not None
         reason = _NO_BATCHES if batched and meter.closed is Closing.MODEL else _CLOSED[meter.closed]
         words = f"; it said {clean(meter.closing_words)!r}" if meter.closing_words else ""
+        words = f"; {meter.closing_words}" if meter.closed is Closing.COUNTS else words  # these are our own
         count = meter.postponed or meter.failed
         many = "1 call was" if count == 1 else f"{count:,} calls were" if count else "some calls were"
         lost = f"{many} not asked" if meter.postponed else f"{many} not answered"
@@ -351,10 +352,11 @@ _CLOSED = {
     Closing.ENGINE: "its engine has died again",
     Closing.TROUBLE: "its provider is in trouble",
     Closing.REPEATED: "paused: one call after another ended in the same words, and none was answered in between",
+    Closing.COUNTS: "paused: its token counts cannot be right, and the budget could not hold",
     Closing.OUT_OF_REACH: "out of reach",
 }
 """What a person is told of a teacher that was not asked to the end."""
-_ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.KEY, Closing.REPEATED)
+_ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.KEY, Closing.REPEATED, Closing.COUNTS)
 """With these a person has to do something before the run can be complete: exit 3."""
 _NO_BATCHES = "there is no batch API at its url, or no such model"
 

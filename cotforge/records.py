@@ -141,6 +141,8 @@ class Closing(StrEnum):
     """A batch provider failed for too long."""
     REPEATED = "repeated"
     """It ended one Call after another in the same words, and answered none in between."""
+    COUNTS = "counts"
+    """It counts, or writes, more tokens than can be, and a budget could not hold."""
     OUT_OF_REACH = "out of reach"
     """No replica can be reached; it is asked again once one can."""
     OVER = "over"

@@ -5,15 +5,15 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
 from cotforge.simulate.faults import cut
 from tests.project import said
 
-Said = Callable[[int, dict[str, Any]], bytes]
-"""The bytes that answer the request of that number, from 1, with that body; the connection is closed after them."""
+Said = Callable[[int, dict[str, Any]], bytes | Iterable[bytes]]
+"""The bytes that answer the request of that number, from 1, with that body, perhaps without an end; the connection is closed after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Request:
 class Stranger:
     """In a thread of its own, on 127.0.0.1; a context manager. It serves no list of models, and every other page is a 404."""
 
-    def __init__(self, says: Said, *, pause: float = 0.0) -> None:
-        """With a `pause`, in seconds, the bytes come one at a time."""
-        self.says, self.pause = says, pause
+    def __init__(self, says: Said, *, pause: float = 0.0, lists: bool = False) -> None:
+        """With a `pause`, in seconds, the bytes come one at a time. With `lists` every page is answered so, also the list of models."""
+        self.says, self.pause, self.lists = says, pause, lists
         self.ledger: list[Request] = []
         self.url = ""
         self._ready = threading.Event()
@@ -58,9 +58,10 @@ class Stranger:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             size = int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0)
-            await self._say(writer, await reader.readexactly(size) if "/chat/completions" in head else b"")
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # who asked has left
+            asked = await reader.readexactly(size) if "/chat/completions" in head else b"{}" if self.lists else b""
+            await self._say(writer, asked)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # who asked has left, or the test is over
         finally:
             writer.close()
 
@@ -70,11 +71,14 @@ class Stranger:
             return
         self.ledger.append(Request(hashlib.sha256(raw).hexdigest(), time.time()))
         text = self.says(len(self.ledger), json.loads(raw))
-        for piece in [text] if not self.pause else [text[place : place + 1] for place in range(len(text))]:
+        pieces = [text] if isinstance(text, bytes) else text
+        if self.pause and isinstance(text, bytes):
+            pieces = [text[place : place + 1] for place in range(len(text))]
+        for piece in pieces:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(self.pause)
-        if b"\r\nreset: " in text:
+        if isinstance(text, bytes) and b"\r\nreset: " in text:
             await asyncio.sleep(0.02)  # what was sent arrives
             cut(writer.transport)
 

@@ -1,6 +1,7 @@
 """A budget is never passed, whatever is in flight, and says in one line when it is reached."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cotforge.budget import MOST_OFF, NOTHING, UNBOUNDED_OUTPUT, UNKNOWN_INPUT, Amount, Budget, Hold, Purse, dollars, most_output, spent
+from cotforge.budget import ENOUGH, FEW, MARGIN, NOTHING, UNKNOWN_INPUT, Amount, Budget, Hold, Purse, dollars, spent
 from cotforge.errors import PipelineError
 from cotforge.history import History, histories
 from cotforge.journal import Journal
@@ -20,9 +21,20 @@ from cotforge.records import Call, Picture, Sample
 from cotforge.replies.attempt import Attempt, unsent
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.teacher import Price, Teacher
-from cotforge.teachers.wire import input_tokens
+from cotforge.teachers.wire import (
+    LONGEST_OUTPUT,
+    MOST_OFF,
+    PER_PICTURE,
+    UNBOUNDED_OUTPUT,
+    attempt_of,
+    input_tokens,
+    longest_output,
+    most_input,
+    most_output,
+)
 from tests.attempts import attempt
-from tests.project import cotforge, ran, sees, summary, table, teacher, write_pipeline, write_rows
+from tests.project import cotforge, ran, said, sees, summary, table, teacher, write_pipeline, write_rows
+from tests.teacher import Raw
 from tests.teacher import Teacher as Server
 
 TEACHER = OpenAITeacher(name="one", model="m", url="http://localhost/v1", price=Price(input=10, output=100), max_tokens=1000)
@@ -138,27 +150,159 @@ def test_only_the_first_word_about_an_attempt_counts() -> None:
 
 def test_room_that_a_reply_gives_back_is_used() -> None:
     of = purse(tokens=5000)
-    first, _ = held(of), held(of)
-    assert of.admit(TEACHER, call()) is None
+    first = held(of)
+    assert of.admit(TEACHER, call()) is None, "nobody knows yet how its server counts: the first Call goes alone"
     first.settle(ended(500, 400))
     assert of.admit(TEACHER, call()) is not None
 
 
-def test_a_server_that_counts_more_tokens_than_we_do_makes_the_bounds_of_its_teacher_grow() -> None:
-    of = purse(tokens=1_000_000)
-    held(of).settle(ended(3003, 10))
+# what a server counts
+
+
+def test_until_the_first_reply_of_a_teacher_few_of_its_calls_are_out_and_no_budget_is_called_used_up() -> None:
+    of = purse(usd=1000)
+    first, *_ = [held(of) for _ in range(FEW)]
+    assert (of.admit(TEACHER, call()), of.over) == (None, "")
+    assert of.admit(CHEAP, call()) is not None, "another teacher's server may count otherwise"
+    first.settle(failed("500", 500))
+    held(of).settle(failed("429", 429))
+    second = held(of)
+    assert of.admit(TEACHER, call()) is None, "a failure says nothing of how it counts"
+    second.settle(ended(900, 100))
+    assert all(of.admit(TEACHER, call()) for _ in range(50))
+
+
+def test_a_teacher_whose_tokens_are_not_bounded_is_not_held_back() -> None:
+    free = TEACHER.model_copy(update={"price": Price()})
+    of = purse(usd=1000, calls=1000)
+    assert all(of.admit(free, call()) for _ in range(50))
+    assert not of.weighs(free)
+    assert of.weighs(TEACHER)
+
+
+def test_a_call_is_set_aside_with_all_that_its_server_can_be_believed_to_count() -> None:
+    of = purse(tokens=10**9)
+    hold = held(of)
+    assert of.in_flight.tokens == most_input(call()) + 1000 == MOST_OFF * 1001 + PER_PICTURE + 1000
+    hold.settle(ended(most_input(call()), 1000))
+    assert of.spent.tokens == most_input(call()) + 1000
+
+
+def test_a_server_that_is_known_has_less_set_aside_in_the_measure_in_which_it_counts() -> None:
+    of = purse(tokens=10**9)
+    for _ in range(ENOUGH):
+        held(of).settle(ended(3003, 10))
+    hold = held(of)
+    assert of.in_flight.tokens == MARGIN * 3003 + 1000
+    hold.settle(ended(40_000, 10))
+    assert of.spent.tokens == ENOUGH * 3013 + MARGIN * 3003 + 1000, "more than that is not taken from the purse"
     held(of)
-    assert of.in_flight.tokens == 3003 + 1000
-    held(of, CHEAP)
-    assert of.in_flight.tokens == 3003 + 1000 + 1001 + 50, "another teacher's server may count otherwise"
-    held(of).settle(ended(10**6 * 9, 0))
-    before = of.in_flight.tokens
+    assert of.in_flight.tokens == most_input(call()) + 1000, "it counts otherwise than was known"
+
+
+def test_a_server_that_counts_more_tokens_than_we_do_makes_the_next_call_count_as_much() -> None:
+    of = purse(tokens=20_000)
+    held(of).settle(ended(9009, 10))
+    assert of.admit(TEACHER, call()) is not None
+    of = purse(tokens=18_000)
+    held(of).settle(ended(9009, 10))
     assert of.admit(TEACHER, call()) is None
-    rich = purse(tokens=10**9)
-    held(rich).settle(ended(10**6 * 9, 0))
-    held(rich)
-    assert rich.in_flight.tokens == round(1001 * MOST_OFF) + 1000
-    assert before == of.in_flight.tokens
+    assert of.over.endswith("the next call may take 10,009")
+
+
+def test_an_attempt_that_nobody_can_tell_of_takes_what_was_expected_of_it_and_not_all_that_was_set_aside() -> None:
+    of = purse(tokens=10**6)
+    held(of).settle(failed("timeout"))
+    assert of.spent.tokens == 2001
+
+
+def test_what_is_handed_in_as_a_batch_counts_with_what_is_expected_of_it() -> None:
+    of = purse(tokens=2001 * 50)
+    holds = [of.admit(TEACHER, call(), in_batch=True) for _ in range(51)]
+    assert (holds[-1], None in holds[:-1]) == (None, False)
+    assert holds[0] is not None
+    holds[0].settle(ended(3000, 1000))
+    assert of.spent.tokens == 4000
+
+
+COUNTERS = st.one_of(
+    st.none(), st.booleans(), st.text(max_size=3), st.integers(-(10**20), 10**20), st.integers(0, 50_000), st.floats(), st.just("absent"),
+    st.lists(st.integers(), max_size=1),
+)  # fmt: skip
+
+
+def counted(count_in: object, count_out: object, teacher: Teacher, letters: int) -> Attempt:
+    """A reply of so many letters, as every kind of teacher that counts has it read."""
+    usage = {name: value for name, value in (("prompt_tokens", count_in), ("completion_tokens", count_out)) if value != "absent"}
+    choices = [{"message": {"content": "y" * letters}, "finish_reason": "stop"}]
+    body = json.dumps({"choices": choices, "usage": usage} if usage else {"choices": choices})
+    return attempt_of(body, number=1, call=call(), teacher=teacher, seconds=1.0)
+
+
+@settings(deadline=None)
+@given(
+    replies=st.lists(st.tuples(COUNTERS, COUNTERS, st.booleans(), st.integers(1, 4000), st.integers(0, 9)), max_size=60),
+    usd=st.floats(0.05, 3),
+    tokens=st.integers(2000, 300_000),
+)
+def test_the_budget_is_hard_whatever_servers_count(replies: list[tuple[object, object, bool, int, int]], usd: float, tokens: int) -> None:
+    of = purse(usd=usd, tokens=tokens)
+    flying: list[tuple[Hold, Attempt]] = []
+    for count_in, count_out, cheap, letters, at_once in replies:
+        teacher = CHEAP if cheap else TEACHER
+        reply = counted(count_in, count_out, teacher, letters)
+        assert 0 < reply.input_tokens <= most_input(call())
+        assert 0 <= reply.output_tokens <= max(longest_output(teacher) + 64, letters)
+        if (hold := of.admit(teacher, call())) is not None:
+            flying.append((hold, reply))
+        while len(flying) > at_once:
+            earlier, ended_so = flying.pop(0)
+            earlier.settle(ended_so)
+        assert of.spent.tokens + of.in_flight.tokens <= tokens
+        assert of.spent.usd + of.in_flight.usd <= usd + 1e-9
+
+
+@pytest.mark.parametrize("count", [7_500_000, 60_000])
+def test_a_count_of_input_beyond_what_was_sent_can_weigh_is_not_believed(count: int) -> None:
+    found = counted(count, 10, TEACHER, 400)
+    assert (found.error, found.input_tokens, found.output_tokens) == (None, 1001, 100)
+    assert found.overcount
+    assert found.overcount in found.detail
+
+
+@pytest.mark.parametrize("count", [1065, 50_000, 10**7])
+def test_a_count_of_output_beyond_max_tokens_and_beyond_the_text_that_came_is_not_believed(count: int) -> None:
+    found = counted(900, count, TEACHER, 400)
+    assert (found.error, found.input_tokens, found.output_tokens) == (None, 1001, 100)
+    assert found.overcount
+
+
+def test_a_server_that_writes_more_than_max_tokens_is_counted_so_and_told() -> None:
+    found = counted(900, 20_000, CHEAP, 100_000)
+    assert found.output_tokens == 20_000
+    assert found.overcount == "100,000 characters came, which are more than 50 tokens"
+
+
+@pytest.mark.parametrize(
+    ("count_in", "count_out", "letters"),
+    [(900, 1000, 10), (900, 1003, 10), (17_000, 10, 40), (40_000, 10, 40), (3, 10, 40), (900, 100, 1600)],
+)
+def test_what_honest_servers_count_is_believed(count_in: int, count_out: int, letters: int) -> None:
+    """Hidden reasoning up to `max_tokens`, the end of a text, pictures in tiles, a cached prompt, a text of few tokens."""
+    found = counted(count_in, count_out, TEACHER, letters)
+    assert (found.input_tokens, found.output_tokens, found.overcount, found.detail) == (count_in, count_out, "", "")
+
+
+def test_hidden_reasoning_is_believed_of_a_teacher_without_max_tokens() -> None:
+    free = TEACHER.model_copy(update={"max_tokens": None})
+    found = counted(900, 60_000, free, 400)
+    assert (found.output_tokens, found.overcount, longest_output(free)) == (60_000, "", LONGEST_OUTPUT)
+
+
+@pytest.mark.parametrize("count", [0, 1, 12])
+def test_a_count_of_output_that_is_too_small_for_the_text_is_replaced_by_an_estimate(count: int) -> None:
+    found = counted(900, count, TEACHER, 2000)
+    assert (found.output_tokens, found.overcount) == (500, "")
 
 
 def test_the_output_of_a_teacher_without_max_tokens_is_bounded_by_its_body_or_by_us() -> None:
@@ -175,11 +319,11 @@ def test_the_line_names_the_budget_what_was_spent_and_what_is_in_flight() -> Non
     of = purse(before=Amount(49.88, 0, 0), usd=50)
     held(of)
     assert of.admit(TEACHER, call()) is None
-    assert of.over == "budget: usd 50 reached: $49.88 spent, $0.11 in flight; the next call may take $0.11"
+    assert of.over == "budget: usd 50 reached: $49.88 spent, $0.12 in flight; the next call may take $0.11"
     of = purse(before=Amount(0, 1_500, 0), tokens=4000)
     held(of)
     assert of.admit(TEACHER, call()) is None
-    assert of.over == "budget: tokens 4,000 reached: 1,500 spent, 2,001 in flight; the next call may take 2,001"
+    assert of.over == "budget: tokens 4,000 reached: 1,500 spent, 2,500 in flight; the next call may take 2,001"
     of = purse(before=Amount(0, 0, 1200), calls=1201)
     held(of)
     assert of.admit(TEACHER, call()) is None
@@ -287,3 +431,40 @@ def test_a_budget_too_small_for_one_teacher_ends_the_run_once_the_others_are_don
     assert built.returncode == 3, built.stderr
     assert "budget: usd 0.5 reached" in built.stderr
     assert 0 < summary(tmp_path / "runs/feelings")["cost_usd"] <= 0.5
+
+
+@pytest.mark.parametrize("bound", [{"tokens": 20_000}, {"usd": 0.01}], ids=str)
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 7_500_000, "completion_tokens": 9}, {"prompt_tokens": 9, "completion_tokens": 10**7}])
+def test_a_server_that_counts_too_much_closes_its_teacher_and_not_the_budget(
+    tmp_path: Path, bound: dict[str, float], usage: dict[str, int]
+) -> None:
+    write_rows(tmp_path, 40)
+    mad = Raw(json.dumps({"choices": [{"message": {"content": said("awe")}, "finish_reason": "stop"}], "usage": usage}))
+    with Server(mad, latency=0.02) as server, Server(sees, latency=0.02) as other:
+        price = {"input": 1, "output": 1}
+        write_pipeline(tmp_path, teacher(server, "mad", price=price), teacher(other, "sound"), consensus={"label": "ignore"}, budget=bound)
+        for _ in range(2):  # a restart knows no more
+            before = len(server.ledger)
+            built = cotforge("build", "pipeline.yaml", cwd=tmp_path)
+            assert built.returncode == 3, built.stderr
+            assert 1 <= len(server.ledger) - before <= FEW
+    line = next(line for line in built.stderr.splitlines() if line.startswith("teacher 'mad': paused: "))
+    assert "not asked" in line
+    assert "the server counted" in line
+    told = summary(tmp_path / "runs/feelings")
+    assert told["cost_usd"] < 0.01
+    assert told["calls_missing"] >= 40 - 2 * FEW, "what was not asked is asked once that is mended"
+    if "usd" in bound:
+        assert len(other.ledger) == 40, "a teacher without a price goes on"
+
+
+def test_without_a_budget_a_server_that_counts_too_much_is_told_of_once_and_asked_on(tmp_path: Path) -> None:
+    write_rows(tmp_path, 10)
+    usage = {"prompt_tokens": 7_500_000, "completion_tokens": 9}
+    mad = Raw(json.dumps({"choices": [{"message": {"content": said("awe")}, "finish_reason": "stop"}], "usage": usage}))
+    with Server(mad) as server:
+        write_pipeline(tmp_path, teacher(server, "mad", price={"input": 1, "output": 1}), consensus={"label": "ignore"})
+        built = cotforge("build", "pipeline.yaml", cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    assert built.stderr.count("the server counted 7,500,000 input tokens for what can be") == 1
+    assert summary(tmp_path / "runs/feelings")["cost_usd"] < 0.1

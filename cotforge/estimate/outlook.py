@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import NamedTuple
 
-from cotforge.budget import most_output
 from cotforge.history import History
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.kind import TeacherKind
+from cotforge.teachers.wire import most_output
 
 OUTPUT_TOKENS, LEAST_OUTPUT = 500, 50
 """Output tokens of a Call of a teacher that has never answered, and the fewest that are likely (both ours)."""

@@ -15,10 +15,10 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from cotforge.budget import Hold, Purse, minutes_over
-from cotforge.errors import TeacherError
+from cotforge.errors import CotforgeError, Stopped, TeacherError
 from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
-from cotforge.forge.finishes import UnknownFinishes
+from cotforge.forge.finishes import Overcounts, UnknownFinishes
 from cotforge.forge.job import Job
 from cotforge.forge.line import Line
 from cotforge.forge.places import Places, in_turns, together
@@ -31,7 +31,7 @@ from cotforge.forge.work import Again, Work, missing
 from cotforge.images import Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Closing, Fault, Outcome, Sample, Stop
+from cotforge.records import Call, Closing, Fault, Sample, Stop
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Guide
 from cotforge.teachers.kind import Place, TeacherKind
@@ -72,7 +72,7 @@ class Forge:
         self._short = False
         self.lines: dict[str, Line] = {}
         self._again, self._tell, self._patience, self._guide = again, tell, patience or Patience(), guide
-        self._finishes = UnknownFinishes(tell)
+        self._told = (UnknownFinishes(tell), Overcounts(tell))
         self._since = journal.latest()
         self._agreement = Agreement(loaded.pipeline, progress)
         self._retries = RetryBudget()
@@ -100,7 +100,10 @@ class Forge:
             turn.abandon()
 
     async def run(self, samples: Samples, refreshed: Mapping[str, int] | None = None, *, teachers: Collection[str] | None = None) -> None:
-        """Ask (only these `teachers`) until nothing is missing, or `stop`. Raises JournalError where replies can no longer be kept."""
+        """Ask (only these `teachers`) until nothing is missing, or `stop`.
+
+        Raises Stopped where the journal's disk has no more room, JournalError where replies can no longer be kept for another reason.
+        """
         asked = [teacher for teacher in self.loaded.pipeline.teachers if teachers is None or teacher.name in teachers]
         groups = in_turns(asked) if self._guide is None else [[together(asked)]]
         self.progress.per_sample = sum(teacher.samples for teacher in asked) if self._guide is None else 0
@@ -111,7 +114,10 @@ class Forge:
             running = [self._group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
             batched = [teacher for teacher in asked if teacher.batched]
             self._batched = [asyncio.create_task(self._batch(teacher, works, counts=not groups)) for teacher in batched]
+            self.journal.changed, self.journal.awaited = self._journal_changed, lambda: any(line.asking for line in self.lines.values())
             ended = await asyncio.gather(*running, *self._batched, return_exceptions=True)
+        if self.journal.gave_up is not None:
+            raise Stopped(str(self.journal.gave_up))
         for fault in (self._fault, *ended):
             if isinstance(fault, Exception):
                 raise fault
@@ -195,10 +201,10 @@ class Forge:
     async def _batch(self, teacher: TeacherKind, works: Works, *, counts: bool) -> None:
         """A teacher behind a batch API: what it lacks is handed in at once, and its results are waited for."""
         meter, holds = self.progress.teachers[teacher.name], dict[bytes, Hold]()
-        closing: list[Outcome] = []
+        closing: list[tuple[Closing, str]] = []
 
         def admit(call: Call) -> bool:
-            hold = self.admit(teacher, call)
+            hold = self.admit(teacher, call, in_batch=True)
             if hold is not None and self.purse.budget.given:
                 holds[bytes.fromhex(call.key)] = hold
             return hold is not None
@@ -206,9 +212,12 @@ class Forge:
         def ended(attempt: Attempt) -> None:
             if (hold := holds.pop(attempt.key, None)) is not None:
                 hold.settle(attempt)
-            self._finishes.saw(teacher.name, attempt)
-            if attempt.outcome.closes and not closing:
-                closing.append(attempt.outcome)
+            self._saw(teacher.name, attempt)
+            if attempt.overcount and self.bounded(teacher):
+                closing.append((Closing.COUNTS, attempt.overcount))
+            elif attempt.outcome.closes:
+                closing.append((attempt.outcome.closes, attempt.outcome.detail))
+            del closing[1:]
             self._stop_at_failures()
 
         async with Batches(
@@ -219,7 +228,7 @@ class Forge:
             await batches.collect(self._tell)
             meter.closed = meter.closed or batches.outbox.closes
             if closing and not meter.closed:
-                meter.closed, meter.closing_words = closing[0].closes, closing[0].detail
+                meter.closed, meter.closing_words = closing[0]
 
     def _counted(self, works: Iterator[Work | Fault]) -> Iterator[Work | Fault]:
         for work in works:
@@ -245,15 +254,22 @@ class Forge:
     def stopped(self) -> bool:
         return bool(self.progress.stopped)
 
-    def admit(self, teacher: Teacher, call: Call) -> Hold | None:
-        hold = self.purse.admit(teacher, call)
+    def admit(self, teacher: Teacher, call: Call, *, in_batch: bool = False) -> Hold | None:
+        hold = self.purse.admit(teacher, call, in_batch=in_batch)
         if hold is None and not self.purse.in_flight.calls:
             self.stop(self.purse.stop, self.purse.over)
         self._short = self._short or hold is None
         return hold
 
+    def bounded(self, teacher: Teacher) -> bool:
+        return self.purse.weighs(teacher)
+
     def retry_in(self) -> float:
         return self._retries.delay(time.monotonic())
+
+    def _saw(self, teacher: str, attempt: Attempt) -> None:
+        for each in self._told:
+            each.saw(teacher, attempt)
 
     def settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
         try:
@@ -264,7 +280,7 @@ class Forge:
     def _settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
         if attempt is not None:
             meter.count(attempt)
-            self._finishes.saw(job.call.teacher, attempt)
+            self._saw(job.call.teacher, attempt)
             self._retries.first()
         if job.work.script is not None:
             job.work.script.ended(job.work, job.call, attempt)
@@ -281,7 +297,8 @@ class Forge:
             meter.postponed += not self.progress.stopped  # where the whole run was stopped, that is no failure of the teacher
             self._known.pop(job.call.key, None)
             return
-        work.had.append((job.call, attempt))
+        if not attempt.is_long:  # then there is no figure of agreement about this Sample
+            work.had.append((job.call, attempt))
         if work.left == 0:
             self._agreement.settled(work)
 
@@ -303,7 +320,19 @@ class Forge:
     def broke(self, fault: Exception) -> None:
         self._fault = self._fault or fault
         self.stop(Stop.FAULT)
-        self.abandon()
+        if self.journal.broken or not isinstance(fault, CotforgeError):  # else what is in flight can still be kept
+            self.abandon()
+
+    def _journal_changed(self) -> None:
+        """The journal cannot be written, or can be again; or trying was given up."""
+        if self.journal.gave_up is not None:
+            self.stop(Stop.FAULT)
+        elif self.journal.stuck is not None:
+            self._tell(f"nothing more is asked, and what is in flight is waited for: {self.journal.stuck}")
+        else:
+            self._tell(f"{self.journal.path}: can be written again; going on")
+            for line in self.lines.values():
+                line.pump()
 
     def look(self) -> None:
         if self._short:  # what has ended may have left something over

@@ -1,4 +1,4 @@
-"""Finish reasons that nobody knows: each is told once, for a text that is not whole may stand behind it."""
+"""What is told once of a teacher's replies: finish reasons that nobody knows, and token counts that cannot be."""
 
 from collections.abc import Callable
 
@@ -24,3 +24,17 @@ class UnknownFinishes:
         if (teacher, reason) not in self._told and len(self._told) < MOST_TOLD:
             self._told.add((teacher, reason))
             self._tell(f"teacher {teacher!r}: finish_reason {reason!r} is unknown; its texts are read as whole")
+
+
+class Overcounts:
+    """Teachers of this run whose servers count more tokens than can be."""
+
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        self._tell = tell
+        self._told: set[str] = set()
+
+    def saw(self, teacher: str, attempt: Attempt) -> None:
+        """Tell of the first such count of a teacher."""
+        if attempt.overcount and teacher not in self._told:
+            self._told.add(teacher)
+            self._tell(f"teacher {teacher!r}: {attempt.overcount}; estimates count instead")

@@ -42,6 +42,9 @@ class House(Protocol):
     def admit(self, teacher: Teacher, call: Call) -> Hold | None:
         """Set aside what the Call may cost; None where the budget does not allow for it (now)."""
 
+    def bounded(self, teacher: Teacher) -> bool:
+        """Whether a budget bounds the tokens of the teacher, and so its counts have to be right."""
+
     def retry_in(self) -> float:
         """Seconds until the run's retry budget has room for one more attempt, which is taken from it."""
 

@@ -7,11 +7,12 @@ and its place there is free again once its end is on the disk: never more than `
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from cotforge.budget import Hold, most_output
+from cotforge.budget import Hold
 from cotforge.errors import JournalError
 from cotforge.forge.deadline import Deadline
 from cotforge.forge.job import House, Job
@@ -24,7 +25,7 @@ from cotforge.records import Call, Closing, Fault
 from cotforge.replies.attempt import Attempt, unsent
 from cotforge.teachers.kind import Place, TeacherKind
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import input_tokens
+from cotforge.teachers.wire import input_tokens, most_output
 
 
 class Line:
@@ -40,6 +41,8 @@ class Line:
         self.most = 2 * teacher.concurrency * len(self.replicas) + 64
         self.room = asyncio.Semaphore(self.most)
         self.under_way = 0
+        self.asking = 0
+        """Attempts that are at a server, and not yet on their way into the journal."""
         self.look_at = 0.0
         """When to see whether it is back, by the monotonic clock."""
         self._queue: deque[Job] = deque()
@@ -80,7 +83,7 @@ class Line:
 
     def pump(self) -> None:
         """Begin and send what can be begun and sent now; called whenever something has changed."""
-        if self.closed:
+        if self.closed or self._house.journal.stuck is not None:
             return
         now = time.monotonic()
         self._begin(now)
@@ -169,12 +172,13 @@ class Line:
         ended: Attempt | None = None
         try:
             timeout = partial(self._deadline.seconds, job.tries.timeouts)
-            ended = await self.place.ask(job.call, job.work.images, replica.place, number=job.attempt, timeout=timeout)
+            ended = await self._ask(job, replica, timeout)
             may = not self.closed or self._house.stopped or ended.outcome.unreached  # a teacher that is gone for good will not answer it
             unreadable = self._refusals.saw_body(ended.outcome)
             again = job.tries.again(ended) and may and not unreadable
             ended = replace(ended, number=job.attempt, final=not again, url=replica.place)
             await self._house.journal.end(ended)
+            ended.let_go()
             self._learn(job, ended, hold, replica, ticket)
         except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
             self._house.broke(fault)
@@ -192,10 +196,19 @@ class Line:
         self.pump()
         self._house.look()
 
+    async def _ask(self, job: Job, replica: Replica, timeout: Callable[[], float]) -> Attempt:
+        self.asking += 1
+        try:
+            return await self.place.ask(job.call, job.work.images, replica.place, number=job.attempt, timeout=timeout)
+        finally:
+            self.asking -= 1
+
     def _close_after(self, ended: Attempt, replica: Replica, *, unreadable: bool) -> None:
         """Close where the end of an attempt says that nothing more should be asked."""
         if unreadable or (ended.final and self._refusals.saw(ended.status, ended.outcome, ended.number)):
             self.close(Closing.REPEATED, ended.outcome.detail)
+        if ended.overcount and self._house.bounded(self.teacher):
+            self.close(Closing.COUNTS, ended.overcount)
         if replica.closed and all(each.closed for each in self.replicas):
             self.close(replica.closed, ended.outcome.detail)
 

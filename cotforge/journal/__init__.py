@@ -12,17 +12,19 @@ is damaged, what is whole goes into a new one (`salvage`).
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from cotforge.journal import schema
+from cotforge.errors import JournalError
+from cotforge.journal import schema, spill
 from cotforge.journal.damage import Damage, explained, is_damage, note, told, undecodable
 from cotforge.journal.place import refuse_remote as refuse_remote
 from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
@@ -34,7 +36,7 @@ from cotforge.replies.attempt import NOT_SENT, Attempt, damaged
 BATCH = 256
 """Most rows in one commit (ours); what queues up during one sync goes into the next."""
 PATIENCE = 10.0
-"""Seconds (ours) to go on trying to commit on a full disk before the run gives up."""
+"""Seconds (ours) to go on trying to commit on a full disk before replies are kept elsewhere, and the run ends."""
 MAPPED_FROM = 64 * 2**20
 """Bytes (ours) of a journal from which on it is read through a memory map: looking 200,000 keys up takes half the time."""
 _END = f"INSERT INTO replies ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
@@ -54,14 +56,28 @@ class Journal:
     or on a file system that cannot keep it.
     """
 
-    def __init__(self, path: Path, *, tell: Callable[[str], object] = _say) -> None:
+    def __init__(
+        self, path: Path, *, tell: Callable[[str], object] = _say, patience: float = PATIENCE, elsewhere: Sequence[Path] | None = None
+    ) -> None:
+        """On a full disk it is tried for `patience` seconds; then replies go to a file in one of the folders `elsewhere`."""
         refuse_remote(path.parent)
         self.path = path
+        self._patience, self._elsewhere = patience, spill.places() if elsewhere is None else elsewhere
         self._readers: dict[threading.Thread, sqlite3.Connection] = {}
         self._lock = threading.Lock()
         self._waiting: list[_Write] = []
         self._committing = False
         self._full_since: float | None = None
+        self.stuck: JournalError | None = None
+        """Why nothing can be written at present, though it may be later; None where nothing is wrong."""
+        self.gave_up: JournalError | None = None
+        """What a person is told once trying was given up; None as long as it was not."""
+        self.broken = False
+        """Whether damage was met while writing: nothing more can be kept."""
+        self.changed: Callable[[], object] = lambda: None
+        """Called when one of these has changed."""
+        self.awaited: Callable[[], bool] = lambda: False
+        """Whether replies are still to come that should not be asked again: for so long, too, a full disk is tried again."""
         self._syncing = ThreadPoolExecutor(1, thread_name_prefix="journal")
         with explained(path):
             finish(path)
@@ -72,6 +88,8 @@ class Journal:
                     raise
                 tell(salvage(path))
                 self._open()
+            for kept, count in spill.take_up(self._read, self._writer, self._elsewhere):
+                tell(f"{path}: {count:,} replies that it had no room for are taken up from {kept}")
 
     def _open(self) -> None:
         with ExitStack() as opened:
@@ -215,6 +233,9 @@ class Journal:
             self._failed(batch, fault)
             return
         self._full_since = None
+        if self.stuck is not None:
+            self.stuck = None
+            self.changed()
         for _, _, kept in batch:
             if not kept.done():
                 kept.set_result(None)
@@ -223,35 +244,71 @@ class Journal:
             self._commit()
 
     def _failed(self, batch: list[_Write], fault: BaseException) -> None:
-        """Roll back and, where SQLite says no, try again for as long as PATIENCE lasts: a full disk may be given room. Damage stays."""
+        """Roll back and, where SQLite says no, try again: a full disk may be given room. Damage stays.
+
+        Once the patience is over, and nothing is `awaited` any more, the replies among what waits are kept elsewhere.
+        """
         if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):
+                self._writer.execute("ROLLBACK")
         self._full_since = self._full_since or time.monotonic()
         self._waiting = batch + self._waiting
         if isinstance(fault, sqlite3.Error):
-            if not is_damage(fault) and time.monotonic() - self._full_since < PATIENCE:
-                asyncio.get_running_loop().call_later(0.5, self._commit)
-                return
-            fault = told(self.path, fault)
+            if not is_damage(fault):
+                if self.stuck is None:
+                    self.stuck = told(self.path, fault)
+                    self.changed()
+                if time.monotonic() - self._full_since < self._patience or self.awaited():
+                    asyncio.get_running_loop().call_later(0.5, self._commit)
+                    return
+                fault = self.gave_up = self._spilled(fault)
+            else:
+                self.broken, fault = True, told(self.path, fault)
         for _, _, kept in self._waiting:
             if not kept.done():
                 kept.set_exception(fault)
                 kept.exception()  # whoever waits is told; where nobody does any more, nothing is printed
         self._waiting, self._committing = [], False
+        self.changed()
+
+    def _spilled(self, fault: sqlite3.Error) -> JournalError:
+        """Keep the replies that wait in a file elsewhere, where that can be: then they count as kept. Returns what a person is told."""
+        rows = [values for sql, values, _ in self._waiting if sql is _END]
+        line = str(told(self.path, fault))
+        if not rows:
+            return JournalError(line)
+        try:
+            path = spill.write(self._read, rows, self._elsewhere)
+        except (OSError, sqlite3.Error) as problem:
+            return JournalError(f"{line}; {len(rows):,} replies are lost, for no other folder takes them: {problem}")
+        for sql, _, kept in self._waiting:
+            if sql is _END and not kept.done():
+                with contextlib.suppress(RuntimeError):  # where the loop has ended, nobody waits
+                    kept.set_result(None)
+        self._waiting = [write for write in self._waiting if write[0] is not _END]
+        return JournalError(f"{line}; {len(rows):,} replies wait in {path}, and are taken up from there")
 
     def close(self) -> None:
         """Write what still waits, fold the log into the file and let go of it."""
         self._syncing.shutdown()
         try:
             if self._waiting:
-                with explained(self.path):
-                    if not self._writer.in_transaction:
-                        self._insert(self._waiting)
-                    self._writer.execute("COMMIT")
-                    self._waiting = []
+                self._write_the_rest()
         finally:
             self._close_readers()
             self._fold()
+
+    def _write_the_rest(self) -> None:
+        with explained(self.path):
+            try:
+                if not self._writer.in_transaction:
+                    self._insert(self._waiting)
+                self._writer.execute("COMMIT")
+            except sqlite3.Error as fault:
+                if is_damage(fault):
+                    raise
+                raise self._spilled(fault) from fault
+            self._waiting = []
 
     def _close_readers(self) -> None:
         with self._lock:

@@ -7,16 +7,17 @@ from cotforge.records import ANSWERED, Outcome, OutcomeKind, Reply
 from cotforge.replies.chat import Completion, completion, outcome_of
 from cotforge.replies.finish_reasons import Finish, finish
 from cotforge.replies.refusals import refusal
-from cotforge.replies.text import one_line
+from cotforge.replies.text import MOST_PARTS, MOST_TEXT, is_dense, one_line
+from cotforge.replies.usage import Most, usage
 
-CHARACTERS_PER_TOKEN = 4
-"""For estimates where a server does not count: about what English takes in the tokenizers of today."""
 CHARGED = (200, 408, 504, 524)
 """Statuses of a failed attempt after which the work may have been done all the same: a body nobody can read, and gateways' timeouts."""
 NOT_SENT = "not_sent"
 """The error of an attempt that was begun and then not made: the run had been stopped."""
 DAMAGED = "damaged"
 """The error of a reply that the disk has spoilt: it may pass, for the Call is asked again."""
+LONG = 2**18
+"""Characters of a text above which it is not held for the running figures of a build (default chosen by us): 65,000 tokens."""
 KEPT = 2000
 """Characters of an error's body that are kept."""
 
@@ -45,6 +46,10 @@ class Attempt:
     """As received, whatever the reader makes of it; the first 2,000 characters of an error's."""
     url: str = ""
     """Who answered."""
+    overcount: str = field(default="", compare=False)
+    """What its server counted, or wrote, beyond what can be, on one line; empty where it did not, and where it comes from the journal."""
+    held: object = field(default=None, repr=False, compare=False)
+    """What is free again once nothing holds it any more; see `let_go`."""
     _read: Completion | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -81,6 +86,16 @@ class Attempt:
             return False
         reply = self.reply
         return not (reply.content.strip() or reply.reasoning.strip())
+
+    def let_go(self) -> None:
+        """Of an attempt that is in the journal: hold no more than its Reply."""
+        self.held, self.body = None, ""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its text is one that should not be held for long."""
+        read = self._read
+        return read is not None and len(read.content) + len(read.reasoning) > LONG
 
     def settles(self, max_tokens: int | None) -> bool:
         """Whether the Call need not be asked (again) under today's `max_tokens`."""
@@ -119,27 +134,31 @@ def answered(
     max_tokens: int | None,
     usd: Callable[[int, int], float],
     estimate: Callable[[], int],
+    most: Most | None = None,
     seconds: float = 0.0,
     content_type: str = "application/json",
 ) -> Attempt:
     """What came with status 200, whatever it is: never raises. `usd` prices input and output tokens; `estimate` is the input in tokens,
-    for a server that does not count.
+    for a server that does not count, and `most` what can be believed of one that does.
     """
-    read = completion(body, content_type)
-    outcome, tokens_in, tokens_out = read.outcome, read.input_tokens, read.output_tokens
-    if outcome.has_text:
-        if None in (tokens_in, tokens_out):
-            noted = "tokens are estimated: the server " + ("counted what cannot be" if read.counted else "did not count")
-            outcome = replace(outcome, detail=noted)
-        tokens_in = tokens_in or estimate()
-        tokens_out = tokens_out or (len(read.content) + len(read.reasoning)) // CHARACTERS_PER_TOKEN
-    tokens_in, tokens_out = tokens_in or 0, tokens_out or 0
+    read = _bounded(body, content_type)
+    took = usage(read, estimate=estimate, most=most)
+    outcome = replace(read.outcome, detail=took.note) if took.note else read.outcome
     return Attempt(
-        number, bytes.fromhex(key), 200, outcome, outcome.has_text, read.finish_reason, tokens_in, tokens_out,
-        usd(tokens_in, tokens_out), seconds, max_tokens,
+        number, bytes.fromhex(key), 200, outcome, outcome.has_text, read.finish_reason, took.input, took.output,
+        usd(took.input, took.output), seconds, max_tokens,
         body if outcome.has_text or read.finish_reason else body[:KEPT],  # text that broke off was paid for
-        _read=read,
+        overcount=took.overcount, _read=read,
     )  # fmt: skip
+
+
+def _bounded(body: str, content_type: str) -> Completion:
+    """What a body says, where it is not more than any model says."""
+    problem = f"it has more than {MOST_PARTS:,} parts" if is_dense(body) else ""
+    read = _NOTHING if problem else completion(body, content_type)
+    if (letters := len(read.content) + len(read.reasoning)) > MOST_TEXT:
+        problem = f"its text has {letters:,} characters; at most {MOST_TEXT:,} are read"
+    return Completion(Outcome(OutcomeKind.PASSING, "bad_body", f"not a chat completion: {problem}", retry=True)) if problem else read
 
 
 def failed(

@@ -202,7 +202,7 @@ def _parts(content: Any) -> tuple[str, str]:
         return _text(content), ""
     parts = [part for part in content if isinstance(part, dict | str)]
     thoughts = [part for part in parts if isinstance(part, dict) and _is_thought(part)]
-    texts = [part for part in parts if part not in thoughts]
+    texts = [part for part in parts if not (isinstance(part, dict) and _is_thought(part))]
     return "".join(map(_text, texts)), "".join(map(_text, thoughts))
 
 

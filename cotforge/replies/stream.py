@@ -6,12 +6,14 @@ Source: the event stream format of the HTML standard (html.spec.whatwg.org, 9.2)
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 DONE = "[DONE]"
 """The last event of a stream that came whole."""
 LABELS = ("role", "type", "id", "name")
 """Fields of a delta that are repeated, and not continued."""
+_BEFORE = re.compile(r"(?:[\ufeff \t\r\n]++|:[^\n]*+(?:\n|\Z))*+")
 _BLANK = re.compile(r"[\s\ufeff]*")
 
 
@@ -21,10 +23,8 @@ class Broken(ValueError):
 
 def plain(text: str) -> str:
     """The body without what may stand before it: a byte order mark, blank lines, keep-alive comments (`: ...`)."""
-    text = text.lstrip("\ufeff \t\r\n")
-    while text.startswith(":"):
-        text = text.partition("\n")[2].lstrip("\ufeff \t\r\n")
-    return text
+    before = _BEFORE.match(text)
+    return text[before.end() :] if before else text
 
 
 def is_stream(text: str) -> bool:
@@ -76,11 +76,12 @@ def completed(chunks: Iterable[Any], *, done: bool) -> dict[str, Any]:
 
     Raises Broken where they are not `done` and none has a finish reason or an error.
     """
-    message: dict[str, Any] = {"role": "assistant"}
-    whole: dict[str, Any] = {"choices": [{"index": 0, "finish_reason": None, "message": message}]}
+    parts: dict[str, list[Any]] = {}
+    whole: dict[str, Any] = {"choices": [{"index": 0, "finish_reason": None, "message": {}}]}
     for chunk in chunks:
         if isinstance(chunk, dict):
-            _add(whole, message, chunk)
+            _add(whole, parts, chunk)
+    whole["choices"][0]["message"] = {"role": "assistant"} | {name: _joined(found) for name, found in parts.items()}
     if not done and not whole["choices"][0]["finish_reason"] and "error" not in whole:
         raise Broken("the stream ended before its answer did")
     return whole
@@ -105,7 +106,14 @@ def _is_whole(line: str) -> bool:
     return line in ("", DONE) or (line.startswith("{") and line.endswith("}"))
 
 
-def _add(whole: dict[str, Any], message: dict[str, Any], chunk: dict[str, Any]) -> None:
+def _joined(parts: list[Any]) -> str | list[Any]:
+    """Texts, or lists, that continue one another; each of another type than the one before begins anew."""
+    first = next((place for place in range(len(parts) - 1, 0, -1) if type(parts[place]) is not type(parts[place - 1])), 0)
+    last = parts[first:]
+    return "".join(last) if isinstance(last[0], str) else list(chain.from_iterable(last))
+
+
+def _add(whole: dict[str, Any], parts: dict[str, list[Any]], chunk: dict[str, Any]) -> None:
     for name in ("error", "usage", "model", "base_resp"):
         if chunk.get(name):
             whole[name] = chunk[name]
@@ -119,9 +127,9 @@ def _add(whole: dict[str, Any], message: dict[str, Any], chunk: dict[str, Any]) 
     if not isinstance(delta, dict):
         return
     if not choice.get("delta") and choice.get("message") and chunk.get("object") == "chat.completion":
-        message.clear()  # MiniMax ends a stream with all of the message once more (platform.minimax.io/docs)
+        parts.clear()  # MiniMax ends a stream with all of the message once more (platform.minimax.io/docs)
     for name, part in _parts(delta):
-        message[name] = message[name] + part if isinstance(message.get(name), type(part)) else part
+        parts.setdefault(name, []).append(part)
 
 
 def _first(chunk: dict[str, Any]) -> dict[str, Any]:

@@ -16,10 +16,14 @@ from cotforge.records import Outcome, OutcomeKind
 from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt, answered, failed
 from cotforge.replies.refusals import refusal, retry_after, without_key
-from cotforge.replies.text import one_line
+from cotforge.replies.text import is_dense, one_line
+from cotforge.teachers.bodies import MOST_BYTES, Room, receive
+from cotforge.teachers.connections import http_client
 from cotforge.teachers.kind import TeacherKind
-from cotforge.teachers.openai import CONNECT_S, MOST_BYTES, authorization, bounded, proxy
+from cotforge.teachers.openai import CONNECT_S, authorization, proxy
 from cotforge.teachers.teacher import Batched, Teacher
+from cotforge.teachers.wire import believable_input, longest_output
+from cotforge.teachers.within import Within
 
 ENDPOINT = "/v1/chat/completions"
 """What every line of a batch asks, whatever path the provider's own URL has."""
@@ -27,8 +31,16 @@ OVER = frozenset({"completed", "expired", "cancelled", "failed"})
 """States in which nothing more comes."""
 BYTES_A_SECOND = 100_000
 """The slowest upload that is waited for (ours)."""
+PICTURES = 4
+"""Pictures that a request counts as, when it is judged what its provider counts: which they were is not known any more."""
 PAGE = 100
 """Batches in one page of the list: the most that the API gives."""
+PAGES = 1000
+"""Pages of the list that are looked through (default chosen by us)."""
+ANSWER_BYTES = 4 * 2**20
+"""Of an answer that is no file of results, at most (default chosen by us): 100 batches with full metadata take 1 MiB."""
+MOST_FILE_BYTES = 2**33
+"""Of a file of results, at most (default chosen by us): 50,000 results of 160 KiB."""
 
 
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -90,11 +102,10 @@ class Api:
     def __init__(self, teacher: TeacherKind) -> None:
         """`teacher.batched` says how its Calls go there."""
         self.teacher, self.url, self.how = teacher, teacher.urls[0], teacher.batched or Batched()
+        self._room = Room()
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(
-            auto_decompress=True, skip_auto_headers=("User-Agent",), read_bufsize=2**18, cookie_jar=aiohttp.DummyCookieJar()
-        )
+        self._http = http_client()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -120,7 +131,7 @@ class Api:
     async def listed(self) -> AsyncIterator[Batch]:
         """All batches of this key, page by page."""
         after = ""
-        while True:
+        for _ in range(PAGES):
             page = await self._ask("GET", "/batches", params={"limit": str(PAGE)} | ({"after": after} if after else {}))
             found = [self._batch(said) for said in page.get("data") or []]
             for batch in found:
@@ -128,30 +139,40 @@ class Api:
             if not page.get("has_more") or not found or found[-1].id == after:
                 return
             after = found[-1].id
+        raise Refused(404, Outcome(OutcomeKind.PASSING, "endless_list", "the list of batches has no end"))
 
     async def lines(self, file: str) -> AsyncGenerator[bytes, None]:
-        """The lines of a file; of one longer than 32 MiB, the beginning."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=self.teacher.timeout)
-        async with self._request("GET", f"/files/{quote(file, safe='')}/content", timeout=timeout) as answer:
+        """The lines of a file; of one longer than MOST_BYTES, the beginning; of a file longer than MOST_FILE_BYTES as well.
+
+        Raises TimeoutError where it comes slower than BYTES_A_SECOND, beside the teacher's `timeout`.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
+        held, received = bytearray(), 0
+        async with (
+            Within(lambda: self.teacher.timeout + received / BYTES_A_SECOND),
+            self._request("GET", f"/files/{quote(file, safe='')}/content", timeout=timeout) as answer,
+        ):
             if answer.status != 200:
-                raise self._refused(answer, await bounded(answer))
-            held = bytearray()
+                raise self._refused(answer, await self._body(answer))
             async for chunk in answer.content.iter_chunked(2**16):
+                received += len(chunk)
                 first, *others = chunk.split(b"\n")
                 if len(held) < MOST_BYTES:
                     held += first
                 for other in others:
                     yield bytes(held)
                     held = bytearray(other)
+                if received > MOST_FILE_BYTES:
+                    return
             if held:
                 yield bytes(held)
 
     async def _ask(self, method: str, path: str, *, seconds: float | None = None, **sent: Any) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=seconds or self.teacher.timeout, sock_connect=CONNECT_S)
-        body = b""
+        body: bytes | bytearray = b""
         try:
             async with self._request(method, path, timeout=timeout, **sent) as answer:
-                body = await bounded(answer)
+                body = await self._body(answer)
             if answer.status not in (200, 201):
                 raise self._refused(answer, body)
             return dict(json.loads(body))
@@ -163,11 +184,14 @@ class Api:
             method, f"{self.url}{path}", headers=authorization(self.teacher), allow_redirects=False, proxy=proxy(self.url), **sent
         )
 
-    def _refused(self, answer: aiohttp.ClientResponse, body: bytes) -> Refused:
+    async def _body(self, answer: aiohttp.ClientResponse) -> bytes | bytearray:
+        return await receive(answer, self._room.holding(), most=ANSWER_BYTES)
+
+    def _refused(self, answer: aiohttp.ClientResponse, body: bytes | bytearray) -> Refused:
         after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
         return Refused(answer.status, refusal(answer.status, without_key(body.decode("utf-8", "replace"), self.teacher.key()), after=after))
 
-    def _unreadable(self, body: bytes) -> Refused:
+    def _unreadable(self, body: bytes | bytearray) -> Refused:
         """Some gateway's page."""
         text = without_key(body[:600].decode("utf-8", "replace"), self.teacher.key())
         return Refused(200, Outcome(OutcomeKind.PASSING, "bad_body", one_line(text), retry=True))
@@ -213,6 +237,8 @@ class Result:
 def result(line: bytes) -> Result | None:
     """A line read; None where it is no result."""
     try:
+        if is_dense(line.decode("ascii", "replace")):
+            return None
         said = json.loads(line)
         name, response, error = said["custom_id"], said.get("response"), said.get("error") or {}
         if not isinstance(name, str):
@@ -231,6 +257,7 @@ def ended(found: Result, member: Member, teacher: Teacher) -> Attempt:
         return answered(
             member.key, text, number=member.attempt, max_tokens=teacher.max_tokens, usd=teacher.price.usd,
             estimate=lambda: member.input_tokens,
+            most=lambda: (believable_input(member.input_tokens, pictures=PICTURES), longest_output(teacher)),
         )  # fmt: skip
     word = found.code.removeprefix("batch_")
     outcome = (

@@ -4,12 +4,13 @@ aiohttp is the transport: the same calls through the official client cost two to
 own retries would ask, and pay, three times for one call that timed out. Nothing is retried here: that is the forge's to decide.
 """
 
+import codecs
 import json
 import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -21,7 +22,10 @@ from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed
 from cotforge.replies.chat import refused_in
 from cotforge.replies.refusals import refusal, retry_after, without_key
-from cotforge.replies.text import one_line
+from cotforge.replies.text import is_dense, one_line
+from cotforge.teachers.bodies import MOST_BYTES as MOST_BYTES
+from cotforge.teachers.bodies import MOST_BYTES_OF_AN_ERROR, SMALL, Holding, Room, receive
+from cotforge.teachers.connections import http_client
 from cotforge.teachers.metrics import queue_of
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import attempt_of, request
@@ -30,8 +34,10 @@ from cotforge.teachers.within import Within
 CONNECT_S, CONNECT_SHARE = 30.0, 0.5
 """Seconds to connect, and share of an attempt's time that this may take (ours): a stalled event loop must not look like a dead server, and
 a connection that is not made, which costs nothing, not like an answer that does not come."""
-MOST_BYTES = 32 * 2**20
-"""Of a reply (ours); more is an error."""
+SLOW_CHARSETS = ("punycode", "idna")
+"""Codecs for names of hosts, which take the square of the time for a longer text."""
+METRICS_BYTES = 4 * 2**20
+"""Of a page of metrics, at most (default chosen by us)."""
 
 
 class Listing(NamedTuple):
@@ -48,13 +54,8 @@ class Session:
     """One pool of connections for all teachers; use it as an async context."""
 
     def __init__(self) -> None:
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
-            auto_decompress=True,
-            skip_auto_headers=("User-Agent",),
-            read_bufsize=2**18,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._http = http_client()
+        self._room = Room()
 
     async def __aenter__(self) -> "Session":
         return self
@@ -78,23 +79,31 @@ class Session:
         """
         seconds = timeout or (lambda: teacher.timeout)
         trial = _Trial(call, teacher, number, time.monotonic())
-        body = b"".join(request(call, teacher, images))
+        sent = b"".join(request(call, teacher, images))
         limits = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, CONNECT_SHARE * seconds()))
         headers = {"Content-Type": "application/json", **authorization(teacher)}
+        holding = self._room.holding()
         try:
             async with (
                 Within(seconds),
                 self._http.post(
-                    f"{url}/chat/completions", data=body, headers=headers, timeout=limits, allow_redirects=False, proxy=proxy(url)
+                    f"{url}/chat/completions", data=sent, headers=headers, timeout=limits, allow_redirects=False, proxy=proxy(url)
                 ) as answer,
             ):
-                text, broken = await text_of(answer)
-            return trial.answered(answer, text, broken) if answer.status == 200 else trial.refused(answer, text)
+                body, broken = await body_of(answer, holding)
+            await holding.unfold()
+            text = decoded(body, answer.charset)
+            if answer.status != 200:
+                return trial.refused(answer, text)
+            ended = trial.answered(answer, text, broken)
+            return replace(ended, held=holding) if len(ended.body) > SMALL else ended
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
             return trial.failed("connection", said_by(fault), unreached=True)
         except TimeoutError:
             return trial.failed("timeout", f"no whole answer within {seconds():g} s")
         except (aiohttp.ClientError, OSError, ValueError) as fault:  # ValueError: a header or URL that cannot be sent
+            if isinstance(fault, aiohttp.ClientResponseError) and "content-encoding" in fault.message.casefold():
+                return trial.unreadable(one_line(fault.message.partition(".")[0]))
             return trial.failed("connection", said_by(fault))
 
     async def models(self, teacher: Teacher, url: str) -> Listing:
@@ -103,13 +112,17 @@ class Session:
         async with self._http.get(
             f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False, proxy=proxy(url)
         ) as answer:
-            text = without_key((await text_of(answer))[0], teacher.key())
+            body, _ = await body_of(answer, holding := self._room.holding())
+        await holding.unfold()
+        text = without_key(decoded(body, answer.charset), teacher.key())
         if answer.status != 200:
             return Listing(answer.status, [], refusal(answer.status, text))
         try:
-            said = json.loads(text)
+            if is_dense(text):
+                return Listing(404, [])
             if (refused := refused_in(text)) is not None:
                 return Listing(200, [], refused)
+            said = json.loads(text)
             return Listing(200, [str(model["id"]) for model in (said if isinstance(said, list) else said["data"])])
         except (ValueError, KeyError, TypeError, RecursionError):
             return Listing(404, [])  # some gateway's page: there is no list here
@@ -131,10 +144,10 @@ class Session:
         place = url.removesuffix("/v1") + "/metrics"
         try:
             async with self._http.get(place, timeout=timeout, allow_redirects=False, proxy=proxy(url)) as answer:
-                page = await bounded(answer) if answer.status == 200 else b""
-        except (aiohttp.ClientError, OSError, ValueError):
+                page = await receive(answer, self._room.holding(), most=METRICS_BYTES) if answer.status == 200 else b""
+            return queue_of(page.decode("utf-8", "replace"), model)
+        except (aiohttp.ClientError, OSError, ValueError, OverflowError):
             return None
-        return queue_of(page.decode("utf-8", "replace"), model)
 
 
 @cache
@@ -150,45 +163,35 @@ def authorization(teacher: Teacher) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-async def text_of(answer: aiohttp.ClientResponse) -> tuple[str, str]:
-    """(the body as text, "") or ("", why it can never be read). Raises aiohttp.ClientError where it does not come to its end."""
+async def body_of(answer: aiohttp.ClientResponse, holding: Holding) -> tuple[bytes | bytearray, str]:
+    """(the body, "") or (nothing, why it can never be read). Raises aiohttp.ClientError where it does not come to its end."""
     try:
-        return decoded(await bounded(answer), answer.charset), ""
+        return await receive(answer, holding, most=MOST_BYTES if answer.status == 200 else MOST_BYTES_OF_AN_ERROR), ""
     except ValueError as fault:
-        return "", str(fault)
+        return b"", str(fault)
     except aiohttp.ClientPayloadError as fault:
         if "content-encoding" not in str(fault).casefold():
             raise
-        return "", f"it is not in its content-encoding, {one_line(answer.headers.get('Content-Encoding', ''))!r}"
+        return b"", f"it is not in its content-encoding, {one_line(answer.headers.get('Content-Encoding', ''))!r}"
 
 
-def decoded(body: bytes, charset: str | None) -> str:
+def decoded(body: bytes | bytearray, charset: str | None) -> str:
     """A body as text: in UTF-8 where it is that, else as its content type says. Never raises."""
     with suppress(ValueError):
         return body.decode("utf-8")
     with suppress(ValueError, LookupError):
-        return body.decode(charset or "utf-8")
+        if charset and codecs.lookup(charset).name not in SLOW_CHARSETS:
+            return body.decode(charset)
     return body.decode("utf-8", "replace")
-
-
-async def bounded(answer: aiohttp.ClientResponse) -> bytes:
-    """The whole body. Raises ValueError above MOST_BYTES."""
-    if (answer.content_length or 0) <= 2**18:  # in one piece; the usual case
-        body = await answer.content.read(2**18)
-        if answer.content.at_eof():
-            return body
-    else:
-        body = b""
-    async for chunk in answer.content.iter_chunked(2**16):
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise ValueError(f"the reply is larger than {MOST_BYTES} bytes")
-    return body
 
 
 def said_by(fault: BaseException) -> str:
     """What a failed connection is about, in words for a person: never the name of a class."""
     inner = getattr(fault, "os_error", None) or fault
+    if isinstance(inner, aiohttp.ClientResponseError):
+        return one_line(f"its answer is not HTTP: {inner.message}")
+    if isinstance(inner, aiohttp.ClientPayloadError) and isinstance(inner.__cause__, aiohttp.http_exceptions.HttpProcessingError):
+        return one_line(f"its answer is not HTTP: {inner.__cause__.message}")
     if isinstance(inner, OSError) and inner.errno and inner.errno > 0:
         return os.strerror(inner.errno).lower()
     known = {aiohttp.ServerDisconnectedError: "the server closed the connection", TimeoutError: "no connection in time"}
@@ -208,12 +211,15 @@ class _Trial:
     def answered(self, answer: aiohttp.ClientResponse, text: str, broken: str = "") -> Attempt:
         """How a 200 ended; `broken` says why its body can never be read."""
         if broken:
-            return self._failed(Outcome(OutcomeKind.PASSING, "bad_body", f"not a chat completion: {broken}", retry=True), status=200)
+            return self.unreadable(broken)
         attempt = attempt_of(
             self._without_key(text), number=self.number, call=self.call, teacher=self.teacher,
             seconds=time.monotonic() - self.begun, content_type=self._without_key(answer.headers.get("Content-Type", "")),
         )  # fmt: skip
         return attempt.with_retry(attempt.outcome.retry or attempt.is_blank)
+
+    def unreadable(self, why: str) -> Attempt:
+        return self._failed(Outcome(OutcomeKind.PASSING, "bad_body", f"not a chat completion: {why}", retry=True), status=200)
 
     def refused(self, answer: aiohttp.ClientResponse, text: str) -> Attempt:
         after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))

@@ -6,8 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from cotforge.records import Call
-from cotforge.replies.attempt import CHARACTERS_PER_TOKEN, Attempt, answered
+from cotforge.replies.attempt import Attempt, answered
+from cotforge.replies.usage import CHARACTERS_PER_TOKEN
 from cotforge.teachers.teacher import Teacher
+
+UNBOUNDED_OUTPUT = 8192
+"""Output tokens that a Call is expected to take at most where its teacher has no `max_tokens` (default chosen by us)."""
+LONGEST_OUTPUT = 131_072
+"""Output tokens that are believed there: the longest that models of today write."""
+MOST_OFF = 32
+"""Times our own count of the input that a server's count is believed (default chosen by us): a token is a byte of text at least."""
+PER_PICTURE = 16_384
+"""Input tokens per picture that are believed beside that (default chosen by us), however small it is: servers cut pictures into tiles of
+a fixed size (gpt-4o-mini counts 8,500 for the smallest: platform.openai.com/docs, images and vision) and add prompts of their own."""
 
 _HERE = secrets.token_hex(16)
 """Stands where a picture goes while the request is JSON; not to be guessed by any text."""
@@ -39,7 +50,7 @@ def attempt_of(body: str, *, number: int, call: Call, teacher: Teacher, seconds:
     """How a 200 is recorded: never raises, whatever the body is."""
     return answered(
         call.key, body, number=number, max_tokens=teacher.max_tokens, usd=teacher.price.usd, estimate=lambda: input_tokens(call),
-        seconds=seconds, content_type=content_type,
+        most=lambda: (most_input(call), longest_output(teacher)), seconds=seconds, content_type=content_type,
     )  # fmt: skip
 
 
@@ -47,3 +58,28 @@ def input_tokens(call: Call) -> int:
     """About how many tokens a teacher reads: characters / 4, and one per 28 x 28 pixels of each picture (Qwen2.5-VL's patch)."""
     letters = sum(len(part["text"]) for message in call.messages for part in message["content"] if part["type"] == "text")
     return letters // CHARACTERS_PER_TOKEN + sum(-(-picture.width // 28) * -(-picture.height // 28) for picture in call.sample.pictures)
+
+
+def most_input(call: Call) -> int:
+    """Tokens that a teacher can read at most, whoever counts them: what is sent can weigh no more."""
+    return believable_input(input_tokens(call), pictures=len(call.sample.pictures))
+
+
+def believable_input(estimated: int, *, pictures: int = 1) -> int:
+    """The same from our own count of the input."""
+    return MOST_OFF * estimated + PER_PICTURE * max(1, pictures)
+
+
+def most_output(teacher: Teacher) -> int:
+    """Output tokens of one Call, at most: `max_tokens`, or the name that newer servers have for it, else a bound chosen by us."""
+    return _output_limit(teacher) or UNBOUNDED_OUTPUT
+
+
+def longest_output(teacher: Teacher) -> int:
+    """Output tokens of one Call that a server's count is believed up to."""
+    return _output_limit(teacher) or LONGEST_OUTPUT
+
+
+def _output_limit(teacher: Teacher) -> int | None:
+    limit = teacher.max_tokens or teacher.body.get("max_completion_tokens")
+    return limit if isinstance(limit, int) and limit > 0 else None

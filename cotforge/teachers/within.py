@@ -10,7 +10,8 @@ LATE_S = 0.5
 LOOK_S = 5.0
 """Seconds (ours) between two looks at how many there are by now."""
 GRACE_MOST_S = 10.0
-"""Seconds (ours) that are given once more, at most, where it came later: after hours of sleep connections are probably dead."""
+"""Seconds (ours) that are given beside, in all and at most, where it came later: after hours of sleep connections are probably dead, and a
+server that keeps this process busy would else be waited for without end."""
 
 
 class Within:
@@ -25,6 +26,7 @@ class Within:
         self._scope = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
         self._begun = 0.0
+        self._grace = GRACE_MOST_S
 
     async def __aenter__(self) -> Self:
         await self._scope.__aenter__()
@@ -44,8 +46,9 @@ class Within:
 
     def _look(self, due: float) -> None:
         now = asyncio.get_running_loop().time()
-        if now - due > LATE_S:
-            grace = min(now - due, GRACE_MOST_S)
+        if now - due > LATE_S and self._grace > 0:
+            grace = min(now - due, self._grace)
+            self._grace -= now - due + grace  # what came late already is part of it
             self._begun += grace
             self._wait(grace)
         elif (left := self._begun + self._seconds() - now) > 0.001:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cotforge.forge.batches.ends import Ends
 from cotforge.forge.batches.parts import Member, Part
-from cotforge.forge.batches.spool import CALLS, kept
+from cotforge.forge.batches.spool import CALLS, CHUNK, kept
 from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.batch import Api, Batch, ended, result
@@ -89,13 +89,15 @@ def _attempt(name: str) -> int:
 
 
 async def _some(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[list[bytes], None]:
-    """The lines that are not empty, in lists of as many as are looked up at a time."""
+    """The lines that are not empty, in lists of as many as are looked up at a time, and of no more bytes than a chunk."""
     held: list[bytes] = []
+    size = 0
     async for line in lines:
         if line.strip():
             held.append(line)
-        if len(held) == CALLS:
+            size += len(line)
+        if len(held) == CALLS or size >= CHUNK:
             yield held
-            held = []
+            held, size = [], 0
     if held:
         yield held
