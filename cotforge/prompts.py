@@ -49,11 +49,11 @@ class Prompts(Spec):
         """All templates. Raises PipelineError with the faults of all of them."""
         prompts: list[Prompt] = []
         faults: list[str] = []
-        for name, inputs in ((self.solve, ASKING), (self.vote, ASKING), (self.student, ASKING), (self.completion, LEARNING)):
+        for key, inputs in (("solve", ASKING), ("vote", ASKING), ("student", ASKING), ("completion", LEARNING)):
             try:
-                prompts.append(Prompt.load(name, root, inputs))
+                prompts.append(Prompt.load(getattr(self, key), root, inputs))
             except PipelineError as error:
-                faults += error.faults
+                faults += [fault if fault.startswith("/") else f"prompts.{key}: {fault}" for fault in error.faults]
         if faults:
             raise PipelineError(*faults)
         return Family(*prompts)
