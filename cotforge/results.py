@@ -20,6 +20,7 @@ from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dumped
 from cotforge.report import Gallery, report
 from cotforge.sources import Counts
+from cotforge.sources.stream import LABELS_NAMED
 from cotforge.tally import Tally
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.unused import not_used
@@ -46,6 +47,7 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
     exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
     met = counts()
     summary = summarise(tally, totals, progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
+    summary |= {"labels_astray": dict(met.astray.most_common(LABELS_NAMED)), "label_clashes": met.clashes.count}
     summary["attempts_charged"] = unanswered(journal)
     summary["seconds"] = round(time.monotonic() - begun, 3)
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
