@@ -34,6 +34,7 @@ from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
 from cotforge.sources.text import clean
 from cotforge.teachers.preflight import preflight
+from cotforge.visible import visible
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
@@ -159,7 +160,7 @@ class Run:
                 self._marks.unlink(missing_ok=True)
         text = self._export(progress)
         if why := self._ended_early(progress):
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(visible(text) + "\n")
             raise Stopped(*why)
         return text
 
@@ -357,5 +358,5 @@ _NO_BATCHES = "there is no batch API at its url, or no such model"
 def warn(lines: Sequence[str]) -> None:
     """Say something on stderr that is no fault."""
     for line in lines:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(visible(line) + "\n")
     sys.stderr.flush()

@@ -12,6 +12,7 @@ import click
 
 from cotforge import __version__
 from cotforge.errors import CotforgeError, Stopped
+from cotforge.visible import visible
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
 """Exit codes."""
@@ -69,7 +70,7 @@ def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | Non
     from cotforge.build import Run
 
     with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
-        run.check(click.echo, probe=probe or 0)
+        run.check(tell, probe=probe or 0)
     return DONE
 
 
@@ -97,7 +98,7 @@ def build(
     if offline and (refresh or retry):
         raise click.UsageError("--offline asks nothing, and --refresh and --retry ask anew; give one of them")
     with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
-        click.echo(run.build(offline=offline, refresh=refresh, retry=_words(retry)))
+        tell(run.build(offline=offline, refresh=refresh, retry=_words(retry)))
     return DONE
 
 
@@ -110,7 +111,7 @@ def curate(run: Path, sets: Sequence[str], what_if: bool) -> int:
     from cotforge.build import Run
 
     with Run.reopen(run, sets=sets) as opened:
-        click.echo(opened.what_if() if what_if else opened.curate())
+        tell(opened.what_if() if what_if else opened.curate())
     return DONE
 
 
@@ -136,7 +137,7 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
     if is_folder and (out or limit):
         raise click.UsageError(f"{run} is a run folder, which has its place and limit; --out and --limit belong to a pipeline file")
     with Run.reopen(Path(run), sets=sets) if is_folder else Run.open(run, out=out, sets=sets, limit=limit) as opened:
-        click.echo(opened.gold(count=count, answers=answers))
+        tell(opened.gold(count=count, answers=answers))
     return DONE
 
 
@@ -160,7 +161,7 @@ def train(
     run: Callable[..., str] = learn if launcher is None else partial(launch, launcher)
     done = run(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=lambda line: click.echo(plain(line), err=True))
     if done:
-        click.echo(done)
+        tell(done)
     return DONE
 
 
@@ -178,7 +179,7 @@ def simulate(pipeline: str, sets: Sequence[str], port: int) -> int:
     """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
     from cotforge.simulate.command import simulate as serve
 
-    serve(pipeline, sets=sets, port=port, tell=click.echo)
+    serve(pipeline, sets=sets, port=port, tell=tell)
     return DONE
 
 
@@ -201,7 +202,7 @@ def evaluate(
 
     try_out(
         pipeline, out=out, sets=sets, model=model, url=url, key_env=key_env, max_tokens=max_tokens, rescue=rescue, batch=batch,
-        tell=click.echo,
+        tell=tell,
     )  # fmt: skip
     return DONE
 
@@ -213,7 +214,7 @@ def demo(out: Path, short: bool) -> int:
     """Build lessons from real handwritten digits with local teachers, and train a tiny student: no key, no GPU, minutes on a laptop."""
     from cotforge.demo import demo as show
 
-    show(out, short=short, tell=click.echo)
+    show(out, short=short, tell=tell)
     return DONE
 
 
@@ -254,5 +255,10 @@ def _say(fault: CotforgeError, code: int) -> int:
 
 
 def plain(line: str) -> str:
-    """The line without anything that a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(line.split()))
+    """The line without anything that a terminal would obey, or that nobody sees: such characters are shown as escapes."""
+    return visible(" ".join(line.split()))
+
+
+def tell(text: str) -> None:
+    """Print lines on stdout; what a stranger's text in them hides is shown as escapes."""
+    click.echo(visible(text))

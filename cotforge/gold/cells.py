@@ -11,6 +11,7 @@ from pathlib import Path
 from cotforge.errors import JournalError, PipelineError
 from cotforge.records import Fault
 from cotforge.sources.lines import lines
+from cotforge.visible import spelled, unspelled
 
 LARGEST = 64 << 20
 """Bytes of a file that is read: people check hundreds of samples, not millions."""
@@ -34,12 +35,16 @@ class Table:
 
 
 def guarded(cell: str) -> str:
-    """The cell with a quote before what a spreadsheet would take for a formula; a number stays. Undone by `unguarded`."""
-    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+    """The cell with a quote before what a spreadsheet would take for a formula, and what nobody sees as escapes; a number stays.
+
+    Undone by `unguarded`.
+    """
+    return spelled(f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell)
 
 
 def unguarded(cell: str) -> str:
     """The cell as it was before `guarded`."""
+    cell = unspelled(cell)
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell, 1) else cell
 
 
