@@ -65,12 +65,15 @@ _limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="
     help="Ask every teacher about N samples (5), chosen at random and always the same, and measure. This is paid for; "
     "build does not ask them again.",
 )
-def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None) -> int:
+@click.option(
+    "--show-prompt", type=click.IntRange(min=1), metavar="N", help="Print what is asked about the N-th sample, as it is rendered."
+)
+def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None) -> int:
     """Validate file, prompts, source and teachers, and print calls, tokens, cost and hours still to come. Asks nothing without --probe."""
     from cotforge.build import Run
 
     with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
-        run.check(tell, probe=probe or 0)
+        run.check(tell, probe=probe or 0, show=show_prompt)
     return DONE
 
 

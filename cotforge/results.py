@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from cotforge.forge import Meter, Progress
 from cotforge.history import unanswered
 from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dumped
+from cotforge.prompts import as_text
+from cotforge.records import CuratedSample, Fault, Lesson
 from cotforge.report import Gallery, report
 from cotforge.sources import Counts
 from cotforge.sources.stream import LABELS_NAMED
@@ -41,9 +44,10 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
         tally.estimated, tally.twins = curation.estimates(), curation.twins()
         tally.claim, tally.bins = curation.claim(), curation.bins()
         tally.labels_unknown = counts().labels_unknown
-        return card(about(loaded, totals), tally, exported)
+        return card(replace(about(loaded, totals), asked=asked_for(loaded, first)), tally, exported)
 
-    watched = gallery.watch(curation.outcomes())
+    first: list[Lesson] = []
+    watched = gallery.watch(with_first(curation.outcomes(), first))
     exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
     met = counts()
     summary = summarise(tally, totals, progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
@@ -56,6 +60,22 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
     folder.write(page.name, report(about(loaded, totals), tally, gallery, before=before))
     least = "at least " if loaded.pipeline.consensus.sequential else ""
     return "\n".join([*met.notes(), said(summary, exported, folder.path, progress.teachers, tally.claim, least=least)])
+
+
+def with_first(stream: Iterable[CuratedSample | Fault], first: list[Lesson]) -> Iterator[CuratedSample | Fault]:
+    """The stream as it is; its first Lesson is put into `first` in passing."""
+    for item in stream:
+        if not first and isinstance(item, CuratedSample):
+            first += item.lessons[:1]
+        yield item
+
+
+def asked_for(loaded: Loaded, lessons: Sequence[Lesson]) -> str:
+    """What the teacher of the first of these Lessons was asked, for a person to read; empty where that holds what is not published."""
+    if not lessons or "meta" in loaded.prompts.solve.inputs:
+        return ""
+    calls = [call for _, call in loaded.calls(lessons[0].sample) if call.key == lessons[0].judged.trace.call]
+    return as_text(calls[0]) if calls else ""
 
 
 def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
