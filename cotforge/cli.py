@@ -150,7 +150,7 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
 @_set
 @click.option("--stage", metavar="NAME", help="Only this stage; those before it have to be done.")
 @click.option("--from", "first", metavar="NAME", help="This stage and all after it again, although they are done.")
-@click.option("--smoke", is_flag=True, help="Two steps of every stage, in a folder of their own.")
+@click.option("--smoke", is_flag=True, help="Two steps of every stage, or of --stage alone, in a folder of their own.")
 @click.option("--launch", "launcher", metavar="COMMAND", help="Start each stage by it: 'torchrun --nproc_per_node 4', 'accelerate launch'.")
 def train(
     pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool, launcher: str | None
@@ -159,8 +159,8 @@ def train(
     from cotforge.train.command import train as learn
     from cotforge.train.launched import launch
 
-    if (smoke and (stage or first)) or (stage and first and stage != first):
-        raise click.UsageError("--stage, --from and --smoke each choose the stages; give one of them")
+    if first and (smoke or (stage and stage != first)):
+        raise click.UsageError("--from chooses the stages, as --stage and --smoke do; give one of them")
     run: Callable[..., str] = learn if launcher is None else partial(launch, launcher)
     done = run(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=lambda line: click.echo(plain(line), err=True))
     if done:
