@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cotforge import __version__
-from cotforge.errors import CotforgeError, Stopped
+from cotforge.errors import CotforgeError, Stopped, grouped
 from cotforge.visible import visible
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
@@ -254,7 +254,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _say(fault: CotforgeError, code: int) -> int:
-    for line in fault.faults:
+    for line in grouped(fault.faults):
         click.echo(plain(line), err=True)
     return code
 

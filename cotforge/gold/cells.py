@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from cotforge.errors import JournalError, PipelineError
+from cotforge.errors import JournalError, PipelineError, grouped
 from cotforge.records import Fault
 from cotforge.sources.lines import lines
 from cotforge.visible import spelled, unspelled
@@ -122,7 +122,8 @@ def _columns(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
 
 
 def demand(faults: Sequence[str]) -> None:
-    """Raises PipelineError with the faults, if there are any: the first 20, and how many more."""
+    """Raises PipelineError with the faults, if there are any: the first 20, equal ones as one, and how many more."""
+    faults = grouped(faults)
     if len(faults) > TOLD:
         raise PipelineError(*faults[:TOLD], f"and {len(faults) - TOLD:,} more faults of this kind")
     if faults:
