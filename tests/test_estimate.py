@@ -174,7 +174,7 @@ def test_a_limit_and_a_change_are_estimated_as_they_would_be_asked(tmp_path: Pat
 
 def tokens(line: str) -> tuple[int, int]:
     """(input, output) of a teacher's line."""
-    begins, ends = line.partition(", about ")[2].partition(" tokens")[0].split(" + ")
+    begins, ends = line.partition(", about ")[2].partition(" out tokens")[0].split(" in + ")
     return int(begins.replace(",", "")), int(ends.replace(",", ""))
 
 
