@@ -363,7 +363,9 @@ class Run:
         count = meter.postponed or meter.failed
         many = "1 call was" if count == 1 else f"{count:,} calls were" if count else "some calls were"
         lost = f"{many} not asked" if meter.postponed else f"{many} not answered"
-        return f"teacher {name!r}: {reason}; {lost}: {_GO_ON}{words}"
+        sent = any(one.name == name and one.key_env for one in self.loaded.pipeline.teachers)
+        no_key = _NO_KEY if meter.closed is Closing.KEY and not sent else ""
+        return f"teacher {name!r}: {reason}; {lost}: {_GO_ON}{words}{no_key}"
 
 
 _GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"
@@ -382,6 +384,7 @@ _CLOSED = {
 """What a person is told of a teacher that was not asked to the end."""
 _ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.KEY, Closing.REPEATED)
 """With these a person has to do something before the run can be complete: exit 3."""
+_NO_KEY = "; no key was sent, for the teacher has no key_env: name the environment variable that holds it"
 _NO_BATCHES = "there is no batch API at its url, or no such model"
 
 
