@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -29,11 +30,13 @@ from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.plan import lines
+from cotforge.prompts import as_text
 from cotforge.records import Closing, Fault, Sample, Stop
 from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
 from cotforge.sources.text import clean
 from cotforge.teachers.preflight import preflight
+from cotforge.visible import visible
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
@@ -104,18 +107,20 @@ class Run:
             read if pipeline.eval is None else (sample for sample in read if isinstance(sample, Fault) or not pipeline.eval.holds(sample))
         )
 
-    def check(self, tell: Callable[[str], object], *, probe: int = 0) -> None:
+    def check(self, tell: Callable[[str], object], *, probe: int = 0, show: int | None = None) -> None:
         """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong.
 
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
+        With `show`, the prompt of that Sample, counted from 1, is told first.
         """
         gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        if show is not None:
+            tell(self._shown_prompt(show))
+        self._warn_of_prompts()
         guide = self._guide()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None)
         works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
         found = estimator.read(works, draw=probe)
-        if self.counts.labels_unknown:
-            warn([f"{self.counts.labels_unknown:,} labels are not in the set and count as unknown"])
         warn(self.counts.notes())
         if not probe:
             tell(estimator.text())
@@ -127,6 +132,29 @@ class Run:
         if probe:
             self._probe(estimator, asked)
             tell(estimator.text())
+
+    def _shown_prompt(self, number: int) -> str:
+        """What the first teacher is asked about a Sample, as text. Raises PipelineError where there are fewer Samples, or no prompt."""
+        sound = (sample for sample in self.samples() if isinstance(sample, Sample))
+        sample = next(islice(sound, number - 1, None), None)
+        if sample is None:
+            raise PipelineError(
+                f"--show-prompt {number}: the source has only {self.counts.rows:,} rows; give the number of a sample, from 1"
+            )
+        try:
+            calls = self.loaded.calls(sample)
+        except Fault as fault:
+            raise PipelineError(f"--show-prompt {number}: {fault}") from fault
+        teacher = calls[0][0].name
+        return "\n\n".join(
+            f"sample {number}, {sample.id!r} ({sample.where}), {call.origin}, teacher {teacher!r}:\n{as_text(call)}\n"
+            for asked, call in calls
+            if asked.name == teacher and call.index == 0
+        )
+
+    def _warn_of_prompts(self) -> None:
+        pipeline = self.loaded.pipeline
+        warn([*self.loaded.prompts.lacking(closed=pipeline.task.kind == "classify", short_votes=pipeline.consensus.short_votes)])
 
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
@@ -164,7 +192,7 @@ class Run:
                 self._marks.unlink(missing_ok=True)
         text = self._export(progress)
         if why := self._ended_early(progress):
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(visible(text) + "\n")
             raise Stopped(*why)
         return text
 
@@ -226,6 +254,7 @@ class Run:
         asked = self._to_ask(refreshed, guide)
         if not asked:
             return
+        self._warn_of_prompts()
         warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal))
         self._look_at(asked)
         with Display(progress) as display:
@@ -338,7 +367,9 @@ class Run:
         count = meter.postponed or meter.failed
         many = "1 call was" if count == 1 else f"{count:,} calls were" if count else "some calls were"
         lost = f"{many} not asked" if meter.postponed else f"{many} not answered"
-        return f"teacher {name!r}: {reason}; {lost}: {_GO_ON}{words}"
+        sent = any(one.name == name and one.key_env for one in self.loaded.pipeline.teachers)
+        no_key = _NO_KEY if meter.closed is Closing.KEY and not sent else ""
+        return f"teacher {name!r}: {reason}; {lost}: {_GO_ON}{words}{no_key}"
 
 
 _GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"
@@ -358,11 +389,12 @@ _CLOSED = {
 """What a person is told of a teacher that was not asked to the end."""
 _ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.KEY, Closing.REPEATED, Closing.COUNTS)
 """With these a person has to do something before the run can be complete: exit 3."""
+_NO_KEY = "; no key was sent, for the teacher has no key_env: name the environment variable that holds it"
 _NO_BATCHES = "there is no batch API at its url, or no such model"
 
 
 def warn(lines: Sequence[str]) -> None:
     """Say something on stderr that is no fault."""
     for line in lines:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(visible(line) + "\n")
     sys.stderr.flush()

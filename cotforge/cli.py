@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from cotforge import __version__
-from cotforge.errors import CotforgeError, Stopped
+from cotforge.errors import CotforgeError, Stopped, grouped
+from cotforge.visible import visible
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
 """Exit codes."""
@@ -46,7 +47,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _pipeline = click.argument("pipeline", metavar="PIPELINE")
 _out = click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder (default: runs/<name of the pipeline>).")
-_set = click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file; list items go by index.")
+_set = click.option(
+    "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file; list items go by index, + is a new one."
+)
 _limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 
 
@@ -64,12 +67,15 @@ _limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="
     help="Ask every teacher about N samples (5), chosen at random and always the same, and measure. This is paid for; "
     "build does not ask them again.",
 )
-def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None) -> int:
+@click.option(
+    "--show-prompt", type=click.IntRange(min=1), metavar="N", help="Print what is asked about the N-th sample, as it is rendered."
+)
+def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None) -> int:
     """Validate file, prompts, source and teachers, and print calls, tokens, cost and hours still to come. Asks nothing without --probe."""
     from cotforge.build import Run
 
     with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
-        run.check(click.echo, probe=probe or 0)
+        run.check(tell, probe=probe or 0, show=show_prompt)
     return DONE
 
 
@@ -97,7 +103,7 @@ def build(
     if offline and (refresh or retry):
         raise click.UsageError("--offline asks nothing, and --refresh and --retry ask anew; give one of them")
     with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
-        click.echo(run.build(offline=offline, refresh=refresh, retry=_words(retry)))
+        tell(run.build(offline=offline, refresh=refresh, retry=_words(retry)))
     return DONE
 
 
@@ -110,7 +116,7 @@ def curate(run: Path, sets: Sequence[str], what_if: bool) -> int:
     from cotforge.build import Run
 
     with Run.reopen(run, sets=sets) as opened:
-        click.echo(opened.what_if() if what_if else opened.curate())
+        tell(opened.what_if() if what_if else opened.curate())
     return DONE
 
 
@@ -136,7 +142,7 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
     if is_folder and (out or limit):
         raise click.UsageError(f"{run} is a run folder, which has its place and limit; --out and --limit belong to a pipeline file")
     with Run.reopen(Path(run), sets=sets) if is_folder else Run.open(run, out=out, sets=sets, limit=limit) as opened:
-        click.echo(opened.gold(count=count, answers=answers))
+        tell(opened.gold(count=count, answers=answers))
     return DONE
 
 
@@ -146,7 +152,7 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
 @_set
 @click.option("--stage", metavar="NAME", help="Only this stage; those before it have to be done.")
 @click.option("--from", "first", metavar="NAME", help="This stage and all after it again, although they are done.")
-@click.option("--smoke", is_flag=True, help="Two steps of every stage, in a folder of their own.")
+@click.option("--smoke", is_flag=True, help="Two steps of every stage, or of --stage alone, in a folder of their own.")
 @click.option("--launch", "launcher", metavar="COMMAND", help="Start each stage by it: 'torchrun --nproc_per_node 4', 'accelerate launch'.")
 def train(
     pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool, launcher: str | None
@@ -155,12 +161,12 @@ def train(
     from cotforge.train.command import train as learn
     from cotforge.train.launched import launch
 
-    if (smoke and (stage or first)) or (stage and first and stage != first):
-        raise click.UsageError("--stage, --from and --smoke each choose the stages; give one of them")
+    if first and (smoke or (stage and stage != first)):
+        raise click.UsageError("--from chooses the stages, as --stage and --smoke do; give one of them")
     run: Callable[..., str] = learn if launcher is None else partial(launch, launcher)
     done = run(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=lambda line: click.echo(plain(line), err=True))
     if done:
-        click.echo(done)
+        tell(done)
     return DONE
 
 
@@ -178,7 +184,7 @@ def simulate(pipeline: str, sets: Sequence[str], port: int) -> int:
     """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
     from cotforge.simulate.command import simulate as serve
 
-    serve(pipeline, sets=sets, port=port, tell=click.echo)
+    serve(pipeline, sets=sets, port=port, tell=tell)
     return DONE
 
 
@@ -201,7 +207,7 @@ def evaluate(
 
     try_out(
         pipeline, out=out, sets=sets, model=model, url=url, key_env=key_env, max_tokens=max_tokens, rescue=rescue, batch=batch,
-        tell=click.echo,
+        tell=tell,
     )  # fmt: skip
     return DONE
 
@@ -213,7 +219,7 @@ def demo(out: Path, short: bool) -> int:
     """Build lessons from real handwritten digits with local teachers, and train a tiny student: no key, no GPU, minutes on a laptop."""
     from cotforge.demo import demo as show
 
-    show(out, short=short, tell=click.echo)
+    show(out, short=short, tell=tell)
     return DONE
 
 
@@ -248,11 +254,16 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _say(fault: CotforgeError, code: int) -> int:
-    for line in fault.faults:
+    for line in grouped(fault.faults):
         click.echo(plain(line), err=True)
     return code
 
 
 def plain(line: str) -> str:
-    """The line without anything that a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(line.split()))
+    """The line without anything that a terminal would obey, or that nobody sees: such characters are shown as escapes."""
+    return visible(" ".join(line.split()))
+
+
+def tell(text: str) -> None:
+    """Print lines on stdout; what a stranger's text in them hides is shown as escapes."""
+    click.echo(visible(text))

@@ -144,10 +144,12 @@ class Curator:
         """Every Call about a Sample with its Reply, and that read where it has no error. Raises Fault where it cannot be asked about."""
         pairs = self.loaded.calls(sample)
         stored = self.journal.replies([call.key for _, call in pairs])
+        lacking = [call.key for _, call in pairs if call.key not in stored]
+        begun = self.journal.begun(lacking) if lacking else {}
         replies = []
         for _, call in pairs:
             found = stored.get(call.key)
-            reply = found.reply if found is not None else Reply(call.key, outcome=_NOT_ASKED)
+            reply = found.reply if found is not None else Reply(call.key, outcome=replace(_NOT_ASKED, detail=begun.get(call.key, "")))
             replies.append((call, reply, answers.read(reply, call, self.task) if reply.outcome.has_text else None))
         return replies
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from cotforge.forge import Meter, Progress
 from cotforge.records import Closing
 from cotforge.sources.text import clean
+from cotforge.visible import visible
 
 REFRESH_S = 0.5
 PLAIN_S = 10.0
@@ -110,4 +111,4 @@ class Display:
 
 def _words(text: str) -> str:
     """The beginning of a server's message, without anything that a terminal would obey."""
-    return " ".join(clean(text).split())[:60]
+    return visible(" ".join(clean(text).split())[:60])

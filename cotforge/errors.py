@@ -11,6 +11,7 @@ A fault of one row, image or reply is none of these: it is counted (`records.Fau
 """
 
 import re
+from collections.abc import Iterable
 
 LONGEST = 300
 """Characters of a stranger's exception that are told."""
@@ -53,3 +54,26 @@ class JournalError(CotforgeError):
 
 class Stopped(CotforgeError):
     """The run ended before all was asked (too many failures); everything paid for is kept."""
+
+
+ALIKE = 3
+"""Faults that are the same but for their line or place, from which on they are told in one line."""
+_PLACE = re.compile(r":([0-9]+)(?=:)|\[([0-9]+)\]")
+_PLACES_NAMED = 5
+
+
+def grouped(faults: Iterable[str]) -> list[str]:
+    """The faults in their order; ALIKE or more that differ in nothing but line or place are the first one with the count of the others."""
+    alike: dict[str, list[str]] = {}
+    for fault in faults:
+        alike.setdefault(_PLACE.sub("\0", fault, count=1), []).append(fault)
+    lines = []
+    for same in alike.values():
+        if len(same) < ALIKE:
+            lines += same
+            continue
+        found = [_PLACE.search(fault) for fault in same[1 : _PLACES_NAMED + 1]]
+        places = ", ".join(f"[{place[2]}]" if place[2] else place[1] for place in found if place is not None)
+        more = f", at {places}{', ...' if len(same) > _PLACES_NAMED + 1 else ''}" if places else ""
+        lines.append(f"{same[0]}; and {len(same) - 1:,} more of the same{more}")
+    return lines

@@ -43,6 +43,14 @@ def histories(journal: Journal) -> dict[tuple[str, str], History]:
     return {(name, model): History(*figures) for name, model, *figures in journal.rows(_HISTORIES)}
 
 
+def unanswered(journal: Journal) -> dict[str, int]:
+    """Attempts that brought no reply and may have been charged for, by error; `unknown` are those without an end."""
+    found = journal.rows(
+        f"SELECT coalesce(error, 'unknown'), count(*) FROM asked LEFT JOIN replies ON replies.id = asked.id WHERE {_MAYBE} GROUP BY 1"
+    )
+    return dict(found)
+
+
 def errors(journal: Journal) -> set[str]:
     """Every error with which a Call was given up at some time."""
     return {error for (error,) in journal.rows("SELECT DISTINCT error FROM replies WHERE final AND error IS NOT NULL")}

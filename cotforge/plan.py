@@ -294,15 +294,20 @@ class Eval(Spec):
         return self.share is not None and int(first[:13], 16) < self.share * 16**13
 
 
-def lines(plan: Plan) -> list[str]:
-    """The plan as a person reads it, a line per stage."""
-    return [_line(number, stage) for number, stage in enumerate(plan.expanded(), 1)]
+SMOKE_STEPS = 2
+"""Optimizer steps of a stage under `--smoke`."""
 
 
-def _line(number: int, stage: Sft | Grpo | Dpo | Try) -> str:
+def lines(plan: Plan, *, steps: int | None = None) -> list[str]:
+    """The plan as a person reads it, a line per stage; with `steps`, as if every stage had so many."""
+    return [_line(number, stage, steps) for number, stage in enumerate(plan.expanded(), 1)]
+
+
+def _line(number: int, stage: Sft | Grpo | Dpo | Try, given: int | None) -> str:
     if isinstance(stage, Try):
         return f"{number:02} {stage.name}: eval"
-    length = f"{stage.steps:,} steps" if stage.steps else f"{stage.epochs or 1:g} epochs"
+    steps = given or stage.steps
+    length = f"{steps:,} steps" if steps else f"{stage.epochs or 1:g} epochs"
     words = [stage.kind, f"on {stage.data}", length, f"batch {stage.batch} x {stage.accumulate}"]
     if isinstance(stage, Grpo):
         words += [" + ".join(f"{reward.weight:g} {reward.measure}" for reward in stage.rewards), f"groups of {stage.group}"]

@@ -1,7 +1,8 @@
 """What is asked: the prompts of a pipeline, the order in which options are named, and the Call that comes of both."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -13,7 +14,7 @@ from cotforge.records import Call, Origin, Sample
 from cotforge.sandbox import ASKING, LEARNING, REMEMBERED, Prompt, shipped
 from cotforge.spec import Spec
 
-__all__ = ["Family", "Prompt", "Prompts", "call", "key_of", "order", "shipped"]
+__all__ = ["Family", "Prompt", "Prompts", "as_text", "call", "key_of", "order", "shipped"]
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
@@ -32,6 +33,23 @@ class Family:
         """Whether what the student learns holds a reasoning."""
         return "reasoning" in self.completion.inputs
 
+    def lacking(self, *, closed: bool, short_votes: bool) -> Iterator[str]:
+        """A line for everything that a template most likely should hold and does not; `closed`: there is a set of answers."""
+        wanted = {"question": "what is asked about each sample"} | ({"options": "the answers that there are"} if closed else {})
+        asking = [self.solve, *([self.vote] if short_votes else [])]
+        for prompt in (*asking, self.student):
+            for name, what in wanted.items():
+                if name not in prompt.inputs:
+                    yield f"{prompt.path}: does not use {name!r}, {what}; write {{{{ {name} }}}} unless the text says it itself"
+        for prompt in asking:
+            if not _ANSWER_FORM.search(prompt.text):
+                yield f"{prompt.path}: does not ask for <answer>...</answer>; replies in other forms may not be read"
+        if "answer" not in self.completion.inputs:
+            yield f"{self.completion.path}: does not use 'answer'; what the student learns to say has none"
+
+
+_ANSWER_FORM = re.compile(r"<\s*answer\b|\\boxed", re.IGNORECASE)
+
 
 class Prompts(Spec):
     """The `prompts:` section: each a path relative to the pipeline file, or a shipped `family/name`."""
@@ -49,11 +67,11 @@ class Prompts(Spec):
         """All templates. Raises PipelineError with the faults of all of them."""
         prompts: list[Prompt] = []
         faults: list[str] = []
-        for name, inputs in ((self.solve, ASKING), (self.vote, ASKING), (self.student, ASKING), (self.completion, LEARNING)):
+        for key, inputs in (("solve", ASKING), ("vote", ASKING), ("student", ASKING), ("completion", LEARNING)):
             try:
-                prompts.append(Prompt.load(name, root, inputs))
+                prompts.append(Prompt.load(getattr(self, key), root, inputs))
             except PipelineError as error:
-                faults += error.faults
+                faults += [fault if fault.startswith("/") else f"prompts.{key}: {fault}" for fault in error.faults]
         if faults:
             raise PipelineError(*faults)
         return Family(*prompts)
@@ -100,6 +118,16 @@ def call(
     written = f'[{{"content":[{images}{{"text":{_quoted(text)},"type":"text"}}],"role":"user"}}]'
     key = _key(written, model=model, temperature=temperature, top_p=top_p, body=body, index=index)
     return Call(key, sample, teacher, model, index, ({"role": "user", "content": content},), origin)
+
+
+def as_text(call: Call) -> str:
+    """What is asked, for a person to read; a picture is `[image 640x480]`, in its place."""
+    pictures = {picture.digest: picture for picture in call.sample.pictures}
+    parts = []
+    for part in (part for message in call.messages for part in message["content"]):
+        picture = pictures.get(part.get("digest", ""))
+        parts.append(part["text"] if picture is None else f"[image {picture.width}x{picture.height}]")
+    return "\n".join(parts)
 
 
 def key_of(

@@ -225,6 +225,8 @@ class Reply(Record):
     max_tokens: int | None = None
     """The limit that was in force; a reply cut off by `length` is good only up to it."""
     outcome: Outcome = ANSWERED
+    unread_field: str = ""
+    """A field of the message that is not known, with a long text in it, where no reasoning was found."""
 
     @property
     def error(self) -> str | None:
@@ -265,6 +267,8 @@ class Trace(Record):
     reasoning_tokens: int = 0
     cost_usd: float = 0.0
     origin: Origin = "solve"
+    unread_field: str = ""
+    """See `Reply`."""
 
 
 @dataclass(frozen=True, slots=True)

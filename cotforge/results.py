@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ from cotforge.export import Exported, export
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Meter, Progress
+from cotforge.history import unanswered
 from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dumped
+from cotforge.prompts import as_text
+from cotforge.records import CuratedSample, Fault, Lesson
 from cotforge.report import Gallery, report
 from cotforge.sources import Counts
+from cotforge.sources.stream import LABELS_NAMED
 from cotforge.tally import Tally
 from cotforge.tally.counts import TeacherTally
+from cotforge.tally.unused import not_used
 
 
 def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts], progress: Progress, begun: float) -> str:
@@ -39,17 +45,36 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
         tally.estimated, tally.twins = curation.estimates(), curation.twins()
         tally.claim, tally.bins = curation.claim(), curation.bins()
         tally.labels_unknown = counts().labels_unknown
-        return card(about(loaded, totals), tally, exported)
+        return card(replace(about(loaded, totals), asked=asked_for(loaded, first)), tally, exported)
 
-    watched = gallery.watch(curation.outcomes())
+    first: list[Lesson] = []
+    watched = gallery.watch(with_first(curation.outcomes(), first))
     exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
     met = counts()
     summary = summarise(tally, totals, progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
+    summary |= {"labels_astray": dict(met.astray.most_common(LABELS_NAMED)), "label_clashes": met.clashes.count}
+    summary["attempts_charged"] = unanswered(journal)
     summary["seconds"] = round(time.monotonic() - begun, 3)
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     folder.write("report.html", report(about(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
     least = "at least " if loaded.pipeline.consensus.sequential else ""
     return "\n".join([*met.notes(), said(summary, exported, folder.path, progress.teachers, tally.claim, least=least)])
+
+
+def with_first(stream: Iterable[CuratedSample | Fault], first: list[Lesson]) -> Iterator[CuratedSample | Fault]:
+    """The stream as it is; its first Lesson is put into `first` in passing."""
+    for item in stream:
+        if not first and isinstance(item, CuratedSample):
+            first += item.lessons[:1]
+        yield item
+
+
+def asked_for(loaded: Loaded, lessons: Sequence[Lesson]) -> str:
+    """What the teacher of the first of these Lessons was asked, for a person to read; empty where that holds what is not published."""
+    if not lessons or "meta" in loaded.prompts.solve.inputs:
+        return ""
+    calls = [call for _, call in loaded.calls(lessons[0].sample) if call.key == lessons[0].judged.trace.call]
+    return as_text(calls[0]) if calls else ""
 
 
 def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -82,25 +107,13 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Ma
         f"in all {summary['calls_total']:,} calls, {dollars(summary['cost_usd'])}",
         *([f"{least}{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
         *(f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}" for name, meter in teachers.items() if meter.failed),
-        *unread(summary["teachers"], summary["unread"]),
+        *not_used(summary["unread"], summary["unread_fields"], summary["attempts_charged"]),
         *([exported.note] if exported.note else []),
         f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",
     ]
     return "\n".join(lines)
 
 
-def unread(teachers: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    """A line for each teacher of which more than UNREAD_SHARE of the replies are of no use, with the remedy where there is one."""
-    for name, counts in found.items():
-        lost, came = sum(counts.values()), teachers[name]["calls"] - teachers[name]["failed"]
-        if lost > UNREAD_SHARE * came:
-            reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items(), key=lambda item: -item[1]))
-            remedy = "; a higher max_tokens asks those again that were cut off" if counts.get("truncated") else ""
-            yield f"teacher {name}: {lost:,} of {came:,} replies are of no use: {reasons}{remedy}"
-
-
-UNREAD_SHARE = 0.05
-"""Share of a teacher's replies above which it is told that they are of no use. Chosen by us: a few are no news."""
 _CONTRADICTED = (
     "most accepted answers contradict their label: the labels are wrong, the teachers are one model, or they cannot see it; "
     "check some by hand"

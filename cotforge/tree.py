@@ -69,7 +69,10 @@ def _load(text: str) -> Any:
 
 
 def override(tree: Tree, sets: Iterable[str]) -> Tree:
-    """A copy of the tree with each `key.path=value` put in; values are YAML, list items go by index. Raises PipelineError."""
+    """A copy of the tree with each `key.path=value` put in; values are YAML, list items go by index, `+` is a new one.
+
+    Raises PipelineError.
+    """
     tree = _copied(tree)
     for given in sets:
         path, equals, text = given.partition("=")
@@ -91,6 +94,8 @@ def _copied(value: Any) -> Any:
 
 def _put(at: Any, steps: list[str], value: Any, path: str) -> None:
     step, rest = steps[0], steps[1:]
+    if step == "+":
+        at, step = _appended_to(at, path)
     if isinstance(at, list):
         if not step.isdigit() or int(step) >= len(at):
             raise PipelineError(f"--set {path}: {step!r} is no item of a list of {len(at)}; items count from 0")
@@ -98,13 +103,23 @@ def _put(at: Any, steps: list[str], value: Any, path: str) -> None:
     elif isinstance(at, dict):
         slot = step
         if rest and at.get(step) is None:
-            at[step] = {}
+            at[step] = [] if rest[0] == "+" else {}
+        elif rest == ["+"] and isinstance(at[step], str):  # one text where a list may stand too: a URL
+            at[step] = [at[step]]
     else:
         raise PipelineError(f"--set {path}: there is nothing below {at!r}")
     if rest:
         _put(at[slot], rest, value, path)
     else:
         at[slot] = value
+
+
+def _appended_to(at: Any, path: str) -> tuple[Any, str]:
+    """The list with an empty place at its end, and that place. Raises PipelineError for anything but a list."""
+    if not isinstance(at, list):
+        raise PipelineError(f"--set {path}: '+' appends to a list, and there is none; give the whole value")
+    at.append({})
+    return at, str(len(at) - 1)
 
 
 def expand(value: Any, *, missing: Callable[[str, str], None], where: str = "") -> Any:

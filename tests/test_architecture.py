@@ -15,7 +15,7 @@ import cotforge
 PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
-    "errors spec regular_files",
+    "errors spec regular_files visible",
     "records layout",
     "replies",
     "answers images parallel sandbox journal folder tree",

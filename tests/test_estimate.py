@@ -56,10 +56,10 @@ def test_the_text_names_samples_faults_teachers_bounds_and_the_whole() -> None:
     found = Estimate(shares, Budget(), Amount(), 1230, {"image_empty": 2, "duplicate_id": 1000})
     assert text(found).splitlines() == [
         "1,230 samples; 1,000 rows duplicate_id; 2 rows image_empty",
-        "one     1,200 calls to make, 30 in the journal, about 600,000 + 90,000 tokens, about $1.50, about 2.0 h",
+        "one     1,200 calls to make, 30 in the journal, about 600,000 in + 90,000 out tokens, about $1.50, about 2.0 h",
         "        360,000 to 1,320,000 tokens, $0.90 to $2.40, 60 min to 4.0 h: a guess",
         "longer  0 calls to make, 1,230 in the journal",
-        "free    10 calls to make, 0 in the journal, about 5,000 + 500 tokens, no price given",
+        "free    10 calls to make, 0 in the journal, about 5,000 in + 500 out tokens, no price given",
         "        5,010 to 5,600 tokens, time unknown: no idea",
         "        1 probed calls failed, the last: 500",
         "in all 1,210 calls to make, about $1.50 ($0.90 to $2.40)",
@@ -174,7 +174,7 @@ def test_a_limit_and_a_change_are_estimated_as_they_would_be_asked(tmp_path: Pat
 
 def tokens(line: str) -> tuple[int, int]:
     """(input, output) of a teacher's line."""
-    begins, ends = line.partition(", about ")[2].partition(" tokens")[0].split(" + ")
+    begins, ends = line.partition(", about ")[2].partition(" out tokens")[0].split(" in + ")
     return int(begins.replace(",", "")), int(ends.replace(",", ""))
 
 

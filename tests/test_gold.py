@@ -92,8 +92,14 @@ def test_every_answer_outside_the_set_has_a_line_with_what_would_be_right(tmp_pa
 
 
 def test_of_many_faults_twenty_are_told_and_the_others_counted(tmp_path: Path) -> None:
-    told = faults(file(tmp_path, "id,answer\n" + "".join(f"{row},nonsense\n" for row in range(1_500))))
+    told = faults(file(tmp_path, "id,answer\n" + "".join(f"{row},nonsense {row}\n" for row in range(1_500))))
     assert (len(told), told[-1]) == (21, "and 1,480 more faults of this kind")
+
+
+def test_the_same_fault_in_many_rows_is_one_line(tmp_path: Path) -> None:
+    told = faults(file(tmp_path, "id,answer\n" + "".join(f"{row},joy\n" for row in range(25)) + "25,awee\n"))
+    assert [line.split(";")[0] for line in told] == ["2: answer: 'joy' is not in the set", "27: answer: 'awee' is not in the set"]
+    assert told[0].endswith("; and 24 more of the same, at 3, 4, 5, 6, 7, ...")
 
 
 @pytest.mark.parametrize(

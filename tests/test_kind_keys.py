@@ -44,13 +44,13 @@ def unions(model: type[BaseModel], above: tuple[str | int, ...] = ()) -> Iterato
             yield from unions(each, place)
 
 
-def wrongs(model: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
+def wrongs(model: type[BaseModel], wrong: Any = WRONG) -> Iterator[tuple[str, dict[str, Any]]]:
     """(path, section) with one key that is wrong, be it deep below."""
     for name, field in model.model_fields.items():
         key = field.alias or name
-        yield key, {key: WRONG}
+        yield key, {key: wrong}
         for each in models(field.annotation):
-            for path, section in wrongs(each):
+            for path, section in wrongs(each, wrong):
                 if listed(field.annotation):
                     yield f"{key}[0].{path}", {key: [section]}
                 else:
@@ -108,6 +108,27 @@ def test_a_fault_in_any_key_of_any_kind_names_the_place_where_it_stands(
         places = [fault.partition(":")[0] for fault in told if "is missing" not in fault]
         assert f"{written(place)}.{path}" in places, told
         assert all(is_there(each, tree) for each in places), told
+
+
+@pytest.mark.parametrize("wrong", [{"no_such_key": 1}, [{"kind": "no_such_kind"}], ""], ids=str)
+@pytest.mark.parametrize(("place", "model"), [*KINDS, ((), Pipeline)], ids=[*(kind(model) for _, model in KINDS), "pipeline"])
+def test_whatever_is_wrong_in_whatever_key_only_places_that_are_in_the_file_are_named(
+    tmp_path: Path, place: tuple[str | int, ...], model: type[BaseModel], wrong: Any
+) -> None:
+    needed = {"kind": kind(model), **{name: NEEDED[name] for name in model.model_fields if name in NEEDED}} if place else {}
+    tried = 0
+    for path, section in wrongs(model, wrong):
+        file = write_pipeline(tmp_path, {**NEEDED, "path": None}, **put(place, {**needed, **section}))
+        try:
+            Loaded.load(file)
+        except PipelineError as error:
+            tried += 1
+            tree, told = yaml.safe_load(file.read_text()), [fault.removeprefix(f"{file}: ") for fault in error.faults]
+            for fault in told:
+                named, _, words = fault.partition(": ")
+                there = named.rpartition(".")[0] if words.startswith("is missing") else named
+                assert is_there(there, tree), (path, fault)
+    assert tried
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,15 @@
 """Before anything paid: what is wrong with a teacher is one line and exit 2, and nothing has been asked."""
 
+import contextlib
 import json
+import re
+import shutil
 import socket
+import ssl
+import subprocess
+import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -62,13 +70,88 @@ def test_a_key_whose_variable_is_not_set_is_told_before_any_request(tmp_path: Pa
 def test_every_dead_teacher_has_its_line_after_ten_seconds(tmp_path: Path) -> None:
     write_rows(tmp_path, 2)
     dead = f"http://127.0.0.1:{free_port()}/v1"
-    write_pipeline(tmp_path, teacher(dead, "one"), teacher("http://no-such-host.invalid/v1", "two"))
-    code, lines = said(tmp_path)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        mute = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        three = teacher(mute, "three", listed=False), teacher(dead, "four", listed=False)
+        write_pipeline(tmp_path, teacher(dead, "one"), teacher("http://no-such-host.invalid/v1", "two"), *three)
+        code, lines = said(tmp_path)
     assert code == 2
-    assert [line.split(": no answer within 10 s")[0] for line in lines.splitlines()] == [
-        f"teacher 'one': {dead}",
-        "teacher 'two': http://no-such-host.invalid/v1",
+    one, two, four = lines.splitlines()
+    assert re.fullmatch(rf"teacher 'one': {dead}: connection refused for 1\d s: nothing listens there; is the server up\?", one)
+    assert two.startswith("teacher 'two': http://no-such-host.invalid/v1: no such host: ")
+    assert four.startswith(f"teacher 'four': {dead}: connection refused")
+
+
+def test_a_plain_server_behind_https_and_a_certificate_of_nobody_are_told_at_once_as_what_they_are(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "key",
+        "-out",
+        "crt",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
     ]
+    can = shutil.which("openssl") and subprocess.run(made, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    with Teacher(sees) as server, ExitStack() as stack:
+        write_pipeline(tmp_path, teacher(server.url.replace("http:", "https:")))
+        begun = time.monotonic()
+        assert "does not speak TLS; if it is a plain server, write http:// instead of https://" in said(tmp_path)[1]
+        assert time.monotonic() - begun < preflight.PATIENCE
+        if can:
+            secured = stack.enter_context(Secured(tmp_path / "crt", tmp_path / "key"))
+            write_pipeline(tmp_path, teacher(secured.url))
+            assert "its TLS certificate or connection is not sound: self-signed certificate" in said(tmp_path)[1]
+
+
+class Secured:
+    """A server that closes every connection after the handshake of TLS."""
+
+    def __init__(self, crt: Path, key: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(crt, key)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._context = context
+        self.url = f"https://127.0.0.1:{self._socket.getsockname()[1]}/v1"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                there, _ = self._socket.accept()
+                with there, contextlib.suppress(OSError):
+                    self._context.wrap_socket(there, server_side=True).close()
+
+    def __enter__(self) -> "Secured":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(5)
+
+
+def test_a_page_of_html_instead_of_a_list_of_models_says_what_came(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    page = Raw("<!DOCTYPE html><html><head><title>Log in to the portal</title></head></html>", content_type="text/html")
+    with Teacher(sees, listing=page) as server:
+        write_pipeline(tmp_path, teacher(server))
+        code, line = said(tmp_path, "check")
+        assert (code, len(server.ledger)) == (2, 0)
+        assert f"{server.url} answered with a web page 'Log in to the portal' instead of a list of models; is the URL right?" in line
+        write_pipeline(tmp_path, teacher(server, listed=False))
+        assert said(tmp_path, "check")[0] == 0
 
 
 def test_a_dead_replica_beside_a_live_one_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +246,6 @@ def test_a_teacher_that_refuses_its_list_is_told_of_whatever_the_status_and_noth
         (500, "oops"),
         (503, "<p>"),
         (429, "{}"),
-        (200, "<html>login</html>"),
         (200, '{"detail": "Not Found"}'),
     ],
 )

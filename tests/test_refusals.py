@@ -39,6 +39,42 @@ def test_a_status_says_whether_to_ask_again_now_later_or_never(
     assert (found.error, found.detail, found.passing, found.retry, found.closes or "") == (str(status), "told", passing, retry, closes)
 
 
+@pytest.mark.parametrize("status", [200, 400, 406, 412, 422, 451, 499])
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (None, "The request was denied because your account has an unpaid invoice"),
+        (None, "Please recharge: balance -0.3"),
+        ("plan_limit", "upgrade"),
+        (None, "This api key belongs to another project"),
+        (None, "your subscription has ended"),
+        (None, "The model `a/b` is currently not loaded"),
+        (None, "unsupported model a/b"),
+        (None, "账户异常"),
+        ("payment_overdue", "no"),
+        (None, "login required"),
+    ],
+)
+def test_what_a_changed_key_balance_or_served_model_would_heal_is_never_final(status: int, code: str | None, message: str) -> None:
+    error = {"code": code, "message": message}
+    found = inside_ok(error) if status == 200 else refusal(status, json.dumps({"error": error}))
+    assert (found.passing, found.busy) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "told",
+        "image 1 cannot be decoded",
+        "temperature must be at most 2",
+        "the prompt is longer than the maximum model length",
+        "bad request",
+    ],
+)
+def test_what_is_wrong_with_the_request_itself_stays_final(message: str) -> None:
+    assert not refusal(400, json.dumps({"error": {"message": message}})).passing
+
+
 def test_only_a_server_without_room_asks_for_fewer_at_a_time() -> None:
     assert said(429).busy
     assert said(529).busy

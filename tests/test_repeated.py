@@ -149,6 +149,7 @@ def test_a_key_that_is_revoked_in_the_middle_ends_the_run_as_incomplete_and_the_
         assert ended.returncode == 3
         assert "teacher 'one': its key is not accepted; 6 calls were not asked" in ended.stderr
         assert "This key has been disabled." in ended.stderr
+        assert "no key was sent, for the teacher has no key_env: name the environment variable that holds it" in ended.stderr
         well = True
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
     assert summary(tmp_path / RUN)["accepted"] == 30
@@ -223,3 +224,15 @@ def test_a_journal_of_many_refusals_is_looked_through_quickly(tmp_path: Path) ->
         begun = time.process_time()
         assert len(repeated_refusals(journal)) == 20_000
     assert time.process_time() - begun < 20, "seconds of this process; it takes a second, and minutes where it looks back at all of them"
+
+
+def test_calls_that_were_begun_when_their_teacher_was_closed_name_what_happened_in_losses(tmp_path: Path) -> None:
+    write_rows(tmp_path, 40)
+    with Stranger(lambda number, body: http(200, "<p>maintenance</p>")) as server:
+        write_pipeline(tmp_path, teacher(server.url, listed=False, concurrency=8), consensus=ALONE)
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 3
+    lost = [row for row in table(tmp_path / RUN, "losses") if row["stage"] == "forge"]
+    begun = [row["detail"] for row in lost if "the last attempt ended as bad_body: " in row["detail"]]
+    assert begun
+    assert all("maintenance" in detail and detail.endswith("; `cotforge build` asks") for detail in begun)
+    assert {row["reason"] for row in lost} == {"not_asked"}

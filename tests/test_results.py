@@ -168,3 +168,40 @@ def test_the_splits_of_the_source_are_those_of_the_dataset(tmp_path: Path) -> No
     names = sorted(path.name.partition("-")[0] for path in (tmp_path / "runs/feelings/dataset/data").iterdir())
     assert names == ["test", "train"]
     assert summary(tmp_path / "runs/feelings")["samples"] == 6
+
+
+def test_whatever_was_paid_and_is_not_used_is_told_once_per_reason_with_the_remedy(tmp_path: Path) -> None:
+    """Among them a reasoning in a field that nobody knows."""
+    write_rows(tmp_path, 9)
+    thought = "The picture is one even colour. " * 10
+    message = {"role": "assistant", "content": "<answer>awe</answer>", "inner_monologue": thought}
+    odd = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    replies: list[str | dict[str, Any]] = [
+        {"response": odd},
+        {"content": "<think>I see", "finish_reason": "length"},
+        "",
+        "I cannot tell from what is shown here, sorry.",
+        "<think>so</think><answer>boredom</answer>",
+        "<think>so</think><answer>awe</answer><answer>fear</answer>",
+        {"content": "<think>so</think>", "finish_reason": "content_filter"},
+        "<answer>awe</answer>",
+        "<think>so</think><answer>your answer</answer>",
+    ]
+    found = {f"row-{number}": reply for number, reply in enumerate(replies)}
+    write_pipeline(tmp_path, replay(tmp_path, "one", found), consensus={"label": "ignore"})
+    ended = ran("build", "pipeline.yaml", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert summary(tmp_path / "runs/feelings")["unread_fields"] == {"one": {"inner_monologue": 1}}
+    told = ended.stdout
+    for reason, remedy in [
+        ("holds its reasoning in a field that was not read ('inner_monologue'; one 1)", "reasoning_content"),
+        ("truncated; one 1", "a higher teachers[].max_tokens"),
+        ("empty; one 1", "max_tokens"),
+        ("no_answer; one 1", "prompts.solve"),
+        ("not_an_option; one 1", "synonyms"),
+        ("two_answers; one 1", "--retry"),
+        ("content_filter; one 1", "another teacher"),
+        ("no_reasoning; one 2", "reasoning parser"),
+        ("placeholder; one 1", "--retry"),
+    ]:
+        assert [remedy in line for line in told.splitlines() if reason in line] == [True], (reason, told)

@@ -1,6 +1,8 @@
 """`cotforge simulate`: the teachers of a pipeline, each where the file expects it, to rehearse a build before paying."""
 
 import contextlib
+import http.client
+import json
 import re
 import signal
 import socket
@@ -9,7 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from cotforge.simulate import Role, Server
+from cotforge.teachers.simulated import Simulated
 from tests.project import command, environment, ran, summary, table, teacher, write_pipeline, write_rows
 
 
@@ -72,7 +77,9 @@ def test_a_teacher_elsewhere_is_served_at_the_port_and_the_line_says_how_to_reac
     write_pipeline(tmp_path, teacher("https://api.example.com/v1"))
     port = free_port()
     with simulated(tmp_path, "--port", str(port)) as lines:
-        assert lines[0].startswith(f"one: model-one at http://127.0.0.1:{port}/v1; build with --set ")
+        assert lines[0].startswith(
+            f"one: model-one at http://127.0.0.1:{port}/v1, no skill (it has nothing to learn from); build with --set "
+        )
         given = re.search(r"--set (\S+)$", lines[0])
         assert given is not None
         assert ran("build", "pipeline.yaml", "--set", given.group(1), cwd=tmp_path).returncode == 0
@@ -136,3 +143,72 @@ def test_what_cannot_be_played_is_one_line(tmp_path: Path, fields: dict[str, obj
     ended = ran("simulate", "pipeline.yaml", cwd=tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
     assert told in ended.stderr
+
+
+def test_each_teachers_skill_is_told_on_samples_that_it_has_not_learned_and_no_librarys_warning(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    write_rows(tmp_path, 40)
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    for number, row in enumerate(rows):  # a standing bar is fear, a lying one awe
+        fear = number % 2 == 0
+        picture = Image.new("RGB", (48, 32), (200 + number, 200, 200))
+        picture.paste((0, 0, 0), (18, 4, 30, 28) if fear else (8, 12, 40, 20))
+        picture.save(tmp_path / row["image"], quality=95)
+        row["label"] = "fear" if fear else "awe"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name, learned in (("half.csv", rows[:20]), ("all.csv", rows)):
+        (tmp_path / name).write_text("image,label\n" + "".join(f"{row['image']},{row['label']}\n" for row in learned))
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    write_pipeline(
+        tmp_path,
+        teacher(url, "one", simulate={"learn": "half.csv"}),
+        teacher(url, "two", simulate={"learn": "all.csv", "eye": "logistic"}),
+        teacher(url, "three", simulate={"stuck": "awe"}),
+        task={"kind": "classify", "question": "What?", "labels": ["awe", "fear"]},
+    )
+    with simulated(tmp_path) as lines:
+        assert lines[0] == f"one: model-one at {url}, right about 100% of 20 samples that it has not learned (by their labels)"
+        assert lines[1] == f"two: model-two at {url}, skill unknown (the source has no labelled sample that it has not learned)"
+        assert lines[2] == f"three: model-three at {url}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:{port}"}, 200),
+        ({"Host": "[::1]:{port}", "Origin": "http://localhost:{port}"}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Host": "evil.example:{port}"}, 400),
+        ({"Host": "127.0.0.1.evil.example:{port}"}, 400),
+        ({"Host": "127.0.0.1"}, 200),
+        ({"Host": "127.0.0.1:1"}, 400),
+        ({"Host": ""}, 400),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "https://127.0.0.1:{port}"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+    ],
+)
+def test_a_page_in_a_browser_is_not_answered_nor_is_another_name_of_this_machine(served: int, headers: dict[str, str], status: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served, timeout=30)
+    for method, path in (("GET", "/v1/models"), ("GET", "/ledger"), ("POST", "/v1/chat/completions")):
+        connection.putrequest(method, path, skip_host="Host" in headers)
+        for name, value in headers.items():
+            connection.putheader(name, value.format(port=served))
+        connection.putheader("Content-Length", "2" if method == "POST" else "0")
+        connection.endheaders(b"{}" if method == "POST" else None)
+        answer = connection.getresponse()
+        told = answer.read().decode()
+        asked = method == "POST" and status == 200  # an empty request is refused as such
+        assert answer.status == (400 if asked else status), (method, path, told)
+        assert ("this server" in told) is (status != 200), told
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with Server([Role("one", "m", Simulated())], ["a", "b"], root=tmp_path_factory.mktemp("served")) as server:
+        yield int(server.url.rpartition(":")[2].removesuffix("/v1"))

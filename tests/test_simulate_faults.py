@@ -191,7 +191,7 @@ def spoken(url: str, body: object) -> tuple[bytes, bytes, OSError | None]:
     """Head and body of an answer as the socket brings them, and how it ended other than by being closed."""
     where, data = urlsplit(url), json.dumps(body).encode()
     with socket.create_connection((where.hostname, where.port), timeout=PATIENCE) as line:
-        line.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+        line.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
         got, fault = b"", None
         try:
             while chunk := line.recv(65536):

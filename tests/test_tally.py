@@ -1,16 +1,17 @@
 import json
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import OPTIONS, filtered, lesson, mixed, undecided, unheard
 
-from cotforge.records import CuratedSample, Fault, Sample
-from cotforge.results import unread
+from cotforge.records import CuratedSample, Fault, ReadingFault, Sample
 from cotforge.tally import DISTINCT, OTHER, UNSAID, Tally
 from cotforge.tally.spread import Spread
+from cotforge.tally.unused import REMEDIES, not_used
 
 KINDS = st.sampled_from([lesson, undecided, filtered, unheard])
 
@@ -52,6 +53,7 @@ def test_the_summary_is_what_the_contract_names():
         "traces": 9,
         "preference": 0,
         "unread": {"t1": {"no_answer": 1}},
+        "unread_fields": {},
         "calls_missing": 0,
         "rejected": {"filter:reasoning_words": 1, "source:image_missing": 1, "vote:no_ballots": 1, "vote:no_majority": 1},
         "label_conflicts": 1,
@@ -158,7 +160,9 @@ def test_finish_reasons_are_counted_in_the_servers_own_words_and_their_number_is
 def test_replies_that_are_of_no_use_are_counted_by_teacher_and_reason_and_told_with_the_remedy() -> None:
     tally = tally_of(*(unheard(number) for number in range(3)))
     assert tally.summary()["unread"] == {"t1": {"no_answer": 3}}
-    teachers = {"cut": {"calls": 31, "failed": 1}, "well": {"calls": 100, "failed": 0}}
-    assert list(unread(teachers, {"cut": {"truncated": 29, "empty": 1}, "well": {"empty": 1}})) == [
-        "teacher cut: 30 of 30 replies are of no use: truncated 29, empty 1; a higher max_tokens asks those again that were cut off"
+    assert list(not_used({"cut": {"truncated": 29, "empty": 1}, "well": {"empty": 1}}, {}, {"timeout": 3, "unknown": 1})) == [
+        "29 replies ended at max_tokens (truncated; cut 29); a higher teachers[].max_tokens asks them again",
+        "2 replies came without a text (empty; cut 1, well 1); a thought may have used up max_tokens; --retry empty asks them again",
+        "4 attempts brought no reply and may have been charged (timeout 3, unknown 1); a longer teachers[].timeout helps against timeouts",
     ]
+    assert set(REMEDIES) == set(get_args(ReadingFault)), "each has its remedy"

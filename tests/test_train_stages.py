@@ -265,3 +265,27 @@ def test_without_lessons_a_line_says_how_they_are_made(project: Path) -> None:
     done = train(project)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "run/dataset: there are no lessons yet; `cotforge build` makes them, or train.data names others"
+
+
+def test_one_stage_alone_can_be_smoked_and_the_real_number_of_steps_is_told(project: Path) -> None:
+    pipeline(project, INJECT, LABELS)
+    alone = train(project, "--smoke", "--stage", "labels")
+    assert alone.returncode == 0, alone.stderr
+    assert "02 labels: sft, on source, 2 steps" in alone.stderr
+    assert "inject" not in alone.stderr
+    smoked = project / "run" / "train" / "smoke"
+    assert [path.name for path in sorted(smoked.iterdir())] == ["02-labels"]
+    assert len((smoked / "02-labels" / "metrics.jsonl").read_text().splitlines()) == 2
+    both = train(project, "--smoke")
+    assert (both.returncode, both.stdout) == (0, "the student: run/train/smoke/student\n")
+    assert "01 inject: sft, on lessons, 2 steps" in both.stderr
+    assert "--from chooses the stages" in train(project, "--smoke", "--from", "labels").stderr
+
+
+def test_that_there_are_no_lessons_is_told_before_the_base_is_tried(project: Path) -> None:
+    shutil.rmtree(project / "run" / "dataset")
+    pipeline(project, INJECT, eval={"share": 0.5})
+    ended = train(project)
+    assert ended.returncode == 2
+    assert "there are no lessons yet" in ended.stderr
+    assert not (project / "run" / "eval").exists()

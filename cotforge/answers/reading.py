@@ -63,6 +63,7 @@ def read(reply: Reply, call: Call, task: Task, *, refused: frozenset[str] | None
         reasoning_tokens=_reasoning_tokens(reply, found.reasoning),
         cost_usd=reply.cost_usd,
         origin=call.origin,
+        unread_field="" if found.reasoning else reply.unread_field,
     )
 
 

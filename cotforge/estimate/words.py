@@ -24,7 +24,7 @@ def _share(name: str, share: Share) -> Iterator[str]:
         return
     priced = share.teacher.price.given
     usd = f", {about} {dollars(share.usd.about)}" if priced else ", no price given"
-    yield f"{first}, {about} {share.inputs.about:,.0f} + {share.outputs.about:,.0f} tokens{usd}{_about(share.hours, about)}"
+    yield f"{first}, {about} {share.inputs.about:,.0f} in + {share.outputs.about:,.0f} out tokens{usd}{_about(share.hours, about)}"
     bounds = [f"{share.tokens.low:,.0f} to {share.tokens.high:,.0f} tokens"]
     bounds += [f"{dollars(share.usd.low)} to {dollars(share.usd.high)}"] * priced
     bounds += [f"{_lasting(share.hours.low)} to {_lasting(share.hours.high)}"] if share.hours else ["time unknown"]

@@ -88,7 +88,8 @@ def losses(outcome: CuratedSample) -> Iterator[Row]:
     sample, at = outcome.sample.id, f"{outcome.sample.where}: " if outcome.sample.where else ""
     for teacher, reply in outcome.failed:
         if reply.error == NOT_ASKED:
-            yield sample, teacher, reply.key, "forge", NOT_ASKED, f"{at}the journal has no reply; `cotforge build` asks"
+            what = f"not asked to the end, the last attempt ended as {reply.detail}" if reply.detail else "the journal has no reply"
+            yield sample, teacher, reply.key, "forge", NOT_ASKED, f"{at}{what}; `cotforge build` asks"
         else:
             yield sample, teacher, reply.key, "ask", reply.error, f"{at}{reply.detail}"
     for judged in outcome.traces:

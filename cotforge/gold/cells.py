@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from cotforge.errors import JournalError, PipelineError
+from cotforge.errors import JournalError, PipelineError, grouped
 from cotforge.records import Fault
 from cotforge.regular_files import open_new
 from cotforge.sources.lines import lines
+from cotforge.visible import spelled, unspelled
 
 LARGEST = 64 << 20
 """Bytes of a file that is read: people check hundreds of samples, not millions."""
@@ -35,12 +36,16 @@ class Table:
 
 
 def guarded(cell: str) -> str:
-    """The cell with a quote before what a spreadsheet would take for a formula; a number stays. Undone by `unguarded`."""
-    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+    """The cell with a quote before what a spreadsheet would take for a formula, and what nobody sees as escapes; a number stays.
+
+    Undone by `unguarded`.
+    """
+    return spelled(f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell)
 
 
 def unguarded(cell: str) -> str:
     """The cell as it was before `guarded`."""
+    cell = unspelled(cell)
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell, 1) else cell
 
 
@@ -123,7 +128,8 @@ def _there(header: Sequence[str]) -> str:
 
 
 def demand(faults: Sequence[str]) -> None:
-    """Raises PipelineError with the faults, if there are any: the first 20, and how many more."""
+    """Raises PipelineError with the faults, if there are any: the first 20, equal ones as one, and how many more."""
+    faults = grouped(faults)
     if len(faults) > TOLD:
         raise PipelineError(*faults[:TOLD], f"and {len(faults) - TOLD:,} more faults of this kind")
     if faults:

@@ -1,5 +1,6 @@
 """One image looked at: is it sound, may its stream stay, and if not, the stream that takes its place. The home of Pillow."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,10 +15,12 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from cotforge.errors import in_words
 from cotforge.images.cut import CutShortError, UntidyError, cut
+from cotforge.images.effort import Bounded, EffortError, demand_few_scans
 from cotforge.images.limits import HARD_PIXELS, Images
 from cotforge.images.signatures import LONGEST, begins_undecoded
 from cotforge.records import Fault
 
+warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # a stranger's EXIF can have thousands of them said
 FORMATS = tuple(str(kind.format) for kind in (JpegImageFile, PngImageFile, WebPImageFile, GifImageFile, BmpImageFile))
 """All that Pillow is allowed to try: its rarer parsers are where the holes were found."""
 
@@ -50,7 +53,7 @@ class Look:
 
 
 def look(data: bytes, spec: Images) -> Look:
-    """The image as it will be sent. Raises Fault `image_empty`, `_not_an_image`, `_too_many_pixels`, `_truncated` or `_broken`."""
+    """As it will be sent. Raises Fault `image_empty`, `_not_an_image`, `_too_many_pixels`, `_too_slow`, `_truncated`, `_broken`."""
     if not data:
         raise Fault("image_empty", "has 0 bytes")
     try:
@@ -63,6 +66,8 @@ def look(data: bytes, spec: Images) -> Look:
         raise Fault("image_not_an_image", f"is {what}; {len(data):,} bytes") from err
     except CutShortError as err:
         raise Fault("image_truncated", f"is cut short; it ends after {len(data):,} bytes") from err
+    except EffortError as err:
+        raise Fault("image_too_slow", f"would take too long to decode: it has {err}; save it anew") from err
     except Image.DecompressionBombError as err:
         raise Fault("image_too_many_pixels", f"has more than {HARD_PIXELS:,} pixels") from err
     except Exception as err:  # Pillow's parsers raise nearly anything on hostile bytes; all of it means this
@@ -83,7 +88,12 @@ def _look(data: bytes, spec: Images) -> Look:
 
 
 def _opened(data: bytes) -> Image.Image:
-    return Image.open(BytesIO(data), formats=FORMATS)
+    """The image, not decoded yet. Raises EffortError where that would take too long, now or while it is decoded."""
+    demand_few_scans(data)
+    bounded = Bounded(data)
+    image = Image.open(bounded, formats=FORMATS)
+    bounded.opening = False
+    return image
 
 
 def _kept(image: Image.Image, data: bytes, mime: str, spec: Images) -> bytes | None:

@@ -144,6 +144,21 @@ class Journal:
                     best[key] = attempt
         return best
 
+    def begun(self, keys: Iterable[str]) -> dict[str, str]:
+        """For each key (hex) that was asked, and not to the end: how its last attempt ended, as `error: words`."""
+        wanted = {bytes.fromhex(key): key for key in keys}
+        sql = (
+            f"SELECT key, error, detail FROM replies WHERE key IN ({','.join('?' * len(wanted))}) AND NOT final AND error <> ? ORDER BY id"
+        )
+        try:
+            with explained(self.path):
+                found = self._read.execute(sql, [*wanted, NOT_SENT]).fetchall()
+        except sqlite3.OperationalError as fault:
+            if not undecodable(fault):
+                raise
+            return {}
+        return {wanted[key]: f"{error}: {detail or ''}".strip(": ") for key, error, detail in found if key in wanted}
+
     def _final(self, keys: list[bytes]) -> list[Attempt]:
         where = f"FROM replies WHERE key IN ({','.join('?' * len(keys))}) AND final"
         try:

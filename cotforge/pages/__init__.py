@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from cotforge.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class About:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    asked: str = ""
+    """What one teacher was asked about the first Lesson's Sample, as text; empty where there is none, or it holds what is not published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +86,11 @@ class Exported:
 
 
 def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
-    """Jinja over the templates of this folder, with filters for numbers."""
+    """Jinja over the templates of this folder, with filters for numbers. Where it escapes, what nobody sees is shown too."""
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=autoescape,
-        finalize=finalize,
+        finalize=finalize or (_seen if autoescape else None),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -98,6 +103,10 @@ def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = Non
         "usd": lambda value: f"{value:,.4f}" if value < 1 else f"{value:,.2f}",
     }
     return made
+
+
+def _seen(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _or_dash(form: str, value: float | None) -> str:

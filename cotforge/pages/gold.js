@@ -32,7 +32,26 @@ function notice(text) {
 
 // The same as `guarded` in cotforge/gold/cells.py: no spreadsheet shall take an id or an answer for a formula.
 function guarded(cell) {
-  return /^'*[=+\-@\t\r]/.test(cell) && !/^[+-]?[0-9][0-9.,]*%?$/.test(cell) ? "'" + cell : cell;
+  return spelled(/^'*[=+\-@\t\r]/.test(cell) && !/^[+-]?[0-9][0-9.,]*%?$/.test(cell) ? "'" + cell : cell);
+}
+
+// The same as `visible` and `spelled` in cotforge/visible.py: nobody sees these characters, so they are shown as escapes.
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0d\u{e0100}-\u{e01ef}]/gu;
+const ESCAPE = /\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})/;
+
+function escaped(character) {
+  const point = character.codePointAt(0).toString(16);
+  return point.length < 3 ? "\\x" + point.padStart(2, "0") : point.length < 5 ? "\\u" + point.padStart(4, "0") : "\\U" + point.padStart(8, "0");
+}
+
+function visible(text, kept = "\n\t") {
+  return text.replace(UNSEEN, character => kept.includes(character) ? character : escaped(character));
+}
+
+function spelled(text) {
+  const shown = visible(text, "\n\t\r");
+  if (shown === text && !ESCAPE.test(text)) return text;
+  return [...text].map(character => character === "\\" ? "\\x5c" : visible(character, "\n\t\r")).join("");
 }
 
 function csv() {
@@ -99,7 +118,7 @@ function showEnd() {
 
 function showSample() {
   const sample = sampleNow(), answer = answers.get(sample.id);
-  $("question").textContent = data.questions[sample.question];
+  $("question").textContent = visible(data.questions[sample.question]);
   // Not its id: that may be a path which tells the label.
   showPictures(sample);
   showOptions(sample.options);
@@ -142,7 +161,7 @@ function optionButton(option, place) {
     button.setAttribute("aria-keyshortcuts", KEYS[place]);
     button.append(hint);
   }
-  button.append(Object.assign(document.createElement("span"), {textContent: option}));
+  button.append(Object.assign(document.createElement("span"), {textContent: visible(option)}));
   button.addEventListener("click", () => give(option));
   return button;
 }

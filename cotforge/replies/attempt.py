@@ -76,7 +76,7 @@ class Attempt:
         read = read if read is not None and outcome.has_text else _NOTHING
         return Reply(
             self.key.hex(), read.content, read.reasoning, self.finish_reason, self.input_tokens, self.output_tokens,
-            read.reasoning_tokens, self.cost_usd, self.seconds, self.max_tokens, outcome,
+            read.reasoning_tokens, self.cost_usd, self.seconds, self.max_tokens, outcome, read.unread_field,
         )  # fmt: skip
 
     @property

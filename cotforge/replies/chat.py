@@ -11,6 +11,8 @@ from cotforge.replies.refusals import inside_ok
 from cotforge.replies.stream import Broken, completed, documents, is_stream, joined, plain
 from cotforge.replies.text import one_line
 
+LONG_FIELD = 200
+"""Characters from which on a text in a field of the message that is not known is taken for a reasoning that was paid for."""
 MOST_TOKENS = 10_000_000
 """A count beyond it, or below zero, is nonsense and replaced by an estimate. No model of today has such a context."""
 SHOWN = 100
@@ -26,6 +28,12 @@ _THINKING = frozenset(
 _TEXTS = ("text", "thinking", "reasoning", "reasoning_content", "summary", "content", "value", "refusal")
 _ERRORS = ("code", "message", "msg", "detail", "errors", "error_code", "error_msg", "errorCode", "errorMessage", "statusCode")
 """Fields of a body without choices that make it an error: Baidu, FastAPI, Spring, and gateways of their own form."""
+_KNOWN_FIELDS = frozenset(
+    {"content", "text", "refusal", "role", "message", "delta", "logprobs", "token_ids", "prompt_token_ids", "prompt_logprobs", "audio"}
+    | {"annotations", "tool_calls", "function_call", "provider_specific_fields", "content_filter_results", "error", *REASONING_FIELDS}
+)
+"""Fields of a message or a choice that are read, or hold no reasoning."""
+LONGEST_NAME = 60
 _DEEPEST = 8
 _OK = (None, "", 0, "0", 200, "200", 1000)
 
@@ -45,6 +53,8 @@ class Completion:
     reasoning_tokens: int | None = None
     counted: bool = False
     """Whether the server said anything about tokens at all."""
+    unread_field: str = ""
+    """A field of the message that is not known, with a long text in it, where no reasoning was found; empty where there is none."""
 
 
 def completion(body: str, content_type: str = "") -> Completion:
@@ -126,7 +136,21 @@ def _read(answer: Any) -> Completion:
     reason, outcome = _finished(choice)
     if not message and not content and outcome.kind is OutcomeKind.ANSWERED:
         raise LookupError
-    return _with_counts(answer, outcome, content, reasoning, reason)
+    unread = "" if reasoning else _unread_field(message, choice)
+    return _with_counts(answer, outcome, content, reasoning, reason, unread)
+
+
+def _unread_field(message: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
+    """The name of the field with the longest text that is read by nobody, from LONG_FIELD characters on; empty where there is none."""
+    own = message.get("provider_specific_fields")
+    found = {
+        str(name): len(_text(value))
+        for place in (choice, own if isinstance(own, dict) else {}, message)
+        for name, value in place.items()
+        if name not in _KNOWN_FIELDS
+    }
+    name = max(found, key=found.__getitem__, default="")
+    return one_line(name)[:LONGEST_NAME] if name and found[name] >= LONG_FIELD else ""
 
 
 def _reasoning(message: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
@@ -183,7 +207,7 @@ def outcome_of(known: Finish) -> Outcome:
     return ANSWERED if kind is None else Outcome(kind)
 
 
-def _with_counts(answer: Mapping[str, Any], outcome: Outcome, content: str, reasoning: str, reason: str) -> Completion:
+def _with_counts(answer: Mapping[str, Any], outcome: Outcome, content: str, reasoning: str, reason: str, unread: str = "") -> Completion:
     usage = answer.get("usage")
     usage = usage if isinstance(usage, dict) else {}  # a reply is not lost for it
     details = usage.get("completion_tokens_details")
@@ -192,7 +216,7 @@ def _with_counts(answer: Mapping[str, Any], outcome: Outcome, content: str, reas
         input_tokens=_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
         output_tokens=_count(usage.get("completion_tokens", usage.get("output_tokens"))),
         reasoning_tokens=(_count(details.get("reasoning_tokens")) if isinstance(details, dict) else None) or None,
-        counted=bool(usage),
+        counted=bool(usage), unread_field=unread,
     )  # fmt: skip
 
 

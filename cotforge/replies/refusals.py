@@ -1,6 +1,7 @@
 """What it means that a server says no: whether the Call is lost, may pass, or the teacher should be asked nothing more."""
 
 import json
+import re
 import time
 from email.utils import parsedate_to_datetime
 from math import isfinite
@@ -21,6 +22,18 @@ LONGEST_WAIT_S = 3600.0
 """Seconds that a run waits for room at most (chosen by us): who says more is out of an allowance for the day or the month."""
 _CODES = ("status", "status_code", "statusCode", "error_code", "errorCode")
 """Fields of an error object without a `code` that may hold a number instead."""
+_MENDABLE = re.compile(
+    r"\b(?:api[ _-]?keys?|access[ _-]?tokens?|auth(?:entication|orization|enticated)?|unauthori[sz]ed|credentials?|log ?in"
+    r"|permissions?|forbidden"
+    r"|balance|quota|credits?|billing|payments?|unpaid|arrears?|arrearage|overdue|recharge|top[ -]?up|spending|subscri(?:be|ption)"
+    r"|suspended|deactivated|expired|(?:your|this|the) account|plan)\b"
+    r"|\b(?:unknown|unsupported|invalid|no such|missing) (?:model|deployment)\b"
+    r"|\b(?:model|deployment)\b.{0,80}\b(?:not (?:found|exist|available|loaded|served|supported|ready|enabled)|unavailable|does ?n.t exist"
+    r"|no access|deprecated|retired|decommissioned)\b"
+    r"|余额|欠费|充值|额度|密钥|令牌|账户|账号|模型不存在",
+    re.IGNORECASE,
+)
+"""Words of refusals that a changed key, balance, account or served model would heal."""
 _BY_MEANING = {
     Meaning.KEY: (OutcomeKind.ACCOUNT, Closing.KEY),
     Meaning.QUOTA: (OutcomeKind.ACCOUNT, Closing.QUOTA),
@@ -34,7 +47,7 @@ def refusal(status: int, text: str, *, after: float | None = None) -> Outcome:
     codes, message = codes_and_message(text)
     if 300 <= status < 400:
         return Outcome(OutcomeKind.PASSING, "redirect", f"{status}: redirects are not followed; write the final URL")
-    return _outcome(status, str(status), message, after, meaning(status, codes, message))
+    return _outcome(status, str(status), message, meaning(status, codes, message), codes=codes, after=after)
 
 
 def inside_ok(error: Any) -> Outcome:
@@ -43,7 +56,7 @@ def inside_ok(error: Any) -> Outcome:
     word = one_line(_code(error))
     number = int(word) if word.isascii() and word.isdigit() and len(word) == 3 else 0
     status = number if 400 <= number < 600 else 500
-    return _outcome(status, word, message, None, meaning(200, codes, message))
+    return _outcome(status, word, message, meaning(200, codes, message), codes=codes, after=None)
 
 
 def _code(error: Any) -> str:
@@ -54,7 +67,7 @@ def _code(error: Any) -> str:
     return str(error.get("code") or next(iter(numbers), "error"))
 
 
-def _outcome(status: int, word: str, message: str, after: float | None, means: Meaning | None) -> Outcome:
+def _outcome(status: int, word: str, message: str, means: Meaning | None, *, codes: str, after: float | None) -> Outcome:
     if any(told in message for told in UNREAD_FILES):
         return Outcome(OutcomeKind.GONE, word, message, after=after, closes=Closing.FILES)
     if means is Meaning.FILTER:
@@ -65,6 +78,8 @@ def _outcome(status: int, word: str, message: str, after: float | None, means: M
         kind, closes = _BY_MEANING[means]
         return Outcome(kind, word, message, after=after, closes=closes)
     busy = means is Meaning.BUSY or status in BUSY or (status == 503 and after is not None)
+    if means is None and status < 500 and not busy and _MENDABLE.search(f"{codes.replace('_', ' ')} {message}"):
+        return Outcome(OutcomeKind.PASSING, word, message, after=after)
     if means is Meaning.PROMPT or not (busy or status in PASSING or status >= 500):
         return Outcome(OutcomeKind.REFUSED, word, message, of_request=means is Meaning.PROMPT)
     return Outcome(OutcomeKind.PASSING, word, message, retry=busy or status not in HOPELESS, after=after, busy=busy)

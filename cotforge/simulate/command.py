@@ -3,14 +3,19 @@
 import asyncio
 import contextlib
 import signal
+import warnings
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from cotforge.pipeline import Loaded
 from cotforge.simulate.ledger import Ledger
 from cotforge.simulate.server import serve
+from cotforge.simulate.skill import Trial
 from cotforge.simulate.stage import Role
+from cotforge.teachers.simulated import Simulated
 
+_LIBRARIES = r"(sklearn|joblib|scipy|numpy|PIL)(\.|$)"
+"""Whose warnings are about how a small classifier is trained, and no news to who rehearses."""
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -20,7 +25,9 @@ def simulate(pipeline: str, *, sets: Sequence[str], port: int, tell: Callable[[s
     Raises PipelineError where the pipeline is wrong or a teacher cannot be trained, TeacherError where a port is taken.
     """
     loaded = Loaded.load(pipeline, sets)
+    warnings.filterwarnings("ignore", module=_LIBRARIES)
     ports: dict[int, list[Role]] = {}
+    trial = Trial(loaded)
     lines: list[str] = []
     for number, teacher in enumerate(loaded.pipeline.teachers):
         if not teacher.playable:
@@ -29,7 +36,9 @@ def simulate(pipeline: str, *, sets: Sequence[str], port: int, tell: Callable[[s
         for at in there or [port]:
             ports.setdefault(at, []).append(Role.of(teacher))
         moved = "" if there else f"; build with --set teachers.{number}.url=http://127.0.0.1:{port}/v1"
-        lines.append(f"{teacher.name}: {teacher.model} at {', '.join(f'http://127.0.0.1:{at}/v1' for at in there or [port])}{moved}")
+        where = ", ".join(f"http://127.0.0.1:{at}/v1" for at in there or [port])
+        skill = trial.words(teacher.simulate or Simulated())
+        lines.append(f"{teacher.name}: {teacher.model} at {where}{skill and f', {skill}'}{moved}")
     ledgers: dict[str, Ledger] = {}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, ledgers and all
     with contextlib.suppress(KeyboardInterrupt):

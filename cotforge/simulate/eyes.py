@@ -5,6 +5,7 @@ A look takes the ink of N thumbnails, (N, 8, 8) in [0, 1], and gives what its cl
 
 import csv
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,9 @@ def eye(simulated: Simulated, labels: Sequence[str], *, root: Path) -> Eye:
         return Eye(lambda inks: _softmax(pixels(inks) @ weights), labels, {})
     sights, answers = _lessons(root / simulated.learn, labels)
     look = LOOKS[simulated.look]
-    model = _classifier(simulated).fit(look(np.stack([sight.ink for sight in sights])), answers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a small classifier on few lessons; nobody can act on them
+        model = _classifier(simulated).fit(look(np.stack([sight.ink for sight in sights])), answers)
 
     def judge(inks: Floats) -> Floats:
         seen = look(inks)

@@ -1,6 +1,7 @@
 """Serves simulated teachers over OpenAI's protocol, on 127.0.0.1 alone, with the faults their `simulate:` section asks for.
 
-Beside `/v1`: `/ledger` with what became of every request, as JSON, and, where a teacher has a `queue`, vLLM's `/metrics`.
+Only programs on this machine are answered (`callers`). Beside `/v1`: `/ledger` with what became of every request, as JSON, and, where a
+teacher has a `queue`, vLLM's `/metrics`.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from cotforge.errors import PipelineError, TeacherError
+from cotforge.simulate.callers import from_here_only
 from cotforge.simulate.faults import cut
 from cotforge.simulate.ledger import Ledger, metrics
 from cotforge.simulate.reply import refusal
@@ -65,7 +67,7 @@ async def serve(
     """
     with ThreadPoolExecutor(2, thread_name_prefix="looking") as pool:
         house = House(_stages(roles, labels, {} if ledgers is None else ledgers, root, pool))
-        app = web.Application(client_max_size=MOST_BYTES)
+        app = web.Application(client_max_size=MOST_BYTES, middlewares=[from_here_only])
         app.add_routes([web.get("/v1/models", _models), web.post("/v1/chat/completions", _complete), web.get("/ledger", _ledger)])
         if any(stage.role.simulated.queue for stage in house.stages.values()):
             app.add_routes([web.get("/metrics", _metrics)])

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from cotforge.errors import SourceError
 from cotforge.images import PictureStore, Ref
 from cotforge.records import Fault, Picture, Sample
+from cotforge.sources.clashes import Clashes
 from cotforge.sources.rows import Row, Spool, Unused
 from cotforge.sources.seen import Seen
 from cotforge.sources.text import clean
@@ -24,6 +25,9 @@ LABELS_TRIED = 1_000
 
 UNUSED_NAMED = 5
 """Files that are not used, of which the names are told."""
+
+LABELS_NAMED, LABEL_SHOWN, LABELS_TOLD_APART = 10, 40, 1_000
+"""Labels outside the set that are told with their counts, characters of each, and how many different ones are counted."""
 
 _THREADS = 3
 _AHEAD = 32
@@ -73,6 +77,10 @@ class Counts:
     """Sound or not."""
     labels_unknown: int = 0
     """Labels outside the set; their samples go on without one."""
+    astray: Counter[str] = field(default_factory=Counter)
+    """Those labels, as they stand in the data; at most LABELS_TOLD_APART are told apart."""
+    clashes: Clashes = field(default_factory=Clashes)
+    """Photos that stand under two labels."""
     labels_missing: int = 0
     duplicates: int = 0
     """Rows left out as equal to an earlier one of the same id."""
@@ -103,7 +111,19 @@ class Counts:
         if self.shown_otherwise:
             have = "1 sample has" if self.shown_otherwise == 1 else f"{self.shown_otherwise:,} samples have"
             lines.append(f"{have} a picture that would be one colour: it is scaled by its own range, or put on black")
-        return lines
+        if self.labels_unknown:
+            named = ", ".join(f"{label!r} {count:,}" for label, count in self.astray.most_common(LABELS_NAMED))
+            more = ", ..." if len(self.astray) > LABELS_NAMED else ""
+            labels = "1 label is" if self.labels_unknown == 1 else f"{self.labels_unknown:,} labels are"
+            lines.append(f"{labels} not in the set and count{'s' * (self.labels_unknown == 1)} as unknown: {named}{more}")
+        return [*lines, *filter(None, [self.clashes.note()])]
+
+    def stray(self, label: str) -> None:
+        """Count a label outside the set."""
+        self.labels_unknown += 1
+        shown = clean(label)[:LABEL_SHOWN]
+        if shown in self.astray or len(self.astray) < LABELS_TOLD_APART:
+            self.astray[shown] += 1
 
 
 def samples(
@@ -189,12 +209,15 @@ def _astray(strays: list[str], path: str, task: Asked) -> SourceError:
 def _made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: Counts) -> _Made:
     """(Sample or Fault, its label where that is outside the set), one for every row but those that are equal to an earlier one."""
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="pictures")
-    with closing(Seen()) as seen:
+    with closing(Seen()) as seen, closing(counts.clashes):
         try:
             for row, begun in _ahead(rows, store, pool):
                 counts.rows += 1
                 try:
                     sample = _sample(row, _ended(begun), task)
+                    clash = counts.clashes.of(sample)
+                    if clash is not None and row.id is None:  # its id is that of the earlier row, which has another label
+                        raise Fault("label_clash", f"the same photo stands under another label: {clash}; only the earlier row is taken")
                     if not _is_new(sample, seen):
                         counts.duplicates += 1
                         continue
@@ -204,7 +227,8 @@ def _made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts:
                 counts.shown_otherwise += any(picture.digest in store.shown_otherwise for picture in sample.pictures)
                 told = row.label if row.label_index is None else row.label_index
                 stray = str(told) if told is not None and sample.label is None else None
-                counts.labels_unknown += stray is not None
+                if stray is not None:
+                    counts.stray(stray)
                 counts.labels_missing += told is None
                 yield sample, stray
         finally:

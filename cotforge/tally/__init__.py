@@ -136,6 +136,9 @@ class Tally:
             "mended": dict(sorted(self.mended.items())),
             "teachers": {name: self._about(name) for name in self.teachers},
             "unread": {name: dict(sorted(teacher.unread.items())) for name, teacher in self.teachers.items() if teacher.unread},
+            "unread_fields": {
+                name: dict(sorted(teacher.unread_fields.items())) for name, teacher in self.teachers.items() if teacher.unread_fields
+            },
         }
 
     def _about(self, name: str) -> dict[str, Any]:
@@ -181,6 +184,8 @@ class Tally:
         self.finish_reasons[reason if reason in self.finish_reasons or len(self.finish_reasons) < DISTINCT else OTHER] += 1
         if judged.fate == "unread":
             teacher.unread[judged.because] += 1
+        if trace.unread_field and (trace.unread_field in teacher.unread_fields or len(teacher.unread_fields) < DISTINCT):
+            teacher.unread_fields[trace.unread_field] += 1
         if trace.answer is not None:
             teacher.answered += 1
             self.read_as[trace.read_as] += 1

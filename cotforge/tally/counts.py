@@ -15,6 +15,8 @@ class TeacherTally:
     """Replies in which an answer could be read."""
     unread: Counter[str] = field(default_factory=Counter)
     """Why replies were of no use: `truncated`, `no_answer`, ... (`records.ReadingFault`)."""
+    unread_fields: Counter[str] = field(default_factory=Counter)
+    """Replies without a reasoning that have a long text in a field that is not known, by its name."""
     lessons: int = 0
     ballots: int = 0
     """Ballots on Samples whose verdict was accepted."""

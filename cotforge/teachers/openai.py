@@ -40,6 +40,10 @@ METRICS_BYTES = 4 * 2**20
 """Of a page of metrics, at most (default chosen by us)."""
 
 
+PAGE_SHOWN = 80
+"""Characters of a web page's text that are told."""
+
+
 class Listing(NamedTuple):
     """What a server says about its models."""
 
@@ -48,6 +52,8 @@ class Listing(NamedTuple):
     """Ids; empty where there is no list."""
     refused: Outcome | None = None
     """What its refusal means; None where it did not refuse."""
+    page: str | None = None
+    """The words of a web page that came with 200 instead, as of a log-in; None where there was none."""
 
 
 class Session:
@@ -125,7 +131,8 @@ class Session:
             said = json.loads(text)
             return Listing(200, [str(model["id"]) for model in (said if isinstance(said, list) else said["data"])])
         except (ValueError, KeyError, TypeError, RecursionError):
-            return Listing(404, [])  # some gateway's page: there is no list here
+            is_page = text.lstrip("\ufeff \t\r\n")[:20].casefold().startswith(("<!doctype html", "<html", "<head", "<body"))
+            return Listing(404, [], page=one_line(refusal(404, text).detail)[:PAGE_SHOWN] if is_page else None)  # else there is no list
 
     async def reached(self, teacher: Teacher, url: str) -> bool:
         """Whether anything answers there."""

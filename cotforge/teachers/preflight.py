@@ -1,6 +1,8 @@
 """Before anything paid: is every teacher there, is the key good, is the model served?"""
 
 import asyncio
+import socket
+import ssl
 import time
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -46,16 +48,36 @@ async def look_at(session: Session, teacher: Teacher, urls: Sequence[str]) -> tu
 
 
 async def _look(session: Session, teacher: Teacher, url: str) -> tuple[str, bool]:
-    """(what is wrong, whether the server lives)"""
-    until = time.monotonic() + PATIENCE
+    """(what is wrong, whether the server lives); a server may take PATIENCE to come up, but no certificate becomes another one."""
+    begun = time.monotonic()
     where = f"teacher {teacher.name!r}: {url}"
     while True:
         try:
             return (await _listed(session, teacher, url, where)) if teacher.listed else (await _connects(url)), True
         except (aiohttp.ClientError, OSError) as fault:  # TimeoutError is an OSError
-            if time.monotonic() > until:
-                return f"{where}: no answer within {PATIENCE:g} s: {said_by(fault).lower()}; is the server up?", False
+            seconds = time.monotonic() - begun
+            if seconds > PATIENCE or isinstance(fault, ssl.SSLError | aiohttp.ClientSSLError):
+                return f"{where}: {_unreached(fault, seconds)}", False
         await asyncio.sleep(0.25)
+
+
+def _unreached(fault: Exception, seconds: float) -> str:
+    """Why a server was not reached for so long, and what to look at: each has its own words."""
+    inner = getattr(fault, "os_error", None) or fault
+    if isinstance(fault, ssl.SSLError | aiohttp.ClientSSLError):
+        plain = "WRONG_VERSION_NUMBER" in str(fault) or "record layer failure" in str(fault).casefold()
+        if plain:
+            return "does not speak TLS; if it is a plain server, write http:// instead of https://"
+        error = getattr(fault, "certificate_error", None) or inner
+        words = getattr(error, "verify_message", "") or getattr(error, "reason", "") or said_by(fault)
+        return f"its TLS certificate or connection is not sound: {str(words).replace('_', ' ').lower()}; mend it, or write the right host"
+    if isinstance(fault, aiohttp.ClientConnectorDNSError) or isinstance(inner, socket.gaierror):
+        return f"no such host: {said_by(fault).lower()}; is the URL right?"
+    if isinstance(inner, ConnectionRefusedError):
+        return f"connection refused for {seconds:.0f} s: nothing listens there; is the server up?"
+    if isinstance(fault, TimeoutError):
+        return f"no answer within {seconds:.0f} s; is the server up?"
+    return f"no answer for {seconds:.0f} s: {said_by(fault).lower()}; is the server up?"
 
 
 async def _connects(url: str) -> str:
@@ -68,11 +90,14 @@ async def _connects(url: str) -> str:
 
 
 async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> str:
-    status, models, refused = await session.models(teacher, url)
+    status, models, refused, page = await session.models(teacher, url)
     if refused is not None and (why := _refused(teacher, status, refused)):
         return f"{where} said {status}: {why}"
     if status in (404, 405) and not url.endswith("/v1") and (await session.models(teacher, f"{url}/v1")).status == 200:
         return f"{where} has no API; did you mean {url}/v1?"
+    if page is not None:
+        words = f" {page!r}" if page else ""
+        return f"{where} answered with a web page{words} instead of a list of models; is the URL right? if it is, set listed: false"
     if status != 200 or refused is not None or is_listed(teacher.model, models):
         return ""
     served = ", ".join(repr(model) for model in models[:5]) or "nothing"

@@ -154,7 +154,7 @@ class Endpoint:
 async def _only_model(teacher: OpenAITeacher) -> str:
     async with Session() as session:
         try:
-            _, models, _ = await session.models(teacher, teacher.url[0])
+            models = (await session.models(teacher, teacher.url[0])).models
         except (OSError, ValueError) as fault:
             raise TeacherError(f"{teacher.url[0]}: no answer: {fault}; is the server up?") from fault
     if len(models) != 1:

@@ -35,12 +35,12 @@ def launch(
     words = [*shlex.split(launcher), "-m", "cotforge", "train", pipeline]
     words += [] if out is None else ["--out", str(out)]
     words += [word for given in sets for word in ("--set", given)]
-    if smoke:
-        return _run([*words, "--smoke"], "--smoke")
     names = [each.name for each in loaded.pipeline.train.expanded()]
     for option, name in (("--stage", stage), ("--from", first)):
         if name is not None and name not in names:
             raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
+    if smoke:
+        return _run([*words, "--smoke", *([] if stage is None else ["--stage", stage])], "--smoke")
     done = ""
     for place, name in enumerate(names):
         if stage in (None, name):

@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterable
 
 from cotforge.errors import PipelineError
+from cotforge.gold.cells import guarded
 from cotforge.train import ranks
 from cotforge.train.work import Work
 
@@ -31,7 +32,7 @@ def _listed(work: Work, faults: Iterable[tuple[str, str]], what: str) -> tuple["
         for count, (name, fault) in enumerate(faults, 1):
             if fault:
                 first = first or f"the first, {name!r}: {fault}"
-                write.writerow((name, fault))
+                write.writerow((guarded(name), guarded(fault)))
             else:
                 rows.append(count - 1)
     if not first:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cotforge.plan import Dpo, Grpo, Plan, Sft, Try, lines
+from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Plan, Sft, Try, lines
 
 BASE = "00-base"
 """Names the figures of the student before its first stage."""
@@ -49,7 +49,7 @@ class Chapter:
 
 def past(plan: Plan, run: Path, *, smoke: bool = False) -> list[Chapter]:
     """The stages of a plan that were begun in a run folder, or in its smoke, in their order."""
-    told = lines(plan)
+    told = lines(plan, steps=SMOKE_STEPS if smoke else None)
     chapters = []
     for place, stage in enumerate(plan.expanded()):
         folder = run / "train" / ("smoke" if smoke else "") / f"{place + 1:02}-{stage.name}"

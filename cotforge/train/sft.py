@@ -11,6 +11,7 @@ import torch
 from trl import SFTConfig, SFTTrainer
 
 from cotforge.errors import PipelineError
+from cotforge.gold.cells import guarded
 from cotforge.plan import Sft
 from cotforge.train import ranks, student
 from cotforge.train.learnable import Learnable
@@ -146,6 +147,6 @@ def _listed(file: Path, lessons: Lessons, prepared: Prepared, longest: int) -> i
         write.writerow(("id", "tokens"))
         for row, length in zip(lessons.rows(["id"]), prepared.lengths, strict=True):
             if length > longest:
-                write.writerow((row["id"], length))
+                write.writerow((guarded(row["id"]), length))
                 count += 1
     return count

@@ -15,7 +15,7 @@ from typing import Any
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try, lines
+from cotforge.plan import SMOKE_STEPS, Dpo, Eval, Grpo, Plan, Sft, Try, lines
 from cotforge.prompts import Family
 from cotforge.train import ranks, trackers
 from cotforge.train.best import chosen, linked
@@ -77,7 +77,7 @@ class Choice:
     first: str | None = None
     """This one and all after it, anew."""
     smoke: bool = False
-    """All of them, two steps each, in a folder beside."""
+    """Those that are asked for, SMOKE_STEPS each, in a folder beside."""
 
 
 def run(ground: Ground, choice: Choice) -> Path | None:
@@ -96,16 +96,25 @@ def run(ground: Ground, choice: Choice) -> Path | None:
     if choice.smoke:
         ranks.shared(lambda: shutil.rmtree(out, ignore_errors=True))
     begin, before, done = ground.base, fingerprint(ground.base), True
+    for stage in stages:
+        if choice.only in (None, stage.name):
+            _ = _Step(ground, stage, out, begin, before, choice.smoke).key  # that there is nothing to learn from is told before a trial
     known = "" if choice.smoke else ranks.shared(lambda: ground.tried(BASE, begin, before))
     for place, stage in enumerate(stages):
         folder = out / f"{place + 1:02}-{stage.name}"
         anew = choice.first is not None and place >= names.index(choice.first)
         wanted = choice.only in (None, stage.name)
+        if choice.smoke and not wanted:
+            real = _Step(ground, stage, ground.out / folder.name, begin, before, False)
+            if stage.kind != "eval" and place < names.index(str(choice.only)) and ranks.shared(real.is_done):
+                begin, before = real.weights, real.key
+            done = False
+            continue
         step = _Step(ground, stage, folder, begin, before, choice.smoke)
         if wanted or folder.exists():
             _ = step.key  # finds the data in every process, before one of them looks for all
         if wanted:
-            ground.tell(lines(ground.plan)[place])
+            ground.tell(lines(ground.plan, steps=SMOKE_STEPS if choice.smoke else None)[place])
             step.do(modules[stage.kind], anew=anew, known=known)
             if not choice.smoke and stage.kind != "eval":
                 known = ranks.shared(partial(ground.tried, folder.name, step.weights, step.key))

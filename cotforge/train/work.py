@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText, PrinterCallback, TrainerCa
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.plan import Dpo, Eval, Grpo, Plan, Sft, Try
+from cotforge.plan import SMOKE_STEPS, Dpo, Eval, Grpo, Plan, Sft, Try
 from cotforge.prompts import Family
 from cotforge.train import guards, ranks
 from cotforge.train.best import Best
@@ -87,7 +87,7 @@ def settings(work: Work, stage: Sft | Grpo | Dpo, *, rate: float) -> dict[str, A
     adapted = work.plan.student.lora is not None
     length: dict[str, Any] = {"max_steps": stage.steps} if stage.steps else {"num_train_epochs": stage.epochs or 1.0}
     if work.smoke:
-        length = {"max_steps": 2}
+        length = {"max_steps": SMOKE_STEPS}
     return {
         "output_dir": str(work.out / "checkpoints"),
         **length,

@@ -1,0 +1,53 @@
+"""What was paid for and is not used: a line per reason for the end of a run, each with its remedy."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+REMEDIES: Mapping[str, tuple[str, str]] = {
+    "truncated": ("ended at max_tokens", "a higher teachers[].max_tokens asks them again"),
+    "no_answer": (
+        "came without an answer that can be read",
+        "prompts.solve should ask for <answer>...</answer>; --retry no_answer asks them again",
+    ),
+    "two_answers": ("came with two answers", "--retry two_answers asks them again"),
+    "not_an_option": ("answered outside the set", "add what they say as synonyms under task.labels; curate then counts them"),
+    "placeholder": ("repeated the placeholder of the prompt", "--retry placeholder asks them again"),
+    "empty": ("came without a text", "a thought may have used up max_tokens; --retry empty asks them again"),
+    "content_filter": ("ended at a content filter", "another teacher may answer; they are not asked again"),
+    "no_reasoning": ("came without a reasoning", "prompts.solve should ask for <think>...</think>, or the server needs a reasoning parser"),
+}
+"""By `records.ReadingFault`: what is wrong with such replies, and what would be right."""
+
+
+def not_used(
+    unread: Mapping[str, Mapping[str, int]], fields: Mapping[str, Mapping[str, int]], unanswered: Mapping[str, int]
+) -> Iterator[str]:
+    """A line per reason, the most frequent first. `unread` and `fields` are those of `summary.json`, by teacher; `unanswered` by error."""
+    for field, teachers in _turned(fields).items():
+        hold = "holds its" if teachers.total() == 1 else "hold their"
+        where = f"in a field that was not read ({field!r}; {_named(teachers)})"
+        yield f"{_replies(teachers)} {hold} reasoning {where}; have the server send it as 'reasoning_content'"
+    for reason, teachers in _turned(unread).items():
+        wrong, remedy = REMEDIES.get(reason, ("came to nothing", f"--retry {reason} asks them again"))
+        yield f"{_replies(teachers)} {wrong} ({reason}; {_named(teachers)}); {remedy}"
+    if count := sum(unanswered.values()):
+        errors = ", ".join(f"{error} {times:,}" for error, times in Counter(unanswered).most_common())
+        attempts = "1 attempt" if count == 1 else f"{count:,} attempts"
+        yield f"{attempts} brought no reply and may have been charged ({errors}); a longer teachers[].timeout helps against timeouts"
+
+
+def _turned(found: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
+    """Counts by reason, then teacher, the most frequent reason first."""
+    turned: dict[str, Counter[str]] = {}
+    for teacher, counts in found.items():
+        for reason, count in counts.items():
+            turned.setdefault(reason, Counter())[teacher] += count
+    return dict(sorted(turned.items(), key=lambda item: (-item[1].total(), item[0])))
+
+
+def _replies(teachers: Counter[str]) -> str:
+    return "1 reply" if teachers.total() == 1 else f"{teachers.total():,} replies"
+
+
+def _named(teachers: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in teachers.most_common())
