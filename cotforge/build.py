@@ -86,7 +86,7 @@ class Run:
             journal = stack.enter_context(Journal(folder.journal))
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
-            return cls(loaded, folder, journal, store, limit, engine, _open=stack.pop_all())
+            return cls(loaded.in_run(out), folder, journal, store, limit, engine, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
         return self

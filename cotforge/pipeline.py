@@ -135,6 +135,16 @@ class Loaded:
         loaded = cls.load(path, (*earlier, *sets)) if path is not None and path.is_file() else cls.load(kept, sets)
         return replace(loaded, passing=len(sets))
 
+    def in_run(self, run: Path) -> Self:
+        """The same for a run folder: one that was begun with other ids of an `imagefolder` keeps them, unless the file names `ids`."""
+        source, kept = self.pipeline.source, run / RunFolder.PIPELINE
+        if source.kind != "imagefolder" or "ids" in source.model_fields_set or not kept.is_file():
+            return self
+        found = re.search(r"^  ids: (path|content)$", kept.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        ids = found[1] if found else "content"
+        pipeline = self.pipeline.model_copy(update={"source": source.model_copy(update={"ids": ids})})
+        return replace(self, pipeline=pipeline, unexpanded=self.unexpanded | {"source": self.unexpanded["source"] | {"ids": ids}})
+
     def calls(self, sample: Sample) -> list[tuple[Teacher, Call]]:
         """Every Call about one Sample, teacher by teacher: what `build` asks (one after another under `sequential`) and `curate` looks up.
 

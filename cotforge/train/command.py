@@ -54,6 +54,7 @@ def train(
     with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
         if folder is not None and not folder.pipeline.exists():
             folder.write(RunFolder.PIPELINE, loaded.text())
+        loaded = loaded.in_run(run)
         quiet()
         ranks.join()
         from cotforge.train import page
@@ -132,7 +133,7 @@ def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
     says = (
         prompts.completion if "reasoning" not in prompts.completion.inputs else Prompt.load("label_only/completion", loaded.root, LEARNING)
     )
-    sections = {name: getattr(pipeline, name).model_dump(mode="json") for name in ("source", "task", "images")}
+    sections = {name: getattr(pipeline, name).model_dump(mode="json", exclude={"ids"}) for name in ("source", "task", "images")}
     limit = loaded.limit(run)
     named = [sections, prompts.student.text, says.text, limit, pipeline.eval and pipeline.eval.model_dump(mode="json")]
     store = PictureStore(run, pipeline.images)
