@@ -94,6 +94,11 @@ class Run:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
+    @property
+    def _limited(self) -> bool:
+        """Whether only a part of the source is read."""
+        return (self.limit or self.loaded.pipeline.source.limit) is not None
+
     def samples(self) -> Iterator[Sample | Fault]:
         """The source from its beginning, but for what `eval:` holds out; `counts` is of this reading from now on."""
         counts = self.counts = Counts()
@@ -109,7 +114,7 @@ class Run:
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         """
         guide = self._guide()
-        estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None)
+        estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._limited)
         works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
         found = estimator.read(works, draw=probe)
         if self.counts.labels_unknown:
@@ -223,7 +228,7 @@ class Run:
         asked = self._to_ask(refreshed, guide)
         if not asked:
             return
-        warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal))
+        warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal, limited=self._limited))
         self._look_at(asked)
         with Display(progress) as display:
             Thread(target=self._count, args=(display,), name="counting", daemon=True).start()

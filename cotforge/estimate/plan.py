@@ -32,10 +32,15 @@ class Share:
     outlook: Outlook | None = None
     """Known once the journal was looked through; of a teacher with calls to make."""
 
+    same: int = 0
+    """Of `calls`, those about a Sample to which the journal has as many replies that this pipeline does not ask for."""
+    whole: bool = True
+    """Whether the whole source is asked about: only then is it a change where replies of unknown Samples are not asked for any more."""
+
     @property
     def anew(self) -> int:
-        """Calls to be made though the journal has as many replies to Calls that this pipeline does not make."""
-        return max(0, min(self.calls, self.history.calls - self.held))
+        """Calls to be made though their like is paid for."""
+        return max(self.same, min(self.calls, self.history.untold - self.held) if self.whole else 0)
 
     @property
     def least(self) -> int:

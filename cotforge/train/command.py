@@ -46,7 +46,8 @@ def train(
     Raises CotforgeError where something is wrong.
     """
     loaded = Loaded.load(pipeline, sets)
-    if loaded.pipeline.train is None:
+    plan = loaded.pipeline.train
+    if plan is None:
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
     if lacking := missing():
         raise PipelineError(f"cotforge train needs {lacking}: pip install 'cotforge[train]'")
@@ -60,7 +61,7 @@ def train(
         from cotforge.train import page
         from cotforge.train.stages import Choice
 
-        shown = partial(page.write, folder, loaded.pipeline.train) if folder is not None and not smoke else bool
+        shown = partial(page.write, folder, plan) if folder is not None and not smoke else bool
         done = _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None, shown)
         ranks.leave()
         return done

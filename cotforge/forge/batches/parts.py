@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cotforge.journal import Journal
+from cotforge.records import Sample
 from cotforge.teachers.kind import TeacherKind
 
 
@@ -107,9 +108,9 @@ class Parts:
         ((number,),) = self.journal.rows("SELECT id FROM batches WHERE file = ?", file)
         return Part(number, file, self.url, max_tokens, turn, now)
 
-    def enlist(self, part: Part, key: str, input_tokens: int) -> str:
+    def enlist(self, part: Part, key: str, input_tokens: int, about: Sample | None) -> str:
         """A new attempt as a member of the Part: its `custom_id`. It is on the disk before any later `step` is."""
-        attempt, _ = self.journal.begin(key, self.teacher.name, self.teacher.model)
+        attempt, _ = self.journal.begin(key, self.teacher.name, self.teacher.model, about=about)
         self.journal.write("INSERT INTO members VALUES (?, ?, ?, ?)", attempt, part.id, bytes.fromhex(key), input_tokens)
         return custom_id(attempt, key)
 
