@@ -11,7 +11,7 @@ from cotforge.budget import dollars
 from cotforge.card import card
 from cotforge.consensus.claim import FEW, Claim
 from cotforge.curate import Curation
-from cotforge.export import Exported, export
+from cotforge.export import Exported, conflicts, export
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Meter, Progress
@@ -40,12 +40,14 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
         tally.labels_unknown = counts().labels_unknown
         return card(about(loaded, totals), tally, exported)
 
-    watched = gallery.watch(curation.outcomes())
+    wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
+    watched = wrong.watch(gallery.watch(curation.outcomes()))
     exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
     met = counts()
     summary = summarise(tally, totals, progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
     summary["seconds"] = round(time.monotonic() - begun, 3)
     folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    folder.write(conflicts.FILE, wrong.text())
     page = folder.path / "report.html"
     before = page.read_text(encoding="utf-8") if page.exists() else ""
     folder.write(page.name, report(about(loaded, totals), tally, gallery, before=before))

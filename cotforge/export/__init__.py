@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cotforge.errors import JournalError
 from cotforge.export import columns, rows
+from cotforge.export import conflicts as conflicts
 from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep
 from cotforge.export.shards import Entry, Pictured, Streamed, Traced
 from cotforge.pages import Exported, Shard
