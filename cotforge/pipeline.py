@@ -101,6 +101,8 @@ class Loaded:
     """The pipeline as resolved, with `${VAR}` and paths as the file has them: what a card may show."""
     passing: int = 0
     """How many of `sets`, from the end, hold for this invocation only."""
+    earlier: tuple[str, ...] = ()
+    """What `--set` of an earlier build still holds in this run folder."""
 
     @property
     def root(self) -> Path:
@@ -133,7 +135,16 @@ class Loaded:
             raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
         path, earlier = _origin(kept.read_text(encoding="utf-8"))
         loaded = cls.load(path, (*earlier, *sets)) if path is not None and path.is_file() else cls.load(kept, sets)
-        return replace(loaded, passing=len(sets))
+        return replace(loaded, passing=len(sets), earlier=tuple(earlier))
+
+    def origin(self, section: str, key: str) -> str:
+        """Where the value of a key of a section comes from, in words."""
+        passing = self.sets[len(self.sets) - self.passing :] if self.earlier or self.passing else self.sets
+        for sets, words in ((passing, "--set"), (self.earlier, "--set of an earlier build")):
+            if any(given.partition("=")[0].strip() in (section, f"{section}.{key}") for given in sets):
+                return words
+        given = section in self.pipeline.model_fields_set and key in getattr(self.pipeline, section).model_fields_set
+        return self.path.name if given else f"default; {self.path.name} does not set it"
 
     def in_run(self, run: Path) -> Self:
         """The same for a run folder: one that was begun with other ids of an `imagefolder` keeps them, unless the file names `ids`."""

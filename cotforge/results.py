@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cotforge.card import card
 from cotforge.consensus.claim import FEW, Claim
 from cotforge.curate import Curation
 from cotforge.export import Exported, conflicts, export
+from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Meter, Progress
@@ -21,38 +23,64 @@ from cotforge.report import Gallery, report
 from cotforge.sources import Counts
 from cotforge.tally import Tally
 from cotforge.tally.counts import TeacherTally
+from cotforge.tally.words import lost, per_class, rule, vanished
 
 
-def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts], progress: Progress, begun: float) -> str:
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What one command did, and may do to the dataset that is there."""
+
+    progress: Progress
+    begun: float
+    """By `time.monotonic`."""
+    counts: Callable[[], Counts]
+    """What the last reading of the source met."""
+    keep_larger: bool = False
+    """Whether a dataset that was made of more samples stays."""
+
+
+def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Callable[[], object]) -> str:
     """Export everything that `curation` yields, then summary and report; the text that says what came of it.
 
-    `counts` tells what the last reading of the source met, `begun` is when the invocation began, by `time.monotonic`.
+    `settled` is called once the new dataset is in place; where an older, larger one stays, all in the folder stays, and it is not.
     Raises JournalError on a full disk; the old dataset is whole then.
     """
-    loaded, journal = curation.loaded, curation.journal
-    totals = journal.totals()
+    loaded, totals, previous = curation.loaded, curation.journal.totals(), Previous.of(folder.path)
     tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
     gallery = Gallery()
+    wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
+    made: list[Exported] = []
 
     def told(exported: Exported) -> str:
         tally.estimated, tally.twins = curation.estimates(), curation.twins()
         tally.claim, tally.bins = curation.claim(), curation.bins()
-        tally.labels_unknown = counts().labels_unknown
+        tally.labels_unknown = now.counts().labels_unknown
+        made.append(exported)
+        if now.keep_larger and previous.larger_than(tally):
+            raise KeepOldDataset
         return card(about(loaded, totals), tally, exported)
 
-    wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
-    watched = wrong.watch(gallery.watch(curation.outcomes()))
-    exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
-    met = counts()
-    summary = summarise(tally, totals, progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
-    summary["seconds"] = round(time.monotonic() - begun, 3)
-    folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    folder.write(conflicts.FILE, wrong.text())
-    page = folder.path / "report.html"
-    before = page.read_text(encoding="utf-8") if page.exists() else ""
-    folder.write(page.name, report(about(loaded, totals), tally, gallery, before=before))
-    least = "at least " if loaded.pipeline.consensus.sequential else ""
-    return "\n".join([*met.notes(), said(summary, exported, folder.path, progress.teachers, tally.claim, least=least)])
+    try:
+        watched = wrong.watch(gallery.watch(curation.outcomes()))
+        export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
+    except KeepOldDataset:
+        stays = True
+        first = _KEPT.format(dataset=folder.dataset, more=previous.larger_than(tally))
+    else:
+        stays = False
+        settled()
+        first = _REPLACED.format(more=more) if (more := previous.larger_than(tally)) else ""
+    met = now.counts()
+    summary = summarise(tally, totals, now.progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
+    summary["seconds"] = round(time.monotonic() - now.begun, 3)
+    if not stays:
+        folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        folder.write(conflicts.FILE, wrong.text())
+        page = folder.path / "report.html"
+        before = page.read_text(encoding="utf-8") if page.exists() else ""
+        folder.write(page.name, report(about(loaded, totals), tally, gallery, before=before))
+    ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong))
+    return "\n".join([*met.notes(), *filter(None, [first]), *ending.lines(now.progress.teachers)])
 
 
 def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -63,6 +91,7 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
         "calls_failed": progress.failed,
         "attempts": sum(meter.attempts for meter in progress.teachers.values()),
         "calls_total": totals["calls_total"],
+        "calls_ended_total": totals["calls_ended"],
         "attempts_total": totals["attempts"],
         "attempts_unknown": totals["unknown"],
         "tokens": {"input": totals["input"], "output": totals["output"]},
@@ -71,25 +100,59 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
     }
 
 
-def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Mapping[str, Meter], claim: Claim, *, least: str) -> str:
-    """What the command prints; `least` stands before the number of calls that are missing."""
-    twins = {name: about["twin_of"] for name, about in summary["teachers"].items() if "twin_of" in about}
-    rejected = sorted(summary["rejected"].items(), key=lambda item: (-item[1], item[0]))
-    lines = [
-        f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label",
-        *([f"not accepted: {', '.join(f'{reason} {count:,}' for reason, count in rejected)}"] if rejected else []),
-        *([claimed(claim)] if summary["accepted"] else []),
-        *([_CONTRADICTED] if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW else []),
-        *(f"teacher {name} is {twin} behind a second name: its answers count once" for name, twin in twins.items()),
-        f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; "
-        f"in all {summary['calls_total']:,} calls, {dollars(summary['cost_usd'])}",
-        *([f"{least}{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
-        *(f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}" for name, meter in teachers.items() if meter.failed),
-        *unread(summary["teachers"], summary["unread"]),
-        *([exported.note] if exported.note else []),
-        f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",
-    ]
-    return "\n".join(lines)
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The last lines of a command: what matters most comes first."""
+
+    loaded: Loaded
+    tally: Tally
+    summary: Mapping[str, Any]
+    folder: Path
+    exported: Exported
+    conflicts: int
+    """Rows of `conflicts.csv`."""
+
+    def lines(self, teachers: Mapping[str, Meter]) -> Iterator[str]:
+        """All of them; `teachers` are the counts of this invocation."""
+        summary, claim = self.summary, self.tally.claim
+        yield from vanished(self.loaded, self.tally)
+        yield f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label"
+        yield from per_class(self.loaded, self.tally)
+        yield rule(self.loaded)
+        yield from lost(summary["rejected"])
+        if summary["accepted"]:
+            yield claimed(claim)
+        if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
+            yield _CONTRADICTED
+        if self.conflicts:
+            files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
+            yield f"to relabel: {files} in {self.folder / conflicts.FILE}, the surest first"
+        for name, about in summary["teachers"].items():
+            if "twin_of" in about:
+                yield f"teacher {name} is {about['twin_of']} behind a second name: its answers count once"
+        if summary["calls_missing"]:
+            least = "at least " if self.loaded.pipeline.consensus.sequential else ""
+            yield f"{least}{summary['calls_missing']:,} calls are not asked yet"
+        for name, meter in teachers.items():
+            if meter.failed:
+                yield f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}"
+        yield from unread(summary["teachers"], summary["unread"])
+        if self.exported.note:
+            yield self.exported.note
+        yield self._paid()
+        yield f"{self.folder / 'dataset'}, {self.folder / 'report.html'}, {self.folder / 'losses.parquet'}"
+
+    def _paid(self) -> str:
+        """This invocation's Calls, then those of the whole journal: also the ones that were asked again, or are not of this pipeline."""
+        summary = self.summary
+        times, tokens = summary["calls_ended_total"], summary["tokens"]
+        different = f" ({summary['calls_total']:,} different ones)" if times != summary["calls_total"] else ""
+        priced = any(teacher.price.given for teacher in self.loaded.pipeline.teachers) or summary["cost_usd"]
+        usd = dollars(summary["cost_usd"]) if priced else "no price given"
+        return (
+            f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; paid in all, since this folder began: "
+            f"{times:,} calls{different}, {tokens['input']:,} tokens in + {tokens['output']:,} out, {usd}"
+        )
 
 
 def unread(teachers: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
@@ -104,6 +167,8 @@ def unread(teachers: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mappin
 
 UNREAD_SHARE = 0.05
 """Share of a teacher's replies above which it is told that they are of no use. Chosen by us: a few are no news."""
+_KEPT = "{dataset} stays as it was: it is made of {more}; --replace takes the smaller one, --out DIR writes it elsewhere"
+_REPLACED = "the dataset that was here before was made of {more}"
 _CONTRADICTED = (
     "most accepted answers contradict their label: the labels are wrong, the teachers are one model, or they cannot see it; "
     "check some by hand"
@@ -147,7 +212,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
         pipeline=dumped(kept),
         command="cotforge build pipeline.yaml",
-        calls=totals["calls_total"],
+        calls=totals["calls_ended"],
         input_tokens=totals["input"],
         output_tokens=totals["output"],
         cost_usd=totals["cost_usd"],

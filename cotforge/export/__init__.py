@@ -13,6 +13,7 @@ from cotforge.errors import JournalError
 from cotforge.export import columns, rows
 from cotforge.export import conflicts as conflicts
 from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep
+from cotforge.export.previous import KeepOldDataset
 from cotforge.export.shards import Entry, Pictured, Streamed, Traced
 from cotforge.pages import Exported, Shard
 from cotforge.records import CuratedSample, Fault
@@ -35,7 +36,8 @@ def export(
 ) -> Exported:
     """Write `dataset/` and `losses.parquet` of the run folder, counting all that is given in `tally`.
 
-    `card` is asked for the text of `dataset/README.md` once everything else is written. Outcomes come in source order, which the shards
+    `card` is asked for the text of `dataset/README.md` once everything else is written; where it raises KeepOldDataset, the old dataset
+    stays, and what was written for the new one is removed. Outcomes come in source order, which the shards
     follow; where Faults stand between them does not matter. The same stream gives the same files, to the byte.
     A Lesson whose pictures have changed or gone since it was made is a loss of stage `export`, not an error; its trace keeps its fate.
     Raises JournalError where the disk is full; the old dataset is whole then.
@@ -43,6 +45,7 @@ def export(
     dataset = folder / "dataset"
     for place in (folder, dataset, *(dataset / name for name in FOLDERS.values())):
         sweep(place, pattern=f"{PREFIX}*{SUFFIX}")
+    before = {path.name for name in FOLDERS.values() for path in (dataset / name).glob("*.parquet")}
     try:
         with ExitStack() as stack:
             tables = _Tables(folder, tally, tuple(measures), stack)
@@ -56,6 +59,10 @@ def export(
             tables.settle()
             _publish(dataset, exported, readme)
             return exported
+    except KeepOldDataset:
+        for name in FOLDERS.values():
+            sweep(dataset / name, pattern="*.parquet", keep=before)
+        raise
     except OSError as fault:
         if fault.errno not in FULL:
             raise
