@@ -8,6 +8,7 @@ from cotforge.budget import spent
 from cotforge.estimate.outlook import OUTPUT_TOKENS, guessed, measured, remembered
 from cotforge.estimate.plan import Estimate, Share
 from cotforge.estimate.repaid import LOOKED_AT, Anew, asked_anew, past_of
+from cotforge.estimate.throughput import Throughput, throughputs
 from cotforge.estimate.words import text
 from cotforge.forge import Work
 from cotforge.history import histories
@@ -33,6 +34,7 @@ class Estimator:
         shares = {teacher.name: Share(teacher, past_of(past, teacher), whole=not limited) for teacher in pipeline.teachers}
         self._anew = Anew(loaded, journal, {name: share.history for name, share in shares.items()})
         self.found = Estimate(shares, pipeline.budget, spent(pipeline.teachers, past))
+        self._begun = journal.latest()
         self._drawn: list[tuple[int, int, Work]] = []
 
     def read(self, works: Iterable[Work | Fault], *, draw: int = 0) -> Estimate:
@@ -107,12 +109,18 @@ class Estimator:
             share.last_error = f"{stored.error}: {stored.detail}".strip(": ")
 
     def _look(self, answered: Mapping[str, list[tuple[int, Attempt]]]) -> None:
+        paces = throughputs(self.journal) | throughputs(self.journal, since=self._begun)
         for name, share in self.found.shares.items():
             if not share.calls:
                 share.outlook = None
             elif name in answered:
-                share.outlook = measured(share.teacher, answered[name])
+                pace = paces.get((name, share.teacher.model), Throughput())
+                share.outlook = measured(share.teacher, answered[name], pace=pace.per_call(share.slots))
+                share.probed_with = 0 if pace.knows(share.slots) else max(1, round(pace.in_flight))
             elif share.history.replies:
-                share.outlook = remembered(share.teacher, share.history, calls=share.calls, counted=share.counted)
+                pace = paces.get((name, share.teacher.model), Throughput())
+                share.outlook = remembered(
+                    share.teacher, share.history, calls=share.calls, counted=share.counted, pace=pace.per_call(share.slots)
+                )
             else:
                 share.outlook = guessed(share.teacher)
