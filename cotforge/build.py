@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -18,7 +19,7 @@ from cotforge.budget import Purse
 from cotforge.curate import Curation
 from cotforge.display import Display
 from cotforge.errors import PipelineError, Stopped
-from cotforge.estimate import Estimator, asked_anew
+from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_anew
 from cotforge.export.previous import Previous
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
@@ -130,6 +131,8 @@ class Run:
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
         asked = {name for name, share in found.shares.items() if share.calls}
+        if asked:
+            warn(answered_elsewhere(self.loaded, islice(self._works({}, guide), LOOKED_AT), self.journal))
         warn(waiting(self.loaded, self.journal))
         self._look_at(asked)
         if probe:
@@ -237,8 +240,9 @@ class Run:
         asked = self._to_ask(refreshed, guide)
         if not asked:
             return
-        warn(first)
-        warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal, limited=self._limited))
+        works = list(islice(self._works(refreshed, guide), LOOKED_AT))
+        warn([*first, *answered_elsewhere(self.loaded, works, self.journal)])
+        warn(asked_anew(self.loaded, works, self.journal, limited=self._limited))
         self._look_at(asked)
         with Display(progress) as display:
             Thread(target=self._count, args=(display,), name="counting", daemon=True).start()

@@ -5,6 +5,7 @@ from hashlib import sha256
 from heapq import heappush, heappushpop
 
 from cotforge.budget import spent
+from cotforge.estimate.elsewhere import answered_elsewhere
 from cotforge.estimate.outlook import OUTPUT_TOKENS, guessed, measured, remembered
 from cotforge.estimate.plan import Estimate, Share
 from cotforge.estimate.repaid import LOOKED_AT, Anew, asked_anew, past_of
@@ -18,7 +19,7 @@ from cotforge.records import Call, Fault, Sample
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.wire import input_tokens
 
-__all__ = ["LOOKED_AT", "OUTPUT_TOKENS", "Estimate", "Estimator", "asked_anew"]
+__all__ = ["LOOKED_AT", "OUTPUT_TOKENS", "Estimate", "Estimator", "answered_elsewhere", "asked_anew"]
 
 
 class Estimator:

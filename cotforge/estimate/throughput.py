@@ -17,6 +17,10 @@ SCALES = 2 / 3
 
 Chosen by us, nearer to servers that batch and to hosted ones: how much more a server can do is only known once that many are in flight.
 """
+SEARCH = 1.3
+"""How much longer a build may take than at the pace of a few Calls, as it has to find out how many in flight a server takes.
+
+Measured with simulated servers that refuse above 8 in flight, or slow down above 4."""
 ENOUGH = 4
 """Rounds of all that may be in flight, after which the pace that was seen is taken for the build's own. Chosen by us."""
 
@@ -72,7 +76,8 @@ class Throughput:
             with_room = slots * self.busy / self.calls
             least = with_room if self.knows(slots) else least
         width = self._width()
-        return Range(least / width, least * (with_room / least) ** (1 - SCALES), with_room * width)
+        search = 1.0 if self.knows(slots) else SEARCH
+        return Range(least / width, least * (with_room / least) ** (1 - SCALES), with_room * width * search)
 
     def knows(self, slots: int) -> bool:
         """Whether so many Calls were made that their pace is that of a build with `slots`."""
@@ -84,7 +89,7 @@ class Throughput:
             return 4.0
         mean = self.seconds / self.attempts
         spread = sqrt(max(0.0, self.squares / self.attempts - mean**2) * self.attempts / (self.attempts - 1)) / mean
-        return 1 + max((2 + 8 / (self.attempts - 1)) * spread, 1.0) / sqrt(self.attempts)
+        return 1 + max((2 + 8 / (self.attempts - 1)) * spread, 2.0) / sqrt(self.attempts)
 
 
 _ATTEMPTS = """
