@@ -47,6 +47,11 @@ def histories(journal: Journal) -> dict[tuple[str, str], History]:
     return {(name, model): History(*figures) for name, model, *figures in journal.rows(_HISTORIES)}
 
 
+def ended(journal: Journal) -> int:
+    """Calls that came to an end, each as often as it was asked: more than there are different ones after a refresh."""
+    return int(journal.rows("SELECT total(final) FROM replies")[0][0])
+
+
 def errors(journal: Journal) -> set[str]:
     """Every error with which a Call was given up at some time."""
     return {error for (error,) in journal.rows("SELECT DISTINCT error FROM replies WHERE final AND error IS NOT NULL")}

@@ -17,6 +17,7 @@ from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Meter, Progress
+from cotforge.history import ended
 from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dumped
 from cotforge.report import Gallery, report
@@ -45,7 +46,8 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     `settled` is called once the new dataset is in place; where an older, larger one stays, all in the folder stays, and it is not.
     Raises JournalError on a full disk; the old dataset is whole then.
     """
-    loaded, totals, previous = curation.loaded, curation.journal.totals(), Previous.of(folder.path)
+    loaded, previous = curation.loaded, Previous.of(folder.path)
+    totals = curation.journal.totals() | {"calls_ended": ended(curation.journal)}
     tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
     gallery = Gallery()
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
@@ -79,7 +81,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         page = folder.path / "report.html"
         before = page.read_text(encoding="utf-8") if page.exists() else ""
         folder.write(page.name, report(about(loaded, totals), tally, gallery, before=before))
-    ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong))
+    ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
     return "\n".join([*met.notes(), *filter(None, [first]), *ending.lines(now.progress.teachers)])
 
 
@@ -87,6 +89,7 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
     """`summary.json`: tokens and cost are those of the whole journal, `calls`, `calls_failed` and `attempts` those of this invocation."""
     return {
         **tally.summary(),
+        "samples_answered": tally.answered,
         "calls": progress.asked,
         "calls_failed": progress.failed,
         "attempts": sum(meter.attempts for meter in progress.teachers.values()),
@@ -111,22 +114,26 @@ class Ending:
     exported: Exported
     conflicts: int
     """Rows of `conflicts.csv`."""
+    written: bool = True
+    """Whether all this is in the folder; else an older, larger dataset stayed."""
 
     def lines(self, teachers: Mapping[str, Meter]) -> Iterator[str]:
         """All of them; `teachers` are the counts of this invocation."""
         summary, claim = self.summary, self.tally.claim
         yield from vanished(self.loaded, self.tally)
         yield f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label"
+        if self.exported.note:
+            yield self.exported.note if self.written else self.exported.note.partition(";")[0]
         yield from per_class(self.loaded, self.tally)
+        if self.conflicts and self.written:
+            files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
+            yield f"to relabel: {files} in {self.folder / conflicts.FILE}, the surest first"
         yield rule(self.loaded)
-        yield from lost(summary["rejected"])
+        yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
         if summary["accepted"]:
             yield claimed(claim)
         if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
             yield _CONTRADICTED
-        if self.conflicts:
-            files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
-            yield f"to relabel: {files} in {self.folder / conflicts.FILE}, the surest first"
         for name, about in summary["teachers"].items():
             if "twin_of" in about:
                 yield f"teacher {name} is {about['twin_of']} behind a second name: its answers count once"
@@ -137,10 +144,9 @@ class Ending:
             if meter.failed:
                 yield f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}"
         yield from unread(summary["teachers"], summary["unread"])
-        if self.exported.note:
-            yield self.exported.note
         yield self._paid()
-        yield f"{self.folder / 'dataset'}, {self.folder / 'report.html'}, {self.folder / 'losses.parquet'}"
+        if self.written:
+            yield f"{self.folder / 'dataset'}, {self.folder / 'report.html'}, {self.folder / 'losses.parquet'}"
 
     def _paid(self) -> str:
         """This invocation's Calls, then those of the whole journal: also the ones that were asked again, or are not of this pipeline."""
@@ -150,8 +156,8 @@ class Ending:
         priced = any(teacher.price.given for teacher in self.loaded.pipeline.teachers) or summary["cost_usd"]
         usd = dollars(summary["cost_usd"]) if priced else "no price given"
         return (
-            f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; paid in all, since this folder began: "
-            f"{times:,} calls{different}, {tokens['input']:,} tokens in + {tokens['output']:,} out, {usd}"
+            f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; in all {times:,} calls{different} "
+            f"since this folder began, {tokens['input']:,} tokens in + {tokens['output']:,} out, {usd}"
         )
 
 

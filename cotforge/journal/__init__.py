@@ -156,18 +156,15 @@ class Journal:
         return self._next - 1
 
     def totals(self) -> dict[str, Any]:
-        """Over the whole journal: `calls_total` (different ones), `calls_ended` (each as often as it was asked), `attempts`, `unknown`
-        (begun, never ended), `input`, `output` (tokens), `cost_usd`.
-        """
+        """Over the whole journal: `calls_total`, `attempts`, `unknown` (begun, never ended), `input`, `output` (tokens), `cost_usd`."""
         with explained(self.path):
             begun = self._read.execute("SELECT count(*) FROM asked").fetchone()[0]
-            ended, made, calls, times, *sums = self._read.execute(
-                f"SELECT count(*), total(error IS NOT '{NOT_SENT}'), count(DISTINCT CASE WHEN final THEN key END), total(final), "
+            ended, made, calls, *sums = self._read.execute(
+                f"SELECT count(*), total(error IS NOT '{NOT_SENT}'), count(DISTINCT CASE WHEN final THEN key END), "
                 "total(input_tokens), total(output_tokens), total(cost_usd) FROM replies"
             ).fetchone()
-        unknown = begun - ended
-        counts = {"calls_total": calls, "calls_ended": int(times), "attempts": unknown + int(made), "unknown": unknown}
-        return counts | {"input": int(sums[0]), "output": int(sums[1]), "cost_usd": sums[2]}
+        names = ("calls_total", "attempts", "unknown", "input", "output", "cost_usd")
+        return dict(zip(names, (calls, begun - ended + int(made), begun - ended, int(sums[0]), int(sums[1]), sums[2]), strict=True))
 
     # writing: from one event loop
 

@@ -129,7 +129,6 @@ class Tally:
         """The counts as `summary.json` holds them; `samples == accepted + rejected`, apart from `source:` reasons."""
         return {
             "samples": self.samples,
-            "samples_answered": self.answered,
             "accepted": self.accepted,
             "lessons": self.lessons,
             "traces": self.traces,

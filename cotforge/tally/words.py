@@ -39,7 +39,7 @@ def vanished(loaded: Loaded, tally: Tally) -> Iterator[str]:
     gone = [name for name in names if (counts[name].labels if name in counts else not labelled) and not tally.accepted_as(name)]
     if not tally.accepted or not counts or not gone:
         return
-    some = [f"{name!r}" + (f" ({counts[name].labels:,} have this label)" if labelled else "") for name in gone[:CLASSES]]
+    some = [f"{name!r}" + (f" ({counts[name].labels:,} labelled so)" if labelled else "") for name in gone[:CLASSES]]
     more = f" and {len(gone) - CLASSES:,} more" if len(gone) > CLASSES else ""
     yield f"no sample was accepted as {', '.join(some)}{more}: the dataset has no lesson of {'them' if len(gone) > 1 else 'this class'}"
 
@@ -66,7 +66,7 @@ def lost(rejected: Mapping[str, int]) -> Iterator[str]:
         return
     parts = [f"{count:,} {_reason(word)} ({word})" for word, count in ranked[:REASONS]]
     others = sum(count for _, count in ranked[REASONS:])
-    yield f"not accepted: {', '.join(parts)}" + (f", {others:,} for other reasons" if others else "") + "; losses.parquet has each"
+    yield f"not accepted: {', '.join(parts)}" + (f", {others:,} for other reasons" if others else "")
 
 
 def _reason(word: str) -> str:
