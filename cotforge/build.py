@@ -88,7 +88,8 @@ class Run:
             journal = stack.enter_context(Journal(folder.journal))
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
-            return cls(loaded.in_run(out), folder, journal, store, limit, engine, _open=stack.pop_all())
+            loaded = loaded.in_run(out, new="content" if gold.names_content(loaded, out) else "path")
+            return cls(loaded, folder, journal, store, limit, engine, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
         return self

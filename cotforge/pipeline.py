@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -146,13 +146,17 @@ class Loaded:
         given = section in self.pipeline.model_fields_set and key in getattr(self.pipeline, section).model_fields_set
         return self.path.name if given else f"default; {self.path.name} does not set it"
 
-    def in_run(self, run: Path) -> Self:
-        """The same for a run folder: one that was begun with other ids of an `imagefolder` keeps them, unless the file names `ids`."""
-        source, kept = self.pipeline.source, run / RunFolder.PIPELINE
-        if source.kind != "imagefolder" or "ids" in source.model_fields_set or not kept.is_file():
+    def in_run(self, run: Path, *, new: Literal["path", "content"] = "path") -> Self:
+        """The same for a run folder: one that was begun with other ids of an `imagefolder` keeps them, unless the file names `ids`.
+
+        `new`: the ids of a folder that is not begun yet.
+        """
+        source, kept, ids = self.pipeline.source, run / RunFolder.PIPELINE, str(new)
+        if source.kind != "imagefolder" or "ids" in source.model_fields_set:
             return self
-        found = re.search(r"^  ids: (path|content)$", kept.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
-        ids = found[1] if found else "content"
+        if kept.is_file():
+            found = re.search(r"^  ids: (path|content)$", kept.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+            ids = found[1] if found else "content"
         pipeline = self.pipeline.model_copy(update={"source": source.model_copy(update={"ids": ids})})
         return replace(self, pipeline=pipeline, unexpanded=self.unexpanded | {"source": self.unexpanded["source"] | {"ids": ids}})
 
