@@ -144,7 +144,7 @@ class Loaded:
             if any(given.partition("=")[0].strip() in (section, f"{section}.{key}") for given in sets):
                 return words
         given = section in self.pipeline.model_fields_set and key in getattr(self.pipeline, section).model_fields_set
-        return self.path.name if given else f"default; {self.path.name} does not set it"
+        return self.path.name if given else "by default"
 
     def in_run(self, run: Path, *, new: Literal["path", "content"] = "path") -> Self:
         """The same for a run folder: one that was begun with other ids of an `imagefolder` keeps them, unless the file names `ids`.

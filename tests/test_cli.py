@@ -111,7 +111,7 @@ def test_stdout_holds_results_and_nothing_else(tmp_path: Path) -> None:
         "4 of 4 samples accepted; 3 against their label",
         "accepted per class: amusement 2 (1 labelled so), awe 0 (1), fear 1 (1), sadness 1 (1)",
         "to relabel: 3 files in runs/feelings/conflicts.csv, the surest first",
-        "rule in force: majority (default; pipeline.yaml does not set it), label ignore (pipeline.yaml)",
+        "rule in force: majority (by default), label ignore (pipeline.yaml)",
         "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check",
     ]
     assert re.fullmatch(r"4 calls now, 0 given up; in all 4 calls since this folder began, \d+ tokens in \+ \d+ out, no price given", paid)

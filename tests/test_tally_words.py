@@ -75,9 +75,9 @@ def test_reasons_are_told_in_words_the_most_frequent_first_with_the_published_wo
 @pytest.mark.parametrize(
     ("consensus", "sets", "line"),
     [
-        ({}, [], "majority, label vote (default; pipeline.yaml does not set it)"),
+        ({}, [], "majority, label vote (by default)"),
         ({"rule": "unanimous", "label": "gate"}, [], "unanimous, label gate (pipeline.yaml)"),
-        ({"rule": "unanimous"}, ["consensus.rule=weighted"], "weighted (--set), label vote (default; pipeline.yaml does not set it)"),
+        ({"rule": "unanimous"}, ["consensus.rule=weighted"], "weighted (--set), label vote (by default)"),
         (
             {"rule": "dawid_skene", "label": "vote"},
             ["consensus.target=0.99"],

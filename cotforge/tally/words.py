@@ -1,6 +1,7 @@
 """The last lines of a run: which rule was in force, what was accepted per class, and what was lost and why."""
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 
 from cotforge.pipeline import Loaded
 from cotforge.tally import Tally
@@ -79,11 +80,8 @@ def rule(loaded: Loaded) -> str:
     consensus = loaded.pipeline.consensus
     keys = ["rule", *(["target"] if consensus.rule in ("dawid_skene", "sequential") else []), "label"]
     values = {"rule": consensus.rule, "target": f"target {consensus.target:g}", "label": f"label {consensus.label}"}
-    origins = [loaded.origin("consensus", key) for key in keys]
-    if len(set(origins)) == 1:
-        told = f"{', '.join(values[key] for key in keys)} ({origins[0]})"
-    else:
-        told = ", ".join(f"{values[key]} ({origin})" for key, origin in zip(keys, origins, strict=True))
+    same = groupby(keys, key=lambda key: loaded.origin("consensus", key))
+    told = ", ".join(f"{', '.join(values[key] for key in some)} ({origin})" for origin, some in same)
     others = [given for given in loaded.earlier if not given.startswith("consensus.")]
     kept = f"; also from the --set of an earlier build: {', '.join(map(_short, others))}" if others else ""
     return f"rule in force: {told}{kept}"
