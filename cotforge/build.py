@@ -19,7 +19,8 @@ from cotforge.budget import Purse
 from cotforge.curate import Curation
 from cotforge.display import Display
 from cotforge.errors import PipelineError, Stopped
-from cotforge.estimate import Estimator, asked_anew
+from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_anew
+from cotforge.export.previous import Previous
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
 from cotforge.forge.batches import waiting
@@ -89,6 +90,7 @@ class Run:
             journal = stack.enter_context(Journal(folder.journal))
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
+            loaded = loaded.in_run(out, new="content" if gold.names_content(loaded, out) else "path")
             warn(folder.notes())
             return cls(loaded, folder, journal, store, limit, engine, _open=stack.pop_all())
 
@@ -97,6 +99,15 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    @property
+    def _limit(self) -> int | None:
+        """Most Samples that are read, by the command or by the file; None where all are."""
+        return min((most for most in (self.limit, self.loaded.pipeline.source.limit) if most is not None), default=None)
+
+    @property
+    def _limited(self) -> bool:
+        return self._limit is not None
 
     def samples(self) -> Iterator[Sample | Fault]:
         """The source from its beginning, but for what `eval:` holds out; `counts` is of this reading from now on."""
@@ -118,7 +129,7 @@ class Run:
             tell(self._shown_prompt(show))
         self._warn_of_prompts()
         guide = self._guide()
-        estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None)
+        estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._limited)
         works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
         found = estimator.read(works, draw=probe)
         warn(self.counts.notes())
@@ -127,6 +138,8 @@ class Run:
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
         asked = {name for name, share in found.shares.items() if share.calls}
+        if asked:
+            warn(answered_elsewhere(self.loaded, islice(self._works({}, guide), LOOKED_AT), self.journal))
         warn(waiting(self.loaded, self.journal))
         self._look_at(asked)
         if probe:
@@ -176,30 +189,33 @@ class Run:
             warn([f"the probe ended early: {progress.told}"])
         estimator.probed()
 
-    def build(self, *, offline: bool = False, refresh: Sequence[str] = (), retry: Sequence[str] = ()) -> str:
+    def build(self, *, offline: bool = False, refresh: Sequence[str] = (), retry: Sequence[str] = (), replace: bool = False) -> str:
         """Forge what is missing, curate, export. Raises Stopped where asking ended early, after exporting what there is.
 
         `refresh` names teachers whose Calls are asked anew; `retry` says why a Call came to nothing that is asked anew, and no other then.
+        Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
         """
         gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
-        self._keep()
+        keep_larger = not replace and (offline or self._limited)
+        stays = keep_larger and self._limit is not None and self._limit < Previous.of(self.folder.path).samples
+        if not stays and not (offline and self.folder.pipeline.exists()):
+            self._keep()
         self.again = Retry.of(self.loaded, retry, samples=self.samples, journal=self.journal) if retry else None
         progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
         refreshed = self._refreshed(refresh)
         if not offline:
-            self.forge(progress, refreshed)
+            self.forge(progress, refreshed, first=[_STAYS.format(dataset=self.folder.dataset, limit=self._limit)] if stays else [])
             if not progress.stopped and not any(meter.postponed or meter.closed in _CLOSED for meter in progress.teachers.values()):
                 self._marks.unlink(missing_ok=True)
-        text = self._export(progress)
+        text = self._export(progress, keep_larger=keep_larger)
         if why := self._ended_early(progress):
             sys.stdout.write(visible(text) + "\n")
             raise Stopped(*why)
         return text
 
-    def curate(self) -> str:
-        """Vote, filter and export again, asking nothing."""
-        self._keep()
-        return self._export(Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers}))
+    def curate(self, *, replace: bool = False) -> str:
+        """Vote, filter and export again, asking nothing. Without `replace`, a dataset that was made of more samples stays."""
+        return self._export(Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers}), keep_larger=not replace)
 
     def what_if(self) -> str:
         """Every rule, target and order of asking over what the journal holds, asking nothing; the dataset stays as it is."""
@@ -224,10 +240,11 @@ class Run:
         """Leave in the folder what its dataset is made by."""
         self.folder.write(RunFolder.PIPELINE, self.loaded.text() + (f"# limit: {self.limit}\n" if self.limit else ""))
 
-    def _export(self, progress: Progress) -> str:
+    def _export(self, progress: Progress, *, keep_larger: bool) -> str:
         from cotforge import results  # pyarrow: not before the first call is out
 
-        return results.write(self._curation(), self.folder, counts=lambda: self.counts, progress=progress, begun=self.begun)
+        now = results.Invocation(progress, self.begun, lambda: self.counts, keep_larger)
+        return results.write(self._curation(), self.folder, now, settled=self._keep)
 
     def _curation(self) -> Curation:
         found = gold.find(self.loaded, self.folder.path)
@@ -248,14 +265,16 @@ class Run:
         """Per teacher to be asked anew, the last attempt before that: it stands until all are asked, so that an interrupted one goes on."""
         return self.folder.path / "refresh.json"
 
-    def forge(self, progress: Progress, refreshed: dict[str, int]) -> None:
-        """Ask what is missing; teachers with calls to make are looked at first. `refreshed`: see `missing`."""
+    def forge(self, progress: Progress, refreshed: dict[str, int], *, first: Sequence[str] = ()) -> None:
+        """Ask what is missing; teachers with calls to make are looked at first. `refreshed`: see `missing`; `first` is told before."""
         guide = self._guide()
         asked = self._to_ask(refreshed, guide)
         if not asked:
             return
         self._warn_of_prompts()
-        warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal))
+        works = list(islice(self._works(refreshed, guide), LOOKED_AT))
+        warn([*first, *answered_elsewhere(self.loaded, works, self.journal)])
+        warn(asked_anew(self.loaded, works, self.journal, limited=self._limited))
         self._look_at(asked)
         with Display(progress) as display:
             Thread(target=self._count, args=(display,), name="counting", daemon=True).start()
@@ -372,6 +391,7 @@ class Run:
         return f"teacher {name!r}: {reason}; {lost}: {_GO_ON}{words}{no_key}"
 
 
+_STAYS = "{dataset} is made of more than --limit {limit} samples and stays as it is; --replace takes the smaller one, --out DIR keeps both"
 _GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"
 _RAISE = "what was paid for is kept and in the dataset, a higher bound in `budget` goes on from here"
 _CLOSED = {

@@ -50,6 +50,7 @@ _out = click.option("--out", type=click.Path(path_type=Path, file_okay=False), h
 _set = click.option(
     "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file; list items go by index, + is a new one."
 )
+_replace = click.option("--replace", is_flag=True, help="Let the dataset be replaced by one made of fewer samples.")
 _limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 
 
@@ -84,6 +85,7 @@ def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | Non
 @_out
 @_set
 @_limit
+@_replace
 @click.option("--offline", is_flag=True, help="Curate from the journal and ask nothing.")
 @click.option(
     "--refresh", multiple=True, metavar="TEACHER", help="Ask this teacher's calls anew; what it said before is kept in the journal."
@@ -95,28 +97,30 @@ def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | Non
     "timeout, 500, 400, no_answer, ...",
 )
 def build(
-    pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, offline: bool, refresh: Sequence[str], retry: str | None
-) -> int:
+    pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, replace: bool, offline: bool, refresh: Sequence[str],
+    retry: str | None,
+) -> int:  # fmt: skip
     """Ask the teachers, vote, filter and write the dataset. Goes on where it stopped; a second run asks nothing."""
     from cotforge.build import Run
 
     if offline and (refresh or retry):
         raise click.UsageError("--offline asks nothing, and --refresh and --retry ask anew; give one of them")
     with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
-        tell(run.build(offline=offline, refresh=refresh, retry=_words(retry)))
+        tell(run.build(offline=offline, refresh=refresh, retry=_words(retry), replace=replace))
     return DONE
 
 
 @cli.command(cls=Example)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 @_set
+@_replace
 @click.option("--what-if", is_flag=True, help="Compare every rule, target and order of asking on the journal instead; write no dataset.")
-def curate(run: Path, sets: Sequence[str], what_if: bool) -> int:
+def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool) -> int:
     """Vote, filter and write the dataset again from a run's journal. Asks nothing."""
     from cotforge.build import Run
 
     with Run.reopen(run, sets=sets) as opened:
-        tell(opened.what_if() if what_if else opened.curate())
+        tell(opened.what_if() if what_if else opened.curate(replace=replace))
     return DONE
 
 

@@ -23,6 +23,8 @@ class History:
     """Sum over the replies."""
     most_input: int = 0
     """Tokens of the longest request that was counted."""
+    untold: int = 0
+    """Of `calls`, those from before the journal noted what each was about."""
     unknown: int = 0
     """Attempts begun and never ended, or ended so that they may have been charged for (`Attempt.may_be_charged`)."""
 
@@ -33,7 +35,9 @@ _REPLY = "CASE WHEN error IS NULL THEN {} END"
 _HISTORIES = f"""
     SELECT name, model, count({_REPLY.format("replies.id")}), count(DISTINCT {_REPLY.format("replies.key")}),
            coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), total(1.0 * output_tokens * output_tokens), total(cost_usd),
-           total({_REPLY.format("seconds")}), coalesce(max(input_tokens), 0), sum({_MAYBE})
+           total({_REPLY.format("seconds")}), coalesce(max(input_tokens), 0),
+           count(DISTINCT CASE WHEN error IS NULL AND replies.id < (SELECT coalesce(min(id), 1 << 62) FROM subjects) THEN replies.key END),
+           sum({_MAYBE})
     FROM asked JOIN teachers ON teachers.id = teacher LEFT JOIN replies ON replies.id = asked.id GROUP BY name, model
 """
 
@@ -49,6 +53,11 @@ def unanswered(journal: Journal) -> dict[str, int]:
         f"SELECT coalesce(error, 'unknown'), count(*) FROM asked LEFT JOIN replies ON replies.id = asked.id WHERE {_MAYBE} GROUP BY 1"
     )
     return dict(found)
+
+
+def ended(journal: Journal) -> int:
+    """Calls that came to an end, each as often as it was asked: more than there are different ones after a refresh."""
+    return int(journal.rows("SELECT total(final) FROM replies")[0][0])
 
 
 def errors(journal: Journal) -> set[str]:

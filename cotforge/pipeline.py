@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -101,6 +101,8 @@ class Loaded:
     """The pipeline as resolved, with `${VAR}` and paths as the file has them: what a card may show."""
     passing: int = 0
     """How many of `sets`, from the end, hold for this invocation only."""
+    earlier: tuple[str, ...] = ()
+    """What `--set` of an earlier build still holds in this run folder."""
 
     @property
     def root(self) -> Path:
@@ -136,7 +138,30 @@ class Loaded:
             raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
         path, earlier = _origin(text)
         loaded = cls.load(path, (*earlier, *sets)) if path is not None and path.is_file() else cls.load(kept, sets)
-        return replace(loaded, passing=len(sets))
+        return replace(loaded, passing=len(sets), earlier=tuple(earlier))
+
+    def origin(self, section: str, key: str) -> str:
+        """Where the value of a key of a section comes from, in words."""
+        passing = self.sets[len(self.sets) - self.passing :] if self.earlier or self.passing else self.sets
+        for sets, words in ((passing, "--set"), (self.earlier, "--set of an earlier build")):
+            if any(given.partition("=")[0].strip() in (section, f"{section}.{key}") for given in sets):
+                return words
+        given = section in self.pipeline.model_fields_set and key in getattr(self.pipeline, section).model_fields_set
+        return self.path.name if given else "by default"
+
+    def in_run(self, run: Path, *, new: Literal["path", "content"] = "path") -> Self:
+        """The same for a run folder: one that was begun with other ids of an `imagefolder` keeps them, unless the file names `ids`.
+
+        `new`: the ids of a folder that is not begun yet.
+        """
+        source, kept, ids = self.pipeline.source, run / RunFolder.PIPELINE, str(new)
+        if source.kind != "imagefolder" or "ids" in source.model_fields_set:
+            return self
+        if kept.is_file():
+            found = re.search(r"^  ids: (path|content)$", kept.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+            ids = found[1] if found else "content"
+        pipeline = self.pipeline.model_copy(update={"source": source.model_copy(update={"ids": ids})})
+        return replace(self, pipeline=pipeline, unexpanded=self.unexpanded | {"source": self.unexpanded["source"] | {"ids": ids}})
 
     def calls(self, sample: Sample) -> list[tuple[Teacher, Call]]:
         """Every Call about one Sample, teacher by teacher: what `build` asks (one after another under `sequential`) and `curate` looks up.

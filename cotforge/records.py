@@ -53,6 +53,11 @@ class Picture(Record):
     file: str | None = field(default=None, repr=False, compare=False)
     """The absolute path of a file that holds exactly these bytes; None where there is none."""
 
+    @property
+    def place(self) -> str:
+        """Where the data has it, whatever is sent of it: the path of a file, or a place in one; the digest where that is not known."""
+        return str(getattr(self.load, "place", self.digest))
+
 
 @dataclass(frozen=True, slots=True)
 class Sample(Record):

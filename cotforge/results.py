@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from cotforge.budget import dollars
 from cotforge.card import card
 from cotforge.consensus.claim import FEW, Claim
 from cotforge.curate import Curation
-from cotforge.export import Exported, export
+from cotforge.export import Exported, conflicts, export
+from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Meter, Progress
-from cotforge.history import unanswered
+from cotforge.history import ended, unanswered
 from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dumped
 from cotforge.prompts import as_text
@@ -27,38 +28,67 @@ from cotforge.sources.stream import LABELS_NAMED
 from cotforge.tally import Tally
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.unused import not_used
+from cotforge.tally.words import lost, per_class, rule, vanished
 
 
-def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts], progress: Progress, begun: float) -> str:
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What one command did, and may do to the dataset that is there."""
+
+    progress: Progress
+    begun: float
+    """By `time.monotonic`."""
+    counts: Callable[[], Counts]
+    """What the last reading of the source met."""
+    keep_larger: bool = False
+    """Whether a dataset that was made of more samples stays."""
+
+
+def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Callable[[], object]) -> str:
     """Export everything that `curation` yields, then summary and report; the text that says what came of it.
 
-    `counts` tells what the last reading of the source met, `begun` is when the invocation began, by `time.monotonic`.
+    `settled` is called once the new dataset is in place; where an older, larger one stays, all in the folder stays, and it is not.
     Raises JournalError on a full disk, or where a link has been put in the folder meanwhile; the old dataset is whole then.
     """
     folder.demand_sound()
-    loaded, journal = curation.loaded, curation.journal
-    totals = journal.totals()
+    loaded, journal, previous = curation.loaded, curation.journal, Previous.of(folder.path)
+    totals = journal.totals() | {"calls_ended": ended(journal)}
     tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
     gallery = Gallery()
+    wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
+    made: list[Exported] = []
+    shown: list[Lesson] = []
 
     def told(exported: Exported) -> str:
         tally.estimated, tally.twins = curation.estimates(), curation.twins()
         tally.claim, tally.bins = curation.claim(), curation.bins()
-        tally.labels_unknown = counts().labels_unknown
-        return card(replace(about(loaded, totals), asked=asked_for(loaded, first)), tally, exported)
+        tally.labels_unknown = now.counts().labels_unknown
+        made.append(exported)
+        if now.keep_larger and previous.larger_than(tally):
+            raise KeepOldDataset
+        return card(replace(about(loaded, totals), asked=asked_for(loaded, shown)), tally, exported)
 
-    first: list[Lesson] = []
-    watched = gallery.watch(with_first(curation.outcomes(), first))
-    exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
-    met = counts()
-    summary = summarise(tally, totals, progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
+    try:
+        watched = wrong.watch(gallery.watch(with_first(curation.outcomes(), shown)))
+        export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
+    except KeepOldDataset:
+        stays = True
+        first = _KEPT.format(dataset=folder.dataset, more=previous.larger_than(tally))
+    else:
+        stays = False
+        settled()
+        first = _REPLACED.format(more=more) if (more := previous.larger_than(tally)) else ""
+    met = now.counts()
+    summary = summarise(tally, totals, now.progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
     summary |= {"labels_astray": dict(met.astray.most_common(LABELS_NAMED)), "label_clashes": met.clashes.count}
     summary["attempts_charged"] = unanswered(journal)
-    summary["seconds"] = round(time.monotonic() - begun, 3)
-    folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    folder.write("report.html", report(about(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
-    least = "at least " if loaded.pipeline.consensus.sequential else ""
-    return "\n".join([*met.notes(), said(summary, exported, folder.path, progress.teachers, tally.claim, least=least)])
+    summary["seconds"] = round(time.monotonic() - now.begun, 3)
+    if not stays:
+        folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        folder.write(conflicts.FILE, wrong.text())
+        folder.write("report.html", report(about(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
+    ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
+    return "\n".join([*met.notes(), *filter(None, [first]), *ending.lines(now.progress.teachers)])
 
 
 def with_first(stream: Iterable[CuratedSample | Fault], first: list[Lesson]) -> Iterator[CuratedSample | Fault]:
@@ -81,10 +111,12 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
     """`summary.json`: tokens and cost are those of the whole journal, `calls`, `calls_failed` and `attempts` those of this invocation."""
     return {
         **tally.summary(),
+        "samples_answered": tally.answered,
         "calls": progress.asked,
         "calls_failed": progress.failed,
         "attempts": sum(meter.attempts for meter in progress.teachers.values()),
         "calls_total": totals["calls_total"],
+        "calls_ended_total": totals["calls_ended"],
         "attempts_total": totals["attempts"],
         "attempts_unknown": totals["unknown"],
         "tokens": {"input": totals["input"], "output": totals["output"]},
@@ -93,27 +125,66 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
     }
 
 
-def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Mapping[str, Meter], claim: Claim, *, least: str) -> str:
-    """What the command prints; `least` stands before the number of calls that are missing."""
-    twins = {name: about["twin_of"] for name, about in summary["teachers"].items() if "twin_of" in about}
-    rejected = sorted(summary["rejected"].items(), key=lambda item: (-item[1], item[0]))
-    lines = [
-        f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label",
-        *([f"not accepted: {', '.join(f'{reason} {count:,}' for reason, count in rejected)}"] if rejected else []),
-        *([claimed(claim)] if summary["accepted"] else []),
-        *([_CONTRADICTED] if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW else []),
-        *(f"teacher {name} is {twin} behind a second name: its answers count once" for name, twin in twins.items()),
-        f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; "
-        f"in all {summary['calls_total']:,} calls, {dollars(summary['cost_usd'])}",
-        *([f"{least}{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
-        *(f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}" for name, meter in teachers.items() if meter.failed),
-        *not_used(summary["unread"], summary["unread_fields"], summary["attempts_charged"]),
-        *([exported.note] if exported.note else []),
-        f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",
-    ]
-    return "\n".join(lines)
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The last lines of a command: what matters most comes first."""
+
+    loaded: Loaded
+    tally: Tally
+    summary: Mapping[str, Any]
+    folder: Path
+    exported: Exported
+    conflicts: int
+    """Rows of `conflicts.csv`."""
+    written: bool = True
+    """Whether all this is in the folder; else an older, larger dataset stayed."""
+
+    def lines(self, teachers: Mapping[str, Meter]) -> Iterator[str]:
+        """All of them; `teachers` are the counts of this invocation."""
+        summary, claim = self.summary, self.tally.claim
+        yield from vanished(self.loaded, self.tally)
+        yield f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label"
+        if self.exported.note:
+            yield self.exported.note if self.written else self.exported.note.partition(";")[0]
+        yield from per_class(self.loaded, self.tally)
+        if self.conflicts and self.written:
+            files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
+            yield f"to relabel: {files} in {self.folder / conflicts.FILE}, the surest first"
+        yield rule(self.loaded)
+        yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
+        if summary["accepted"]:
+            yield claimed(claim)
+        if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
+            yield _CONTRADICTED
+        for name, about in summary["teachers"].items():
+            if "twin_of" in about:
+                yield f"teacher {name} is {about['twin_of']} behind a second name: its answers count once"
+        if summary["calls_missing"]:
+            least = "at least " if self.loaded.pipeline.consensus.sequential else ""
+            yield f"{least}{summary['calls_missing']:,} calls are not asked yet"
+        for name, meter in teachers.items():
+            if meter.failed:
+                yield f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}"
+        yield from not_used(summary["unread"], summary["unread_fields"], summary["attempts_charged"])
+        yield self._paid()
+        if self.written:
+            yield f"{self.folder / 'dataset'}, {self.folder / 'report.html'}, {self.folder / 'losses.parquet'}"
+
+    def _paid(self) -> str:
+        """This invocation's Calls, then those of the whole journal: also the ones that were asked again, or are not of this pipeline."""
+        summary = self.summary
+        times, tokens = summary["calls_ended_total"], summary["tokens"]
+        different = f" ({summary['calls_total']:,} different ones)" if times != summary["calls_total"] else ""
+        priced = any(teacher.price.given for teacher in self.loaded.pipeline.teachers) or summary["cost_usd"]
+        usd = dollars(summary["cost_usd"]) if priced else "no price given"
+        return (
+            f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; in all {times:,} calls{different} "
+            f"since this folder began, {tokens['input']:,} tokens in + {tokens['output']:,} out, {usd}"
+        )
 
 
+_KEPT = "{dataset} stays as it was: it is made of {more}; --replace takes the smaller one, --out DIR writes it elsewhere"
+_REPLACED = "the dataset that was here before was made of {more}"
 _CONTRADICTED = (
     "most accepted answers contradict their label: the labels are wrong, the teachers are one model, or they cannot see it; "
     "check some by hand"
@@ -157,7 +228,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
         pipeline=dumped(kept),
         command="cotforge build pipeline.yaml",
-        calls=totals["calls_total"],
+        calls=totals["calls_ended"],
         input_tokens=totals["input"],
         output_tokens=totals["output"],
         cost_usd=totals["cost_usd"],

@@ -105,12 +105,17 @@ def test_stdout_holds_results_and_nothing_else(tmp_path: Path) -> None:
         checked = cotforge("check", "pipeline.yaml", cwd=tmp_path)
         built = cotforge("build", "pipeline.yaml", cwd=tmp_path)
         assert checked.stdout.splitlines()[-1] == "in all 4 calls to make"
-    assert built.stdout.splitlines() == [
+    *lines, paid, files = built.stdout.splitlines()
+    assert lines == [
+        "no sample was accepted as 'awe' (1 labelled so): the dataset has no lesson of this class",
         "4 of 4 samples accepted; 3 against their label",
+        "accepted per class: amusement 2 (1 labelled so), awe 0 (1), fear 1 (1), sadness 1 (1)",
+        "to relabel: 3 files in runs/feelings/conflicts.csv, the surest first",
+        "rule in force: majority (by default), label ignore (pipeline.yaml)",
         "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check",
-        "4 calls now, 0 given up; in all 4 calls, $0.00",
-        "runs/feelings/dataset, runs/feelings/report.html, runs/feelings/losses.parquet",
     ]
+    assert re.fullmatch(r"4 calls now, 0 given up; in all 4 calls since this folder began, \d+ tokens in \+ \d+ out, no price given", paid)
+    assert files == "runs/feelings/dataset, runs/feelings/report.html, runs/feelings/losses.parquet"
     assert (checked.stderr, built.stderr) == ("", "")
 
 

@@ -1,5 +1,6 @@
 """Folders of images: what is taken for an image, and what is told of the other files."""
 
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -91,3 +92,57 @@ def test_a_folder_without_an_image_names_what_is_there(desk: Desk) -> None:
     assert "'data' has no row; 1 file in the source is not used: 'cat/a.mp4'; at least one row is needed" in desk.error(
         "imagefolder", "data"
     )
+
+
+# ids
+
+
+def ids(desk: Desk, **keys: object) -> list[str]:
+    return [sample.id for sample in desk.sound("imagefolder", "data", task=TASK, **keys)]
+
+
+def test_ids_are_the_paths_below_the_folder_with_the_split_where_there_is_one(desk: Desk) -> None:
+    desk.photos("data/train/cat/a.jpg", "data/train/dog/deep/dog/b.jpg", "data/test/cat/a.jpg", "data/train/cat/é ü.jpg")
+    assert ids(desk) == ["train/cat/a.jpg", "train/cat/é ü.jpg", "train/dog/deep/dog/b.jpg"]
+    assert set(ids(desk, split=["train", "test"])) == {*ids(desk), "test/cat/a.jpg"}
+
+
+def test_a_photo_that_lies_there_twice_is_two_samples_with_one_picture(desk: Desk) -> None:
+    for name in ("cat/a.jpg", "cat/b.jpg", "dog/a.jpg"):
+        desk.put(f"data/{name}", photo(1))
+    found = desk.sound("imagefolder", "data", task=TASK)
+    assert [(sample.id, sample.label) for sample in found] == [("cat/a.jpg", "cat"), ("cat/b.jpg", "cat"), ("dog/a.jpg", "dog")]
+    assert len({sample.pictures[0].digest for sample in found}) == 1
+    assert desk.counts.duplicates == 0
+
+
+def test_with_metadata_the_paths_are_the_ids_unless_a_column_holds_some(desk: Desk) -> None:
+    desk.photos("data/train/a.jpg", "data/train/b.jpg")
+    desk.put("data/train/metadata.csv", "file_name,label\na.jpg,cat\nb.jpg,dog\n")
+    assert ids(desk) == ["train/a.jpg", "train/b.jpg"]
+    desk.put("data/train/metadata.csv", "file_name,label,id\na.jpg,cat,7\nb.jpg,dog,8\n")
+    assert ids(desk) == ["7", "8"]
+    assert ids(desk, columns={"id": "file_name"}) == ["a.jpg", "b.jpg"], "as it always was"
+
+
+def test_rows_that_ask_different_things_about_one_photo_have_different_ids(desk: Desk) -> None:
+    desk.photos("data/a.jpg", "data/b.jpg")
+    desk.put("data/metadata.csv", "file_name,label,question\na.jpg,cat,Which?\na.jpg,dog,What else?\nb.jpg,dog,\n")
+    first, second, third = ids(desk)
+    assert len({first, second, third}) == 3
+    assert first.startswith("a.jpg#")
+    assert second.startswith("a.jpg#")
+    assert third == "b.jpg"
+
+
+def test_by_content_ids_are_those_of_earlier_versions(desk: Desk) -> None:
+    desk.photos("data/cat/a.jpg")
+    sample = desk.sound("imagefolder", "data", task=TASK)[0]
+    assert ids(desk, ids="content") == [sha256(f"{sample.pictures[0].digest}\nq".encode()).hexdigest()[:32]]
+
+
+def test_a_row_that_is_no_sample_is_lost_under_its_path(desk: Desk) -> None:
+    desk.put("data/cat/a.jpg", b"no image")
+    desk.photos("data/cat/b.jpg")
+    (fault,) = (item for item in desk.read("imagefolder", "data", task=TASK) if isinstance(item, Fault))
+    assert fault.id == "cat/a.jpg"

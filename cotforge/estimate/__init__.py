@@ -3,36 +3,39 @@
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from heapq import heappush, heappushpop
-from itertools import islice
 
 from cotforge.budget import spent
+from cotforge.estimate.elsewhere import answered_elsewhere
 from cotforge.estimate.outlook import OUTPUT_TOKENS, guessed, measured, remembered
 from cotforge.estimate.plan import Estimate, Share
-from cotforge.estimate.words import changed, text
+from cotforge.estimate.repaid import LOOKED_AT, Anew, asked_anew, past_of
+from cotforge.estimate.throughput import Throughput, throughputs
+from cotforge.estimate.words import text
 from cotforge.forge import Work
-from cotforge.history import History, histories
+from cotforge.history import histories
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
 from cotforge.replies.attempt import Attempt
-from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.wire import input_tokens
 
-__all__ = ["LOOKED_AT", "OUTPUT_TOKENS", "Estimate", "Estimator", "asked_anew"]
-
-LOOKED_AT = 200
-"""Samples without a reply, from the first, after which a build says that what is asked has changed (ours)."""
+__all__ = ["LOOKED_AT", "OUTPUT_TOKENS", "Estimate", "Estimator", "answered_elsewhere", "asked_anew"]
 
 
 class Estimator:
     """An estimate in the making: `read` the source, `probe` or not, then `text`."""
 
-    def __init__(self, loaded: Loaded, journal: Journal, *, everybody: Callable[[str], bool] | None = None) -> None:
-        """`everybody`: whether all Calls about the Sample of an id are made in any case; where it is None, they are about all."""
+    def __init__(self, loaded: Loaded, journal: Journal, *, everybody: Callable[[str], bool] | None = None, limited: bool = False) -> None:
+        """`everybody`: whether all Calls about the Sample of an id are made in any case; where it is None, they are about all.
+
+        `limited`: whether only a part of the source is read.
+        """
         self.loaded, self.journal, self._everybody = loaded, journal, everybody
         pipeline, past = loaded.pipeline, histories(journal)
-        shares = {teacher.name: Share(teacher, _past(past, teacher)) for teacher in pipeline.teachers}
+        shares = {teacher.name: Share(teacher, past_of(past, teacher), whole=not limited) for teacher in pipeline.teachers}
+        self._anew = Anew(loaded, journal, {name: share.history for name, share in shares.items()})
         self.found = Estimate(shares, pipeline.budget, spent(pipeline.teachers, past))
+        self._begun = journal.latest()
         self._drawn: list[tuple[int, int, Work]] = []
 
     def read(self, works: Iterable[Work | Fault], *, draw: int = 0) -> Estimate:
@@ -93,6 +96,8 @@ class Estimator:
             share.open += not whole
             share.counted += input_tokens(call)
             share.held += call.key in stale and stale[call.key].error is None
+        for name, count in self._anew.of(work).items():
+            self.found.shares[name].same += count
 
     def _ended(self, share: Share, call: Call, stored: Attempt) -> None:
         """A Call of the probe has ended."""
@@ -105,36 +110,18 @@ class Estimator:
             share.last_error = f"{stored.error}: {stored.detail}".strip(": ")
 
     def _look(self, answered: Mapping[str, list[tuple[int, Attempt]]]) -> None:
+        paces = throughputs(self.journal) | throughputs(self.journal, since=self._begun)
         for name, share in self.found.shares.items():
             if not share.calls:
                 share.outlook = None
             elif name in answered:
-                share.outlook = measured(share.teacher, answered[name])
+                pace = paces.get((name, share.teacher.model), Throughput())
+                share.outlook = measured(share.teacher, answered[name], pace=pace.per_call(share.slots))
+                share.probed_with = 0 if pace.knows(share.slots) else max(1, round(pace.in_flight))
             elif share.history.replies:
-                share.outlook = remembered(share.teacher, share.history, calls=share.calls, counted=share.counted)
+                pace = paces.get((name, share.teacher.model), Throughput())
+                share.outlook = remembered(
+                    share.teacher, share.history, calls=share.calls, counted=share.counted, pace=pace.per_call(share.slots)
+                )
             else:
                 share.outlook = guessed(share.teacher)
-
-
-def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal) -> list[str]:
-    """Lines about teachers that have answered before, but to none of the first Samples as they are asked now: all is paid for again.
-
-    Looks at the first `LOOKED_AT` of `works` alone, so that a build can say so before it pays; `check` counts.
-    """
-    past = histories(journal)
-    shares = {teacher.name: Share(teacher, _past(past, teacher)) for teacher in loaded.pipeline.teachers}
-    suspected = {name for name, share in shares.items() if share.history.calls}
-    for work in islice(works, LOOKED_AT) if suspected else ():
-        if isinstance(work, Fault):
-            continue
-        suspected -= {call.teacher for call, stored in work.had if stored.error is None}
-        suspected -= {call.teacher for _, call in work.calls if (found := journal.replies([call.key])) and found[call.key].error is None}
-        for teacher, _ in work.calls:
-            shares[teacher.name].calls += 1
-        if not suspected:
-            break
-    return [changed(name, "its calls") for name, share in shares.items() if name in suspected and share.calls]
-
-
-def _past(past: Mapping[tuple[str, str], History], teacher: TeacherKind) -> History:
-    return past.get((teacher.name, teacher.model), History())

@@ -39,7 +39,7 @@ class Outlook:
     outputs: Range
     """Tokens."""
     seconds: Range | None
-    """For one Call, with as many in flight as there were; None where none was timed."""
+    """In which one of the slots does a Call, with as many in flight as a build has; None where none was timed."""
     why: str
     """What this rests on."""
 
@@ -52,10 +52,11 @@ def guessed(teacher: TeacherKind) -> Outlook:
     return Outlook(Range(0.5, 1, 2), outputs, never, "a guess: it has not answered yet; --probe asks a few and measures")
 
 
-def remembered(teacher: TeacherKind, history: History, *, calls: int, counted: int) -> Outlook:
+def remembered(teacher: TeacherKind, history: History, *, calls: int, counted: int, pace: Range | None = None) -> Outlook:
     """Of a teacher with replies in the journal, for `calls` more, of which we count `counted` input tokens.
 
-    The range of the output is that of the mean of the Calls to come, at about 95 %; what few replies say is widened. Seconds follow length.
+    The range of the output is that of the mean of the Calls to come, at about 95 %; what few replies say is widened. Without a `pace`, in
+    seconds, these follow the length.
     """
     mean, most = history.output_tokens / history.replies, most_output(teacher)
     if history.replies == 1:
@@ -69,18 +70,21 @@ def remembered(teacher: TeacherKind, history: History, *, calls: int, counted: i
     return Outlook(
         Range(min(1.0, ratio), ratio, max(1.0, ratio)),
         outputs,
-        _timed(teacher, Range(*(each * value / max(1.0, mean) for value in outputs)) if mean >= 1 else Range(each, each, each)),
+        pace or _timed(teacher, Range(*(each * value / max(1.0, mean) for value in outputs)) if mean >= 1 else Range(each, each, each)),
         f"as {_replies(history.replies)} so far suggest{'s' * (history.replies == 1)}",
     )
 
 
-def measured(teacher: TeacherKind, found: Sequence[tuple[int, Attempt]]) -> Outlook:
-    """Of a teacher that was probed: (our count of the input tokens, reply) of each, at least one. The range is a bootstrap's."""
+def measured(teacher: TeacherKind, found: Sequence[tuple[int, Attempt]], *, pace: Range | None = None) -> Outlook:
+    """Of a teacher that was probed: (our count of the input tokens, reply) of each, at least one. The range is a bootstrap's.
+
+    `pace` is the seconds that one of the slots of a build takes for a Call.
+    """
     begins = [(stored.input_tokens, counted) for counted, stored in found]
     ends, seconds = [(stored.output_tokens, 1) for _, stored in found], [(stored.seconds, 1) for _, stored in found]
     outputs = _bootstrapped(ends) if len(found) > 1 else _of_one(ends[0][0], most_output(teacher))
     why = f"as {_replies(len(found))} to the probe suggest{'s' * (len(found) == 1)}"
-    return Outlook(_bootstrapped(begins), outputs, _timed(teacher, _bootstrapped(seconds)), why)
+    return Outlook(_bootstrapped(begins), outputs, pace or _timed(teacher, _bootstrapped(seconds)), why)
 
 
 def _bootstrapped(pairs: Sequence[tuple[float, float]]) -> Range:

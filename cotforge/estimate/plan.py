@@ -9,6 +9,9 @@ from cotforge.estimate.outlook import Outlook, Range
 from cotforge.history import History
 from cotforge.teachers.kind import TeacherKind
 
+RETRIED = 1.1
+"""How much longer than a ceiling of requests allows a build may take, as some requests are made twice. Chosen by us."""
+
 
 @dataclass(slots=True)
 class Share:
@@ -27,15 +30,22 @@ class Share:
     """Calls of the pipeline to which the journal has a reply, whether or not it still settles them."""
     failed: int = 0
     """Probed Calls that brought no reply."""
+    probed_with: int = 0
+    """Calls in flight during the probe, where they were too few to tell the pace of a build; else 0."""
     last_error: str = ""
     """Of these."""
     outlook: Outlook | None = None
     """Known once the journal was looked through; of a teacher with calls to make."""
 
+    same: int = 0
+    """Of `calls`, those about a Sample to which the journal has as many replies that this pipeline does not ask for."""
+    whole: bool = True
+    """Whether the whole source is asked about: only then is it a change where replies of unknown Samples are not asked for any more."""
+
     @property
     def anew(self) -> int:
-        """Calls to be made though the journal has as many replies to Calls that this pipeline does not make."""
-        return max(0, min(self.calls, self.history.calls - self.held))
+        """Calls to be made though their like is paid for."""
+        return max(self.same, min(self.calls, self.history.untold - self.held) if self.whole else 0)
 
     @property
     def least(self) -> int:
@@ -67,6 +77,11 @@ class Share:
         return Range(*((price.input * begins + price.output * ends) / 1e6 for begins, ends in zip(self.inputs, self.outputs, strict=True)))
 
     @property
+    def slots(self) -> int:
+        """Most Calls that a build has in flight."""
+        return min(max(1, self.calls), self.teacher.concurrency * max(1, len(self.teacher.urls)))
+
+    @property
     def hours(self) -> Range | None:
         """With `concurrency` in flight at every replica, and no faster than `rpm` and `tpm` let it; None where no call was timed."""
         if self.outlook is None:
@@ -74,11 +89,10 @@ class Share:
         if self.outlook.seconds is None:
             return None
         teacher = self.teacher
-        slots = min(max(1, self.calls), teacher.concurrency * max(1, len(teacher.urls)))
         least = self.calls / teacher.rpm * 60 if teacher.rpm else 0.0
-        by_calls = self._likely(Range(least, least, least))
+        by_calls = self._likely(Range(least, least, RETRIED * least))
         by_tokens = self.tokens.times(60 / teacher.tpm) if teacher.tpm else Range(0, 0, 0)
-        asking = self._likely(self.outlook.seconds.times(self.calls / slots))
+        asking = self._likely(self.outlook.seconds.times(self.calls / self.slots))
         return Range(*(max(bounds) / 3600 for bounds in zip(by_calls, asking, by_tokens, strict=True)))
 
 

@@ -47,6 +47,11 @@ def _warnings(found: Estimate) -> Iterator[str]:
     for name, share in found.shares.items():
         if share.anew:
             yield changed(name, f"{share.anew:,} calls")
+    if rough := [share for share in found.shares.values() if share.probed_with and share.outlook and share.outlook.seconds]:
+        yield (
+            f"the time is rough: in the probe a teacher had about {max(share.probed_with for share in rough):,} calls in flight, "
+            f"in a build it has up to {max(share.slots for share in rough):,}; a larger --probe tells more"
+        )
     if found.budget.usd is not None and (free := [name for name, share in found.shares.items() if _free(share)]):
         yield f"budget: usd does not bound teachers without a price: {', '.join(free)}"
     if found.calls and (reach := found.short()) is not None:
@@ -81,6 +86,8 @@ def _about(hours: Range | None, about: str) -> str:
 
 
 def _lasting(hours: float) -> str:
+    if hours < 10 / 3600:
+        return f"{max(0.1, 3600 * hours):.1f} s"
     if hours < 1 / 60:
-        return f"{max(1, round(3600 * hours))} s"
+        return f"{round(3600 * hours)} s"
     return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:,.1f} h"

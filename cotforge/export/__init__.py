@@ -11,8 +11,10 @@ from pathlib import Path
 
 from cotforge.errors import JournalError
 from cotforge.export import columns, rows
+from cotforge.export import conflicts as conflicts
 from cotforge.export.files import PREFIX, SUFFIX, Staged, remove_empty, sweep
 from cotforge.export.owned import Owned
+from cotforge.export.previous import KeepOldDataset
 from cotforge.export.shards import Entry, Pictured, Streamed, Traced
 from cotforge.pages import Exported, Shard
 from cotforge.records import CuratedSample, Fault
@@ -35,7 +37,8 @@ def export(
 ) -> Exported:
     """Write `dataset/` and `losses.parquet` of the run folder, counting all that is given in `tally`.
 
-    `card` is asked for the text of `dataset/README.md` once everything else is written. Outcomes come in source order, which the shards
+    `card` is asked for the text of `dataset/README.md` once everything else is written; where it raises KeepOldDataset, the old dataset
+    stays, and what was written for the new one is removed. Outcomes come in source order, which the shards
     follow; where Faults stand between them does not matter. The same stream gives the same files, to the byte.
     A Lesson whose pictures have changed or gone since it was made is a loss of stage `export`, not an error; its trace keeps its fate.
     Raises JournalError where the disk is full; the old dataset is whole then.
@@ -43,9 +46,10 @@ def export(
     dataset = folder / "dataset"
     for place in (folder, dataset, *(dataset / name for name in FOLDERS.values())):
         sweep(place, pattern=f"{PREFIX}*{SUFFIX}")
+    owned = Owned(folder)
+    before = set(owned.names)
     try:
         with ExitStack() as stack:
-            owned = Owned(folder)
             tables = _Tables(folder, tally, tuple(measures), stack, owned)
             for item in stream:
                 if isinstance(item, Fault):
@@ -57,6 +61,9 @@ def export(
             tables.settle()
             _publish(dataset, exported, readme, owned)
             return exported
+    except KeepOldDataset:
+        owned.keep(before)
+        raise
     except OSError as fault:
         if fault.errno not in FULL:
             raise

@@ -121,7 +121,7 @@ class Line:
                 return
             queue.popleft()
             self._beginning += 1
-            job.attempt, kept = self._house.journal.begin(job.call.key, self.teacher.name, self.teacher.model)
+            job.attempt, kept = self._house.journal.begin(job.call.key, self.teacher.name, self.teacher.model, about=job.call.sample)
             kept.add_done_callback(partial(self._has_begun, job, hold))
 
     def _has_begun(self, job: Job, hold: Hold, kept: asyncio.Future[None]) -> None:

@@ -3,6 +3,6 @@
 `command` has the two halves of `cotforge gold`; it is not imported here, because whoever reads gold needs no pictures.
 """
 
-from cotforge.gold.reading import FILE, UNTOLD, Gold, find, read
+from cotforge.gold.reading import FILE, UNTOLD, Gold, find, names_content, read
 
-__all__ = ["FILE", "UNTOLD", "Gold", "find", "read"]
+__all__ = ["FILE", "UNTOLD", "Gold", "find", "names_content", "read"]

@@ -1,13 +1,16 @@
 """What people answered, read from a CSV and made comparable with what teachers answer."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
 from cotforge.answers import Task
 from cotforge.answers.text import normal, seen
+from cotforge.errors import PipelineError
 from cotforge.gold.cells import Table, demand, table, unguarded
 from cotforge.pipeline import Loaded
 from cotforge.records import Record
@@ -54,6 +57,15 @@ def find(loaded: Loaded, folder: Path) -> Gold:
         return Gold()
     columns = getattr(loaded.pipeline.source, "columns", None)
     return read(path, loaded.pipeline.task, strict=getattr(columns, "options", None) is None)
+
+
+def names_content(loaded: Loaded, folder: Path) -> bool:
+    """Whether the gold there is names all its samples by a hash of image and question, as it does where it is from an older run."""
+    path = place(loaded, folder)
+    with suppress(PipelineError):  # whoever reads the answers tells what is wrong
+        ids = [unguarded(cells.get("id", "")) for _, cells in table(path, ("id", "answer")).rows] if path.exists() else []
+        return bool(ids) and all(re.fullmatch("[0-9a-f]{32}", id) for id in ids)
+    return False
 
 
 def place(loaded: Loaded, folder: Path) -> Path:

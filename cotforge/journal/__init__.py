@@ -5,6 +5,7 @@ file holds whole transactions and at most what was in flight is asked again. Row
 
     asked    one row per attempt: the Call's key, whom, when                (an attempt without a reply: outcome unknown)
     replies  one row per attempt that ended, under the attempt's id: the raw body, or the error
+    subjects one row per Call: where its pictures lie and what was asked about them, as hashes, under its first attempt's id
     batches  one row per file of attempts that went to a batch API together; `members` are its attempts, `steps` how far it has come
 
 What the disk does to it is found out: by the file's form when it is opened, by a checksum when a reply is read (`rows`). Of a file that
@@ -31,6 +32,8 @@ from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
 from cotforge.journal.salvage import finish, salvage
 from cotforge.journal.schema import MIGRATIONS as MIGRATIONS
 from cotforge.journal.schema import VERSION as VERSION
+from cotforge.journal.subjects import NOTE, marks
+from cotforge.records import Sample
 from cotforge.replies.attempt import NOT_SENT, Attempt, damaged
 
 BATCH = 256
@@ -198,16 +201,18 @@ class Journal:
 
     # writing: from one event loop
 
-    def begin(self, key: str, teacher: str, model: str) -> tuple[int, asyncio.Future[None]]:
+    def begin(self, key: str, teacher: str, model: str, *, about: Sample | None = None) -> tuple[int, asyncio.Future[None]]:
         """Note that an attempt is about to be made: its id, and when that is on the disk; nothing may be sent before.
 
-        The Future raises JournalError where it cannot be kept.
+        `about` is the Sample, where it is at hand. The Future raises JournalError where it cannot be kept.
         """
         asker = self._teachers.get((teacher, model))
         if asker is None:
             asker = self._teachers[teacher, model] = max(self._teachers.values(), default=0) + 1
             self.write("INSERT INTO teachers VALUES (?, ?, ?)", asker, teacher, model)
         attempt, self._next = self._next, self._next + 1
+        if about is not None:
+            self.write(NOTE, attempt, *marks(about), bytes.fromhex(key))
         return attempt, self.write("INSERT INTO asked VALUES (?, ?, ?, ?)", attempt, bytes.fromhex(key), asker, time.time())
 
     def end(self, attempt: Attempt) -> asyncio.Future[None]:

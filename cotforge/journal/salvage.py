@@ -19,7 +19,7 @@ from cotforge.journal.leaves import Values, leaves
 from cotforge.journal.rows import sound
 from cotforge.journal.schema import connect, migrate
 
-TABLES = ("teachers", "asked", "replies", "batches", "members", "steps")
+TABLES = ("teachers", "asked", "replies", "batches", "members", "steps", "subjects")
 """All of them; the first column of each is its rowid."""
 TYPES: dict[str, type] = {"INTEGER": int, "REAL": float, "TEXT": str, "BLOB": bytes}
 AT_ONCE = 4096

@@ -11,7 +11,7 @@ from cotforge.journal.damage import Damage
 from cotforge.journal.leaves import PAGE, broken_off
 from cotforge.regular_files import demand_regular, open_regular
 
-VERSION = 3
+VERSION = 4
 """Of the schema, in SQLite's `user_version`. A newer file is refused, an older one migrated by the scripts below, never edited."""
 
 MIGRATIONS = (
@@ -36,6 +36,10 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE replies ADD COLUMN checksum INTEGER;
+    """,
+    """
+    CREATE TABLE subjects (id INTEGER PRIMARY KEY REFERENCES asked, place BLOB NOT NULL, asked BLOB NOT NULL, key BLOB NOT NULL,
+                           UNIQUE (place, key));
     """,
 )
 

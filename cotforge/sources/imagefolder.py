@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +17,7 @@ from cotforge.sources.paths import Folder
 from cotforge.sources.rows import Columns, Layout, RawData, Row, Spool, Unused, placed
 from cotforge.sources.seen import Seen
 from cotforge.sources.table import Splitter, parquet_rows
+from cotforge.sources.text import clean
 from cotforge.sources.text_files import laid_out
 
 IMAGE_ENDINGS = (
@@ -36,6 +39,10 @@ class ImageFolder(RawData):
     """
 
     kind: Literal["imagefolder"] = "imagefolder"
+    ids: Literal["path", "content"] = "path"
+    """What stands for an id where no column holds one: `path`, relative to the folder, or `content`, a hash of image and question.
+
+    A run folder goes on with those that it began with; before there was this key, with `content`."""
 
     def size(self, root: Path) -> int:
         """Image files of the wanted splits."""
@@ -58,7 +65,8 @@ class ImageFolder(RawData):
                 if metadata:
                     held.demand_file(metadata)
                 found = self._listed(metadata, folder, split, root) if metadata else self._walked(folder, split, root)
-                yield from (Unused(os.path.relpath(item.name, top)) if isinstance(item, Unused) else item for item in found)
+                for item in found:
+                    yield Unused(os.path.relpath(item.name, top)) if isinstance(item, Unused) else self._identified(item, top)
             except Fault as fault:
                 yield placed(fault, shown(metadata or folder, root))
             except OSError as err:
@@ -67,6 +75,15 @@ class ImageFolder(RawData):
         if divided:
             read = {_metadata_of(top)} if any(_metadata_of(folder) is None for folder, _ in divided) else set()
             yield from (Unused(name) for name in _beside_splits(top, splits) if top / name not in read)
+
+    def _identified(self, row: Row | Fault, top: Path) -> Row | Fault:
+        """The row with its path for an id, unless a column holds one; a question of its own is part of it, as other rows may ask others."""
+        if isinstance(row, Fault) or row.id is not None or self.ids == "content":
+            return row
+        real = os.path.realpath(top)
+        names = [os.path.relpath(ref.path, real) if isinstance(ref, FileRef) else ref.name for ref in row.images]
+        asked = f"#{sha256(row.question.encode()).hexdigest()[:8]}" if row.question else ""
+        return replace(row, id=clean("+".join(names)) + asked)
 
     def _listed(self, metadata: Path, folder: Path, split: str, root: Path) -> Iterator[Row | Fault | Unused]:
         """What the metadata says of the images in a folder, then the files there that it does not name."""

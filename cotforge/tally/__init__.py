@@ -36,6 +36,8 @@ class Tally:
     samples: int = 0
     readable: int = 0
     """Samples with at least one reply in which an answer could be read."""
+    answered: int = 0
+    """Samples with at least one reply, read or not."""
     agreed: int = 0
     """Samples with an accepted verdict."""
     accepted: int = 0
@@ -71,6 +73,7 @@ class Tally:
     def add(self, outcome: CuratedSample) -> None:
         """Count a Sample and all that came of it."""
         self.samples += 1
+        self.answered += bool(outcome.traces)
         self.readable += any(judged.trace.answer is not None for judged in outcome.traces)
         self.agreed += outcome.verdict.accepted
         self.lessons += len(outcome.lessons)
@@ -113,6 +116,10 @@ class Tally:
     def agreement(self, one: str, other: str) -> float | None:
         """Share of pairs of ballots on one Sample that are equal; None where the two never met on one."""
         return share(*self.pairs.get((min(one, other), max(one, other)), (0, 0)))
+
+    def accepted_as(self, name: str) -> int:
+        """Samples with a Lesson whose agreed answer is this class."""
+        return self.classes[name].answers if name in self.classes else 0
 
     def largest_reason(self) -> tuple[str, int] | None:
         """Why most rows or Samples gave no Lesson, and how many; None where nothing was rejected."""

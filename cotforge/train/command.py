@@ -46,7 +46,8 @@ def train(
     Raises CotforgeError where something is wrong.
     """
     loaded = Loaded.load(pipeline, sets)
-    if loaded.pipeline.train is None:
+    plan = loaded.pipeline.train
+    if plan is None:
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
     if lacking := missing():
         raise PipelineError(f"cotforge train needs {lacking}: pip install 'cotforge[train]'")
@@ -56,12 +57,13 @@ def train(
             folder.write(RunFolder.PIPELINE, loaded.text())
         for line in folder.notes() if folder is not None else ():
             tell(line)
+        loaded = loaded.in_run(run)
         quiet()
         ranks.join()
         from cotforge.train import page
         from cotforge.train.stages import Choice
 
-        shown = partial(page.write, folder, loaded.pipeline.train) if folder is not None and not smoke else bool
+        shown = partial(page.write, folder, plan) if folder is not None and not smoke else bool
         done = _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None, shown)
         ranks.leave()
         return done
@@ -134,7 +136,7 @@ def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
     says = (
         prompts.completion if "reasoning" not in prompts.completion.inputs else Prompt.load("label_only/completion", loaded.root, LEARNING)
     )
-    sections = {name: getattr(pipeline, name).model_dump(mode="json") for name in ("source", "task", "images")}
+    sections = {name: getattr(pipeline, name).model_dump(mode="json", exclude={"ids"}) for name in ("source", "task", "images")}
     limit = loaded.limit(run)
     named = [sections, prompts.student.text, says.text, limit, pipeline.eval and pipeline.eval.model_dump(mode="json")]
     store = PictureStore(run, pipeline.images)

@@ -41,7 +41,7 @@ def try_out(
     with RunFolder(out or Path("runs") / loaded.pipeline.name, name=loaded.pipeline.name) as run:
         for line in run.notes():
             _say(line)
-        held = Held.of(loaded, run.path)
+        held = Held.of(loaded.in_run(run.path), run.path)
         asker, name = _asker(loaded, run.path, model=model, url=url, key_env=key_env, batch=batch)
         _say(f"{len(held.samples):,} held-out samples, {held.unlabelled:,} more without a label; asking {asker.name}")
         with counting("answered", len(held.samples)) as done:

@@ -80,7 +80,8 @@ class Outbox:
         return part, Spool(self.folder / part.file)
 
     def _add(self, part: Part, spool: Spool, request: Request) -> None:
-        spool.add(self.parts.enlist(part, request.key, request.input_tokens), request)
+        about = request.call.sample if request.call is not None else None
+        spool.add(self.parts.enlist(part, request.key, request.input_tokens, about), request)
         self.meter.attempts += 1
         self.meter.in_flight += 1
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from cotforge.errors import JournalError
 from cotforge.journal import Journal
+from cotforge.records import Sample
 from cotforge.teachers.kind import TeacherKind
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.jsonl")
@@ -118,9 +119,9 @@ class Parts:
         ((number,),) = self.journal.rows("SELECT id FROM batches WHERE file = ?", file)
         return Part(number, file, self.url, max_tokens, turn, now)
 
-    def enlist(self, part: Part, key: str, input_tokens: int) -> str:
+    def enlist(self, part: Part, key: str, input_tokens: int, about: Sample | None) -> str:
         """A new attempt as a member of the Part: its `custom_id`. It is on the disk before any later `step` is."""
-        attempt, _ = self.journal.begin(key, self.teacher.name, self.teacher.model)
+        attempt, _ = self.journal.begin(key, self.teacher.name, self.teacher.model, about=about)
         self.journal.write("INSERT INTO members VALUES (?, ?, ?, ?)", attempt, part.id, bytes.fromhex(key), input_tokens)
         return custom_id(attempt, key)
 

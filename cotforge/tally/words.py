@@ -1,0 +1,91 @@
+"""The last lines of a run: which rule was in force, what was accepted per class, and what was lost and why."""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+from cotforge.pipeline import Loaded
+from cotforge.tally import Tally
+
+CLASSES = 8
+"""Classes that a line names one by one; of more, those of which the smallest share was accepted."""
+REASONS = 4
+"""Reasons that a line names one by one, the most frequent ones."""
+LONGEST = 60
+"""Characters of a `--set` that a line shows."""
+
+WORDS = {
+    "vote:no_ballots": "without a readable answer",
+    "vote:tie": "tied",
+    "vote:no_majority": "without a majority",
+    "vote:not_unanimous": "not unanimous",
+    "vote:below_target": "less sure than consensus.target",
+    "vote:one_teacher": "said by one teacher alone",
+    "vote:label_gate": "agreed on another answer than the label",
+    "vote:label_missing": "without a label to agree with",
+    "vote:ambiguous": "that people could not tell",
+    "vote:gold_unsaid": "of which no teacher said what people answered",
+    "vote:not_asked": "not asked to the end",
+    "vote:not_wanted": "not worth asking",
+    "vote:no_replies": "without a reply",
+}
+"""Why a Sample was not accepted, beside the published word that `summary.json` and `losses.parquet` have."""
+STAGES = {"filter": "dropped by the filter", "unread": "not read:", "source": "rows of the source with", "export": "not exported:"}
+
+
+def vanished(loaded: Loaded, tally: Tally) -> Iterator[str]:
+    """A line where whole classes of the closed set are not among what was accepted, though the data has them."""
+    names = loaded.pipeline.task.closed
+    counts = {name: tally.classes[name] for name in names if name in tally.classes}
+    labelled = any(one.labels for one in counts.values())
+    gone = [name for name in names if (counts[name].labels if name in counts else not labelled) and not tally.accepted_as(name)]
+    if not tally.accepted or not counts or not gone:
+        return
+    some = [f"{name!r}" + (f" ({counts[name].labels:,} labelled so)" if labelled else "") for name in gone[:CLASSES]]
+    more = f" and {len(gone) - CLASSES:,} more" if len(gone) > CLASSES else ""
+    yield f"no sample was accepted as {', '.join(some)}{more}: the dataset has no lesson of {'them' if len(gone) > 1 else 'this class'}"
+
+
+def per_class(loaded: Loaded, tally: Tally) -> Iterator[str]:
+    """A line with what was accepted of each class of the closed set, beside how many have it as their label."""
+    counts = [(name, tally.classes[name]) for name in loaded.pipeline.task.closed if name in tally.classes]
+    if not tally.accepted or not counts:
+        return
+    shown = counts
+    if len(counts) > CLASSES:
+        shown = sorted(counts, key=lambda one: (one[1].answers / max(1, one[1].labels), one[0]))[:CLASSES]
+    labelled = any(one.labels for _, one in counts)
+    words = iter([f"{shown[0][1].labels:,} labelled so"])  # the others in the same place, without the words
+    parts = [f"{name} {one.answers:,}" + (f" ({next(words, f'{one.labels:,}')})" if labelled else "") for name, one in shown]
+    more = f", and {len(counts) - CLASSES:,} classes more: see report.html" if len(counts) > CLASSES else ""
+    yield f"accepted per class: {', '.join(parts)}{more}"
+
+
+def lost(rejected: Mapping[str, int]) -> Iterator[str]:
+    """A line with why rows and Samples gave no Lesson, the most frequent reasons first."""
+    ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
+    if not ranked:
+        return
+    parts = [f"{count:,} {_reason(word)} ({word})" for word, count in ranked[:REASONS]]
+    others = sum(count for _, count in ranked[REASONS:])
+    yield f"not accepted: {', '.join(parts)}" + (f", {others:,} for other reasons" if others else "")
+
+
+def _reason(word: str) -> str:
+    stage, _, rest = word.partition(":")
+    return WORDS.get(word) or (f"{STAGES[stage]} {rest}" if stage in STAGES else word)
+
+
+def rule(loaded: Loaded) -> str:
+    """The line about the rule in force, and where each part of it comes from."""
+    consensus = loaded.pipeline.consensus
+    keys = ["rule", *(["target"] if consensus.rule in ("dawid_skene", "sequential") else []), "label"]
+    values = {"rule": consensus.rule, "target": f"target {consensus.target:g}", "label": f"label {consensus.label}"}
+    same = groupby(keys, key=lambda key: loaded.origin("consensus", key))
+    told = ", ".join(f"{', '.join(values[key] for key in some)} ({origin})" for origin, some in same)
+    others = [given for given in loaded.earlier if not given.startswith("consensus.")]
+    kept = f"; also from the --set of an earlier build: {', '.join(map(_short, others))}" if others else ""
+    return f"rule in force: {told}{kept}"
+
+
+def _short(given: str) -> str:
+    return given if len(given) <= LONGEST else f"{given[: LONGEST - 3]}..."

@@ -1,0 +1,116 @@
+"""The last lines of a run: vanished classes, classes, reasons, and the rule with its origin."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cotforge.pipeline import Loaded
+from cotforge.tally import Tally
+from cotforge.tally.counts import ClassTally
+from cotforge.tally.words import CLASSES, lost, per_class, rule, vanished
+from tests.project import LABELS, ran, replay, said, summary, teacher, write_pipeline, write_rows
+
+
+def loaded(folder: Path, *sets: str, **sections: Any) -> Loaded:
+    return Loaded.load(write_pipeline(folder, teacher("http://localhost:1/v1"), **sections), sets)
+
+
+def tally(**classes: tuple[int, int]) -> Tally:
+    """By class (its labels, its accepted answers)."""
+    counts = {name: ClassTally(labels=labels, answers=answers) for name, (labels, answers) in classes.items()}
+    return Tally(accepted=sum(answers for _, answers in classes.values()), classes=counts)
+
+
+def one(lines: Iterable[str]) -> str:
+    (line,) = lines
+    return line
+
+
+def test_a_class_that_the_data_has_and_the_dataset_has_not_is_named(tmp_path: Path) -> None:
+    found = vanished(loaded(tmp_path), tally(amusement=(5, 9), awe=(4, 0), fear=(0, 0), sadness=(3, 1)))
+    assert one(found) == "no sample was accepted as 'awe' (4 labelled so): the dataset has no lesson of this class"
+
+
+def test_a_class_that_no_label_names_has_not_vanished_but_where_there_are_no_labels_at_all_it_has(tmp_path: Path) -> None:
+    pipeline = loaded(tmp_path)
+    assert not list(vanished(pipeline, tally(amusement=(5, 5))))
+    line = "no sample was accepted as 'awe', 'fear', 'sadness': the dataset has no lesson of them"
+    assert one(vanished(pipeline, tally(amusement=(0, 5)))) == line
+
+
+def test_where_nothing_was_accepted_or_rows_have_options_of_their_own_no_class_is_named(tmp_path: Path) -> None:
+    pipeline = loaded(tmp_path)
+    for nothing in (tally(amusement=(5, 0), awe=(4, 0)), tally(paris=(5, 5), rome=(4, 0)), tally()):
+        assert not list(vanished(pipeline, nothing))
+        assert not list(per_class(pipeline, nothing))
+
+
+def test_classes_are_told_in_the_order_of_the_file_beside_their_labels(tmp_path: Path) -> None:
+    pipeline = loaded(tmp_path)
+    assert one(per_class(pipeline, tally(sadness=(3, 1), awe=(4, 2)))) == "accepted per class: awe 2 (4 labelled so), sadness 1 (3)"
+    assert one(per_class(pipeline, tally(awe=(0, 2)))) == "accepted per class: awe 2"
+
+
+def test_of_many_classes_those_are_told_of_which_least_was_accepted(tmp_path: Path) -> None:
+    names = [f"c{number:02}" for number in range(CLASSES + 4)]
+    pipeline = loaded(tmp_path, task={"kind": "classify", "question": "?", "labels": names})
+    line = one(per_class(pipeline, tally(**{name: (100, place) for place, name in enumerate(reversed(names))})))
+    assert line.startswith("accepted per class: c11 0 (100 labelled so), c10 1 (100), ")
+    assert line.endswith(", and 4 classes more: see report.html")
+    assert line.count("(") == CLASSES
+
+
+def test_reasons_are_told_in_words_the_most_frequent_first_with_the_published_word() -> None:
+    rejected = {"vote:tie": 2, "filter:reasoning_words": 7, "source:image_missing": 3, "unread:truncated": 1, "export:image_changed": 1}
+    assert one(lost(rejected)) == (
+        "not accepted: 7 dropped by the filter reasoning_words (filter:reasoning_words), "
+        "3 rows of the source with image_missing (source:image_missing), 2 tied (vote:tie), "
+        "1 not exported: image_changed (export:image_changed), 1 for other reasons"
+    )
+    assert not list(lost({}))
+
+
+@pytest.mark.parametrize(
+    ("consensus", "sets", "line"),
+    [
+        ({}, [], "majority, label vote (by default)"),
+        ({"rule": "unanimous", "label": "gate"}, [], "unanimous, label gate (pipeline.yaml)"),
+        ({"rule": "unanimous"}, ["consensus.rule=weighted"], "weighted (--set), label vote (by default)"),
+        (
+            {"rule": "dawid_skene", "label": "vote"},
+            ["consensus.target=0.99"],
+            "dawid_skene (pipeline.yaml), target 0.99 (--set), label vote (pipeline.yaml)",
+        ),
+        ({}, ["consensus={rule: unanimous, label: gate}"], "unanimous, label gate (--set)"),
+    ],
+)
+def test_the_rule_is_told_with_where_each_part_of_it_comes_from(
+    tmp_path: Path, consensus: dict[str, Any], sets: list[str], line: str
+) -> None:
+    pipeline = loaded(tmp_path, *sets, **({"consensus": consensus} if consensus else {}))
+    assert rule(pipeline) == f"rule in force: {line}"
+
+
+def test_curate_tells_that_its_rule_comes_from_an_earlier_build(tmp_path: Path) -> None:
+    write_rows(tmp_path, 3)
+    write_pipeline(tmp_path, replay(tmp_path, "one", {f"row-{number}": said("awe") for number in range(3)}))
+    built = ran("build", "pipeline.yaml", "--set", "consensus.label=ignore", "--set", "select.per_sample=2", cwd=tmp_path)
+    assert "label ignore (--set)" in built.stdout
+    curated = ran("curate", "runs/feelings", cwd=tmp_path)
+    assert "label ignore (--set of an earlier build); also from the --set of an earlier build: select.per_sample=2" in curated.stdout
+    once = ran("curate", "runs/feelings", "--set", "consensus.label=vote", cwd=tmp_path)
+    assert "label vote (--set); also from" in once.stdout
+
+
+def test_all_that_was_paid_is_told_also_what_was_asked_again(tmp_path: Path) -> None:
+    write_rows(tmp_path, 4)
+    replies = {f"row-{number}": said(LABELS[number % 4]) for number in range(4)}
+    write_pipeline(tmp_path, replay(tmp_path, "one", dict(replies)), replay(tmp_path, "two", dict(replies)))
+    assert "in all 8 calls since this folder began" in ran("build", "pipeline.yaml", cwd=tmp_path).stdout
+    refreshed = ran("build", "pipeline.yaml", "--refresh", "two", cwd=tmp_path)
+    assert "4 calls now, 0 given up; in all 12 calls (8 different ones) since this folder began" in refreshed.stdout
+    told = summary(tmp_path / "runs/feelings")
+    assert (told["calls_total"], told["calls_ended_total"]) == (8, 12)
+    assert "12 calls, " in (tmp_path / "runs/feelings/dataset/README.md").read_text()
