@@ -3,6 +3,7 @@
 import csv
 import json
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from pyarrow import parquet
 
 from cotforge.demo.digits import LESSONS, TEACHERS, people, prepare, write_digits
 from cotforge.demo.score import Score, beside, score
+from cotforge.errors import PipelineError
 from cotforge.simulate.eyes import eye
 from cotforge.simulate.sight import see
 from cotforge.teachers.simulated import Simulated
@@ -66,6 +68,19 @@ def test_writing_again_touches_no_file(folder: Path) -> None:
     before = times()
     prepare(folder)
     assert times() == before
+
+
+@pytest.mark.parametrize("place", ["pool.csv", "images", "images/digit-0000.png"])
+def test_a_link_in_the_demos_folder_has_nothing_overwritten_elsewhere(tmp_path: Path, place: str) -> None:
+    outside, link = tmp_path / "outside", tmp_path / "raw" / place
+    outside.mkdir()
+    (outside / "precious").write_text("precious")
+    (outside / "digit-0000.png").write_text("precious")
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside if place == "images" else outside / "precious")
+    with pytest.raises(PipelineError, match="is a link") if place == "images" else nullcontext():
+        prepare(tmp_path / "raw", short=True)
+    assert [path.read_text() for path in sorted(outside.iterdir())] == ["precious"] * 2
 
 
 def test_the_short_form_asks_and_trains_less_and_another_port_is_everyones(tmp_path: Path, folder: Path) -> None:

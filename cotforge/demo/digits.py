@@ -18,7 +18,7 @@ from cotforge.consensus.order import rank
 from cotforge.errors import PipelineError
 from cotforge.gold.pick import LEAST
 from cotforge.prompts import shipped
-from cotforge.regular_files import open_new
+from cotforge.regular_files import demand_regular, open_new, read_regular
 
 TEACHERS = ("nearest", "svm", "bayes", "forest", "logistic")
 LESSONS = 60
@@ -33,6 +33,8 @@ TRIED = 40
 """Held-out rows that its students are tried on."""
 SHORTER, FEWEST = 8, 4
 """By how much its stages are shorter, and their steps at least."""
+_FOLDERS = ("raw", "images", "teachers")
+"""Made by the demo, which writes into nothing else."""
 PORT = 8765
 """Of the shipped pipeline's teachers."""
 
@@ -127,9 +129,20 @@ def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Leaves a file alone that holds these bytes, so that it is not taken for a changed one."""
-    if path.is_file() and path.read_bytes() == data:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(open_new(path), "wb") as file:  # a link in its place would have another file overwritten
-        file.write(data)
+    """Leaves a file alone that holds these bytes, so that it is not taken for a changed one.
+
+    Raises PipelineError where it cannot be written, or where its folder, or the one above, is a link: another's files would be overwritten.
+    """
+    try:
+        if demand_regular(path) and read_regular(path, most=len(data)) == data:
+            return
+    except OSError:  # a link, or other bytes
+        pass
+    if link := next((folder for folder in list(path.parents)[:2] if folder.is_symlink() and folder.name in _FOLDERS), None):
+        raise PipelineError(f"{link}: is a link, which is not followed; choose another folder with --out")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(open_new(path), "wb") as file:
+            file.write(data)
+    except OSError as fault:
+        raise PipelineError(f"{path}: {fault.strerror}; choose another folder with --out") from fault
