@@ -3,15 +3,19 @@
 import os
 import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import click
 
 from cotforge import __version__
 from cotforge.errors import CotforgeError, Stopped
+from cotforge.redaction import redact, without_userinfo
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
 """Exit codes."""
@@ -225,6 +229,8 @@ def _words(given: str | None) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point. Every fault of the user's is one line on stderr; anything else is a bug and shows its traceback."""
     os.umask(0o077)  # what a run writes is its owner's alone
+    sys.excepthook = show_bug
+    threading.excepthook = lambda bug: show_bug(bug.exc_type, bug.exc_value, bug.exc_traceback)
     sys.exit(_run(arguments))
 
 
@@ -254,5 +260,11 @@ def _say(fault: CotforgeError, code: int) -> int:
 
 
 def plain(line: str) -> str:
-    """The line without anything that a terminal would obey."""
+    """The line without credentials, and without anything that a terminal would obey."""
+    line = without_userinfo(redact(line))
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(line.split()))
+
+
+def show_bug(kind: type[BaseException], fault: BaseException | None, trace: TracebackType | None) -> None:
+    """The traceback of a bug: Python's own, without values of variables, and without credentials in what the exceptions say."""
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, fault, trace))))

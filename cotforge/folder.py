@@ -10,6 +10,7 @@ from typing import Self
 import yaml
 
 from cotforge.errors import JournalError
+from cotforge.redaction import redact
 
 
 class RunFolder:
@@ -77,11 +78,14 @@ class RunFolder:
         return str(held["name"]) if isinstance(held, dict) and "name" in held else None
 
     def write(self, name: str, text: str) -> None:
-        """Put a text file in place by rename, so that it is never half there. Raises JournalError on a full disk."""
+        """Put a text file in place by rename, so that it is never half there, and without credentials. Raises JournalError on a full disk.
+
+        The pipeline stays as it is: it holds none (`Loaded.load`), and is read again.
+        """
         target = self.path / name
         passing = target.with_name(f".{target.name}.new")
         try:
-            passing.write_text(text, encoding="utf-8")
+            passing.write_text(text if name == self.PIPELINE else redact(text), encoding="utf-8")
             passing.replace(target)
         except OSError as fault:
             raise JournalError(f"{target}: {fault.strerror}; make room, then run the same command again") from fault

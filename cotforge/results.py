@@ -17,6 +17,7 @@ from cotforge.folder import RunFolder
 from cotforge.forge import Meter, Progress
 from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dumped
+from cotforge.redaction import redact
 from cotforge.report import Gallery, report
 from cotforge.sources import Counts
 from cotforge.tally import Tally
@@ -38,7 +39,7 @@ def write(curation: Curation, folder: RunFolder, *, counts: Callable[[], Counts]
         tally.estimated, tally.twins = curation.estimates(), curation.twins()
         tally.claim, tally.bins = curation.claim(), curation.bins()
         tally.labels_unknown = counts().labels_unknown
-        return card(about(loaded, totals), tally, exported)
+        return redact(card(about(loaded, totals), tally, exported))
 
     watched = gallery.watch(curation.outcomes())
     exported = export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
@@ -83,11 +84,18 @@ def said(summary: dict[str, Any], exported: Exported, folder: Path, teachers: Ma
         f"in all {summary['calls_total']:,} calls, {dollars(summary['cost_usd'])}",
         *([f"{least}{summary['calls_missing']:,} calls are not asked yet"] if summary["calls_missing"] else []),
         *(f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}" for name, meter in teachers.items() if meter.failed),
+        *(told_redacted(name, meter.redacted) for name, meter in teachers.items() if meter.redacted),
         *unread(summary["teachers"], summary["unread"]),
         *([exported.note] if exported.note else []),
         f"{folder / 'dataset'}, {folder / 'report.html'}, {folder / 'losses.parquet'}",
     ]
     return "\n".join(lines)
+
+
+def told_redacted(teacher: str, count: int) -> str:
+    """The line about a server that repeated a credential."""
+    answers = "1 answer" if count == 1 else f"{count:,} answers"
+    return f"teacher {teacher}: {answers} held a key of yours, which is cut out; its server may have logged it too: change the key"
 
 
 def unread(teachers: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

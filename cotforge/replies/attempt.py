@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from cotforge.records import ANSWERED, Outcome, OutcomeKind, Reply
+from cotforge.redaction import redact
 from cotforge.replies.chat import Completion, completion, outcome_of
 from cotforge.replies.finish_reasons import Finish, finish
+from cotforge.replies.redacted import redacted, without_credentials
 from cotforge.replies.refusals import refusal
 from cotforge.replies.text import one_line
 
@@ -42,9 +44,11 @@ class Attempt:
     max_tokens: int | None = None
     """The limit that was in force."""
     body: str = ""
-    """As received, whatever the reader makes of it; the first 2,000 characters of an error's."""
+    """As received, whatever the reader makes of it; the first 2,000 characters of an error's. What held a credential is `redacted`."""
     url: str = ""
     """Who answered."""
+    redacted: bool = False
+    """Whether a credential was cut out of what came; not known of one from the journal."""
     _read: Completion | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -62,10 +66,10 @@ class Attempt:
 
     @property
     def reply(self) -> Reply:
-        """The Reply. The body is parsed once, also where it came from the disk; an error `damaged` where the disk has spoilt it."""
+        """The Reply, without credentials. The body is parsed once, also from the disk; an error `damaged` where the disk has spoilt it."""
         outcome, read = self.outcome, self._read
         if outcome.has_text and read is None:
-            read = self._read = completion(self.body)
+            read = self._read = redacted(completion(self.body))
             if not read.outcome.has_text:
                 outcome = self.outcome = _SPOILT if read.outcome.error == "bad_body" else read.outcome
         read = read if read is not None and outcome.has_text else _NOTHING
@@ -125,7 +129,8 @@ def answered(
     """What came with status 200, whatever it is: never raises. `usd` prices input and output tokens; `estimate` is the input in tokens,
     for a server that does not count.
     """
-    read = completion(body, content_type)
+    read, kept = without_credentials(completion(body, content_type), body)
+    is_redacted, body = kept is not body, kept
     outcome, tokens_in, tokens_out = read.outcome, read.input_tokens, read.output_tokens
     if outcome.has_text:
         if None in (tokens_in, tokens_out):
@@ -138,7 +143,7 @@ def answered(
         number, bytes.fromhex(key), 200, outcome, outcome.has_text, read.finish_reason, tokens_in, tokens_out,
         usd(tokens_in, tokens_out), seconds, max_tokens,
         body if outcome.has_text or read.finish_reason else body[:KEPT],  # text that broke off was paid for
-        _read=read,
+        redacted=is_redacted, _read=read,
     )  # fmt: skip
 
 
@@ -153,8 +158,11 @@ def failed(
     body: str = "",
 ) -> Attempt:
     """An attempt that brought no reply."""
-    kept = replace(outcome, detail=one_line(outcome.detail))
-    return Attempt(number, bytes.fromhex(key), status, kept, seconds=seconds, max_tokens=max_tokens, body=body[:KEPT])
+    kept, body_kept = replace(outcome, detail=one_line(outcome.detail)), redact(body)
+    return Attempt(
+        number, bytes.fromhex(key), status, kept, seconds=seconds, max_tokens=max_tokens, body=body_kept[:KEPT],
+        redacted=body_kept != body,
+    )  # fmt: skip
 
 
 def unsent(number: int, key: str) -> Attempt:

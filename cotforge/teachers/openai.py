@@ -18,9 +18,10 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from cotforge.records import Call, Outcome, OutcomeKind
+from cotforge.redaction import redact, remember_userinfo
 from cotforge.replies.attempt import Attempt, failed
 from cotforge.replies.chat import refused_in
-from cotforge.replies.refusals import refusal, retry_after, without_key
+from cotforge.replies.refusals import refusal, retry_after
 from cotforge.replies.text import one_line
 from cotforge.teachers.metrics import queue_of
 from cotforge.teachers.teacher import Teacher
@@ -103,14 +104,14 @@ class Session:
         async with self._http.get(
             f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False, proxy=proxy(url)
         ) as answer:
-            text = without_key((await text_of(answer))[0], teacher.key())
+            text, _ = await text_of(answer)
         if answer.status != 200:
             return Listing(answer.status, [], refusal(answer.status, text))
         try:
             said = json.loads(text)
             if (refused := refused_in(text)) is not None:
                 return Listing(200, [], refused)
-            return Listing(200, [str(model["id"]) for model in (said if isinstance(said, list) else said["data"])])
+            return Listing(200, [redact(str(model["id"])) for model in (said if isinstance(said, list) else said["data"])])
         except (ValueError, KeyError, TypeError, RecursionError):
             return Listing(404, [])  # some gateway's page: there is no list here
 
@@ -141,7 +142,9 @@ class Session:
 def proxy(url: str) -> str | None:
     """The proxy that the environment names for a server. Found once: aiohttp's own `trust_env` looks anew at every request, in a thread."""
     parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    found = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    remember_userinfo(found or "")  # exceptions name the proxy with its password
+    return found
 
 
 def authorization(teacher: Teacher) -> dict[str, str]:
@@ -187,13 +190,13 @@ async def bounded(answer: aiohttp.ClientResponse) -> bytes:
 
 
 def said_by(fault: BaseException) -> str:
-    """What a failed connection is about, in words for a person: never the name of a class."""
+    """What a failed connection is about, in words for a person: never a credential, or the name of a class."""
     inner = getattr(fault, "os_error", None) or fault
     if isinstance(inner, OSError) and inner.errno and inner.errno > 0:
         return os.strerror(inner.errno).lower()
     known = {aiohttp.ServerDisconnectedError: "the server closed the connection", TimeoutError: "no connection in time"}
     words = next((words for kind, words in known.items() if isinstance(inner, kind)), "")
-    return words or str(getattr(inner, "strerror", None) or inner).strip() or "the connection broke off"
+    return words or redact(str(getattr(inner, "strerror", None) or inner)).strip() or "the connection broke off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,24 +213,20 @@ class _Trial:
         if broken:
             return self._failed(Outcome(OutcomeKind.PASSING, "bad_body", f"not a chat completion: {broken}", retry=True), status=200)
         attempt = attempt_of(
-            self._without_key(text), number=self.number, call=self.call, teacher=self.teacher,
-            seconds=time.monotonic() - self.begun, content_type=self._without_key(answer.headers.get("Content-Type", "")),
+            text, number=self.number, call=self.call, teacher=self.teacher,
+            seconds=time.monotonic() - self.begun, content_type=answer.headers.get("Content-Type", ""),
         )  # fmt: skip
         return attempt.with_retry(attempt.outcome.retry or attempt.is_blank)
 
     def refused(self, answer: aiohttp.ClientResponse, text: str) -> Attempt:
         after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
-        text = self._without_key(text)
         return self._failed(refusal(answer.status, text, after=after), status=answer.status, body=text)
 
     def failed(self, error: str, detail: str, *, unreached: bool = False) -> Attempt:
-        return self._failed(Outcome(OutcomeKind.PASSING, error, self._without_key(detail), retry=True, unreached=unreached))
+        return self._failed(Outcome(OutcomeKind.PASSING, error, detail, retry=True, unreached=unreached))
 
     def _failed(self, outcome: Outcome, *, status: int | None = None, body: str = "") -> Attempt:
         seconds = time.monotonic() - self.begun
         return failed(
             self.call.key, outcome, number=self.number, max_tokens=self.teacher.max_tokens, seconds=seconds, status=status, body=body
         )
-
-    def _without_key(self, text: str) -> str:
-        return without_key(text, self.teacher.key())

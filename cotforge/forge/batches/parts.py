@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cotforge.journal import Journal
+from cotforge.redaction import redact
 from cotforge.teachers.kind import TeacherKind
 
 
@@ -71,15 +72,16 @@ class Parts:
     """The Parts of one teacher in one journal. Writing methods are for the event loop, reading ones for any thread."""
 
     def __init__(self, journal: Journal, teacher: TeacherKind) -> None:
-        self.journal, self.teacher, self.url = journal, teacher, teacher.urls[0]
+        self.journal, self.teacher, self.url = journal, teacher, redact(teacher.urls[0])
 
     def open(self) -> list[Part]:
         """Those that are not closed, of this teacher's model at this teacher's URL, whatever the teacher is called today."""
         parts = self.journal.rows(
-            "SELECT id, file, url, max_tokens, turn, begun_at FROM batches WHERE model = ? AND url = ? "
+            "SELECT id, file, url, max_tokens, turn, begun_at FROM batches WHERE model = ? AND url IN (?, ?) "
             "AND NOT EXISTS (SELECT 1 FROM steps WHERE batch = batches.id AND state = 'closed') ORDER BY id",
             self.teacher.model,
             self.url,
+            self.teacher.urls[0],
         )
         found = [Part(*row) for row in parts]
         for part in found:
@@ -90,10 +92,11 @@ class Parts:
     def elsewhere(self) -> list[tuple[str, int]]:
         """(URL, number) of this model's Parts that wait at another URL than today's."""
         rows = self.journal.rows(
-            "SELECT url, count(*) FROM batches WHERE model = ? AND url != ? "
+            "SELECT url, count(*) FROM batches WHERE model = ? AND url NOT IN (?, ?) "
             "AND NOT EXISTS (SELECT 1 FROM steps WHERE batch = batches.id AND state = 'closed') GROUP BY url",
             self.teacher.model,
             self.url,
+            self.teacher.urls[0],
         )
         return [(url, count) for url, count in rows]
 
