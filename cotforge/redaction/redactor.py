@@ -29,8 +29,8 @@ LEVELS = 3
 """Escapes within escapes that are decoded, one kind in another; the same kind may be repeated at will."""
 WINDOW = 2**16
 """Characters that are looked at together, so that memory does not grow with the text."""
-MOST = 1000
-"""Credentials in one text; whoever repeats them more often has nothing else to say, and would only cost time."""
+MOST, MOST_ESCAPES = 1000, 300_000
+"""Credentials, and characters that may begin an escape, in one text; no reply has as many."""
 _GRAM = 8
 _DROPPED = bytes(code for code in range(256) if not (chr(code).isascii() and chr(code).isalnum()))
 _LOWER = bytes(range(256)).lower()
@@ -79,10 +79,12 @@ class Redactor:
     def redact(self, text: str) -> str:
         """The text with MARK in the place of each credential; JSON stays JSON. Doing it again changes nothing.
 
-        A text without any costs 20 us per 8 kB. One that repeats them more than MOST times becomes MARK.
+        A text without any costs 20 us per 8 kB. One with more than MOST credentials, or MOST_ESCAPES, becomes MARK: both only cost time.
         """
         if not self.values:
             return text
+        if len(text) > MOST_ESCAPES and sum(map(text.count, "%&\\")) > MOST_ESCAPES:
+            return MARK
         if self._weak and any(word in text for word in self._weak):
             text = self._words.sub(MARK, text)
         spans: list[tuple[int, int]] = []
@@ -105,15 +107,13 @@ class Redactor:
     def _may_hold(self, text: str) -> bool:
         """Whether it should be looked at closely."""
         for _ in range(LEVELS):
-            if not ("%" in text or "&" in text or ("\\" in text and any(hint in text for hint in _HINTS))):
+            if not _may_hide(text):
                 for line_end in _LINE_ENDS:
                     text = text.replace(line_end, "")
                 break
             if self._hits(_letters(text)):
                 return True
-            text, before = _ESCAPE.sub(_character, text), text
-            if text == before:
-                return False
+            text = _ESCAPE.sub(_character, text)
         return self._hits(_letters(text))
 
     def _hits(self, letters: bytes) -> bool:
@@ -207,6 +207,11 @@ def _character(escape: re.Match[str]) -> str:
         return " "
     code = int(escape.group(number), _BASES[number - 1])
     return chr(code) if code < 128 else " "
+
+
+def _may_hide(text: str) -> bool:
+    """Whether an escape in it may stand for a letter."""
+    return "%" in text or "&" in text or ("\\" in text and any(hint in text for hint in _HINTS))
 
 
 def _decoded(reading: Reading) -> Reading:

@@ -20,8 +20,8 @@ _LIBRARIES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY")
 def remember_variables(pipeline: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Remember the credentials that a pipeline file, not yet expanded, takes from the environment.
 
-    These are `key_env`; every `${VAR}` whose name says so (KEY, TOKEN, SECRET, PASSWORD, CREDENTIAL or AUTH as a word in it); in a teacher's
-    `body`, and in its `url` outside host and port, those of at least 20 letters and digits without a space; and keys that libraries read.
+    These are `key_env`; every `${VAR}` with KEY, TOKEN, SECRET, PASSWORD, CREDENTIAL or AUTH as a word in its name; in a teacher's `body`,
+    and in its `url` outside host and port, every value of 20 characters or more with letters and digits; and keys that libraries read.
     Returns (where, variable) of each key that the file holds itself: it would be in the run folder and on the card.
     """
     teachers = pipeline.get("teachers")

@@ -40,7 +40,7 @@ class Listing(NamedTuple):
 
     status: int
     models: list[str]
-    """Ids; empty where there is no list."""
+    """Ids as they are, to be redacted where they are told; empty where there is no list."""
     refused: Outcome | None = None
     """What its refusal means; None where it did not refuse."""
 
@@ -111,7 +111,7 @@ class Session:
             said = json.loads(text)
             if (refused := refused_in(text)) is not None:
                 return Listing(200, [], refused)
-            return Listing(200, [redact(str(model["id"])) for model in (said if isinstance(said, list) else said["data"])])
+            return Listing(200, [str(model["id"]) for model in (said if isinstance(said, list) else said["data"])])
         except (ValueError, KeyError, TypeError, RecursionError):
             return Listing(404, [])  # some gateway's page: there is no list here
 

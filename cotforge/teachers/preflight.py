@@ -10,7 +10,7 @@ import aiohttp
 
 from cotforge.errors import TeacherError
 from cotforge.records import Closing, Outcome
-from cotforge.redaction import SHORTEST, is_weak
+from cotforge.redaction import SHORTEST, is_weak, redact
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session, said_by
 from cotforge.teachers.teacher import Teacher
@@ -85,7 +85,7 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
         return f"{where} has no API; did you mean {url}/v1?"
     if status != 200 or refused is not None or is_listed(teacher.model, models):
         return ""
-    served = ", ".join(repr(model) for model in models[:5]) or "nothing"
+    served = ", ".join(repr(redact(model)) for model in models[:5]) or "nothing"
     more = " and more" if len(models) > 5 else ""
     return f"{where} does not serve {teacher.model!r}; served there: {served}{more}; if it is served all the same, set listed: false"
 
