@@ -27,9 +27,10 @@ def in_words(fault: BaseException) -> str:
 
 
 class CotforgeError(ValueError):
-    """A fault of the user's file, data or environment; `faults` holds one line per fault."""
+    """A fault of the user's file, data or environment; `faults` holds one line per fault, without credentials."""
 
     def __init__(self, *faults: str) -> None:
+        faults = tuple(map(redact, faults))
         super().__init__("\n".join(faults))
         self.faults = faults
 

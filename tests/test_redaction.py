@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cotforge.redaction import MARK, Redactor, is_weak, redact, without_userinfo
-from cotforge.redaction.redactor import WINDOW
+from cotforge.redaction.redactor import PART, WINDOW
 from cotforge.redaction.variables import remember_variables
 from tests.spellings import KEY, SPELLINGS, escaped, stands_in
 
@@ -125,7 +125,7 @@ def test_four_megabytes_made_to_cost_time_cost_seconds_at_most(text: str) -> Non
 
 def test_a_key_that_repeats_itself_costs_no_more() -> None:
     begun = time.process_time()
-    assert Redactor(["a" * 400]).redact(f"b{'a' * 100_000}b") == "b***b"
+    assert "a" * PART not in Redactor(["a" * 400]).redact(f"b{'a' * 100_000}b")
     assert time.process_time() - begun < 20
 
 
