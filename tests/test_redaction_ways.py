@@ -191,7 +191,7 @@ class Once:
         return self.ways[self.used - 1]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what is no HTTP leaves its socket to the collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the server, which may end before its sockets do
 @pytest.mark.parametrize("spelling", SPELT)
 def test_no_way_in_leads_out(tmp_path: Path, spelling: str) -> None:
     write_rows(tmp_path, ROWS)
