@@ -33,6 +33,7 @@ from cotforge.pipeline import Loaded
 from cotforge.plan import lines
 from cotforge.prompts import as_text
 from cotforge.records import Closing, Fault, Sample, Stop
+from cotforge.redaction import redact
 from cotforge.sequence import ENGINE, Engine, Guide
 from cotforge.sources import Counts, not_only_faults, samples
 from cotforge.sources.text import clean
@@ -416,5 +417,5 @@ _NO_BATCHES = "there is no batch API at its url, or no such model"
 def warn(lines: Sequence[str]) -> None:
     """Say something on stderr that is no fault."""
     for line in lines:
-        sys.stderr.write(visible(line) + "\n")
+        sys.stderr.write(visible(redact(line)) + "\n")
     sys.stderr.flush()

@@ -9,6 +9,7 @@ import yaml
 from jinja2 import Template
 
 from cotforge.pages import About, Exported, environment
+from cotforge.redaction import without_userinfo
 from cotforge.tally import Tally
 from cotforge.tally.counts import share
 
@@ -16,7 +17,6 @@ SIZES = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M", 10_000_00
 LONGEST = 300
 """Most characters of a class name, model or other word in a sentence or table."""
 MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$])")
-CREDENTIALS = re.compile(r"(://)[^/@\s]{1,1000}@")
 
 
 class Markdown(str):
@@ -49,7 +49,7 @@ def plain(text: object) -> Markdown:
 
 def fenced(text: str, language: str = "") -> Markdown:
     """`text` as a code block that nothing in it can end; a password in a URL is left out."""
-    clean = CREDENTIALS.sub(r"\1", "".join(filter(_visible, text.replace("\r\n", "\n")))).strip("\n")
+    clean = without_userinfo("".join(filter(_visible, text.replace("\r\n", "\n")))).strip("\n")
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", clean)), default=0))
     return Markdown(f"{fence}{language}\n{clean}\n{fence}")
 

@@ -3,15 +3,19 @@
 import os
 import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import click
 
 from cotforge import __version__
 from cotforge.errors import CotforgeError, Stopped, grouped
+from cotforge.redaction import redact, without_userinfo
 from cotforge.visible import visible
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
@@ -235,6 +239,8 @@ def _words(given: str | None) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point. Every fault of the user's is one line on stderr; anything else is a bug and shows its traceback."""
     os.umask(0o077)  # what a run writes is its owner's alone
+    sys.excepthook = show_bug
+    threading.excepthook = lambda bug: show_bug(bug.exc_type, bug.exc_value, bug.exc_traceback)
     sys.exit(_run(arguments))
 
 
@@ -264,10 +270,15 @@ def _say(fault: CotforgeError, code: int) -> int:
 
 
 def plain(line: str) -> str:
-    """The line without anything that a terminal would obey, or that nobody sees: such characters are shown as escapes."""
-    return visible(" ".join(line.split()))
+    """The line without credentials, and without what a terminal would obey or nobody sees: such characters are shown as escapes."""
+    return visible(" ".join(without_userinfo(redact(line)).split()))
 
 
 def tell(text: str) -> None:
-    """Print lines on stdout; what a stranger's text in them hides is shown as escapes."""
-    click.echo(visible(text))
+    """Print lines on stdout, without credentials; what a stranger's text in them hides is shown as escapes."""
+    click.echo(visible(redact(text)))
+
+
+def show_bug(kind: type[BaseException], fault: BaseException | None, trace: TracebackType | None) -> None:
+    """The traceback of a bug: Python's own, without values of variables, and without credentials in what the exceptions say."""
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, fault, trace))))

@@ -28,6 +28,7 @@ from cotforge.records import (
     Trace,
     Verdict,
 )
+from cotforge.redaction import redact
 from cotforge.replies.text import one_line
 from cotforge.sequence import Guide, voter
 from cotforge.sources import not_only_faults
@@ -150,7 +151,7 @@ class Curator:
         for _, call in pairs:
             found = stored.get(call.key)
             reply = found.reply if found is not None else Reply(call.key, outcome=replace(_NOT_ASKED, detail=begun.get(call.key, "")))
-            replies.append((call, reply, answers.read(reply, call, self.task) if reply.outcome.has_text else None))
+            replies.append((call, reply, _read(reply, call, self.task) if reply.outcome.has_text else None))
         return replies
 
     def _judged(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> Finding:
@@ -195,7 +196,7 @@ class Curator:
     def _completion(self, sample: Sample, trace: Trace) -> tuple[str, str | None]:
         """What a student learns of a Trace, without tags and tokens in its text, and what was mended for that."""
         mended = answers.mended(trace if self.loaded.prompts.needs_reasoning else replace(trace, reasoning=""), options=sample.options)
-        return self.loaded.prompts.completion.complete(mended.reasoning, mended.answer), mended.named()
+        return redact(self.loaded.prompts.completion.complete(mended.reasoning, mended.answer)), mended.named()
 
     def _pair(self, sample: Sample, taught: Sequence[tuple[int, str, str | None]], judged: Sequence[Judged]) -> tuple[str, str] | None:
         """The first Lesson beside a well-formed trace with a wrong answer: again the one of median length."""
@@ -304,6 +305,14 @@ class Curation:
             return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
         asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.gold, self.curator.model)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
+
+
+def _read(reply: Reply, call: Call, task: answers.Task) -> Trace:
+    """A Reply read, without credentials that lay in pieces in it: reading takes out what lay between."""
+    trace = answers.read(reply, call, task)
+    is_piece = trace.reasoning in reply.content or trace.reasoning in reply.reasoning
+    reasoning, answer = trace.reasoning if is_piece else redact(trace.reasoning), trace.answer and redact(trace.answer)
+    return trace if (reasoning, answer) == (trace.reasoning, trace.answer) else replace(trace, reasoning=reasoning, answer=answer)
 
 
 def _shown(judged: Judged, reply: Reply) -> Judged:

@@ -13,22 +13,25 @@ A fault of one row, image or reply is none of these: it is counted (`records.Fau
 import re
 from collections.abc import Iterable
 
+from cotforge.redaction import redact
+
 LONGEST = 300
 """Characters of a stranger's exception that are told."""
 
 
 def in_words(fault: BaseException) -> str:
-    """What an exception of a library says, on one line without the name of its class; where it says nothing, that name as words."""
-    said = " ".join(str(fault).split())[:LONGEST]
+    """What an exception of a library says, on one line without credentials and the name of its class; else that name as words."""
+    said = " ".join(redact(str(fault)).split())[:LONGEST]
     if isinstance(fault, KeyError) and said:
         return f"{said} is missing"
     return said or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(fault).__name__.removesuffix("Error")).lower() or "an error without words"
 
 
 class CotforgeError(ValueError):
-    """A fault of the user's file, data or environment; `faults` holds one line per fault."""
+    """A fault of the user's file, data or environment; `faults` holds one line per fault, without credentials."""
 
     def __init__(self, *faults: str) -> None:
+        faults = tuple(map(redact, faults))
         super().__init__("\n".join(faults))
         self.faults = faults
 

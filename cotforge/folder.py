@@ -16,6 +16,7 @@ import yaml
 
 from cotforge import layout
 from cotforge.errors import JournalError, in_words
+from cotforge.redaction import redact
 from cotforge.regular_files import demand_regular, open_new, open_regular, read_regular
 
 LARGEST = {"pipeline.yaml": 4 << 20, "refresh.json": 1 << 20, "summary.json": 16 << 20, "report.html": 256 << 20}
@@ -144,12 +145,15 @@ class RunFolder:
         return found
 
     def write(self, name: str, text: str) -> None:
-        """Put a text file in place by rename, so that it is never half there. Raises JournalError on a full disk."""
+        """Put a text file in place by rename, so that it is never half there, and without credentials. Raises JournalError on a full disk.
+
+        The pipeline stays as it is: it holds none (`Loaded.load`), and is read again.
+        """
         target = self.path / name
         passing = target.with_name(f".{target.name}.new")
         try:
             with open(open_new(passing), "w", encoding="utf-8") as file:
-                file.write(text)
+                file.write(text if name == self.PIPELINE else redact(text))
             demand_regular(target)
             passing.replace(target)
         except OSError as fault:

@@ -20,6 +20,7 @@ from cotforge.images import Images
 from cotforge.plan import Eval, Grpo, Plan
 from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Origin, Sample
+from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
 from cotforge.spec import Spec
 from cotforge.teachers.kinds import AnyTeacher
@@ -113,7 +114,7 @@ class Loaded:
         """The pipeline at a path, or the shipped one of that bare name. Raises PipelineError with all faults of the file at once."""
         path = _find(str(name))
         raw = tree.override(tree.read(path), sets)
-        faults: list[str] = []
+        faults = [f"{where}: holds the value of {name} itself; write ${{{name}}}" for where, name in remember_variables(raw)]
         values = tree.expand(raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {variable!r}"))
         try:
             pipeline = Pipeline.model_validate(values)

@@ -22,6 +22,7 @@ from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dumped
 from cotforge.prompts import as_text
 from cotforge.records import CuratedSample, Fault, Lesson
+from cotforge.redaction import redact
 from cotforge.report import Gallery, report
 from cotforge.sources import Counts
 from cotforge.sources.stream import LABELS_NAMED
@@ -66,7 +67,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
             raise KeepOldDataset
-        return card(replace(about(loaded, totals), asked=asked_for(loaded, shown)), tally, exported)
+        return redact(card(replace(about(loaded, totals), asked=asked_for(loaded, shown)), tally, exported))
 
     try:
         watched = wrong.watch(gallery.watch(with_first(curation.outcomes(), shown)))
@@ -165,6 +166,7 @@ class Ending:
         for name, meter in teachers.items():
             if meter.failed:
                 yield f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}"
+        yield from (told_redacted(name, meter.redacted) for name, meter in teachers.items() if meter.redacted)
         yield from not_used(summary["unread"], summary["unread_fields"], summary["attempts_charged"])
         yield self._paid()
         if self.written:
@@ -181,6 +183,12 @@ class Ending:
             f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; in all {times:,} calls{different} "
             f"since this folder began, {tokens['input']:,} tokens in + {tokens['output']:,} out, {usd}"
         )
+
+
+def told_redacted(teacher: str, count: int) -> str:
+    """The line about a server that repeated a credential."""
+    answers = "1 answer" if count == 1 else f"{count:,} answers"
+    return f"teacher {teacher}: {answers} held a key of yours, which is cut out; its server may have logged it too: change the key"
 
 
 _KEPT = "{dataset} stays as it was: it is made of {more}; --replace takes the smaller one, --out DIR writes it elsewhere"

@@ -1,6 +1,7 @@
 """A server that says whatever bytes it is told, also what is no HTTP: for what no library would send."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import threading
@@ -34,6 +35,7 @@ class Stranger:
         self.says, self.pause, self.lists = says, pause, lists
         self.ledger: list[Request] = []
         self.url = ""
+        self._writers: set[asyncio.StreamWriter] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -53,8 +55,13 @@ class Stranger:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        while self._writers:
+            await asyncio.sleep(0)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             size = int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0)
@@ -64,6 +71,9 @@ class Stranger:
             pass  # who asked has left, or the test is over
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            self._writers.discard(writer)
 
     async def _say(self, writer: asyncio.StreamWriter, raw: bytes) -> None:
         if not raw:

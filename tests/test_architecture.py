@@ -15,6 +15,7 @@ import cotforge
 PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
+    "redaction",
     "errors spec regular_files visible",
     "records layout",
     "replies",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cotforge.records import Closing, Outcome, OutcomeKind
-from cotforge.replies.refusals import LONGEST_WAIT_S, inside_ok, refusal, without_key
+from cotforge.replies.refusals import LONGEST_WAIT_S, inside_ok, refusal
 
 
 def said(status: int, code: str | None = None, *, after: float | None = None) -> Outcome:
@@ -94,11 +94,6 @@ def test_a_redirect_names_the_remedy() -> None:
 @pytest.mark.parametrize("text", ["<html>nginx</html>", "", "null", "[1]", '{"error": "plain"}', '{"detail": 3}', '{"error": {}}', "{"])
 def test_any_body_of_an_error_can_be_read(text: str) -> None:
     assert refusal(500, text).error == "500"
-
-
-def test_a_key_is_cut_out_of_what_a_server_repeats() -> None:
-    assert without_key("wrong key sk-1!", "sk-1") == "wrong key ***!"
-    assert without_key("as it is", None) == "as it is"
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ class Line:
             if per_token and ended.outcome.has_text:
                 rate.give_back(max(0, most_tokens(job.call, self.teacher) - used))
         self.meter.seconds += ended.seconds
-        self.meter.trouble = ended.error or ""
+        self.meter.note(ended)
 
     def _again(self, job: Job, ended: Attempt, replica: Replica) -> None:
         if self.closed:

@@ -33,6 +33,13 @@ class Meter:
     """What its server said when that happened."""
     postponed: int = 0
     """Calls that are not asked because of that."""
+    redacted: int = 0
+    """Attempts whose answer held a credential."""
+
+    def note(self, attempt: Attempt) -> None:
+        """An attempt has ended."""
+        self.trouble = attempt.error or ""
+        self.redacted += attempt.redacted
 
     def count(self, attempt: Attempt) -> None:
         """A Call has ended."""

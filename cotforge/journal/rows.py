@@ -3,6 +3,7 @@
 import zlib
 from typing import Any
 
+from cotforge.redaction import redact
 from cotforge.replies.attempt import Attempt, damaged, outcome_of_row
 from cotforge.replies.finish_reasons import Finish, finish
 
@@ -25,7 +26,7 @@ def row_of(attempt: Attempt) -> Row:
         attempt.number, attempt.key, attempt.status, outcome.error, outcome.detail, int(outcome.passing), int(attempt.final),
         str(attempt.finish_reason), attempt.input_tokens, attempt.output_tokens,  # a member of an enum is another text to the checksum
         float(attempt.cost_usd) + 0.0, float(attempt.seconds) + 0.0,  # SQLite has no -0.0
-        attempt.max_tokens, attempt.body, attempt.url,
+        attempt.max_tokens, attempt.body, redact(attempt.url),
     )  # fmt: skip
     return (*row, _checksum(row, attempt.body.encode("utf-8", "surrogatepass")))
 
@@ -53,8 +54,9 @@ def attempt_of(row: Row) -> Attempt:
 
 def _attempt(row: Row, body: str) -> Attempt:
     number, key, status, error, detail, passing, final, reason, tokens_in, tokens_out, cost, seconds, limit = row[:_BODY]
-    outcome = outcome_of_row(status, error, detail or "", passing=bool(passing), finish_reason=reason or "", body=body)
+    error, detail = error and redact(error), redact(detail or "")  # earlier versions knew one spelling of a key
+    outcome = outcome_of_row(status, error, detail, passing=bool(passing), finish_reason=reason or "", body=body)
     if reason not in ("stop", "", None):  # earlier versions kept the server's own word
         known = finish(reason)
-        reason = reason if known is Finish.UNKNOWN else known.value
+        reason = redact(reason) if known is Finish.UNKNOWN else known.value
     return Attempt(number, key, status, outcome, bool(final), reason or "", tokens_in, tokens_out, cost, seconds, limit, body, row[_URL])

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from cotforge.records import ANSWERED, Outcome, OutcomeKind, Reply
+from cotforge.redaction import redact
 from cotforge.replies.chat import Completion, completion, outcome_of
 from cotforge.replies.finish_reasons import Finish, finish
+from cotforge.replies.redacted import redacted, without_credentials
 from cotforge.replies.refusals import refusal
 from cotforge.replies.text import MOST_PARTS, MOST_TEXT, is_dense, one_line
 from cotforge.replies.usage import Most, usage
@@ -43,13 +45,15 @@ class Attempt:
     max_tokens: int | None = None
     """The limit that was in force."""
     body: str = ""
-    """As received, whatever the reader makes of it; the first 2,000 characters of an error's."""
+    """As received, whatever the reader makes of it; the first 2,000 characters of an error's. What held a credential is `redacted`."""
     url: str = ""
     """Who answered."""
     overcount: str = field(default="", compare=False)
     """What its server counted, or wrote, beyond what can be, on one line; empty where it did not, and where it comes from the journal."""
     held: object = field(default=None, repr=False, compare=False)
     """What is free again once nothing holds it any more; see `let_go`."""
+    redacted: bool = False
+    """Whether a credential was cut out of what came; not known of one from the journal."""
     _read: Completion | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -67,10 +71,10 @@ class Attempt:
 
     @property
     def reply(self) -> Reply:
-        """The Reply. The body is parsed once, also where it came from the disk; an error `damaged` where the disk has spoilt it."""
+        """The Reply, without credentials. The body is parsed once, also from the disk; an error `damaged` where the disk has spoilt it."""
         outcome, read = self.outcome, self._read
         if outcome.has_text and read is None:
-            read = self._read = completion(self.body)
+            read = self._read = redacted(completion(self.body))
             if not read.outcome.has_text:
                 outcome = self.outcome = _SPOILT if read.outcome.error == "bad_body" else read.outcome
         read = read if read is not None and outcome.has_text else _NOTHING
@@ -141,14 +145,15 @@ def answered(
     """What came with status 200, whatever it is: never raises. `usd` prices input and output tokens; `estimate` is the input in tokens,
     for a server that does not count, and `most` what can be believed of one that does.
     """
-    read = _bounded(body, content_type)
+    read, kept = without_credentials(_bounded(body, content_type), body)
+    is_redacted, body = kept is not body, kept
     took = usage(read, estimate=estimate, most=most)
     outcome = replace(read.outcome, detail=took.note) if took.note else read.outcome
     return Attempt(
         number, bytes.fromhex(key), 200, outcome, outcome.has_text, read.finish_reason, took.input, took.output,
         usd(took.input, took.output), seconds, max_tokens,
         body if outcome.has_text or read.finish_reason else body[:KEPT],  # text that broke off was paid for
-        overcount=took.overcount, _read=read,
+        overcount=took.overcount, redacted=is_redacted, _read=read,
     )  # fmt: skip
 
 
@@ -172,8 +177,11 @@ def failed(
     body: str = "",
 ) -> Attempt:
     """An attempt that brought no reply."""
-    kept = replace(outcome, detail=one_line(outcome.detail))
-    return Attempt(number, bytes.fromhex(key), status, kept, seconds=seconds, max_tokens=max_tokens, body=body[:KEPT])
+    kept, body_kept = replace(outcome, detail=one_line(outcome.detail)), redact(body)
+    return Attempt(
+        number, bytes.fromhex(key), status, kept, seconds=seconds, max_tokens=max_tokens, body=body_kept[:KEPT],
+        redacted=body_kept != body,
+    )  # fmt: skip
 
 
 def unsent(number: int, key: str) -> Attempt:

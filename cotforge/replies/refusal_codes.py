@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from html import unescape
 from typing import Any
 
+from cotforge.redaction import redact
 from cotforge.replies.refusal_table import LINES, Line, Meaning
 
 __all__ = ["LONGEST_MESSAGE", "Meaning", "codes_and_message", "meaning"]
@@ -84,8 +85,9 @@ def codes_and_message(body: str) -> tuple[str, str]:
     """All codes of an error body (code, type, status and reason words) in one line, and its message, at most 300 characters.
 
     Any form is read: an object or a list of them, with the error inside or not, a JSON text in a JSON text, one event of a stream,
-    HTML without its tags, plain text. A space inside a code becomes `_`. Never raises.
+    HTML without its tags, plain text. A space inside a code becomes `_`, a credential MARK. Never raises.
     """
+    body = redact(body)
     codes: list[str] = []
     texts: list[str] = []
     found = _parsed(body)

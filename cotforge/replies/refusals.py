@@ -108,8 +108,3 @@ def _finite(text: str | None) -> float | None:
     except ValueError:
         return None
     return max(0.0, number) if isfinite(number) else None
-
-
-def without_key(text: str, key: str | None) -> str:
-    """Servers repeat the key they refuse; a secret never reaches a file."""
-    return text.replace(key, "***") if key and key in text else text

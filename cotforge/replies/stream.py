@@ -6,6 +6,7 @@ Source: the event stream format of the HTML standard (html.spec.whatwg.org, 9.2)
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -32,6 +33,11 @@ def is_stream(text: str) -> bool:
     return text.startswith(("data:", "event:", "id:", "retry:"))
 
 
+def is_in_pieces(body: str) -> bool:
+    """Whether a body may be several chunks: a stream, a list, or JSON texts one behind the other."""
+    return body[:1] != "{" or "}\n{" in body or "}\r\n{" in body
+
+
 def joined(text: str) -> dict[str, Any]:
     """The chunks of a stream as one chat completion; the first choice alone.
 
@@ -49,6 +55,26 @@ def joined(text: str) -> dict[str, Any]:
                 raise
             raise Broken("the stream ended before its answer did") from None
     return completed(chunks, done=False)
+
+
+def texts(body: str) -> list[str]:
+    """Every field of a body of many chunks as one text, put together from its pieces, whether or not it is read. Never raises."""
+    fields: dict[str, list[str]] = {}
+    text = plain(body)
+    with suppress(ValueError, RecursionError):
+        for found in map(json.loads, _events(text)) if is_stream(text) else documents(text):
+            for chunk in found if isinstance(found, list) else [found]:
+                _collect(chunk, "", fields)
+    return ["".join(pieces) for pieces in fields.values()]
+
+
+def _collect(value: Any, place: str, fields: dict[str, list[str]]) -> None:
+    if isinstance(value, str):
+        fields.setdefault(place, []).append(value)
+    elif isinstance(value, dict | list):
+        place = f"{place}#{value['index']}" if isinstance(value, dict) and "index" in value else place
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            _collect(part, f"{place}.{name}", fields)
 
 
 def documents(text: str) -> list[Any]:

@@ -1,5 +1,7 @@
 """A stranger's text: on one line, and how much of memory it may take once it is read."""
 
+from cotforge.redaction import redact
+
 LONGEST = 300
 """Characters that are kept."""
 MOST_PARTS = 400_000
@@ -9,11 +11,14 @@ MOST_VALUES = 2_000_000
 """Commas in one body (default chosen by us): a value takes up to 60 bytes of memory for five of text."""
 MOST_TEXT = 2**20
 """Characters of one reply's text (default chosen by us): about 250,000 tokens, twice what any model writes."""
+LOOKED_AT = 2**16
+"""Characters in which credentials are looked for: those behind them are never kept."""
 
 
 def one_line(text: str) -> str:
-    """The beginning of a message on one line: no control characters, no halves of surrogate pairs, 300 characters at most."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * LONGEST]).split())[:LONGEST]
+    """The beginning of a message on one line: no credentials, control characters or halves of surrogate pairs, 300 characters at most."""
+    text = redact(text[:LOOKED_AT])[: 2 * LONGEST]
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST]
 
 
 def is_dense(text: str) -> bool:

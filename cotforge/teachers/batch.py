@@ -13,10 +13,11 @@ from urllib.parse import quote
 import aiohttp
 
 from cotforge.records import Outcome, OutcomeKind
+from cotforge.redaction import holds_credential
 from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt, answered, failed
-from cotforge.replies.refusals import refusal, retry_after, without_key
-from cotforge.replies.text import is_dense, one_line
+from cotforge.replies.refusals import refusal, retry_after
+from cotforge.replies.text import LOOKED_AT, is_dense, one_line
 from cotforge.teachers.bodies import MOST_BYTES, Room, receive
 from cotforge.teachers.connections import http_client
 from cotforge.teachers.kind import TeacherKind
@@ -80,7 +81,7 @@ class Batch:
         counts = said.get("request_counts") or {}
         first = ((said.get("errors") or {}).get("data") or [{}])[0]
         return cls(
-            str(said["id"]),
+            _noted(said["id"]),
             one_line(str(said["status"])),
             str(said.get("input_file_id") or ""),
             str(said.get("output_file_id") or ""),
@@ -91,6 +92,13 @@ class Batch:
             one_line(str(first.get("code") or "")),
             one_line(str(first.get("message") or "")),
         )
+
+
+def _noted(said: Any) -> str:
+    """An id, which the journal keeps and the provider is asked for. Raises ValueError where it holds a credential."""
+    if holds_credential(name := str(said)):
+        raise ValueError("an id that holds a credential")
+    return name
 
 
 class Api:
@@ -189,15 +197,14 @@ class Api:
 
     def _refused(self, answer: aiohttp.ClientResponse, body: bytes | bytearray) -> Refused:
         after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
-        return Refused(answer.status, refusal(answer.status, without_key(body.decode("utf-8", "replace"), self.teacher.key()), after=after))
+        return Refused(answer.status, refusal(answer.status, body.decode("utf-8", "replace"), after=after))
 
     def _unreadable(self, body: bytes | bytearray) -> Refused:
         """Some gateway's page."""
-        text = without_key(body[:600].decode("utf-8", "replace"), self.teacher.key())
-        return Refused(200, Outcome(OutcomeKind.PASSING, "bad_body", one_line(text), retry=True))
+        return Refused(200, Outcome(OutcomeKind.PASSING, "bad_body", one_line(body[:LOOKED_AT].decode("utf-8", "replace")), retry=True))
 
     def _named(self, said: Mapping[str, Any]) -> str:
-        if not isinstance(name := said.get("id"), str):
+        if not isinstance(name := said.get("id"), str) or holds_credential(name):
             raise self._unreadable(json.dumps(said).encode())
         return name
 
@@ -252,15 +259,15 @@ def result(line: bytes) -> Result | None:
 
 def ended(found: Result, member: Member, teacher: Teacher) -> Attempt:
     """How the attempt ended that the result belongs to. What was never made may be asked once more; a cancelled request is meant to be."""
-    text = without_key(found.text, teacher.key())
     if found.status == 200:
         return answered(
-            member.key, text, number=member.attempt, max_tokens=teacher.max_tokens, usd=teacher.price.usd,
+            member.key, found.text, number=member.attempt, max_tokens=teacher.max_tokens, usd=teacher.price.usd,
             estimate=lambda: member.input_tokens,
             most=lambda: (believable_input(member.input_tokens, pictures=PICTURES), longest_output(teacher)),
         )  # fmt: skip
     word = found.code.removeprefix("batch_")
-    outcome = (
-        Outcome(OutcomeKind.PASSING, word, found.detail, retry=word != "cancelled") if found.status is None else refusal(found.status, text)
-    )
-    return failed(member.key, outcome, number=member.attempt, max_tokens=teacher.max_tokens, status=found.status, body=text)
+    if found.status is None:
+        outcome = Outcome(OutcomeKind.PASSING, word, found.detail, retry=word != "cancelled")
+    else:
+        outcome = refusal(found.status, found.text)
+    return failed(member.key, outcome, number=member.attempt, max_tokens=teacher.max_tokens, status=found.status, body=found.text)

@@ -19,9 +19,10 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from cotforge.records import Call, Outcome, OutcomeKind
+from cotforge.redaction import redact, remember_userinfo
 from cotforge.replies.attempt import Attempt, failed
 from cotforge.replies.chat import refused_in
-from cotforge.replies.refusals import refusal, retry_after, without_key
+from cotforge.replies.refusals import refusal, retry_after
 from cotforge.replies.text import is_dense, one_line
 from cotforge.teachers.bodies import MOST_BYTES as MOST_BYTES
 from cotforge.teachers.bodies import MOST_BYTES_OF_AN_ERROR, SMALL, Holding, Room, receive
@@ -49,7 +50,7 @@ class Listing(NamedTuple):
 
     status: int
     models: list[str]
-    """Ids; empty where there is no list."""
+    """Ids as they are, to be redacted where they are told; empty where there is no list."""
     refused: Outcome | None = None
     """What its refusal means; None where it did not refuse."""
     page: str | None = None
@@ -120,7 +121,7 @@ class Session:
         ) as answer:
             body, _ = await body_of(answer, holding := self._room.holding())
         await holding.unfold()
-        text = without_key(decoded(body, answer.charset), teacher.key())
+        text = decoded(body, answer.charset)
         if answer.status != 200:
             return Listing(answer.status, [], refusal(answer.status, text))
         try:
@@ -161,7 +162,9 @@ class Session:
 def proxy(url: str) -> str | None:
     """The proxy that the environment names for a server. Found once: aiohttp's own `trust_env` looks anew at every request, in a thread."""
     parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    found = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    remember_userinfo(found or "")  # exceptions name the proxy with its password
+    return found
 
 
 def authorization(teacher: Teacher) -> dict[str, str]:
@@ -193,7 +196,7 @@ def decoded(body: bytes | bytearray, charset: str | None) -> str:
 
 
 def said_by(fault: BaseException) -> str:
-    """What a failed connection is about, in words for a person: never the name of a class."""
+    """What a failed connection is about, in words for a person: never a credential, or the name of a class."""
     inner = getattr(fault, "os_error", None) or fault
     if isinstance(inner, aiohttp.ClientResponseError):
         return one_line(f"its answer is not HTTP: {inner.message}")
@@ -203,7 +206,7 @@ def said_by(fault: BaseException) -> str:
         return os.strerror(inner.errno).lower()
     known = {aiohttp.ServerDisconnectedError: "the server closed the connection", TimeoutError: "no connection in time"}
     words = next((words for kind, words in known.items() if isinstance(inner, kind)), "")
-    return words or str(getattr(inner, "strerror", None) or inner).strip() or "the connection broke off"
+    return words or redact(str(getattr(inner, "strerror", None) or inner)).strip() or "the connection broke off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +223,8 @@ class _Trial:
         if broken:
             return self.unreadable(broken)
         attempt = attempt_of(
-            self._without_key(text), number=self.number, call=self.call, teacher=self.teacher,
-            seconds=time.monotonic() - self.begun, content_type=self._without_key(answer.headers.get("Content-Type", "")),
+            text, number=self.number, call=self.call, teacher=self.teacher,
+            seconds=time.monotonic() - self.begun, content_type=answer.headers.get("Content-Type", ""),
         )  # fmt: skip
         return attempt.with_retry(attempt.outcome.retry or attempt.is_blank)
 
@@ -230,17 +233,13 @@ class _Trial:
 
     def refused(self, answer: aiohttp.ClientResponse, text: str) -> Attempt:
         after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
-        text = self._without_key(text)
         return self._failed(refusal(answer.status, text, after=after), status=answer.status, body=text)
 
     def failed(self, error: str, detail: str, *, unreached: bool = False) -> Attempt:
-        return self._failed(Outcome(OutcomeKind.PASSING, error, self._without_key(detail), retry=True, unreached=unreached))
+        return self._failed(Outcome(OutcomeKind.PASSING, error, detail, retry=True, unreached=unreached))
 
     def _failed(self, outcome: Outcome, *, status: int | None = None, body: str = "") -> Attempt:
         seconds = time.monotonic() - self.begun
         return failed(
             self.call.key, outcome, number=self.number, max_tokens=self.teacher.max_tokens, seconds=seconds, status=status, body=body
         )
-
-    def _without_key(self, text: str) -> str:
-        return without_key(text, self.teacher.key())

@@ -12,6 +12,7 @@ import aiohttp
 
 from cotforge.errors import TeacherError
 from cotforge.records import Closing, Outcome
+from cotforge.redaction import SHORTEST, is_weak, redact
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session, said_by
 from cotforge.teachers.teacher import Teacher
@@ -36,7 +37,7 @@ async def preflight(teachers: Iterable[TeacherKind]) -> list[str]:
 async def look_at(session: Session, teacher: Teacher, urls: Sequence[str]) -> tuple[list[str], list[str]]:
     """(faults, warnings) of servers that speak OpenAI's protocol; that some of them are dead is a warning."""
     try:
-        teacher.key()
+        weak = _weak(teacher)
     except KeyError:
         return [f"teacher {teacher.name!r}: key_env: the environment has no variable {teacher.key_env!r}"], []
     looked = await asyncio.gather(*(_look(session, teacher, url) for url in urls))
@@ -44,7 +45,16 @@ async def look_at(session: Session, teacher: Teacher, urls: Sequence[str]) -> tu
     wrong = [fault for fault, alive in looked if fault and alive]
     if wrong or len(dead) == len(looked):
         return wrong or dead, []
-    return [], [f"{fault}; going on with the other replicas" for fault in dead]
+    return [], [*weak, *(f"{fault}; going on with the other replicas" for fault in dead)]
+
+
+def _weak(teacher: Teacher) -> list[str]:
+    """A line about a key that cannot be told from words. Raises KeyError where its variable is not set."""
+    key = teacher.key()
+    if not key or not is_weak(key):
+        return []
+    short = f"the key in {teacher.key_env} has fewer than {SHORTEST} letters and digits"
+    return [f"teacher {teacher.name!r}: {short}: it is cut out of replies only where it stands as a word of its own; take a longer one"]
 
 
 async def _look(session: Session, teacher: Teacher, url: str) -> tuple[str, bool]:
@@ -100,7 +110,7 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
         return f"{where} answered with a web page{words} instead of a list of models; is the URL right? if it is, set listed: false"
     if status != 200 or refused is not None or is_listed(teacher.model, models):
         return ""
-    served = ", ".join(repr(model) for model in models[:5]) or "nothing"
+    served = ", ".join(repr(redact(model)) for model in models[:5]) or "nothing"
     more = " and more" if len(models) > 5 else ""
     return f"{where} does not serve {teacher.model!r}; served there: {served}{more}; if it is served all the same, set listed: false"
 

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from cotforge.redaction import remember
 from cotforge.spec import Spec
 from cotforge.teachers.simulated import Simulated
 
@@ -88,5 +89,12 @@ class Teacher(Spec):
         return self
 
     def key(self) -> str | None:
-        """The API key from the environment; None where the teacher needs none. Raises KeyError where the variable is not set."""
-        return os.environ[self.key_env] if self.key_env else None
+        """The API key from the environment, which is redacted from then on; None where the teacher needs none.
+
+        Raises KeyError where the variable is not set.
+        """
+        if not self.key_env:
+            return None
+        key = os.environ[self.key_env]
+        remember(key)
+        return key

@@ -11,6 +11,7 @@ from cotforge.errors import PipelineError, TeacherError
 from cotforge.images import Sending
 from cotforge.plan import Student
 from cotforge.records import ANSWERED, Call, Fault, Outcome, OutcomeKind, Reply, Sample
+from cotforge.redaction import holds_credential
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import preflight
@@ -159,4 +160,6 @@ async def _only_model(teacher: OpenAITeacher) -> str:
             raise TeacherError(f"{teacher.url[0]}: no answer: {fault}; is the server up?") from fault
     if len(models) != 1:
         raise TeacherError(f"{teacher.url[0]}: serves {len(models)} models; say which with --model")
+    if holds_credential(models[0]):
+        raise TeacherError(f"{teacher.url[0]}: the id of the model that it serves holds your key; say which with --model")
     return models[0]

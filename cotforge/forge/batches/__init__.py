@@ -230,7 +230,7 @@ class Batches:
     def _count(self, stored: Attempt) -> None:
         """An attempt has ended."""
         self.meter.in_flight -= 1
-        self.meter.trouble = stored.error or ""
+        self.meter.note(stored)
         if stored.final:
             self.meter.count(stored)
             if self._ended is not None:

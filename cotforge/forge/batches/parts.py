@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from cotforge.errors import JournalError
 from cotforge.journal import Journal
 from cotforge.records import Sample
+from cotforge.redaction import redact
 from cotforge.teachers.kind import TeacherKind
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.jsonl")
@@ -76,7 +77,7 @@ class Parts:
     """The Parts of one teacher in one journal. Writing methods are for the event loop, reading ones for any thread."""
 
     def __init__(self, journal: Journal, teacher: TeacherKind) -> None:
-        self.journal, self.teacher, self.url = journal, teacher, teacher.urls[0]
+        self.journal, self.teacher, self.url = journal, teacher, redact(teacher.urls[0])
 
     def open(self) -> list[Part]:
         """Those that are not closed, of this teacher's model at this teacher's URL, whatever the teacher is called today.
@@ -84,10 +85,11 @@ class Parts:
         Raises JournalError where one's file has a name that could lead out of the run folder: it is removed once the Part is closed.
         """
         parts = self.journal.rows(
-            "SELECT id, file, url, max_tokens, turn, begun_at FROM batches WHERE model = ? AND url = ? "
+            "SELECT id, file, url, max_tokens, turn, begun_at FROM batches WHERE model = ? AND url IN (?, ?) "
             "AND NOT EXISTS (SELECT 1 FROM steps WHERE batch = batches.id AND state = 'closed') ORDER BY id",
             self.teacher.model,
             self.url,
+            self.teacher.urls[0],
         )
         found = [Part(*row) for row in parts]
         if strange := [part.file for part in found if not _FILE.fullmatch(part.file)]:
@@ -102,10 +104,11 @@ class Parts:
     def elsewhere(self) -> list[tuple[str, int]]:
         """(URL, number) of this model's Parts that wait at another URL than today's."""
         rows = self.journal.rows(
-            "SELECT url, count(*) FROM batches WHERE model = ? AND url != ? "
+            "SELECT url, count(*) FROM batches WHERE model = ? AND url NOT IN (?, ?) "
             "AND NOT EXISTS (SELECT 1 FROM steps WHERE batch = batches.id AND state = 'closed') GROUP BY url",
             self.teacher.model,
             self.url,
+            self.teacher.urls[0],
         )
         return [(url, count) for url, count in rows]
 
