@@ -16,6 +16,7 @@ from typing import Self
 
 from cotforge import gold
 from cotforge.budget import Purse
+from cotforge.consensus.sequential.waves import LEAST
 from cotforge.curate import Curation
 from cotforge.display import Display
 from cotforge.errors import PipelineError, Stopped
@@ -125,7 +126,7 @@ class Run:
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
         asked = {name for name, share in found.shares.items() if share.calls}
-        warn(waiting(self.loaded, self.journal))
+        warn([*waiting(self.loaded, self.journal), *_saves_nothing(guide)])
         self._look_at(asked)
         if probe:
             self._probe(estimator, asked)
@@ -252,6 +253,7 @@ class Run:
         if not asked:
             return
         self._warn_of_prompts()
+        warn(_saves_nothing(guide))
         warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal))
         self._look_at(asked)
         with Display(progress) as display:
@@ -386,6 +388,14 @@ _ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.KEY, Closing.REPEATED)
 """With these a person has to do something before the run can be complete: exit 3."""
 _NO_KEY = "; no key was sent, for the teacher has no key_env: name the environment variable that holds it"
 _NO_BATCHES = "there is no batch API at its url, or no such model"
+
+
+def _saves_nothing(guide: Guide | None) -> list[str]:
+    """The line about a run under `sequential` that is too small for it; none for any other."""
+    if guide is None or not 0 < guide.total <= guide.waves.whole:
+        return []
+    few = f"all {guide.total:,} samples are warm-up, about which every teacher is asked"
+    return [f"consensus.rule: 'sequential': {few}; it saves calls from more than {LEAST} samples on"]
 
 
 def warn(lines: Sequence[str]) -> None:
