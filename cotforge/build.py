@@ -9,18 +9,17 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from threading import Thread
 from typing import Self
 
 from cotforge import gold
 from cotforge.budget import Purse
-from cotforge.consensus.sequential.waves import LEAST
 from cotforge.curate import Curation
 from cotforge.display import Display
 from cotforge.errors import PipelineError, Stopped
 from cotforge.estimate import Estimator, asked_anew
+from cotforge.estimate.prompt import shown_prompt
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
 from cotforge.forge.batches import waiting
@@ -31,9 +30,8 @@ from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.plan import lines
-from cotforge.prompts import as_text
 from cotforge.records import Closing, Fault, Sample, Stop
-from cotforge.sequence import ENGINE, Engine, Guide
+from cotforge.sequence import ENGINE, Engine, Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults, samples
 from cotforge.sources.text import clean
 from cotforge.teachers.preflight import preflight
@@ -114,46 +112,22 @@ class Run:
         With `show`, the prompt of that Sample, counted from 1, is told first.
         """
         if show is not None:
-            tell(self._shown_prompt(show))
-        self._warn_of_prompts()
+            tell(shown_prompt(self.loaded, self.samples(), show))
         guide = self._guide()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None)
         works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
         found = estimator.read(works, draw=probe)
-        warn(self.counts.notes())
+        warn([*self.counts.notes(), *self.loaded.lacking()])
         if not probe:
             tell(estimator.text())
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
         asked = {name for name, share in found.shares.items() if share.calls}
-        warn([*waiting(self.loaded, self.journal), *_saves_nothing(guide)])
+        warn([*waiting(self.loaded, self.journal), *saves_nothing(guide)])
         self._look_at(asked)
         if probe:
             self._probe(estimator, asked)
             tell(estimator.text())
-
-    def _shown_prompt(self, number: int) -> str:
-        """What the first teacher is asked about a Sample, as text. Raises PipelineError where there are fewer Samples, or no prompt."""
-        sound = (sample for sample in self.samples() if isinstance(sample, Sample))
-        sample = next(islice(sound, number - 1, None), None)
-        if sample is None:
-            raise PipelineError(
-                f"--show-prompt {number}: the source has only {self.counts.rows:,} rows; give the number of a sample, from 1"
-            )
-        try:
-            calls = self.loaded.calls(sample)
-        except Fault as fault:
-            raise PipelineError(f"--show-prompt {number}: {fault}") from fault
-        teacher = calls[0][0].name
-        return "\n\n".join(
-            f"sample {number}, {sample.id!r} ({sample.where}), {call.origin}, teacher {teacher!r}:\n{as_text(call)}\n"
-            for asked, call in calls
-            if asked.name == teacher and call.index == 0
-        )
-
-    def _warn_of_prompts(self) -> None:
-        pipeline = self.loaded.pipeline
-        warn([*self.loaded.prompts.lacking(closed=pipeline.task.kind == "classify", short_votes=pipeline.consensus.short_votes)])
 
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
@@ -252,8 +226,7 @@ class Run:
         asked = self._to_ask(refreshed, guide)
         if not asked:
             return
-        self._warn_of_prompts()
-        warn(_saves_nothing(guide))
+        warn(saves_nothing(guide))
         warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal))
         self._look_at(asked)
         with Display(progress) as display:
@@ -388,14 +361,6 @@ _ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.KEY, Closing.REPEATED)
 """With these a person has to do something before the run can be complete: exit 3."""
 _NO_KEY = "; no key was sent, for the teacher has no key_env: name the environment variable that holds it"
 _NO_BATCHES = "there is no batch API at its url, or no such model"
-
-
-def _saves_nothing(guide: Guide | None) -> list[str]:
-    """The line about a run under `sequential` that is too small for it; none for any other."""
-    if guide is None or not 0 < guide.total <= guide.waves.whole:
-        return []
-    few = f"all {guide.total:,} samples are warm-up, about which every teacher is asked"
-    return [f"consensus.rule: 'sequential': {few}; it saves calls from more than {LEAST} samples on"]
 
 
 def warn(lines: Sequence[str]) -> None:

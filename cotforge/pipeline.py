@@ -135,6 +135,10 @@ class Loaded:
         loaded = cls.load(path, (*earlier, *sets)) if path is not None and path.is_file() else cls.load(kept, sets)
         return replace(loaded, passing=len(sets))
 
+    def lacking(self) -> Iterator[str]:
+        """A line for everything that a template most likely should hold and does not."""
+        return self.prompts.lacking(closed=self.pipeline.task.kind == "classify", short_votes=self.pipeline.consensus.short_votes)
+
     def calls(self, sample: Sample) -> list[tuple[Teacher, Call]]:
         """Every Call about one Sample, teacher by teacher: what `build` asks (one after another under `sequential`) and `curate` looks up.
 
