@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -20,6 +19,7 @@ from cotforge.curate import Curation
 from cotforge.display import Display
 from cotforge.errors import PipelineError, Stopped
 from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_anew
+from cotforge.estimate.prompt import shown_prompt
 from cotforge.export.previous import Previous
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
@@ -31,10 +31,9 @@ from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.plan import lines
-from cotforge.prompts import as_text
 from cotforge.records import Closing, Fault, Sample, Stop
 from cotforge.redaction import redact
-from cotforge.sequence import ENGINE, Engine, Guide
+from cotforge.sequence import ENGINE, Engine, Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults, samples
 from cotforge.sources.text import clean
 from cotforge.teachers.preflight import preflight
@@ -127,13 +126,12 @@ class Run:
         """
         gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         if show is not None:
-            tell(self._shown_prompt(show))
-        self._warn_of_prompts()
+            tell(shown_prompt(self.loaded, self.samples(), show))
         guide = self._guide()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._limited)
         works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
         found = estimator.read(works, draw=probe)
-        warn(self.counts.notes())
+        warn([*self.counts.notes(), *self.loaded.lacking()])
         if not probe:
             tell(estimator.text())
         if self.loaded.pipeline.train is not None:
@@ -141,34 +139,11 @@ class Run:
         asked = {name for name, share in found.shares.items() if share.calls}
         if asked:
             warn(answered_elsewhere(self.loaded, islice(self._works({}, guide), LOOKED_AT), self.journal))
-        warn(waiting(self.loaded, self.journal))
+        warn([*waiting(self.loaded, self.journal), *saves_nothing(guide)])
         self._look_at(asked)
         if probe:
             self._probe(estimator, asked)
             tell(estimator.text())
-
-    def _shown_prompt(self, number: int) -> str:
-        """What the first teacher is asked about a Sample, as text. Raises PipelineError where there are fewer Samples, or no prompt."""
-        sound = (sample for sample in self.samples() if isinstance(sample, Sample))
-        sample = next(islice(sound, number - 1, None), None)
-        if sample is None:
-            raise PipelineError(
-                f"--show-prompt {number}: the source has only {self.counts.rows:,} rows; give the number of a sample, from 1"
-            )
-        try:
-            calls = self.loaded.calls(sample)
-        except Fault as fault:
-            raise PipelineError(f"--show-prompt {number}: {fault}") from fault
-        teacher = calls[0][0].name
-        return "\n\n".join(
-            f"sample {number}, {sample.id!r} ({sample.where}), {call.origin}, teacher {teacher!r}:\n{as_text(call)}\n"
-            for asked, call in calls
-            if asked.name == teacher and call.index == 0
-        )
-
-    def _warn_of_prompts(self) -> None:
-        pipeline = self.loaded.pipeline
-        warn([*self.loaded.prompts.lacking(closed=pipeline.task.kind == "classify", short_votes=pipeline.consensus.short_votes)])
 
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
@@ -272,7 +247,7 @@ class Run:
         asked = self._to_ask(refreshed, guide)
         if not asked:
             return
-        self._warn_of_prompts()
+        warn(saves_nothing(guide))
         works = list(islice(self._works(refreshed, guide), LOOKED_AT))
         warn([*first, *answered_elsewhere(self.loaded, works, self.journal)])
         warn(asked_anew(self.loaded, works, self.journal, limited=self._limited))

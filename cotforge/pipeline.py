@@ -164,6 +164,10 @@ class Loaded:
         pipeline = self.pipeline.model_copy(update={"source": source.model_copy(update={"ids": ids})})
         return replace(self, pipeline=pipeline, unexpanded=self.unexpanded | {"source": self.unexpanded["source"] | {"ids": ids}})
 
+    def lacking(self) -> Iterator[str]:
+        """A line for everything that a template most likely should hold and does not."""
+        return self.prompts.lacking(closed=self.pipeline.task.kind == "classify", short_votes=self.pipeline.consensus.short_votes)
+
     def calls(self, sample: Sample) -> list[tuple[Teacher, Call]]:
         """Every Call about one Sample, teacher by teacher: what `build` asks (one after another under `sequential`) and `curate` looks up.
 

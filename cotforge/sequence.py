@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from cotforge import consensus, gold
 from cotforge.consensus.sequential import Terms, Voter
+from cotforge.consensus.sequential.waves import LEAST
 from cotforge.errors import PipelineError
 from cotforge.gold import Gold
 from cotforge.pipeline import Loaded, Pipeline
@@ -192,3 +193,11 @@ async def _apart(about: Terms, evidence: Any, upto: int) -> Policy | None:
 
 
 ENGINE = Engine(consensus.Waves, _evidence, _learn, _apart)
+
+
+def saves_nothing(guide: Guide | None) -> list[str]:
+    """The line about a run that is too small for asking in turn; none for any other, and without a guide."""
+    if guide is None or not 0 < guide.total <= guide.waves.whole:
+        return []
+    few = f"all {guide.total:,} samples are warm-up, about which every teacher is asked"
+    return [f"consensus.rule: 'sequential': {few}; it saves calls from more than {LEAST} samples on"]

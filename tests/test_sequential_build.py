@@ -298,3 +298,16 @@ def test_a_teacher_that_dies_for_good_is_done_without(tmp_path: Path) -> None:
         assert again["calls_missing"] == 0
         assert again["accepted"] > 0.9 * ROWS
         assert build(crowd)["calls"] == 0
+
+
+def test_with_so_few_samples_that_all_are_warm_up_check_and_build_say_that_nothing_is_saved(tmp_path: Path) -> None:
+    crowd = Crowd.of(tmp_path / "it", 30)
+    line = (
+        "consensus.rule: 'sequential': all 30 samples are warm-up, about which every teacher is asked; it saves calls from more than 100 "
+        "samples on"
+    )
+    with crowd.servers() as servers:
+        crowd.pipeline(servers)
+        for name in ("check", "build"):
+            ended = ran(name, "pipeline.yaml", cwd=crowd.folder)
+            assert (ended.returncode, ended.stderr.splitlines().count(line)) == (0, 1), ended.stderr
