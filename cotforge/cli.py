@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cotforge import __version__
-from cotforge.errors import CotforgeError, Stopped
+from cotforge.errors import CotforgeError, Stopped, printable
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
 """Exit codes."""
@@ -158,7 +158,7 @@ def train(
     if (smoke and (stage or first)) or (stage and first and stage != first):
         raise click.UsageError("--stage, --from and --smoke each choose the stages; give one of them")
     run: Callable[..., str] = learn if launcher is None else partial(launch, launcher)
-    done = run(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=lambda line: click.echo(plain(line), err=True))
+    done = run(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=lambda line: click.echo(printable(line), err=True))
     if done:
         click.echo(done)
     return DONE
@@ -249,10 +249,5 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _say(fault: CotforgeError, code: int) -> int:
     for line in fault.faults:
-        click.echo(plain(line), err=True)
+        click.echo(printable(line), err=True)
     return code
-
-
-def plain(line: str) -> str:
-    """The line without anything that a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(line.split()))

@@ -11,23 +11,76 @@ A fault of one row, image or reply is none of these: it is counted (`records.Fau
 """
 
 import re
+import reprlib
 
 LONGEST = 300
 """Characters of a stranger's exception that are told."""
 
+SHOWN = 120
+"""Characters of a stranger's value that are shown."""
+
+LONGEST_LINE = 2_000
+"""Characters of an error; a longer one loses its middle."""
+
+MOST_FAULTS = 50
+"""Faults that are told at once."""
+
+
+class _Shown(reprlib.Repr):
+    """`repr`, cut: of a long text its beginning and its length, of a list or mapping the first items."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxother = 3, SHOWN
+        self.maxtuple = self.maxlist = self.maxdict = self.maxset = self.maxfrozenset = 6
+
+    def repr_str(self, value: str, level: int) -> str:
+        if len(value) <= SHOWN:
+            return repr(value)
+        return f"{value[:SHOWN]!r}... ({len(value):,} characters)"
+
+    def repr_int(self, value: int, level: int) -> str:
+        bits = value.bit_length()
+        return repr(value) if bits <= 200 else f"a whole number of {bits:,} bits"
+
+
+_shown = _Shown().repr
+
+
+def shown(value: object) -> str:
+    """A stranger's value as it stands in an error: like `repr`, at most some hundred characters, control characters as escapes."""
+    text = _shown(value)
+    return text if len(text) <= 4 * SHOWN else f"{text[: 4 * SHOWN]}..."
+
+
+def printable(line: str) -> str:
+    """An error as a terminal may show it: without its middle where it is long, and with escapes for what a terminal would obey."""
+    line = " ".join(_cut(line).split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def _cut(line: str) -> str:
+    if len(line) <= LONGEST_LINE:
+        return line
+    half = LONGEST_LINE // 2
+    return f"{line[:half]} ... ({len(line) - 2 * half:,} characters left out) ... {line[-half:]}"
+
 
 def in_words(fault: BaseException) -> str:
     """What an exception of a library says, on one line without the name of its class; where it says nothing, that name as words."""
-    said = " ".join(str(fault).split())[:LONGEST]
+    said = " ".join(str(fault)[: 4 * LONGEST].split())[:LONGEST]
     if isinstance(fault, KeyError) and said:
         return f"{said} is missing"
     return said or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(fault).__name__.removesuffix("Error")).lower() or "an error without words"
 
 
 class CotforgeError(ValueError):
-    """A fault of the user's file, data or environment; `faults` holds one line per fault."""
+    """A fault of the user's file, data or environment; `faults` holds one line per fault, none of them long."""
 
     def __init__(self, *faults: str) -> None:
+        if len(faults) > MOST_FAULTS + 1:
+            faults = (*faults[:MOST_FAULTS], f"and {len(faults) - MOST_FAULTS:,} faults more")
+        faults = tuple(_cut(fault) for fault in faults)
         super().__init__("\n".join(faults))
         self.faults = faults
 

@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 from typing import Self
 
-import yaml
-
+from cotforge import bounded_yaml
+from cotforge.bounded_yaml import YamlError
 from cotforge.errors import JournalError
 
 
@@ -69,10 +69,10 @@ class RunFolder:
     def owner(self) -> str | None:
         """The `name` of the pipeline that this folder belongs to; None for a new one."""
         try:
-            held = yaml.safe_load(self.pipeline.read_text())
+            held = bounded_yaml.load(bounded_yaml.read_text(self.pipeline))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, yaml.YAMLError) as fault:
+        except (OSError, YamlError) as fault:
             raise JournalError(f"{self.pipeline}: cannot be read: {' '.join(str(fault).split())}; is this a run folder?") from fault
         return str(held["name"]) if isinstance(held, dict) and "name" in held else None
 

@@ -131,7 +131,7 @@ class Loaded:
         kept = run / RunFolder.PIPELINE
         if not kept.is_file():
             raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
-        path, earlier = _origin(kept.read_text(encoding="utf-8"))
+        path, earlier = _origin(tree.text(kept))
         loaded = cls.load(path, (*earlier, *sets)) if path is not None and path.is_file() else cls.load(kept, sets)
         return replace(loaded, passing=len(sets))
 
@@ -161,7 +161,7 @@ class Loaded:
     def limit(run: Path) -> int | None:
         """`--limit` of the build that a run folder was last made by."""
         kept = run / RunFolder.PIPELINE
-        found = re.search(r"^# limit: (\d+)$", kept.read_text(encoding="utf-8"), re.MULTILINE) if kept.is_file() else None
+        found = re.search(r"^# limit: ([0-9]{1,15})$", tree.text(kept), re.MULTILINE) if kept.is_file() else None
         return int(found.group(1)) if found else None
 
     def text(self) -> str:

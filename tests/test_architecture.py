@@ -17,8 +17,8 @@ PACKAGE = Path(cotforge.__file__).parent
 FLOORS = (
     "errors spec",
     "records",
-    "replies",
-    "answers images parallel sandbox journal folder tree",
+    "replies bounded_yaml bounded_jinja",
+    "answers images parallel sandbox journal folder tree trust",
     "sources prompts history",
     "teachers consensus measures scores",
     "filters budget",
