@@ -36,7 +36,10 @@ class YamlError(ValueError):
 
 
 def read_text(path: Path) -> str:
-    """The text of a YAML file: UTF-8, or UTF-16 with a byte order mark. Raises OSError, YamlError above `MOST_BYTES` or where it is no text."""
+    """The text of a YAML file: UTF-8, or UTF-16 with a byte order mark.
+
+    Raises OSError, and YamlError above `MOST_BYTES` or where it is no text.
+    """
     with path.open("rb") as file:
         data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:

@@ -105,7 +105,7 @@ def _put(at: Any, steps: list[str], value: Any, path: str) -> None:
 def expand(value: Any, *, missing: Callable[[str, str], None], where: str = "") -> Any:
     """The tree with `${VAR}` in string values replaced from the environment and `$$` by a dollar.
 
-    `missing(where, name)` hears of the variables that are not set. Raises PipelineError where they bring more than `MOST_EXPANDED` characters.
+    `missing(where, name)` hears of the variables that are not set. Raises PipelineError above `MOST_EXPANDED` characters of them.
     """
     brought = 0
 
