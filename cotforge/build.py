@@ -65,18 +65,20 @@ class Run:
         sets: Sequence[str] = (),
         limit: int | None = None,
         engine: Engine = ENGINE,
+        trust: bool = True,
+        sends: bool = True,
     ) -> Self:
-        """The pipeline of a file, or the shipped one of that name, in `out` or `runs/<its name>`.
+        """The pipeline of a file, or the shipped one of that name, in `out` or `runs/<its name>`; `trust` and `sends` as in `Loaded.load`.
 
         Raises PipelineError where the file is wrong, JournalError where the folder is in use, of another pipeline, or cannot be kept.
         """
-        loaded = Loaded.load(pipeline, sets)
+        loaded = Loaded.load(pipeline, sets, trust=trust, sends=sends)
         return cls._in(loaded, out or Path("runs") / loaded.pipeline.name, limit, engine)
 
     @classmethod
-    def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine = ENGINE) -> Self:
+    def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine = ENGINE, trust: bool = True) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
-        loaded = Loaded.of_run(run, sets)
+        loaded = Loaded.of_run(run, sets, trust=trust, sends=False)
         return cls._in(loaded, run, loaded.limit(run), engine)
 
     @classmethod
@@ -120,6 +122,8 @@ class Run:
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
         asked = {name for name, share in found.shares.items() if share.calls}
+        if self.loaded.does:
+            tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))
         warn(waiting(self.loaded, self.journal))
         self._look_at(asked)
         if probe:

@@ -1,5 +1,6 @@
 """A pipeline file, typed: the one place where the sections come together."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from cotforge import tree
 from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
-from cotforge.errors import PipelineError
+from cotforge.errors import PipelineError, shown
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, safe_name
 from cotforge.images import Images
@@ -24,6 +25,7 @@ from cotforge.sources import Source
 from cotforge.spec import Spec
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
+from cotforge.trust import Finding, findings, is_near
 
 
 class Pipeline(Spec):
@@ -101,16 +103,51 @@ class Loaded:
     """The pipeline as resolved, with `${VAR}` and paths as the file has them: what a card may show."""
     passing: int = 0
     """How many of `sets`, from the end, hold for this invocation only."""
+    does: tuple[Finding, ...] = ()
+    """Python that it runs, variables that it reads, keys that it sends."""
 
     @property
     def root(self) -> Path:
         return self.path.parent
 
     @classmethod
-    def load(cls, name: str | Path, sets: Sequence[str] = ()) -> Self:
-        """The pipeline at a path, or the shipped one of that bare name. Raises PipelineError with all faults of the file at once."""
+    def load(cls, name: str | Path, sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
+        """The pipeline at a path, or the shipped one of that bare name.
+
+        Raises PipelineError with all faults of the file at once. Without `trust` also where a file that is neither shipped nor under the
+        present folder would run Python or read variables into the dataset, or, where the command `sends` anything, send keys or files.
+        """
         path = _find(str(name))
-        raw = tree.override(tree.read(path), sets)
+        said = tree.text(path)
+        near = _vouched(path)
+        asks = None if trust else _Asks(sends, vouched=near and _origin(said)[0] is None, near=near)
+        return cls._made(path, said, (), sets, asks)
+
+    @classmethod
+    def of_run(cls, run: Path, sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
+        """The pipeline that a run folder belongs to: its original file read again, else what the folder keeps of it.
+
+        Raises as `load`; what the folder itself says, rather than the original, runs no Python without `trust`, wherever the folder lies.
+        """
+        kept = run / RunFolder.PIPELINE
+        if not kept.is_file():
+            raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
+        said = tree.text(kept)
+        path, earlier = _origin(said)
+        if path is not None and path.is_absolute() and _is_file(path):
+            vouched = _vouched(path) and not path.resolve().is_relative_to(run.resolve())
+            asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _vouched(path))
+            loaded = cls._made(path, tree.text(path), earlier, sets, asks)
+        else:
+            loaded = cls._made(kept.absolute(), said, earlier, sets, None if trust else _Asks(sends, vouched=False, near=is_near(kept)))
+        return replace(loaded, passing=len(sets))
+
+    @classmethod
+    def _made(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "_Asks | None") -> Self:
+        """`earlier`: what a run folder says was set; `sets`: what is set now, and is the user's own."""
+        written = tree.parsed(text, path)
+        kept = tree.override(written, earlier)
+        raw = tree.override(kept, sets)
         faults: list[str] = []
         values = tree.expand(raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {variable!r}"))
         try:
@@ -121,19 +158,12 @@ class Loaded:
             raise PipelineError(*(f"{path}: {fault}" for fault in faults)) from error
         if faults:
             raise PipelineError(*(f"{path}: {fault}" for fault in faults))
+        if asks is not None:
+            asks.demand(path, written, kept)
         prompts = _assembled(pipeline, path)
         unexpanded = tree.merged(pipeline.model_dump(mode="json", by_alias=True), raw)
-        return cls(pipeline, path, prompts, tuple(sets), unexpanded)
-
-    @classmethod
-    def of_run(cls, run: Path, sets: Sequence[str] = ()) -> Self:
-        """The pipeline that a run folder belongs to: its original file read again, else what the folder keeps of it."""
-        kept = run / RunFolder.PIPELINE
-        if not kept.is_file():
-            raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
-        path, earlier = _origin(tree.text(kept))
-        loaded = cls.load(path, (*earlier, *sets)) if path is not None and path.is_file() else cls.load(kept, sets)
-        return replace(loaded, passing=len(sets))
+        does = tuple(found for found in findings(raw, values, path.parent) if not found.outside)
+        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, does=does)
 
     def calls(self, sample: Sample) -> list[tuple[Teacher, Call]]:
         """Every Call about one Sample, teacher by teacher: what `build` asks (one after another under `sequential`) and `curate` looks up.
@@ -175,6 +205,33 @@ class Loaded:
         return "\n".join(head) + "\n" + dumped(_absolute(tree.override(self.unexpanded, ()), self.root))
 
 
+@dataclass(frozen=True)
+class _Asks:
+    """What a file may not do before the user has said yes."""
+
+    sends: bool
+    """Whether the command sends anything to a teacher."""
+    vouched: bool
+    """Whether the file is the user's own or shipped, so that only what a run folder changes in it is a stranger's."""
+    near: bool
+    """Whether all lies under the present folder or is shipped; what a run folder says there may still have come from anywhere."""
+
+    def demand(self, path: Path, written: tree.Tree, kept: tree.Tree) -> None:
+        """Raises PipelineError with a line for each thing; `kept` is the file with what a run folder says was set."""
+        known = set(_found(written, path.parent)) if self.vouched else set()
+        asked = [found for found in _found(kept, path.parent) if found not in known and (found.does == "runs" or not self.near)]
+        if lines := [str(found) for found in asked if self.sends or found.does != "sends"]:
+            raise PipelineError(*(f"{path}: {line}; it comes from elsewhere: read it, then say --trust" for line in lines))
+
+
+def _found(raw: tree.Tree, root: Path) -> list[Finding]:
+    return findings(raw, tree.expand(raw, missing=lambda where, variable: None), root)
+
+
+def _vouched(path: Path) -> bool:
+    return is_near(path) or path.resolve().is_relative_to(shipped("pipelines").resolve())
+
+
 def dumped(values: tree.Tree) -> str:
     """As YAML that a person can read."""
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=140)
@@ -185,15 +242,23 @@ def _origin(text: str) -> tuple[Path | None, list[str]]:
     return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
 
 
+def _is_file(path: Path) -> bool:
+    """Whether it is one; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _find(name: str) -> Path:
     path = Path(name)
-    if path.is_file():
+    if _is_file(path):
         return path.absolute()
     ours = sorted(file.stem for file in shipped("pipelines").glob("*.yaml"))
     if name in ours:
         return (shipped("pipelines") / f"{name}.yaml").absolute()
-    what = "is a folder" if path.is_dir() else "no such file"
-    raise PipelineError(f"{name}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
+    what = "is a folder" if os.path.isdir(path) else "no such file"
+    raise PipelineError(f"{shown(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
 
 
 def _assembled(pipeline: Pipeline, path: Path) -> Family:

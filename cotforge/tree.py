@@ -29,10 +29,7 @@ _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\}|(\{[^}]*\}?))")
 
 def read(path: Path) -> Tree:
     """The file's tree. Raises PipelineError where it cannot be read, is not YAML, or is no mapping."""
-    tree = parse(text(path), path)
-    if not isinstance(tree, dict):
-        raise PipelineError(f"{path}: holds no pipeline; it starts with 'name: ...'")
-    return tree
+    return parsed(text(path), path)
 
 
 def text(path: Path) -> str:
@@ -45,12 +42,15 @@ def text(path: Path) -> str:
         raise PipelineError(f"{_at(path, fault)}: not YAML: {fault}") from fault
 
 
-def parse(text: str, path: Path) -> Any:
-    """What the YAML of that file stands for. Raises PipelineError that shows the line."""
+def parsed(text: str, path: Path) -> Tree:
+    """The tree that the file's text stands for. Raises PipelineError that shows the line."""
     try:
-        return bounded_yaml.load(text)
+        tree = bounded_yaml.load(text)
     except YamlError as fault:
         raise PipelineError(f"{_at(path, fault)}: not YAML: {fault}") from fault
+    if not isinstance(tree, dict):
+        raise PipelineError(f"{path}: holds no pipeline; it starts with 'name: ...'")
+    return tree
 
 
 def _at(path: Path, fault: YamlError) -> str:
