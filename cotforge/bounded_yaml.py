@@ -11,7 +11,7 @@ from cotforge.errors import in_words, shown
 
 MOST_BYTES = 2**20
 """Of a file: about 20,000 labels; PyYAML takes 4 s for so much."""
-MOST_VALUES = 200_000
+MOST_VALUES = 100_000
 """Values once every alias is written out; 32 characters of a text count as one more."""
 DEEPEST = 64
 """Lists and mappings within one another."""

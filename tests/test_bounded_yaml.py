@@ -22,17 +22,17 @@ def chain(first: str, step: Callable[[int], str], count: int = 40) -> str:
 
 
 HOSTILE = {
-    "aliases that multiply": (chain("[lol, lol]", lambda i: f"[{', '.join([f'*a{i}'] * 9)}]"), 6, "200,000 values"),
-    "aliases of a long text": (f"- &a {'x' * 100_000}\n- [{', '.join(['*a'] * 1000)}]\n", 2, "200,000 values"),
-    "merge keys that multiply": (chain("{x: 1}", lambda i: f"{{<<: [{', '.join([f'*a{i}'] * 9)}]}}"), 6, "200,000 values"),
-    "merge keys beside keys": (chain("{x: 1}", lambda i: f"{{<<: *a{i}, k{i}: *a{i}}}"), 16, "200,000 values"),
+    "aliases that multiply": (chain("[lol, lol]", lambda i: f"[{', '.join([f'*a{i}'] * 9)}]"), 6, "100,000 values"),
+    "aliases of a long text": (f"- &a {'x' * 100_000}\n- [{', '.join(['*a'] * 1000)}]\n", 2, "100,000 values"),
+    "merge keys that multiply": (chain("{x: 1}", lambda i: f"{{<<: [{', '.join([f'*a{i}'] * 9)}]}}"), 6, "100,000 values"),
+    "merge keys beside keys": (chain("{x: 1}", lambda i: f"{{<<: *a{i}, k{i}: *a{i}}}"), 15, "100,000 values"),
     "aliases that lie deep": (chain("[" * 30 + "]" * 30, lambda i: "[" * 30 + f"*a{i}" + "]" * 30), 1, "64 levels"),
     "lists in lists": (REST + "a: " + "[" * 100_000, 3, "64 levels"),
     "mappings in mappings": ("{a: " * 100_000, 1, "64 levels"),
     "dashes": ("- " * 100_000, 1, "64 levels"),
     "lines": ("".join(" " * i + "a:\n" for i in range(500)), 64, "64 levels"),
     "questions": ("? " * 100_000, 1, "64 levels"),
-    "too many values": ("[" + "a," * 201_000 + "]", 1, "200,000 values"),
+    "too many values": ("[" + "a," * 101_000 + "]", 1, "100,000 values"),
     "a long number": (REST + "a: " + "9" * 20_000, 3, "too long for a number"),
     "a long number by its tag": (REST + "a: !!int " + "9" * 20_000, 3, "too long for a number"),
     "a long number in hex": (REST + "a: 0x" + "f" * 20_000, 3, "too long for a number"),
@@ -74,7 +74,7 @@ def test_what_is_no_sound_yaml_is_refused_at_its_line(tmp_path: Path, text: str,
     assert problem in str(caught.value)
     assert caught.value.line == line
     assert len(str(caught.value)) < 700
-    if text.isascii() and "\0" not in text:
+    if text.isascii() and len(text) < 10_000:
         (tmp_path / "p.yaml").write_text(text)
         with pytest.raises(PipelineError) as told:
             read(tmp_path / "p.yaml")
@@ -147,8 +147,9 @@ def plain() -> st.SearchStrategy[Any]:
 
 
 @given(plain())
-def test_what_was_dumped_is_read_back(value: Any) -> None:
-    assert load(yaml.safe_dump(value, allow_unicode=True)) == value
+def test_what_was_dumped_is_read_as_by_pyyaml(value: Any) -> None:
+    text = yaml.safe_dump(value, allow_unicode=True)
+    assert load(text) == yaml.safe_load(text)
 
 
 @given(st.text(st.sampled_from(list("ab01:-?[]{},&*!|>'\"%#\n \t<.~\\ux")) | st.characters()))
