@@ -19,6 +19,8 @@ LONGEST_NUMBER = 100
 """Characters of a number; `int` takes quadratic time, and a number of this length is none that anybody wrote."""
 
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
+HALF = re.compile("[\ud800-\udfff]")
+"""Half of a pair of surrogates: of no text in UTF-8."""
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
@@ -136,9 +138,16 @@ class _Loader(yaml.SafeLoader):
         if len(node.value) > LONGEST_NUMBER and node.tag.endswith((":int", ":float")):
             raise _fault(f"{shown(node.value)} is too long for a number; put a text in quotes", node.start_mark)
         try:
-            return self.construct_object(node)
+            value = self.construct_object(node)
+            # An emoji as JSON writes it, "\ud83d\ude00", is one character; half of one can neither be sent nor kept.
+            whole = (
+                value.encode("utf-16-le", "surrogatepass").decode("utf-16-le") if isinstance(value, str) and HALF.search(value) else value
+            )
+        except UnicodeDecodeError as fault:
+            raise _fault(f"{shown(node.value)} holds half of a character", node.start_mark) from fault
         except (ValueError, LookupError, ArithmeticError) as fault:  # `!!int x`, `!!bool maybe`, `!!float ""`
             raise _fault(f"{shown(node.value)} is no {node.tag.rpartition(':')[2]}", node.start_mark) from fault
+        return whole
 
     def _mapping(self, node: MappingNode) -> dict[Any, Any]:
         values: dict[Any, Any] = {}
@@ -174,5 +183,26 @@ def _fault(problem: str, mark: Any) -> yaml.MarkedYAMLError:
 _Loader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in pairs if tag in _TAGS] for letter, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-# 2.0e8 and 1e-3 are numbers to everybody but YAML 1.1
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
+
+
+class _Dumper(yaml.SafeDumper):
+    """What `_Loader` reads back as it was."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> ScalarNode:
+    # PyYAML reads its own plain and single-quoted form of these line breaks as spaces.
+    style = '"' if any(c in text for c in "\r\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+for each in (_Loader, _Dumper):  # 2.0e8 and 1e-3 are numbers to everybody but YAML 1.1
+    each.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
+
+
+def dump(value: Any) -> str:
+    """As YAML that a person can read, and `load` reads back."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)

@@ -17,7 +17,7 @@ from cotforge import gold
 from cotforge.budget import Purse
 from cotforge.curate import Curation
 from cotforge.display import Display
-from cotforge.errors import PipelineError, Stopped
+from cotforge.errors import PipelineError, Stopped, printable
 from cotforge.estimate import Estimator, asked_anew
 from cotforge.folder import RunFolder
 from cotforge.forge import Forge, Meter, Progress, Work, missing
@@ -363,5 +363,5 @@ _NO_BATCHES = "there is no batch API at its url, or no such model"
 def warn(lines: Sequence[str]) -> None:
     """Say something on stderr that is no fault."""
     for line in lines:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(printable(line) + "\n")
     sys.stderr.flush()

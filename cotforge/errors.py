@@ -19,7 +19,7 @@ LONGEST = 300
 SHOWN = 120
 """Characters of a stranger's value that are shown."""
 
-LONGEST_LINE = 2_000
+LONGEST_LINE = 1_000
 """Characters of an error; a longer one loses its middle."""
 
 MOST_FAULTS = 50

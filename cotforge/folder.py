@@ -9,7 +9,7 @@ from typing import Self
 
 from cotforge import bounded_yaml
 from cotforge.bounded_yaml import YamlError
-from cotforge.errors import JournalError
+from cotforge.errors import JournalError, shown
 
 
 class RunFolder:
@@ -90,5 +90,5 @@ class RunFolder:
 def safe_name(name: str) -> str:
     """`name` unchanged; raises ValueError where it could not be the name of a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise ValueError(f"{name!r} cannot name a folder; letters, digits, '.', '_' and '-' can")
+        raise ValueError(f"{shown(name)} cannot name a folder; letters, digits, '.', '_' and '-' can")
     return name

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from cotforge import tree
+from cotforge import bounded_yaml, tree
 from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
@@ -22,7 +21,7 @@ from cotforge.plan import Eval, Grpo, Plan
 from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.sources import Source
-from cotforge.spec import Spec
+from cotforge.spec import PathText, Spec
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
 from cotforge.trust import Finding, findings, is_near
@@ -39,7 +38,7 @@ class Pipeline(Spec):
     images: Images = Images()
     teachers: tuple[AnyTeacher, ...]
     consensus: Consensus = Consensus()
-    gold: str | None = Field(default=None, min_length=1)
+    gold: PathText | None = Field(default=None, min_length=1)
     """CSV with the columns id and answer, of what people answered; null is `gold.csv` in the run folder, where there is one."""
     filters: tuple[Filter, ...] = ()
     select: Select = Select()
@@ -66,18 +65,20 @@ class Pipeline(Spec):
         asked: dict[str, str] = {}
         for teacher in teachers:
             if teacher.name in names:
-                raise ValueError(f"two teachers are named {teacher.name!r}; every teacher needs a name of its own")
+                raise ValueError(f"two teachers are named {shown(teacher.name)}; every teacher needs a name of its own")
             names.add(teacher.name)
             twin = asked.setdefault(repr((teacher.model, teacher.temperature, teacher.top_p, _sorted(teacher.body))), teacher.name)
             if twin != teacher.name:
-                raise ValueError(f"teachers {twin!r} and {teacher.name!r} ask the same Calls; give one teacher both URLs, or set samples")
+                raise ValueError(
+                    f"teachers {shown(twin)} and {shown(teacher.name)} ask the same Calls; give one teacher both URLs, or set samples"
+                )
         return teachers
 
     @model_validator(mode="after")
     def _can_be_asked_in_turn(self) -> Self:
         if self.consensus.sequential and (batched := [teacher.name for teacher in self.teachers if teacher.batched]):
             raise ValueError(
-                f"consensus.rule: 'sequential' asks one teacher after another, and {batched[0]!r} is a batch, which answers in hours; "
+                f"consensus.rule: 'sequential' asks one teacher after another, and {shown(batched[0])} is a batch, which answers in hours; "
                 "use another rule, or kind 'openai'"
             )
         return self
@@ -149,7 +150,9 @@ class Loaded:
         kept = tree.override(written, earlier)
         raw = tree.override(kept, sets)
         faults: list[str] = []
-        values = tree.expand(raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {variable!r}"))
+        values = tree.expand(
+            raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {shown(variable)}")
+        )
         try:
             pipeline = Pipeline.model_validate(values)
         except ValidationError as error:
@@ -234,7 +237,7 @@ def _vouched(path: Path) -> bool:
 
 def dumped(values: tree.Tree) -> str:
     """As YAML that a person can read."""
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=140)
+    return bounded_yaml.dump(values)
 
 
 def _origin(text: str) -> tuple[Path | None, list[str]]:

@@ -124,7 +124,7 @@ def _find(name: str, root: Path) -> Path:
         return folder / f"{name}.jinja"
     near = difflib.get_close_matches(name.removesuffix(".jinja"), names, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"shipped are {', '.join(names)}"
-    raise PipelineError(f"{path}: no such file, and no shipped prompt is named {name!r}; {hint}")
+    raise PipelineError(f"{path}: no such file, and no shipped prompt is named {shown(name)}; {hint}")
 
 
 def _read(path: Path) -> str:

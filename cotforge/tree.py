@@ -117,6 +117,8 @@ def expand(value: Any, *, missing: Callable[[str, str], None], where: str = "") 
         if name is None or name not in os.environ:
             missing(where, name or match.group(2)[1:].rstrip("}"))
             return ""
+        if bounded_yaml.HALF.search(os.environ[name]):
+            raise PipelineError(f"{where}: the variable {name} is not UTF-8 text")
         brought += len(os.environ[name])
         if brought > MOST_EXPANDED:
             raise PipelineError(f"{where}: {name}: variables bring more than {MOST_EXPANDED:,} characters into the file")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from cotforge.errors import TeacherError
+from cotforge.errors import TeacherError, shown
 from cotforge.records import Closing, Outcome
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session, said_by
@@ -36,7 +36,7 @@ async def look_at(session: Session, teacher: Teacher, urls: Sequence[str]) -> tu
     try:
         teacher.key()
     except KeyError:
-        return [f"teacher {teacher.name!r}: key_env: the environment has no variable {teacher.key_env!r}"], []
+        return [f"teacher {shown(teacher.name)}: key_env: the environment has no variable {shown(teacher.key_env)}"], []
     looked = await asyncio.gather(*(_look(session, teacher, url) for url in urls))
     dead = [fault for fault, alive in looked if fault and not alive]
     wrong = [fault for fault, alive in looked if fault and alive]
@@ -48,7 +48,7 @@ async def look_at(session: Session, teacher: Teacher, urls: Sequence[str]) -> tu
 async def _look(session: Session, teacher: Teacher, url: str) -> tuple[str, bool]:
     """(what is wrong, whether the server lives)"""
     until = time.monotonic() + PATIENCE
-    where = f"teacher {teacher.name!r}: {url}"
+    where = f"teacher {shown(teacher.name)}: {url}"
     while True:
         try:
             return (await _listed(session, teacher, url, where)) if teacher.listed else (await _connects(url)), True
@@ -77,7 +77,7 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
         return ""
     served = ", ".join(repr(model) for model in models[:5]) or "nothing"
     more = " and more" if len(models) > 5 else ""
-    return f"{where} does not serve {teacher.model!r}; served there: {served}{more}; if it is served all the same, set listed: false"
+    return f"{where} does not serve {shown(teacher.model)}; served there: {served}{more}; if it is served all the same, set listed: false"
 
 
 def _refused(teacher: Teacher, status: int, refused: Outcome) -> str:
