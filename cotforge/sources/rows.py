@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -109,7 +109,7 @@ class RawData(Spec):
 
     path: PathText = Field(min_length=1)
     """A file, a folder, a glob, or (`hf`) an id on the Hub; relative to the pipeline file."""
-    split: str | tuple[str, ...] = "train"
+    split: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1)] = "train"
     columns: Columns = Columns()
     limit: int | None = Field(default=None, ge=1)
     """Sound samples, at most."""

@@ -1,11 +1,10 @@
 """What every kind of teacher has in the pipeline file: a model, how it is sampled, what it may cost."""
 
-import json
 import os
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from cotforge.errors import shown
 from cotforge.spec import PathText, Spec
@@ -82,15 +81,6 @@ class Teacher(Spec):
     """What the model's makers allow to be done with its output; for the card."""
     simulate: Simulated | None = None
     """How `cotforge simulate` plays this teacher; never part of a Call."""
-
-    @field_validator("body")
-    @classmethod
-    def _is_json(cls, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        try:
-            json.dumps(body, allow_nan=False)
-        except ValueError as fault:
-            raise ValueError("body holds a number that is not finite, which JSON has no word for") from fault
-        return body
 
     @model_validator(mode="after")
     def _body_leaves_other_keys_alone(self) -> Self:
