@@ -232,7 +232,9 @@ def _found(raw: tree.Tree, root: Path) -> list[Finding]:
 
 
 def _vouched(path: Path) -> bool:
-    return is_near(path) or path.resolve().is_relative_to(shipped("pipelines").resolve())
+    """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
+    ours = shipped("pipelines").resolve()
+    return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
 
 
 def dumped(values: tree.Tree) -> str:

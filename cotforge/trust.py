@@ -16,6 +16,8 @@ _PATHS = re.compile(
     r"|train\.stages\[\d+\]\.rewards\[\d+\]\.measure)(\[\d+\])*"
 )
 """Keys whose variables say where something lies, and are never sent."""
+_SWITCHES = {"trust_remote_code": "runs Python that comes with a model", "push_to_hub": "pushes the student to the Hub with your token"}
+"""Arguments of libraries that do more than a run needs."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Finding:
     """One thing that a pipeline file does beyond asking its own question about its own pictures."""
 
     does: Literal["runs", "reads", "sends"]
-    """`runs` Python, whatever the command; `reads` a variable into texts that the dataset keeps; `sends` something to a teacher."""
+    """`runs` Python or pushes, whatever the command; `reads` a variable into the dataset's texts; `sends` something to a teacher."""
     where: str
     """The key in the file."""
     what: str
@@ -58,8 +60,9 @@ def _python(values: tree.Tree) -> Iterator[Finding]:
             file, _, function = name.rpartition(":")
             yield Finding("runs", f"{where}.measure", f"runs Python: the function {shown(function)} of {shown(file)}")
     for where, value in _leaves(values):
-        if where.rpartition(".")[2] == "trust_remote_code" and value is not False:
-            yield Finding("runs", where, "runs Python that comes with a model")
+        does = _SWITCHES.get(where.rpartition(".")[2])
+        if does and value is not False:
+            yield Finding("runs", where, does)
 
 
 def _variables(raw: tree.Tree, hosts: list[list[str]]) -> Iterator[Finding]:

@@ -158,10 +158,12 @@ def test_what_the_user_sets_is_the_users_own(here: Path, there: Path) -> None:
     assert ran("build", file, "--set", "filters=[{measure: 'own.py:brevity', min: 0}]", cwd=here).returncode == 0
 
 
-def test_the_code_of_a_model_counts_as_python(tmp_path: Path) -> None:
-    values = {"teachers": [{"kind": "vllm", "model": "m", "engine": {"trust_remote_code": True}}]}
+def test_the_code_of_a_model_and_a_push_count_as_python(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"teachers": [{"kind": "vllm", "model": "m", "engine": {"trust_remote_code": True}}]}
+    values["train"] = {"stages": [{"name": "a", "kind": "sft", "trl": {"push_to_hub": True}}]}
     assert [str(found) for found in findings(values, values, tmp_path)] == [
-        "teachers[0].engine.trust_remote_code: runs Python that comes with a model"
+        "teachers[0].engine.trust_remote_code: runs Python that comes with a model",
+        "train.stages[0].trl.push_to_hub: pushes the student to the Hub with your token",
     ]
 
 
