@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from cotforge.errors import PipelineError, TeacherError, shown
+from cotforge.errors import PipelineError, TeacherError
 from cotforge.images import Sending
 from cotforge.plan import Student
 from cotforge.records import ANSWERED, Call, Fault, Outcome, OutcomeKind, Reply, Sample
@@ -109,7 +109,7 @@ class Endpoint:
         try:
             teacher = OpenAITeacher(name=STUDENT, model=model or "?", url=(url,), temperature=0.0, key_env=key_env, concurrency=concurrency)
         except ValueError as fault:
-            told = "" if "@" in url else f" {shown(url)}"  # a password may stand before it
+            told = "" if "@" in url else f" {url}"  # a password may stand before it
             raise PipelineError(f"--url{told}: is not a URL of a server; write it like 'http://localhost:8000/v1'") from fault
         if model is None:
             teacher = teacher.model_copy(update={"model": asyncio.run(_only_model(teacher))})
