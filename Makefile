@@ -28,11 +28,12 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge.sequential
 	$(BIN)/python -m benchmarks.images
 	$(BIN)/python -m benchmarks.replies
+	$(BIN)/python -m benchmarks.fuzz
 	$(BIN)/python -m benchmarks.consensus
 	$(BIN)/python -m benchmarks.consensus.sweep --big
 	$(BIN)/python -m benchmarks.train
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential images replies consensus consensus.sweep train)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential images replies fuzz consensus consensus.sweep train)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -17,7 +18,7 @@ from cotforge import gold
 from cotforge.budget import Purse
 from cotforge.curate import Curation
 from cotforge.display import Display
-from cotforge.errors import PipelineError, Stopped
+from cotforge.errors import PipelineError, Stopped, printable
 from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_anew
 from cotforge.estimate.prompt import shown_prompt
 from cotforge.export.previous import Previous
@@ -32,7 +33,6 @@ from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.plan import lines
 from cotforge.records import Closing, Fault, Sample, Stop
-from cotforge.redaction import redact
 from cotforge.sequence import ENGINE, Engine, Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults, samples
 from cotforge.sources.text import clean
@@ -69,18 +69,20 @@ class Run:
         sets: Sequence[str] = (),
         limit: int | None = None,
         engine: Engine = ENGINE,
+        trust: bool = True,
+        sends: bool = True,
     ) -> Self:
-        """The pipeline of a file, or the shipped one of that name, in `out` or `runs/<its name>`.
+        """The pipeline of a file, or the shipped one of that name, in `out` or `runs/<its name>`; `trust` and `sends` as in `Loaded.load`.
 
         Raises PipelineError where the file is wrong, JournalError where the folder is in use, of another pipeline, or cannot be kept.
         """
-        loaded = Loaded.load(pipeline, sets)
+        loaded = Loaded.load(pipeline, sets, trust=trust, sends=sends)
         return cls._in(loaded, out or Path("runs") / loaded.pipeline.name, limit, engine)
 
     @classmethod
-    def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine = ENGINE) -> Self:
+    def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine = ENGINE, trust: bool = True) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
-        loaded = Loaded.of_run(run, sets)
+        loaded = Loaded.of_run(run, sets, trust=trust, sends=False)
         return cls._in(loaded, run, loaded.limit(run), engine)
 
     @classmethod
@@ -137,6 +139,8 @@ class Run:
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
         asked = {name for name, share in found.shares.items() if share.calls}
+        if self.loaded.does:
+            tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))
         if asked:
             warn(answered_elsewhere(self.loaded, islice(self._works({}, guide), LOOKED_AT), self.journal))
         warn([*waiting(self.loaded, self.journal), *saves_nothing(guide)])
@@ -392,5 +396,5 @@ _NO_BATCHES = "there is no batch API at its url, or no such model"
 def warn(lines: Sequence[str]) -> None:
     """Say something on stderr that is no fault."""
     for line in lines:
-        sys.stderr.write(visible(redact(line)) + "\n")
+        sys.stderr.write(printable(line) + "\n")
     sys.stderr.flush()

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from cotforge import __version__
-from cotforge.errors import CotforgeError, Stopped, grouped
-from cotforge.redaction import redact, without_userinfo
+from cotforge.errors import CotforgeError, Stopped, grouped, printable
+from cotforge.redaction import redact
 from cotforge.visible import visible
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
@@ -55,6 +55,9 @@ _set = click.option(
     "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file; list items go by index, + is a new one."
 )
 _replace = click.option("--replace", is_flag=True, help="Let the dataset be replaced by one made of fewer samples.")
+_trust = click.option(
+    "--trust", is_flag=True, help="Do what a pipeline or run folder from elsewhere asks for: run its Python, read and send what it names."
+)
 _limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 
 
@@ -62,6 +65,7 @@ _limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="
 @_pipeline
 @_out
 @_set
+@_trust
 @_limit
 @click.option(
     "--probe",
@@ -75,11 +79,13 @@ _limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="
 @click.option(
     "--show-prompt", type=click.IntRange(min=1), metavar="N", help="Print what is asked about the N-th sample, as it is rendered."
 )
-def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None) -> int:
+def check(
+    pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None, trust: bool
+) -> int:
     """Validate file, prompts, source and teachers, and print calls, tokens, cost and hours still to come. Asks nothing without --probe."""
     from cotforge.build import Run
 
-    with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
+    with Run.open(pipeline, out=out, sets=sets, limit=limit, trust=trust) as run:
         run.check(tell, probe=probe or 0, show=show_prompt)
     return DONE
 
@@ -88,6 +94,7 @@ def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | Non
 @_pipeline
 @_out
 @_set
+@_trust
 @_limit
 @_replace
 @click.option("--offline", is_flag=True, help="Curate from the journal and ask nothing.")
@@ -102,14 +109,14 @@ def check(pipeline: str, out: Path | None, sets: Sequence[str], limit: int | Non
 )
 def build(
     pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, replace: bool, offline: bool, refresh: Sequence[str],
-    retry: str | None,
+    retry: str | None, trust: bool,
 ) -> int:  # fmt: skip
     """Ask the teachers, vote, filter and write the dataset. Goes on where it stopped; a second run asks nothing."""
     from cotforge.build import Run
 
     if offline and (refresh or retry):
         raise click.UsageError("--offline asks nothing, and --refresh and --retry ask anew; give one of them")
-    with Run.open(pipeline, out=out, sets=sets, limit=limit) as run:
+    with Run.open(pipeline, out=out, sets=sets, limit=limit, trust=trust, sends=not offline) as run:
         tell(run.build(offline=offline, refresh=refresh, retry=_words(retry), replace=replace))
     return DONE
 
@@ -117,13 +124,14 @@ def build(
 @cli.command(cls=Example)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 @_set
+@_trust
 @_replace
 @click.option("--what-if", is_flag=True, help="Compare every rule, target and order of asking on the journal instead; write no dataset.")
-def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool) -> int:
+def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: bool) -> int:
     """Vote, filter and write the dataset again from a run's journal. Asks nothing."""
     from cotforge.build import Run
 
-    with Run.reopen(run, sets=sets) as opened:
+    with Run.reopen(run, sets=sets, trust=trust) as opened:
         tell(opened.what_if() if what_if else opened.curate(replace=replace))
     return DONE
 
@@ -132,12 +140,13 @@ def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool) -> int:
 @click.argument("run", metavar="RUN")
 @_out
 @_set
+@_trust
 @_limit
 @click.option(
     "--count", type=click.IntRange(100, 300), metavar="N", help="How many samples: 100 to 300 (default: a tenth of all, within these)."
 )
 @click.option("--read", "answers", type=click.Path(path_type=Path), metavar="FILE", help="Put the answers in FILE to those of the run.")
-def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, count: int | None, answers: Path | None) -> int:
+def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, count: int | None, answers: Path | None, trust: bool) -> int:
     """Pick samples for a person to check, and read the answers back. Asks no teacher.
 
     RUN is a run folder, or before there is one a pipeline file. Leaves a page, RUN/gold.html, and a table, RUN/gold-to-fill.csv.
@@ -149,7 +158,11 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
     is_folder = Path(run).is_dir()
     if is_folder and (out or limit):
         raise click.UsageError(f"{run} is a run folder, which has its place and limit; --out and --limit belong to a pipeline file")
-    with Run.reopen(Path(run), sets=sets) if is_folder else Run.open(run, out=out, sets=sets, limit=limit) as opened:
+    with (
+        Run.reopen(Path(run), sets=sets, trust=trust)
+        if is_folder
+        else Run.open(run, out=out, sets=sets, limit=limit, trust=trust, sends=False)
+    ) as opened:
         tell(opened.gold(count=count, answers=answers))
     return DONE
 
@@ -158,13 +171,15 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
 @_pipeline
 @_out
 @_set
+@_trust
 @click.option("--stage", metavar="NAME", help="Only this stage; those before it have to be done.")
 @click.option("--from", "first", metavar="NAME", help="This stage and all after it again, although they are done.")
 @click.option("--smoke", is_flag=True, help="Two steps of every stage, or of --stage alone, in a folder of their own.")
 @click.option("--launch", "launcher", metavar="COMMAND", help="Start each stage by it: 'torchrun --nproc_per_node 4', 'accelerate launch'.")
 def train(
-    pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool, launcher: str | None
-) -> int:
+    pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool, launcher: str | None,
+    trust: bool,
+) -> int:  # fmt: skip
     """Train a student on the dataset, stage by stage. Stages that are done are skipped; one that was interrupted goes on."""
     from cotforge.train.command import train as learn
     from cotforge.train.launched import launch
@@ -172,7 +187,16 @@ def train(
     if first and (smoke or (stage and stage != first)):
         raise click.UsageError("--from chooses the stages, as --stage and --smoke do; give one of them")
     run: Callable[..., str] = learn if launcher is None else partial(launch, launcher)
-    done = run(pipeline, out=out, sets=sets, stage=stage, first=first, smoke=smoke, tell=lambda line: click.echo(plain(line), err=True))
+    done = run(
+        pipeline,
+        out=out,
+        sets=sets,
+        stage=stage,
+        first=first,
+        smoke=smoke,
+        trust=trust,
+        tell=lambda line: click.echo(printable(line), err=True),
+    )
     if done:
         tell(done)
     return DONE
@@ -181,6 +205,7 @@ def train(
 @cli.command(cls=Example)
 @_pipeline
 @_set
+@_trust
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
@@ -188,11 +213,11 @@ def train(
     show_default=True,
     help="Where teachers whose URL is not on this machine are served.",
 )
-def simulate(pipeline: str, sets: Sequence[str], port: int) -> int:
+def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
     """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
     from cotforge.simulate.command import simulate as serve
 
-    serve(pipeline, sets=sets, port=port, tell=tell)
+    serve(pipeline, sets=sets, port=port, trust=trust, tell=tell)
     return DONE
 
 
@@ -200,6 +225,7 @@ def simulate(pipeline: str, sets: Sequence[str], port: int) -> int:
 @_pipeline
 @_out
 @_set
+@_trust
 @click.option("--model", help="A folder, an id on the Hub, or the name that --url serves (default: the trained student, else its base).")
 @click.option("--url", metavar="URL", help="Ask an OpenAI-compatible server instead of loading the model here.")
 @click.option("--key-env", metavar="VARIABLE", help="The environment variable with the server's key.")
@@ -208,14 +234,14 @@ def simulate(pipeline: str, sets: Sequence[str], port: int) -> int:
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Questions at once, in this process.")
 def evaluate(
     pipeline: str, out: Path | None, sets: Sequence[str], model: str | None, url: str | None, key_env: str | None,
-    max_tokens: int | None, rescue: int | None, batch: int,
+    max_tokens: int | None, rescue: int | None, batch: int, trust: bool,
 ) -> int:  # fmt: skip
     """Try a model on held-out labels, greedily, and write accuracy, macro recall and more, with intervals, to RUN/eval/."""
     from cotforge.train.tryout import try_out
 
     try_out(
         pipeline, out=out, sets=sets, model=model, url=url, key_env=key_env, max_tokens=max_tokens, rescue=rescue, batch=batch,
-        tell=tell,
+        trust=trust, tell=tell,
     )  # fmt: skip
     return DONE
 
@@ -265,13 +291,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _say(fault: CotforgeError, code: int) -> int:
     for line in grouped(fault.faults):
-        click.echo(plain(line), err=True)
+        click.echo(printable(line), err=True)
     return code
-
-
-def plain(line: str) -> str:
-    """The line without credentials, and without what a terminal would obey or nobody sees: such characters are shown as escapes."""
-    return visible(" ".join(without_userinfo(redact(line)).split()))
 
 
 def tell(text: str) -> None:

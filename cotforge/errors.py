@@ -11,27 +11,84 @@ A fault of one row, image or reply is none of these: it is counted (`records.Fau
 """
 
 import re
+import reprlib
 from collections.abc import Iterable
 
-from cotforge.redaction import redact
+from cotforge.redaction import redact, without_userinfo
+from cotforge.visible import visible
 
 LONGEST = 300
 """Characters of a stranger's exception that are told."""
 
+_LOOKED_AT = 2**16
+"""Characters of it in which credentials are looked for: those behind them are never told."""
+
+SHOWN = 120
+"""Characters of a stranger's value that are shown."""
+
+LONGEST_LINE = 1_000
+"""Characters of an error; a longer one loses its middle."""
+
+MOST_FAULTS = 50
+"""Faults that are told at once."""
+
+
+class _Shown(reprlib.Repr):
+    """`repr`, cut: of a long text its beginning and its length, of a list or mapping the first items."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxother = 3, SHOWN
+        self.maxtuple = self.maxlist = self.maxdict = self.maxset = self.maxfrozenset = 6
+
+    def repr_str(self, value: str, level: int) -> str:
+        if len(value) <= SHOWN:
+            return repr(value)
+        return f"{value[:SHOWN]!r}... ({len(value):,} characters)"
+
+    def repr_int(self, value: int, level: int) -> str:
+        bits = value.bit_length()
+        return repr(value) if bits <= 200 else f"a whole number of {bits:,} bits"
+
+
+_shown = _Shown().repr
+
+
+def shown(value: object) -> str:
+    """A stranger's value as it stands in an error: like `repr`, at most some hundred characters, control characters as escapes."""
+    text = _shown(value)
+    return text if len(text) <= 4 * SHOWN else f"{text[: 4 * SHOWN]}..."
+
+
+def printable(line: str) -> str:
+    """An error as a terminal may show it: no credentials, no middle where it is long, and escapes for what is invisible or obeyed."""
+    return visible(" ".join(_cut(without_userinfo(redact(line))).split()))
+
+
+def _cut(line: str) -> str:
+    if len(line) <= LONGEST_LINE:
+        return line
+    half = LONGEST_LINE // 2
+    return f"{line[:half]} ... ({len(line) - 2 * half:,} characters left out) ... {line[-half:]}"
+
 
 def in_words(fault: BaseException) -> str:
     """What an exception of a library says, on one line without credentials and the name of its class; else that name as words."""
-    said = " ".join(redact(str(fault)).split())[:LONGEST]
+    said = " ".join(redact(str(fault)[:_LOOKED_AT]).split())[:LONGEST]
     if isinstance(fault, KeyError) and said:
         return f"{said} is missing"
     return said or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(fault).__name__.removesuffix("Error")).lower() or "an error without words"
 
 
 class CotforgeError(ValueError):
-    """A fault of the user's file, data or environment; `faults` holds one line per fault, without credentials."""
+    """A fault of the user's file, data or environment; `faults` holds one line per fault, none of them long, without credentials."""
 
     def __init__(self, *faults: str) -> None:
-        faults = tuple(map(redact, faults))
+        if len(faults) > MOST_FAULTS + 1:
+            faults = tuple(grouped(faults))
+        if len(faults) > MOST_FAULTS + 1:
+            faults = (*faults[:MOST_FAULTS], f"and {len(faults) - MOST_FAULTS:,} faults more")
+        faults = tuple(_cut(redact(fault)) for fault in faults)
         super().__init__("\n".join(faults))
         self.faults = faults
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
-from cotforge.errors import PipelineError
+from cotforge.errors import PipelineError, shown
 from cotforge.measures import measure, words_of
 from cotforge.measures.own import Measure
 from cotforge.records import Sample, Trace, Verdict
-from cotforge.spec import Spec
+from cotforge.spec import PathText, Spec
 
 Taken = Callable[[Sample, Trace, Verdict | None], float | None]
 """A measure whose options are set."""
@@ -39,7 +39,7 @@ class Bound:
 class Measured(Spec):
     """A measure and its options."""
 
-    measure: str
+    measure: PathText
     """A name in `measures.MEASURES`, or `path/to/file.py:function`."""
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     """Options of the measure, by name."""
@@ -129,14 +129,14 @@ def _options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any]:
     for option, value in given.items():
         if option not in known:
             valid = f"its options are {', '.join(known)}" if known else "it has none"
-            faults.append(f"{function.__name__} has no option {option!r}; {valid}")
+            faults.append(f"{function.__name__} has no option {shown(option)}; {valid}")
             continue
         # A user's file may leave annotations out, or write them as text that means nothing here.
         wanted = Any if known[option] is inspect.Parameter.empty or isinstance(known[option], str) else known[option]
         try:
             options[option] = TypeAdapter(wanted).validate_python(value)
         except ValidationError as error:
-            faults.append(f"{option}: {value!r} does not do; {error.errors()[0]['msg'].lower()}")
+            faults.append(f"{option}: {shown(value)} does not do; {error.errors()[0]['msg'].lower()}")
     if faults:
         raise PipelineError(*faults)
     return options

@@ -15,7 +15,7 @@ from typing import Any, Self
 import yaml
 
 from cotforge import layout
-from cotforge.errors import JournalError, in_words
+from cotforge.errors import JournalError, in_words, shown
 from cotforge.redaction import redact
 from cotforge.regular_files import demand_regular, open_new, open_regular, read_regular
 
@@ -214,5 +214,5 @@ def _names(events: Iterable[yaml.Event]) -> Iterator[str]:
 def safe_name(name: str) -> str:
     """`name` unchanged; raises ValueError where it could not be the name of a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise ValueError(f"{name!r} cannot name a folder; letters, digits, '.', '_' and '-' can")
+        raise ValueError(f"{shown(name)} cannot name a folder; letters, digits, '.', '_' and '-' can")
     return name

@@ -1,19 +1,19 @@
 """A pipeline file, typed: the one place where the sections come together."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from cotforge import tree
+from cotforge import bounded_yaml, tree
 from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
-from cotforge.errors import PipelineError
+from cotforge.errors import PipelineError, shown
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, read_kept, safe_name
 from cotforge.images import Images
@@ -22,9 +22,10 @@ from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
-from cotforge.spec import Spec
+from cotforge.spec import PathText, Spec
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
+from cotforge.trust import Finding, findings, is_near
 
 
 class Pipeline(Spec):
@@ -38,7 +39,7 @@ class Pipeline(Spec):
     images: Images = Images()
     teachers: tuple[AnyTeacher, ...]
     consensus: Consensus = Consensus()
-    gold: str | None = Field(default=None, min_length=1)
+    gold: PathText | None = Field(default=None, min_length=1)
     """CSV with the columns id and answer, of what people answered; null is `gold.csv` in the run folder, where there is one."""
     filters: tuple[Filter, ...] = ()
     select: Select = Select()
@@ -65,18 +66,20 @@ class Pipeline(Spec):
         asked: dict[str, str] = {}
         for teacher in teachers:
             if teacher.name in names:
-                raise ValueError(f"two teachers are named {teacher.name!r}; every teacher needs a name of its own")
+                raise ValueError(f"two teachers are named {shown(teacher.name)}; every teacher needs a name of its own")
             names.add(teacher.name)
             twin = asked.setdefault(repr((teacher.model, teacher.temperature, teacher.top_p, _sorted(teacher.body))), teacher.name)
             if twin != teacher.name:
-                raise ValueError(f"teachers {twin!r} and {teacher.name!r} ask the same Calls; give one teacher both URLs, or set samples")
+                raise ValueError(
+                    f"teachers {shown(twin)} and {shown(teacher.name)} ask the same Calls; give one teacher both URLs, or set samples"
+                )
         return teachers
 
     @model_validator(mode="after")
     def _can_be_asked_in_turn(self) -> Self:
         if self.consensus.sequential and (batched := [teacher.name for teacher in self.teachers if teacher.batched]):
             raise ValueError(
-                f"consensus.rule: 'sequential' asks one teacher after another, and {batched[0]!r} is a batch, which answers in hours; "
+                f"consensus.rule: 'sequential' asks one teacher after another, and {shown(batched[0])} is a batch, which answers in hours; "
                 "use another rule, or kind 'openai'"
             )
         return self
@@ -104,18 +107,55 @@ class Loaded:
     """How many of `sets`, from the end, hold for this invocation only."""
     earlier: tuple[str, ...] = ()
     """What `--set` of an earlier build still holds in this run folder."""
+    does: tuple[Finding, ...] = ()
+    """Python that it runs, variables that it reads, keys that it sends."""
 
     @property
     def root(self) -> Path:
         return self.path.parent
 
     @classmethod
-    def load(cls, name: str | Path, sets: Sequence[str] = ()) -> Self:
-        """The pipeline at a path, or the shipped one of that bare name. Raises PipelineError with all faults of the file at once."""
+    def load(cls, name: str | Path, sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
+        """The pipeline at a path, or the shipped one of that bare name.
+
+        Raises PipelineError with all faults of the file at once. Without `trust` also where a file that is neither shipped nor under the
+        present folder would run Python or read variables into the dataset, or, where the command `sends` anything, send keys or files.
+        """
         path = _find(str(name))
-        raw = tree.override(tree.read(path), sets)
+        said = tree.text(path)
+        near = _vouched(path)
+        asks = None if trust else _Asks(sends, vouched=near and _origin(said)[0] is None, near=near)
+        return cls._made(path, said, (), sets, asks)
+
+    @classmethod
+    def of_run(cls, run: Path, sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
+        """The pipeline that a run folder belongs to: its original file read again, else what the folder keeps of it.
+
+        Raises as `load`; what the folder itself says, rather than the original, runs no Python without `trust`, wherever the folder lies.
+        Raises JournalError where what it keeps cannot be read.
+        """
+        kept = run / RunFolder.PIPELINE
+        if name_in(run) is None or (said := read_kept(kept)) is None:
+            raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
+        path, earlier = _origin(said)
+        if path is not None and path.is_absolute() and _is_file(path):
+            vouched = _vouched(path) and not path.resolve().is_relative_to(run.resolve())
+            asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _vouched(path))
+            loaded = cls._made(path, tree.text(path), earlier, sets, asks)
+        else:
+            loaded = cls._made(kept.absolute(), said, earlier, sets, None if trust else _Asks(sends, vouched=False, near=is_near(kept)))
+        return replace(loaded, passing=len(sets), earlier=tuple(earlier))
+
+    @classmethod
+    def _made(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "_Asks | None") -> Self:
+        """`earlier`: what a run folder says was set; `sets`: what is set now, and is the user's own."""
+        written = tree.parsed(text, path)
+        kept = tree.override(written, earlier)
+        raw = tree.override(kept, sets)
         faults = [f"{where}: holds the value of {name} itself; write ${{{name}}}" for where, name in remember_variables(raw)]
-        values = tree.expand(raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {variable!r}"))
+        values = tree.expand(
+            raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {shown(variable)}")
+        )
         try:
             pipeline = Pipeline.model_validate(values)
         except ValidationError as error:
@@ -124,22 +164,12 @@ class Loaded:
             raise PipelineError(*(f"{path}: {fault}" for fault in faults)) from error
         if faults:
             raise PipelineError(*(f"{path}: {fault}" for fault in faults))
+        if asks is not None:
+            asks.demand(path, written, kept)
         prompts = _assembled(pipeline, path)
         unexpanded = tree.merged(pipeline.model_dump(mode="json", by_alias=True), raw)
-        return cls(pipeline, path, prompts, tuple(sets), unexpanded)
-
-    @classmethod
-    def of_run(cls, run: Path, sets: Sequence[str] = ()) -> Self:
-        """The pipeline that a run folder belongs to: its original file read again, else what the folder keeps of it.
-
-        Raises JournalError where what it keeps cannot be read.
-        """
-        kept = run / RunFolder.PIPELINE
-        if name_in(run) is None or (text := read_kept(kept)) is None:
-            raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
-        path, earlier = _origin(text)
-        loaded = cls.load(path, (*earlier, *sets)) if path is not None and path.is_file() else cls.load(kept, sets)
-        return replace(loaded, passing=len(sets), earlier=tuple(earlier))
+        does = tuple(found for found in findings(raw, values, path.parent) if not found.outside)
+        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, does=does)
 
     def origin(self, section: str, key: str) -> str:
         """Where the value of a key of a section comes from, in words."""
@@ -158,8 +188,8 @@ class Loaded:
         source, kept, ids = self.pipeline.source, run / RunFolder.PIPELINE, str(new)
         if source.kind != "imagefolder" or "ids" in source.model_fields_set:
             return self
-        if kept.is_file():
-            found = re.search(r"^  ids: (path|content)$", kept.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        if (text := read_kept(kept)) is not None:
+            found = re.search(r"^  ids: (path|content)$", text, re.MULTILINE)
             ids = found[1] if found else "content"
         pipeline = self.pipeline.model_copy(update={"source": source.model_copy(update={"ids": ids})})
         return replace(self, pipeline=pipeline, unexpanded=self.unexpanded | {"source": self.unexpanded["source"] | {"ids": ids}})
@@ -193,7 +223,7 @@ class Loaded:
     @staticmethod
     def limit(run: Path) -> int | None:
         """`--limit` of the build that a run folder was last made by."""
-        found = re.search(r"^# limit: (\d+)$", read_kept(run / RunFolder.PIPELINE) or "", re.MULTILINE)
+        found = re.search(r"^# limit: ([0-9]{1,15})$", read_kept(run / RunFolder.PIPELINE) or "", re.MULTILINE)
         return int(found.group(1)) if found else None
 
     def text(self) -> str:
@@ -207,9 +237,38 @@ class Loaded:
         return "\n".join(head) + "\n" + dumped(_absolute(tree.override(self.unexpanded, ()), self.root))
 
 
+@dataclass(frozen=True)
+class _Asks:
+    """What a file may not do before the user has said yes."""
+
+    sends: bool
+    """Whether the command sends anything to a teacher."""
+    vouched: bool
+    """Whether the file is the user's own or shipped, so that only what a run folder changes in it is a stranger's."""
+    near: bool
+    """Whether all lies under the present folder or is shipped; what a run folder says there may still have come from anywhere."""
+
+    def demand(self, path: Path, written: tree.Tree, kept: tree.Tree) -> None:
+        """Raises PipelineError with a line for each thing; `kept` is the file with what a run folder says was set."""
+        known = set(_found(written, path.parent)) if self.vouched else set()
+        asked = [found for found in _found(kept, path.parent) if found not in known and (found.does == "runs" or not self.near)]
+        if lines := [str(found) for found in asked if self.sends or found.does != "sends"]:
+            raise PipelineError(*(f"{path}: {line}; it comes from elsewhere: read it, then say --trust" for line in lines))
+
+
+def _found(raw: tree.Tree, root: Path) -> list[Finding]:
+    return findings(raw, tree.expand(raw, missing=lambda where, variable: None), root)
+
+
+def _vouched(path: Path) -> bool:
+    """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
+    ours = shipped("pipelines").resolve()
+    return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
+
+
 def dumped(values: tree.Tree) -> str:
     """As YAML that a person can read."""
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=140)
+    return bounded_yaml.dump(values)
 
 
 def _origin(text: str) -> tuple[Path | None, list[str]]:
@@ -217,15 +276,23 @@ def _origin(text: str) -> tuple[Path | None, list[str]]:
     return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
 
 
+def _is_file(path: Path) -> bool:
+    """Whether it is one; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _find(name: str) -> Path:
     path = Path(name)
-    if path.is_file():
+    if _is_file(path):
         return path.absolute()
     ours = sorted(file.stem for file in shipped("pipelines").glob("*.yaml"))
     if name in ours:
         return (shipped("pipelines") / f"{name}.yaml").absolute()
-    what = "is a folder" if path.is_dir() else "no such file"
-    raise PipelineError(f"{name}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
+    what = "is a folder" if os.path.isdir(path) else "no such file"
+    raise PipelineError(f"{shown(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
 
 
 def _assembled(pipeline: Pipeline, path: Path) -> Family:

@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from cotforge.errors import shown
 from cotforge.filters import Measured
 from cotforge.folder import safe_name
 from cotforge.records import Sample
-from cotforge.spec import Spec
+from cotforge.spec import PathText, Spec
 
 OURS = frozenset({"output_dir", "max_length", "remove_unused_columns", "dataset_kwargs", "run_name"})
 """Fields of TRL's that the runner sets itself, because a stage would not be resumed, or its lessons be cut, with others."""
@@ -30,7 +31,7 @@ class Lora(Spec):
 class Student(Spec):
     """The small vision-language model that is trained."""
 
-    model: str = Field(min_length=1)
+    model: PathText = Field(min_length=1)
     """A folder, or an id on the Hub."""
     freeze: tuple[Literal["vision", "projector", "language"], ...] = ()
     """Parts that stay as they are."""
@@ -83,7 +84,7 @@ class _Stage(Spec):
     @classmethod
     def _not_ours(cls, fields: dict[str, Any]) -> dict[str, Any]:
         if taken := sorted(OURS & fields.keys()):
-            raise ValueError(f"{taken[0]!r} is set by cotforge itself; leave it out")
+            raise ValueError(f"{shown(taken[0])} is set by cotforge itself; leave it out")
         return fields
 
     @model_validator(mode="after")
@@ -128,7 +129,7 @@ Both narrow what is explored, by what arXiv 2509.26114 finds of either bound.
 
 def _clip(given: Any) -> Any:
     if isinstance(given, str) and given not in CLIPS:
-        raise ValueError(f"no clip named {given!r}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
+        raise ValueError(f"no clip named {shown(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
     return CLIPS[given] if isinstance(given, str) else given
 
 
@@ -229,7 +230,7 @@ class Plan(Spec):
     student: Student
     preset: Literal["clgrpo", "long-cot", "label-only", "answer-rl"] | None = None
     """Stages by name; `stages` then replaces those of the same name."""
-    data: str | None = Field(default=None, min_length=1)
+    data: PathText | None = Field(default=None, min_length=1)
     """A dataset's folder, or its id on the Hub; null is the run's own."""
     cache_gb: float = Field(default=20, ge=0)
     """Gigabytes of prepared pictures that are kept; above it they are prepared anew in every epoch. Ours."""
@@ -244,11 +245,13 @@ class Plan(Spec):
             raise ValueError(f"stages: there is none; give at least one, or a preset: {', '.join(PRESETS)}")
         twice = [name for name, times in Counter(stage.name for stage in self.stages).items() if times > 1]
         if twice:
-            raise ValueError(f"stages: two are named {twice[0]!r}; every stage needs a name of its own")
+            raise ValueError(f"stages: two are named {shown(twice[0])}; every stage needs a name of its own")
         known = [str(stage["name"]) for stage in PRESETS[self.preset]] if self.preset else []
         strange = [stage.name for stage in self.stages if self.preset and stage.name not in known]
         if strange:
-            raise ValueError(f"stages: {strange[0]!r} is no stage of the preset {self.preset!r}, whose stages are {', '.join(known)}")
+            raise ValueError(
+                f"stages: {shown(strange[0])} is no stage of the preset {shown(self.preset)}, whose stages are {', '.join(known)}"
+            )
         return self
 
     def expanded(self) -> tuple[Sft | Grpo | Dpo | Try, ...]:

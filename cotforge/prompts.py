@@ -12,7 +12,7 @@ from typing import Any
 from cotforge.errors import PipelineError
 from cotforge.records import Call, Origin, Sample
 from cotforge.sandbox import ASKING, LEARNING, REMEMBERED, Prompt, shipped
-from cotforge.spec import Spec
+from cotforge.spec import PathText, Spec
 
 __all__ = ["Family", "Prompt", "Prompts", "as_text", "call", "key_of", "order", "shipped"]
 
@@ -54,13 +54,13 @@ _ANSWER_FORM = re.compile(r"<\s*answer\b|\\boxed", re.IGNORECASE)
 class Prompts(Spec):
     """The `prompts:` section: each a path relative to the pipeline file, or a shipped `family/name`."""
 
-    solve: str = "long_cot/solve"
+    solve: PathText = "long_cot/solve"
     """What teachers are asked; it never sees the label."""
-    vote: str = "label_only/solve"
+    vote: PathText = "label_only/solve"
     """What teachers are asked for a short vote (`consensus.votes`)."""
-    student: str = "student"
+    student: PathText = "student"
     """What the student is asked, in training and evaluation alike."""
-    completion: str = "completion"
+    completion: PathText = "completion"
     """What the student learns to say."""
 
     def load(self, root: Path) -> Family:

@@ -5,15 +5,15 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, UndefinedError, meta, nodes
+from jinja2 import Template, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from cotforge.errors import PipelineError
+from cotforge.bounded_jinja import MOST_WORK, Exhausted, Sandbox, render, size
+from cotforge.errors import MOST_FAULTS, PipelineError, in_words, shown
 from cotforge.records import Fault, Sample
 
 ASKING = frozenset({"question", "options", "images", "meta"})
@@ -24,37 +24,17 @@ LEARNING = frozenset({"reasoning", "answer"})
 MOST_CHARACTERS = 200_000
 """A prompt longer than this is a mistake, or an attack on memory."""
 
+LARGE = 100_000
+"""Characters of a row's values from which on the row, and not the template, is why too much is written."""
+
+MOST_BYTES = 2**18
+"""Of a template's file."""
+
+_WORK_PER_CHARACTER = 20
+"""Of a completion: a long reasoning is no fault of its template."""
+
 REMEMBERED = 4096
 """Texts kept: above the 2C orders of the largest closed set we know (1,000 classes), times a few models."""
-
-
-class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja that reaches no unsafe attribute, changes nothing, opens no other file and says the same every time."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False, finalize=_printable)
-        del self.globals["lipsum"], self.filters["random"]  # another text at each run would be another Call
-        del self.filters["center"], self.filters["format"]  # their width argument fills memory, as `*` on text would
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Arithmetic on numbers, without powers. Raises SecurityError for anything else."""
-        if operator == "**" or not (isinstance(left, int | float) and isinstance(right, int | float)):
-            raise SecurityError(f"{operator!r} is for numbers only" if operator != "**" else "'**' is not available")
-        return super().call_binop(context, operator, left, right)
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """`meta.items` is the row's value of that name where it has one, not the method of a mapping."""
-        return obj[attribute] if isinstance(obj, Mapping) and attribute in obj else super().getattr(obj, attribute)
-
-
-def _printable(value: Any) -> Any:
-    if value is None:
-        raise UndefinedError("a value is null; give it a default or leave it out with 'if'")
-    if callable(value) and not isinstance(value, Undefined):
-        raise SecurityError("a function is not text; call it")  # its text would hold an address of this process
-    return value
 
 
 _SANDBOX = Sandbox()
@@ -98,23 +78,33 @@ class Prompt:
         try:
             return _fill(self, *asked, sample.meta) if "meta" in self.inputs else _remembered(self, *asked)
         except (SecurityError, RecursionError) as error:
-            raise PipelineError(f"{self.path}: {error}") from error
-        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
-            raise Fault("prompt_input", f"{self.path}: {error}", where=sample.where, id=sample.id) from error
+            if isinstance(error, Exhausted) and size((asked, sample.meta if "meta" in self.inputs else None)) > LARGE:
+                raise self._fault(sample, error) from error
+            raise PipelineError(f"{self.path}: {_why(error)}") from error
+        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+            raise self._fault(sample, error) from error
+
+    def _fault(self, sample: Sample, error: Exception) -> Fault:
+        return Fault("prompt_input", f"{self.path}: {in_words(error)}", where=sample.where, id=sample.id)
 
     def complete(self, reasoning: str, answer: str) -> str:
         """What the student learns to say; half a surrogate pair, which no file can hold, becomes a question mark."""
-        limit = MOST_CHARACTERS + len(reasoning) + len(answer)
+        given = len(reasoning) + len(answer)
+        longest, work = MOST_CHARACTERS + given, MOST_WORK + _WORK_PER_CHARACTER * given
         try:
-            text = _write(self.template, {"reasoning": reasoning, "answer": answer}, limit)
-        except (TemplateError, RecursionError, TypeError, ValueError, ArithmeticError) as error:
-            raise PipelineError(f"{self.path}: {error}") from error
+            text = render(self.template, {"reasoning": reasoning, "answer": answer}, longest=longest, work=work).rstrip()
+        except (TemplateError, RecursionError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+            raise PipelineError(f"{self.path}: {_why(error)}") from error
         return text.encode(errors="replace").decode()
+
+
+def _why(error: Exception) -> str:
+    return "calls itself without end" if isinstance(error, RecursionError) else in_words(error)
 
 
 def _fill(prompt: Prompt, question: str, options: tuple[str, ...], images: tuple[int, ...], meta: Mapping[str, Any]) -> str:
     values = {"question": question, "options": options, "images": images, "meta": meta}
-    text = _write(prompt.template, values, MOST_CHARACTERS)
+    text = render(prompt.template, values, longest=MOST_CHARACTERS).rstrip()
     text.encode()  # raises ValueError on half a surrogate pair, as broken JSON may hold: it could not be sent
     return text
 
@@ -122,16 +112,6 @@ def _fill(prompt: Prompt, question: str, options: tuple[str, ...], images: tuple
 @lru_cache(maxsize=REMEMBERED)
 def _remembered(prompt: Prompt, question: str, options: tuple[str, ...], images: tuple[int, ...]) -> str:
     return _fill(prompt, question, options, images, {})
-
-
-def _write(template: Template, values: Mapping[str, Any], limit: int) -> str:
-    parts, length = [], 0
-    for part in template.generate(values):
-        length += len(part)
-        if length > limit:
-            raise ValueError(f"writes more than {limit:,} characters")
-        parts.append(part)
-    return "".join(parts).rstrip()
 
 
 def _find(name: str, root: Path) -> Path:
@@ -144,12 +124,16 @@ def _find(name: str, root: Path) -> Path:
         return folder / f"{name}.jinja"
     near = difflib.get_close_matches(name.removesuffix(".jinja"), names, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"shipped are {', '.join(names)}"
-    raise PipelineError(f"{name!r}: no such file, and no shipped prompt of that name; {hint}")
+    raise PipelineError(f"{shown(name)}: no such file, and no shipped prompt of that name; {hint}")
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise PipelineError(f"{path}: is longer than {MOST_BYTES:,} bytes; a prompt is a few thousand")
+        return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -160,21 +144,25 @@ def _compile(path: Path, text: str, inputs: frozenset[str]) -> tuple[frozenset[s
     try:
         tree = _SANDBOX.parse(text, filename=str(path))
         used = frozenset(meta.find_undeclared_variables(tree))
-        template = _SANDBOX.from_string(text)
+        if faults := list(islice(_faults(path, tree, used - inputs, inputs), MOST_FAULTS)):
+            raise PipelineError(*faults)
+        return used, _SANDBOX.metered(tree)
     except TemplateSyntaxError as error:
         raise PipelineError(f"{path}:{error.lineno}: {error.message}") from error
-    except RecursionError as error:
+    except PipelineError:
+        raise
+    except (RecursionError, MemoryError, IndentationError) as error:
         raise PipelineError(f"{path}: is nested too deep to be a template") from error
-    faults = list(_faults(path, tree, used - inputs, inputs))
-    if faults:
-        raise PipelineError(*faults)
-    return used, template
+    except (SyntaxError, TemplateError, ValueError, TypeError, LookupError, ArithmeticError) as error:  # of Python, which it is compiled to
+        raise PipelineError(f"{path}: is no template: {in_words(error)}") from error
 
 
 def _faults(path: Path, tree: nodes.Template, unknown: frozenset[str], inputs: frozenset[str]) -> Iterator[str]:
     for other in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
         yield f"{path}:{other.lineno}: a prompt is one file; write out here what it takes from others"
+    lines: dict[str, int] = {}
+    for node in tree.find_all(nodes.Name) if unknown else ():
+        lines.setdefault(node.name, node.lineno)
     for name in sorted(unknown):
-        line = next(node.lineno for node in tree.find_all(nodes.Name) if node.name == name)
         why = "; the label is never shown to a teacher that votes" if name == "label" else ""
-        yield f"{path}:{line}: no input named {name!r}{why}; there are {', '.join(sorted(inputs))}"
+        yield f"{path}:{lines[name]}: no input named {shown(name)}{why}; there are {', '.join(sorted(inputs))}"

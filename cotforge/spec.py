@@ -1,6 +1,19 @@
 """The base of every typed section of the pipeline file."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+def _path(text: str) -> str:
+    data = text.encode(errors="surrogateescape")
+    if b"\0" in data or len(data) > 4_095 or max(map(len, data.split(b"/"))) > 255:  # Linux's limits
+        raise ValueError("no file can have this name: a path has at most 4,095 bytes, 255 between slashes, and no NUL")
+    return text
+
+
+PathText = Annotated[str, AfterValidator(_path)]
+"""A path, or another name that a file of that name goes before."""
 
 
 class Spec(BaseModel):

@@ -8,64 +8,53 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cotforge.errors import PipelineError, in_words
+from cotforge import bounded_yaml
+from cotforge.bounded_yaml import YamlError
+from cotforge.errors import MOST_FAULTS, PipelineError, shown
 
 Tree = dict[str, Any]
+
+_NOT_KEPT = re.compile("[\n\r\x85\u2028\u2029\ud800-\udfff]")
+"""What a `--set` may not hold: the run folder keeps each on a line of UTF-8."""
+_LONGEST_KEY = 60
+"""Characters of a key in the path of an error."""
+MOST_EXPANDED = 2**20
+"""Characters that variables may bring into one file, all places together."""
 
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\}|(\{[^}]*\}?))")
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is a fault and not a silent choice."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> Tree:
-    seen: set[Any] = set()
-    for key, _ in node.value:
-        name = loader.construct_object(key)
-        if not isinstance(name, str | int | float | bool | None):
-            raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
-        if name in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"{name!r} is given twice", key.start_mark)
-        seen.add(name)
-    loader.flatten_mapping(node)
-    return {loader.construct_object(key, deep=True): loader.construct_object(value, deep=True) for key, value in node.value}
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-_Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
-    for letter, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-# 2.0e8 and 1e-3 are numbers to everybody but YAML 1.1
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
-
-
 def read(path: Path) -> Tree:
     """The file's tree. Raises PipelineError where it cannot be read, is not YAML, or is no mapping."""
+    return parsed(text(path), path)
+
+
+def text(path: Path) -> str:
+    """The file's text. Raises PipelineError where it cannot be read, is too long or no text."""
     try:
-        tree = _load(path.read_text(encoding="utf-8-sig"))
+        return bounded_yaml.read_text(path)
     except OSError as fault:
         raise PipelineError(f"{path}: {fault.strerror}") from fault
-    except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        mark = getattr(fault, "problem_mark", None)
-        at = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise PipelineError(f"{at}: not YAML: {getattr(fault, 'problem', None) or in_words(fault)}") from fault
+    except YamlError as fault:
+        raise PipelineError(f"{_at(path, fault)}: not YAML: {fault}") from fault
+
+
+def parsed(text: str, path: Path) -> Tree:
+    """The tree that the file's text stands for. Raises PipelineError that shows the line."""
+    try:
+        tree = bounded_yaml.load(text)
+    except YamlError as fault:
+        raise PipelineError(f"{_at(path, fault)}: not YAML: {fault}") from fault
     if not isinstance(tree, dict):
         raise PipelineError(f"{path}: holds no pipeline; it starts with 'name: ...'")
     return tree
 
 
-def _load(text: str) -> Any:
-    loader = _Loader(text)
-    try:
-        return loader.get_single_data()
-    finally:
-        loader.dispose()
+def _at(path: Path, fault: YamlError) -> str:
+    return f"{path}:{fault.line}" if fault.line else str(path)
 
 
 def override(tree: Tree, sets: Iterable[str]) -> Tree:
@@ -77,12 +66,18 @@ def override(tree: Tree, sets: Iterable[str]) -> Tree:
     for given in sets:
         path, equals, text = given.partition("=")
         if not equals or not path.strip():
-            raise PipelineError(f"--set {given!r}: write it as key.path=value")
+            raise PipelineError(f"--set {shown(given)}: write it as key.path=value")
+        if _NOT_KEPT.search(given):
+            raise PipelineError(f"--set {shown(given)}: is one line of UTF-8 text; write a line break as \\n within double quotes")
+        where = path if len(path) <= 100 else f"{path[:100]}..."
+        steps = path.strip().split(".")
+        if len(steps) > bounded_yaml.DEEPEST:
+            raise PipelineError(f"--set {where}: names {len(steps):,} keys, one below the other; {bounded_yaml.DEEPEST} are the most")
         try:
-            value = _load(text) if text.strip() else None
-        except yaml.YAMLError as fault:
-            raise PipelineError(f"--set {path}: {text!r} is not a YAML value") from fault
-        _put(tree, path.strip().split("."), value, path)
+            value = bounded_yaml.load(text) if text.strip() else None
+        except YamlError as fault:
+            raise PipelineError(f"--set {where}: {shown(text)} is not a YAML value: {fault.problem}") from fault
+        _put(tree, steps, value, where)
     return tree
 
 
@@ -97,8 +92,8 @@ def _put(at: Any, steps: list[str], value: Any, path: str) -> None:
     if step == "+":
         at, step = _appended_to(at, path)
     if isinstance(at, list):
-        if not step.isdigit() or int(step) >= len(at):
-            raise PipelineError(f"--set {path}: {step!r} is no item of a list of {len(at)}; items count from 0")
+        if not re.fullmatch("[0-9]{1,9}", step) or int(step) >= len(at):
+            raise PipelineError(f"--set {path}: {shown(step)} is no item of a list of {len(at)}; items count from 0")
         slot: Any = int(step)
     elif isinstance(at, dict):
         slot = step
@@ -107,7 +102,7 @@ def _put(at: Any, steps: list[str], value: Any, path: str) -> None:
         elif rest == ["+"] and isinstance(at[step], str):  # one text where a list may stand too: a URL
             at[step] = [at[step]]
     else:
-        raise PipelineError(f"--set {path}: there is nothing below {at!r}")
+        raise PipelineError(f"--set {path}: there is nothing below {shown(at)}")
     if rest:
         _put(at[slot], rest, value, path)
     else:
@@ -125,30 +120,46 @@ def _appended_to(at: Any, path: str) -> tuple[Any, str]:
 def expand(value: Any, *, missing: Callable[[str, str], None], where: str = "") -> Any:
     """The tree with `${VAR}` in string values replaced from the environment and `$$` by a dollar.
 
-    `missing(where, name)` hears of the variables that are not set.
+    `missing(where, name)` hears of the variables that are not set. Raises PipelineError above `MOST_EXPANDED` characters of them.
     """
-    if isinstance(value, dict):
-        return {key: expand(item, missing=missing, where=f"{where}.{key}" if where else str(key)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [expand(item, missing=missing, where=f"{where}[{index}]") for index, item in enumerate(value)]
-    if not isinstance(value, str) or "$" not in value:
-        return value
+    brought = 0
 
-    def fill(match: re.Match[str]) -> str:
+    def fill(match: re.Match[str], where: str) -> str:
+        nonlocal brought
         if match.group(0) == "$$":
             return "$"
         name = match.group(1)
         if name is None or name not in os.environ:
             missing(where, name or match.group(2)[1:].rstrip("}"))
             return ""
+        if bounded_yaml.HALF.search(os.environ[name]):
+            raise PipelineError(f"{where}: the variable {name} is not UTF-8 text")
+        brought += len(os.environ[name])
+        if brought > MOST_EXPANDED:
+            raise PipelineError(f"{where}: {name}: variables bring more than {MOST_EXPANDED:,} characters into the file")
         return os.environ[name]
 
-    return _VARIABLE.sub(fill, value)
+    def filled(value: Any, where: str) -> Any:
+        if isinstance(value, dict):
+            return {key: filled(item, below(where, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [filled(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return _VARIABLE.sub(lambda match: fill(match, where), value) if isinstance(value, str) and "$" in value else value
+
+    return filled(value, where)
+
+
+def below(where: str, key: object) -> str:
+    """The path of a key of the section at `where`; a key of any length stays a word."""
+    name = str(key) if len(str(key)) <= _LONGEST_KEY else f"{str(key)[:_LONGEST_KEY]}..."
+    return f"{where}.{name}" if where else name
 
 
 def faults(error: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
     """Pydantic's findings about `given`, one line each: `filters[2].measure: what is wrong; what would be right`."""
-    return [_fault(found, model, given) for found in error.errors(include_url=False, include_context=True)]
+    found = error.errors(include_url=False, include_context=True)
+    lines = [_fault(each, model, given) for each in found[:MOST_FAULTS]]
+    return [*lines, *([f"and {len(found) - len(lines):,} faults more"] if len(found) > len(lines) else [])]
 
 
 def _fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> str:
@@ -160,13 +171,13 @@ def _fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> str:
         return f"{spot.path}.{found['loc'][-1]}: is missing".removeprefix(".")
     if found["type"] in ("union_tag_invalid", "union_tag_not_found"):
         kind, kinds = found.get("ctx", {}).get("tag"), [_kind(each) for each in spot.models]
-        wrong = "is missing" if kind is None else f"{kind!r}: there is no such kind"
+        wrong = "is missing" if kind is None else f"{shown(kind)}: there is no such kind"
         return f"{spot.path}.kind: {wrong}{_near(kind or '', kinds)}".removeprefix(".")
     message = found["msg"].removeprefix("Value error, ")
-    shown = found.get("input")
-    if found["type"] == "value_error" or isinstance(shown, dict | list):
+    value = found.get("input")
+    if found["type"] == "value_error" or isinstance(value, dict | list):
         return f"{spot.path}: {message}".removeprefix(": ")
-    return f"{spot.path}: {shown!r}: {message[:1].lower()}{message[1:]}"
+    return f"{spot.path}: {shown(value)}: {message[:1].lower()}{message[1:]}"
 
 
 def _strange(key: str, spot: "_Spot") -> str:
@@ -175,7 +186,7 @@ def _strange(key: str, spot: "_Spot") -> str:
         belongs = f"kind {others[0]}" if len(others) == 1 else f"kinds {' and '.join(others)}"
         line = f"{key} is for {belongs}; kind {_kind(spot.models[0])!r} has none"
     else:
-        line = f"no key named {key!r}{_near(key, _keys(spot.models))}"
+        line = f"no key named {shown(key)}{_near(key, _keys(spot.models))}"
     return f"{spot.path}: {line}".removeprefix(": ")
 
 

@@ -15,12 +15,12 @@ import cotforge
 PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
-    "redaction",
-    "errors spec regular_files visible",
+    "redaction visible",
+    "errors spec regular_files",
     "records layout",
-    "replies",
+    "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
-    "sources prompts history",
+    "sources prompts history trust",
     "teachers consensus measures scores",
     "filters budget",
     "plan",

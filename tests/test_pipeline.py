@@ -1,12 +1,14 @@
 """A pipeline file: every fault is one line with its place, and all of them are told at once."""
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from cotforge.errors import PipelineError
+from cotforge.errors import LONGEST_LINE, PipelineError
 from cotforge.pipeline import Loaded
 from cotforge.prompts import shipped
 
@@ -65,8 +67,117 @@ def test_a_fault_names_its_place_and_what_would_be_right(tmp_path: Path, changes
     assert any(fault in line for line in faults(tmp_path, **changes)), faults(tmp_path, **changes)
 
 
-def test_a_secret_in_a_url_is_not_repeated(tmp_path: Path) -> None:
-    assert "secret" not in " ".join(faults(tmp_path, teachers=[GOOD["teachers"][0] | {"url": "http://me:secret@h/v1"}]))
+@pytest.mark.parametrize("url", ["http://me:secret@h/v1", "http://me:secret@[::1/v1", "http://secret@\u2100.com", "ftp://me:secret@h"])
+def test_a_secret_in_a_url_is_not_repeated(tmp_path: Path, url: str) -> None:
+    assert "secret" not in " ".join(faults(tmp_path, teachers=[GOOD["teachers"][0] | {"url": url}]))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1", "http://[v1.x]/v1", "http://host:99999", "http://host:0", "http://host:-1", "http://host:abc", "http://h:80:80/v1",
+        "http://h:\uff18\uff10/v1", "http://h:+80", "http://a b/v1", "http://h\n/v1", "http://h\x1b[31m/v1", "http://h\t:80", "http://",
+        "http:///v1",
+        "//h/v1", "h/v1", "file:///etc/passwd", "http://h/v1?x=1", "http://h/v1#x", "http://...", "http://h%00/v1", "http://xn--/v1",
+        "http://\u2100.com", "http://" + "a" * 300, "http://" + "a." * 3000 + "com",
+        "http://\u00e9" + "\u00e9" * 80 + ".com", "javascript:alert(1)",
+    ],
+)  # fmt: skip
+def test_a_url_that_reaches_no_server_is_one_short_line(tmp_path: Path, url: str) -> None:
+    for given in (url, ["http://good/v1", url]):
+        (line,) = faults(tmp_path, teachers=[GOOD["teachers"][0] | {"url": given}])
+        assert "is not a URL of a server" in line
+        assert len(line) < 400
+        assert line.isprintable()
+
+
+def test_odd_urls_that_reach_a_server_are_taken(tmp_path: Path) -> None:
+    for url in (
+        "HTTP://H/v1",
+        " http://h/v1 ",
+        "http://[::1]:8000/v1",
+        "http://b\u00fccher.example/v1",
+        "https://my_gpu-1.local:65535/a/b",
+        "http://h./v1",
+    ):
+        assert load(tmp_path, teachers=[GOOD["teachers"][0] | {"url": url}]).pipeline.teachers[0].urls == (url.strip(),)
+
+
+LONG = "x" * 300
+PLACES = """
+    name source.path source.split source.columns.id task.question task.labels teachers.0.name teachers.0.model teachers.0.body
+    teachers.0.key_env teachers.0.temperature teachers.0.timeout gold prompts.solve prompts.completion filters max_failures
+    images.max_pixels     budget.usd consensus.rule consensus.target select.per_sample eval train train.data
+"""
+ODD_VALUES = (
+    "..", "con\0", LONG, "x" * 100_000, "a/" * 4_000, "\x1b[31m", "\u202ex", "", float("nan"), float("inf"), -1, True, 10**30, 1e308, None,
+    [], {}, [LONG * 9], {LONG * 9: 1}, {"a": float("inf")}, [[1]], {"a": {"b": float("nan")}},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES.split())
+def test_an_odd_value_in_any_place_is_taken_or_refused_in_a_short_line(tmp_path: Path, place: str) -> None:
+    for value in ODD_VALUES:
+        tree = json.loads(json.dumps(GOOD))
+        *above, last = place.split(".")
+        at: Any = tree
+        for step in above:
+            at = at[int(step)] if step.isdigit() else at.setdefault(step, {})
+        at[last] = value
+        (tmp_path / "p.yaml").write_text(yaml.safe_dump(tree))
+        loaded, said = _loaded(tmp_path / "p.yaml")
+        assert all(len(fault) <= LONGEST_LINE + 100 and "\n" not in fault for fault in said)
+        if loaded is not None:
+            (tmp_path / "run").mkdir(exist_ok=True)
+            (tmp_path / "run/pipeline.yaml").write_text(loaded.text())
+            assert Loaded.of_run(tmp_path / "run").pipeline.task == loaded.pipeline.task
+
+
+def _loaded(path: Path) -> tuple[Loaded | None, tuple[str, ...]]:
+    try:
+        return Loaded.load(path), ()
+    except PipelineError as error:
+        return None, error.faults
+
+
+def test_half_of_a_character_is_refused_and_two_halves_are_one(tmp_path: Path) -> None:
+    text = yaml.safe_dump(GOOD)
+    assert load(tmp_path, text.replace("Which?", '"\\ud83d\\ude00?"')).pipeline.task.question == "\U0001f600?"
+    for place in ("Which?", "awe", "m\n"):
+        (line,) = faults(tmp_path, text.replace(place, '"\\ud83d"\n', 1))
+        assert "holds half of a character" in line
+
+
+def test_a_body_that_json_cannot_hold_is_refused(tmp_path: Path) -> None:
+    (line,) = faults(tmp_path, teachers=[GOOD["teachers"][0] | {"body": {"a": [1, float("inf")]}}])
+    assert line == "p.yaml: teachers[0].body.a[1]: inf: input should be a finite number"
+
+
+def test_variables_cannot_multiply_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONG", "x" * 20_000)
+    (line,) = faults(tmp_path, task=GOOD["task"] | {"question": "${LONG}" * 20_000})
+    assert line == "task.question: LONG: variables bring more than 1,048,576 characters into the file"
+
+
+def test_of_many_faults_the_first_are_told_and_the_rest_is_counted(tmp_path: Path) -> None:
+    said = faults(tmp_path, **{f"k{number}": 1 for number in range(3_000)})
+    assert len(said) == 51
+    assert said[-1] == "p.yaml: and 2,950 faults more"
+
+
+DAMAGED = (
+    b"\xff\xfe\x00", b"# from: /a\n# limit: " + b"9" * 6000 + b"\nname: a\n", b"[" * 9000, b"a: &a [*a]\n", b"x" * 2_000_000
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_run_folder_with_a_damaged_pipeline_is_one_line(tmp_path: Path, kept: bytes) -> None:
+    (tmp_path / "pipeline.yaml").write_bytes(kept)
+    with pytest.raises(PipelineError) as caught:
+        Loaded.of_run(tmp_path)
+    assert len(str(caught.value)) < 2_000
+    with contextlib.suppress(PipelineError):
+        assert Loaded.limit(tmp_path) is None
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, model_validator
 
 from cotforge.answers.text import as_text, normal, seen
 from cotforge.answers.verifiers import VERIFIERS
+from cotforge.errors import shown
 from cotforge.records import Fault
 from cotforge.spec import Spec
 
@@ -22,10 +23,10 @@ Synonyms = tuple[tuple[str, tuple[str, ...]], ...]
 def _word(raw: object) -> str:
     """A label or synonym of the file as text. Raises ValueError for what YAML made of an unquoted yes, no or null."""
     if isinstance(raw, bool) or raw is None:
-        raise ValueError(f"YAML reads this label as {raw!r}; put it in quotes, like 'yes'")
+        raise ValueError(f"YAML reads this label as {shown(raw)}; put it in quotes, like 'yes'")
     text = as_text(raw)
     if text is None or not normal(text):
-        raise ValueError(f"{raw!r} is not a label; a label is a text of at most 2,000 characters")
+        raise ValueError(f"{shown(raw)} is not a label; a label is a text of at most 2,000 characters")
     return " ".join(seen(text).split())
 
 
@@ -91,7 +92,7 @@ class Task(Spec):
         if row_options is None or len(row_options) == 0:
             return self.closed
         if isinstance(row_options, str):
-            raise Fault("options_broken", f"options {row_options!r} are one text; a list of texts is wanted")
+            raise Fault("options_broken", f"options {shown(row_options)} are one text; a list of texts is wanted")
         texts = [as_text(option) for option in row_options]
         names = tuple(" ".join(seen(text).split()) for text in texts if text is not None and normal(text))
         faults = _alike(names)
@@ -148,7 +149,7 @@ def _alike(labels: Sequence[str] | Mapping[str, tuple[str, ...]]) -> list[str]:
         for name in (label, *synonyms.get(label, ())):
             first, before = taken.setdefault(normal(name), (place, name))
             if first != place:
-                faults.append(f"labels: {before!r} and {name!r} are the same once case, spaces and surrounding marks are ignored")
+                faults.append(f"labels: {shown(before)} and {shown(name)} are the same once case, spaces and surrounding marks are ignored")
     return faults
 
 

@@ -19,12 +19,12 @@ _LIBRARIES = r"(sklearn|joblib|scipy|numpy|PIL)(\.|$)"
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-def simulate(pipeline: str, *, sets: Sequence[str], port: int, tell: Callable[[str], object]) -> None:
+def simulate(pipeline: str, *, sets: Sequence[str], port: int, trust: bool = True, tell: Callable[[str], object]) -> None:
     """Serves until interrupted; `tell` gets a line per teacher once all listen, and one with what became of its requests at the end.
 
     Raises PipelineError where the pipeline is wrong or a teacher cannot be trained, TeacherError where a port is taken.
     """
-    loaded = Loaded.load(pipeline, sets)
+    loaded = Loaded.load(pipeline, sets, trust=trust, sends=False)
     warnings.filterwarnings("ignore", module=_LIBRARIES)
     ports: dict[int, list[Role]] = {}
     trial = Trial(loaded)

@@ -5,16 +5,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from cotforge.errors import SourceError
+from cotforge.errors import SourceError, shown
 from cotforge.images import FileRef, Ref
 from cotforge.records import Fault
 from cotforge.sources.options import read_options
 from cotforge.sources.text import ANSWERING, ASKING, labelled, plain, said_by, words
-from cotforge.spec import Spec
+from cotforge.spec import PathText, Spec
 
 Spool = Callable[[bytes, str], FileRef]
 """Keeps bytes that cannot be asked for again, and says where: (bytes, name) to a ref."""
@@ -97,7 +97,7 @@ def _several(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 def _no_column(name: str, names: Collection[str], where: str) -> str:
     near = get_close_matches(name, [known for known in names if len(known) <= _NAME_SHOWN], n=1)
-    return f"{where}: no column {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there: {_list(names)}")
+    return f"{where}: no column {shown(name)}; " + (f"did you mean {shown(near[0])}?" if near else f"there: {_list(names)}")
 
 
 def _list(names: Collection[str]) -> str:
@@ -107,9 +107,9 @@ def _list(names: Collection[str]) -> str:
 class RawData(Spec):
     """The keys that every kind of source has."""
 
-    path: str = Field(min_length=1)
+    path: PathText = Field(min_length=1)
     """A file, a folder, a glob, or (`hf`) an id on the Hub; relative to the pipeline file."""
-    split: str | tuple[str, ...] = "train"
+    split: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1)] = "train"
     columns: Columns = Columns()
     limit: int | None = Field(default=None, ge=1)
     """Sound samples, at most."""

@@ -6,8 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from cotforge.errors import shown
 from cotforge.redaction import remember
-from cotforge.spec import Spec
+from cotforge.spec import PathText, Spec
 from cotforge.teachers.simulated import Simulated
 
 RESERVED = ("messages", "model", "temperature", "top_p", "max_tokens", "n", "stream")
@@ -53,7 +54,7 @@ class Teacher(Spec):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    model: str = Field(min_length=1)
+    model: PathText = Field(min_length=1)
     kind: str
     """Each kind narrows it to its own name."""
     key_env: Annotated[str, AfterValidator(_variable)] | None = None
@@ -85,7 +86,9 @@ class Teacher(Spec):
     @model_validator(mode="after")
     def _body_leaves_other_keys_alone(self) -> Self:
         if taken := [name for name in RESERVED if name in self.body]:
-            raise ValueError(f"body may not hold {taken[0]!r}; set the teacher's own key" + (", or samples" if taken[0] == "n" else ""))
+            raise ValueError(
+                f"body may not hold {shown(taken[0])}; set the teacher's own key" + (", or samples" if taken[0] == "n" else "")
+            )
         return self
 
     def key(self) -> str | None:

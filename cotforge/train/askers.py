@@ -110,7 +110,8 @@ class Endpoint:
         try:
             teacher = OpenAITeacher(name=STUDENT, model=model or "?", url=(url,), temperature=0.0, key_env=key_env, concurrency=concurrency)
         except ValueError as fault:
-            raise PipelineError(f"--url {url}: is not a URL of a server; write it like 'http://localhost:8000/v1'") from fault
+            told = "" if "@" in url else f" {url}"  # a password may stand before it
+            raise PipelineError(f"--url{told}: is not a URL of a server; write it like 'http://localhost:8000/v1'") from fault
         if model is None:
             teacher = teacher.model_copy(update={"model": asyncio.run(_only_model(teacher))})
         asyncio.run(preflight([teacher]))

@@ -39,13 +39,14 @@ def train(
     stage: str | None = None,
     first: str | None = None,
     smoke: bool = False,
+    trust: bool = True,
     tell: Callable[[str], object] = print,
 ) -> str:
     """Every stage of the pipeline's plan that is not done yet, told line by line; what came of it, from the first of several processes.
 
     Raises CotforgeError where something is wrong.
     """
-    loaded = Loaded.load(pipeline, sets)
+    loaded = Loaded.load(pipeline, sets, trust=trust, sends=False)
     plan = loaded.pipeline.train
     if plan is None:
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")

@@ -22,6 +22,7 @@ def launch(
     stage: str | None = None,
     first: str | None = None,
     smoke: bool = False,
+    trust: bool = True,
     tell: Callable[[str], object] = print,
 ) -> str:
     """The stages in turn, `launcher -m cotforge train ... --stage NAME` for each; what the last one came to.
@@ -29,12 +30,13 @@ def launch(
     Nothing of one stage is left on a device when the next one begins. Raises PipelineError where the launcher is not there or one of its
     runs fails, KeyboardInterrupt once SIGTERM or SIGINT was passed on and heeded.
     """
-    loaded = Loaded.load(pipeline, sets)
+    loaded = Loaded.load(pipeline, sets, trust=trust, sends=False)
     if loaded.pipeline.train is None:
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
     words = [*shlex.split(launcher), "-m", "cotforge", "train", pipeline]
     words += [] if out is None else ["--out", str(out)]
     words += [word for given in sets for word in ("--set", given)]
+    words += ["--trust"] if trust else []
     names = [each.name for each in loaded.pipeline.train.expanded()]
     for option, name in (("--stage", stage), ("--from", first)):
         if name is not None and name not in names:

@@ -29,6 +29,7 @@ def try_out(
     max_tokens: int | None = None,
     rescue: int | None = None,
     batch: int = 16,
+    trust: bool = True,
     tell: Callable[[str], object] = print,
 ) -> Path:
     """Evaluate, tell the figures, and return the file of `eval/` that holds them.
@@ -36,7 +37,7 @@ def try_out(
     `model` is a folder, a Hub id, or with `url` a name that is served there; left out, it is the student that was trained, else the one
     that would be. Raises CotforgeError where the pipeline, the model or the server is wrong, or the run folder is in use.
     """
-    loaded = Loaded.load(pipeline, sets)
+    loaded = Loaded.load(pipeline, sets, trust=trust, sends=False)
     plan = loaded.pipeline.eval
     with RunFolder(out or Path("runs") / loaded.pipeline.name, name=loaded.pipeline.name) as run:
         for line in run.notes():

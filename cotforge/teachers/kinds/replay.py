@@ -22,6 +22,7 @@ from cotforge.images import Urls
 from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt, failed
+from cotforge.spec import PathText
 from cotforge.teachers.kind import Opening, Place, TeacherKind
 from cotforge.teachers.wire import attempt_of
 
@@ -32,7 +33,7 @@ class ReplayTeacher(TeacherKind):
     instant: ClassVar[bool] = True
 
     kind: Literal["replay"] = "replay"
-    path: str | None = None
+    path: PathText | None = None
     """JSON lines, in one of the forms above."""
 
     @model_validator(mode="after")
