@@ -46,12 +46,13 @@ class Prompts(Spec):
     """What the student learns to say."""
 
     def load(self, root: Path) -> Family:
-        """All templates. Raises PipelineError with the faults of all of them."""
+        """All templates, each tried once. Raises PipelineError with the faults of all of them."""
         prompts: list[Prompt] = []
         faults: list[str] = []
         for name, inputs in ((self.solve, ASKING), (self.vote, ASKING), (self.student, ASKING), (self.completion, LEARNING)):
             try:
                 prompts.append(Prompt.load(name, root, inputs))
+                prompts[-1].try_once()
             except PipelineError as error:
                 faults += error.faults
         if faults:
