@@ -64,12 +64,13 @@ class Prompts(Spec):
     """What the student learns to say."""
 
     def load(self, root: Path) -> Family:
-        """All templates. Raises PipelineError with the faults of all of them."""
+        """All templates, each tried once. Raises PipelineError with the faults of all of them."""
         prompts: list[Prompt] = []
         faults: list[str] = []
         for key, inputs in (("solve", ASKING), ("vote", ASKING), ("student", ASKING), ("completion", LEARNING)):
             try:
                 prompts.append(Prompt.load(getattr(self, key), root, inputs))
+                prompts[-1].try_once()
             except PipelineError as error:
                 faults += [fault if fault.startswith("/") else f"prompts.{key}: {fault}" for fault in error.faults]
         if faults:

@@ -38,6 +38,7 @@ REMEMBERED = 4096
 
 
 _SANDBOX = Sandbox()
+_EXAMPLE = {"question": "Which?", "options": ("one", "two"), "images": (1,), "meta": {}, "reasoning": "It is wide.", "answer": "one"}
 
 
 def shipped(kind: Literal["pipelines", "prompts"]) -> Path:
@@ -86,6 +87,15 @@ class Prompt:
 
     def _fault(self, sample: Sample, error: Exception) -> Fault:
         return Fault("prompt_input", f"{self.path}: {in_words(error)}", where=sample.where, id=sample.id)
+
+    def try_once(self) -> None:
+        """Raises PipelineError where the template has no end or does what it may not; a row may be needed to find what else is wrong."""
+        try:
+            render(self.template, _EXAMPLE, longest=MOST_CHARACTERS)
+        except (SecurityError, RecursionError) as error:
+            raise PipelineError(f"{self.path}: {_why(error)}") from error
+        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError):
+            return
 
     def complete(self, reasoning: str, answer: str) -> str:
         """What the student learns to say; half a surrogate pair, which no file can hold, becomes a question mark."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cotforge.bounded_jinja import MOST_WORK, Exhausted, Sandbox, render, size
 from cotforge.errors import PipelineError
+from cotforge.prompts import Prompts
 from cotforge.records import Fault, Picture, Sample
 from cotforge.sandbox import Prompt
 
@@ -109,6 +110,13 @@ def test_a_template_without_end_is_an_error_of_the_file_on_one_line(tmp_path: Pa
     assert str(caught.value).startswith(str(tmp_path / "mine.jinja"))
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("kind", ["solve", "vote", "student", "completion"])
+def test_a_template_without_end_is_found_before_anything_is_asked(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "mine.jinja").write_text(ENDLESS["the same by a sum"])
+    with pytest.raises(PipelineError, match=f"makes more than {MOST_WORK:,}"):
+        Prompts(**{kind: "mine.jinja"}).load(tmp_path)
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
