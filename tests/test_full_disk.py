@@ -16,7 +16,7 @@ import pytest
 
 from cotforge.journal import Journal
 from tests.attempts import attempt
-from tests.project import command, environment, ran, sees, summary, teacher, write_pipeline, write_rows
+from tests.project import command, cotforge, environment, ran, sees, summary, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
 RUN = Path("runs/feelings")
@@ -59,7 +59,7 @@ def test_replies_that_a_full_disk_has_no_room_for_are_kept_elsewhere_and_taken_u
         assert kept
         assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
         assert 0 < served < 120
-        again = ran("build", "pipeline.yaml", cwd=tmp_path)
+        again = cotforge("build", "pipeline.yaml", cwd=tmp_path)
         assert again.returncode == 0, again.stderr
         assert "are taken up from" in again.stderr
         assert len(server.ledger) == 120, "nothing that was served is asked a second time"

@@ -51,7 +51,7 @@ def usage(read: Completion, *, estimate: Callable[[], int], most: Most | None = 
     elif counted_out and counted_out < min(letters // LEAST_CHARACTERS, guessed):
         note, counted_out = f"output tokens are estimated: the server counted {counted_out:,} for {letters:,} characters", None
     overlong = most_out is not None and letters // MOST_CHARACTERS > most_out
-    written = f"{letters:,} characters came, which are more than {most_out:,} tokens" if overlong else ""
+    written = f"{letters:,} characters came where at most {most_out:,} tokens can be" if overlong else ""
     return Usage(counted_in or estimate(), counted_out or guessed, note, written)
 
 
