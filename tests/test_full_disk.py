@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cotforge.errors import JournalError
 from cotforge.journal import Journal
 from tests.attempts import attempt
 from tests.project import command, cotforge, environment, ran, sees, summary, teacher, write_pipeline, write_rows
@@ -122,6 +123,22 @@ def test_the_journal_goes_on_trying_while_replies_are_awaited(tmp_path: Path, el
     assert time.monotonic() > begun + 3
     assert ended == ["kept"] * 30
     assert "30 replies wait in" in str(journal.gave_up)
+
+
+def test_what_still_waits_when_a_journal_is_closed_is_kept_elsewhere_too(tmp_path: Path, elsewhere: Path) -> None:
+    path = tmp_path / "j.sqlite"
+
+    async def run(journal: Journal) -> None:
+        number, kept = journal.begin("01" * 32, "one", "m")
+        await kept
+        journal._writer.execute("PRAGMA max_page_count = 20")
+        journal.end(replace(attempt(number, body="x" * 200_000), key=bytes.fromhex("01" * 32)))
+        await asyncio.sleep(0.2)
+
+    with pytest.raises(JournalError, match="1 replies wait in"), Journal(path, elsewhere=[elsewhere]) as journal:
+        asyncio.run(run(journal))
+    Journal(path, tell=lambda line: None, elsewhere=[elsewhere]).close()
+    assert count(path) == 1
 
 
 @pytest.fixture

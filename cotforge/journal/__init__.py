@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -67,6 +67,8 @@ class Journal:
         self._lock = threading.Lock()
         self._waiting: list[_Write] = []
         self._committing = False
+        self._sync: tuple[Future[sqlite3.Cursor], list[_Write]] | None = None
+        """The commit that a thread works on, and what is in it."""
         self._full_since: float | None = None
         self.stuck: JournalError | None = None
         """Why nothing can be written at present, though it may be later; None where nothing is wrong."""
@@ -220,8 +222,9 @@ class Journal:
         except Exception as fault:
             self._failed(batch, fault)
         else:
-            synced = loop.run_in_executor(self._syncing, self._writer.execute, "COMMIT")
-            synced.add_done_callback(lambda synced: self._committed(batch, synced.exception()))
+            syncing = self._syncing.submit(self._writer.execute, "COMMIT")
+            self._sync = syncing, batch
+            asyncio.wrap_future(syncing, loop=loop).add_done_callback(lambda synced: self._committed(batch, synced.exception()))
 
     def _insert(self, batch: list[_Write]) -> None:
         self._writer.execute("BEGIN IMMEDIATE")
@@ -229,6 +232,7 @@ class Journal:
             self._writer.execute(sql, values)
 
     def _committed(self, batch: list[_Write], fault: BaseException | None) -> None:
+        self._sync = None
         if fault is not None:
             self._failed(batch, fault)
             return
@@ -291,6 +295,8 @@ class Journal:
     def close(self) -> None:
         """Write what still waits, fold the log into the file and let go of it."""
         self._syncing.shutdown()
+        if self._sync is not None and self._sync[0].exception() is not None:  # the loop ended before it could be tried again
+            self._waiting = self._sync[1] + self._waiting
         try:
             if self._waiting:
                 self._write_the_rest()
@@ -301,8 +307,9 @@ class Journal:
     def _write_the_rest(self) -> None:
         with explained(self.path):
             try:
-                if not self._writer.in_transaction:
-                    self._insert(self._waiting)
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                self._insert(self._waiting)
                 self._writer.execute("COMMIT")
             except sqlite3.Error as fault:
                 if is_damage(fault):
