@@ -19,12 +19,12 @@ from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Picture, Sample
 from cotforge.replies.attempt import Attempt, unsent
+from cotforge.replies.usage import ANY_INPUT
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.teacher import Price, Teacher
 from cotforge.teachers.wire import (
     LONGEST_OUTPUT,
     MOST_OFF,
-    PER_PICTURE,
     UNBOUNDED_OUTPUT,
     attempt_of,
     input_tokens,
@@ -184,7 +184,7 @@ def test_a_teacher_whose_tokens_are_not_bounded_is_not_held_back() -> None:
 def test_a_call_is_set_aside_with_all_that_its_server_can_be_believed_to_count() -> None:
     of = purse(tokens=10**9)
     hold = held(of)
-    assert of.in_flight.tokens == most_input(call()) + 1000 == MOST_OFF * 1001 + PER_PICTURE + 1000
+    assert of.in_flight.tokens == most_input(call()) + 1000 == MOST_OFF * 1001 + ANY_INPUT + 1000
     hold.settle(ended(most_input(call()), 1000))
     assert of.spent.tokens == most_input(call()) + 1000
 
