@@ -53,8 +53,9 @@ def test_replies_that_a_full_disk_has_no_room_for_are_kept_elsewhere_and_taken_u
         served = len(server.ledger)
         assert ended.returncode == 3, ended.stderr
         lines = ended.stderr.splitlines()
-        assert "replies wait in" in lines[-1]
+        assert "replies are kept in" in lines[-1]
         assert lines[-1].startswith("runs/feelings/journal.sqlite: disk I/O error; "), "which is what SQLite makes of this limit"
+        assert any("cannot be written; nothing more is asked" in line for line in lines)
         assert "Traceback" not in ended.stderr
         kept = list(elsewhere.glob("cotforge-replies-*"))
         assert kept
@@ -122,7 +123,7 @@ def test_the_journal_goes_on_trying_while_replies_are_awaited(tmp_path: Path, el
     ended, journal = filled(path, elsewhere, patience=0, room=room)
     assert time.monotonic() > begun + 3
     assert ended == ["kept"] * 30
-    assert "30 replies wait in" in str(journal.gave_up)
+    assert "30 replies are kept in" in str(journal.gave_up)
 
 
 def test_what_still_waits_when_a_journal_is_closed_is_kept_elsewhere_too(tmp_path: Path, elsewhere: Path) -> None:
@@ -135,7 +136,7 @@ def test_what_still_waits_when_a_journal_is_closed_is_kept_elsewhere_too(tmp_pat
         journal.end(replace(attempt(number, body="x" * 200_000), key=bytes.fromhex("01" * 32)))
         await asyncio.sleep(0.2)
 
-    with pytest.raises(JournalError, match="1 replies wait in"), Journal(path, elsewhere=[elsewhere]) as journal:
+    with pytest.raises(JournalError, match="1 reply is kept in"), Journal(path, elsewhere=[elsewhere]) as journal:
         asyncio.run(run(journal))
     Journal(path, tell=lambda line: None, elsewhere=[elsewhere]).close()
     assert count(path) == 1

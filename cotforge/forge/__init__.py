@@ -328,7 +328,8 @@ class Forge:
         if self.journal.gave_up is not None:
             self.stop(Stop.FAULT)
         elif self.journal.stuck is not None:
-            self._tell(f"nothing more is asked, and what is in flight is waited for: {self.journal.stuck}")
+            what = "nothing more is asked, and what is in flight is waited for; make room now, and the run goes on"
+            self._tell(f"{self.journal.path}: cannot be written; {what}")
         else:
             self._tell(f"{self.journal.path}: can be written again; going on")
             for line in self.lines.values():

@@ -278,19 +278,19 @@ class Journal:
     def _spilled(self, fault: sqlite3.Error) -> JournalError:
         """Keep the replies that wait in a file elsewhere, where that can be: then they count as kept. Returns what a person is told."""
         rows = [values for sql, values, _ in self._waiting if sql is _END]
-        line = str(told(self.path, fault))
+        line, many = str(told(self.path, fault)), "1 reply is" if len(rows) == 1 else f"{len(rows):,} replies are"
         if not rows:
             return JournalError(line)
         try:
             path = spill.write(self._read, rows, self._elsewhere)
         except (OSError, sqlite3.Error) as problem:
-            return JournalError(f"{line}; {len(rows):,} replies are lost, for no other folder takes them: {problem}")
+            return JournalError(f"{line}; {many} lost, for no other folder has room: {problem}")
         for sql, _, kept in self._waiting:
             if sql is _END and not kept.done():
                 with contextlib.suppress(RuntimeError):  # where the loop has ended, nobody waits
                     kept.set_result(None)
         self._waiting = [write for write in self._waiting if write[0] is not _END]
-        return JournalError(f"{line}; {len(rows):,} replies wait in {path}, and are taken up from there")
+        return JournalError(f"{line}; {many} kept in {path}, and taken up from there")
 
     def close(self) -> None:
         """Write what still waits, fold the log into the file and let go of it."""
