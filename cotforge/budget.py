@@ -14,7 +14,7 @@ from cotforge.records import Call, Stop
 from cotforge.replies.attempt import Attempt
 from cotforge.spec import Spec
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import UNBOUNDED_OUTPUT, input_tokens, longest_output, most_input, most_output
+from cotforge.teachers.wire import UNBOUNDED_OUTPUT, believable_input, input_tokens, longest_output, most_output
 
 UNKNOWN_INPUT = 4096
 """Input tokens of an earlier attempt that nobody ever counted (ours): a prompt and a picture of three million pixels."""
@@ -178,7 +178,7 @@ class Purse:
 
     def _bounds(self, teacher: Teacher, call: Call, own: int, counting: _Counting) -> tuple[Amount, Amount]:
         """(what the Call is expected to take at most, what it can take at most)."""
-        most_in, most_out = most_input(call), longest_output(teacher)
+        most_in, most_out = believable_input(own, pictures=len(call.sample.pictures)), longest_output(teacher)
         begins = min(ceil(own * counting.ratio), most_in)
         ends = min(max(most_output(teacher), counting.most_output), most_out)
         if counting.replies >= ENOUGH:

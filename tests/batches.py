@@ -22,7 +22,8 @@ Fate: TypeAlias = int | str | None
 """How one request of a batch ends: None (answered), a status, or one word:
 
 unmade (in the error file, with the batch's state as its code), missing (in neither file), stranger (answered under another custom_id),
-twice (answered twice, the second time otherwise), torn (a line that is no JSON besides the answer), bare (answered without usage).
+twice (answered twice, the second time otherwise), torn (a line that is no JSON besides the answer), bare (answered without usage),
+overcounted (with far too many tokens).
 """
 Trouble: TypeAlias = int | tuple[int, str, dict[str, str]] | str | None
 """How the server fails a request: None, a status (with body and headers), `lost` (it is done, and the connection closed unanswered), or
@@ -239,7 +240,7 @@ class Provider:
         message = {"role": "assistant", **({"content": text} if isinstance(text, str) else text)}
         reply: dict[str, Any] = {"id": "x", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
         if fate != "bare":
-            reply["usage"] = {"prompt_tokens": 100, "completion_tokens": 10}
+            reply["usage"] = {"prompt_tokens": 7_500_000 if fate == "overcounted" else 100, "completion_tokens": 10}
         whole = {"id": "batch_req", "custom_id": name, "response": {"status_code": 200, "body": reply}, "error": None}
         if fate == "stranger":
             return [json.dumps(whole | {"custom_id": f"{name.partition('-')[0]}-000000000000"})]

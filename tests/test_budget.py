@@ -19,12 +19,12 @@ from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Picture, Sample
 from cotforge.replies.attempt import Attempt, unsent
+from cotforge.replies.usage import ANY_INPUT
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.teacher import Price, Teacher
 from cotforge.teachers.wire import (
     LONGEST_OUTPUT,
     MOST_OFF,
-    PER_PICTURE,
     UNBOUNDED_OUTPUT,
     attempt_of,
     input_tokens,
@@ -33,6 +33,7 @@ from cotforge.teachers.wire import (
     most_output,
 )
 from tests.attempts import attempt
+from tests.batches import Provider
 from tests.project import cotforge, ran, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Raw
 from tests.teacher import Teacher as Server
@@ -183,7 +184,7 @@ def test_a_teacher_whose_tokens_are_not_bounded_is_not_held_back() -> None:
 def test_a_call_is_set_aside_with_all_that_its_server_can_be_believed_to_count() -> None:
     of = purse(tokens=10**9)
     hold = held(of)
-    assert of.in_flight.tokens == most_input(call()) + 1000 == MOST_OFF * 1001 + PER_PICTURE + 1000
+    assert of.in_flight.tokens == most_input(call()) + 1000 == MOST_OFF * 1001 + ANY_INPUT + 1000
     hold.settle(ended(most_input(call()), 1000))
     assert of.spent.tokens == most_input(call()) + 1000
 
@@ -280,7 +281,7 @@ def test_a_count_of_output_beyond_max_tokens_and_beyond_the_text_that_came_is_no
 def test_a_server_that_writes_more_than_max_tokens_is_counted_so_and_told() -> None:
     found = counted(900, 20_000, CHEAP, 100_000)
     assert found.output_tokens == 20_000
-    assert found.overcount == "100,000 characters came, which are more than 50 tokens"
+    assert found.overcount == "100,000 characters came where at most 50 tokens can be"
 
 
 @pytest.mark.parametrize(
@@ -468,3 +469,16 @@ def test_without_a_budget_a_server_that_counts_too_much_is_told_of_once_and_aske
     assert built.returncode == 0, built.stderr
     assert built.stderr.count("the server counted 7,500,000 input tokens for what can be") == 1
     assert summary(tmp_path / "runs/feelings")["cost_usd"] < 0.1
+
+
+def test_a_batch_whose_provider_counts_too_much_is_told_and_takes_no_more_than_estimates(tmp_path: Path) -> None:
+    write_rows(tmp_path, 6)
+    with Provider(sees, fate=lambda body, number: "overcounted") as provider:
+        one = teacher(provider.url, "mad", kind="batch", batch={"poll": 0.02}, price={"input": 1, "output": 1})
+        write_pipeline(tmp_path, one, consensus={"label": "ignore"}, budget={"usd": 0.1})
+        built = cotforge("build", "pipeline.yaml", cwd=tmp_path)
+    assert built.returncode == 3, built.stderr
+    assert "teacher 'mad': paused: its token counts cannot be right" in built.stderr
+    told = summary(tmp_path / "runs/feelings")
+    assert (told["accepted"], told["calls_missing"]) == (6, 0), "what was paid for is kept"
+    assert told["cost_usd"] < 0.1

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from cotforge.errors import JournalError
 from cotforge.journal import Journal
 from tests.attempts import attempt
-from tests.project import command, environment, ran, sees, summary, teacher, write_pipeline, write_rows
+from tests.project import command, cotforge, environment, ran, sees, summary, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
 RUN = Path("runs/feelings")
@@ -50,16 +51,17 @@ def test_replies_that_a_full_disk_has_no_room_for_are_kept_elsewhere_and_taken_u
         assert ran("check", "pipeline.yaml", cwd=tmp_path).returncode == 0  # what is known of the pictures has its own file
         ended = limited(tmp_path, "build", "pipeline.yaml")
         served = len(server.ledger)
-        assert ended.returncode == 3, ended.stderr
+        assert ended.returncode == 2, ended.stderr
         lines = ended.stderr.splitlines()
-        assert "replies wait in" in lines[-1]
+        assert "replies are kept in" in lines[-1]
         assert lines[-1].startswith("runs/feelings/journal.sqlite: disk I/O error; "), "which is what SQLite makes of this limit"
+        assert any("cannot be written; nothing more is asked" in line for line in lines)
         assert "Traceback" not in ended.stderr
         kept = list(elsewhere.glob("cotforge-replies-*"))
         assert kept
         assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
         assert 0 < served < 120
-        again = ran("build", "pipeline.yaml", cwd=tmp_path)
+        again = cotforge("build", "pipeline.yaml", cwd=tmp_path)
         assert again.returncode == 0, again.stderr
         assert "are taken up from" in again.stderr
         assert len(server.ledger) == 120, "nothing that was served is asked a second time"
@@ -121,7 +123,23 @@ def test_the_journal_goes_on_trying_while_replies_are_awaited(tmp_path: Path, el
     ended, journal = filled(path, elsewhere, patience=0, room=room)
     assert time.monotonic() > begun + 3
     assert ended == ["kept"] * 30
-    assert "30 replies wait in" in str(journal.gave_up)
+    assert "30 replies are kept in" in str(journal.gave_up)
+
+
+def test_what_still_waits_when_a_journal_is_closed_is_kept_elsewhere_too(tmp_path: Path, elsewhere: Path) -> None:
+    path = tmp_path / "j.sqlite"
+
+    async def run(journal: Journal) -> None:
+        number, kept = journal.begin("01" * 32, "one", "m")
+        await kept
+        journal._writer.execute("PRAGMA max_page_count = 20")
+        journal.end(replace(attempt(number, body="x" * 200_000), key=bytes.fromhex("01" * 32)))
+        await asyncio.sleep(0.2)
+
+    with pytest.raises(JournalError, match="1 reply is kept in"), Journal(path, elsewhere=[elsewhere]) as journal:
+        asyncio.run(run(journal))
+    Journal(path, tell=lambda line: None, elsewhere=[elsewhere]).close()
+    assert count(path) == 1
 
 
 @pytest.fixture

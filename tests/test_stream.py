@@ -1,6 +1,7 @@
 """A chat completion that came in pieces, though nobody asked for that, is the same completion."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -160,3 +161,25 @@ def test_a_stream_that_is_cut_is_never_taken_for_a_whole_answer(told: str, at: i
     text = stream(*(chunk({"content": letter}) for letter in told), chunk({}, "stop"))
     cut = text[: at % (len(text) - len("data: [DONE]\n\n") - len(json.dumps(chunk({}, "stop"))))]
     assert completion(cut, "text/event-stream").outcome.error == "bad_body"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["content", "reasoning"]), st.text(max_size=3) | st.lists(st.integers(), max_size=2)), max_size=30)
+)
+def test_parts_of_one_field_continue_one_another_and_those_of_another_type_begin_anew(parts: list[tuple[str, str | list[int]]]) -> None:
+    expected: dict[str, Any] = {"role": "assistant"}
+    for name, part in parts:
+        before: Any = expected.get(name)
+        expected[name] = before + part if isinstance(before, type(part)) else part
+    chunks = [{"choices": [{"index": 0, "delta": {name: part}}]} for name, part in parts]
+    assert completed(chunks, done=True)["choices"][0]["message"] == expected
+
+
+def test_a_long_preamble_and_a_long_stream_take_no_time_that_grows_with_the_square() -> None:
+    begun = time.process_time()
+    assert plain(":\n" * 500_000 + "{}") == "{}"
+    events = "".join(
+        f'data: {{"choices":[{{"index":0,"delta":{{"content":"word","details":[{number}]}}}}]}}\n\n' for number in range(50_000)
+    )
+    assert len(joined(events + "data: [DONE]\n\n")["choices"][0]["message"]["details"]) == 50_000
+    assert time.process_time() - begun < 10

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from cotforge.budget import Hold, Purse, minutes_over
-from cotforge.errors import CotforgeError, Stopped, TeacherError
+from cotforge.errors import CotforgeError, TeacherError
 from cotforge.forge.agreement import Agreement
 from cotforge.forge.batches import Batches
 from cotforge.forge.finishes import Overcounts, UnknownFinishes
@@ -100,10 +100,7 @@ class Forge:
             turn.abandon()
 
     async def run(self, samples: Samples, refreshed: Mapping[str, int] | None = None, *, teachers: Collection[str] | None = None) -> None:
-        """Ask (only these `teachers`) until nothing is missing, or `stop`.
-
-        Raises Stopped where the journal's disk has no more room, JournalError where replies can no longer be kept for another reason.
-        """
+        """Ask (only these `teachers`) until nothing is missing, or `stop`. Raises JournalError where nothing more can be kept."""
         asked = [teacher for teacher in self.loaded.pipeline.teachers if teachers is None or teacher.name in teachers]
         groups = in_turns(asked) if self._guide is None else [[together(asked)]]
         self.progress.per_sample = sum(teacher.samples for teacher in asked) if self._guide is None else 0
@@ -117,7 +114,7 @@ class Forge:
             self.journal.changed, self.journal.awaited = self._journal_changed, lambda: any(line.asking for line in self.lines.values())
             ended = await asyncio.gather(*running, *self._batched, return_exceptions=True)
         if self.journal.gave_up is not None:
-            raise Stopped(str(self.journal.gave_up))
+            raise self.journal.gave_up
         for fault in (self._fault, *ended):
             if isinstance(fault, Exception):
                 raise fault
@@ -328,7 +325,8 @@ class Forge:
         if self.journal.gave_up is not None:
             self.stop(Stop.FAULT)
         elif self.journal.stuck is not None:
-            self._tell(f"nothing more is asked, and what is in flight is waited for: {self.journal.stuck}")
+            what = "nothing more is asked, and what is in flight is waited for; make room now, and the run goes on"
+            self._tell(f"{self.journal.path}: cannot be written; {what}")
         else:
             self._tell(f"{self.journal.path}: can be written again; going on")
             for line in self.lines.values():

@@ -37,4 +37,4 @@ class Overcounts:
         """Tell of the first such count of a teacher."""
         if attempt.overcount and teacher not in self._told:
             self._told.add(teacher)
-            self._tell(f"teacher {teacher!r}: {attempt.overcount}; estimates count instead")
+            self._tell(f"teacher {teacher!r}: {attempt.overcount}" + ("; an estimate counts instead" if attempt.detail else ""))

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -70,6 +70,8 @@ class Journal:
         self._lock = threading.Lock()
         self._waiting: list[_Write] = []
         self._committing = False
+        self._sync: tuple[Future[sqlite3.Cursor], list[_Write]] | None = None
+        """The commit that a thread works on, and what is in it."""
         self._full_since: float | None = None
         self.stuck: JournalError | None = None
         """Why nothing can be written at present, though it may be later; None where nothing is wrong."""
@@ -240,8 +242,9 @@ class Journal:
         except Exception as fault:
             self._failed(batch, fault)
         else:
-            synced = loop.run_in_executor(self._syncing, self._writer.execute, "COMMIT")
-            synced.add_done_callback(lambda synced: self._committed(batch, synced.exception()))
+            syncing = self._syncing.submit(self._writer.execute, "COMMIT")
+            self._sync = syncing, batch
+            asyncio.wrap_future(syncing, loop=loop).add_done_callback(lambda synced: self._committed(batch, synced.exception()))
 
     def _insert(self, batch: list[_Write]) -> None:
         self._writer.execute("BEGIN IMMEDIATE")
@@ -249,6 +252,7 @@ class Journal:
             self._writer.execute(sql, values)
 
     def _committed(self, batch: list[_Write], fault: BaseException | None) -> None:
+        self._sync = None
         if fault is not None:
             self._failed(batch, fault)
             return
@@ -294,23 +298,25 @@ class Journal:
     def _spilled(self, fault: sqlite3.Error) -> JournalError:
         """Keep the replies that wait in a file elsewhere, where that can be: then they count as kept. Returns what a person is told."""
         rows = [values for sql, values, _ in self._waiting if sql is _END]
-        line = str(told(self.path, fault))
+        line, many = str(told(self.path, fault)), "1 reply is" if len(rows) == 1 else f"{len(rows):,} replies are"
         if not rows:
             return JournalError(line)
         try:
             path = spill.write(self._read, rows, self._elsewhere)
         except (OSError, sqlite3.Error) as problem:
-            return JournalError(f"{line}; {len(rows):,} replies are lost, for no other folder takes them: {problem}")
+            return JournalError(f"{line}; {many} lost, for no other folder has room: {problem}")
         for sql, _, kept in self._waiting:
             if sql is _END and not kept.done():
                 with contextlib.suppress(RuntimeError):  # where the loop has ended, nobody waits
                     kept.set_result(None)
         self._waiting = [write for write in self._waiting if write[0] is not _END]
-        return JournalError(f"{line}; {len(rows):,} replies wait in {path}, and are taken up from there")
+        return JournalError(f"{line}; {many} kept in {path}, and taken up from there")
 
     def close(self) -> None:
         """Write what still waits, fold the log into the file and let go of it."""
         self._syncing.shutdown()
+        if self._sync is not None and self._sync[0].exception() is not None:  # the loop ended before it could be tried again
+            self._waiting = self._sync[1] + self._waiting
         try:
             if self._waiting:
                 self._write_the_rest()
@@ -321,8 +327,9 @@ class Journal:
     def _write_the_rest(self) -> None:
         with explained(self.path):
             try:
-                if not self._writer.in_transaction:
-                    self._insert(self._waiting)
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                self._insert(self._waiting)
                 self._writer.execute("COMMIT")
             except sqlite3.Error as fault:
                 if is_damage(fault):

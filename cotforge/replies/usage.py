@@ -14,8 +14,17 @@ MOST_CHARACTERS = 64
 ABOVE_LIMIT = 64
 """Tokens above `max_tokens` (default chosen by us) that a count may have: some servers count the end of a text, or the template's."""
 
-Most = Callable[[], tuple[int, int]]
-"""The tokens of (input, output) that a Call can take at most, whoever counts."""
+ANY_INPUT = 16_384
+"""Input tokens that every Call may take, however little is sent (default chosen by us): servers cut pictures into tiles of a fixed size
+(gpt-4o-mini counts 8,500 for the smallest: platform.openai.com/docs, images and vision) and add prompts of their own."""
+
+
+class Most(NamedTuple):
+    """The tokens that a Call can take at most, whoever counts."""
+
+    input: Callable[[], int]
+    """At least ANY_INPUT; asked only of a server that counts more than that."""
+    output: int
 
 
 class Usage(NamedTuple):
@@ -35,8 +44,8 @@ def usage(read: Completion, *, estimate: Callable[[], int], most: Most | None = 
     `estimate` is the input in tokens. Without `most` every count up to `chat.MOST_TOKENS` can be.
     """
     counted_in, counted_out = read.input_tokens, read.output_tokens
-    most_in, most_out = most() if most is not None else (None, None)
-    beyond = _beyond(read, most_in, most_out)
+    most_out = most.output if most is not None else None
+    beyond = _beyond(read, most) if most is not None else ""
     if not read.outcome.has_text:  # nothing is estimated for what did not come
         return Usage(0, 0, "", beyond) if beyond else Usage(counted_in or 0, counted_out or 0)
     letters = len(read.content) + len(read.reasoning)
@@ -51,19 +60,17 @@ def usage(read: Completion, *, estimate: Callable[[], int], most: Most | None = 
     elif counted_out and counted_out < min(letters // LEAST_CHARACTERS, guessed):
         note, counted_out = f"output tokens are estimated: the server counted {counted_out:,} for {letters:,} characters", None
     overlong = most_out is not None and letters // MOST_CHARACTERS > most_out
-    written = f"{letters:,} characters came, which are more than {most_out:,} tokens" if overlong else ""
+    written = f"{letters:,} characters came where at most {most_out:,} tokens can be" if overlong else ""
     return Usage(counted_in or estimate(), counted_out or guessed, note, written)
 
 
-def _beyond(read: Completion, most_in: int | None, most_out: int | None) -> str:
+def _beyond(read: Completion, most: Most) -> str:
     """What was counted beyond what can be, and that; empty where nothing was. A text that is there may be longer than `max_tokens`."""
     tokens_in, tokens_out = read.input_tokens or 0, read.output_tokens or 0
-    if most_in is None or most_out is None:
-        return ""
-    if tokens_in > most_in:
+    if tokens_in > ANY_INPUT and tokens_in > (most_in := most.input()):
         return f"the server counted {tokens_in:,} input tokens for what can be {most_in:,} at most"
-    if tokens_out > most_out + ABOVE_LIMIT and tokens_out > _bytes(read.content) + _bytes(read.reasoning):
-        return f"the server counted {tokens_out:,} output tokens where at most {most_out:,} can be"
+    if tokens_out > most.output + ABOVE_LIMIT and tokens_out > _bytes(read.content) + _bytes(read.reasoning):
+        return f"the server counted {tokens_out:,} output tokens where at most {most.output:,} can be"
     return ""
 
 

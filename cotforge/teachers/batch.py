@@ -18,6 +18,7 @@ from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt, answered, failed
 from cotforge.replies.refusals import refusal, retry_after
 from cotforge.replies.text import LOOKED_AT, is_dense, one_line
+from cotforge.replies.usage import Most
 from cotforge.teachers.bodies import MOST_BYTES, Room, receive
 from cotforge.teachers.connections import http_client
 from cotforge.teachers.kind import TeacherKind
@@ -263,7 +264,7 @@ def ended(found: Result, member: Member, teacher: Teacher) -> Attempt:
         return answered(
             member.key, found.text, number=member.attempt, max_tokens=teacher.max_tokens, usd=teacher.price.usd,
             estimate=lambda: member.input_tokens,
-            most=lambda: (believable_input(member.input_tokens, pictures=PICTURES), longest_output(teacher)),
+            most=Most(lambda: believable_input(member.input_tokens, pictures=PICTURES), longest_output(teacher)),
         )  # fmt: skip
     word = found.code.removeprefix("batch_")
     if found.status is None:

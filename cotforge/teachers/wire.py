@@ -7,7 +7,7 @@ from typing import Any
 
 from cotforge.records import Call
 from cotforge.replies.attempt import Attempt, answered
-from cotforge.replies.usage import CHARACTERS_PER_TOKEN
+from cotforge.replies.usage import ANY_INPUT, CHARACTERS_PER_TOKEN, Most
 from cotforge.teachers.teacher import Teacher
 
 UNBOUNDED_OUTPUT = 8192
@@ -16,10 +16,6 @@ LONGEST_OUTPUT = 131_072
 """Output tokens that are believed there: the longest that models of today write."""
 MOST_OFF = 32
 """Times our own count of the input that a server's count is believed (default chosen by us): a token is a byte of text at least."""
-PER_PICTURE = 16_384
-"""Input tokens per picture that are believed beside that (default chosen by us), however small it is: servers cut pictures into tiles of
-a fixed size (gpt-4o-mini counts 8,500 for the smallest: platform.openai.com/docs, images and vision) and add prompts of their own."""
-
 _HERE = secrets.token_hex(16)
 """Stands where a picture goes while the request is JSON; not to be guessed by any text."""
 
@@ -50,7 +46,7 @@ def attempt_of(body: str, *, number: int, call: Call, teacher: Teacher, seconds:
     """How a 200 is recorded: never raises, whatever the body is."""
     return answered(
         call.key, body, number=number, max_tokens=teacher.max_tokens, usd=teacher.price.usd, estimate=lambda: input_tokens(call),
-        most=lambda: (most_input(call), longest_output(teacher)), seconds=seconds, content_type=content_type,
+        most=Most(lambda: most_input(call), longest_output(teacher)), seconds=seconds, content_type=content_type,
     )  # fmt: skip
 
 
@@ -66,8 +62,8 @@ def most_input(call: Call) -> int:
 
 
 def believable_input(estimated: int, *, pictures: int = 1) -> int:
-    """The same from our own count of the input."""
-    return MOST_OFF * estimated + PER_PICTURE * max(1, pictures)
+    """The same from our own count of the input: ANY_INPUT for each picture beside it."""
+    return MOST_OFF * estimated + ANY_INPUT * max(1, pictures)
 
 
 def most_output(teacher: Teacher) -> int:
