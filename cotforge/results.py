@@ -22,6 +22,7 @@ from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dumped
 from cotforge.report import Gallery, report
 from cotforge.sources import Counts
+from cotforge.sources.text import clean
 from cotforge.tally import Tally
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.words import lost, per_class, rule, vanished
@@ -82,7 +83,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         before = page.read_text(encoding="utf-8") if page.exists() else ""
         folder.write(page.name, report(about(loaded, totals), tally, gallery, before=before))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
-    return "\n".join([*met.notes(), *filter(None, [first]), *ending.lines(now.progress.teachers)])
+    return "\n".join([*met.notes(), *filter(None, [first]), *map(clean, ending.lines(now.progress.teachers))])
 
 
 def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def test_it_is_said_before_anything_is_paid_and_what_was_paid_is_kept(tmp_path: 
         built(tmp_path, "build", "pipeline.yaml")
         changed = ran("build", "pipeline.yaml", "--limit", 2, "--set", "teachers.0.temperature=0", cwd=tmp_path)
         assert changed.returncode == 0
-        assert changed.stderr.splitlines()[0].startswith("runs/feelings/dataset is made of more than --limit 2 samples and stays as it is;")
+        assert changed.stderr.splitlines()[0].startswith("runs/feelings/dataset is made of more samples than the limit of 2 and stays;")
         assert len(server.ledger) == 6
         again = ran("build", "pipeline.yaml", "--limit", 2, "--set", "teachers.0.temperature=0", cwd=tmp_path)
         assert (again.returncode, again.stderr, len(server.ledger)) == (0, "", 6)
