@@ -90,7 +90,7 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
     """`summary.json`: tokens and cost are those of the whole journal, `calls`, `calls_failed` and `attempts` those of this invocation."""
     return {
         **tally.summary(),
-        "samples_answered": tally.answered,
+        "samples_asked": tally.asked,
         "calls": progress.asked,
         "calls_failed": progress.failed,
         "attempts": sum(meter.attempts for meter in progress.teachers.values()),

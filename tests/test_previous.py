@@ -79,10 +79,12 @@ def test_curating_without_the_replies_of_a_changed_prompt_leaves_the_dataset(tmp
     before = kept(tmp_path)
     for words in (["build", "pipeline.yaml", "--offline"], ["curate", RUN]):
         told = built(tmp_path, *words, "--set", "task.question=Which?").splitlines()
-        assert told[0].startswith("runs/feelings/dataset stays as it was: it is made of 8 samples with a reply, this one of 0; --replace")
+        assert told[0].startswith(
+            "runs/feelings/dataset stays as it was: it is made of 8 samples that were asked about, this one of 0; --replace"
+        )
         assert kept(tmp_path) == before
     told = built(tmp_path, "curate", RUN, "--set", "task.question=Which?", "--replace").splitlines()
-    assert told[0] == "the dataset that was here before was made of 8 samples with a reply, this one of 0"
+    assert told[0] == "the dataset that was here before was made of 8 samples that were asked about, this one of 0"
     assert "no lessons: 8 of 8 rows ended as vote:no_replies; losses.parquet has each" in told
 
 
