@@ -252,9 +252,9 @@ class Run:
         if not asked:
             return
         warn(saves_nothing(guide))
-        works = list(islice(self._works(refreshed, guide), LOOKED_AT))
-        warn([*first, *answered_elsewhere(self.loaded, works, self.journal)])
-        warn(asked_anew(self.loaded, works, self.journal, limited=self._limited))
+        warn(first)
+        warn(answered_elsewhere(self.loaded, islice(self._works(refreshed, guide), LOOKED_AT), self.journal))
+        warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal, limited=self._limited))
         self._look_at(asked)
         with Display(progress) as display:
             Thread(target=self._count, args=(display,), name="counting", daemon=True).start()
@@ -371,7 +371,7 @@ class Run:
         return f"teacher {name!r}: {reason}; {lost}: {_GO_ON}{words}{no_key}"
 
 
-_STAYS = "{dataset} is made of more than --limit {limit} samples and stays as it is; --replace takes the smaller one, --out DIR keeps both"
+_STAYS = "{dataset} is made of more samples than the limit of {limit:,} and stays; --replace takes the smaller one, --out DIR keeps both"
 _GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"
 _RAISE = "what was paid for is kept and in the dataset, a higher bound in `budget` goes on from here"
 _CLOSED = {

@@ -36,7 +36,7 @@ _HISTORIES = f"""
     SELECT name, model, count({_REPLY.format("replies.id")}), count(DISTINCT {_REPLY.format("replies.key")}),
            coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), total(1.0 * output_tokens * output_tokens), total(cost_usd),
            total({_REPLY.format("seconds")}), coalesce(max(input_tokens), 0),
-           count(DISTINCT CASE WHEN error IS NULL AND replies.id < (SELECT coalesce(min(id), 1 << 62) FROM subjects) THEN replies.key END),
+           count(DISTINCT CASE WHEN error IS NULL AND asked.place IS NULL THEN replies.key END),
            sum({_MAYBE})
     FROM asked JOIN teachers ON teachers.id = teacher LEFT JOIN replies ON replies.id = asked.id GROUP BY name, model
 """

@@ -26,6 +26,7 @@ from cotforge.redaction import redact
 from cotforge.report import Gallery, report
 from cotforge.sources import Counts
 from cotforge.sources.stream import LABELS_NAMED
+from cotforge.sources.text import clean
 from cotforge.tally import Tally
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.unused import not_used
@@ -89,7 +90,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         folder.write(conflicts.FILE, wrong.text())
         folder.write("report.html", report(about(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
-    return "\n".join([*met.notes(), *filter(None, [first]), *ending.lines(now.progress.teachers)])
+    return "\n".join([*met.notes(), *filter(None, [first]), *map(clean, ending.lines(now.progress.teachers))])
 
 
 def with_first(stream: Iterable[CuratedSample | Fault], first: list[Lesson]) -> Iterator[CuratedSample | Fault]:
@@ -112,7 +113,7 @@ def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[
     """`summary.json`: tokens and cost are those of the whole journal, `calls`, `calls_failed` and `attempts` those of this invocation."""
     return {
         **tally.summary(),
-        "samples_answered": tally.answered,
+        "samples_asked": tally.asked,
         "calls": progress.asked,
         "calls_failed": progress.failed,
         "attempts": sum(meter.attempts for meter in progress.teachers.values()),

@@ -67,7 +67,7 @@ def test_it_is_said_before_anything_is_paid_and_what_was_paid_is_kept(tmp_path: 
         built(tmp_path, "build", "pipeline.yaml")
         changed = ran("build", "pipeline.yaml", "--limit", 2, "--set", "teachers.0.temperature=0", cwd=tmp_path)
         assert changed.returncode == 0
-        assert changed.stderr.splitlines()[0].startswith("runs/feelings/dataset is made of more than --limit 2 samples and stays as it is;")
+        assert changed.stderr.splitlines()[0].startswith("runs/feelings/dataset is made of more samples than the limit of 2 and stays;")
         assert len(server.ledger) == 6
         again = ran("build", "pipeline.yaml", "--limit", 2, "--set", "teachers.0.temperature=0", cwd=tmp_path)
         assert (again.returncode, again.stderr, len(server.ledger)) == (0, "", 6)
@@ -79,10 +79,12 @@ def test_curating_without_the_replies_of_a_changed_prompt_leaves_the_dataset(tmp
     before = kept(tmp_path)
     for words in (["build", "pipeline.yaml", "--offline"], ["curate", RUN]):
         told = built(tmp_path, *words, "--set", "task.question=Which?").splitlines()
-        assert told[0].startswith("runs/feelings/dataset stays as it was: it is made of 8 samples with a reply, this one of 0; --replace")
+        assert told[0].startswith(
+            "runs/feelings/dataset stays as it was: it is made of 8 samples that were asked about, this one of 0; --replace"
+        )
         assert kept(tmp_path) == before
     told = built(tmp_path, "curate", RUN, "--set", "task.question=Which?", "--replace").splitlines()
-    assert told[0] == "the dataset that was here before was made of 8 samples with a reply, this one of 0"
+    assert told[0] == "the dataset that was here before was made of 8 samples that were asked about, this one of 0"
     assert "no lessons: 8 of 8 rows ended as vote:no_replies; losses.parquet has each" in told
 
 

@@ -54,6 +54,7 @@ class Estimator:
                     heappush(self._drawn, entry)
                 else:
                     heappushpop(self._drawn, entry)
+        self._anew.close()
         self._look({})
         return self.found
 

@@ -8,7 +8,7 @@ from cotforge.estimate.words import changed
 from cotforge.forge import Work
 from cotforge.history import History, histories
 from cotforge.journal import Journal
-from cotforge.journal.subjects import answered
+from cotforge.journal.subjects import Subjects
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault
 from cotforge.teachers.kind import TeacherKind
@@ -22,7 +22,7 @@ class Anew:
 
     def __init__(self, loaded: Loaded, journal: Journal, past: Mapping[str, History]) -> None:
         """`past`: by the teachers' names."""
-        self._journal, self._task = journal, loaded.pipeline.task
+        self._subjects, self._task = Subjects(journal.path), loaded.pipeline.task
         self._suspects = {(one.name, one.model) for one in loaded.pipeline.teachers if past[one.name].calls > past[one.name].untold}
 
     def of(self, work: Work) -> Counter[str]:
@@ -34,10 +34,14 @@ class Anew:
         own = work.sample.question != self._task.question or work.sample.options != self._task.options()
         lost = Counter(
             found.teacher[0]
-            for found in answered(self._journal, work.sample)
+            for found in self._subjects.answered(work.sample)
             if found.teacher in self._suspects and found.key not in asked_now and (found.same_question or not own)
         )
         return missing & lost
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._subjects.close()
 
 
 def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal, *, limited: bool = False) -> list[str]:
@@ -50,8 +54,8 @@ def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal, 
     shares = {teacher.name: past_of(past, teacher) for teacher in loaded.pipeline.teachers}
     anew, again, made = Anew(loaded, journal, shares), Counter[str](), Counter[str]()
     suspected = {name for name, history in shares.items() if history.calls}
-    looked = 0
-    for work in islice(works, LOOKED_AT) if suspected else ():
+    looked, first = 0, islice(works, LOOKED_AT) if suspected else ()
+    for work in first:
         looked += 1
         if isinstance(work, Work):
             stale = journal.replies(call.key for _, call in work.calls)
@@ -59,6 +63,7 @@ def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal, 
             made += Counter(teacher.name for teacher, _ in work.calls)
             suspected -= {call.teacher for call, stored in work.had if stored.error is None}
             suspected -= {call.teacher for _, call in work.calls if call.key in stale and stale[call.key].error is None}
+    anew.close()
     untold = () if limited else [name for name in suspected if shares[name].calls == shares[name].untold and made[name]]
     least = "at least " if looked == LOOKED_AT else ""
     return [

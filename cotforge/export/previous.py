@@ -18,15 +18,15 @@ class Previous:
 
     samples: int = 0
     """Sound samples that were looked at."""
-    answered: int = 0
-    """Of these, such as had a reply."""
+    asked: int = 0
+    """Of these, such as a teacher was asked about."""
 
     @classmethod
     def of(cls, folder: Path) -> Self:
         """Of a run folder. One without lessons, or whose summary cannot be read, has nothing to lose."""
         try:
             told = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-            found = [told[key] if isinstance(told.get(key), int) else 0 for key in ("samples", "samples_answered")]
+            found = [told[key] if isinstance(told.get(key), int) else 0 for key in ("samples", "samples_asked")]
             holds = bool(told["accepted"]) and (folder / "dataset" / "README.md").is_file()
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return cls()
@@ -34,7 +34,7 @@ class Previous:
 
     def larger_than(self, tally: Tally) -> str:
         """What the old dataset has more of, in words; empty where it has not. Filters and votes are no matter: they accept what they do."""
-        for had, now, what in ((self.samples, tally.samples, "samples"), (self.answered, tally.answered, "samples with a reply")):
+        for had, now, what in ((self.samples, tally.samples, "samples"), (self.asked, tally.asked, "samples that were asked about")):
             if had > now:
                 return f"{had:,} {what}, this one of {now:,}"
         return ""

@@ -3,9 +3,9 @@
 An attempt is committed before a byte is sent, and a reply with its raw body before it counts, so after SIGKILL or power loss the
 file holds whole transactions and at most what was in flight is asked again. Rows are never changed or deleted.
 
-    asked    one row per attempt: the Call's key, whom, when                (an attempt without a reply: outcome unknown)
+    asked    one row per attempt: the Call's key, whom, when, and, as hashes, where its pictures lie and what its question is
+             (an attempt without a reply: outcome unknown)
     replies  one row per attempt that ended, under the attempt's id: the raw body, or the error
-    subjects one row per Call: where its pictures lie and what was asked about them, as hashes, under its first attempt's id
     batches  one row per file of attempts that went to a batch API together; `members` are its attempts, `steps` how far it has come
 
 What the disk does to it is found out: by the file's form when it is opened, by a checksum when a reply is read (`rows`). Of a file that
@@ -32,7 +32,7 @@ from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
 from cotforge.journal.salvage import finish, salvage
 from cotforge.journal.schema import MIGRATIONS as MIGRATIONS
 from cotforge.journal.schema import VERSION as VERSION
-from cotforge.journal.subjects import NOTE, marks
+from cotforge.journal.subjects import marks
 from cotforge.records import Sample
 from cotforge.replies.attempt import NOT_SENT, Attempt, damaged
 
@@ -213,9 +213,9 @@ class Journal:
             asker = self._teachers[teacher, model] = max(self._teachers.values(), default=0) + 1
             self.write("INSERT INTO teachers VALUES (?, ?, ?)", asker, teacher, model)
         attempt, self._next = self._next, self._next + 1
-        if about is not None:
-            self.write(NOTE, attempt, *marks(about), bytes.fromhex(key))
-        return attempt, self.write("INSERT INTO asked VALUES (?, ?, ?, ?)", attempt, bytes.fromhex(key), asker, time.time())
+        place, question = marks(about) if about is not None else (None, None)
+        row = (attempt, bytes.fromhex(key), asker, time.time(), place, question)
+        return attempt, self.write("INSERT INTO asked VALUES (?, ?, ?, ?, ?, ?)", *row)
 
     def end(self, attempt: Attempt) -> asyncio.Future[None]:
         """Note how an attempt ended; the Future tells when that is on the disk, or raises JournalError where it cannot be kept."""

@@ -19,7 +19,7 @@ from cotforge.journal.leaves import Values, leaves
 from cotforge.journal.rows import sound
 from cotforge.journal.schema import connect, migrate
 
-TABLES = ("teachers", "asked", "replies", "batches", "members", "steps", "subjects")
+TABLES = ("teachers", "asked", "replies", "batches", "members", "steps")
 """All of them; the first column of each is its rowid."""
 TYPES: dict[str, type] = {"INTEGER": int, "REAL": float, "TEXT": str, "BLOB": bytes}
 AT_ONCE = 4096
@@ -33,7 +33,8 @@ _MEND = """
     DELETE FROM members WHERE batch NOT IN (SELECT id FROM batches);
     DELETE FROM steps WHERE batch NOT IN (SELECT id FROM batches);
     WITH RECURSIVE numbers (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM numbers WHERE id < {latest})
-        INSERT OR IGNORE INTO asked SELECT id, coalesce((SELECT key FROM replies WHERE replies.id = numbers.id), x''), 0, 0 FROM numbers;
+        INSERT OR IGNORE INTO asked (id, key, teacher, begun_at)
+            SELECT id, coalesce((SELECT key FROM replies WHERE replies.id = numbers.id), x''), 0, 0 FROM numbers;
     INSERT INTO teachers SELECT DISTINCT teacher, '(lost ' || teacher || ')', '' FROM asked WHERE teacher NOT IN (SELECT id FROM teachers);
 """
 """Attempts and teachers that others stand on. Calls whose batch is lost are free to be asked again."""

@@ -38,8 +38,8 @@ MIGRATIONS = (
     ALTER TABLE replies ADD COLUMN checksum INTEGER;
     """,
     """
-    CREATE TABLE subjects (id INTEGER PRIMARY KEY REFERENCES asked, place BLOB NOT NULL, asked BLOB NOT NULL, key BLOB NOT NULL,
-                           UNIQUE (place, key));
+    ALTER TABLE asked ADD COLUMN place BLOB;
+    ALTER TABLE asked ADD COLUMN question BLOB;
     """,
 )
 

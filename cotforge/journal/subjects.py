@@ -1,24 +1,20 @@
 """What an attempt was about: enough to tell later whether a Call that is not in the journal is about a picture already paid for."""
 
+import sqlite3
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple
 
 from cotforge.records import Sample
 
-NOTE = "INSERT OR IGNORE INTO subjects VALUES (?, ?, ?, ?)"
-ANSWERED = """
-    SELECT teachers.name, teachers.model, subjects.asked, subjects.key FROM subjects
-    JOIN replies ON replies.key = subjects.key AND replies.final AND replies.error IS NULL
-    JOIN asked ON asked.id = replies.id JOIN teachers ON teachers.id = asked.teacher WHERE subjects.place = ?
+_KNOWN = """
+    CREATE TEMP TABLE known AS
+        SELECT DISTINCT asked.place, asked.question, asked.key, teachers.name, teachers.model FROM asked
+        JOIN replies ON replies.id = asked.id JOIN teachers ON teachers.id = asked.teacher
+        WHERE asked.place IS NOT NULL AND replies.final AND replies.error IS NULL;
+    CREATE INDEX temp.known_by_place ON known (place);
 """
-
-
-class Rows(Protocol):
-    """What is asked of a journal here."""
-
-    def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        """What a query finds."""
 
 
 class Answered(NamedTuple):
@@ -31,17 +27,33 @@ class Answered(NamedTuple):
     """Whether question and options were the same too."""
 
 
+class Subjects:
+    """The Calls of a journal by their pictures, as they are when it is first asked; in a temporary table, so memory stays flat."""
+
+    def __init__(self, journal: Path) -> None:
+        """`journal`: the file."""
+        self._path = journal
+        self._connection: sqlite3.Connection | None = None
+
+    def answered(self, sample: Sample) -> Iterator[Answered]:
+        """Calls about the pictures of a Sample, whatever was asked; those from before the journal noted pictures are not known."""
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, isolation_level=None)
+            self._connection.executescript(_KNOWN)
+        place, question = marks(sample)
+        for other, key, name, model in self._connection.execute("SELECT question, key, name, model FROM known WHERE place = ?", (place,)):
+            yield Answered((name, model), key.hex(), other == question)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
 def marks(sample: Sample) -> tuple[bytes, bytes]:
     """(where its pictures lie, its question and options), as hashes: neither changes with prompts, sampling or the size of what is sent."""
     return _hash(*(picture.place for picture in sample.pictures)), _hash(sample.question, *sample.options)
-
-
-def answered(journal: Rows, sample: Sample) -> Iterator[Answered]:
-    """Calls about the pictures of a Sample, whatever was asked; those that were made before the journal noted it are not known."""
-    place, asked = marks(sample)
-    for name, model, other, key in set(journal.rows(ANSWERED, place)):
-        assert isinstance(key, bytes)
-        yield Answered((str(name), str(model)), key.hex(), other == asked)
 
 
 def _hash(*parts: str) -> bytes:

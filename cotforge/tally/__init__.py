@@ -36,8 +36,8 @@ class Tally:
     samples: int = 0
     readable: int = 0
     """Samples with at least one reply in which an answer could be read."""
-    answered: int = 0
-    """Samples with at least one reply, read or not."""
+    asked: int = 0
+    """Samples about which at least one Call has ended, whatever came of it."""
     agreed: int = 0
     """Samples with an accepted verdict."""
     accepted: int = 0
@@ -73,7 +73,7 @@ class Tally:
     def add(self, outcome: CuratedSample) -> None:
         """Count a Sample and all that came of it."""
         self.samples += 1
-        self.answered += bool(outcome.traces)
+        self.asked += bool(outcome.traces) or any(reply.error != NOT_ASKED for _, reply in outcome.failed)
         self.readable += any(judged.trace.answer is not None for judged in outcome.traces)
         self.agreed += outcome.verdict.accepted
         self.lessons += len(outcome.lessons)

@@ -11,7 +11,7 @@ CLASSES = 8
 REASONS = 4
 """Reasons that a line names one by one, the most frequent ones."""
 LONGEST = 60
-"""Characters of a `--set` that a line shows."""
+"""Characters of a `--set`, or of a class, that a line shows."""
 
 WORDS = {
     "vote:no_ballots": "without a readable answer",
@@ -40,7 +40,7 @@ def vanished(loaded: Loaded, tally: Tally) -> Iterator[str]:
     gone = [name for name in names if (counts[name].labels if name in counts else not labelled) and not tally.accepted_as(name)]
     if not tally.accepted or not counts or not gone:
         return
-    some = [f"{name!r}" + (f" ({counts[name].labels:,} labelled so)" if labelled else "") for name in gone[:CLASSES]]
+    some = [f"{_short(name)!r}" + (f" ({counts[name].labels:,} labelled so)" if labelled else "") for name in gone[:CLASSES]]
     more = f" and {len(gone) - CLASSES:,} more" if len(gone) > CLASSES else ""
     yield f"no sample was accepted as {', '.join(some)}{more}: the dataset has no lesson of {'them' if len(gone) > 1 else 'this class'}"
 
@@ -55,7 +55,7 @@ def per_class(loaded: Loaded, tally: Tally) -> Iterator[str]:
         shown = sorted(counts, key=lambda one: (one[1].answers / max(1, one[1].labels), one[0]))[:CLASSES]
     labelled = any(one.labels for _, one in counts)
     words = iter([f"{shown[0][1].labels:,} labelled so"])  # the others in the same place, without the words
-    parts = [f"{name} {one.answers:,}" + (f" ({next(words, f'{one.labels:,}')})" if labelled else "") for name, one in shown]
+    parts = [f"{_short(name)} {one.answers:,}" + (f" ({next(words, f'{one.labels:,}')})" if labelled else "") for name, one in shown]
     more = f", and {len(counts) - CLASSES:,} classes more: see report.html" if len(counts) > CLASSES else ""
     yield f"accepted per class: {', '.join(parts)}{more}"
 
@@ -88,4 +88,6 @@ def rule(loaded: Loaded) -> str:
 
 
 def _short(given: str) -> str:
+    """One line of what a person wrote, cut where it is long."""
+    given = " ".join(given.split())
     return given if len(given) <= LONGEST else f"{given[: LONGEST - 3]}..."
