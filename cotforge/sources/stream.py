@@ -13,14 +13,12 @@ from typing import Protocol, TypeVar
 from cotforge.errors import SourceError
 from cotforge.images import PictureStore, Ref
 from cotforge.records import Fault, Picture, Sample
+from cotforge.sources.labels import Asked, label_of, not_astray
 from cotforge.sources.rows import Row, Spool, Unused
 from cotforge.sources.seen import Seen
 from cotforge.sources.text import clean
 
 T = TypeVar("T")
-
-LABELS_TRIED = 1_000
-"""If none of so many labels is in the set, the set or the label column is wrong."""
 
 UNUSED_NAMED = 5
 """Files that are not used, of which the names are told."""
@@ -32,8 +30,8 @@ _AHEAD = 32
 _Begun = tuple[Picture, ...] | Future[tuple[Picture, ...]] | Fault
 """Pictures that are known, or on their way, or why there are none."""
 
-_Made = Generator[tuple[Sample | Fault, str | None], None, None]
-"""Each with its label where that is outside the set."""
+Read = tuple[Row | Fault, Sample | Fault]
+"""What the data says, and what became of it."""
 
 
 class Data(Protocol):
@@ -49,20 +47,6 @@ class Data(Protocol):
 
     def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
         """Everything there is, in order."""
-
-
-class Asked(Protocol):
-    """What a task tells of a sample."""
-
-    @property
-    def question(self) -> str | None:
-        """Where the row has none."""
-
-    def options(self, row_options: Sequence[object] | None = None) -> tuple[str, ...]:
-        """The closed set. Raises Fault where the row's is none."""
-
-    def label(self, raw: object, options: tuple[str, ...] = ()) -> str | None:
-        """Canonical; None outside the set."""
 
 
 @dataclass(slots=True)
@@ -116,21 +100,15 @@ def samples(
     in the set, no row is sound, or the source cannot be read at all.
     """
     left = min((most for most in (source.limit, limit) if most is not None), default=None)
-    faults: Counter[str] = Counter()
-    examples: dict[str, Fault] = {}
-    sound = 0
     counts = counts or Counts()
-    made = _made(counts.used(source.rows(root, store.spool)), task, store, counts)
-    with closing(made), closing(_checked(made, source.path, task)) as checked:
-        while sound != left and (found := next(checked, None)) is not None:
-            if isinstance(found, Fault):
-                faults[found.reason] += 1
-                examples.setdefault(found.reason, found)
-            else:
-                sound += 1
-            yield found
-    if not sound and left != 0:
-        raise SourceError(_nothing(source.path, faults, examples, counts))
+    soundness = Soundness(source.path, counts)
+    rows = not_astray(counts.used(source.rows(root, store.spool)), source.path, task)
+    with closing(made(rows, task, store, counts)) as read:
+        while soundness.sound != left and (pair := next(read, None)) is not None:
+            soundness.saw(pair[1])
+            yield pair[1]
+    if left != 0:
+        soundness.demand()
 
 
 def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
@@ -147,47 +125,39 @@ def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
         raise SourceError(f"no sample can be asked about; the first: {first}")
 
 
-def _nothing(path: str, faults: Counter[str], examples: Mapping[str, Fault], counts: Counts) -> str:
-    if not faults:
-        return f"source.path: {path!r} {f'has no row; {counts.notes()[0]}' if counts.unused else 'is empty'}; at least one row is needed"
-    reason, count = faults.most_common(1)[0]
-    return f"source.path: no sound row in {path!r}; {count:,} of {faults.total():,} faults are {reason!r}, the first: {examples[reason]}"
+class Soundness:
+    """How many Samples were sound, and why the others were not."""
 
+    def __init__(self, path: str, counts: Counts) -> None:
+        self._path, self._counts = path, counts
+        self.sound = 0
+        self._faults: Counter[str] = Counter()
+        self._examples: dict[str, Fault] = {}
 
-def _checked(made: _Made, path: str, task: Asked) -> Generator[Sample | Fault]:
-    """The same without the strays (labels outside the set). Raises SourceError where all labels are strays."""
-    held: list[Sample | Fault] = []
-    strays: list[str] = []
-    known = released = False
-    for item, stray in made:
-        known = known or (isinstance(item, Sample) and item.label is not None)
-        if stray is not None and not known:
-            strays.append(stray)
-            if len(strays) == LABELS_TRIED:
-                raise _astray(strays, path, task)
-        if known or released or not strays:
-            yield from held
-            held.clear()
-            yield item
+    def saw(self, item: Sample | Fault) -> None:
+        """One more."""
+        if isinstance(item, Fault):
+            self._faults[item.reason] += 1
+            self._examples.setdefault(item.reason, item)
         else:
-            held.append(item)
-            released = len(held) == LABELS_TRIED  # many rows without any label among few strays
-    if strays and not known:
-        raise _astray(strays, path, task)
-    yield from held
+            self.sound += 1
+
+    def demand(self) -> None:
+        """Raises SourceError where none was sound."""
+        if not self.sound:
+            raise SourceError(self._nothing())
+
+    def _nothing(self) -> str:
+        if not self._faults:
+            nothing = f"has no row; {self._counts.notes()[0]}" if self._counts.unused else "is empty"
+            return f"source.path: {self._path!r} {nothing}; at least one row is needed"
+        reason, count = self._faults.most_common(1)[0]
+        all_faults, first = self._faults.total(), self._examples[reason]
+        return f"source.path: no sound row in {self._path!r}; {count:,} of {all_faults:,} faults are {reason!r}, the first: {first}"
 
 
-def _astray(strays: list[str], path: str, task: Asked) -> SourceError:
-    seen = ", ".join(repr(label[:40]) for label in list(dict.fromkeys(strays))[:5])
-    labels = task.options(None)
-    if not labels:
-        return SourceError(f"{path}: task.labels is missing, and no row brings options; labels seen: {seen}")
-    wanted = ", ".join(map(repr, labels[:10])) + (", ..." if len(labels) > 10 else "")
-    return SourceError(f"{path}: none of the first {len(strays):,} labels is in the set; seen: {seen}; the set: {wanted}")
-
-
-def _made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: Counts) -> _Made:
-    """(Sample or Fault, its label where that is outside the set), one for every row but those that are equal to an earlier one."""
+def made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: Counts) -> Generator[Read]:
+    """Every row with its Sample or Fault, but for rows that are equal to an earlier one."""
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="pictures")
     with closing(Seen()) as seen:
         try:
@@ -199,25 +169,24 @@ def _made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts:
                         counts.duplicates += 1
                         continue
                 except Fault as fault:
-                    yield _told(fault, row), None
+                    yield row, _told(fault, row)
                     continue
                 counts.shown_otherwise += any(picture.digest in store.shown_otherwise for picture in sample.pictures)
-                told = row.label if row.label_index is None else row.label_index
-                stray = str(told) if told is not None and sample.label is None else None
-                counts.labels_unknown += stray is not None
-                counts.labels_missing += told is None
-                yield sample, stray
+                raw = isinstance(row, Row) and (row.label is not None or row.label_index is not None)
+                counts.labels_unknown += raw and sample.label is None
+                counts.labels_missing += not raw
+                yield row, sample
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _ahead(rows: Iterator[Row | Fault], store: PictureStore, pool: Executor) -> Iterator[tuple[Row, _Begun]]:
+def _ahead(rows: Iterator[Row | Fault], store: PictureStore, pool: Executor) -> Iterator[tuple[Row | Fault, _Begun]]:
     """Rows with their pictures, those that must be read under way in threads: few rows ahead at first, then more."""
-    waiting: deque[tuple[Row, _Begun]] = deque()
+    waiting: deque[tuple[Row | Fault, _Begun]] = deque()
     ahead = 1
     while True:
         while len(waiting) < ahead and (row := next(rows, None)) is not None:
-            waiting.append((Row(row.where, (), row.id), row) if isinstance(row, Fault) else (row, _begin(row, store, pool)))
+            waiting.append((row, row if isinstance(row, Fault) else _begin(row, store, pool)))
         if not waiting:
             return
         yield waiting.popleft()
@@ -243,7 +212,8 @@ def _ended(begun: _Begun) -> tuple[Picture, ...]:
     return begun.result() if isinstance(begun, Future) else begun
 
 
-def _sample(row: Row, pictures: tuple[Picture, ...], task: Asked) -> Sample:
+def _sample(row: Row | Fault, pictures: tuple[Picture, ...], task: Asked) -> Sample:
+    assert isinstance(row, Row)  # a Fault has been raised before
     question = row.question or task.question
     if question is None:
         raise Fault(
@@ -251,13 +221,7 @@ def _sample(row: Row, pictures: tuple[Picture, ...], task: Asked) -> Sample:
         )
     options = task.options(row.options)
     id = row.id or _hash(*(picture.digest for picture in pictures), question)
-    return Sample(id, pictures, question, options, _label(row, options, task), row.split, row.meta, clean(row.where))
-
-
-def _label(row: Row, options: tuple[str, ...], task: Asked) -> str | None:
-    if row.label_index is not None:
-        return task.label(options[row.label_index], options) if 0 <= row.label_index < len(options) else None
-    return None if row.label is None else task.label(row.label, options)
+    return Sample(id, pictures, question, options, label_of(row, options, task), row.split, row.meta, clean(row.where))
 
 
 def _is_new(sample: Sample, seen: Seen) -> bool:
@@ -270,7 +234,7 @@ def _is_new(sample: Sample, seen: Seen) -> bool:
     return before is None
 
 
-def _told(fault: Fault, row: Row) -> Fault:
+def _told(fault: Fault, row: Row | Fault) -> Fault:
     """The Fault on one line, with its place and no harmful characters: details quote names and values of the data."""
     return Fault(fault.reason, " ".join(clean(fault.detail).split()), where=clean(fault.where or row.where), id=fault.id or row.id)
 
