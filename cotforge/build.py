@@ -7,8 +7,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -31,7 +32,7 @@ from cotforge.pipeline import Loaded
 from cotforge.plan import lines
 from cotforge.records import Closing, Fault, Sample, Stop
 from cotforge.sequence import ENGINE, Engine, Guide
-from cotforge.sources import Counts, not_only_faults, samples
+from cotforge.sources import Counts, Index, Row, not_only_faults, samples
 from cotforge.sources.text import clean
 from cotforge.teachers.preflight import preflight
 
@@ -55,6 +56,7 @@ class Run:
     counts: Counts = field(default_factory=Counts)
     begun: float = field(default_factory=time.monotonic)
     _open: ExitStack = field(default_factory=ExitStack)
+    _indexed: tuple[Guide, Index] | None = None
 
     @classmethod
     def open(
@@ -97,11 +99,33 @@ class Run:
     def samples(self) -> Iterator[Sample | Fault]:
         """The source from its beginning, but for what `eval:` holds out; `counts` is of this reading from now on."""
         counts = self.counts = Counts()
-        pipeline = self.loaded.pipeline
-        read = samples(pipeline.source, pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts)
-        return (
-            read if pipeline.eval is None else (sample for sample in read if isinstance(sample, Fault) or not pipeline.eval.holds(sample))
-        )
+        source, task = self.loaded.pipeline.source, self.loaded.pipeline.task
+        return self._asked_about(samples(source, task, self.store, root=self.loaded.root, limit=self.limit, counts=counts))
+
+    def _of_wave(self, guide: Guide, wave: int = 0, *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
+        """The same Samples wave by wave, the source read once; `counts` is of what was read so far."""
+        if self._indexed is None or self._indexed[0] is not guide:
+            source, task = self.loaded.pipeline.source, self.loaded.pipeline.task
+            made = Index(source, task, self.store, root=self.loaded.root, wave=guide.waves.wave, limit=self.limit)
+            self._indexed = guide, self._open.enter_context(closing(made))
+        index = self._indexed[1]
+        for item in self._asked_about(index.of_wave(wave, stopped=stopped)):
+            self.counts = index.counts
+            yield item
+
+    def _asked_about(self, read: Iterator[Sample | Fault]) -> Iterator[Sample | Fault]:
+        held = self.loaded.pipeline.eval
+        return read if held is None else (sample for sample in read if isinstance(sample, Fault) or not held.holds(sample))
+
+    @cached_property
+    def total(self) -> int:
+        """About how many Samples there are: rows, without a look at their pictures. Raises SourceError."""
+        source, total = self.loaded.pipeline.source, None
+        with contextlib.suppress(OSError):  # whoever reads the source for good tells what is wrong with it
+            total = source.size(self.loaded.root)
+        if total is None:
+            total = sum(isinstance(row, Row) for row in source.rows(self.loaded.root, self.store.spool))
+        return min(total, *(most for most in (self.limit, source.limit) if most is not None), total)
 
     def check(self, tell: Callable[[str], object], *, probe: int = 0) -> None:
         """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong.
@@ -244,7 +268,7 @@ class Run:
         """By what teachers are asked one after another; None where they are asked all at once."""
         if not self.loaded.pipeline.consensus.sequential:
             return None
-        return Guide.of(self.engine, self.loaded, self.folder.path, self.samples, self.limit)
+        return Guide.of(self.engine, self.loaded, self.folder.path, lambda: self.total)
 
     def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""
@@ -267,7 +291,7 @@ class Run:
 
         Raises SourceError where, of all, the prompt can be made for none.
         """
-        read = self.samples() if guide is None else guide.of_wave(wave, self.samples())
+        read = self.samples() if guide is None else self._of_wave(guide, wave)
         found = missing(self.loaded, read, self.journal, refreshed, again=self.again)
         return not_only_faults(found) if guide is None else found
 
@@ -300,7 +324,8 @@ class Run:
 
         loop.add_signal_handler(signal.SIGINT, interrupted)
         loop.add_signal_handler(signal.SIGTERM, terminated)
-        await forge.run(samples or self.samples, refreshed, teachers=asked)
+        read = self.samples if guide is None else partial(self._of_wave, guide)
+        await forge.run(samples or read, refreshed, teachers=asked)
 
     def _ended_early(self, progress: Progress) -> list[str]:
         """Why the run ends with exit 3, a line each; none where it does not. Tells of teachers that the run went on without."""

@@ -13,6 +13,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -246,7 +247,7 @@ def test_waves_are_told_how_many_samples_there_are(tmp_path: Path, limit: int | 
                     tar.add(tmp_path / f"images/{number}.jpg", f"{number:03}.jpg")
         path = write_pipeline(tmp_path, near, consensus=IN_TURN, source=source, gold="gold.csv")
         with Run.open(path, out=tmp_path / f"run-{place}", limit=limit) as run:
-            guide = Guide.of(Engine(waves, evidence, learn), run.loaded, run.folder.path, run.samples, run.limit)
+            guide = Guide.of(Engine(waves, evidence, learn), run.loaded, run.folder.path, lambda: run.total)
         assert guide.gold.answers == {"row-3": "awe"}
     assert told == [(limit or 20, {"row-3"})] * 2
 
@@ -470,6 +471,15 @@ def test_what_follows_in_a_sample_goes_before_what_begins_another(tmp_path: Path
     assert all(order.index(sent[f"row-{row}"]) < 20 for row in second)
 
 
+def of_wave(samples: Callable[[], Iterator[Sample]], guide: Guide, wave: int, *, stopped: Callable[[], object]) -> Iterator[Sample]:
+    """The Samples of one wave, until `stopped`."""
+    for sample in samples():
+        if stopped():
+            return
+        if guide.waves.wave(sample.id) == wave:
+            yield sample
+
+
 def guided(
     folder: Path, samples: Callable[[], Iterator[Sample]], with_: Engine, *, seconds: float, patience: Patience | None = None
 ) -> Progress:
@@ -483,7 +493,7 @@ def guided(
         purse, tell = Purse(Budget()), list[str]().append
         asking = Forge(loaded, journal, progress, sending=sending, purse=purse, tell=tell, guide=guide, patience=patience)
         asyncio.get_running_loop().call_later(seconds, asking.abandon)
-        await asking.run(samples)
+        await asking.run(partial(of_wave, samples, guide))
 
     with Journal(folder / "journal.sqlite") as journal:
         asyncio.run(run(journal))

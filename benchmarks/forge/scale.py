@@ -93,7 +93,7 @@ def build(folder: Path, count: int, *, rule: str, ids: str) -> None:
     imagefolder(folder / "pictures", count, drawn)
     roles = [Role(name, name, Simulated.model_validate(spec)) for name, spec in simulated(folder, drawn).items()]
     with Server(roles, LABELS, root=folder) as server:
-        teachers = [{"name": name, "model": name, "url": server.url, "concurrency": IN_FLIGHT} for name in EYES]
+        teachers: list[dict[str, object]] = [{"name": name, "model": name, "url": server.url, "concurrency": IN_FLIGHT} for name in EYES]
         source: dict[str, object] = {"kind": "imagefolder", "path": "pictures"}
         if ids == "names":
             source["columns"] = {"id": "file_name"}
@@ -119,8 +119,9 @@ def build(folder: Path, count: int, *, rule: str, ids: str) -> None:
 def check(folder: Path, count: int) -> None:
     """`check` of a table, its pictures seen for the first time."""
     table(folder / "table", count)
-    teachers = [{"name": name, "model": name, "url": "http://127.0.0.1:1/v1", "kind": "replay", "path": "none.jsonl"} for name in EYES]
-    teachers = [{"name": name, "model": name, "kind": "replay", "path": str(folder / "none.jsonl")} for name in EYES]
+    teachers: list[dict[str, object]] = [
+        {"name": name, "model": name, "kind": "replay", "path": str(folder / "none.jsonl")} for name in EYES
+    ]
     (folder / "none.jsonl").write_text("")
     file = pipeline(folder / "check.yaml", {"kind": "table", "path": str(folder / "table" / "rows.csv")}, teachers, "majority")
     spent = cotforge("check", file, "--out", folder / "checked")

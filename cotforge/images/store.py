@@ -5,7 +5,7 @@ import warnings
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cotforge.images import kept
 from cotforge.images.limits import RECIPE, Images
@@ -67,6 +67,10 @@ class PictureStore:
         if not os.path.exists(path):
             kept.write(path, data)
         return FileRef(path, name)
+
+    def scratch(self) -> BinaryIO:
+        """A file without a name in the cache, for what a run need not hold in memory. Raises JournalError."""
+        return kept.unnamed(self._folder)
 
     def forget(self, place: str) -> None:
         """Drops what was known of a place, because the image there is another by now."""

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from cotforge.errors import SourceError
 from cotforge.images import FileRef, Ref
-from cotforge.records import Fault
+from cotforge.records import Fault, Record
 from cotforge.sources.options import read_options
 from cotforge.sources.text import ANSWERING, ASKING, labelled, plain, said_by, words
 from cotforge.spec import Spec
@@ -124,7 +124,7 @@ class RawData(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Record):
     """What the data says of one sample; its images not read yet."""
 
     where: str
