@@ -49,6 +49,9 @@ class Run:
     journal: Journal
     store: PictureStore
     limit: int | None = None
+    """Sound Samples, at most."""
+    spreads: bool = True
+    """Whether these are spread over the classes; else they are the first ones, as in a run folder of an earlier version."""
     engine: Engine = ENGINE
     """The statistics of `consensus.rule: sequential`."""
     again: Retry | None = None
@@ -79,16 +82,17 @@ class Run:
     def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine = ENGINE) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
         loaded = Loaded.of_run(run, sets)
-        return cls._in(loaded, run, loaded.limit(run), engine)
+        limit, spreads = loaded.limit(run)
+        return cls._in(loaded, run, limit, engine, spreads=spreads)
 
     @classmethod
-    def _in(cls, loaded: Loaded, out: Path, limit: int | None, engine: Engine) -> Self:
+    def _in(cls, loaded: Loaded, out: Path, limit: int | None, engine: Engine, *, spreads: bool = True) -> Self:
         with ExitStack() as stack:
             folder = stack.enter_context(RunFolder(out, name=loaded.pipeline.name))
             journal = stack.enter_context(Journal(folder.journal))
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
-            return cls(loaded, folder, journal, store, limit, engine, _open=stack.pop_all())
+            return cls(loaded, folder, journal, store, limit, spreads, engine, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
         return self
@@ -100,13 +104,15 @@ class Run:
         """The source from its beginning, but for what `eval:` holds out; `counts` is of this reading from now on."""
         counts = self.counts = Counts()
         source, task = self.loaded.pipeline.source, self.loaded.pipeline.task
-        return self._asked_about(samples(source, task, self.store, root=self.loaded.root, limit=self.limit, counts=counts))
+        read = samples(source, task, self.store, root=self.loaded.root, limit=self.limit, spreads=self.spreads, counts=counts)
+        return self._asked_about(read)
 
     def _of_wave(self, guide: Guide, wave: int = 0, *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
         """The same Samples wave by wave, the source read once; `counts` is of what was read so far."""
         if self._indexed is None or self._indexed[0] is not guide:
             source, task = self.loaded.pipeline.source, self.loaded.pipeline.task
-            made = Index(source, task, self.store, root=self.loaded.root, wave=guide.waves.wave, limit=self.limit)
+            wave_of, root = guide.waves.wave, self.loaded.root
+            made = Index(source, task, self.store, root=root, wave=wave_of, limit=self.limit, spreads=self.spreads)
             self._indexed = guide, self._open.enter_context(closing(made))
         index = self._indexed[1]
         for item in self._asked_about(index.of_wave(wave, stopped=stopped)):
@@ -215,7 +221,8 @@ class Run:
 
     def _keep(self) -> None:
         """Leave in the folder what its dataset is made by."""
-        self.folder.write(RunFolder.PIPELINE, self.loaded.text() + (f"# limit: {self.limit}\n" if self.limit else ""))
+        limit = f"# limit: {self.limit}{', spread' if self.spreads else ''}\n" if self.limit else ""
+        self.folder.write(RunFolder.PIPELINE, self.loaded.text() + limit)
 
     def _export(self, progress: Progress) -> str:
         from cotforge import results  # pyarrow: not before the first call is out

@@ -47,7 +47,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _pipeline = click.argument("pipeline", metavar="PIPELINE")
 _out = click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder (default: runs/<name of the pipeline>).")
 _set = click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file; list items go by index.")
-_limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
+_limit = click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Only N samples, drawn by chance from every class; a larger N keeps them."
+)
 
 
 @cli.command(cls=Example)

@@ -158,11 +158,12 @@ class Loaded:
             yield "vote", 0, self.prompts.vote
 
     @staticmethod
-    def limit(run: Path) -> int | None:
-        """`--limit` of the build that a run folder was last made by."""
+    def limit(run: Path) -> tuple[int | None, bool]:
+        """(`--limit` of the build that a run folder was last made by, whether its Samples are spread over the classes)."""
         kept = run / RunFolder.PIPELINE
-        found = re.search(r"^# limit: (\d+)$", kept.read_text(encoding="utf-8"), re.MULTILINE) if kept.is_file() else None
-        return int(found.group(1)) if found else None
+        text = kept.read_text(encoding="utf-8") if kept.is_file() else ""
+        found = re.search(r"^# limit: (\d+)(, spread)?$", text, re.MULTILINE)
+        return (int(found[1]), bool(found[2])) if found else (None, True)
 
     def text(self) -> str:
         """What the run folder keeps: the pipeline with absolute paths, under that of its file, and what `--set` changed."""

@@ -15,7 +15,7 @@ import cotforge
 PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
-    "errors spec",
+    "errors spec order",
     "records",
     "replies",
     "answers images parallel sandbox journal folder tree",

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from cotforge.answers.task import Task
-from cotforge.consensus.order import rank
 from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
+from cotforge.order import rank
 from cotforge.records import Fault, Sample
 from cotforge.sources import Counts, Index, Source, samples
 from tests.test_sources import LABELS, QUESTION, photo

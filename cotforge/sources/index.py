@@ -1,20 +1,18 @@
 """The rows of a source by wave: the source is read once, and a picture is looked at when its Sample is asked for."""
 
-import pickle
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
-from cotforge.errors import JournalError
 from cotforge.images import PictureStore
 from cotforge.records import Fault, Sample
-from cotforge.sources.labels import Asked, not_astray
+from cotforge.sources.labels import Asked
+from cotforge.sources.parked import Parked
 from cotforge.sources.rows import Row
-from cotforge.sources.stream import Counts, Data, Soundness, made
+from cotforge.sources.stream import Counts, Data, Soundness, made, wanted
 
 Stopped = Callable[[], object]
 
@@ -27,10 +25,19 @@ class Index:
     """
 
     def __init__(
-        self, source: Data, task: Asked, store: PictureStore, *, root: Path, wave: Callable[[str], int], limit: int | None = None
+        self,
+        source: Data,
+        task: Asked,
+        store: PictureStore,
+        *,
+        root: Path,
+        wave: Callable[[str], int],
+        limit: int | None = None,
+        spreads: bool = False,
     ) -> None:
         """`wave`: that of an id, from 0; the others as `samples` has them."""
         self._source, self._task, self._store, self._root, self._wave = source, task, store, root, wave
+        self._limit, self._spreads = limit, spreads
         self._left = min((most for most in (source.limit, limit) if most is not None), default=None)
         self.counts = Counts()
         """Of the first reading of each wave."""
@@ -41,15 +48,14 @@ class Index:
     def _begin(self) -> None:
         self.counts = Counts()
         self._soundness = Soundness(self._source.path, self.counts)
-        self._file: BinaryIO = self._store.scratch()
-        self._end = 0
+        self._parked = Parked(self._store.scratch())
         self._places: dict[int, array[int]] = defaultdict(lambda: array("Q"))
         self._unread: set[int] = set()
         """Waves with rows of which none has been looked at."""
 
     def close(self) -> None:
         """Lets go of the file."""
-        self._file.close()
+        self._parked.close()
 
     def of_wave(self, wave: int, *, stopped: Stopped = bool) -> Iterator[Sample | Fault]:
         """The Samples of a wave, nearly in the order of the source, until `stopped`; 0 has the Faults of rows that have no wave.
@@ -68,10 +74,10 @@ class Index:
 
     def _first(self, stopped: Stopped) -> Generator[Sample | Fault]:
         """The source from its beginning: what is of wave 0 comes, all is kept."""
-        self._file.close()
+        self._parked.close()
         self._begin()
-        found = not_astray(self.counts.used(self._source.rows(self._root, self._store.spool)), self._source.path, self._task)
-        with closing(made(self._sifted(found, stopped), self._task, self._store, self.counts)) as read:
+        rows = wanted(self._source, self._task, self._store, root=self._root, counts=self.counts, limit=self._limit, spreads=self._spreads)
+        with closing(made(self._sifted(rows, stopped), self._task, self._store, self.counts)) as read:
             while self._soundness.sound != self._left and (pair := next(read, None)) is not None:
                 row, item = pair
                 self._soundness.saw(item)
@@ -113,18 +119,10 @@ class Index:
             self._soundness.demand()
 
     def _keep(self, row: Row | Fault, wave: int) -> None:
-        data = pickle.dumps(row, pickle.HIGHEST_PROTOCOL)
-        try:
-            self._file.write(data)
-        except OSError as err:
-            raise JournalError(f"the rows of {self._source.path!r} cannot be kept: {err.strerror}; make room in the run folder") from err
-        self._places[wave].append(self._end)
-        self._end += len(data)
+        self._places[wave].append(self._parked.keep(row))
 
     def _kept(self, wave: int) -> Iterator[Row | Fault]:
-        for place in self._places.get(wave, ()):
-            self._file.seek(place)
-            yield pickle.load(self._file)
+        return map(self._parked.at, self._places.get(wave, ()))
 
 
 def _known(row: Row | Fault, item: Sample | Fault) -> Row | Fault:

@@ -118,6 +118,11 @@ class RawData(Spec):
     license: str | None = None
     """Of the images; for the card."""
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether all rows can be listed quickly, without their pictures."""
+        return True
+
     def size(self, root: Path) -> int | None:
         """About how many rows there are, where that is quick to tell; None elsewhere. Raises OSError, SourceError as reading does."""
         return None

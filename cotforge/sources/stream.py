@@ -16,6 +16,7 @@ from cotforge.records import Fault, Picture, Sample
 from cotforge.sources.labels import Asked, label_of, not_astray
 from cotforge.sources.rows import Row, Spool, Unused
 from cotforge.sources.seen import Seen
+from cotforge.sources.spread import spread
 from cotforge.sources.text import clean
 
 T = TypeVar("T")
@@ -44,6 +45,10 @@ class Data(Protocol):
     @property
     def limit(self) -> int | None:
         """Sound samples, at most."""
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether all rows can be listed quickly."""
 
     def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
         """Everything there is, in order."""
@@ -91,24 +96,52 @@ class Counts:
 
 
 def samples(
-    source: Data, task: Asked, store: PictureStore, *, root: Path, limit: int | None = None, counts: Counts | None = None
+    source: Data,
+    task: Asked,
+    store: PictureStore,
+    *,
+    root: Path,
+    limit: int | None = None,
+    spreads: bool = False,
+    counts: Counts | None = None,
 ) -> Iterator[Sample | Fault]:
     """Every sound Sample in the order of the source, at most `limit`, and a Fault in the place of each row that is none.
 
-    Paths are relative to `root`. Samples come while the source is being read; as long as every label met was outside the set,
-    they are held back (at most 1,000), so that nothing is paid for with a wrong label column. Raises SourceError where no label is
-    in the set, no row is sound, or the source cannot be read at all.
+    With `spreads` those under a limit are drawn by chance instead, as many of each class (see `spread`), unless the source is read
+    over a network. Paths are relative to `root`. Samples come while the source is being read; as long as every label met was outside
+    the set, they are held back (at most 1,000), so that nothing is paid for with a wrong label column. Raises SourceError where no
+    label is in the set, no row is sound, or the source cannot be read at all.
     """
     left = min((most for most in (source.limit, limit) if most is not None), default=None)
     counts = counts or Counts()
     soundness = Soundness(source.path, counts)
-    rows = not_astray(counts.used(source.rows(root, store.spool)), source.path, task)
+    rows = wanted(source, task, store, root=root, counts=counts, limit=limit, spreads=spreads)
     with closing(made(rows, task, store, counts)) as read:
         while soundness.sound != left and (pair := next(read, None)) is not None:
             soundness.saw(pair[1])
             yield pair[1]
     if left != 0:
         soundness.demand()
+
+
+def wanted(
+    source: Data, task: Asked, store: PictureStore, *, root: Path, counts: Counts, limit: int | None, spreads: bool
+) -> Iterator[Row | Fault]:
+    """The rows that Samples are made of, until there are enough. Raises as `samples` does, but for rows that are none."""
+    rows = not_astray(counts.used(source.rows(root, store.spool)), source.path, task)
+    if not spreads or limit is None or not source.at_hand:
+        return rows
+    return spread(_first(rows, source.limit), task, store)
+
+
+def _first(rows: Iterator[Row | Fault], most: int | None) -> Iterator[Row | Fault]:
+    """So many rows that are none Faults, with the Faults before them."""
+    count = 0
+    for row in rows:
+        yield row
+        count += isinstance(row, Row)
+        if count == most:
+            return
 
 
 def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
