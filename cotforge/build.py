@@ -140,8 +140,11 @@ class Run:
         """
         guide = self._guide()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None)
-        works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
-        found = estimator.read(works, draw=probe)
+        if not self.journal.latest():
+            found = estimator.read_unasked(self.samples(), draw=probe)
+        else:
+            works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
+            found = estimator.read(works, draw=probe)
         if self.counts.labels_unknown:
             warn([f"{self.counts.labels_unknown:,} labels are not in the set and count as unknown"])
         warn(self.counts.notes())

@@ -14,6 +14,9 @@ from cotforge.images.memory import Known, Memory
 from cotforge.images.refs import FileRef, Ref
 from cotforge.records import Fault, Picture
 
+LAST = 4_096
+"""Pictures given out last that are kept in mind."""
+
 SHOWN_OTHERWISE = "shown otherwise"
 """What is remembered of a picture that would have become one colour."""
 
@@ -36,6 +39,8 @@ class PictureStore:
             kept.make(path)
         self.shown_otherwise: set[str] = set()
         """Digests of pictures given out that would have become one colour, and were scaled by their own range or put on black."""
+        self._last: dict[str, tuple[tuple[int, int], str, Picture]] = {}
+        """By place: many rows may be about one picture."""
         self._memory = Memory(folder / "cache" / "images.sqlite", f"{spec.max_pixels} {spec.max_bytes} {RECIPE}")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -58,8 +63,19 @@ class PictureStore:
     def recall(self, ref: Ref) -> Picture | None:
         """`picture` where it needs neither reading nor decoding; else None. Raises Fault where a fault is remembered."""
         stamp = ref.stamp()
-        known = self._memory.at(ref.key, stamp)
-        return self._picture(ref, stamp, known) if known is not None and self._holds(known) else None
+        place = ref.key
+        last = self._last.get(place)
+        if last is not None and last[0] == stamp and last[1] == ref.name:
+            return last[2]
+        known = self._memory.at(place, stamp)
+        if known is None or not self._holds(known):
+            return None
+        picture = self._picture(ref, stamp, known)
+        if not known.recoded:  # of those the file in the cache has to be there
+            if len(self._last) >= LAST:
+                self._last.clear()
+            self._last[place] = stamp, ref.name, picture
+        return picture
 
     def spool(self, data: bytes, name: str) -> FileRef:
         """Keeps bytes that cannot be asked for again, once per content, and says where they lie."""
@@ -74,6 +90,7 @@ class PictureStore:
 
     def forget(self, place: str) -> None:
         """Drops what was known of a place, because the image there is another by now."""
+        self._last.pop(place, None)
         self._memory.forget(place)
 
     def close(self) -> None:

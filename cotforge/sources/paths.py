@@ -12,6 +12,7 @@ from cotforge.sources.rows import Spool
 from cotforge.sources.text import clean
 
 _DIRS_KEPT = 1_024
+_NAMES_KEPT = 4_096
 
 
 class Folder:
@@ -22,10 +23,14 @@ class Folder:
         self._root = os.path.realpath(folder)
         self._spool = spool
         self._real: dict[str, str] = {}
+        self._last: dict[str, FileRef] = {}
+        """By name: many rows may be about one picture."""
         self._blobs = _hub_blobs(self._root)
 
     def ref(self, name: str) -> FileRef:
         """Where that image lies; links are followed first. Raises Fault `image_url`, `path_outside`, `image_missing` or `image_broken`."""
+        if (known := self._last.get(name)) is not None:
+            return known
         if self._spool is not None and (data := image_in(name)) is not None:
             return self._spool(data, NAME)
         if "://" in name or name.startswith("data:"):
@@ -40,7 +45,11 @@ class Folder:
             raise Fault("image_missing", f"image: {name[:200]!r} cannot be a path; {err}") from err
         if not path.startswith(self._root.rstrip(os.sep) + os.sep):
             self._demand_blob(path, name)
-        return FileRef(path, clean(name))
+        found = FileRef(path, clean(name))
+        if len(self._last) >= _NAMES_KEPT:
+            self._last.clear()
+        self._last[name] = found
+        return found
 
     def refs(self, value: object) -> Iterator[FileRef]:
         """The images that a cell of text data names: a path, `{"path": ...}`, or a list of these. Raises Fault."""
