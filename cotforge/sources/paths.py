@@ -12,7 +12,7 @@ from cotforge.sources.rows import Spool
 from cotforge.sources.text import clean
 
 _DIRS_KEPT = 1_024
-_NAMES_KEPT = 4_096
+_NAMES_KEPT, _LONGEST_KEPT = 4_096, 4_096
 
 
 class Folder:
@@ -46,9 +46,10 @@ class Folder:
         if not path.startswith(self._root.rstrip(os.sep) + os.sep):
             self._demand_blob(path, name)
         found = FileRef(path, clean(name))
-        if len(self._last) >= _NAMES_KEPT:
-            self._last.clear()
-        self._last[name] = found
+        if len(name) <= _LONGEST_KEPT:
+            if len(self._last) >= _NAMES_KEPT:
+                self._last.clear()
+            self._last[name] = found
         return found
 
     def refs(self, value: object) -> Iterator[FileRef]:
