@@ -260,18 +260,18 @@ class Run:
         warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal))
         self._look_at(asked)
         with Display(progress) as display:
-            Thread(target=self._count, args=(display,), name="counting", daemon=True).start()
+            Thread(target=self._count, args=(display, guide), name="counting", daemon=True).start()
             asyncio.run(self._run(progress, refreshed, asked, guide=guide))
         if progress.stopped is Stop.INTERRUPTED:
             raise KeyboardInterrupt
         if progress.lacking > self.loaded.pipeline.max_failures:
             progress.stop(Stop.FAILURES)
 
-    def _count(self, display: Display) -> None:
+    def _count(self, display: Display, guide: Guide | None) -> None:
         """Find out about how many Samples there will be, so that the display can tell the time left."""
         source = self.loaded.pipeline.source
         with contextlib.suppress(Exception):  # whoever reads the source for good tells what is wrong with it
-            if (rows := source.size(self.loaded.root)) is not None:
+            if (rows := source.size(self.loaded.root) if guide is None else guide.total) is not None:
                 display.expected = min(rows, self.limit or rows, source.limit or rows)
 
     def _guide(self) -> Guide | None:
