@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from cotforge.answers.task import Task
 from cotforge.errors import SourceError
-from cotforge.images import Images, PictureStore
+from cotforge.images import FileRef, Images, PictureStore
 from cotforge.order import rank
 from cotforge.records import Fault, Sample
 from cotforge.sources import Counts, Index, Source, samples
@@ -128,6 +128,22 @@ def test_a_picture_is_looked_at_when_its_wave_is_read(tmp_path: Path) -> None:
             (tmp_path / "images" / f"{number}.jpg").write_bytes(b"no longer")
         found = [item for wave in range(1, WAVES) for item in index.of_wave(wave)]
         assert [item.reason for item in found if isinstance(item, Fault)] == ["image_not_an_image"] * len(later)
+
+
+def test_a_picture_whose_row_has_no_id_is_read_at_once_and_decoded_in_its_wave(tmp_path: Path) -> None:
+    images(tmp_path, 40)
+    ids = {}
+    for number in range(40):
+        path = tmp_path / "images" / f"{number}.jpg"
+        path.write_bytes(path.read_bytes()[:-30] + b"\xff\xfe\x00\x04ab" + b"\xff\xd9")  # ends early: only decoding tells
+    rows = [{"image": f"images/{number}.jpg", "label": "cat"} for number in range(40)]
+    with Shelf(tmp_path, table(tmp_path, rows)) as shelf, closing(shelf.index()) as index:
+        ids = {shelf.store.digest(FileRef(str(tmp_path / f"images/{number}.jpg"), "x")) for number in range(40)}
+        waves = [list(index.of_wave(wave)) for wave in range(WAVES)]
+        assert len(ids) == 40
+    assert sum(map(len, waves)) == 40
+    assert all(waves)
+    assert {item.reason for wave in waves for item in wave if isinstance(item, Fault)} <= {"image_truncated", "image_broken"}
 
 
 def test_the_source_is_read_once(tmp_path: Path) -> None:

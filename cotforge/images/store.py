@@ -60,6 +60,17 @@ class PictureStore:
             self._memory.place(ref.key, stamp, content)
         return self._picture(ref, stamp, known)
 
+    def digest(self, ref: Ref) -> str:
+        """That of `picture(ref)`, without decoding where it can be known so: `picture` may still raise. Raises Fault as it does."""
+        known = self._memory.at(ref.key, ref.stamp())
+        if known is None:
+            data = ref.read()
+            content = sha256(data).digest()
+            known = self._memory.of(content)
+            if known is None and (kept := self._undecoded(data)) is not None:
+                return (content if kept is data else sha256(kept).digest()).hex()
+        return self.picture(ref).digest if known is None or known.reason else known.digest.hex()
+
     def recall(self, ref: Ref) -> Picture | None:
         """`picture` where it needs neither reading nor decoding; else None. Raises Fault where a fault is remembered."""
         stamp = ref.stamp()
@@ -96,6 +107,11 @@ class PictureStore:
     def close(self) -> None:
         """Closes the memory; Pictures already given out can still be loaded."""
         self._memory.close()
+
+    def _undecoded(self, data: bytes) -> bytes | None:
+        from cotforge.images.look import undecoded  # as in `_find_out`
+
+        return undecoded(data, self._spec)
 
     def _find_out(self, data: bytes, content: bytes) -> Known:
         from cotforge.images.look import look  # Pillow is not needed where all is remembered

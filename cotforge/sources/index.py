@@ -3,6 +3,7 @@
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from cotforge.records import Fault, Sample
 from cotforge.sources.labels import Asked
 from cotforge.sources.parked import Parked
 from cotforge.sources.rows import Row
-from cotforge.sources.stream import Counts, Data, Soundness, made, wanted
+from cotforge.sources.stream import THREADS, Counts, Data, Soundness, ahead, id_from, made, wanted
 
 Stopped = Callable[[], object]
 
@@ -20,8 +21,9 @@ Stopped = Callable[[], object]
 class Index:
     """Reads a source wave by wave. Rows wait in a file without a name, and in memory with 8 bytes each.
 
-    A row without an id of its own has one that follows from its picture, which is then looked at in the first reading; so are all
-    pictures under a limit, which counts sound Samples. Rows of equal ids meet in one wave, in the order of the source.
+    A row without an id of its own has one that follows from its picture, which is then read in the first reading, but decoded later
+    where that does. Under a limit, which counts sound Samples, all pictures are looked at in the first reading. Rows of equal ids meet
+    in one wave, in the order of the source.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Index:
         self._parked.close()
 
     def of_wave(self, wave: int, *, stopped: Stopped = bool) -> Iterator[Sample | Fault]:
-        """The Samples of a wave, nearly in the order of the source, until `stopped`; 0 has the Faults of rows that have no wave.
+        """The Samples of a wave in the order of the source, until `stopped`; 0 has the Faults of rows that have no wave.
 
         Raises SourceError as `samples` does, where no row is sound in the last of the waves.
         """
@@ -92,7 +94,7 @@ class Index:
 
     def _sifted(self, rows: Iterator[Row | Fault], stopped: Stopped) -> Iterator[Row | Fault]:
         """The rows whose pictures are looked at now; the others are kept for their waves."""
-        for row in rows:
+        for row in rows if self._left is not None else self._named(rows):
             if stopped():
                 return
             if self._left is None and isinstance(row, Row) and row.id is not None and (wave := self._wave(row.id)):
@@ -100,6 +102,24 @@ class Index:
                 self._unread.add(wave)
             else:
                 yield row
+
+    def _named(self, rows: Iterator[Row | Fault]) -> Iterator[Row | Fault]:
+        """The rows with their ids: their pictures are read for that where it has to be, and decoded where reading does not tell."""
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="naming")
+        try:
+            for row, id in ahead(rows, lambda row: row.id or pool.submit(self._id, row)):
+                found = id.result() if isinstance(id, Future) else None
+                yield row if found is None or isinstance(row, Fault) else replace(row, id=found)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _id(self, row: Row) -> str | None:
+        """That of a row without one; None where it is no Sample, which is told where that would be made."""
+        question = row.question or self._task.question
+        try:
+            return None if question is None else id_from([self._store.digest(ref) for ref in row.images], question)
+        except Fault:
+            return None
 
     def _again(self, wave: int) -> Generator[Sample | Fault]:
         """What was kept for a wave."""

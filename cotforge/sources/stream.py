@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ T = TypeVar("T")
 UNUSED_NAMED = 5
 """Files that are not used, of which the names are told."""
 
-_THREADS = 3
+THREADS = 3
 _AHEAD = 32
 """Rows whose pictures are looked at before they are asked for."""
 
@@ -191,10 +191,10 @@ class Soundness:
 
 def made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: Counts) -> Generator[Read]:
     """Every row with its Sample or Fault, but for rows that are equal to an earlier one."""
-    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="pictures")
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
     with closing(Seen()) as seen:
         try:
-            for row, begun in _ahead(rows, store, pool):
+            for row, begun in ahead(rows, lambda row: _begin(row, store, pool)):
                 counts.rows += 1
                 try:
                     sample = _sample(row, _ended(begun), task)
@@ -213,17 +213,17 @@ def made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: 
             pool.shutdown(cancel_futures=True)
 
 
-def _ahead(rows: Iterator[Row | Fault], store: PictureStore, pool: Executor) -> Iterator[tuple[Row | Fault, _Begun]]:
-    """Rows with their pictures, those that must be read under way in threads: few rows ahead at first, then more."""
-    waiting: deque[tuple[Row | Fault, _Begun]] = deque()
-    ahead = 1
+def ahead(rows: Iterator[Row | Fault], begin: Callable[[Row], T]) -> Iterator[tuple[Row | Fault, T | Fault]]:
+    """Rows with what was begun for them, before they are asked for: few rows ahead at first, then more."""
+    waiting: deque[tuple[Row | Fault, T | Fault]] = deque()
+    most = 1
     while True:
-        while len(waiting) < ahead and (row := next(rows, None)) is not None:
-            waiting.append((row, row if isinstance(row, Fault) else _begin(row, store, pool)))
+        while len(waiting) < most and (row := next(rows, None)) is not None:
+            waiting.append((row, row if isinstance(row, Fault) else begin(row)))
         if not waiting:
             return
         yield waiting.popleft()
-        ahead = min(2 * ahead, _AHEAD)
+        most = min(2 * most, _AHEAD)
 
 
 def _begin(row: Row, store: PictureStore, pool: Executor) -> _Begun:
@@ -253,7 +253,7 @@ def _sample(row: Row | Fault, pictures: tuple[Picture, ...], task: Asked) -> Sam
             "no_question", "no question in the row, and none under task.question; columns.question names its column, maybe a conversation"
         )
     options = task.options(row.options)
-    id = row.id or _hash(*(picture.digest for picture in pictures), question)
+    id = row.id or id_from([picture.digest for picture in pictures], question)
     return Sample(id, pictures, question, options, label_of(row, options, task), row.split, row.meta, clean(row.where))
 
 
@@ -272,5 +272,6 @@ def _told(fault: Fault, row: Row | Fault) -> Fault:
     return Fault(fault.reason, " ".join(clean(fault.detail).split()), where=clean(fault.where or row.where), id=fault.id or row.id)
 
 
-def _hash(*parts: str) -> str:
-    return sha256("\n".join(parts).encode()).hexdigest()[:32]
+def id_from(digests: Sequence[str], question: str) -> str:
+    """The id of a row that has none of its own: from what is seen and asked."""
+    return sha256("\n".join((*digests, question)).encode()).hexdigest()[:32]
