@@ -140,7 +140,7 @@ class Run:
         """
         guide = self._guide()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None)
-        if not self.journal.latest():
+        if self.journal.empty:
             found = estimator.read_unasked(self.samples(), draw=probe)
         else:
             works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))

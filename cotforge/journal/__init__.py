@@ -83,6 +83,7 @@ class Journal:
             self._writer = schema.connect(self.path)
             opened.callback(self._writer.close)
             self._next = (self._read.execute("SELECT max(id) FROM asked").fetchone()[0] or 0) + 1
+            self._replied = self._read.execute("SELECT 1 FROM replies LIMIT 1").fetchone() is not None
             known = self._read.execute("SELECT name, model, id FROM teachers")
             self._teachers: dict[tuple[str, str], int] = {(name, model): id for name, model, id in known}
             opened.pop_all()
@@ -118,7 +119,7 @@ class Journal:
         A reply that is not as it was written is the error `damaged`, which may pass.
         """
         best: dict[str, Attempt] = {}
-        if not self.latest():
+        if self.empty:
             return best  # `check` of a long source asks for millions
         wanted = {bytes.fromhex(key): key for key in keys}
         with explained(self.path):
@@ -153,6 +154,11 @@ class Journal:
     def latest(self) -> int:
         """The id of the last attempt that was begun."""
         return self._next - 1
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody was ever asked. (A file that was salvaged may have replies to attempts that it lost.)"""
+        return not self._replied and not self.latest()
 
     def totals(self) -> dict[str, Any]:
         """Over the whole journal: `calls_total`, `attempts`, `unknown` (begun, never ended), `input`, `output` (tokens), `cost_usd`."""
