@@ -26,13 +26,14 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --rows 2000 20000 --curate 40000
 	$(BIN)/python -m benchmarks.forge.trouble
 	$(BIN)/python -m benchmarks.forge.sequential
+	$(BIN)/python -m benchmarks.forge.scale
 	$(BIN)/python -m benchmarks.images
 	$(BIN)/python -m benchmarks.replies
 	$(BIN)/python -m benchmarks.consensus
 	$(BIN)/python -m benchmarks.consensus.sweep --big
 	$(BIN)/python -m benchmarks.train
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential images replies consensus consensus.sweep train)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.scale images replies consensus consensus.sweep train)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev

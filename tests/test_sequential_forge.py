@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -12,7 +13,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
@@ -292,6 +293,23 @@ def test_a_slow_sample_holds_up_the_wave_that_needs_it_and_no_other(tmp_path: Pa
             held.clear()
             assert run.wait(timeout=90) == 0
         assert begun() == {0, 1, 2, 3, 4}
+
+
+def test_before_the_warm_up_is_over_no_picture_of_another_wave_is_looked_at(tmp_path: Path) -> None:
+    write_rows(tmp_path, 150)
+    warm = sum(Waves().wave(f"row-{row}") == 0 for row in range(150))
+    with three() as servers:
+        for server in servers.values():
+            server.fail = lambda body: "hang"
+        pipeline(tmp_path, servers, concurrency=64)
+        with started(tmp_path) as run:
+            cache = tmp_path / "run/cache/images.sqlite"
+            until(lambda: cache.exists() and any(len(server.ledger) for server in servers.values()))
+            with closing(sqlite3.connect(cache)) as known:
+                until(lambda: known.execute("SELECT count(*) FROM contents").fetchone()[0] >= warm)
+                time.sleep(0.3)
+                assert known.execute("SELECT count(*) FROM contents").fetchone()[0] == warm
+            run.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
