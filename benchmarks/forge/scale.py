@@ -99,9 +99,9 @@ def build(folder: Path, count: int, *, rule: str, ids: str) -> None:
             source["columns"] = {"id": "file_name"}
         file = pipeline(folder / "build.yaml", source, teachers, rule)
         where = file, "--out", folder / "run"
-        spent = cotforge("build", *where)
+        spent = cotforge("build", *where, every=0.5)  # to look at mapped files 20 times a second costs a third of a core
         asked = Asked.of(folder / "run", spent.started)
-        again = cotforge("build", *where)
+        again = cotforge("build", *where, every=0.5)
     print(f"\n`build`: {count:,} pictures, {len(EYES)} teachers of {LATENCY * 1000:.0f} ms, rule {rule}\n")
     lines = [
         ("seconds", f"{spent.seconds:.1f}", f"at most 360 for {PICTURES:,}"),
@@ -124,7 +124,7 @@ def check(folder: Path, count: int) -> None:
     ]
     (folder / "none.jsonl").write_text("")
     file = pipeline(folder / "check.yaml", {"kind": "table", "path": str(folder / "table" / "rows.csv")}, teachers, "majority")
-    spent = cotforge("check", file, "--out", folder / "checked")
+    spent = cotforge("check", file, "--out", folder / "checked", every=0.5)
     print(f"\n`check`: a CSV of {count:,} rows and {PICTURES_OF_TABLE:,} pictures, {len(EYES)} teachers\n")
     lines = [
         ("seconds", f"{spent.seconds:.1f}", f"at most 60 for {ROWS:,}"),
