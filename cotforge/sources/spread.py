@@ -14,6 +14,8 @@ from cotforge.sources.parked import Parked
 from cotforge.sources.rows import Row
 
 _NO_CLASS = -1
+_BITS = 32
+_NUMBER = (1 << _BITS) - 1
 
 
 def spread(rows: Iterator[Row | Fault], task: Asked, store: PictureStore) -> Generator[Row | Fault]:
@@ -25,7 +27,7 @@ def spread(rows: Iterator[Row | Fault], task: Asked, store: PictureStore) -> Gen
     """
     classes = {name: place for place, name in enumerate(task.options(None))}
     with closing(Parked(store.scratch())) as parked:
-        places, ranks, labels = array("Q"), array("Q"), array("l")
+        places, ranks, labels = array("Q"), array("Q"), array("i")
         faults = array("Q")
         for row in rows:
             if isinstance(row, Fault):
@@ -38,16 +40,22 @@ def spread(rows: Iterator[Row | Fault], task: Asked, store: PictureStore) -> Gen
         yield from map(parked.at, faults)
 
 
-def _in_turn(ranks: "array[int]", labels: "array[int]") -> list[int]:
-    """Numbers of the rows: by rank within each class, and the first of each before the second of any."""
-    order = sorted(range(len(ranks)), key=ranks.__getitem__)
+def _in_turn(ranks: "array[int]", labels: "array[int]") -> Iterator[int]:
+    """Numbers of the rows: by rank within each class, and the first of each before the second of any.
+
+    What is sorted are integers that hold their row's number in their last bits: with a key there would be a list more of them.
+    """
+    packed = [rank << _BITS | number for number, rank in enumerate(ranks)]
+    packed.sort()
     met: Counter[int] = Counter()
-    turns = array("Q", bytes(8 * len(ranks)))
-    for number in order:
-        turns[number] = met[labels[number]]
+    by_rank = array("I")
+    for place, entry in enumerate(packed):
+        number = entry & _NUMBER
+        by_rank.append(number)
+        packed[place] = met[labels[number]] << _BITS | place
         met[labels[number]] += 1
-    order.sort(key=turns.__getitem__)
-    return order
+    packed.sort()
+    return (by_rank[entry & _NUMBER] for entry in packed)
 
 
 def _class(row: Row, task: Asked, classes: dict[str, int]) -> int:
