@@ -27,6 +27,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge.trouble
 	$(BIN)/python -m benchmarks.forge.sequential
 	$(BIN)/python -m benchmarks.forge.counters
+	$(BIN)/python -m benchmarks.forge.scale
 	$(BIN)/python -m benchmarks.images
 	$(BIN)/python -m benchmarks.replies
 	$(BIN)/python -m benchmarks.replies.hostile
@@ -35,7 +36,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.consensus.sweep --big
 	$(BIN)/python -m benchmarks.train
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters images replies replies.hostile fuzz consensus consensus.sweep train)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep train)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev

@@ -7,8 +7,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from threading import Thread
@@ -34,7 +35,7 @@ from cotforge.pipeline import Loaded
 from cotforge.plan import lines
 from cotforge.records import Closing, Fault, Sample, Stop
 from cotforge.sequence import ENGINE, Engine, Guide, saves_nothing
-from cotforge.sources import Counts, not_only_faults, samples
+from cotforge.sources import Counts, Index, Row, not_only_faults, samples
 from cotforge.sources.text import clean
 from cotforge.teachers.preflight import preflight
 from cotforge.visible import visible
@@ -52,6 +53,9 @@ class Run:
     journal: Journal
     store: PictureStore
     limit: int | None = None
+    """Sound Samples, at most."""
+    spreads: bool = True
+    """Whether these are spread over the classes; else they are the first ones, as in a run folder of an earlier version."""
     engine: Engine = ENGINE
     """The statistics of `consensus.rule: sequential`."""
     again: Retry | None = None
@@ -59,6 +63,7 @@ class Run:
     counts: Counts = field(default_factory=Counts)
     begun: float = field(default_factory=time.monotonic)
     _open: ExitStack = field(default_factory=ExitStack)
+    _indexed: tuple[Guide, Index] | None = None
 
     @classmethod
     def open(
@@ -83,10 +88,11 @@ class Run:
     def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine = ENGINE, trust: bool = True) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
         loaded = Loaded.of_run(run, sets, trust=trust, sends=False)
-        return cls._in(loaded, run, loaded.limit(run), engine)
+        limit, spreads = loaded.limit(run)
+        return cls._in(loaded, run, limit, engine, spreads=spreads)
 
     @classmethod
-    def _in(cls, loaded: Loaded, out: Path, limit: int | None, engine: Engine) -> Self:
+    def _in(cls, loaded: Loaded, out: Path, limit: int | None, engine: Engine, *, spreads: bool = True) -> Self:
         with ExitStack() as stack:
             folder = stack.enter_context(RunFolder(out, name=loaded.pipeline.name))
             journal = stack.enter_context(Journal(folder.journal))
@@ -94,7 +100,7 @@ class Run:
             stack.callback(store.close)
             loaded = loaded.in_run(out, new="content" if gold.names_content(loaded, out) else "path")
             warn(folder.notes())
-            return cls(loaded, folder, journal, store, limit, engine, _open=stack.pop_all())
+            return cls(loaded, folder, journal, store, limit, spreads, engine, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
         return self
@@ -114,11 +120,35 @@ class Run:
     def samples(self) -> Iterator[Sample | Fault]:
         """The source from its beginning, but for what `eval:` holds out; `counts` is of this reading from now on."""
         counts = self.counts = Counts()
-        pipeline = self.loaded.pipeline
-        read = samples(pipeline.source, pipeline.task, self.store, root=self.loaded.root, limit=self.limit, counts=counts)
-        return (
-            read if pipeline.eval is None else (sample for sample in read if isinstance(sample, Fault) or not pipeline.eval.holds(sample))
-        )
+        source, task = self.loaded.pipeline.source, self.loaded.pipeline.task
+        read = samples(source, task, self.store, root=self.loaded.root, limit=self.limit, spreads=self.spreads, counts=counts)
+        return self._asked_about(read)
+
+    def _of_wave(self, guide: Guide, wave: int = 0, *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
+        """The same Samples wave by wave, the source read once; `counts` is of what was read so far."""
+        if self._indexed is None or self._indexed[0] is not guide:
+            source, task = self.loaded.pipeline.source, self.loaded.pipeline.task
+            wave_of, root = guide.waves.wave, self.loaded.root
+            made = Index(source, task, self.store, root=root, wave=wave_of, limit=self.limit, spreads=self.spreads)
+            self._indexed = guide, self._open.enter_context(closing(made))
+        index = self._indexed[1]
+        for item in self._asked_about(index.of_wave(wave, stopped=stopped)):
+            self.counts = index.counts
+            yield item
+
+    def _asked_about(self, read: Iterator[Sample | Fault]) -> Iterator[Sample | Fault]:
+        held = self.loaded.pipeline.eval
+        return read if held is None else (sample for sample in read if isinstance(sample, Fault) or not held.holds(sample))
+
+    @cached_property
+    def total(self) -> int:
+        """About how many Samples there are: rows, without a look at their pictures. Raises SourceError."""
+        source, total = self.loaded.pipeline.source, None
+        with contextlib.suppress(OSError):  # whoever reads the source for good tells what is wrong with it
+            total = source.size(self.loaded.root)
+        if total is None:
+            total = sum(isinstance(row, Row) for row in source.rows(self.loaded.root, self.store.spool))
+        return min(total, *(most for most in (self.limit, source.limit) if most is not None), total)
 
     def check(self, tell: Callable[[str], object], *, probe: int = 0, show: int | None = None) -> None:
         """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong.
@@ -131,8 +161,11 @@ class Run:
             tell(shown_prompt(self.loaded, self.samples(), show))
         guide = self._guide()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._limited)
-        works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
-        found = estimator.read(works, draw=probe)
+        if self.journal.empty:
+            found = estimator.read_unasked(self.samples(), draw=probe)
+        else:
+            works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
+            found = estimator.read(works, draw=probe)
         warn([*self.counts.notes(), *self.loaded.lacking()])
         if not probe:
             tell(estimator.text())
@@ -218,7 +251,8 @@ class Run:
 
     def _keep(self) -> None:
         """Leave in the folder what its dataset is made by."""
-        self.folder.write(RunFolder.PIPELINE, self.loaded.text() + (f"# limit: {self.limit}\n" if self.limit else ""))
+        limit = f"# limit: {self.limit}{', spread' if self.spreads else ''}\n" if self.limit else ""
+        self.folder.write(RunFolder.PIPELINE, self.loaded.text() + limit)
 
     def _export(self, progress: Progress, *, keep_larger: bool) -> str:
         from cotforge import results  # pyarrow: not before the first call is out
@@ -257,25 +291,25 @@ class Run:
         warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal, limited=self._limited))
         self._look_at(asked)
         with Display(progress) as display:
-            Thread(target=self._count, args=(display,), name="counting", daemon=True).start()
+            Thread(target=self._count, args=(display, guide), name="counting", daemon=True).start()
             asyncio.run(self._run(progress, refreshed, asked, guide=guide))
         if progress.stopped is Stop.INTERRUPTED:
             raise KeyboardInterrupt
         if progress.lacking > self.loaded.pipeline.max_failures:
             progress.stop(Stop.FAILURES)
 
-    def _count(self, display: Display) -> None:
+    def _count(self, display: Display, guide: Guide | None) -> None:
         """Find out about how many Samples there will be, so that the display can tell the time left."""
         source = self.loaded.pipeline.source
         with contextlib.suppress(Exception):  # whoever reads the source for good tells what is wrong with it
-            if (rows := source.size(self.loaded.root)) is not None:
+            if (rows := source.size(self.loaded.root) if guide is None else guide.total) is not None:
                 display.expected = min(rows, self.limit or rows, source.limit or rows)
 
     def _guide(self) -> Guide | None:
         """By what teachers are asked one after another; None where they are asked all at once."""
         if not self.loaded.pipeline.consensus.sequential:
             return None
-        return Guide.of(self.engine, self.loaded, self.folder.path, self.samples, self.limit)
+        return Guide.of(self.engine, self.loaded, self.folder.path, lambda: self.total)
 
     def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""
@@ -298,7 +332,7 @@ class Run:
 
         Raises SourceError where, of all, the prompt can be made for none.
         """
-        read = self.samples() if guide is None else guide.of_wave(wave, self.samples())
+        read = self.samples() if guide is None else self._of_wave(guide, wave)
         found = missing(self.loaded, read, self.journal, refreshed, again=self.again)
         return not_only_faults(found) if guide is None else found
 
@@ -331,7 +365,8 @@ class Run:
 
         loop.add_signal_handler(signal.SIGINT, interrupted)
         loop.add_signal_handler(signal.SIGTERM, terminated)
-        await forge.run(samples or self.samples, refreshed, teachers=asked)
+        read = self.samples if guide is None else partial(self._of_wave, guide)
+        await forge.run(samples or read, refreshed, teachers=asked)
 
     def _ended_early(self, progress: Progress) -> list[str]:
         """Why the run ends with exit 3, a line each; none where it does not. Tells of teachers that the run went on without."""

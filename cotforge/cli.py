@@ -58,7 +58,9 @@ _replace = click.option("--replace", is_flag=True, help="Let the dataset be repl
 _trust = click.option(
     "--trust", is_flag=True, help="Do what a pipeline or run folder from elsewhere asks for: run its Python, read and send what it names."
 )
-_limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
+_limit = click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Only N samples, drawn by chance from every class; a larger N keeps them."
+)
 
 
 @cli.command(cls=Example)

@@ -221,10 +221,11 @@ class Loaded:
             yield "vote", 0, self.prompts.vote
 
     @staticmethod
-    def limit(run: Path) -> int | None:
-        """`--limit` of the build that a run folder was last made by."""
-        found = re.search(r"^# limit: ([0-9]{1,15})$", read_kept(run / RunFolder.PIPELINE) or "", re.MULTILINE)
-        return int(found.group(1)) if found else None
+    def limit(run: Path) -> tuple[int | None, bool]:
+        """(`--limit` of the build that a run folder was last made by, whether its Samples are spread over the classes)."""
+        text = read_kept(run / RunFolder.PIPELINE) or ""
+        found = re.search(r"^# limit: ([0-9]{1,15})(, spread)?$", text, re.MULTILINE)
+        return (int(found[1]), bool(found[2])) if found else (None, True)
 
     def text(self) -> str:
         """What the run folder keeps: the pipeline with absolute paths, under that of its file, and what `--set` changed."""

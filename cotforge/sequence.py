@@ -5,8 +5,7 @@ the next waves are walked, and what these say teaches a better one. A voter is a
 `qwen:short` for a short vote.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import fsum
 from pathlib import Path
@@ -18,7 +17,7 @@ from cotforge.consensus.sequential.waves import LEAST
 from cotforge.errors import PipelineError
 from cotforge.gold import Gold
 from cotforge.pipeline import Loaded, Pipeline
-from cotforge.records import Call, Fault, Sample
+from cotforge.records import Call
 
 SHORT = ":short"
 """Ends the name of a voter that gives short answers."""
@@ -95,16 +94,16 @@ class Guide:
     waves: Waves
     gold: Gold = field(default_factory=Gold)
     total: int = 0
-    """Samples, or rows where the source tells that quickly."""
+    """Samples, about: rows of the source."""
 
     @classmethod
-    def of(cls, engine: Engine, loaded: Loaded, folder: Path, samples: Callable[[], Iterator[Sample | Fault]], limit: int | None) -> Self:
-        """The guide of a run in `folder`. Raises PipelineError where its gold is wrong, or there are too many voters."""
+    def of(cls, engine: Engine, loaded: Loaded, folder: Path, total: Callable[[], int]) -> Self:
+        """The guide of a run in `folder`; `total` counts its Samples. Raises PipelineError where its gold is wrong, or voters too many."""
         if not terms(loaded.pipeline, {}).codable:
             count = len(voters(loaded.pipeline))
             raise PipelineError(f"{loaded.path}: teachers: {count} voters are too many to ask in turn; take fewer teachers, or full votes")
-        found, total = gold.find(loaded, folder), _total(loaded, samples, limit)
-        return cls(loaded.pipeline, engine, engine.waves(total, found.answers.keys()), found, total)
+        found, samples = gold.find(loaded, folder), total()
+        return cls(loaded.pipeline, engine, engine.waves(samples, found.answers.keys()), found, samples)
 
     def terms(self, prices: Mapping[str, float]) -> Terms:
         """The constants of the vote, where a Call to each voter has this price."""
@@ -113,14 +112,6 @@ class Guide:
     def basis(self, wave: int) -> Basis:
         """Of which the policy of a wave is made."""
         return Basis(self.waves.needs(wave), self.waves.hasty(wave))
-
-    def of_wave(self, wave: int, samples: Iterator[Sample | Fault], *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
-        """The Samples of one wave, until `stopped`; Faults belong to the warm-up."""
-        for sample in samples:
-            if stopped():
-                return
-            if (0 if isinstance(sample, Fault) else self.waves.wave(sample.id)) == wave:
-                yield sample
 
 
 def voter(call: Call) -> str:
@@ -163,15 +154,6 @@ def prices(took: Took) -> dict[str, float]:
             usual = fsum(means.values()) / len(means)
             return {name: means.get(name, usual) for name in took}
     return dict.fromkeys(took, 1.0)
-
-
-def _total(loaded: Loaded, samples: Callable[[], Iterator[Sample | Fault]], limit: int | None) -> int:
-    source, rows = loaded.pipeline.source, None
-    with suppress(OSError):  # whoever reads the source for good tells what is wrong with it
-        rows = source.size(loaded.root)
-    if rows is None:
-        rows = sum(isinstance(sample, Sample) for sample in samples())
-    return min(rows, *(most for most in (limit, source.limit) if most is not None), rows)
 
 
 def _evidence(about: Terms) -> Evidence:

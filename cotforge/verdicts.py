@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cotforge.consensus.claim import Bin, Claim
-from cotforge.consensus.order import rank
 from cotforge.gold import Gold
+from cotforge.order import rank
 from cotforge.records import Ballot, Sample, Verdict, VoteReason
 from cotforge.sequence import SHORT, Guide, prices, voters
 

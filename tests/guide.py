@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cotforge.build import Run
-from cotforge.consensus.order import rank
 from cotforge.consensus.sequential import Terms
 from cotforge.forge import Meter, Progress
+from cotforge.order import rank
 from cotforge.sequence import SHORT, Engine
 
 AUDIT = 10

@@ -1,5 +1,6 @@
 """`cotforge build` as its user meets it: real pictures, a real server, a process that can be killed."""
 
+import json
 import os
 import random
 import signal
@@ -219,6 +220,32 @@ def test_a_limit_is_remembered_when_the_run_is_curated_again(tmp_path: Path) -> 
         assert len(server.ledger) == 4
     assert ran("curate", "runs/feelings", cwd=tmp_path).returncode == 0
     assert summary(tmp_path / "runs/feelings")["samples"] == 4
+
+
+def test_a_run_folder_of_an_earlier_version_keeps_the_first_samples_that_its_limit_meant(tmp_path: Path) -> None:
+    write_rows(tmp_path, 9)
+    with Teacher(sees) as server:
+        write_pipeline(tmp_path, teacher(server))
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+    kept = tmp_path / "runs/feelings/pipeline.yaml"
+    kept.write_text(kept.read_text() + "# limit: 4\n")
+    assert ran("curate", "runs/feelings", cwd=tmp_path).returncode == 0
+    assert [row["id"] for row in table(tmp_path / "runs/feelings", "traces")] == ["row-0", "row-1", "row-2", "row-3"]
+
+
+def test_a_trial_sees_every_class_and_its_calls_stay_in_use(tmp_path: Path) -> None:
+    write_rows(tmp_path, 30)
+    rows = sorted(map(json.loads, (tmp_path / "rows.jsonl").read_text().splitlines()), key=lambda row: str(row["label"]))
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    labels = {row["id"]: row["label"] for row in rows}
+    with Teacher(sees) as server:
+        write_pipeline(tmp_path, teacher(server))
+        for limit, asked in ((4, 4), (9, 9), (9, 9)):
+            assert ran("build", "pipeline.yaml", "--limit", limit, cwd=tmp_path).returncode == 0
+            assert len(server.ledger) == asked
+            assert {labels[row["id"]] for row in table(tmp_path / "runs/feelings", "traces")} == set(labels.values())
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert len(server.ledger) == 30, "nothing of a trial is asked again"
 
 
 def test_curate_works_from_the_run_folder_alone_where_the_pipeline_file_is_gone(tmp_path: Path) -> None:

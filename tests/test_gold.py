@@ -16,12 +16,12 @@ from outcomes import gone, sample
 from PIL import Image
 
 from cotforge.answers import Task
-from cotforge.consensus.order import rank
 from cotforge.errors import PipelineError
 from cotforge.gold import Gold, find, read
 from cotforge.gold.cells import guarded, unguarded, written
 from cotforge.gold.page import page
 from cotforge.gold.pick import pick
+from cotforge.order import rank
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Picture, Sample
 from tests.browser import PROGRAM, chromium

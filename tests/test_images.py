@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 import zlib
-from contextlib import suppress
+from contextlib import closing, suppress
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -499,3 +499,40 @@ def test_an_image_of_a_kind_that_is_not_decoded_is_told_from_what_is_none(shelf:
         shelf.picture(encoded(drawn(), "TIFF"))
     with pytest.raises(Fault, match="is not an image of a known kind"):
         shelf.picture(b"\x89PNG\r\n\x1a\nhello")
+
+
+SENT_OTHERWISE = {
+    "turned": encoded(drawn(), "JPEG", exif=exif(6)),
+    "told": encoded(drawn(), "JPEG", exif=exif(), comment=SECRET),
+    "turned_png": encoded(drawn(), "PNG", exif=exif(6)),
+    "clear": encoded(drawn("RGBA"), "PNG"),
+    "large": encoded(drawn(size=(400, 200)), "JPEG"),
+}
+
+
+@pytest.mark.parametrize("data", [*KEPT.values(), *(data for data, _ in RECODED.values()), *SENT_OTHERWISE.values()])
+def test_a_digest_that_is_known_without_decoding_is_that_of_the_picture(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.bin").write_bytes(data)
+    ref = FileRef(str(tmp_path / "a.bin"), "a.bin")
+    with closing(Shelf(tmp_path, max_pixels=60_000).store) as store:
+        told = store.digest(ref)
+        picture = store.picture(ref)
+        assert told == picture.digest == sha256(picture.load()).hexdigest()
+        assert store.digest(ref) == told
+
+
+def test_a_digest_needs_no_decoding_where_the_bytes_are_sent_as_they_are(shelf: Shelf) -> None:
+    whole = KEPT["restarts"]
+    undecodable = whole[:-40] + b"\x00" * 38 + whole[-2:]
+    (shelf.folder / "a.jpg").write_bytes(undecodable)
+    ref = FileRef(str(shelf.folder / "a.jpg"), "a.jpg")
+    assert shelf.store.digest(ref) == sha256(undecodable).hexdigest()
+    assert shelf.store.recall(ref) is None, "nobody knows yet whether it is sound"
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", KEPT["baseline"][:300], KEPT["png"][:-30]])
+def test_there_is_no_digest_of_what_is_no_sound_image(shelf: Shelf, data: bytes) -> None:
+    reason = shelf.reason(data)
+    with pytest.raises(Fault) as caught:
+        shelf.store.digest(FileRef(str(shelf.folder / "a.bin"), "a.bin"))
+    assert caught.value.reason == reason

@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -12,7 +13,8 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -246,7 +248,7 @@ def test_waves_are_told_how_many_samples_there_are(tmp_path: Path, limit: int | 
                     tar.add(tmp_path / f"images/{number}.jpg", f"{number:03}.jpg")
         path = write_pipeline(tmp_path, near, consensus=IN_TURN, source=source, gold="gold.csv")
         with Run.open(path, out=tmp_path / f"run-{place}", limit=limit) as run:
-            guide = Guide.of(Engine(waves, evidence, learn), run.loaded, run.folder.path, run.samples, run.limit)
+            guide = Guide.of(Engine(waves, evidence, learn), run.loaded, run.folder.path, lambda: run.total)
         assert guide.gold.answers == {"row-3": "awe"}
     assert told == [(limit or 20, {"row-3"})] * 2
 
@@ -291,6 +293,23 @@ def test_a_slow_sample_holds_up_the_wave_that_needs_it_and_no_other(tmp_path: Pa
             held.clear()
             assert run.wait(timeout=90) == 0
         assert begun() == {0, 1, 2, 3, 4}
+
+
+def test_before_the_warm_up_is_over_no_picture_of_another_wave_is_looked_at(tmp_path: Path) -> None:
+    write_rows(tmp_path, 150)
+    warm = sum(Waves().wave(f"row-{row}") == 0 for row in range(150))
+    with three() as servers:
+        for server in servers.values():
+            server.fail = lambda body: "hang"
+        pipeline(tmp_path, servers, concurrency=64)
+        with started(tmp_path) as run:
+            cache = tmp_path / "run/cache/images.sqlite"
+            until(lambda: cache.exists() and any(len(server.ledger) for server in servers.values()))
+            with closing(sqlite3.connect(cache)) as known:
+                until(lambda: known.execute("SELECT count(*) FROM contents").fetchone()[0] >= warm)
+                time.sleep(0.3)
+                assert known.execute("SELECT count(*) FROM contents").fetchone()[0] == warm
+            run.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
@@ -470,6 +489,15 @@ def test_what_follows_in_a_sample_goes_before_what_begins_another(tmp_path: Path
     assert all(order.index(sent[f"row-{row}"]) < 20 for row in second)
 
 
+def of_wave(samples: Callable[[], Iterator[Sample]], guide: Guide, wave: int, *, stopped: Callable[[], object]) -> Iterator[Sample]:
+    """The Samples of one wave, until `stopped`."""
+    for sample in samples():
+        if stopped():
+            return
+        if guide.waves.wave(sample.id) == wave:
+            yield sample
+
+
 def guided(
     folder: Path, samples: Callable[[], Iterator[Sample]], with_: Engine, *, seconds: float, patience: Patience | None = None
 ) -> Progress:
@@ -483,7 +511,7 @@ def guided(
         purse, tell = Purse(Budget()), list[str]().append
         asking = Forge(loaded, journal, progress, sending=sending, purse=purse, tell=tell, guide=guide, patience=patience)
         asyncio.get_running_loop().call_later(seconds, asking.abandon)
-        await asking.run(samples)
+        await asking.run(partial(of_wave, samples, guide))
 
     with Journal(folder / "journal.sqlite") as journal:
         asyncio.run(run(journal))

@@ -15,7 +15,7 @@ from cotforge.forge.notes import Notes
 from cotforge.forge.walk import Policy, Walk
 from cotforge.gold import Gold
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Fault, Sample
+from cotforge.records import Call, Sample
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import SHORT, Basis, Engine, Guide, prices
 from tests.attempts import attempt
@@ -178,16 +178,6 @@ def test_what_ends_while_it_learns_is_noted_afterwards(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert seen == [1, 1, 2, 2], "the next one waits, and knows all"
-
-
-def test_the_samples_of_a_wave_are_its_own_and_faults_belong_to_the_warm_up(tmp_path: Path) -> None:
-    of, sample = guide(tmp_path), Sample("0", (), "?")
-    items = [Fault("broken"), *(replace(sample, id=str(number)) for number in range(200))]
-    waves = [list(of.of_wave(wave, iter(items))) for wave in range(5)]
-    assert sorted(str(item) for wave in waves for item in wave) == sorted(map(str, items))
-    assert [sum(isinstance(item, Fault) for item in wave) for wave in waves] == [1, 0, 0, 0, 0]
-    assert all(of.waves.wave(item.id) == number for number, wave in enumerate(waves) for item in wave if isinstance(item, Sample))
-    assert list(of.of_wave(0, iter(items), stopped=lambda: True)) == []
 
 
 def test_what_is_not_learned_in_haste_is_learned_apart_and_here_where_that_cannot_be(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import polars as pl
 
 from cotforge.consensus.claim import FEW, Claim, lower_bound
 from cotforge.consensus.decisions import AnswersError, Decisions
-from cotforge.consensus.order import rank
 from cotforge.consensus.rules import Consensus
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.replay import Replayed, replay
@@ -17,6 +16,7 @@ from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter
 from cotforge.consensus.sequential.walk import Walk
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.consensus.votes import Votes
+from cotforge.order import rank
 from cotforge.records import Ballot, Verdict
 
 FOLDED = 1 << 20

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cotforge.consensus.order import rank
 from cotforge.errors import PipelineError
 from cotforge.gold.pick import LEAST
+from cotforge.order import rank
 from cotforge.prompts import shipped
 from cotforge.regular_files import demand_regular, open_new, read_regular
 

@@ -42,8 +42,8 @@ __all__ = ["FEW", "Again", "Forge", "Meter", "Progress", "Work", "missing"]
 FEW = 50
 """Calls that must have ended before `max_failures` can stop a run early (ours); at the end it holds for any number."""
 
-Samples = Callable[[], Iterator[Sample | Fault]]
-"""The source from its beginning, as often as it is called."""
+Samples = Callable[..., Iterator[Sample | Fault]]
+"""The source from its beginning, as often as it is called; with a guide, the Samples of a wave until `stopped`."""
 Works = Callable[..., Iterator[Work | Fault]]
 """What some teachers lack, from the beginning of the source; of one wave, where there are waves."""
 
@@ -122,9 +122,8 @@ class Forge:
     def _works(
         self, samples: Samples, refreshed: Mapping[str, int] | None, teachers: Sequence[TeacherKind], wave: int = 0
     ) -> Iterator[Work | Fault]:
-        names, read = {teacher.name for teacher in teachers}, samples()
-        if self._guide is not None:
-            read = self._guide.of_wave(wave, read, stopped=lambda: self.stopped)
+        names = {teacher.name for teacher in teachers}
+        read = samples() if self._guide is None else samples(wave, stopped=lambda: self.stopped)
         found = missing(self.loaded, read, self.journal, refreshed, teachers=names, again=self._again, since=self._since)
         return map(self._with_pictures, found) if any(teacher.sends_pictures for teacher in teachers) else found
 

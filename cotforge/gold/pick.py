@@ -3,7 +3,7 @@
 from bisect import insort
 from collections.abc import Iterable
 
-from cotforge.consensus.order import rank
+from cotforge.order import rank
 from cotforge.records import Fault, Sample
 
 LEAST, MOST = 100, 300

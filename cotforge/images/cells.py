@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cotforge.images.refs import stamp
@@ -63,7 +64,7 @@ class Cells:
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Cells, ()  # what is kept stays with its process
+        return _of_process, ()  # what is kept stays with its process
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -93,6 +94,12 @@ class Cells:
         batch = self._pass.forward(ref.row)
         self._kept.append(batch)
         return batch
+
+
+@cache
+def _of_process() -> Cells:
+    """What refs share that were pickled: each with cells of its own would decode a row group from its start for every cell."""
+    return Cells()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """Image bytes that a run keeps as files under its `cache/`, named by their content, whole or not there at all."""
 
 import os
+import tempfile
 import threading
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from cotforge.errors import JournalError
 from cotforge.regular_files import open_new
@@ -41,3 +43,11 @@ def write(path: str, data: bytes) -> None:
     except OSError as err:
         Path(half).unlink(missing_ok=True)
         raise JournalError(f"{path}: {err.strerror}; make room, or see that the folder can be written") from err
+
+
+def unnamed(folder: Path) -> BinaryIO:
+    """A new file in a run folder's cache that is gone once it is closed, or its process ends. Raises JournalError."""
+    try:
+        return cast(BinaryIO, tempfile.TemporaryFile(dir=folder / "cache"))
+    except OSError as err:
+        raise JournalError(f"{folder}: {err.strerror}; make room, or see that the folder can be written") from err

@@ -75,6 +75,22 @@ def look(data: bytes, spec: Images) -> Look:
         raise Fault(reason, f"cannot be decoded; {in_words(err)}; {len(data):,} bytes") from err
 
 
+def undecoded(data: bytes, spec: Images) -> bytes | None:
+    """What `look` will send of an image if it can be decoded; None where only decoding tells, or it is not sound. Takes 0.1 ms."""
+    try:
+        image = _opened(data)
+        if image.format not in ("JPEG", "PNG") or image.width * image.height > min(HARD_PIXELS, spec.max_pixels):
+            return None
+        mime = Image.MIME[image.format]
+        if not _plain(image, data, mime):
+            return None
+        kept = cut(data, mime)
+        upright = _turn(image) == 1 if image.format == "JPEG" else kept is data  # a PNG may tell it behind its pixels
+    except Exception:  # as in `look`, which tells what it is
+        return None
+    return kept if upright and len(kept) <= spec.max_bytes else None
+
+
 def _look(data: bytes, spec: Images) -> Look:
     image = _opened(data)
     width, height = image.size

@@ -5,7 +5,7 @@ import warnings
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cotforge.images import kept
 from cotforge.images.limits import RECIPE, Images
@@ -13,6 +13,9 @@ from cotforge.images.loading import Loading
 from cotforge.images.memory import Known, Memory
 from cotforge.images.refs import FileRef, Ref
 from cotforge.records import Fault, Picture
+
+LAST = 4_096
+"""Pictures given out last that are kept in mind."""
 
 SHOWN_OTHERWISE = "shown otherwise"
 """What is remembered of a picture that would have become one colour."""
@@ -36,6 +39,8 @@ class PictureStore:
             kept.make(path)
         self.shown_otherwise: set[str] = set()
         """Digests of pictures given out that would have become one colour, and were scaled by their own range or put on black."""
+        self._last: dict[str, tuple[tuple[int, int], str, Picture]] = {}
+        """By place: many rows may be about one picture."""
         self._memory = Memory(folder / "cache" / "images.sqlite", f"{spec.max_pixels} {spec.max_bytes} {RECIPE}")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -55,11 +60,33 @@ class PictureStore:
             self._memory.place(ref.key, stamp, content)
         return self._picture(ref, stamp, known)
 
+    def digest(self, ref: Ref) -> str:
+        """That of `picture(ref)`, without decoding where it can be known so: `picture` may still raise. Raises Fault as it does."""
+        known = self._memory.at(ref.key, ref.stamp())
+        if known is None:
+            data = ref.read()
+            content = sha256(data).digest()
+            known = self._memory.of(content)
+            if known is None and (kept := self._undecoded(data)) is not None:
+                return (content if kept is data else sha256(kept).digest()).hex()
+        return self.picture(ref).digest if known is None or known.reason else known.digest.hex()
+
     def recall(self, ref: Ref) -> Picture | None:
         """`picture` where it needs neither reading nor decoding; else None. Raises Fault where a fault is remembered."""
         stamp = ref.stamp()
-        known = self._memory.at(ref.key, stamp)
-        return self._picture(ref, stamp, known) if known is not None and self._holds(known) else None
+        place = ref.key
+        last = self._last.get(place)
+        if last is not None and last[0] == stamp and last[1] == ref.name:
+            return last[2]
+        known = self._memory.at(place, stamp)
+        if known is None or not self._holds(known):
+            return None
+        picture = self._picture(ref, stamp, known)
+        if not known.recoded:  # of those the file in the cache has to be there
+            if len(self._last) >= LAST:
+                self._last.clear()
+            self._last[place] = stamp, ref.name, picture
+        return picture
 
     def spool(self, data: bytes, name: str) -> FileRef:
         """Keeps bytes that cannot be asked for again, once per content, and says where they lie."""
@@ -68,13 +95,23 @@ class PictureStore:
             kept.write(path, data)
         return FileRef(path, name)
 
+    def scratch(self) -> BinaryIO:
+        """A file without a name in the cache, for what a run need not hold in memory. Raises JournalError."""
+        return kept.unnamed(self._folder)
+
     def forget(self, place: str) -> None:
         """Drops what was known of a place, because the image there is another by now."""
+        self._last.pop(place, None)
         self._memory.forget(place)
 
     def close(self) -> None:
         """Closes the memory; Pictures already given out can still be loaded."""
         self._memory.close()
+
+    def _undecoded(self, data: bytes) -> bytes | None:
+        from cotforge.images.look import undecoded  # as in `_find_out`
+
+        return undecoded(data, self._spec)
 
     def _find_out(self, data: bytes, content: bytes) -> Known:
         from cotforge.images.look import look  # Pillow is not needed where all is remembered

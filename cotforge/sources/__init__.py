@@ -7,6 +7,7 @@ from pydantic import Field
 from cotforge.sources.emoset import EmoSet
 from cotforge.sources.hf import HuggingFace
 from cotforge.sources.imagefolder import ImageFolder
+from cotforge.sources.index import Index
 from cotforge.sources.rows import Columns, Row
 from cotforge.sources.stream import Counts, not_only_faults, samples
 from cotforge.sources.table import Table
@@ -21,6 +22,7 @@ __all__ = [
     "EmoSet",
     "HuggingFace",
     "ImageFolder",
+    "Index",
     "Row",
     "Source",
     "Table",

@@ -27,6 +27,11 @@ class HuggingFace(RawData):
     revision: str | None = None
     """Commit, tag or branch on the Hub; a commit makes a rebuild read the same rows."""
 
+    @property
+    def at_hand(self) -> bool:
+        """It may have to be downloaded, with all its pictures."""
+        return False
+
     def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
         """Every row of the wanted splits, in their order. Raises SourceError where it cannot be loaded or has no image column."""
         local = whole(root, self.path)

@@ -115,14 +115,16 @@ class ImageFolder(RawData):
     def _walked(self, top: Path, split: str, root: Path) -> Iterator[Row | Fault | Unused]:
         columns = Columns(label="class", id="file_name" if self.columns.id == "file_name" else None)
         folder, layout = Folder(top), Layout(columns, self.label_names)
+        start, where = len(os.path.join(top, "")), shown(top, root)
+        where = "" if where == os.curdir else where
         for path, is_image in _files(top):
             if not is_image:
                 yield Unused(path)
                 continue
             above = os.path.dirname(path)
             label = None if above == str(top) else os.path.basename(above)
-            name = os.path.relpath(path, top)
-            yield layout.tried({"class": label, "file_name": name}, _ref(folder, path, name), shown(Path(path), root), split)
+            name = path[start:]
+            yield layout.tried({"class": label, "file_name": name}, _ref(folder, path, name), os.path.join(where, name), split)
 
 
 def _ref(folder: Folder, path: str, name: str) -> Iterator[FileRef]:

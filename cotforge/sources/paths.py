@@ -13,6 +13,7 @@ from cotforge.sources.rows import Spool
 from cotforge.sources.text import clean
 
 _DIRS_KEPT = 1_024
+_NAMES_KEPT, _LONGEST_KEPT = 4_096, 4_096
 _LINK = "is a link that leads out of the folder of the data; put a copy in its place"
 
 
@@ -24,10 +25,14 @@ class Folder:
         self._root = os.path.realpath(folder)
         self._spool = spool
         self._real: dict[str, str] = {}
+        self._last: dict[str, FileRef] = {}
+        """By name: many rows may be about one picture."""
         self._blobs = _hub_blobs(self._root)
 
     def ref(self, name: str) -> FileRef:
         """Where that image lies; links are followed first. Raises Fault `image_url`, `path_outside`, `image_missing` or `image_broken`."""
+        if (known := self._last.get(name)) is not None:
+            return known
         if self._spool is not None and (data := image_in(name)) is not None:
             return self._spool(data, NAME)
         if "://" in name or name.startswith("data:"):
@@ -42,7 +47,12 @@ class Folder:
             raise Fault("image_missing", f"image: {name[:200]!r} cannot be a path; {err}") from err
         if not self._holds(path):
             self._demand_blob(path, name)
-        return FileRef(path, clean(name))
+        found = FileRef(path, clean(name))
+        if len(name) <= _LONGEST_KEPT:
+            if len(self._last) >= _NAMES_KEPT:
+                self._last.clear()
+            self._last[name] = found
+        return found
 
     def demand_file(self, path: str | os.PathLike[str]) -> None:
         """Raises Fault where a file of the data is a link that leads out of the folder (`path_outside`), or no file (`file_unreadable`)."""

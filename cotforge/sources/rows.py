@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from cotforge.errors import SourceError, shown
 from cotforge.images import FileRef, Ref
-from cotforge.records import Fault
+from cotforge.records import Fault, Record
 from cotforge.sources.options import read_options
 from cotforge.sources.text import ANSWERING, ASKING, labelled, plain, said_by, words
 from cotforge.spec import PathText, Spec
@@ -118,13 +118,18 @@ class RawData(Spec):
     license: str | None = None
     """Of the images; for the card."""
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether all rows can be listed quickly, without their pictures."""
+        return True
+
     def size(self, root: Path) -> int | None:
         """About how many rows there are, where that is quick to tell; None elsewhere. Raises OSError, SourceError as reading does."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Record):
     """What the data says of one sample; its images not read yet."""
 
     where: str

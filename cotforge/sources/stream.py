@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,14 +14,13 @@ from cotforge.errors import SourceError
 from cotforge.images import PictureStore, Ref
 from cotforge.records import Fault, Picture, Sample
 from cotforge.sources.clashes import Clashes
+from cotforge.sources.labels import Asked, label_of, not_astray
 from cotforge.sources.rows import Row, Spool, Unused
 from cotforge.sources.seen import Seen
+from cotforge.sources.spread import spread
 from cotforge.sources.text import clean
 
 T = TypeVar("T")
-
-LABELS_TRIED = 1_000
-"""If none of so many labels is in the set, the set or the label column is wrong."""
 
 UNUSED_NAMED = 5
 """Files that are not used, of which the names are told."""
@@ -29,15 +28,15 @@ UNUSED_NAMED = 5
 LABELS_NAMED, LABEL_SHOWN, LABELS_TOLD_APART = 10, 40, 1_000
 """Labels outside the set that are told with their counts, characters of each, and how many different ones are counted."""
 
-_THREADS = 3
+THREADS = 3
 _AHEAD = 32
 """Rows whose pictures are looked at before they are asked for."""
 
 _Begun = tuple[Picture, ...] | Future[tuple[Picture, ...]] | Fault
 """Pictures that are known, or on their way, or why there are none."""
 
-_Made = Generator[tuple[Sample | Fault, str | None], None, None]
-"""Each with its label where that is outside the set."""
+Read = tuple[Row | Fault, Sample | Fault]
+"""What the data says, and what became of it."""
 
 
 class Data(Protocol):
@@ -51,22 +50,12 @@ class Data(Protocol):
     def limit(self) -> int | None:
         """Sound samples, at most."""
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether all rows can be listed quickly."""
+
     def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
         """Everything there is, in order."""
-
-
-class Asked(Protocol):
-    """What a task tells of a sample."""
-
-    @property
-    def question(self) -> str | None:
-        """Where the row has none."""
-
-    def options(self, row_options: Sequence[object] | None = None) -> tuple[str, ...]:
-        """The closed set. Raises Fault where the row's is none."""
-
-    def label(self, raw: object, options: tuple[str, ...] = ()) -> str | None:
-        """Canonical; None outside the set."""
 
 
 @dataclass(slots=True)
@@ -127,30 +116,52 @@ class Counts:
 
 
 def samples(
-    source: Data, task: Asked, store: PictureStore, *, root: Path, limit: int | None = None, counts: Counts | None = None
+    source: Data,
+    task: Asked,
+    store: PictureStore,
+    *,
+    root: Path,
+    limit: int | None = None,
+    spreads: bool = False,
+    counts: Counts | None = None,
 ) -> Iterator[Sample | Fault]:
     """Every sound Sample in the order of the source, at most `limit`, and a Fault in the place of each row that is none.
 
-    Paths are relative to `root`. Samples come while the source is being read; as long as every label met was outside the set,
-    they are held back (at most 1,000), so that nothing is paid for with a wrong label column. Raises SourceError where no label is
-    in the set, no row is sound, or the source cannot be read at all.
+    With `spreads` those under a limit are drawn by chance instead, as many of each class (see `spread`), unless the source is read
+    over a network. Paths are relative to `root`. Samples come while the source is being read; as long as every label met was outside
+    the set, they are held back (at most 1,000), so that nothing is paid for with a wrong label column. Raises SourceError where no
+    label is in the set, no row is sound, or the source cannot be read at all.
     """
     left = min((most for most in (source.limit, limit) if most is not None), default=None)
-    faults: Counter[str] = Counter()
-    examples: dict[str, Fault] = {}
-    sound = 0
     counts = counts or Counts()
-    made = _made(counts.used(source.rows(root, store.spool)), task, store, counts)
-    with closing(made), closing(_checked(made, source.path, task)) as checked:
-        while sound != left and (found := next(checked, None)) is not None:
-            if isinstance(found, Fault):
-                faults[found.reason] += 1
-                examples.setdefault(found.reason, found)
-            else:
-                sound += 1
-            yield found
-    if not sound and left != 0:
-        raise SourceError(_nothing(source.path, faults, examples, counts))
+    soundness = Soundness(source.path, counts)
+    rows = wanted(source, task, store, root=root, counts=counts, limit=limit, spreads=spreads)
+    with closing(made(rows, task, store, counts)) as read, closing(counts.clashes):
+        while soundness.sound != left and (pair := next(read, None)) is not None:
+            soundness.saw(pair[1])
+            yield pair[1]
+    if left != 0:
+        soundness.demand()
+
+
+def wanted(
+    source: Data, task: Asked, store: PictureStore, *, root: Path, counts: Counts, limit: int | None, spreads: bool
+) -> Iterator[Row | Fault]:
+    """The rows that Samples are made of, until there are enough. Raises as `samples` does, but for rows that are none."""
+    rows = not_astray(counts.used(source.rows(root, store.spool)), source.path, task)
+    if not spreads or limit is None or not source.at_hand:
+        return rows
+    return spread(_first(rows, source.limit), task, store)
+
+
+def _first(rows: Iterator[Row | Fault], most: int | None) -> Iterator[Row | Fault]:
+    """So many rows that are none Faults, with the Faults before them."""
+    count = 0
+    for row in rows:
+        yield row
+        count += isinstance(row, Row)
+        if count == most:
+            return
 
 
 def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
@@ -167,85 +178,78 @@ def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
         raise SourceError(f"no sample can be asked about; the first: {first}")
 
 
-def _nothing(path: str, faults: Counter[str], examples: Mapping[str, Fault], counts: Counts) -> str:
-    if not faults:
-        return f"source.path: {path!r} {f'has no row; {counts.notes()[0]}' if counts.unused else 'is empty'}; at least one row is needed"
-    reason, count = faults.most_common(1)[0]
-    return f"source.path: no sound row in {path!r}; {count:,} of {faults.total():,} faults are {reason!r}, the first: {examples[reason]}"
+class Soundness:
+    """How many Samples were sound, and why the others were not."""
 
+    def __init__(self, path: str, counts: Counts) -> None:
+        self._path, self._counts = path, counts
+        self.sound = 0
+        self._faults: Counter[str] = Counter()
+        self._examples: dict[str, Fault] = {}
 
-def _checked(made: _Made, path: str, task: Asked) -> Generator[Sample | Fault]:
-    """The same without the strays (labels outside the set). Raises SourceError where all labels are strays."""
-    held: list[Sample | Fault] = []
-    strays: list[str] = []
-    known = released = False
-    for item, stray in made:
-        known = known or (isinstance(item, Sample) and item.label is not None)
-        if stray is not None and not known:
-            strays.append(stray)
-            if len(strays) == LABELS_TRIED:
-                raise _astray(strays, path, task)
-        if known or released or not strays:
-            yield from held
-            held.clear()
-            yield item
+    def saw(self, item: Sample | Fault) -> None:
+        """One more."""
+        if isinstance(item, Fault):
+            self._faults[item.reason] += 1
+            self._examples.setdefault(item.reason, item)
         else:
-            held.append(item)
-            released = len(held) == LABELS_TRIED  # many rows without any label among few strays
-    if strays and not known:
-        raise _astray(strays, path, task)
-    yield from held
+            self.sound += 1
+
+    def demand(self) -> None:
+        """Raises SourceError where none was sound."""
+        if not self.sound:
+            raise SourceError(self._nothing())
+
+    def _nothing(self) -> str:
+        if not self._faults:
+            nothing = f"has no row; {self._counts.notes()[0]}" if self._counts.unused else "is empty"
+            return f"source.path: {self._path!r} {nothing}; at least one row is needed"
+        reason, count = self._faults.most_common(1)[0]
+        all_faults, first = self._faults.total(), self._examples[reason]
+        return f"source.path: no sound row in {self._path!r}; {count:,} of {all_faults:,} faults are {reason!r}, the first: {first}"
 
 
-def _astray(strays: list[str], path: str, task: Asked) -> SourceError:
-    seen = ", ".join(repr(label[:40]) for label in list(dict.fromkeys(strays))[:5])
-    labels = task.options(None)
-    if not labels:
-        return SourceError(f"{path}: task.labels is missing, and no row brings options; labels seen: {seen}")
-    wanted = ", ".join(map(repr, labels[:10])) + (", ..." if len(labels) > 10 else "")
-    return SourceError(f"{path}: none of the first {len(strays):,} labels is in the set; seen: {seen}; the set: {wanted}")
-
-
-def _made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: Counts) -> _Made:
-    """(Sample or Fault, its label where that is outside the set), one for every row but those that are equal to an earlier one."""
-    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="pictures")
-    with closing(Seen()) as seen, closing(counts.clashes):
+def made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: Counts) -> Generator[Read]:
+    """Every row with its Sample or Fault, but for rows that are equal to an earlier one."""
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
+    with closing(Seen()) as seen:
         try:
-            for row, begun in _ahead(rows, store, pool):
+            for row, begun in ahead(rows, lambda row: _begin(row, store, pool)):
                 counts.rows += 1
                 try:
                     sample = _sample(row, _ended(begun), task)
                     clash = counts.clashes.of(sample)
-                    if clash is not None and row.id is None:  # its id is that of the earlier row, which has another label
+                    if (
+                        clash is not None and isinstance(row, Row) and row.id is None
+                    ):  # its id is that of the earlier row, which has another label
                         raise Fault("label_clash", f"the same photo stands under another label: {clash}; only the earlier row is taken")
                     if not _is_new(sample, seen):
                         counts.duplicates += 1
                         continue
                 except Fault as fault:
-                    yield _told(fault, row), None
+                    yield row, _told(fault, row)
                     continue
                 counts.shown_otherwise += any(picture.digest in store.shown_otherwise for picture in sample.pictures)
-                told = row.label if row.label_index is None else row.label_index
-                stray = str(told) if told is not None and sample.label is None else None
-                if stray is not None:
-                    counts.stray(stray)
+                told = None if isinstance(row, Fault) else row.label if row.label_index is None else row.label_index
+                if told is not None and sample.label is None:
+                    counts.stray(str(told))
                 counts.labels_missing += told is None
-                yield sample, stray
+                yield row, sample
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _ahead(rows: Iterator[Row | Fault], store: PictureStore, pool: Executor) -> Iterator[tuple[Row, _Begun]]:
-    """Rows with their pictures, those that must be read under way in threads: few rows ahead at first, then more."""
-    waiting: deque[tuple[Row, _Begun]] = deque()
-    ahead = 1
+def ahead(rows: Iterator[Row | Fault], begin: Callable[[Row], T]) -> Iterator[tuple[Row | Fault, T | Fault]]:
+    """Rows with what was begun for them, before they are asked for: few rows ahead at first, then more."""
+    waiting: deque[tuple[Row | Fault, T | Fault]] = deque()
+    most = 1
     while True:
-        while len(waiting) < ahead and (row := next(rows, None)) is not None:
-            waiting.append((Row(row.where, (), row.id), row) if isinstance(row, Fault) else (row, _begin(row, store, pool)))
+        while len(waiting) < most and (row := next(rows, None)) is not None:
+            waiting.append((row, row if isinstance(row, Fault) else begin(row)))
         if not waiting:
             return
         yield waiting.popleft()
-        ahead = min(2 * ahead, _AHEAD)
+        most = min(2 * most, _AHEAD)
 
 
 def _begin(row: Row, store: PictureStore, pool: Executor) -> _Begun:
@@ -267,21 +271,16 @@ def _ended(begun: _Begun) -> tuple[Picture, ...]:
     return begun.result() if isinstance(begun, Future) else begun
 
 
-def _sample(row: Row, pictures: tuple[Picture, ...], task: Asked) -> Sample:
+def _sample(row: Row | Fault, pictures: tuple[Picture, ...], task: Asked) -> Sample:
+    assert isinstance(row, Row)  # a Fault has been raised before
     question = row.question or task.question
     if question is None:
         raise Fault(
             "no_question", "no question in the row, and none under task.question; columns.question names its column, maybe a conversation"
         )
     options = task.options(row.options)
-    id = row.id or _hash(*(picture.digest for picture in pictures), question)
-    return Sample(id, pictures, question, options, _label(row, options, task), row.split, row.meta, clean(row.where))
-
-
-def _label(row: Row, options: tuple[str, ...], task: Asked) -> str | None:
-    if row.label_index is not None:
-        return task.label(options[row.label_index], options) if 0 <= row.label_index < len(options) else None
-    return None if row.label is None else task.label(row.label, options)
+    id = row.id or id_from([picture.digest for picture in pictures], question)
+    return Sample(id, pictures, question, options, label_of(row, options, task), row.split, row.meta, clean(row.where))
 
 
 def _is_new(sample: Sample, seen: Seen) -> bool:
@@ -294,10 +293,11 @@ def _is_new(sample: Sample, seen: Seen) -> bool:
     return before is None
 
 
-def _told(fault: Fault, row: Row) -> Fault:
+def _told(fault: Fault, row: Row | Fault) -> Fault:
     """The Fault on one line, with its place and no harmful characters: details quote names and values of the data."""
     return Fault(fault.reason, " ".join(clean(fault.detail).split()), where=clean(fault.where or row.where), id=fault.id or row.id)
 
 
-def _hash(*parts: str) -> str:
-    return sha256("\n".join(parts).encode()).hexdigest()[:32]
+def id_from(digests: Sequence[str], question: str) -> str:
+    """The id of a row that has none of its own: from what is seen and asked."""
+    return sha256("\n".join((*digests, question)).encode()).hexdigest()[:32]

@@ -138,12 +138,13 @@ def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
         prompts.completion if "reasoning" not in prompts.completion.inputs else Prompt.load("label_only/completion", loaded.root, LEARNING)
     )
     sections = {name: getattr(pipeline, name).model_dump(mode="json", exclude={"ids"}) for name in ("source", "task", "images")}
-    limit = loaded.limit(run)
-    named = [sections, prompts.student.text, says.text, limit, pipeline.eval and pipeline.eval.model_dump(mode="json")]
+    limit, spreads = loaded.limit(run)
+    sampled = f"{limit} spread" if limit and spreads else limit
+    named = [sections, prompts.student.text, says.text, sampled, pipeline.eval and pipeline.eval.model_dump(mode="json")]
     store = PictureStore(run, pipeline.images)
 
     def read() -> Iterator[Sample | Fault]:
-        yield from samples(pipeline.source, pipeline.task, store, root=loaded.root, limit=limit)
+        yield from samples(pipeline.source, pipeline.task, store, root=loaded.root, limit=limit, spreads=spreads)
 
     try:
         return write_source(

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Collection
 
-from cotforge.consensus.order import rank
+from cotforge.order import rank
 
 WARM = 400
 """Samples of the warm-up at most, and gold ones among them (source: the simulation behind the defaults; less cost claims their honesty)."""

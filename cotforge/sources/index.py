@@ -1,0 +1,156 @@
+"""The rows of a source by wave: the source is read once, and a picture is looked at when its Sample is asked for."""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from cotforge.images import PictureStore
+from cotforge.records import Fault, Sample
+from cotforge.sources.labels import Asked
+from cotforge.sources.parked import Parked
+from cotforge.sources.rows import Row
+from cotforge.sources.stream import THREADS, Counts, Data, Soundness, ahead, id_from, made, wanted
+
+Stopped = Callable[[], object]
+
+
+class Index:
+    """Reads a source wave by wave. Rows wait in a file without a name, and in memory with 8 bytes each.
+
+    A row without an id of its own has one that follows from its picture, which is then read in the first reading, but decoded later
+    where that does. Under a limit, which counts sound Samples, all pictures are looked at in the first reading. Rows of equal ids meet
+    in one wave, in the order of the source.
+    """
+
+    def __init__(
+        self,
+        source: Data,
+        task: Asked,
+        store: PictureStore,
+        *,
+        root: Path,
+        wave: Callable[[str], int],
+        limit: int | None = None,
+        spreads: bool = False,
+    ) -> None:
+        """`wave`: that of an id, from 0; the others as `samples` has them."""
+        self._source, self._task, self._store, self._root, self._wave = source, task, store, root, wave
+        self._limit, self._spreads = limit, spreads
+        self._left = min((most for most in (source.limit, limit) if most is not None), default=None)
+        self.counts = Counts()
+        """Of the first reading of each wave."""
+        self._whole = False
+        """Whether the source has been read to its end."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self.counts.clashes.close()
+        self.counts = Counts()
+        self._soundness = Soundness(self._source.path, self.counts)
+        self._parked = Parked(self._store.scratch())
+        self._places: dict[int, array[int]] = defaultdict(lambda: array("Q"))
+        self._unread: set[int] = set()
+        """Waves with rows of which none has been looked at."""
+
+    def close(self) -> None:
+        """Lets go of the files."""
+        self._parked.close()
+        self.counts.clashes.close()
+
+    def of_wave(self, wave: int, *, stopped: Stopped = bool) -> Iterator[Sample | Fault]:
+        """The Samples of a wave in the order of the source, until `stopped`; 0 has the Faults of rows that have no wave.
+
+        Raises SourceError as `samples` does, where no row is sound in the last of the waves.
+        """
+        if not self._whole and wave:
+            for _ in self._first(bool):
+                pass
+        read = self._again(wave) if self._whole else self._first(stopped)
+        with closing(read):
+            for item in read:
+                if stopped():
+                    return
+                yield item
+
+    def _first(self, stopped: Stopped) -> Generator[Sample | Fault]:
+        """The source from its beginning: what is of wave 0 comes, all is kept."""
+        self._parked.close()
+        self._begin()
+        rows = wanted(self._source, self._task, self._store, root=self._root, counts=self.counts, limit=self._limit, spreads=self._spreads)
+        with closing(made(self._sifted(rows, stopped), self._task, self._store, self.counts)) as read:
+            while self._soundness.sound != self._left and (pair := next(read, None)) is not None:
+                row, item = pair
+                self._soundness.saw(item)
+                wave = 0 if isinstance(item, Fault) else self._wave(item.id)
+                self._keep(_known(row, item), wave)
+                if wave == 0:
+                    yield item
+        if not stopped():
+            self._whole = True
+            self._unread.discard(0)
+            self._demand()
+
+    def _sifted(self, rows: Iterator[Row | Fault], stopped: Stopped) -> Iterator[Row | Fault]:
+        """The rows whose pictures are looked at now; the others are kept for their waves."""
+        for row in rows if self._left is not None else self._named(rows):
+            if stopped():
+                return
+            if self._left is None and isinstance(row, Row) and row.id is not None and (wave := self._wave(row.id)):
+                self._keep(row, wave)
+                self._unread.add(wave)
+            else:
+                yield row
+
+    def _named(self, rows: Iterator[Row | Fault]) -> Iterator[Row | Fault]:
+        """The rows with their ids: their pictures are read for that where it has to be, and decoded where reading does not tell."""
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="naming")
+        try:
+            for row, id in ahead(rows, lambda row: row.id or pool.submit(self._id, row)):
+                found = id.result() if isinstance(id, Future) else None
+                yield row if found is None or isinstance(row, Fault) else replace(row, id=found)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _id(self, row: Row) -> str | None:
+        """That of a row without one; None where it is no Sample, which is told where that would be made."""
+        question = row.question or self._task.question
+        try:
+            return None if question is None else id_from([self._store.digest(ref) for ref in row.images], question)
+        except Fault:
+            return None
+
+    def _again(self, wave: int) -> Generator[Sample | Fault]:
+        """What was kept for a wave."""
+        first = wave in self._unread
+        counts = self.counts if first else Counts()
+        with closing(made(self._kept(wave), self._task, self._store, counts)) as read:
+            for _, item in read:
+                if first:
+                    self._soundness.saw(item)
+                yield item
+        if first:
+            self._unread.discard(wave)
+            self._demand()
+        else:
+            counts.clashes.close()
+
+    def _demand(self) -> None:
+        if not self._unread and self._left != 0:
+            self._soundness.demand()
+
+    def _keep(self, row: Row | Fault, wave: int) -> None:
+        self._places[wave].append(self._parked.keep(row))
+
+    def _kept(self, wave: int) -> Iterator[Row | Fault]:
+        return map(self._parked.at, self._places.get(wave, ()))
+
+
+def _known(row: Row | Fault, item: Sample | Fault) -> Row | Fault:
+    """What is kept of a row that was looked at: where it is sound, the row with its id."""
+    if isinstance(item, Fault) or isinstance(row, Fault):
+        return item if isinstance(item, Fault) else row
+    return row if row.id is not None else replace(row, id=item.id)

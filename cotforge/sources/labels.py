@@ -1,0 +1,79 @@
+"""Labels of rows beside the set of the task: a label column that is wrong is found before a picture is looked at."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from cotforge.errors import SourceError
+from cotforge.records import Fault
+from cotforge.sources.rows import Row
+
+LABELS_TRIED = 1_000
+"""If none of so many labels is in the set, the set or the label column is wrong."""
+
+
+class Asked(Protocol):
+    """What a task tells of a sample."""
+
+    @property
+    def question(self) -> str | None:
+        """Where the row has none."""
+
+    def options(self, row_options: Sequence[object] | None = None) -> tuple[str, ...]:
+        """The closed set. Raises Fault where the row's is none."""
+
+    def label(self, raw: object, options: tuple[str, ...] = ()) -> str | None:
+        """Canonical; None outside the set."""
+
+
+def label_of(row: Row, options: tuple[str, ...], task: Asked) -> str | None:
+    """The row's label, canonical; None where there is none, or none of the set."""
+    if row.label_index is not None:
+        return task.label(options[row.label_index], options) if 0 <= row.label_index < len(options) else None
+    return None if row.label is None else task.label(row.label, options)
+
+
+def not_astray(rows: Iterator[Row | Fault], path: str, task: Asked) -> Iterator[Row | Fault]:
+    """The same rows, held back (at most 1,000) as long as every label that was met is outside the set.
+
+    Raises SourceError where all labels are, or the first 1,000.
+    """
+    held: list[Row | Fault] = []
+    strays: list[str] = []
+    released = False
+    for row in rows:
+        label, raw = _met(row, task)
+        if label is None and raw is not None:
+            strays.append(raw)
+            if len(strays) == LABELS_TRIED:
+                raise _astray(strays, path, task)
+        held.append(row)
+        if label is not None or released or not strays:
+            yield from held
+            held.clear()
+        released = released or len(held) == LABELS_TRIED  # many rows without any label among few strays
+        if label is not None:
+            yield from rows
+            return
+    if strays:
+        raise _astray(strays, path, task)
+    yield from held
+
+
+def _met(row: Row | Fault, task: Asked) -> tuple[str | None, str | None]:
+    """(canonical label, raw label), each None where there is none."""
+    if isinstance(row, Fault):
+        return None, None
+    raw = row.label if row.label_index is None else row.label_index
+    try:
+        return label_of(row, task.options(row.options), task), None if raw is None else str(raw)
+    except Fault:  # of its options: told where the row becomes a Sample
+        return None, None
+
+
+def _astray(strays: list[str], path: str, task: Asked) -> SourceError:
+    seen = ", ".join(repr(label[:40]) for label in list(dict.fromkeys(strays))[:5])
+    labels = task.options(None)
+    if not labels:
+        return SourceError(f"{path}: task.labels is missing, and no row brings options; labels seen: {seen}")
+    wanted = ", ".join(map(repr, labels[:10])) + (", ..." if len(labels) > 10 else "")
+    return SourceError(f"{path}: none of the first {len(strays):,} labels is in the set; seen: {seen}; the set: {wanted}")

@@ -1,0 +1,77 @@
+"""A trial of few Samples: drawn by chance, spread over the classes, and part of every larger trial."""
+
+import os
+from array import array
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import closing
+
+from cotforge.images import CellRef, FileRef, MemberRef, PictureStore, Ref
+from cotforge.order import rank
+from cotforge.records import Fault
+from cotforge.sources.labels import Asked, label_of
+from cotforge.sources.parked import Parked
+from cotforge.sources.rows import Row
+
+_NO_CLASS = -1
+_BITS = 32
+_NUMBER = (1 << _BITS) - 1
+
+
+def spread(rows: Iterator[Row | Fault], task: Asked, store: PictureStore) -> Generator[Row | Fault]:
+    """All rows, one of each class in turn, each class in the order of `rank`; then the Faults.
+
+    The order follows from ids and labels alone, whatever the order of the source. Rows without a label, or with one that is not in
+    the set, are one more class; where there is no closed set, all are one. `rank` is that of `rule: sequential`, so that of a trial's
+    Samples as many as can be are in the warm-up of the whole.
+    """
+    classes = {name: place for place, name in enumerate(task.options(None))}
+    with closing(Parked(store.scratch())) as parked:
+        places, ranks, labels = array("Q"), array("Q"), array("i")
+        faults = array("Q")
+        for row in rows:
+            if isinstance(row, Fault):
+                faults.append(parked.keep(row))
+                continue
+            places.append(parked.keep(row))
+            ranks.append(rank(_name(row)))
+            labels.append(_class(row, task, classes) if classes else _NO_CLASS)
+        yield from map(parked.at, (places[number] for number in _in_turn(ranks, labels)))
+        yield from map(parked.at, faults)
+
+
+def _in_turn(ranks: "array[int]", labels: "array[int]") -> Iterator[int]:
+    """Numbers of the rows: by rank within each class, and the first of each before the second of any.
+
+    What is sorted are integers that hold their row's number in their last bits: with a key there would be a list more of them.
+    """
+    packed = [rank << _BITS | number for number, rank in enumerate(ranks)]
+    packed.sort()
+    met: Counter[int] = Counter()
+    by_rank = array("I")
+    for place, entry in enumerate(packed):
+        number = entry & _NUMBER
+        by_rank.append(number)
+        packed[place] = met[labels[number]] << _BITS | place
+        met[labels[number]] += 1
+    packed.sort()
+    return (by_rank[entry & _NUMBER] for entry in packed)
+
+
+def _class(row: Row, task: Asked, classes: dict[str, int]) -> int:
+    try:
+        label = label_of(row, task.options(row.options), task)
+    except Fault:  # of its options: told where the row becomes a Sample
+        return _NO_CLASS
+    return classes.get(label, _NO_CLASS) if label is not None else _NO_CLASS
+
+
+def _name(row: Row) -> str:
+    """The id, or what stands for it as long as nothing is known of the pictures: their names in the data, and the question."""
+    return row.id if row.id is not None else "\n".join((*map(_place, row.images), row.question or ""))
+
+
+def _place(ref: Ref) -> str:
+    """The same on every machine. Bytes that were kept have the name of their content."""
+    file = os.path.basename(ref.path) if isinstance(ref, FileRef | MemberRef | CellRef) else ""
+    return f"{file}\0{ref.name}"
