@@ -19,6 +19,7 @@ from cotforge import gold
 from cotforge.budget import Purse
 from cotforge.curate import Curation
 from cotforge.display import Display
+from cotforge.early_end import CLOSED, ended_early
 from cotforge.errors import PipelineError, Stopped, printable
 from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_anew
 from cotforge.estimate.prompt import shown_prompt
@@ -33,10 +34,9 @@ from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.plan import lines
-from cotforge.records import Closing, Fault, Sample, Stop
+from cotforge.records import Fault, Sample, Stop
 from cotforge.sequence import ENGINE, Engine, Guide, saves_nothing
 from cotforge.sources import Counts, Index, Row, not_only_faults, samples
-from cotforge.sources.text import clean
 from cotforge.teachers.preflight import preflight
 from cotforge.visible import visible
 
@@ -218,10 +218,12 @@ class Run:
         refreshed = self._refreshed(refresh)
         if not offline:
             self.forge(progress, refreshed, first=[_STAYS.format(dataset=self.folder.dataset, limit=self._limit)] if stays else [])
-            if not progress.stopped and not any(meter.postponed or meter.closed in _CLOSED for meter in progress.teachers.values()):
+            if not progress.stopped and not any(meter.postponed or meter.closed in CLOSED for meter in progress.teachers.values()):
                 self._marks.unlink(missing_ok=True)
         text = self._export(progress, keep_larger=keep_larger)
-        if why := self._ended_early(progress):
+        why, told = ended_early(self.loaded, progress)
+        warn(told)
+        if why:
             sys.stdout.write(visible(text) + "\n")
             raise Stopped(*why)
         return text
@@ -368,64 +370,8 @@ class Run:
         read = self.samples if guide is None else partial(self._of_wave, guide)
         await forge.run(samples or read, refreshed, teachers=asked)
 
-    def _ended_early(self, progress: Progress) -> list[str]:
-        """Why the run ends with exit 3, a line each; none where it does not. Tells of teachers that the run went on without."""
-        bound = self.loaded.pipeline.max_failures
-        why = []
-        if progress.stopped in (Stop.BUDGET, Stop.MINUTES, Stop.UNREACHABLE):
-            why.append(f"{progress.told}; {_RAISE if progress.stopped is Stop.BUDGET else _GO_ON}")
-        batched = {teacher.name for teacher in self.loaded.pipeline.teachers if teacher.batched}
-        for name, meter in progress.teachers.items():
-            if meter.closed in _CLOSED and (meter.postponed or meter.failed or name in batched):
-                line = self._closed_early(name, meter, batched=name in batched)
-                ends = meter.closed in _ENDS_THE_RUN
-                why += [line] if ends else []
-                warn([] if ends else [line])
-        if progress.lacking > bound:
-            worst = max(progress.teachers.values(), key=lambda meter: meter.failed + meter.postponed)
-            name = next(name for name, meter in progress.teachers.items() if meter is worst)
-            postponed = sum(meter.postponed for meter in progress.teachers.values())
-            why.append(
-                f"{progress.failed - progress.filtered + postponed:,} of {progress.asked + progress.had + postponed:,} calls were given up"
-                f"{' or not asked' if postponed else ''}, more than max_failures {bound:g} allows; "
-                f"the last of teacher {name!r}: {worst.last_error or worst.closing_words or worst.closed}"
-            )
-        return why
-
-    def _closed_early(self, name: str, meter: Meter, *, batched: bool) -> str:
-        """The line about a teacher that was not asked to the end, in its server's own words where it said any."""
-        assert meter.closed is not None
-        reason = _NO_BATCHES if batched and meter.closed is Closing.MODEL else _CLOSED[meter.closed]
-        words = f"; it said {clean(meter.closing_words)!r}" if meter.closing_words else ""
-        words = f"; {meter.closing_words}" if meter.closed is Closing.COUNTS else words  # these are our own
-        count = meter.postponed or meter.failed
-        many = "1 call was" if count == 1 else f"{count:,} calls were" if count else "some calls were"
-        lost = f"{many} not asked" if meter.postponed else f"{many} not answered"
-        sent = any(one.name == name and one.key_env for one in self.loaded.pipeline.teachers)
-        no_key = _NO_KEY if meter.closed is Closing.KEY and not sent else ""
-        return f"teacher {name!r}: {reason}; {lost}: {_GO_ON}{words}{no_key}"
-
 
 _STAYS = "{dataset} is made of more samples than the limit of {limit:,} and stays; --replace takes the smaller one, --out DIR keeps both"
-_GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"
-_RAISE = "what was paid for is kept and in the dataset, a higher bound in `budget` goes on from here"
-_CLOSED = {
-    Closing.QUOTA: "paused: quota or credit is used up",
-    Closing.ACCOUNT: "paused: its account is suspended or shut out",
-    Closing.KEY: "its key is not accepted",
-    Closing.MODEL: "its model is gone",
-    Closing.FILES: "its server cannot read images by file; give it --allowed-local-media-path, or set images.via to data",
-    Closing.ENGINE: "its engine has died again",
-    Closing.TROUBLE: "its provider is in trouble",
-    Closing.REPEATED: "paused: one call after another ended in the same words, and none was answered in between",
-    Closing.COUNTS: "paused: its token counts cannot be right, and the budget could not hold",
-    Closing.OUT_OF_REACH: "out of reach",
-}
-"""What a person is told of a teacher that was not asked to the end."""
-_ENDS_THE_RUN = (Closing.QUOTA, Closing.ACCOUNT, Closing.KEY, Closing.REPEATED, Closing.COUNTS)
-"""With these a person has to do something before the run can be complete: exit 3."""
-_NO_KEY = "; no key was sent, for the teacher has no key_env: name the environment variable that holds it"
-_NO_BATCHES = "there is no batch API at its url, or no such model"
 
 
 def warn(lines: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ FLOORS = (
     "verdicts",
     "forge curate",
     "export card report simulate display estimate whatif",
-    "results",
+    "results early_end",
     "build",
     "train",
     "demo",
