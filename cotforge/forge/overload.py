@@ -3,29 +3,32 @@
 A server that refuses above a limit refuses nearly all that comes above it, one call after another. Background refusals strike any call,
 however few are in flight: they are retried, and are no reason to send less. Three tests tell the two apart (Wald 1945, Page 1954):
 
-    overload    refusals follow one another closely, and no call sent after the first one with as many in flight is accepted
+    overload    refusals follow one another, and no call that was sent in between with as many in flight is accepted
     excess      single refusals come more often than the background: half as many in flight are tried for a while
     trial       after any cut: what is refused as often with fewer in flight is background
 
+Calls are judged in the order in which they were sent: a refusal is known in milliseconds, an acceptance often only by the answer.
 Nothing here knows a clock: `now` is in monotonic seconds.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
-from math import log
+from math import inf, log
 
 SPAN = 1 << 16
 """A ticket is `serial * SPAN + position`; the position is the number of calls in flight, this one included."""
-UNKNOWN_S, ACCEPTED_S = 1.0, 0.01
-"""Seconds after which a call that was not refused counts as accepted: before any refusal was seen, and the least afterwards. It is four
-times what the first refusal took, doubled whenever one comes later than that."""
-FLOOR = -6.0
-"""Log odds that the server has no room, before the first refusal. Two refusals in a row pass 0 where few were seen before."""
-DOUBTFUL = -2.0
+UNKNOWN_S, ACCEPTED_S, PATIENT_S = 1.0, 0.01, 30.0
+"""Seconds after which a call that was not refused counts as accepted: before any refusal was seen, and the least and most afterwards. It is
+four times what the first refusal took, doubled whenever one comes later than that."""
+FLOOR, CEILING = -8.0, 12.0
+"""Bounds of the log odds that the server has no room. From the least, two refusals in a row pass 0 where few were seen before."""
+DOUBTFUL = -4.0
 """Log odds above which no more are sent than before: one refusal is enough where few were seen before."""
 SLIPS = 0.1
 """Share of calls that a full server accepts all the same: another one has just ended there."""
-CEILING = 12.0
-"""The log odds rise no further."""
+MOST = 0.3
+"""Share of refusals above which it makes no difference to the odds."""
 TOLERATED = 0.01
 """Share of refusals at any number in flight that is never a reason to send less."""
 TIMES = 4.0
@@ -39,7 +42,7 @@ MEMORY = 1000
 
 
 class Finding(Enum):
-    """What the end of a call has shown."""
+    """What a call has shown."""
 
     NOTHING = "nothing"
     OVERLOAD = "overload"
@@ -50,8 +53,21 @@ class Finding(Enum):
     """There are more refusals than the background: try half as many in flight, by `cut`."""
 
 
+@dataclass(slots=True)
+class Fate:
+    """What is known of a call."""
+
+    sent: float
+    accepted: bool = False
+    refused: bool = False
+    after: float | None = None
+    """Seconds that the server asked to be left alone."""
+    known: int = -1
+    """The last ticket sent before the refusal was known."""
+
+
 class OverloadTest:
-    """Is told of every call sent and of its end."""
+    """Is told of every call sent and of its end; `judged` says what they show."""
 
     def __init__(self) -> None:
         self.proved = 0
@@ -62,23 +78,27 @@ class OverloadTest:
         """Refusals since then."""
         self.background = TOLERATED
         """Share of refusals that has been found to depend on nothing."""
-        self.odds = FLOOR
-        """Log odds that the server has no room for as many as `mark`."""
-        self._unknown: dict[int, float] = {}
-        """Calls in flight that may still be refused, by ticket: when they were sent."""
+        self._calls: dict[int, Fate] = {}
+        """Those not judged yet, by ticket."""
+        self._pending: dict[int, float] = {}
+        """Refusals among them, by ticket: when they are judged at the latest."""
         self._accepted_s = UNKNOWN_S
-        self._first = self._cut = -1
-        """The first ticket that was refused since the odds left their floor; the last one sent before the cut, -1 where there was none."""
         self._sent = -1
         """The last ticket."""
+        # overload
+        self._odds = FLOOR
+        self._first = -1
+        """The first ticket refused since the odds left their floor."""
         self._gone: list[tuple[int, int]] = []
-        """Refusals since the odds left their floor: the ticket, and the last one sent until it was known."""
-        self._latest = -1
-        """The latest ticket that was refused."""
+        """All of these: the ticket, and the last one sent until it was known."""
+        self._cut = -1
+        """The last ticket before the cut that they led to; -1 where there was none."""
+        # share and excess
         self._apart = True
-        """Whether a call sent after it was accepted: refusals without one in between count as one, since a burst is no background."""
-        self._calls = self._bursts = 0.0
+        """Whether a call was accepted since the last refusal: several in a row count as one, since a burst is no background."""
+        self._seen = self._bursts = 0.0
         self._excess = 0.0
+        # trial
         self._since: int | None = None
         """The last ticket before a trial; None where there is none."""
         self._before = self._ratio = 0.0
@@ -87,7 +107,7 @@ class OverloadTest:
     @property
     def share(self) -> float:
         """Share of refusals among the latest calls, where those in a row are one."""
-        return (self._bursts + 0.3) / (self._calls + 100.0)
+        return (self._bursts + 0.3) / (self._seen + 100.0)
 
     @property
     def trying(self) -> bool:
@@ -97,79 +117,84 @@ class OverloadTest:
     @property
     def doubts(self) -> bool:
         """Whether now is no time to send more: a trial is on, or a refusal came that the background does not explain."""
-        return self.trying or self.odds > DOUBTFUL
+        return self.trying or self._odds > DOUBTFUL
+
+    @property
+    def ceiling(self) -> float:
+        """Calls in flight that were not refused, until the refusals are judged; infinite where all are."""
+        return min((ticket % SPAN for ticket in self._pending), default=inf) - 1
+
+    @property
+    def judged_at(self) -> float:
+        """When all refusals known by now are judged."""
+        return max(self._pending.values(), default=-inf)
 
     def sent(self, ticket: int, now: float) -> None:
-        self._unknown[ticket] = now
+        self._calls[ticket] = Fate(now)
         self._sent = ticket
 
     def ended(self, ticket: int) -> None:
         """The call failed or was cancelled: that teaches nothing."""
-        self._unknown.pop(ticket, None)
+        self._calls.pop(ticket, None)
 
-    def accepted(self, ticket: int, now: float) -> Finding:
+    def accepted(self, ticket: int) -> None:
         """The call was answered."""
-        found = self.pass_time(now)
-        if self._unknown.pop(ticket, None) is not None:
-            found = _either(found, self._accept(ticket))
-        return found
+        if (fate := self._calls.get(ticket)) is not None:
+            fate.accepted = True
 
-    def pass_time(self, now: float) -> Finding:
-        """Calls that were sent long enough ago have been accepted."""
-        found = Finding.NOTHING
-        while self._unknown:
-            ticket, sent = next(iter(self._unknown.items()))
-            if now - sent < self._accepted_s:
-                break
-            del self._unknown[ticket]
-            found = _either(found, self._accept(ticket))
-        return found
-
-    def refused(self, ticket: int, now: float) -> Finding:
+    def refused(self, ticket: int, after: float | None, now: float) -> None:
         """The server had no room for the call."""
-        found = self.pass_time(now)
-        sent = self._unknown.pop(ticket, None)
-        if sent is None:
-            self._accepted_s *= 2
+        fate = self._calls.get(ticket)
+        if fate is None:  # it was taken for accepted
+            self._accepted_s = min(PATIENT_S, 2 * self._accepted_s)
+            fate = self._calls[ticket] = Fate(-inf)
         elif self._accepted_s == UNKNOWN_S:
-            self._accepted_s = max(ACCEPTED_S, 4 * (now - sent))
-        if self.odds <= FLOOR:
-            self._first, self.mark, self.refusals = ticket, ticket % SPAN, 0
-        self.mark = min(self.mark, ticket % SPAN)
-        self.refusals += 1
-        self._gone.append((ticket, self._sent))
-        self.odds = min(CEILING, self.odds + log(1 / min(0.3, self.share)))
-        if self._apart:
-            found = _either(found, self._count(ticket, refused=True))
-        self._latest, self._apart = max(self._latest, ticket), False
-        return Finding.OVERLOAD if found is Finding.NOTHING and self.odds > 0 else found
+            self._accepted_s = max(ACCEPTED_S, 4 * (now - fate.sent))
+        fate.refused, fate.after, fate.known = True, after, self._sent
+        self._pending[ticket] = fate.sent + self._accepted_s
+
+    def judged(self, now: float) -> Iterator[tuple[int, Fate, Finding]]:
+        """What can be judged by now: ticket, fate, and what it shows."""
+        while self._calls:
+            ticket, fate = next(iter(self._calls.items()))
+            if not (fate.refused or fate.accepted or now - fate.sent >= self._accepted_s):
+                return
+            del self._calls[ticket]
+            self._pending.pop(ticket, None)
+            yield ticket, fate, self._refuse(ticket, fate) if fate.refused else self._accept(ticket)
 
     def cut(self, ticket: int, *, rest: bool = False) -> None:
         """Fewer are sent from now on; `ticket` is the last one sent before. With `rest`, nothing is known of the server any more."""
-        if self._cut < 0:
-            self._cut = ticket
+        self._cut = ticket
         if self._since is None:
             self._before = max(TIMES * TOLERATED, self.share)
         self._since, self._ratio, self._excess = ticket, 0.0, 0.0
         self.proved = 0 if rest else min(self.proved, max(0, self.mark - 1))
 
+    def _refuse(self, ticket: int, fate: Fate) -> Finding:
+        if self._odds <= FLOOR:
+            self._first, self.mark, self.refusals = ticket, ticket % SPAN, 0
+        self.mark = min(self.mark, ticket % SPAN)
+        self.refusals += 1
+        self._gone.append((ticket, fate.known))
+        self._odds = min(CEILING, self._odds - log(min(MOST, self.share)))
+        found = self._count(ticket, refused=True) if self._apart else Finding.NOTHING
+        self._apart = False
+        return Finding.OVERLOAD if found is Finding.NOTHING and self._odds > 0 else found
+
     def _accept(self, ticket: int) -> Finding:
         self.proved = max(self.proved, ticket % SPAN)
-        self._apart = self._apart or ticket > self._latest
-        found = self._count(ticket, refused=False)
-        if 0 <= self._cut < min(ticket, next(iter(self._unknown), ticket)):  # the cut was enough, and nobody can refute it any more
+        self._apart = True
+        if 0 <= self._cut < ticket:  # the cut was enough
             self._close()
-        elif self.odds > FLOOR and ticket > self._first and self._in_flight(ticket) >= self.mark:
-            self.odds += log(SLIPS / (1 - min(0.3, self.share)))
-            if self.odds <= FLOOR:
-                found = Finding.BACKGROUND if self._cut >= 0 else found
+        elif self._odds > FLOOR and ticket > self._first and self._in_flight(ticket) >= self.mark:
+            self._odds += log(SLIPS / (1 - min(MOST, self.share)))
+            if self._odds <= FLOOR:
                 self._close()
-                if found is Finding.BACKGROUND:
-                    self._since = None
-        return found
+        return self._count(ticket, refused=False)
 
     def _close(self) -> None:
-        self.odds, self._cut = FLOOR, -1
+        self._odds, self._cut = FLOOR, -1
         self._gone.clear()
 
     def _in_flight(self, ticket: int) -> int:
@@ -177,11 +202,11 @@ class OverloadTest:
         return ticket % SPAN - sum(refused < ticket <= known for refused, known in self._gone)
 
     def _count(self, ticket: int, *, refused: bool) -> Finding:
-        self._calls += 1
+        self._seen += 1
         self._bursts += refused
-        if self._calls > MEMORY:
+        if self._seen > MEMORY:
             self.background = max(TOLERATED, min(self.background, self.share))
-            self._calls, self._bursts = self._calls / 2, self._bursts / 2
+            self._seen, self._bursts = self._seen / 2, self._bursts / 2
         if self._since is not None:
             return self._try(refused=refused) if ticket > self._since else Finding.NOTHING
         high = min(TIMES * self.background, (1 + self.background) / 2)
@@ -206,7 +231,3 @@ class OverloadTest:
 def _ratio(one: float, other: float, *, refused: bool) -> float:
     """Log likelihood ratio of two shares of refusals for one call."""
     return log(one / other) if refused else log((1 - one) / (1 - other))
-
-
-def _either(one: Finding, other: Finding) -> Finding:
-    return other if one is Finding.NOTHING else one

@@ -66,8 +66,8 @@ class Pace:
         """Tickets up to it belong to the last episode of refusals."""
         self._accepted = True
         """Whether an answer came to a call sent after the last cut."""
-        self._full, self._full_until = most, -inf
-        """Calls that were left in flight by a refusal; its place is not filled again before an answer comes, or that moment."""
+        self._full = most
+        """Calls that were left in flight by a refusal; its place is not filled again before an answer comes or the hold is over."""
         # rests
         self._row = self._rests = 0
         self._rest_until = -inf
@@ -83,10 +83,12 @@ class Pace:
 
     def free(self, now: float) -> bool:
         """Whether one more call may be sent."""
+        self._judge(now)
         return self.in_flight < self.limit and now >= self._opens
 
     def pause(self, now: float) -> float:
         """Seconds until one more may be sent: 0 if now, infinite if only the end of a call can bring that about."""
+        self._judge(now)
         if self.in_flight >= self.limit:
             return inf
         return max(0.0, self._opens - now)
@@ -98,7 +100,9 @@ class Pace:
         if self._probe is not None:
             moment = max(moment, self._probed_at + ACCEPTED_S)
         if self.in_flight >= self._full:
-            moment = max(moment, self._full_until)
+            moment = max(moment, self._allowed.hold_until)
+        if self.in_flight >= self._test.ceiling:
+            moment = max(moment, self._test.judged_at)
         return moment
 
     def sent(self, now: float) -> int:
@@ -118,10 +122,6 @@ class Pace:
     def answered(self, ticket: int, seconds: float, tokens: int, now: float) -> None:
         """The call was answered after so many seconds, with a reply of so many tokens (0 where unknown)."""
         self._see(now)
-        if ticket > self._cut:
-            self._accepted, self._row = True, 0
-            if self._rests:
-                self._rests, self._probe = 0, None
         self._full = self.most
         self._allowed.answered()
         mean = self._mean
@@ -129,23 +129,19 @@ class Pace:
         if not self._heard and ticket > self._awake:
             self._slope.most = self._allowed.reach
             self._slope.answered(ticket, ticket % SPAN, seconds, tokens, now)
-        self._heed(self._test.accepted(ticket, now), now)
+        self._test.accepted(ticket)
         if self.in_flight >= SATURATED * self.limit:
             self._grow(now)
         self.in_flight -= 1
+        self._judge(now)
         self._fit()
 
     def refused(self, ticket: int, after: float | None, now: float) -> None:
         """The server had no room for the call, and asked (or not) to be left alone for `after` seconds."""
         self._see(now)
         self.in_flight -= 1
-        found = self._test.refused(ticket, now)
-        if found is Finding.OVERLOAD or self._rests or (self.in_flight == 0 and not self._test.proved):
-            self._obey(ticket, after, now)
-        else:
-            self._heed(found, now)
-            if self.in_flight:
-                self._full, self._full_until = self.in_flight, now + min(HOLD_S, 2 * (self._mean or HOLD_S))
+        self._test.refused(ticket, after, now)
+        self._judge(now)
         self._fit()
 
     def failed(self, ticket: int, now: float) -> None:
@@ -181,6 +177,19 @@ class Pace:
         elif now >= self._allowed.hold_until and not self._waiting and not self._test.doubts and self._allowed.room < self._slope.goal:
             self._allowed.grow(self.limit, self._slope.goal, counted=self._heard)
 
+    def _judge(self, now: float) -> None:
+        """Learn from the calls whose fate is known by now, in the order in which they were sent."""
+        for ticket, fate, found in self._test.judged(now):
+            if not fate.refused and ticket > self._cut:
+                self._accepted, self._row = True, 0
+                if self._rests:
+                    self._rests, self._probe = 0, None
+            if fate.refused and (found is Finding.OVERLOAD or self._rests or (self.in_flight == 0 and not self._test.proved)):
+                self._obey(ticket, fate.after, now)
+            elif found is not Finding.NOTHING:
+                self._heed(found, now)
+            self._fit()
+
     def _obey(self, ticket: int, after: float | None, now: float) -> None:
         """The refusal is about load: send less, or (where nothing is taken at all) nothing for a while."""
         position = min(ticket % SPAN, self._test.mark)
@@ -193,7 +202,7 @@ class Pace:
             if ticket > self._rested:
                 self._rest(after, now)
         else:
-            self._full, self._full_until = self.in_flight, self._allowed.hold_until
+            self._full = self.in_flight
             self._allowed.lower(max(self._allowed.least, position - 1), 1)
 
     def _begin_episode(self, position: int, now: float) -> None:
