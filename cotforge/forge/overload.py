@@ -11,6 +11,7 @@ Calls are judged in the order in which they were sent: a refusal is known in mil
 Nothing here knows a clock: `now` is in monotonic seconds.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -21,9 +22,9 @@ SPAN = 1 << 16
 UNKNOWN_S, ACCEPTED_S, PATIENT_S = 1.0, 0.01, 30.0
 """Seconds after which a call that was not refused counts as accepted: before any refusal was seen, and the least and most afterwards. It is
 four times what the first refusal took, doubled whenever one comes later than that."""
-FLOOR, CEILING = -8.0, 12.0
+FLOOR, CEILING = -12.0, 12.0
 """Bounds of the log odds that the server has no room. From the least, two refusals in a row pass 0 where few were seen before."""
-DOUBTFUL = -4.0
+DOUBTFUL = -8.0
 """Log odds above which no more are sent than before: one refusal is enough where few were seen before."""
 SLIPS = 0.1
 """Share of calls that a full server accepts all the same: another one has just ended there."""
@@ -91,6 +92,8 @@ class OverloadTest:
         """The first ticket refused since the odds left their floor."""
         self._gone: list[tuple[int, int]] = []
         """All of these: the ticket, and the last one sent until it was known."""
+        self._below = Counter[int]()
+        """Calls accepted since the first, by position, with fewer in flight than `mark`."""
         self._cut = -1
         """The last ticket before the cut that they led to; -1 where there was none."""
         # share and excess
@@ -172,9 +175,12 @@ class OverloadTest:
         self.proved = 0 if rest else min(self.proved, max(0, self.mark - 1))
 
     def _refuse(self, ticket: int, fate: Fate) -> Finding:
+        position = ticket % SPAN
+        if self._cut < 0:
+            self._contradict(sum(count for accepted, count in self._below.items() if accepted >= position))
         if self._odds <= FLOOR:
-            self._first, self.mark, self.refusals = ticket, ticket % SPAN, 0
-        self.mark = min(self.mark, ticket % SPAN)
+            self._first, self.mark, self.refusals = ticket, position, 0
+        self.mark = min(self.mark, position)
         self.refusals += 1
         self._gone.append((ticket, fate.known))
         self._odds = min(CEILING, self._odds - log(min(MOST, self.share)))
@@ -187,15 +193,23 @@ class OverloadTest:
         self._apart = True
         if 0 <= self._cut < ticket:  # the cut was enough
             self._close()
-        elif self._odds > FLOOR and ticket > self._first and self._in_flight(ticket) >= self.mark:
-            self._odds += log(SLIPS / (1 - min(MOST, self.share)))
-            if self._odds <= FLOOR:
-                self._close()
+        elif self._odds > FLOOR and ticket > self._first:
+            if (position := self._in_flight(ticket)) >= self.mark:
+                self._contradict(1)
+            else:
+                self._below[position] += 1
         return self._count(ticket, refused=False)
+
+    def _contradict(self, accepted: int) -> None:
+        """So many calls were accepted that a full server would have refused."""
+        self._odds += accepted * log(SLIPS / (1 - min(MOST, self.share)))
+        if self._odds <= FLOOR:
+            self._close()
 
     def _close(self) -> None:
         self._odds, self._cut = FLOOR, -1
         self._gone.clear()
+        self._below.clear()
 
     def _in_flight(self, ticket: int) -> int:
         """Its position, without the calls that were counted only because their refusal was not known yet."""
