@@ -36,7 +36,7 @@ TIMES = 4.0
 """How many times more refusals than the background are looked for, and how many times fewer a trial must show."""
 ALARM = 6.0
 """Log likelihood ratio at which there is an excess: about one false alarm in 20,000 calls at `TOLERATED`."""
-SAME, FEWER = 2.5, -3.0
+SAME, FEWER = 2.5, -4.0
 """Log likelihood ratios at which a trial ends: the refusals are as frequent as before, or fewer."""
 MEMORY = 1000
 """Calls by which the share of refusals is known."""
@@ -104,8 +104,10 @@ class OverloadTest:
         # trial
         self._since: int | None = None
         """The last ticket before a trial; None where there is none."""
-        self._before = self._ratio = 0.0
-        """The share of refusals before the trial, and its log likelihood ratio of that share to a quarter of it."""
+        self._before = self._fewer = 0.0
+        """The shares of refusals that it tells apart: as before, and fewer."""
+        self._ratio = 0.0
+        """Their log likelihood ratio."""
 
     @property
     def share(self) -> float:
@@ -166,11 +168,13 @@ class OverloadTest:
             self._pending.pop(ticket, None)
             yield ticket, fate, self._refuse(ticket, fate) if fate.refused else self._accept(ticket)
 
-    def cut(self, ticket: int, *, rest: bool = False) -> None:
+    def cut(self, ticket: int, why: Finding, *, rest: bool = False) -> None:
         """Fewer are sent from now on; `ticket` is the last one sent before. With `rest`, nothing is known of the server any more."""
         self._cut = ticket
-        if self._since is None:
-            self._before = max(TIMES * TOLERATED, self.share)
+        if self._since is None and why is Finding.EXCESS:
+            self._before, self._fewer = self.share, self.share / TIMES
+        elif self._since is None:  # a full server refuses nearly all, but below its limit no more than the background
+            self._before, self._fewer = MOST, min(MOST / 2, max(self.background, self.share))
         self._since, self._ratio, self._excess = ticket, 0.0, 0.0
         self.proved = 0 if rest else min(self.proved, max(0, self.mark - 1))
 
@@ -231,7 +235,7 @@ class OverloadTest:
         return Finding.EXCESS
 
     def _try(self, *, refused: bool) -> Finding:
-        self._ratio += _ratio(self._before, self._before / TIMES, refused=refused)
+        self._ratio += _ratio(self._before, self._fewer, refused=refused)
         if self._ratio >= SAME:
             self._since = None
             self.background = max(self.background, self.share)

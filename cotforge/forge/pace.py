@@ -209,7 +209,7 @@ class Pace:
         self._save()
         self._allowed.begin_episode(self.limit, proved=self._test.proved >= position)
         self._cut, self._accepted, self._row = (self._serial + 1) * SPAN, False, 0
-        self._test.cut(self._cut)
+        self._test.cut(self._cut, Finding.OVERLOAD)
         self._allowed.owe(self._test.refusals - 1)
         if not self._heard:
             self._slope.refused(max(self._allowed.least, position - 1), now)
@@ -218,7 +218,7 @@ class Pace:
         """Try with half as many in flight, or go back to where a cut began that was for nothing."""
         if found is Finding.EXCESS and self.limit > 1:
             self._save()
-            self._test.cut((self._serial + 1) * SPAN)
+            self._test.cut((self._serial + 1) * SPAN, found)
             self._allowed.before, self._allowed.slow_start = self.limit, False
             self._allowed.lower((self.limit + 1) // 2, 1)
             if not self._heard:
@@ -240,7 +240,7 @@ class Pace:
         self._rest_until = max(self._rest_until, now + (self._chance.uniform(0.0, most) if after is None else max(0.0, after)))
         self._rests += 1
         self._rested, self._probe = (self._serial + 1) * SPAN, None
-        self._test.cut(self._rested, rest=True)
+        self._test.cut(self._rested, Finding.OVERLOAD, rest=True)
         self._allowed.forget()
         self._full = self.most
 
