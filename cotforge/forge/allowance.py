@@ -72,6 +72,12 @@ class Allowance:
             self.refused_at = int(self.room) + 1
         self.owe(cost)
 
+    def halve(self, limit: int, cost: int) -> None:
+        """Half as many, where any number in flight is refused now and then, and more often than it should be."""
+        self.before, self.slow_start = limit, False
+        self.lower((limit + 1) // 2, cost)
+        self.refused_at = max(self.refused_at, int(BACK * limit) + 1)
+
     def owe(self, cost: int) -> None:
         """So many refusals more are to be paid for by answers."""
         self.suffered += cost

@@ -38,6 +38,8 @@ ALARM = 6.0
 """Log likelihood ratio at which there is an excess: about one false alarm in 20,000 calls at `TOLERATED`."""
 SAME, FEWER = 2.5, -4.0
 """Log likelihood ratios at which a trial ends: the refusals are as frequent as before, or fewer."""
+LOW = 0.75
+"""Share of the level before a cut from which down refusals that are as frequent are background."""
 MEMORY = 1000
 """Calls by which the share of refusals is known."""
 
@@ -70,7 +72,9 @@ class Fate:
 class OverloadTest:
     """Is told of every call sent and of its end; `judged` says what they show."""
 
-    def __init__(self) -> None:
+    def __init__(self, level: int = 1) -> None:
+        self.level = level
+        """Calls that may be in flight; kept up to date by the owner."""
         self.proved = 0
         """The most in flight with which a call was accepted since the last rest; 0 where none was."""
         self.mark = 0
@@ -101,9 +105,13 @@ class OverloadTest:
         """Whether a call was accepted since the last refusal: several in a row count as one, since a burst is no background."""
         self._seen = self._bursts = 0.0
         self._excess = 0.0
+        self.excessive = 0
+        """Refusals that made up the last excess."""
         # trial
         self._since: int | None = None
         """The last ticket before a trial; None where there is none."""
+        self._top = level
+        """The level before it."""
         self._before = self._fewer = 0.0
         """The shares of refusals that it tells apart: as before, and fewer."""
         self._ratio = 0.0
@@ -171,6 +179,7 @@ class OverloadTest:
     def cut(self, ticket: int, why: Finding, *, rest: bool = False) -> None:
         """Fewer are sent from now on; `ticket` is the last one sent before. With `rest`, nothing is known of the server any more."""
         self._cut = ticket
+        self._top = self.level if self._since is None else self._top
         if self._since is None and why is Finding.EXCESS:
             self._before, self._fewer = self.share, self.share / TIMES
         elif self._since is None:  # a full server refuses nearly all, but below its limit no more than the background
@@ -229,6 +238,7 @@ class OverloadTest:
             return self._try(refused=refused) if ticket > self._since else Finding.NOTHING
         high = min(TIMES * self.background, (1 + self.background) / 2)
         self._excess = max(0.0, self._excess + _ratio(high, self.background, refused=refused))
+        self.excessive = 0 if self._excess == 0.0 else self.excessive + refused
         if self._excess < ALARM:
             return Finding.NOTHING
         self._excess = 0.0
@@ -236,6 +246,8 @@ class OverloadTest:
 
     def _try(self, *, refused: bool) -> Finding:
         self._ratio += _ratio(self._before, self._fewer, refused=refused)
+        if self._ratio >= SAME and self.level > LOW * self._top > LOW:
+            return Finding.EXCESS
         if self._ratio >= SAME:
             self._since = None
             self.background = max(self.background, self.share)

@@ -56,7 +56,7 @@ class Pace:
         self._awake = -1
         """Tickets up to it were sent before the machine slept."""
         # what refusals and the queue allow
-        self._test = OverloadTest()
+        self._test = OverloadTest(self.limit)
         self._allowed = Allowance(most, float(self.limit))
         self._saved: tuple[Allowance, Slope] | None = None
         """What held before a cut that is still on trial."""
@@ -219,8 +219,7 @@ class Pace:
         if found is Finding.EXCESS and self.limit > 1:
             self._save()
             self._test.cut((self._serial + 1) * SPAN, found)
-            self._allowed.before, self._allowed.slow_start = self.limit, False
-            self._allowed.lower((self.limit + 1) // 2, 1)
+            self._allowed.halve(self.limit, self._test.excessive)
             if not self._heard:
                 self._slope.refused(int(self._allowed.room), now)
         elif found is Finding.BACKGROUND and self._saved is not None:
@@ -255,4 +254,4 @@ class Pace:
         self._news = now
 
     def _fit(self) -> None:
-        self.limit = max(1, min(int(self._allowed.room), self._slope.goal))
+        self.limit = self._test.level = max(1, min(int(self._allowed.room), self._slope.goal))
