@@ -36,7 +36,7 @@ TIMES = 4.0
 """How many times more refusals than the background are looked for, and how many times fewer a trial must show."""
 ALARM = 6.0
 """Log likelihood ratio at which there is an excess: about one false alarm in 20,000 calls at `TOLERATED`."""
-SAME, FEWER = 2.5, -4.0
+SAME, FEWER = 4.0, -4.0
 """Log likelihood ratios at which a trial ends: the refusals are as frequent as before, or fewer."""
 LOW = 0.75
 """Share of the level before a cut from which down refusals that are as frequent are background."""
