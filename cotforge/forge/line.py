@@ -13,7 +13,7 @@ from functools import partial
 
 from cotforge.budget import Hold, most_output
 from cotforge.errors import JournalError
-from cotforge.forge.deadline import Deadline
+from cotforge.forge.deadline import Deadline, Wait
 from cotforge.forge.job import House, Job
 from cotforge.forge.progress import Meter
 from cotforge.forge.rate import Rate
@@ -167,9 +167,11 @@ class Line:
         self.meter.in_flight += 1
         self.meter.attempts += 1
         ended: Attempt | None = None
+        wait = self._deadline.begin(time.monotonic(), timeouts=job.tries.timeouts, hung=job.tries.hung)
         try:
-            timeout = partial(self._deadline.seconds, job.tries.timeouts)
-            ended = await self.place.ask(job.call, job.work.images, replica.place, number=job.attempt, timeout=timeout)
+            ended = await self.place.ask(job.call, job.work.images, replica.place, number=job.attempt, timeout=partial(self._allowed, wait))
+            self._deadline.ended(wait, time.monotonic(), answered=ended.outcome.has_text, cut=ended.error == "timeout")
+            job.tries.hung = wait.cut
             may = not self.closed or self._house.stopped or ended.outcome.unreached  # a teacher that is gone for good will not answer it
             unreadable = self._refusals.saw_body(ended.outcome)
             again = job.tries.again(ended) and may and not unreadable
@@ -183,6 +185,7 @@ class Line:
             self.meter.in_flight -= 1
             if ended is None:
                 replica.dropped(ticket)
+                self._deadline.dropped(wait)
         if again:
             self._again(job, ended, replica)
         else:
@@ -191,6 +194,9 @@ class Line:
         self._close_after(ended, replica, unreadable=unreadable)
         self.pump()
         self._house.look()
+
+    def _allowed(self, wait: Wait) -> float:
+        return self._deadline.allowed(wait, time.monotonic())
 
     def _close_after(self, ended: Attempt, replica: Replica, *, unreadable: bool) -> None:
         """Close where the end of an attempt says that nothing more should be asked."""
@@ -205,10 +211,6 @@ class Line:
             hold.drop()
         else:
             hold.settle(ended)
-        if ended.outcome.has_text:
-            self._deadline.saw(ended.seconds)
-        elif ended.error == "timeout":
-            self._deadline.ran_out(ended.seconds)
         used = ended.input_tokens + ended.output_tokens
         for rate, per_token in self._rates:
             if per_token and ended.outcome.has_text:

@@ -93,7 +93,7 @@ class Session:
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
             return trial.failed("connection", said_by(fault), unreached=True)
         except TimeoutError:
-            return trial.failed("timeout", f"no whole answer within {seconds():g} s")
+            return trial.failed("timeout", f"no whole answer within {round(seconds(), 1):g} s")
         except (aiohttp.ClientError, OSError, ValueError) as fault:  # ValueError: a header or URL that cannot be sent
             return trial.failed("connection", said_by(fault))
 
