@@ -31,7 +31,7 @@ from urllib.request import url2pathname
 from aiohttp import web
 
 sys.path[:0] = [str(Path(__file__).parents[1])]  # where it is a program
-from tests.noise import FAULTS, REFUSALS
+from tests.noise import FAULTS, REFUSALS  # noqa: E402
 
 ANSWER = "<think>It is wide and bright, and nothing in it threatens; awe fits better than fear.</think>\n<answer>awe</answer>"
 

@@ -22,6 +22,7 @@ from cotforge.forge.replica import Replica
 from cotforge.forge.work import Work
 from cotforge.records import Call, Closing, Fault
 from cotforge.replies.attempt import Attempt, unsent
+from cotforge.replies.retry_after import MOST_WAIT_S
 from cotforge.teachers.kind import Place, TeacherKind
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens
@@ -50,6 +51,7 @@ class Line:
         self._pausing: dict[Job, asyncio.TimerHandle] = {}
         """Those that wait to be tried again."""
         self._refusals = RefusalStreak()
+        self._told_wait = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -202,6 +204,8 @@ class Line:
         """Close where the end of an attempt says that nothing more should be asked."""
         if unreadable or (ended.final and self._refusals.saw(ended.status, ended.outcome, ended.number)):
             self.close(Closing.REPEATED, ended.outcome.detail)
+        if self._refusals.saw_wait(ended.outcome):
+            self.close(Closing.QUOTA, ended.outcome.detail)
         if replica.closed and all(each.closed for each in self.replicas):
             self.close(replica.closed, ended.outcome.detail)
 
@@ -217,6 +221,9 @@ class Line:
                 rate.give_back(max(0, most_tokens(job.call, self.teacher) - used))
         self.meter.seconds += ended.seconds
         self.meter.trouble = ended.error or ""
+        if (asked := ended.outcome.asked_wait) is not None and not self._told_wait:
+            self._told_wait = True
+            self._house.tell(f"teacher {self.teacher.name!r}: Retry-After asked for {asked:,.0f} s; calls wait {MOST_WAIT_S:g} s at most")
 
     def _again(self, job: Job, ended: Attempt, replica: Replica) -> None:
         if self.closed:

@@ -14,7 +14,8 @@ import aiohttp
 
 from cotforge.records import Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, answered, failed
-from cotforge.replies.refusals import refusal, retry_after, without_key
+from cotforge.replies.refusals import refusal, without_key
+from cotforge.replies.retry_after import asked_wait
 from cotforge.replies.text import one_line
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import CONNECT_S, MOST_BYTES, authorization, bounded, proxy
@@ -163,7 +164,7 @@ class Api:
         )
 
     def _refused(self, answer: aiohttp.ClientResponse, body: bytes) -> Refused:
-        after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
+        after = asked_wait(answer.headers.items())
         return Refused(answer.status, refusal(answer.status, without_key(body.decode("utf-8", "replace"), self.teacher.key()), after=after))
 
     def _unreadable(self, body: bytes) -> Refused:

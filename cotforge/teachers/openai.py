@@ -20,7 +20,8 @@ import aiohttp
 from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed
 from cotforge.replies.chat import refused_in
-from cotforge.replies.refusals import refusal, retry_after, without_key
+from cotforge.replies.refusals import refusal, without_key
+from cotforge.replies.retry_after import asked_wait
 from cotforge.replies.text import one_line
 from cotforge.teachers.metrics import queue_of
 from cotforge.teachers.teacher import Teacher
@@ -216,7 +217,7 @@ class _Trial:
         return attempt.with_retry(attempt.outcome.retry or attempt.is_blank)
 
     def refused(self, answer: aiohttp.ClientResponse, text: str) -> Attempt:
-        after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
+        after = asked_wait(answer.headers.items())
         text = self._without_key(text)
         return self._failed(refusal(answer.status, text, after=after), status=answer.status, body=text)
 
