@@ -38,7 +38,19 @@ def test_numbers_and_dates_of_every_form_are_seconds(text: str, seconds: float) 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "soon", "nan", "inf", "-inf", "1e999", "Fri, 31 Dec 99999 23:59:59 GMT", "Sun, 99 Foo 1994 99:99:99 +9999999", "0x10", "5 minutes", "\x00"],
+    [
+        "",
+        "soon",
+        "nan",
+        "inf",
+        "-inf",
+        "1e999",
+        "Fri, 31 Dec 99999 23:59:59 GMT",
+        "Sun, 99 Foo 1994 99:99:99 +9999999",
+        "0x10",
+        "5 minutes",
+        "\x00",
+    ],
 )
 def test_what_cannot_be_read_is_as_if_it_were_not_there(text: str) -> None:
     assert asked_wait([("Retry-After", text)]) is None

@@ -168,6 +168,8 @@ class Line:
         """Ask once, and keep how it ended."""
         self.meter.in_flight += 1
         self.meter.attempts += 1
+        number = job.attempt
+        self.meter.begun[number] = time.monotonic()
         ended: Attempt | None = None
         wait = self._deadline.begin(time.monotonic(), timeouts=job.tries.timeouts, hung=job.tries.hung)
         try:
@@ -185,6 +187,7 @@ class Line:
             return
         finally:
             self.meter.in_flight -= 1
+            del self.meter.begun[number]
             if ended is None:
                 replica.dropped(ticket)
                 self._deadline.dropped(wait)
