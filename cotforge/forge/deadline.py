@@ -54,7 +54,7 @@ class Deadline:
         """Those whose next attempt has not ended."""
 
     def begin(self, now: float, *, timeouts: int = 0, hung: bool = False) -> "Wait":
-        """An attempt begins, at a call that has run into its deadline so often; `hung`: the last time as hanging. Tell `ended` of its end."""
+        """An attempt begins; tell `ended` of its end. `timeouts`: how often the call was cut off; `hung`: the last time as hanging."""
         wait = Wait(now, self.answers, timeouts, hung, self.seconds(timeouts))
         self._waiting[wait] = None
         return wait
