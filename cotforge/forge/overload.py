@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from math import inf, log
+from math import inf, log, sqrt
 
 SPAN = 1 << 16
 """A ticket is `serial * SPAN + position`; the position is the number of calls in flight, this one included."""
@@ -28,7 +28,7 @@ DOUBTFUL = -8.0
 """Log odds above which no more are sent than before: one refusal is enough where few were seen before."""
 SLIPS = 0.1
 """Share of calls that a full server accepts all the same: another one has just ended there."""
-MOST = 0.3
+MOST = 0.4
 """Share of refusals above which it makes no difference to the odds."""
 TOLERATED = 0.01
 """Share of refusals at any number in flight that is never a reason to send less."""
@@ -114,6 +114,8 @@ class OverloadTest:
         """The level before it."""
         self._before = self._fewer = 0.0
         """The shares of refusals that it tells apart: as before, and fewer."""
+        self._same = SAME
+        """The ratio at which they are the same; doubled each time, or a limit under much background would be tried again and again."""
         self._ratio = 0.0
         """Their log likelihood ratio."""
 
@@ -121,6 +123,11 @@ class OverloadTest:
     def share(self) -> float:
         """Share of refusals among the latest calls, where those in a row are one."""
         return (self._bursts + 0.3) / (self._seen + 100.0)
+
+    @property
+    def _chance(self) -> float:
+        """Share of refusals, each counted: with a chance of p, p * (1 - p) begin a row."""
+        return min(MOST, (1 - sqrt(max(0.0, 1 - 4 * self.share))) / 2)
 
     @property
     def trying(self) -> bool:
@@ -185,7 +192,7 @@ class OverloadTest:
         if self._since is None and why is Finding.EXCESS:
             self._before, self._fewer = self.share, self.share / TIMES
         elif self._since is None:  # a full server refuses nearly all, but below its limit no more than the background
-            self._before, self._fewer = MOST, min(MOST / 2, max(self.background, self.share))
+            self._before, self._fewer = MOST / 2, min(MOST / 4, max(self.background, self.share))
         self._since, self._ratio, self._excess = ticket, 0.0, 0.0
         self.proved = 0 if rest else min(self.proved, max(0, self.mark - 1))
 
@@ -198,7 +205,7 @@ class OverloadTest:
         self.mark = min(self.mark, position)
         self.refusals += 1
         self._gone.append((ticket, fate.known))
-        self._odds = min(CEILING, self._odds - log(min(MOST, self.share)))
+        self._odds = min(CEILING, self._odds + log((1 - SLIPS) / self._chance))
         found = self._count(ticket, refused=True) if self._apart else Finding.NOTHING
         self._apart = False
         return Finding.OVERLOAD if found is Finding.NOTHING and self._odds > 0 else found
@@ -217,7 +224,7 @@ class OverloadTest:
 
     def _contradict(self, accepted: int) -> None:
         """So many calls were accepted that a full server would have refused."""
-        self._odds += accepted * log(SLIPS / (1 - min(MOST, self.share)))
+        self._odds += accepted * log(SLIPS / (1 - self._chance))
         if self._odds <= FLOOR:
             self._close()
 
@@ -248,10 +255,11 @@ class OverloadTest:
 
     def _try(self, *, refused: bool) -> Finding:
         self._ratio += _ratio(self._before, self._fewer, refused=refused)
-        if self._ratio >= SAME and self.level > LOW * self._top > LOW:
+        if self._ratio >= self._same and self.level > LOW * self._top > LOW:
             return Finding.EXCESS
-        if self._ratio >= SAME:
+        if self._ratio >= self._same:
             self._since = None
+            self._same *= 2
             self.background = max(self.background, self.share)
             self._close()
             return Finding.BACKGROUND
