@@ -40,6 +40,8 @@ SAME, FEWER = 4.0, -4.0
 """Log likelihood ratios at which a trial ends: the refusals are as frequent as before, or fewer."""
 LOW = 0.75
 """Share of the level before a cut from which down refusals that are as frequent are background."""
+LONG_ENOUGH, UNDECIDED = 6.0, -1.5
+"""A trial ends after the calls among which there were so many refusals before it; it is then lost below that log likelihood ratio."""
 MEMORY = 1000
 """Calls by which the share of refusals is known."""
 
@@ -110,14 +112,14 @@ class OverloadTest:
         # trial
         self._since: int | None = None
         """The last ticket before a trial; None where there is none."""
-        self._top = level
-        """The level before it."""
+        self._top, self._why = level, Finding.EXCESS
+        """The level before it, and what led to it."""
         self._before = self._fewer = 0.0
         """The shares of refusals that it tells apart: as before, and fewer."""
         self._same = SAME
         """The ratio at which they are the same; doubled each time, or a limit under much background would be tried again and again."""
-        self._ratio = 0.0
-        """Their log likelihood ratio."""
+        self._tried, self._ratio = 0, 0.0
+        """Calls in it, and the log likelihood ratio of the two."""
 
     @property
     def share(self) -> float:
@@ -188,16 +190,17 @@ class OverloadTest:
     def cut(self, ticket: int, why: Finding, *, rest: bool = False) -> None:
         """Fewer are sent from now on; `ticket` is the last one sent before. With `rest`, nothing is known of the server any more."""
         self._cut = ticket
-        self._top = self.level if self._since is None else self._top
+        if self._since is None:
+            self._top, self._why = self.level, why
         if self._since is None and why is Finding.EXCESS:
             self._before, self._fewer = self.share, self.share / TIMES
         elif self._since is None:  # a full server refuses nearly all, but below its limit no more than the background
             self._before, self._fewer = MOST / 2, min(MOST / 4, max(self.background, self.share))
-        self._since, self._ratio, self._excess = ticket, 0.0, 0.0
+        self._since, self._ratio, self._tried, self._excess = ticket, 0.0, 0, 0.0
         self.proved = 0 if rest else min(self.proved, max(0, self.mark - 1))
 
     def _refuse(self, ticket: int, fate: Fate) -> Finding:
-        position = ticket % SPAN
+        position = self._in_flight(ticket)
         if self._cut < 0:
             self._contradict(sum(count for accepted, count in self._below.items() if accepted >= position))
         if self._odds <= FLOOR:
@@ -255,6 +258,9 @@ class OverloadTest:
 
     def _try(self, *, refused: bool) -> Finding:
         self._ratio += _ratio(self._before, self._fewer, refused=refused)
+        self._tried += 1
+        if self._tried * self._before > LONG_ENOUGH and self._why is Finding.EXCESS:
+            self._ratio = self._same if self._ratio > UNDECIDED else FEWER
         if self._ratio >= self._same and self.level > LOW * self._top > LOW:
             return Finding.EXCESS
         if self._ratio >= self._same:
