@@ -105,7 +105,7 @@ class Teacher:
             self.deadline.ended(wait, self.now, answered=over, cut=cut)
             self.cut += cut
             if cut and timeouts == 0:
-                left.insert(0, (wait.cut, 1, slow))
+                left.append((wait.cut, 1, slow))
             self.lost += cut and timeouts > 0
             heapq.heappush(free, self.now)
         return self.now

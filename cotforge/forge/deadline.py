@@ -75,7 +75,7 @@ class Deadline:
             self._rightly = self._rightly + 1 if seconds < self._hangs_s else 0
         if answered:
             self.saw(seconds)
-        elif cut and not wait.cut:
+        elif cut and not wait.cut and self.answers - wait.answers < ENOUGH:  # else it says nothing about the others
             self.ran_out(seconds)
 
     def seconds(self, timeouts: int = 0) -> float:
