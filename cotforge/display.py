@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +20,9 @@ from cotforge.visible import visible
 
 REFRESH_S = 0.5
 PLAIN_S = 10.0
-"""Seconds between plain lines (ours)."""
+"""Seconds between plain lines."""
+LATEST_S = 60.0
+"""Seconds from whose calls the time left is computed; before so many have passed, none is shown."""
 
 
 class Display:
@@ -27,10 +31,19 @@ class Display:
     `expected` is the number of Samples there will be, where it is known; without it there is no estimate of the time left.
     """
 
-    def __init__(self, progress: Progress, *, expected: int | None = None, console: Console | None = None) -> None:
-        self.progress, self.expected = progress, expected
+    def __init__(
+        self,
+        progress: Progress,
+        *,
+        expected: int | None = None,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.progress, self.expected, self._clock = progress, expected, clock
         self.console = console or Console(stderr=True)
-        self.begun = time.monotonic()
+        self.begun = clock()
+        self._looks = deque([(self.begun, progress.asked)])
+        """When it was looked at, and how many Calls had ended then; the first is `LATEST_S` old, where there is one so old."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._show, name="display", daemon=True)
 
@@ -54,13 +67,14 @@ class Display:
     def line(self) -> str:
         """The state of the run in one line."""
         progress = self.progress
+        self._look()
         cost = sum(meter.cost_usd for meter in progress.teachers.values())
         failed = f", {progress.failed:,} given up" if progress.failed else ""
         agreed = f"; {progress.agreed / progress.judged:.0%} agree so far" if progress.judged else ""
         money = f", ${cost:,.2f}" if cost else ""
         return (
             f"{progress.samples:,} samples read, {progress.asked:,} calls{failed} ({self._rate(progress.asked):.1f}/s){money}"
-            f"{agreed}{self._left()}{self._trouble()}"
+            f"{agreed}{self._left()}{self._waiting()}{self._trouble()}"
         )
 
     def table(self) -> Group:
@@ -85,7 +99,21 @@ class Display:
         ]
 
     def _rate(self, count: int) -> float:
-        return count / max(time.monotonic() - self.begun, 1e-9)
+        return count / max(self._clock() - self.begun, 1e-9)
+
+    def _look(self) -> None:
+        now = self._clock()
+        self._looks.append((now, self.progress.asked))
+        while self._looks[1][0] <= now - LATEST_S:
+            self._looks.popleft()
+
+    def _waiting(self) -> str:
+        """Whom a Call that takes long is waited for, and since when."""
+        found = {name: waiting for name, meter in self.progress.teachers.items() if (waiting := meter.waiting(self._clock()))}
+        told = [
+            f"{name}: {calls:,} {'call' if calls == 1 else 'calls'} for {_clock_time(seconds)}" for name, (calls, seconds) in found.items()
+        ]
+        return f"; waiting for {', '.join(told)}" if told else ""
 
     def _trouble(self) -> str:
         """Teachers that are not asked any more, or whose last attempt failed; once stopped, what is still waited for."""
@@ -100,13 +128,19 @@ class Display:
         return f"; in trouble: {', '.join(troubled)}" if troubled else ""
 
     def _left(self) -> str:
-        """About how long it will go on, by the pace of the Calls so far."""
+        """About how long it will go on, by the Calls of the latest minute; nothing where there is no minute yet, or no Call in it."""
         progress = self.progress
         left = (self.expected or 0) * progress.usual - progress.asked - progress.had
-        if left <= 0 or not progress.asked:
+        (since, asked), now = self._looks[0], self._clock()
+        if left <= 0 or progress.asked == asked or now - since < LATEST_S:
             return ""
-        seconds = int(left * (time.monotonic() - self.begun) / progress.asked)
-        return f"; about {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+        return f"; about {_clock_time(left * (now - since) / (progress.asked - asked))} left"
+
+
+def _clock_time(seconds: float) -> str:
+    """`2:13`, or `1:02:13`."""
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
 
 def _words(text: str) -> str:

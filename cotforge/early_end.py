@@ -30,7 +30,8 @@ _NO_BATCHES = "there is no batch API at its url, or no such model"
 
 def ended_early(loaded: Loaded, progress: Progress) -> tuple[list[str], list[str]]:
     """(lines because of which the run ends with exit 3, lines about teachers that the run went on without)."""
-    why, told = [], []
+    why: list[str] = []
+    told: list[str] = []
     if progress.stopped in (Stop.BUDGET, Stop.MINUTES, Stop.UNREACHABLE):
         why.append(f"{progress.told}; {_RAISE if progress.stopped is Stop.BUDGET else _GO_ON}")
     batched = {teacher.name for teacher in loaded.pipeline.teachers if teacher.batched}

@@ -187,7 +187,9 @@ class Outcome(Record):
     retry: bool = False
     """Whether another attempt within this run makes sense."""
     after: float | None = None
-    """Seconds that the server asked to be left alone; None where it did not say."""
+    """Seconds to leave the server alone, as it asked, but no more than `MOST_WAIT_S`; None where it did not say."""
+    asked_wait: float | None = None
+    """Seconds that it asked for, where they were more than that."""
     unreached: bool = False
     """No connection was made: nothing was paid, and the replica may be gone."""
     busy: bool = False

@@ -16,10 +16,11 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -28,6 +29,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from aiohttp import web
+
+sys.path[:0] = [str(Path(__file__).parents[1])]  # where it is a program
+from tests.noise import FAULTS, REFUSALS  # noqa: E402
 
 ANSWER = "<think>It is wide and bright, and nothing in it threatens; awe fits better than fear.</think>\n<answer>awe</answer>"
 
@@ -82,7 +86,8 @@ class Teacher:
 
     `answer` and `fail` are called with the parsed body, in the server's thread. Without either, and with `parse=False`, a body is not
     parsed at all: the entry then has `call` and `model` alone. `limit`: above that many in flight the answer is 429. `knee`: with n above
-    that many in flight an answer takes (n / knee)^2 times as long. `broken`: share of calls that always end in 500. `models=None`: there is
+    that many in flight an answer takes (n / knee)^2 times as long. `broken`: share of calls that always end in 500. `noise`: names of
+    `tests.noise.FAULTS`, each of which strikes a `share` of all requests at random. `models=None`: there is
     no list, and every model is served. `listing`: what /models answers, whatever `models` are. `refusal`: what a wrong key is told instead
     of 401. `answer`, `listing` and `refusal` may be set anew while it serves.
     """
@@ -95,6 +100,8 @@ class Teacher:
         latency: float = 0.0,
         knee: int | None = None,
         broken: float = 0.0,
+        noise: Sequence[str] = (),
+        share: float = 0.0,
         limit: int | None = None,
         retry_after: float | None = 1.0,
         models: list[str] | None = None,
@@ -108,6 +115,7 @@ class Teacher:
         self.answer, self.fail, self.latency, self.limit, self.retry_after = answer, fail, latency, limit, retry_after
         self.models, self.key, self.parse, self.port = models, key, parse or fail is not None or callable(answer), port
         self.knee, self.broken, self.listing, self.refusal = knee, broken, listing, refusal
+        self.noise, self.share, self.chance = tuple(noise or ()), share, random.Random(0)
         self.held = False
         """While it is true nothing is answered."""
         self.ledger: list[Entry] = []
@@ -156,6 +164,11 @@ class Teacher:
             return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
         if not request.path.endswith("/chat/completions"):
             return _error(404, "not_found", f"no route {request.path}")
+        noise = self._noise()
+        if noise in REFUSALS:
+            raw = await request.content.read()
+            self._note(Entry(hashlib.sha256(raw).hexdigest(), "", time.time(), finished=time.time(), status=noise))
+            return await REFUSALS[noise](request, "")
         if self.limit is not None and self.in_flight >= self.limit:
             self.refused += 1
             raw = await request.content.read()
@@ -165,11 +178,16 @@ class Teacher:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            return await self._complete(request)
+            return await self._complete(request, noise)
         finally:
             self.in_flight -= 1
 
-    async def _complete(self, request: web.BaseRequest) -> web.StreamResponse:
+    def _noise(self) -> str:
+        """The fault that strikes now; empty where none does."""
+        place = int(self.chance.random() / self.share) if self.noise else 0
+        return self.noise[place] if place < len(self.noise) else ""
+
+    async def _complete(self, request: web.BaseRequest, noise: str = "") -> web.StreamResponse:
         raw = await request.content.read()
         body = json.loads(raw) if self.parse else {}
         entry = _entry(raw, body)
@@ -183,6 +201,10 @@ class Teacher:
             await asyncio.sleep(0.01)
         if failure is None and self.models is not None and entry.model not in self.models:
             failure = (404, "model_not_found")
+        if noise:
+            entry.status, entry.finished = noise, time.time()
+            self._note(entry)
+            return await FAULTS[noise](request, json.dumps(_reply(None, str(self.answer), entry.model, len(raw))))
         entry.status = 200 if failure is None else failure[0] if isinstance(failure, tuple) else failure
         entry.finished = None if failure == "hang" else time.time()
         self._note(entry)
@@ -287,6 +309,8 @@ def main() -> None:
     parser.add_argument("--retry-after", type=float, help="seconds sent with it")
     parser.add_argument("--knee", type=int, help="slower, by the square, above that many in flight")
     parser.add_argument("--broken", type=float, default=0.0, help="share of calls that always end in 500")
+    parser.add_argument("--noise", action="append", help="a name of tests.noise.FAULTS; may be given several times")
+    parser.add_argument("--share", type=float, default=0.0, help="share of all requests that each of them strikes")
     parser.add_argument("--model", dest="models", action="append", help="serve only these")
     parser.add_argument("--answer", default=ANSWER)
     parser.add_argument("--parse", action="store_true", help="also note images, prompt and sampling")

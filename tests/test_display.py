@@ -40,21 +40,78 @@ def test_every_teacher_has_a_row_and_the_run_a_line() -> None:
     assert line == "1,300 samples read, 1,240 calls, 30 given up (12.4/s), $1.50; 75% agree so far"
 
 
-def test_the_time_left_follows_from_the_pace_where_the_end_is_known() -> None:
-    display = terminal(progress(), expected=3720)
-    display.begun -= 1240.0
-    assert display.line().endswith("; about 0:41:20 left")
-    for expected in (None, 1240, 7):
-        assert "left" not in terminal(progress(), expected=expected).line()
+class Clock:
+    """Shows what it is set to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_time_left_follows_from_the_calls_of_the_latest_minute_and_is_not_told_before_there_is_one() -> None:
+    of, clock = progress(), Clock()
+    of.samples = of.teachers["quick"].asked = of.teachers["failing"].asked = 0
+    display = Display(of, expected=4000, console=Console(file=io.StringIO()), clock=clock)
+    for _ in range(5):
+        clock.now += 10.0
+        of.teachers["quick"].asked += 1
+        assert "left" not in display.line(), "the first minute may read the source, or learn"
+    for _ in range(12):
+        clock.now += 10.0
+        of.teachers["quick"].asked += 100
+        last = display.line()
+    left = (4000 - 5 - 1200) / 10
+    assert f"; about {int(left) // 60}:{int(left) % 60:02} left" in last, "ten a second now, however slow the beginning was"
+    for _ in range(7):
+        clock.now += 10.0
+        last = display.line()
+    assert "left" not in last, "nothing came for a minute"
+
+
+@pytest.mark.parametrize("expected", [None, 1240, 7])
+def test_where_no_end_is_known_or_it_is_reached_no_time_is_told(expected: int | None) -> None:
+    of, clock = progress(), Clock()
+    display = Display(of, expected=expected, console=Console(file=io.StringIO()), clock=clock)
+    clock.now += 120.0
+    of.teachers["quick"].asked += 10
+    assert "left" not in display.line()
 
 
 def test_where_answers_decide_how_many_calls_there_are_the_average_so_far_tells_the_time_left() -> None:
-    of = progress()
+    of, clock = progress(), Clock()
     of.per_sample, of.samples, of.had = 0, 310, 0
-    display = terminal(of, expected=620)
-    display.begun -= 1240.0
-    assert display.line().endswith("; about 0:20:40 left"), "four calls a sample, one a second"
-    assert "left" not in terminal(Progress({"idle": Meter()}), expected=620).line()
+    display = Display(of, expected=620, console=Console(file=io.StringIO()), clock=clock)
+    of.teachers["quick"].asked += 60
+    of.samples = 325
+    clock.now += 60.0
+    assert "; about 0:19:" not in display.line()
+    assert "; about 19:40 left" in display.line(), "four calls a sample, one a second"
+
+
+def test_a_call_that_hangs_is_named_with_its_teacher_and_since_when() -> None:
+    of, clock = progress(), Clock()
+    display = Display(of, console=Console(file=io.StringIO()), clock=clock)
+    of.teachers["quick"].begun |= {1: clock.now, 2: clock.now + 100.0, 3: clock.now + 132.0}
+    of.teachers["failing"].begun |= {4: clock.now + 130.0}
+    clock.now += 29.0
+    assert "waiting" not in display.line()
+    clock.now += 104.0
+    assert "; waiting for quick: 2 calls for 2:13" in display.line()
+    del of.teachers["quick"].begun[2]
+    clock.now += 3600.0
+    del of.teachers["quick"].begun[3], of.teachers["failing"].begun[4]
+    assert "; waiting for quick: 1 call for 1:02:13" in display.line()
+
+
+def test_a_teacher_whose_calls_all_take_minutes_is_not_said_to_hang() -> None:
+    of, clock = Progress({"slow": Meter(attempts=12, in_flight=2, seconds=1000.0, begun={1: 1000.0})}), Clock()
+    display = Display(of, console=Console(file=io.StringIO()), clock=clock)
+    clock.now += 290.0
+    assert "waiting" not in display.line()
+    clock.now += 20.0
+    assert "; waiting for slow: 1 call for 5:10" in display.line()
 
 
 @pytest.mark.parametrize("message", ["\x1b]0;owned\x07\x1b[2J", "[bold]loud[/] [link=http://x]y[/link]", "[/]", "a\nb\rc", "\u202eback"])

@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletion
 from cotforge.images import data_url
 from cotforge.records import Call, Picture, Sample
 from cotforge.replies.attempt import Attempt
-from cotforge.replies.refusals import retry_after
+from cotforge.replies.retry_after import retry_after
 from cotforge.teachers.kinds.openai import OpenAITeacher as Spec
 from cotforge.teachers.openai import MOST_BYTES, Session
 from cotforge.teachers.teacher import Price

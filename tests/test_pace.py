@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cotforge.forge.pace import EARNED, START, Pace
+from cotforge.forge.allowance import EARNED
+from cotforge.forge.pace import START, Pace
 from cotforge.forge.slope import Epoch, slower
 from tests.pacing import World
 
@@ -73,6 +74,9 @@ def test_the_first_refused_position_is_the_new_limit_and_once_one_was_proved_hal
         tickets = [pace.sent(0.0) for _ in range(START)]
         for ticket in tickets[refused - 1 :]:
             pace.refused(ticket, None, 0.1)
+        assert not pace.free(0.1)
+        assert pace.in_flight == first, "until the others are known to have been accepted"
+        assert pace.free(2.0) is False
         assert pace.limit == first
         pace = Pace(64)
         tickets = [pace.sent(0.0) for _ in range(START)]
@@ -82,23 +86,27 @@ def test_the_first_refused_position_is_the_new_limit_and_once_one_was_proved_hal
         pace.answered(pace.sent(0.3), 0.05, 0, 0.4)
         for ticket in [pace.sent(10.0) for _ in range(START - 1)][refused - 1 :]:
             pace.refused(ticket, None, 10.1)
+        assert pace.free(12.0) is False
         assert pace.limit == later
 
 
 def test_retry_after_is_waited_for_before_the_limit_is_raised() -> None:
     pace = Pace(64, Random(0))
     flying = [pace.sent(0.0) for _ in range(START)]
-    pace.refused(flying.pop(), 20.0, 0.01)
-    assert pace.limit == START - 1
+    for _ in range(3):
+        pace.refused(flying.pop(), 20.0, 0.01)
+    assert not pace.free(0.02)
+    assert not pace.free(0.1)
+    assert pace.limit == START - 3
     now, limits = 0.0, []
-    while now < 60:
+    while now < 70:
         now += 0.05
         for _ in range(len(flying)):
             pace.answered(flying.pop(0), 0.05, 0, now)
         while pace.free(now):
             flying.append(pace.sent(now))
         limits.append((now, pace.limit))
-    assert max(limit for at, limit in limits if at < 20.01) == START - 1
+    assert max(limit for at, limit in limits if at < 20.01) == START - 3
     assert limits[-1][1] == 64
 
 

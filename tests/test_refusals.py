@@ -7,6 +7,7 @@ import pytest
 
 from cotforge.records import Closing, Outcome, OutcomeKind
 from cotforge.replies.refusals import LONGEST_WAIT_S, inside_ok, refusal
+from cotforge.replies.retry_after import MOST_WAIT_S
 
 
 def said(status: int, code: str | None = None, *, after: float | None = None) -> Outcome:
@@ -132,9 +133,16 @@ def test_an_error_inside_a_200_is_judged_by_its_own_code(error: Any, word: str, 
     assert (found.error, found.kind) == (word, kind)
 
 
-def test_who_asks_for_hours_is_out_of_an_allowance_and_who_asks_for_minutes_is_busy() -> None:
-    assert said(429, after=LONGEST_WAIT_S + 1).closes is Closing.QUOTA
+def test_who_asks_for_a_wait_of_hours_is_busy_and_is_not_waited_for_so_long() -> None:
+    for status in (429, 503, 529, 500):
+        found = said(status, after=86_400.0)
+        assert (found.after, found.asked_wait, found.closes) == (MOST_WAIT_S, 86_400.0, None)
+        assert found.detail.endswith("Retry-After asked for 86,400 s; at most 60 s are waited")
+    assert said(429, after=MOST_WAIT_S).asked_wait is None
     assert said(429, after=LONGEST_WAIT_S).busy
+
+
+def test_an_allowance_for_the_day_is_known_by_its_words() -> None:
     daily = refusal(429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "Limit reached for requests per day (RPD)"}}))
     minute = refusal(429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "Limit reached for requests per min (RPM)"}}))
     assert (daily.closes, minute.closes, minute.busy) == (Closing.QUOTA, None, True)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +57,12 @@ def cotforge(*arguments: str | Path, every: float = SAMPLED_EVERY) -> Spent:
 
 
 @contextmanager
-def teacher(ledger: Path, *, latency: float, answer: str, **options: float) -> Iterator[str]:
+def teacher(ledger: Path, *, latency: float, answer: str, noise: Sequence[str] = (), **options: float) -> Iterator[str]:
     """The URL of a local teacher in a process of its own that writes a line for each request before it answers.
 
-    `options` are those of `tests/teacher.py`: limit, retry_after, knee, broken.
+    `options` are those of `tests/teacher.py`: limit, retry_after, knee, broken, and the `share` of each `noise`.
     """
-    server = started(ledger, latency=latency, answer=answer, **options)
+    server = started(ledger, latency=latency, answer=answer, noise=noise, **options)
     with server:
         assert server.stdout is not None
         try:
@@ -71,10 +71,11 @@ def teacher(ledger: Path, *, latency: float, answer: str, **options: float) -> I
             server.kill()
 
 
-def started(ledger: Path, *, latency: float, answer: str, **options: float) -> subprocess.Popen[str]:
+def started(ledger: Path, *, latency: float, answer: str, noise: Sequence[str] = (), **options: float) -> subprocess.Popen[str]:
     """The same, running until it is killed; its first line is its URL."""
     program = Path(__file__).parents[2] / "tests" / "teacher.py"
     more = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", f"{value:g}")]
+    more += [word for name in noise for word in ("--noise", name)]
     command = [sys.executable, str(program), "--ledger", str(ledger), "--latency", str(latency), "--answer", answer, *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 

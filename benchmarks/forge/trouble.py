@@ -25,6 +25,7 @@ from benchmarks.forge import data
 from benchmarks.forge.data import Rows
 from benchmarks.forge.process import cotforge, served, spend, started, teacher
 from benchmarks.forge.table import print_table
+from tests.noise import FAULTS
 
 LATENCY = 0.05
 """Seconds until a teacher answers."""
@@ -33,6 +34,15 @@ LIMIT = 16
 KNEE = 32
 """Requests in flight above which the silent server slows down."""
 KILLS = 50
+ROUNDS = 3
+NOISES: dict[str, tuple[Sequence[str], float]] = {
+    "none": ((), 0.0),
+    "1 % of 429": (("429",), 1.3),
+    "1 % of 429 with Retry-After: 1": (("429, Retry-After: 1",), 1.3),
+    "1 % of hangs": (("hang",), 2.0),
+    "all 18 faults, 1 % each": (tuple(FAULTS), 3.0),
+}
+"""What strikes a hundredth of all requests each, and how much longer a run may take."""
 
 Figure = tuple[str, str, str]
 """Name, value, what is wanted."""
@@ -57,6 +67,7 @@ def main() -> None:
             (f"A silent server, slower by the square above {KNEE} in flight; `concurrency: 256`", silent(there, many)),
             ("Three replicas, one killed in the middle", replicas(there, many)),
             ("5 % of the calls fail for good", failing(there, rows)),
+            ("A share of all requests struck at random, whatever is in flight; 30 ms, `concurrency: 64`", noisy(there, many)),
             ("SIGKILL at random moments of one run", killed(there, rows, kills=3 if options.smoke else KILLS)),
         ):
             print(f"\n{title}\n", flush=True)
@@ -166,6 +177,31 @@ def failing(folder: Path, rows: Rows) -> list[Figure]:
         ("whole build with them, s", f"{with_them:.2f}", ""),
         ("over the one without", f"{with_them / without:.2f}", "at most 1.15"),
     ]
+
+
+def noisy(folder: Path, rows: Rows) -> list[Figure]:
+    """From the first request to the last, beside a run without any fault; in turn, `ROUNDS` times each."""
+    text = data.reply(random.Random(0))
+    windows: dict[str, list[float]] = {name: [] for name in NOISES}
+    lost: dict[str, int] = {}
+    for number in range(ROUNDS):
+        for name, (faults, _) in NOISES.items():
+            ledger = folder / f"noisy-{number}-{name[:8]}.jsonl"
+            with (
+                teacher(ledger, latency=0.03, answer=text, noise=faults, share=0.01) as url,
+                prepared(folder, rows, url, concurrency=64, timeout=120) as where,
+            ):
+                cotforge("build", *where)
+                lost[name] = json.loads((Path(where[-1]) / "summary.json").read_text())["calls_failed"]
+            begun = [entry["started"] for entry in served(ledger)]
+            windows[name].append(max(begun) - min(begun))
+            ledger.unlink()
+    without = median(windows["none"])
+    figures = [("window without, s", f"{without:.2f}", "")]
+    for name, (_, wanted) in NOISES.items():
+        if wanted:
+            figures.append((f"{name}: over the one without", f"{median(windows[name]) / without:.2f}", f"at most {wanted:g}"))
+    return [*figures, ("of all at 1 %: calls given up in this run", f"{lost['all 18 faults, 1 % each']:,} of {len(rows.pictures):,}", "")]
 
 
 def killed(folder: Path, rows: Rows, *, kills: int) -> list[Figure]:

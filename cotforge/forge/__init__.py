@@ -71,7 +71,7 @@ class Forge:
         self.sending, self.purse = sending, purse
         self._short = False
         self.lines: dict[str, Line] = {}
-        self._again, self._tell, self._patience, self._guide = again, tell, patience or Patience(), guide
+        self._again, self.tell, self._patience, self._guide = again, tell, patience or Patience(), guide
         self._told = (UnknownFinishes(tell), Overcounts(tell))
         self._since = journal.latest()
         self._agreement = Agreement(loaded.pipeline, progress)
@@ -85,7 +85,7 @@ class Forge:
     def stop(self, why: Stop = Stop.INTERRUPTED, because: str = "") -> None:
         """Take no new Call; those in flight are finished and kept."""
         if not all(task.done() for task in self._batched) and not self.progress.stopped:
-            self._tell("what was handed in goes on, and is charged, at its provider; the same command collects it")
+            self.tell("what was handed in goes on, and is charged, at its provider; the same command collects it")
         self.progress.stop(why, because)
         for line in self.lines.values():
             line.close(Closing.OVER)
@@ -107,7 +107,7 @@ class Forge:
         works = partial(self._works, samples, refreshed)
         if (minutes := self.purse.budget.minutes) is not None:
             asyncio.get_running_loop().call_later(60 * minutes, self.stop, Stop.MINUTES, minutes_over(minutes))
-        async with Places(self.loaded.root, self.loaded.pipeline.teachers, self._tell) as places:
+        async with Places(self.loaded.root, self.loaded.pipeline.teachers, self.tell) as places:
             running = [self._group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
             batched = [teacher for teacher in asked if teacher.batched]
             self._batched = [asyncio.create_task(self._batch(teacher, works, counts=not groups)) for teacher in batched]
@@ -219,9 +219,9 @@ class Forge:
         async with Batches(
             teacher, self.journal, self.journal.path.parent / "batches", self.loaded.pipeline.name, meter=meter, ended=ended
         ) as batches:
-            await batches.adopt(self._tell)
+            await batches.adopt(self.tell)
             await batches.submit(self._counted(works([teacher])) if counts else works([teacher]), admit)
-            await batches.collect(self._tell)
+            await batches.collect(self.tell)
             meter.closed = meter.closed or batches.outbox.closes
             if closing and not meter.closed:
                 meter.closed, meter.closing_words = closing[0]
@@ -237,7 +237,7 @@ class Forge:
         return line
 
     def _watch(self, lines: Sequence[Line]) -> Watch:
-        return Watch(lines, self.progress, stop=self.stop, tell=self._tell, patience=self._patience)
+        return Watch(lines, self.progress, stop=self.stop, tell=self.tell, patience=self._patience)
 
     async def _cancel(self, lines: Sequence[Line]) -> None:
         for line in lines:
@@ -325,9 +325,9 @@ class Forge:
             self.stop(Stop.FAULT)
         elif self.journal.stuck is not None:
             what = "nothing more is asked, and what is in flight is waited for; make room now, and the run goes on"
-            self._tell(f"{self.journal.path}: cannot be written; {what}")
+            self.tell(f"{self.journal.path}: cannot be written; {what}")
         else:
-            self._tell(f"{self.journal.path}: can be written again; going on")
+            self.tell(f"{self.journal.path}: can be written again; going on")
             for line in self.lines.values():
                 line.pump()
 

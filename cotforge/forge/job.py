@@ -54,6 +54,9 @@ class House(Protocol):
     def lost(self, job: Job, fault: Fault) -> None:
         """A Call cannot be sent: its picture is not there any more."""
 
+    def tell(self, line: str) -> object:
+        """A line for a person."""
+
     def broke(self, fault: Exception) -> None:
         """A bug, or a journal that can keep no more."""
 

@@ -14,7 +14,7 @@ from functools import partial
 
 from cotforge.budget import Hold
 from cotforge.errors import JournalError
-from cotforge.forge.deadline import Deadline
+from cotforge.forge.deadline import Deadline, Wait
 from cotforge.forge.job import House, Job
 from cotforge.forge.progress import Meter
 from cotforge.forge.rate import Rate
@@ -23,6 +23,7 @@ from cotforge.forge.replica import Replica
 from cotforge.forge.work import Work
 from cotforge.records import Call, Closing, Fault
 from cotforge.replies.attempt import Attempt, unsent
+from cotforge.replies.retry_after import MOST_WAIT_S
 from cotforge.teachers.kind import Place, TeacherKind
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens, most_output
@@ -53,6 +54,7 @@ class Line:
         self._pausing: dict[Job, asyncio.TimerHandle] = {}
         """Those that wait to be tried again."""
         self._refusals = RefusalStreak()
+        self._told_wait = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -169,10 +171,14 @@ class Line:
         """Ask once, and keep how it ended."""
         self.meter.in_flight += 1
         self.meter.attempts += 1
+        number = job.attempt
+        self.meter.begun[number] = time.monotonic()
         ended: Attempt | None = None
+        wait = self._deadline.begin(time.monotonic(), timeouts=job.tries.timeouts, hung=job.tries.hung)
         try:
-            timeout = partial(self._deadline.seconds, job.tries.timeouts)
-            ended = await self._ask(job, replica, timeout)
+            ended = await self._ask(job, replica, partial(self._allowed, wait))
+            self._deadline.ended(wait, time.monotonic(), answered=ended.outcome.has_text, cut=ended.error == "timeout")
+            job.tries.hung = wait.cut
             may = not self.closed or self._house.stopped or ended.outcome.unreached  # a teacher that is gone for good will not answer it
             unreadable = self._refusals.saw_body(ended.outcome)
             again = job.tries.again(ended) and may and not unreadable
@@ -185,8 +191,10 @@ class Line:
             return
         finally:
             self.meter.in_flight -= 1
+            del self.meter.begun[number]
             if ended is None:
                 replica.dropped(ticket)
+                self._deadline.dropped(wait)
         if again:
             self._again(job, ended, replica)
         else:
@@ -203,12 +211,17 @@ class Line:
         finally:
             self.asking -= 1
 
+    def _allowed(self, wait: Wait) -> float:
+        return self._deadline.allowed(wait, time.monotonic())
+
     def _close_after(self, ended: Attempt, replica: Replica, *, unreadable: bool) -> None:
         """Close where the end of an attempt says that nothing more should be asked."""
         if unreadable or (ended.final and self._refusals.saw(ended.status, ended.outcome, ended.number)):
             self.close(Closing.REPEATED, ended.outcome.detail)
         if ended.overcount and self._house.bounded(self.teacher):
             self.close(Closing.COUNTS, ended.overcount)
+        if self._refusals.saw_wait(ended.outcome):
+            self.close(Closing.QUOTA, ended.outcome.detail)
         if replica.closed and all(each.closed for each in self.replicas):
             self.close(replica.closed, ended.outcome.detail)
 
@@ -218,16 +231,15 @@ class Line:
             hold.drop()
         else:
             hold.settle(ended)
-        if ended.outcome.has_text:
-            self._deadline.saw(ended.seconds)
-        elif ended.error == "timeout":
-            self._deadline.ran_out(ended.seconds)
         used = ended.input_tokens + ended.output_tokens
         for rate, per_token in self._rates:
             if per_token and ended.outcome.has_text:
                 rate.give_back(max(0, most_tokens(job.call, self.teacher) - used))
         self.meter.seconds += ended.seconds
         self.meter.note(ended)
+        if (asked := ended.outcome.asked_wait) is not None and not self._told_wait:
+            self._told_wait = True
+            self._house.tell(f"teacher {self.teacher.name!r}: Retry-After asked for {asked:,.0f} s; calls wait {MOST_WAIT_S:g} s at most")
 
     def _again(self, job: Job, ended: Attempt, replica: Replica) -> None:
         if self.closed:

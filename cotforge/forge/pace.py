@@ -2,30 +2,26 @@
 
 Three things hold the limit down, the lowest counts:
 
-    refusals    429 or overload: the position of the refused call says what was accepted
+    refusals    429 or overload, where they depend on how much is in flight (`overload`): the position of the refused call says what was
+                accepted
     the queue   the server's own count of waiting requests, where it serves one (vLLM never refuses)
     latency     where neither speaks: `slope.Slope` stops where more in flight brings no more answers
 
 Nothing here knows a clock: `now` is in monotonic seconds.
 """
 
+from copy import copy
 from math import inf
 from random import Random
 
+from cotforge.forge.allowance import HOLD_S, Allowance
+from cotforge.forge.overload import SPAN, Finding, OverloadTest
 from cotforge.forge.slope import Slope
 
 START = 16
 """Calls in flight at first (ours)."""
 SATURATED = 0.8
 """Share of the limit that must be in flight for an answer to count as a reason to raise it (inspect_ai's)."""
-HOLD_S = 5.0
-"""Seconds after a refusal in which the limit is not raised, Retry-After or not (ours)."""
-BACK = 0.8
-"""Share of the limit before an episode up to which it grows quickly afterwards (ours); a second episode within the hold cuts to it."""
-QUICK = 0.5
-"""Growth per answer then: half as much again per round (ours)."""
-EARNED = 100
-"""Answers per refusal before a refused level is tried again (ours): refusals stay at most a hundredth."""
 PAUSED = 4
 """Answers after a failure that do not raise the limit (ours): at a fifth of failures it grows no more."""
 IN_A_ROW = 3
@@ -41,8 +37,6 @@ STALE_S = 30.0
 """Seconds after which a count of the queue is no longer believed, and latency is looked at again (ours)."""
 JUMP_S = 60.0
 """Seconds without any news after which calls in flight teach nothing about latency (ours): the machine was probably asleep."""
-SPAN = 1 << 16
-"""A ticket is `serial * SPAN + position`."""
 
 
 class Pace:
@@ -62,22 +56,16 @@ class Pace:
         self._awake = -1
         """Tickets up to it were sent before the machine slept."""
         # what refusals and the queue allow
-        self._room = float(self.limit)
-        self._slow_start = True
-        self._hold_until = -inf
+        self._test = OverloadTest(self.limit)
+        self._allowed = Allowance(most, float(self.limit))
+        self._saved: tuple[Allowance, Slope] | None = None
+        """What held before a cut that is still on trial."""
         self._unpaid = 0
         """Answers that raise nothing, for failures."""
         self._cut = -1
         """Tickets up to it belong to the last episode of refusals."""
         self._accepted = True
         """Whether an answer came to a call sent after the last cut."""
-        self._before = 0
-        """The limit before the last episode."""
-        self._least = 1
-        """Where the cut of this episode ends, at the lowest."""
-        self._refused_at = most + 1
-        """The lowest level that was refused; tried again when `_owed` answers have come."""
-        self._suffered = self._owed = 0
         self._full = most
         """Calls that were left in flight by a refusal; its place is not filled again before an answer comes or the hold is over."""
         # rests
@@ -95,10 +83,12 @@ class Pace:
 
     def free(self, now: float) -> bool:
         """Whether one more call may be sent."""
+        self._judge(now)
         return self.in_flight < self.limit and now >= self._opens
 
     def pause(self, now: float) -> float:
         """Seconds until one more may be sent: 0 if now, infinite if only the end of a call can bring that about."""
+        self._judge(now)
         if self.in_flight >= self.limit:
             return inf
         return max(0.0, self._opens - now)
@@ -110,7 +100,9 @@ class Pace:
         if self._probe is not None:
             moment = max(moment, self._probed_at + ACCEPTED_S)
         if self.in_flight >= self._full:
-            moment = max(moment, self._hold_until)
+            moment = max(moment, self._allowed.hold_until)
+        if self.in_flight >= self._test.ceiling:
+            moment = max(moment, self._test.judged_at)
         return moment
 
     def sent(self, now: float) -> int:
@@ -122,6 +114,7 @@ class Pace:
             self._news = now
         if self._rests and self._probe is None:
             self._probe, self._probed_at = ticket, now
+        self._test.sent(ticket, now)
         if not self._heard:
             self._slope.sent(ticket, self.in_flight)
         return ticket
@@ -129,38 +122,26 @@ class Pace:
     def answered(self, ticket: int, seconds: float, tokens: int, now: float) -> None:
         """The call was answered after so many seconds, with a reply of so many tokens (0 where unknown)."""
         self._see(now)
-        if ticket > self._cut:
-            self._accepted, self._row = True, 0
-            if self._rests:
-                self._rests, self._probe = 0, None
         self._full = self.most
-        self._owed -= self._owed > 0
+        self._allowed.answered()
         mean = self._mean
         self._mean = seconds if mean is None else mean + (min(seconds, 4 * mean) - mean) / 16
         if not self._heard and ticket > self._awake:
-            self._slope.most = self.most if self._owed == 0 else min(self.most, self._refused_at - 1)
+            self._slope.most = self._allowed.reach
             self._slope.answered(ticket, ticket % SPAN, seconds, tokens, now)
+        self._test.accepted(ticket)
         if self.in_flight >= SATURATED * self.limit:
             self._grow(now)
         self.in_flight -= 1
+        self._judge(now)
         self._fit()
 
     def refused(self, ticket: int, after: float | None, now: float) -> None:
         """The server had no room for the call, and asked (or not) to be left alone for `after` seconds."""
         self._see(now)
         self.in_flight -= 1
-        position = ticket % SPAN
-        if ticket > self._cut and self._accepted:
-            self._begin_episode(position, now)
-        elif ticket > self._cut:
-            self._row += 1
-        self._hold_until = max(self._hold_until, now + max(HOLD_S, after or 0.0))
-        if position == 1 or self.in_flight == 0 or self._row >= IN_A_ROW or self._rests:
-            if ticket > self._rested:
-                self._rest(after, now)
-        else:
-            self._full = self.in_flight
-            self._lower(max(self._least, position - 1), 1)
+        self._test.refused(ticket, after, now)
+        self._judge(now)
         self._fit()
 
     def failed(self, ticket: int, now: float) -> None:
@@ -171,6 +152,7 @@ class Pace:
     def dropped(self, ticket: int) -> None:
         """The call was cancelled: that teaches nothing."""
         self.in_flight -= 1
+        self._test.ended(ticket)
         if ticket == self._probe:
             self._probe = None
 
@@ -182,48 +164,74 @@ class Pace:
         self._queues = self._queues + 1 if waiting > max(1.0, QUEUED * (self.in_flight if running is None else running)) else 0
         self._lingers = self._lingers + 1 if waiting > 0 else 0
         if (self._queues >= 2 or self._lingers >= LINGERS) and now >= self._cut_until:
-            self._slow_start = False
-            self._before = 0
-            self._lower(max((self.limit + 1) // 2, min(self.limit - 1, self.in_flight - waiting)), QUEUE_COST)
+            self._allowed.slow_start, self._allowed.before = False, 0
+            self._allowed.lower(max((self.limit + 1) // 2, min(self.limit - 1, self.in_flight - waiting)), QUEUE_COST)
             self._cut_until = now + (self._mean or HOLD_S)
             self._lingers = 0
         self._fit()
 
     def _grow(self, now: float) -> None:
         """An answer came while the limit was filled: raise it, if nothing speaks against it."""
-        room = self._room
         if self._unpaid:
             self._unpaid -= 1
-        elif now >= self._hold_until and self._waiting == 0 and room < self._slope.goal:
-            if self._slow_start:
-                room += 1.0 if self._heard else inf
-            elif room < BACK * self._before:
-                room += QUICK
-            else:
-                room += 1.0 / self.limit
-            if self._owed > 0 and room >= self._refused_at:
-                return
-            self._room = min(room, float(self._slope.goal))
-            if self._room >= self._refused_at + 1:
-                self._refused_at, self._suffered, self._owed = self.most + 1, 0, 0
+        elif now >= self._allowed.hold_until and not self._waiting and not self._test.doubts and self._allowed.room < self._slope.goal:
+            self._allowed.grow(self.limit, self._slope.goal, counted=self._heard)
+
+    def _judge(self, now: float) -> None:
+        """Learn from the calls whose fate is known by now, in the order in which they were sent."""
+        for ticket, fate, found in self._test.judged(now):
+            if not fate.refused and ticket > self._cut:
+                self._accepted, self._row = True, 0
+                if self._rests:
+                    self._rests, self._probe = 0, None
+            if fate.refused and (found is Finding.OVERLOAD or self._rests or (self.in_flight == 0 and not self._test.proved)):
+                self._obey(ticket, fate.after, now)
+            elif found is not Finding.NOTHING:
+                self._heed(found, now)
+            self._fit()
+
+    def _obey(self, ticket: int, after: float | None, now: float) -> None:
+        """The refusal is about load: send less, or (where nothing is taken at all) nothing for a while."""
+        position = min(ticket % SPAN, self._test.mark)
+        if ticket > self._cut and self._accepted:
+            self._begin_episode(position, now)
+        elif ticket > self._cut:
+            self._row += 1
+        self._allowed.hold(now, after)
+        if position == 1 or self.in_flight == 0 or self._row >= IN_A_ROW or self._rests:
+            if ticket > self._rested:
+                self._rest(after, now)
+        else:
+            self._full = self.in_flight
+            self._allowed.lower(max(self._allowed.least, position - 1), 1)
 
     def _begin_episode(self, position: int, now: float) -> None:
-        """The first refusal since an answer: all sent up to now belongs to it, and is at most one halving of a level that was proved."""
-        self._before = self.limit
-        self._least = 1 if self._slow_start else (self.limit + 1) // 2  # at first no level is proved, and the position is all there is
-        self._cut, self._accepted, self._row, self._slow_start = (self._serial + 1) * SPAN, False, 0, False
+        self._save()
+        self._allowed.begin_episode(self.limit, proved=self._test.proved >= position)
+        self._cut, self._accepted, self._row = (self._serial + 1) * SPAN, False, 0
+        self._test.cut(self._cut, Finding.OVERLOAD)
+        self._allowed.owe(self._test.refusals - 1)
         if not self._heard:
-            self._slope.refused(max(self._least, position - 1), now)
-        if now < self._hold_until:  # again so soon: the server counts something else than what is in flight
-            self._lower(max(self._least, int(BACK * self.limit)), 0)
+            self._slope.refused(max(self._allowed.least, position - 1), now)
 
-    def _lower(self, level: int, cost: int) -> None:
-        """Cut to a level, or (where it was lower already) remember only what this refusal cost."""
-        if level < self._room:
-            self._room = float(max(1, level))
-            self._refused_at = int(self._room) + 1
-        self._suffered += cost
-        self._owed = EARNED * self._suffered
+    def _heed(self, found: Finding, now: float) -> None:
+        """Try with half as many in flight, or go back to where a cut began that was for nothing."""
+        if found is Finding.EXCESS and self.limit > 1:
+            self._save()
+            self._test.cut((self._serial + 1) * SPAN, found)
+            self._allowed.halve(self.limit, self._test.excessive)
+            if not self._heard:
+                self._slope.refused(int(self._allowed.room), now)
+        elif found is Finding.BACKGROUND and self._saved is not None:
+            self._allowed, self._slope = self._saved
+            self._slope.forget()
+            self._saved, self._rests, self._row, self._rest_until, self._probe = None, 0, 0, -inf, None
+            self._full, self._accepted = self.most, True
+
+    def _save(self) -> None:
+        """Keep what holds now, unless an earlier cut is still on trial."""
+        if self._saved is None or not self._test.trying:
+            self._saved = copy(self._allowed), copy(self._slope)
 
     def _rest(self, after: float | None, now: float) -> None:
         """The server takes nothing, so no level is to blame: leave it alone, then send a single call first."""
@@ -231,7 +239,9 @@ class Pace:
         self._rest_until = max(self._rest_until, now + (self._chance.uniform(0.0, most) if after is None else max(0.0, after)))
         self._rests += 1
         self._rested, self._probe = (self._serial + 1) * SPAN, None
-        self._refused_at, self._suffered, self._owed, self._full = self.most + 1, 0, 0, self.most
+        self._test.cut(self._rested, Finding.OVERLOAD, rest=True)
+        self._allowed.forget()
+        self._full = self.most
 
     def _see(self, now: float) -> None:
         """There is news; after a long time without, what is in flight was disturbed."""
@@ -244,4 +254,4 @@ class Pace:
         self._news = now
 
     def _fit(self) -> None:
-        self.limit = max(1, min(int(self._room), self._slope.goal))
+        self.limit = self._test.level = max(1, min(int(self._allowed.room), self._slope.goal))

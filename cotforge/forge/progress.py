@@ -1,9 +1,21 @@
 """How far an invocation has come, for whoever shows it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cotforge.records import Closing, OutcomeKind, Stop
 from cotforge.replies.attempt import Attempt
+
+LONG_S, LONG_TIMES = 30.0, 3.0
+"""An attempt is waited for when it has taken so many seconds, and so many times what the others took."""
+
+
+class Waiting(NamedTuple):
+    """Attempts that take long."""
+
+    calls: int
+    seconds: float
+    """Of the one that was begun first."""
 
 
 @dataclass(slots=True)
@@ -18,6 +30,8 @@ class Meter:
     """Of those, refused by a content filter: about the picture, and no failure of the teacher."""
     attempts: int = 0
     in_flight: int = 0
+    begun: dict[int, float] = field(default_factory=dict)
+    """The attempts in flight, by number: when they were begun, in monotonic seconds."""
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
@@ -40,6 +54,13 @@ class Meter:
         """An attempt has ended."""
         self.trouble = attempt.error or ""
         self.redacted += attempt.redacted
+
+    def waiting(self, now: float) -> Waiting | None:
+        """The attempts that have been in flight for long; None where there are none."""
+        ended = self.attempts - self.in_flight
+        least = max(LONG_S, LONG_TIMES * self.seconds / ended if ended > 0 else 0.0)
+        long = [now - begun for begun in list(self.begun.values()) if now - begun >= least]  # a copy: it is shown by another thread
+        return Waiting(len(long), max(long)) if long else None
 
     def count(self, attempt: Attempt) -> None:
         """A Call has ended."""

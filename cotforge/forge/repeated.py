@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cotforge.journal import Journal
 from cotforge.records import Outcome, OutcomeKind
 from cotforge.replies.attempt import outcome_of_row
+from cotforge.replies.refusals import LONGEST_WAIT_S
 
 ENOUGH = 5
 """Calls in a row. Chosen by us: one picture that cannot be read is no news, five in a row in the same words are about something else."""
@@ -34,11 +35,18 @@ class RefusalStreak:
         """Their attempts in the journal, the latest last."""
         self._words = ""
         self._unreadable = 0
+        self._long_waits = 0
 
     def saw_body(self, outcome: Outcome) -> bool:
         """Count one more attempt, also one that is made again. Returns whether as many as MOST_UNREADABLE in a row could not be read."""
         self._unreadable = self._unreadable + 1 if outcome.error == "bad_body" else 0
         return self._unreadable >= MOST_UNREADABLE
+
+    def saw_wait(self, outcome: Outcome) -> bool:
+        """Count one more attempt. Returns whether ENOUGH asked for a wait of hours, without a reply in between: an allowance is used up."""
+        asked_long = outcome.busy and (outcome.asked_wait or 0.0) > LONGEST_WAIT_S
+        self._long_waits = 0 if outcome.has_text else self._long_waits + asked_long
+        return self._long_waits >= ENOUGH
 
     def saw(self, status: int | None, outcome: Outcome, number: int) -> bool:
         """Count the end of one more Call; `number` is that of its attempt. Returns whether as many as ENOUGH in a row ended so.

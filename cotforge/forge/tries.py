@@ -26,6 +26,8 @@ class Tries:
     refused: int = 0
     empty: int = 0
     unreadable: int = 0
+    hung: bool = False
+    """Whether the last attempt was cut off while the others were answered."""
 
     def again(self, attempt: Attempt) -> bool:
         """Count this end, and say whether another attempt makes sense in this run."""

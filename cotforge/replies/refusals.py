@@ -2,13 +2,12 @@
 
 import json
 import re
-import time
-from email.utils import parsedate_to_datetime
-from math import isfinite
+from dataclasses import replace
 from typing import Any
 
 from cotforge.records import Closing, Outcome, OutcomeKind
 from cotforge.replies.refusal_codes import Meaning, codes_and_message, meaning
+from cotforge.replies.retry_after import MOST_WAIT_S
 from cotforge.replies.text import one_line
 
 PASSING = frozenset({401, 402, 403, 404, 405, 407, 408, 409, 425, 429})
@@ -19,7 +18,7 @@ UNREAD_FILES = ("--allowed-local-media-path", "[Errno 2] No such file", "[Errno 
 """What vLLM 0.32 says, with 400 or 500, where it cannot read a `file:` URL."""
 BUSY = frozenset({429, 529})
 LONGEST_WAIT_S = 3600.0
-"""Seconds that a run waits for room at most (chosen by us): who says more is out of an allowance for the day or the month."""
+"""Seconds of `Retry-After` above which a server probably means an allowance for the day or the month."""
 _CODES = ("status", "status_code", "statusCode", "error_code", "errorCode")
 """Fields of an error object without a `code` that may hold a number instead."""
 _MENDABLE = re.compile(
@@ -47,7 +46,16 @@ def refusal(status: int, text: str, *, after: float | None = None) -> Outcome:
     codes, message = codes_and_message(text)
     if 300 <= status < 400:
         return Outcome(OutcomeKind.PASSING, "redirect", f"{status}: redirects are not followed; write the final URL")
-    return _outcome(status, str(status), message, meaning(status, codes, message), codes=codes, after=after)
+    return _capped(_outcome(status, str(status), message, meaning(status, codes, message), codes=codes, after=after))
+
+
+def _capped(outcome: Outcome) -> Outcome:
+    """The same with a wait that ends, and a note of the one that was asked."""
+    if outcome.after is None or outcome.after <= MOST_WAIT_S:
+        return outcome
+    note = f"Retry-After asked for {outcome.after:,.0f} s; at most {MOST_WAIT_S:g} s are waited"
+    detail = f"{outcome.detail}; {note}" if outcome.detail else note
+    return replace(outcome, after=MOST_WAIT_S, detail=detail, asked_wait=outcome.after)
 
 
 def inside_ok(error: Any) -> Outcome:
@@ -72,8 +80,6 @@ def _outcome(status: int, word: str, message: str, means: Meaning | None, *, cod
         return Outcome(OutcomeKind.GONE, word, message, after=after, closes=Closing.FILES)
     if means is Meaning.FILTER:
         return Outcome(OutcomeKind.FILTERED, "content_filter", message)
-    if means is Meaning.BUSY and after is not None and after > LONGEST_WAIT_S:
-        means = Meaning.QUOTA
     if means in _BY_MEANING:
         kind, closes = _BY_MEANING[means]
         return Outcome(kind, word, message, after=after, closes=closes)
@@ -83,28 +89,3 @@ def _outcome(status: int, word: str, message: str, means: Meaning | None, *, cod
     if means is Meaning.PROMPT or not (busy or status in PASSING or status >= 500):
         return Outcome(OutcomeKind.REFUSED, word, message, of_request=means is Meaning.PROMPT)
     return Outcome(OutcomeKind.PASSING, word, message, retry=busy or status not in HOPELESS, after=after, busy=busy)
-
-
-def retry_after(seconds: str | None, milliseconds: str | None = None, *, date: str | None = None) -> float | None:
-    """Seconds to wait as a server's headers say: a number, a date, or milliseconds; None where they say nothing readable.
-
-    A date is counted from the server's own `date`, where it sent one: the clock of this machine may be wrong, or have been set.
-    """
-    if (asked := _finite(milliseconds)) is not None:
-        return asked / 1000
-    if (asked := _finite(seconds)) is not None:
-        return asked
-    try:
-        until = parsedate_to_datetime(seconds or "").timestamp()
-        return max(0.0, until - (time.time() if date is None else parsedate_to_datetime(date).timestamp()))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _finite(text: str | None) -> float | None:
-    """The number, at least 0; None where there is none: `inf` is one to Python, and a run would wait for it."""
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return max(0.0, number) if isfinite(number) else None

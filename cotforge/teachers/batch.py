@@ -16,7 +16,8 @@ from cotforge.records import Outcome, OutcomeKind
 from cotforge.redaction import holds_credential
 from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt, answered, failed
-from cotforge.replies.refusals import refusal, retry_after
+from cotforge.replies.refusals import refusal
+from cotforge.replies.retry_after import asked_wait
 from cotforge.replies.text import LOOKED_AT, is_dense, one_line
 from cotforge.replies.usage import Most
 from cotforge.teachers.bodies import MOST_BYTES, Room, receive
@@ -197,7 +198,7 @@ class Api:
         return await receive(answer, self._room.holding(), most=ANSWER_BYTES)
 
     def _refused(self, answer: aiohttp.ClientResponse, body: bytes | bytearray) -> Refused:
-        after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
+        after = asked_wait(answer.headers.items())
         return Refused(answer.status, refusal(answer.status, body.decode("utf-8", "replace"), after=after))
 
     def _unreadable(self, body: bytes | bytearray) -> Refused:

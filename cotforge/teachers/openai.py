@@ -22,7 +22,8 @@ from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.redaction import redact, remember_userinfo
 from cotforge.replies.attempt import Attempt, failed
 from cotforge.replies.chat import refused_in
-from cotforge.replies.refusals import refusal, retry_after
+from cotforge.replies.refusals import refusal
+from cotforge.replies.retry_after import asked_wait
 from cotforge.replies.text import is_dense, one_line
 from cotforge.teachers.bodies import MOST_BYTES as MOST_BYTES
 from cotforge.teachers.bodies import MOST_BYTES_OF_AN_ERROR, SMALL, Holding, Room, receive
@@ -107,7 +108,7 @@ class Session:
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
             return trial.failed("connection", said_by(fault), unreached=True)
         except TimeoutError:
-            return trial.failed("timeout", f"no whole answer within {seconds():g} s")
+            return trial.failed("timeout", f"no whole answer within {round(seconds(), 1):g} s")
         except (aiohttp.ClientError, OSError, ValueError) as fault:  # ValueError: a header or URL that cannot be sent
             if isinstance(fault, aiohttp.ClientResponseError) and "content-encoding" in fault.message.casefold():
                 return trial.unreadable(one_line(fault.message.partition(".")[0]))
@@ -232,7 +233,7 @@ class _Trial:
         return self._failed(Outcome(OutcomeKind.PASSING, "bad_body", f"not a chat completion: {why}", retry=True), status=200)
 
     def refused(self, answer: aiohttp.ClientResponse, text: str) -> Attempt:
-        after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("Retry-After-Ms"), date=answer.headers.get("Date"))
+        after = asked_wait(answer.headers.items())
         return self._failed(refusal(answer.status, text, after=after), status=answer.status, body=text)
 
     def failed(self, error: str, detail: str, *, unreached: bool = False) -> Attempt:

@@ -7,7 +7,7 @@ from typing import Self
 
 LATE_S = 0.5
 """Seconds (ours) that a timer may come late without anything being wrong."""
-LOOK_S = 5.0
+LOOK_S = 1.0
 """Seconds (ours) between two looks at how many there are by now."""
 GRACE_MOST_S = 10.0
 """Seconds (ours) that are given beside, in all and at most, where it came later: after hours of sleep connections are probably dead, and a
