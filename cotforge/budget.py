@@ -157,7 +157,7 @@ class Purse:
         """
         own, expected, bound = 0, Amount(0.0, 0, 1), Amount(0.0, 0, 1)
         counting = self._counting.setdefault(teacher.name, _Counting())
-        if self.weighs(teacher):
+        if weighs := self.weighs(teacher):
             own = input_tokens(call)
             expected, bound = self._bounds(teacher, call, own, counting)
             if in_batch:
@@ -174,7 +174,7 @@ class Purse:
             bound = self._left_of(bound)
         usd, tokens, calls = self.in_flight
         self.in_flight = Amount(usd + bound.usd, tokens + bound.tokens, calls + 1)
-        return Hold(self, counting, own, expected, bound, hard=own > 0 and not in_batch)
+        return Hold(self, counting, own, expected, bound, hard=weighs and not in_batch)
 
     def _bounds(self, teacher: Teacher, call: Call, own: int, counting: _Counting) -> tuple[Amount, Amount]:
         """(what the Call is expected to take at most, what it can take at most)."""
