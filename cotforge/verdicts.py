@@ -45,6 +45,10 @@ class Fate(NamedTuple):
     """Columns of those whose replies would be asked for and are not there."""
 
 
+_UNSEEN = Fate(-1, 0.0, False, (), (0,))
+"""Of answers that no Sample had when the vote was decided: the source or the journal has changed since. The next run tells."""
+
+
 @dataclass(frozen=True)
 class Verdicts:
     """The vote, decided: it looks a Sample's verdict up by what was said of it."""
@@ -64,7 +68,7 @@ class Verdicts:
     def of(self, sample: Sample, heard: Iterable[Heard]) -> tuple[Verdict, frozenset[str]]:
         """(the verdict on one Sample, the voters who would be asked about it next)."""
         said = {one.voter: one.answer for one in heard}
-        fate = self.fates[self.coding.key(sample, said)]
+        fate = self.fates.get(self.coding.key(sample, said), _UNSEEN)
         return self._verdict(sample, said, fate), frozenset(self.coding.names[column] for column in fate.lacking)
 
     def _verdict(self, sample: Sample, said: Mapping[str, str | None], fate: Fate) -> Verdict:

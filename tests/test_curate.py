@@ -9,8 +9,12 @@ import pytest
 from markupsafe import Markup
 
 from cotforge.answers import reads_well
+from cotforge.build import Run
+from cotforge.curate import Curation
+from cotforge.records import CuratedSample, Sample
 from cotforge.report import with_training
-from tests.project import files, ran, replay, said, summary, table, write_pipeline, write_rows
+from cotforge.sequence import Guide
+from tests.project import LABELS, files, ran, replay, said, summary, table, write_pipeline, write_rows
 
 BARE = "<answer>awe</answer>"
 Said = Mapping[str, str | Mapping[str, Any]]
@@ -307,3 +311,20 @@ def test_the_loss_of_a_reply_that_was_not_read_shows_its_beginning_on_one_line(t
     shown = ("I [31mcannot tell. " + "So many words. " * 50)[:200]
     assert details["row-0", "one"].endswith(f"finish_reason=stop: {shown}")
     assert details["row-1", "two"].endswith("finish_reason=stop")
+
+
+def test_a_row_that_comes_while_a_run_is_curated_is_told_and_no_bug(tmp_path: Path) -> None:
+    write_rows(tmp_path, 8)
+    answers = {f"row-{row}": said(LABELS[row % 4]) for row in range(8)}
+    teachers = [replay(tmp_path, name, dict(answers)) for name in ("one", "two")]
+    path = write_pipeline(tmp_path, *teachers, consensus={"rule": "sequential"})
+    with Run.open(path, out=tmp_path / "run") as run:
+        run.build()
+        whole = [sample for sample in run.samples() if isinstance(sample, Sample)]
+        readings = iter([[sample for sample in whole if sample.label != LABELS[3]], whole])
+        curation = Curation(
+            run.loaded, run.journal, lambda: iter(next(readings)), guide=Guide.of(run.engine, run.loaded, tmp_path, lambda: 8)
+        )
+        found = {one.sample.id: one.rejected for one in curation.outcomes() if isinstance(one, CuratedSample)}
+    assert len(found) == 8
+    assert {id for id, rejected in found.items() if rejected == "vote:not_asked"} == {"row-3", "row-7"}
