@@ -159,7 +159,7 @@ class OverloadTest:
     @property
     def _unproved(self) -> bool:
         """Whether the server has refused, and accepted nothing yet: what is in flight there will tell."""
-        return not self.proved and self._odds > FLOOR and bool(self._calls)
+        return not self.proved and self._cut < 0 and self._odds > FLOOR and bool(self._calls)
 
     def sent(self, ticket: int, now: float) -> None:
         self._calls[ticket] = Fate(now)
