@@ -144,14 +144,22 @@ class OverloadTest:
     @property
     def ceiling(self) -> float:
         """Calls in flight that were not refused, until the refusals are judged; infinite where the background explains them."""
-        if len(self._pending) <= 1 + TIMES * self.share * len(self._calls):
+        if self._unproved:
+            return self.mark - 1
+        if self.proved and len(self._pending) <= 1 + TIMES * self.share * len(self._calls):
             return inf
         return min((ticket % SPAN for ticket in self._pending), default=inf) - 1
 
     @property
     def judged_at(self) -> float:
         """When all refusals known by now are judged."""
-        return max(self._pending.values(), default=-inf)
+        last = next(reversed(self._calls.values())).sent + self._accepted_s if self._unproved else -inf
+        return max(self._pending.values(), default=last)
+
+    @property
+    def _unproved(self) -> bool:
+        """Whether the server has refused, and accepted nothing yet: what is in flight there will tell."""
+        return not self.proved and self._cut < 0 and self._odds > FLOOR and bool(self._calls)
 
     def sent(self, ticket: int, now: float) -> None:
         self._calls[ticket] = Fate(now)
