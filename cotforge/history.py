@@ -1,6 +1,6 @@
 """What a journal says about each teacher as a whole: how much it was asked, how much it said, and what that cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cotforge.journal import Journal
 from cotforge.replies.attempt import CHARGED
@@ -23,8 +23,8 @@ class History:
     """Sum over the replies."""
     most_input: int = 0
     """Tokens of the longest request that was counted."""
-    untold: int = 0
-    """Of `calls`, those from before the journal noted what each was about."""
+    untold: int = field(default=0, compare=False)
+    """Of `calls`, those from before the journal noted what each was about: tells of the journal, and not of the teacher."""
     unknown: int = 0
     """Attempts begun and never ended, or ended so that they may have been charged for (`Attempt.may_be_charged`)."""
 
