@@ -27,7 +27,7 @@ FLOORS = (
     "tally pages",
     "gold",
     "sequence",
-    "verdicts",
+    "verdicts sample_reader",
     "forge curate",
     "export card report simulate display estimate whatif",
     "results",
