@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Thread
@@ -35,8 +35,9 @@ from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.plan import lines
 from cotforge.records import Fault, Sample, Stop
+from cotforge.sample_reader import SampleReader
 from cotforge.sequence import ENGINE, Engine, Guide, saves_nothing
-from cotforge.sources import Counts, Index, Row, not_only_faults, samples
+from cotforge.sources import Counts, not_only_faults
 from cotforge.teachers.preflight import preflight
 from cotforge.visible import visible
 
@@ -60,10 +61,11 @@ class Run:
     """The statistics of `consensus.rule: sequential`."""
     again: Retry | None = None
     """Which Calls that came to nothing are asked anew in this invocation; None leaves that to how they failed."""
-    counts: Counts = field(default_factory=Counts)
     begun: float = field(default_factory=time.monotonic)
     _open: ExitStack = field(default_factory=ExitStack)
-    _indexed: tuple[Guide, Index] | None = None
+
+    def __post_init__(self) -> None:
+        self.reader = self._open.enter_context(closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads)))
 
     @classmethod
     def open(
@@ -119,36 +121,12 @@ class Run:
 
     def samples(self) -> Iterator[Sample | Fault]:
         """The source from its beginning, but for what `eval:` holds out; `counts` is of this reading from now on."""
-        counts = self.counts = Counts()
-        source, task = self.loaded.pipeline.source, self.loaded.pipeline.task
-        read = samples(source, task, self.store, root=self.loaded.root, limit=self.limit, spreads=self.spreads, counts=counts)
-        return self._asked_about(read)
+        return self.reader.samples()
 
-    def _of_wave(self, guide: Guide, wave: int = 0, *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
-        """The same Samples wave by wave, the source read once; `counts` is of what was read so far."""
-        if self._indexed is None or self._indexed[0] is not guide:
-            source, task = self.loaded.pipeline.source, self.loaded.pipeline.task
-            wave_of, root = guide.waves.wave, self.loaded.root
-            made = Index(source, task, self.store, root=root, wave=wave_of, limit=self.limit, spreads=self.spreads)
-            self._indexed = guide, self._open.enter_context(closing(made))
-        index = self._indexed[1]
-        for item in self._asked_about(index.of_wave(wave, stopped=stopped)):
-            self.counts = index.counts
-            yield item
-
-    def _asked_about(self, read: Iterator[Sample | Fault]) -> Iterator[Sample | Fault]:
-        held = self.loaded.pipeline.eval
-        return read if held is None else (sample for sample in read if isinstance(sample, Fault) or not held.holds(sample))
-
-    @cached_property
-    def total(self) -> int:
-        """About how many Samples there are: rows, without a look at their pictures. Raises SourceError."""
-        source, total = self.loaded.pipeline.source, None
-        with contextlib.suppress(OSError):  # whoever reads the source for good tells what is wrong with it
-            total = source.size(self.loaded.root)
-        if total is None:
-            total = sum(isinstance(row, Row) for row in source.rows(self.loaded.root, self.store.spool))
-        return min(total, *(most for most in (self.limit, source.limit) if most is not None), total)
+    @property
+    def counts(self) -> Counts:
+        """Of the latest reading of the source."""
+        return self.reader.counts
 
     def check(self, tell: Callable[[str], object], *, probe: int = 0, show: int | None = None) -> None:
         """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong.
@@ -311,7 +289,7 @@ class Run:
         """By what teachers are asked one after another; None where they are asked all at once."""
         if not self.loaded.pipeline.consensus.sequential:
             return None
-        return Guide.of(self.engine, self.loaded, self.folder.path, lambda: self.total)
+        return Guide.of(self.engine, self.loaded, self.folder.path, lambda: self.reader.total)
 
     def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""
@@ -334,7 +312,7 @@ class Run:
 
         Raises SourceError where, of all, the prompt can be made for none.
         """
-        read = self.samples() if guide is None else self._of_wave(guide, wave)
+        read = self.samples() if guide is None else self.reader.of_wave(guide, wave)
         found = missing(self.loaded, read, self.journal, refreshed, again=self.again)
         return not_only_faults(found) if guide is None else found
 
@@ -367,7 +345,7 @@ class Run:
 
         loop.add_signal_handler(signal.SIGINT, interrupted)
         loop.add_signal_handler(signal.SIGTERM, terminated)
-        read = self.samples if guide is None else partial(self._of_wave, guide)
+        read = self.samples if guide is None else partial(self.reader.of_wave, guide)
         await forge.run(samples or read, refreshed, teachers=asked)
 
 

@@ -248,7 +248,7 @@ def test_waves_are_told_how_many_samples_there_are(tmp_path: Path, limit: int | 
                     tar.add(tmp_path / f"images/{number}.jpg", f"{number:03}.jpg")
         path = write_pipeline(tmp_path, near, consensus=IN_TURN, source=source, gold="gold.csv")
         with Run.open(path, out=tmp_path / f"run-{place}", limit=limit) as run:
-            guide = Guide.of(Engine(waves, evidence, learn), run.loaded, run.folder.path, lambda: run.total)
+            guide = Guide.of(Engine(waves, evidence, learn), run.loaded, run.folder.path, lambda: run.reader.total)
         assert guide.gold.answers == {"row-3": "awe"}
     assert told == [(limit or 20, {"row-3"})] * 2
 

@@ -1,0 +1,64 @@
+"""The Samples of a pipeline: all of them in the order of the source, or wave by wave."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cached_property
+
+from cotforge.images import PictureStore
+from cotforge.pipeline import Loaded
+from cotforge.records import Fault, Sample
+from cotforge.sequence import Guide
+from cotforge.sources import Counts, Index, Row, samples
+
+
+class SampleReader:
+    """Reads what a run asks about; Samples that `eval:` holds out are left out."""
+
+    def __init__(self, loaded: Loaded, store: PictureStore, limit: int | None = None, *, spreads: bool = True) -> None:
+        """`limit` and `spreads` as `sources.samples` has them."""
+        self._loaded, self._store, self._limit, self._spreads = loaded, store, limit, spreads
+        self._indexed: tuple[Guide, Index] | None = None
+        self.counts = Counts()
+        """Of the latest reading."""
+
+    def close(self) -> None:
+        """Lets go of the rows that wait for their wave."""
+        if self._indexed is not None:
+            self._indexed[1].close()
+            self._indexed = None
+
+    def samples(self) -> Iterator[Sample | Fault]:
+        """The source from its beginning; `counts` is of this reading from now on. Raises SourceError."""
+        counts = self.counts = Counts()
+        source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
+        read = samples(source, task, self._store, root=self._loaded.root, limit=self._limit, spreads=self._spreads, counts=counts)
+        return self._asked_about(read)
+
+    def of_wave(self, guide: Guide, wave: int = 0, *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
+        """The same Samples wave by wave, the source read once; `counts` is of what was read so far. Raises SourceError."""
+        index = self._index(guide)
+        for item in self._asked_about(index.of_wave(wave, stopped=stopped)):
+            self.counts = index.counts
+            yield item
+
+    def _index(self, guide: Guide) -> Index:
+        if self._indexed is None or self._indexed[0] is not guide:
+            self.close()
+            source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
+            wave, root = guide.waves.wave, self._loaded.root
+            self._indexed = guide, Index(source, task, self._store, root=root, wave=wave, limit=self._limit, spreads=self._spreads)
+        return self._indexed[1]
+
+    def _asked_about(self, read: Iterator[Sample | Fault]) -> Iterator[Sample | Fault]:
+        held = self._loaded.pipeline.eval
+        return read if held is None else (sample for sample in read if isinstance(sample, Fault) or not held.holds(sample))
+
+    @cached_property
+    def total(self) -> int:
+        """About how many Samples there are: rows, without a look at their pictures. Raises SourceError."""
+        source, total = self._loaded.pipeline.source, None
+        with suppress(OSError):  # whoever reads the source for good tells what is wrong with it
+            total = source.size(self._loaded.root)
+        if total is None:
+            total = sum(isinstance(row, Row) for row in source.rows(self._loaded.root, self._store.spool))
+        return min(total, *(most for most in (self._limit, source.limit) if most is not None), total)
