@@ -229,7 +229,7 @@ def test_a_run_folder_of_an_earlier_version_keeps_the_first_samples_that_its_lim
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
     kept = tmp_path / "runs/feelings/pipeline.yaml"
     kept.write_text(kept.read_text() + "# limit: 4\n")
-    assert ran("curate", "runs/feelings", cwd=tmp_path).returncode == 0
+    assert ran("curate", "runs/feelings", "--replace", cwd=tmp_path).returncode == 0
     assert [row["id"] for row in table(tmp_path / "runs/feelings", "traces")] == ["row-0", "row-1", "row-2", "row-3"]
 
 

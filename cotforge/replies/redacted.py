@@ -6,6 +6,7 @@ from dataclasses import replace
 from cotforge.redaction import holds_credential, redact
 from cotforge.replies.chat import Completion
 from cotforge.replies.stream import is_in_pieces, texts
+from cotforge.replies.text import LOOKED_AT
 
 
 def redacted(read: Completion) -> Completion:
@@ -26,9 +27,11 @@ def without_credentials(read: Completion, body: str) -> tuple[Completion, str]:
     the chunks of a stream, the parts of a content or the tokens of `logprobs`.
     """
     safe, kept = redacted(read), redact(body)
-    if safe is read and kept == body and not (is_in_pieces(body) and any(map(holds_credential, texts(body)))):
+    is_kept_whole = safe.outcome.has_text or bool(safe.finish_reason)
+    looked_at = body if is_kept_whole else body[:LOOKED_AT]  # of any other the beginning is kept, and it may be too dense to be read
+    if safe is read and kept == body and not (is_in_pieces(looked_at) and any(map(holds_credential, texts(looked_at)))):
         return read, body
-    return (safe, _body(safe)) if safe.outcome.has_text or safe.finish_reason else (safe, kept)
+    return (safe, _body(safe)) if is_kept_whole else (safe, kept)
 
 
 def _body(read: Completion) -> str:
