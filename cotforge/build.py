@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -137,14 +137,14 @@ class Run:
         gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
-        guide = self._guide()
+        guide, refreshed = self._guide(), self._interrupted()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._limited)
         if self.journal.empty:
             found = estimator.read_unasked(self.samples(), draw=probe)
         else:
-            works = self._works({}) if guide is None else not_only_faults(self._remaining({}, guide))
+            works = self._works(refreshed) if guide is None else not_only_faults(self._remaining(refreshed, guide))
             found = estimator.read(works, draw=probe)
-        warn([*self.counts.notes(), *self.loaded.lacking()])
+        warn([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking()])
         if not probe:
             tell(estimator.text())
         if self.loaded.pipeline.train is not None:
@@ -153,7 +153,7 @@ class Run:
         if self.loaded.does:
             tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))
         if asked:
-            warn(answered_elsewhere(self.loaded, islice(self._works({}, guide), LOOKED_AT), self.journal))
+            warn(self._elsewhere(refreshed, guide))
         warn([*waiting(self.loaded, self.journal), *saves_nothing(guide)])
         self._look_at(asked)
         if probe:
@@ -193,11 +193,15 @@ class Run:
             self._keep()
         self.again = Retry.of(self.loaded, retry, samples=self.samples, journal=self.journal) if retry else None
         progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
+        before = self._interrupted()
         refreshed = self._refreshed(refresh)
-        if not offline:
+        if offline:
+            warn(self._elsewhere(refreshed, self._guide()))
+        else:
+            warn(_going_on(name for name in before if name not in refresh))
             self.forge(progress, refreshed, first=[_STAYS.format(dataset=self.folder.dataset, limit=self._limit)] if stays else [])
             if not progress.stopped and not any(meter.postponed or meter.closed in CLOSED for meter in progress.teachers.values()):
-                self._marks.unlink(missing_ok=True)
+                self._settle_refresh(before if self.limit else {})
         text = self._export(progress, keep_larger=keep_larger)
         why, told = ended_early(self.loaded, progress)
         warn(told)
@@ -248,11 +252,26 @@ class Run:
         known = [teacher.name for teacher in self.loaded.pipeline.teachers]
         if unknown := [name for name in names if name not in known]:
             raise PipelineError(f"--refresh {unknown[0]}: no teacher of that name; there are {', '.join(known)}")
-        begun = self.folder.marks()
-        marks = dict.fromkeys(names, self.journal.latest()) | {name: mark for name, mark in begun.items() if name in known}
+        marks = dict.fromkeys(names, self.journal.latest()) | self._interrupted()
         if marks:
             self.folder.write(self._marks.name, json.dumps(marks))
         return marks
+
+    def _interrupted(self) -> dict[str, int]:
+        """The marks of teachers whose refresh was begun and not ended: see `_marks`."""
+        known = {teacher.name for teacher in self.loaded.pipeline.teachers}
+        return {name: mark for name, mark in self.folder.marks().items() if name in known}
+
+    def _settle_refresh(self, left: dict[str, int]) -> None:
+        """All that was to be asked anew has been, but for these: a build under a limit ends no refresh that was begun without one."""
+        if left:
+            self.folder.write(self._marks.name, json.dumps(left))
+        else:
+            self._marks.unlink(missing_ok=True)
+
+    def _elsewhere(self, refreshed: dict[str, int], guide: Guide | None) -> list[str]:
+        """A line for each other run folder that has what this one lacks."""
+        return answered_elsewhere(self.loaded, islice(self._works(refreshed, guide), LOOKED_AT), self.journal)
 
     @property
     def _marks(self) -> Path:
@@ -267,7 +286,7 @@ class Run:
             return
         warn(saves_nothing(guide))
         warn(first)
-        warn(answered_elsewhere(self.loaded, islice(self._works(refreshed, guide), LOOKED_AT), self.journal))
+        warn(self._elsewhere(refreshed, guide))
         warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal, limited=self._limited))
         self._look_at(asked)
         with Display(progress) as display:
@@ -350,6 +369,12 @@ class Run:
 
 
 _STAYS = "{dataset} is made of more samples than the limit of {limit:,} and stays; --replace takes the smaller one, --out DIR keeps both"
+
+
+def _going_on(teachers: Iterable[str]) -> list[str]:
+    return [
+        f"teacher {name!r}: its refresh was interrupted and goes on: what it has not said since then is asked anew" for name in teachers
+    ]
 
 
 def warn(lines: Sequence[str]) -> None:

@@ -151,7 +151,7 @@ class Ending:
         yield from per_class(self.loaded, self.tally)
         if self.conflicts and self.written:
             files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
-            yield f"to relabel: {files} in {self.folder / conflicts.FILE}, the surest first"
+            yield f"perhaps mislabelled: {files}, listed in {self.folder / conflicts.FILE}, the surest first"
         yield rule(self.loaded)
         yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
         if summary["accepted"]:

@@ -1,16 +1,26 @@
 """What every test may count on: no network, no telemetry, one thread per torch, and the same examples at every run."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from cotforge.redaction import forget
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", NO_PROXY="127.0.0.1,localhost", no_proxy="127.0.0.1,localhost")
 os.environ["OMP_NUM_THREADS"] = "1"  # so small models only wait for more of them, and tests run side by side
 
 settings.register_profile("cotforge", deadline=None, derandomize=True, database=None)
 settings.load_profile("cotforge")
+
+
+@pytest.fixture(autouse=True)
+def no_known_credentials() -> Iterator[None]:
+    """What a process knows to be a key it cuts out of everything: the keys of one test are words of another."""
+    yield
+    forget()
 
 
 @pytest.fixture(scope="session")

@@ -331,6 +331,23 @@ def test_an_interrupted_refresh_goes_on_and_pays_for_nothing_twice(tmp_path: Pat
         assert len(server.ledger) == 48
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
         assert len(server.ledger) == 48, "a finished refresh is over"
+
+
+def test_a_refresh_that_was_interrupted_is_counted_told_and_not_ended_by_a_limit(tmp_path: Path) -> None:
+    write_rows(tmp_path, 8)
+    with Teacher(sees) as server:
+        write_pipeline(tmp_path, teacher(server), consensus={"label": "ignore"})
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        marks = tmp_path / "runs/feelings/refresh.json"
+        marks.write_text(json.dumps({"one": 8}))  # as a refresh leaves it that was interrupted before its first reply
+        checked = ran("check", "pipeline.yaml", cwd=tmp_path)
+        assert "8 calls to make" in checked.stdout
+        assert "refresh was interrupted and goes on" in checked.stderr
+        limited = ran("build", "pipeline.yaml", "--limit", 3, cwd=tmp_path)
+        assert "refresh was interrupted and goes on" in limited.stderr
+        assert (len(server.ledger), marks.exists()) == (11, True)
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert (len(server.ledger), marks.exists()) == (16, False)
     assert summary(tmp_path / "runs/feelings")["attempts_unknown"] == 0
 
 

@@ -111,7 +111,7 @@ def test_stdout_holds_results_and_nothing_else(tmp_path: Path) -> None:
         "no sample was accepted as 'awe' (1 labelled so): the dataset has no lesson of this class",
         "4 of 4 samples accepted; 3 against their label",
         "accepted per class: amusement 2 (1 labelled so), awe 0 (1), fear 1 (1), sadness 1 (1)",
-        "to relabel: 3 files in runs/feelings/conflicts.csv, the surest first",
+        "perhaps mislabelled: 3 files, listed in runs/feelings/conflicts.csv, the surest first",
         "rule in force: majority (by default), label ignore (pipeline.yaml)",
         "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check",
     ]

@@ -130,7 +130,7 @@ def test_of_an_older_journal_a_change_is_told_where_the_whole_source_is_asked_ab
 
 def elsewhere(line: str, folder: Path, count: int, of: int) -> bool:
     return line == (
-        f"{folder}: this run folder has answers to {count:,} of the first {of:,} calls that are to be paid for; "
+        f"{folder}: this run folder has answers to {count:,} of the first {of:,} calls that this run lacks; "
         f"--out {folder} goes on there and asks only the others"
     )
 

@@ -36,7 +36,7 @@ def answered_elsewhere(loaded: Loaded, works: Iterable[Work | Fault], journal: J
             keys |= {call.key for _, call in work.calls if call.key not in here or here[call.key].error is not None}
     counts = {other.parent: _answers(other, keys) for other in found} if keys else {}
     return [
-        f"{folder}: this run folder has answers to {count:,} of the first {len(keys):,} calls that are to be paid for; "
+        f"{folder}: this run folder has answers to {count:,} of the first {len(keys):,} calls that this run lacks; "
         f"--out {shlex.quote(str(folder))} goes on there and asks only the others"
         for folder, count in counts.items()
         if count

@@ -15,7 +15,7 @@ from cotforge.redaction.redactor import SHORTEST as SHORTEST
 from cotforge.redaction.redactor import Redactor, is_weak
 
 __all__ = [
-    "MARK", "SHORTEST", "Redactor", "holds_credential", "is_weak", "redact", "remember", "remember_userinfo",
+    "MARK", "SHORTEST", "Redactor", "forget", "holds_credential", "is_weak", "redact", "remember", "remember_userinfo",
     "without_userinfo",
 ]  # fmt: skip
 
@@ -31,6 +31,13 @@ def remember(*values: str) -> None:
     if not _given.issuperset(values):
         _given.update(values)
         _known = Redactor(_given)
+
+
+def forget() -> None:
+    """Forget every value: for a process that goes on to work with other keys, as a notebook or a test does."""
+    global _known
+    _given.clear()
+    _known = Redactor()
 
 
 def redact(text: str) -> str:

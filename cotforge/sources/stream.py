@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -70,6 +71,8 @@ class Counts:
     """Those labels, as they stand in the data; at most LABELS_TOLD_APART are told apart."""
     clashes: Clashes = field(default_factory=Clashes)
     """Photos that stand under two labels."""
+    classes: dict[str, int] = field(default_factory=dict)
+    """How often each label of the closed set was met; empty where there is none, or only a part of the source is read."""
     labels_missing: int = 0
     duplicates: int = 0
     """Rows left out as equal to an earlier one of the same id."""
@@ -105,7 +108,15 @@ class Counts:
             more = ", ..." if len(self.astray) > LABELS_NAMED else ""
             labels = "1 label is" if self.labels_unknown == 1 else f"{self.labels_unknown:,} labels are"
             lines.append(f"{labels} not in the set and count{'s' * (self.labels_unknown == 1)} as unknown: {named}{more}")
-        return [*lines, *filter(None, [self.clashes.note()])]
+        return [*lines, *self._empty_classes(), *filter(None, [self.clashes.note()])]
+
+    def _empty_classes(self) -> Iterator[str]:
+        """A line about labels of the set that no sample has, with what may have been meant."""
+        empty = [name for name, count in self.classes.items() if not count] if any(self.classes.values()) else []
+        if empty:
+            named = ", ".join(f"{name[:LABEL_SHOWN]!r}" for name in empty[:LABELS_NAMED]) + (", ..." if len(empty) > LABELS_NAMED else "")
+            near = next((found[0] for name in empty if (found := get_close_matches(name, list(self.astray), n=1))), None)
+            yield f"no sample that was read is labelled {named}" + (f"; did you mean {near!r}?" if near else "")
 
     def stray(self, label: str) -> None:
         """Count a label outside the set."""
@@ -134,6 +145,7 @@ def samples(
     """
     left = min((most for most in (source.limit, limit) if most is not None), default=None)
     counts = counts or Counts()
+    counts.classes = dict.fromkeys(task.options(None), 0) if left is None else {}
     soundness = Soundness(source.path, counts)
     rows = wanted(source, task, store, root=root, counts=counts, limit=limit, spreads=spreads)
     with closing(made(rows, task, store, counts)) as read, closing(counts.clashes):
@@ -234,6 +246,8 @@ def made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: 
                 if told is not None and sample.label is None:
                     counts.stray(str(told))
                 counts.labels_missing += told is None
+                if sample.label in counts.classes:
+                    counts.classes[sample.label] += 1
                 yield row, sample
         finally:
             pool.shutdown(cancel_futures=True)

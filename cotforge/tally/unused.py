@@ -33,7 +33,8 @@ def not_used(
     if count := sum(unanswered.values()):
         errors = ", ".join(f"{error} {times:,}" for error, times in Counter(unanswered).most_common())
         attempts = "1 attempt" if count == 1 else f"{count:,} attempts"
-        yield f"{attempts} brought no reply and may have been charged ({errors}); a longer teachers[].timeout helps against timeouts"
+        remedy = "; a longer teachers[].timeout helps against timeouts" if "timeout" in unanswered else ""
+        yield f"{attempts} brought no reply and may have been charged ({errors}){remedy}"
 
 
 def _turned(found: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
