@@ -68,7 +68,7 @@ def printable(line: str) -> str:
 def _cut(line: str) -> str:
     if len(line) <= LONGEST_LINE:
         return line
-    half = LONGEST_LINE // 2
+    half = LONGEST_LINE // 2 - 30  # room for the words between
     return f"{line[:half]} ... ({len(line) - 2 * half:,} characters left out) ... {line[-half:]}"
 
 

@@ -64,7 +64,7 @@ def test_a_long_error_loses_its_middle_and_many_are_counted() -> None:
     (line,) = PipelineError("p.yaml: " + "x" * 1_000_000 + "; write it like 'y'").faults
     assert line.startswith("p.yaml: x")
     assert line.endswith("x; write it like 'y'")
-    assert len(line) < LONGEST_LINE + 100
+    assert len(line) <= LONGEST_LINE
     many = PipelineError(*map(str, range(1_000)))
     assert many.faults[-1] == "and 950 faults more"
     assert pickle.loads(pickle.dumps(many)).faults == many.faults

@@ -154,7 +154,7 @@ def test_a_clock_that_jumps_by_hours_and_years_makes_nobody_wait_and_nothing_be_
     turned: list[float] = []
 
     class Dated(Teacher):
-        async def _complete(self, request: web.BaseRequest) -> web.StreamResponse:
+        async def _complete(self, request: web.BaseRequest, noise: str = "") -> web.StreamResponse:
             if len(turned) < 3:
                 turned.append(time.time())
                 headers = {"Retry-After": formatdate(time.time() + 1, usegmt=True), "Date": formatdate(usegmt=True)}

@@ -197,7 +197,7 @@ def test_a_link_that_is_put_there_during_a_run_has_nothing_removed_elsewhere(pro
 def test_a_file_that_is_replaced_as_a_whole_may_have_one(project: Path) -> None:
     os.link(project / "run" / "summary.json", project.parent / "outside" / "kept.json")
     before = (project.parent / "outside" / "kept.json").read_bytes()
-    assert ran(*COMMANDS["build"], "--limit", "1", cwd=project).returncode == 0
+    assert ran(*COMMANDS["build"], "--limit", "1", "--replace", cwd=project).returncode == 0
     assert (project.parent / "outside" / "kept.json").read_bytes() == before != (project / "run" / "summary.json").read_bytes()
 
 
@@ -388,7 +388,7 @@ def test_an_export_removes_no_parquet_file_but_its_own(project: Path) -> None:
     ]
     for stranger in strangers:
         stranger.write_bytes(b"precious")
-    assert ran(*COMMANDS["build"], "--limit", "1", cwd=project).returncode == 0
+    assert ran(*COMMANDS["build"], "--limit", "1", "--replace", cwd=project).returncode == 0
     assert {stranger.read_bytes() for stranger in strangers} == {b"precious"}
     assert not own.exists()
     assert len(list(data.iterdir())) == 3
@@ -397,7 +397,7 @@ def test_an_export_removes_no_parquet_file_but_its_own(project: Path) -> None:
 def test_a_run_from_before_there_were_lists_removes_what_its_card_names(project: Path) -> None:
     (project / "run" / ".cotforge-shards").unlink()
     (own,) = (project / "run" / "dataset" / "data").iterdir()
-    assert ran(*COMMANDS["build"], "--limit", "1", cwd=project).returncode == 0
+    assert ran(*COMMANDS["build"], "--limit", "1", "--replace", cwd=project).returncode == 0
     assert not own.exists()
 
 

@@ -39,7 +39,7 @@ def test_the_card_shows_what_the_teacher_of_the_first_lesson_was_asked_but_no_me
     shown = card.partition("### As one teacher was asked for the first lesson")[2]
     assert "```\n[image 48x32]\nLook.\nWhat does this picture evoke?\n* " in shown
     build(tmp_path, OWN + "{{ meta.who | default('nobody') }}", source={"kind": "table", "path": "rows.jsonl", "limit": 2})
-    assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+    assert ran("build", "pipeline.yaml", "--replace", cwd=tmp_path).returncode == 0
     assert "As one teacher was asked" not in (tmp_path / "runs/feelings/dataset/README.md").read_text()
 
 

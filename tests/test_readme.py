@@ -198,10 +198,10 @@ def test_every_command_is_of_a_program_we_know_and_every_make_target_and_extra_e
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with what the README's reader has: photos, the YAML it shows, the examples, and teachers that listen."""
     folder = tmp_path_factory.mktemp("readme")
-    for number, label in enumerate(("awe", "awe", "fear", "sadness")):
+    for number, label in enumerate(("awe", "awe", "fear", "sadness", "amusement", "contentment", "excitement", "anger", "disgust")):
         path = folder / "photos" / label / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (64, 48), (number * 60, 90, 200 - number * 40)).save(path)
+        Image.new("RGB", (64, 48), (number * 25, 90, 200 - number * 20)).save(path)
     shutil.copytree(ROOT / "examples", folder / "examples")
     with Teacher() as server:
         for block in blocks("yaml"):

@@ -136,10 +136,10 @@ def test_a_call_that_nobody_was_asked_stands_in_losses_as_not_asked(tmp_path: Pa
         assert ran("build", "pipeline.yaml", "--limit", 3, cwd=tmp_path).returncode == 0
         offline = ran("build", "pipeline.yaml", "--offline", cwd=tmp_path)
     run = tmp_path / "runs/feelings"
-    losses = [loss for loss in table(run, "losses") if loss["stage"] == "forge"]
-    assert [(loss["id"], loss["teacher"], loss["reason"]) for loss in losses] == [
-        (f"row-{row}", name, "not_asked") for row in (3, 4) for name in ("one", "two")
-    ]
+    losses = [(loss["id"], loss["teacher"], loss["reason"]) for loss in table(run, "losses") if loss["stage"] == "forge"]
+    unasked = sorted({row for row, _, _ in losses})
+    assert losses == [(row, name, "not_asked") for row in unasked for name in ("one", "two")]
+    assert len(unasked) == 2
     assert summary(run)["calls_missing"] == 4
     assert "4 calls are not asked yet" in offline.stdout
     assert summary(run)["teachers"]["one"]["failed"] == 0

@@ -266,7 +266,7 @@ def test_a_slow_sample_holds_up_the_wave_that_needs_it_and_no_other(tmp_path: Pa
     held = set(stuck)
 
     class Holding(Teacher):
-        async def _complete(self, request: Any) -> Any:
+        async def _complete(self, request: Any, noise: str = "") -> Any:
             entry = len(self.ledger)
             answer = asyncio.ensure_future(super()._complete(request))
             while len(self.ledger) == entry:

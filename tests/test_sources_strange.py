@@ -398,7 +398,7 @@ def test_a_command_says_in_one_line_what_is_wrong_with_its_only_data(desk: Desk,
 @pytest.mark.parametrize("strange", [pipe, listening, swapped, device], ids=lambda strange: strange.__name__)
 def test_a_file_beside_the_pipeline_that_is_none_is_one_line(desk: Desk, place: str, strange: Callable[..., None]) -> None:
     csv_file(desk)
-    desk.put("solve.jinja", "{{ question }} {{ options }}")
+    desk.put("solve.jinja", "{{ question }} {{ options }} <answer></answer>")
     desk.put("gold.csv", "id,answer\n")
     write_pipeline(
         desk.folder, replay(desk.folder, "one", {}), replay(desk.folder, "two", {}), gold="gold.csv", prompts={"solve": "solve.jinja"},

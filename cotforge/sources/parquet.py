@@ -132,8 +132,10 @@ class ParquetRows:
         if shape.listed and not shape.path_leaf:
             return False
         row_group = self._file.metadata.row_group(group)
-        column = next(c for c in map(row_group.column, range(row_group.num_columns)) if c.path_in_schema == shape.bytes_leaf)
-        return column.statistics is not None and column.statistics.has_null_count and column.statistics.null_count == 0
+        column = next((c for c in map(row_group.column, range(row_group.num_columns)) if c.path_in_schema == shape.bytes_leaf), None)
+        return (
+            column is not None and column.statistics is not None and column.statistics.has_null_count and column.statistics.null_count == 0
+        )
 
 
 def _cells(array: "pa.Array[Any] | int", shape: Shape) -> list[list[Cell]]:
@@ -142,8 +144,11 @@ def _cells(array: "pa.Array[Any] | int", shape: Shape) -> list[list[Cell]]:
         return [[Cell(shape, bytes=True, path=None)]] * array
     if not shape.listed:
         return [[Cell(shape, has, path)] for has, path in _present(array)]
-    present = iter(_present(array.flatten()))
-    return [[Cell(shape, *next(present), item) for item in range(length or 0)] for length in array.value_lengths().to_pylist()]
+    present, lengths = _present(array.flatten()), [length or 0 for length in array.value_lengths().to_pylist()]
+    if min(lengths, default=0) < 0 or sum(lengths) != len(present):
+        raise OSError("its lists do not have as many images as they say")
+    left = iter(present)
+    return [[Cell(shape, *next(left), item) for item in range(length)] for length in lengths]
 
 
 def _present(array: "pa.Array[Any]") -> list[tuple[bool, str | None]]:

@@ -69,9 +69,9 @@ class Counts:
     """Labels outside the set; their samples go on without one."""
     astray: Counter[str] = field(default_factory=Counter)
     """Those labels, as they stand in the data; at most LABELS_TOLD_APART are told apart."""
-    clashes: Clashes = field(default_factory=Clashes)
+    clashes: Clashes = field(default_factory=Clashes, compare=False)
     """Photos that stand under two labels."""
-    classes: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict, compare=False)
     """How often each label of the closed set was met; empty where there is none, or only a part of the source is read."""
     labels_missing: int = 0
     duplicates: int = 0

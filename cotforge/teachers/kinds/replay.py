@@ -86,7 +86,7 @@ class Replay(Place):
                         raise ValueError("has neither 'id' nor 'custom_id'")
                     _body(row)
                     self._index.execute("INSERT OR REPLACE INTO at VALUES (?, ?, ?)", (str(name), int(row.get("index", 0)), offset))
-                except (ValueError, TypeError, AttributeError, KeyError) as fault:
+                except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as fault:
                     missing = isinstance(fault, KeyError) and f"field {fault} is missing"
                     faults.append(f"{path}:{number}: not a reply: {missing or fault}")
             offset += len(line)
