@@ -82,7 +82,7 @@ class Prompt:
             if isinstance(error, Exhausted) and size((asked, sample.meta if "meta" in self.inputs else None)) > LARGE:
                 raise self._fault(sample, error) from error
             raise PipelineError(f"{self.path}: {_why(error)}") from error
-        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
             raise self._fault(sample, error) from error
 
     def _fault(self, sample: Sample, error: Exception) -> Fault:
@@ -94,7 +94,7 @@ class Prompt:
             render(self.template, _EXAMPLE, longest=MOST_CHARACTERS)
         except (SecurityError, RecursionError) as error:
             raise PipelineError(f"{self.path}: {_why(error)}") from error
-        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError):
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
             return
 
     def complete(self, reasoning: str, answer: str) -> str:
@@ -103,7 +103,7 @@ class Prompt:
         longest, work = MOST_CHARACTERS + given, MOST_WORK + _WORK_PER_CHARACTER * given
         try:
             text = render(self.template, {"reasoning": reasoning, "answer": answer}, longest=longest, work=work).rstrip()
-        except (TemplateError, RecursionError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+        except (TemplateError, RecursionError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
             raise PipelineError(f"{self.path}: {_why(error)}") from error
         return text.encode(errors="replace").decode()
 

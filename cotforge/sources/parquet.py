@@ -96,7 +96,7 @@ class ParquetRows:
         """(place, the values of `columns`, the images of the row) by the columns of images. Raises OSError, maybe part-way."""
         try:
             yield from self._records(columns, shapes)
-        except pa.ArrowException as err:
+        except (pa.ArrowException, ValueError, OverflowError) as err:  # texts that are none, and numbers beyond what Python's dates hold
             raise OSError(f"a row group cannot be read: {err}") from err
 
     def _records(self, columns: list[str], shapes: Mapping[str, Shape]) -> Iterator[tuple[Place, dict[str, Any], list[Cell]]]:
