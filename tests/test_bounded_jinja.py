@@ -211,5 +211,5 @@ def test_work_is_bounded_by_what_is_left() -> None:
 @pytest.mark.parametrize("text", ["{{ question | dictsort }}", "{{ question | xmlattr }}", "{{ options | groupby('x') | list }}"])
 def test_a_filter_that_fails_in_a_way_of_its_own_is_a_fault_of_the_row(tmp_path: Path, text: str) -> None:
     (tmp_path / "own.jinja").write_text(text)
-    with pytest.raises(Fault, match="own.jinja"):
+    with pytest.raises(Fault, match=r"own\.jinja"):
         Prompt.load("own.jinja", tmp_path).render(Sample("a", (), "Which?", ("awe", "fear"), where="rows.jsonl:1"))
