@@ -26,6 +26,8 @@ T = TypeVar("T")
 UNUSED_NAMED = 5
 """Files that are not used, of which the names are told."""
 
+LABELLED_PER_CLASS = 20
+"""Labelled samples per class from which on one without any is told of (chosen by us): among few it is chance."""
 LABELS_NAMED, LABEL_SHOWN, LABELS_TOLD_APART = 10, 40, 1_000
 """Labels outside the set that are told with their counts, characters of each, and how many different ones are counted."""
 
@@ -112,10 +114,11 @@ class Counts:
 
     def _empty_classes(self) -> Iterator[str]:
         """A line about labels of the set that no sample has, with what may have been meant."""
-        empty = [name for name, count in self.classes.items() if not count] if any(self.classes.values()) else []
-        if empty:
+        labelled = sum(self.classes.values())
+        empty = [name for name, count in self.classes.items() if not count] if labelled else []
+        near = next((found[0] for name in empty if (found := get_close_matches(name, list(self.astray), n=1))), None)
+        if empty and (near or labelled >= LABELLED_PER_CLASS * len(self.classes)):
             named = ", ".join(f"{name[:LABEL_SHOWN]!r}" for name in empty[:LABELS_NAMED]) + (", ..." if len(empty) > LABELS_NAMED else "")
-            near = next((found[0] for name in empty if (found := get_close_matches(name, list(self.astray), n=1))), None)
             yield f"no sample that was read is labelled {named}" + (f"; did you mean {near!r}?" if near else "")
 
     def stray(self, label: str) -> None:
