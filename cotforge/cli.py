@@ -239,7 +239,7 @@ def evaluate(
     max_tokens: int | None, rescue: int | None, batch: int, trust: bool,
 ) -> int:  # fmt: skip
     """Try a model on held-out labels, greedily, and write accuracy, macro recall and more, with intervals, to RUN/eval/."""
-    from cotforge.train.tryout import try_out
+    from cotforge.train.evaluation.tryout import try_out
 
     try_out(
         pipeline, out=out, sets=sets, model=model, url=url, key_env=key_env, max_tokens=max_tokens, rescue=rescue, batch=batch,

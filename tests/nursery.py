@@ -16,7 +16,10 @@ from typing import Self
 
 from tests.project import environment
 
-IMPORTED = ("stages", "sft", "grpo", "dpo", "exam", "evaluate", "askers", "held", "trials", "command")
+IMPORTED = (
+    "stages", "command", "kinds.sft", "kinds.grpo", "kinds.dpo", "kinds.eval",
+    "evaluation.evaluate", "evaluation.askers", "evaluation.held", "evaluation.trials",
+)  # fmt: skip
 PROGRAM = """
 import json, os, resource, signal, sys
 from importlib import import_module

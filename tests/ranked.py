@@ -13,10 +13,12 @@ import torch
 from cotforge.answers import Task
 from cotforge.plan import Grpo, Plan
 from cotforge.prompts import Prompts
-from cotforge.train import grpo, ranks, student
+from cotforge.train import ranks
+from cotforge.train.data.lessons import find
 from cotforge.train.guards import Watch
-from cotforge.train.lessons import find
-from cotforge.train.record import Record
+from cotforge.train.kinds import grpo
+from cotforge.train.report.record import Record
+from cotforge.train.students import student
 from cotforge.train.work import Work
 from tests import squares
 

@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from cotforge.export.columns import PREFERENCE, lessons, schema, table
-from cotforge.train import tiny
+from cotforge.train.students import tiny
 
 COLOURS = {"red": "Warm as fire.", "green": "Leaves and grass.", "blue": "The sea, and the sky above it.", "white": "Snow."}
 QUESTION = "Which colour is this?"

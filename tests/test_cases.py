@@ -130,7 +130,7 @@ def _turns(folder: Path, wanted: int) -> Iterator[str]:
     import numpy as np
     from safetensors.torch import load as tensors
 
-    from cotforge.train import processors
+    from cotforge.train.students import processors
 
     end = processors.load(folder / "student").tokenizer.eos_token_id
     found = sorted((folder / RUN / "train").rglob("index.npy"))
@@ -148,7 +148,7 @@ def _turns(folder: Path, wanted: int) -> Iterator[str]:
 
 def write_student(folder: Path, case: Case) -> None:
     """A tiny model that has a token for what the lessons say."""
-    from cotforge.train import tiny
+    from cotforge.train.students import tiny
 
     texts = [row.reply.text or "" for row in case.samples()]
     tiny.llava(folder / "student", [*texts, "Form 000: which?", "awe", "fear"])

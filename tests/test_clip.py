@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.train.clip import acted, objective
+from tests.clip import acted, objective
 
 LOW, HIGH = 0.2, 0.1
 

@@ -9,9 +9,10 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Plan
 from cotforge.prompts import Prompts
-from cotforge.train import dpo, student, tiny
-from cotforge.train.lessons import find
-from cotforge.train.record import Record
+from cotforge.train.data.lessons import find
+from cotforge.train.kinds import dpo
+from cotforge.train.report.record import Record
+from cotforge.train.students import student, tiny
 from cotforge.train.work import Work
 from tests import squares
 

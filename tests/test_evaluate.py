@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from cotforge.pipeline import Loaded
-from cotforge.train import tiny
-from cotforge.train.askers import Checkpoint
-from cotforge.train.evaluate import closing, evaluate
-from cotforge.train.held import Held
-from cotforge.train.tryout import name_of
+from cotforge.train.evaluation.askers import Checkpoint
+from cotforge.train.evaluation.evaluate import closing, evaluate
+from cotforge.train.evaluation.held import Held
+from cotforge.train.evaluation.tryout import name_of
+from cotforge.train.students import tiny
 from tests import squares, tiny_vlm
 from tests.project import ran, summary, teacher, write_pipeline
 from tests.teacher import Teacher

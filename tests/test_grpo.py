@@ -18,13 +18,14 @@ from cotforge.images.refs import FileRef
 from cotforge.plan import Grpo, Lora, Plan, Sft
 from cotforge.prompts import Prompts
 from cotforge.records import Sample
-from cotforge.train import grpo, sft, student, tiny
-from cotforge.train.clip import acted, objective
+from cotforge.train.data.lessons import find, write_source
 from cotforge.train.guards import Watch
-from cotforge.train.lessons import find, write_source
-from cotforge.train.record import Record
+from cotforge.train.kinds import grpo, sft
+from cotforge.train.report.record import Record
+from cotforge.train.students import student, tiny
 from cotforge.train.work import Work, newest_whole
 from tests import squares
+from tests.clip import acted, objective
 
 TASK = Task(kind="classify", question="Which colour is this?", labels=tuple(squares.COLOURS))
 SMALL = {"batch": 8, "group": 4, "max_completion": 24, "temperature": 1.2}

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from cotforge.pipeline import Loaded
-from cotforge.train import card
-from cotforge.train.card import Data, lessons_of
-from cotforge.train.lessons import find
+from cotforge.train.data.lessons import find
+from cotforge.train.report import card
+from cotforge.train.report.card import Data, lessons_of
 from tests import squares
 from tests.project import write_pipeline
 from tests.trained import REWARDED, figures, stage, tried

@@ -17,10 +17,12 @@ from cotforge.errors import PipelineError
 from cotforge.export.columns import PREFERENCE, lessons, schema, table
 from cotforge.plan import Plan
 from cotforge.prompts import Prompts
-from cotforge.train import dpo, grpo, prepared, sft, student, tiny
-from cotforge.train.learnable import Learnable
-from cotforge.train.lessons import find
-from cotforge.train.record import Record
+from cotforge.train.data import prepared
+from cotforge.train.data.learnable import Learnable
+from cotforge.train.data.lessons import find
+from cotforge.train.kinds import dpo, grpo, sft
+from cotforge.train.report.record import Record
+from cotforge.train.students import student, tiny
 from cotforge.train.work import Work
 from tests import squares
 

@@ -12,7 +12,7 @@ from cotforge.images import Images, PictureStore
 from cotforge.images.refs import FileRef
 from cotforge.plan import Eval
 from cotforge.records import Fault, Sample
-from cotforge.train.lessons import find, picture, write_source
+from cotforge.train.data.lessons import find, picture, write_source
 from tests.squares import PROMPT, square, write
 
 

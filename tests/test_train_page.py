@@ -9,9 +9,9 @@ from test_report import HOSTILE, Page
 
 from cotforge.folder import RunFolder
 from cotforge.plan import Plan
-from cotforge.train import page
-from cotforge.train.curves import KINDS, plots, thinned
-from cotforge.train.past import base, past
+from cotforge.train.report import page
+from cotforge.train.report.curves import KINDS, plots, thinned
+from cotforge.train.report.past import base, past
 from tests.trained import REWARDED, figures, stage, tried
 
 PLAN = Plan.model_validate(

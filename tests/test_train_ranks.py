@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from cotforge.errors import PipelineError
-from cotforge.train import ranks, tiny
+from cotforge.train import ranks
+from cotforge.train.students import tiny
 from tests import squares
 from tests.project import environment
 from tests.ranked import ROLLOUT, SAID, Scored, scored

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cotforge.train.record import PAGE_S, Record, counting
+from cotforge.train.report.record import PAGE_S, Record, counting
 
 
 class Clock:

@@ -22,9 +22,11 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import Plan, Sft
 from cotforge.prompts import Prompts
-from cotforge.train import prepared, sft, student, tiny
-from cotforge.train.lessons import Lessons, find
-from cotforge.train.record import Record
+from cotforge.train.data import prepared
+from cotforge.train.data.lessons import Lessons, find
+from cotforge.train.kinds import sft
+from cotforge.train.report.record import Record
+from cotforge.train.students import student, tiny
 from cotforge.train.work import Work, newest_whole
 from tests.squares import SIZE, TEXTS, write
 

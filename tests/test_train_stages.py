@@ -16,7 +16,7 @@ import yaml
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cotforge.folder import RunFolder
-from cotforge.train import student, tiny
+from cotforge.train.students import student, tiny
 from cotforge.train.work import mark, newest_whole
 from tests.project import command, environment, ran
 from tests.squares import SIZE, TEXTS, square, write

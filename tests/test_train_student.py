@@ -11,7 +11,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, Qwen2Config
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Lora, Student
-from cotforge.train import processors, student, tiny
+from cotforge.train.students import processors, student, tiny
 from tests.squares import SIZE, TEXTS, said
 
 FAMILIES = {"llava": tiny.llava, "idefics3": tiny.idefics3, "qwen": tiny.qwen}

@@ -14,8 +14,8 @@ import pytest
 from cotforge.images import Sending
 from cotforge.pipeline import Loaded
 from cotforge.teachers.metrics import queue_of
-from cotforge.train.askers import Asker, Checkpoint, Endpoint, Question
-from cotforge.train.held import Held
+from cotforge.train.evaluation.askers import Asker, Checkpoint, Endpoint, Question
+from cotforge.train.evaluation.held import Held
 from tests.project import ran, summary, teacher, write_pipeline, write_rows
 
 URL = os.environ.get("COTFORGE_VLLM_URL", "")

@@ -20,9 +20,9 @@ from cotforge.answers import Task
 from cotforge.export.columns import lessons, schema, table
 from cotforge.plan import Grpo, Plan, Sft
 from cotforge.prompts import Prompts
-from cotforge.train import tiny
-from cotforge.train.lessons import find
-from cotforge.train.record import Record
+from cotforge.train.data.lessons import find
+from cotforge.train.report.record import Record
+from cotforge.train.students import tiny
 from cotforge.train.work import Work
 
 SIDE = 448

@@ -20,9 +20,10 @@ from benchmarks.forge.table import print_table
 from benchmarks.train import ground
 from benchmarks.train.turns import Turn, steps
 from cotforge.plan import Grpo
-from cotforge.train import grpo, student
 from cotforge.train.guards import Watch
+from cotforge.train.kinds import grpo
 from cotforge.train.rewards import Rewards
+from cotforge.train.students import student
 from cotforge.train.work import Work, drive
 
 BATCH, GROUP = 16, 8

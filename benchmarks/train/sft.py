@@ -21,8 +21,9 @@ from trl import SFTConfig, SFTTrainer
 from benchmarks.forge.table import print_table
 from benchmarks.train import ground
 from cotforge.plan import Sft, Student
-from cotforge.train import sft, student
-from cotforge.train.prepared import Prepared, collate, prepare
+from cotforge.train.data.prepared import Prepared, collate, prepare
+from cotforge.train.kinds import sft
+from cotforge.train.students import student
 from cotforge.train.work import Work, drive
 
 BATCH = 16

@@ -60,8 +60,8 @@ def newborn(folder: Path, dataset: Path, other: Path) -> None:
     The same lessons give the same bytes.
     """
     quiet()
-    from cotforge.train import tiny
-    from cotforge.train.lessons import find
+    from cotforge.train.data.lessons import find
+    from cotforge.train.students import tiny
 
     lessons = list(find(dataset, cache=folder.parent).rows(["prompt", "completion"]))
     loaded = Loaded.load(other)
@@ -89,6 +89,6 @@ def _tried(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _row(name: str, found: dict[str, Any]) -> list[str]:
-    from cotforge.train.evaluate import figure
+    from cotforge.train.evaluation.evaluate import figure
 
     return [name, figure(found, "accuracy"), figure(found, "macro_recall"), figure(found, "format_rate")]

@@ -20,7 +20,7 @@ from cotforge.sources import samples
 from cotforge.train import ranks
 
 if TYPE_CHECKING:
-    from cotforge.train.lessons import Lessons
+    from cotforge.train.data.lessons import Lessons
     from cotforge.train.stages import Choice
 
 NEEDED = ("torch", "transformers", "trl", "peft", "accelerate")
@@ -61,7 +61,7 @@ def train(
         loaded = loaded.in_run(run)
         quiet()
         ranks.join()
-        from cotforge.train import page
+        from cotforge.train.report import page
         from cotforge.train.stages import Choice
 
         shown = partial(page.write, folder, plan) if folder is not None and not smoke else bool
@@ -71,10 +71,13 @@ def train(
 
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
-    from cotforge.train import card, lessons, stages, student
-    from cotforge.train.evaluate import longest
-    from cotforge.train.held import Held
-    from cotforge.train.trials import Trials
+    from cotforge.train import stages
+    from cotforge.train.data import lessons
+    from cotforge.train.evaluation.evaluate import longest
+    from cotforge.train.evaluation.held import Held
+    from cotforge.train.evaluation.trials import Trials
+    from cotforge.train.report import card
+    from cotforge.train.students import student
 
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
     assert plan is not None
@@ -131,7 +134,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
 
 def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
     """The raw source, written down once for the pipeline as it is."""
-    from cotforge.train.lessons import write_source
+    from cotforge.train.data.lessons import write_source
 
     pipeline, prompts = loaded.pipeline, loaded.prompts
     says = (

@@ -17,20 +17,26 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import SMOKE_STEPS, Dpo, Eval, Grpo, Plan, Sft, Try, lines
 from cotforge.prompts import Family
-from cotforge.train import ranks, trackers
-from cotforge.train.best import chosen, linked
-from cotforge.train.evaluate import figure
+from cotforge.train import ranks
+from cotforge.train.data.lessons import Lessons
+from cotforge.train.evaluation.best import chosen, linked
+from cotforge.train.evaluation.evaluate import figure
+from cotforge.train.evaluation.trials import Trials
 from cotforge.train.faults import room
-from cotforge.train.lessons import Lessons
-from cotforge.train.past import BASE, MANIFEST
-from cotforge.train.record import Record
-from cotforge.train.student import fingerprint
-from cotforge.train.trials import Trials
+from cotforge.train.report import trackers
+from cotforge.train.report.past import BASE, MANIFEST
+from cotforge.train.report.record import Record
+from cotforge.train.students.student import fingerprint
 from cotforge.train.work import Work, newest_whole
 
 Stage = Sft | Grpo | Dpo | Try
 
-KINDS = {"sft": "cotforge.train.sft", "grpo": "cotforge.train.grpo", "dpo": "cotforge.train.dpo", "eval": "cotforge.train.exam"}
+KINDS = {
+    "sft": "cotforge.train.kinds.sft",
+    "grpo": "cotforge.train.kinds.grpo",
+    "dpo": "cotforge.train.kinds.dpo",
+    "eval": "cotforge.train.kinds.eval",
+}
 """Where a kind of stage lives: a module with `train(stage, work) -> None`, which leaves `work.weights` (`eval` leaves none)."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 

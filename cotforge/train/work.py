@@ -20,13 +20,13 @@ from cotforge.errors import PipelineError
 from cotforge.plan import SMOKE_STEPS, Dpo, Eval, Grpo, Plan, Sft, Try
 from cotforge.prompts import Family
 from cotforge.train import guards, ranks
-from cotforge.train.best import Best
+from cotforge.train.data.lessons import Lessons
+from cotforge.train.evaluation.best import Best
+from cotforge.train.evaluation.trials import Trials
 from cotforge.train.faults import pictures, spread
 from cotforge.train.guards import Guarding, Watch
-from cotforge.train.lessons import Lessons
-from cotforge.train.record import Record
-from cotforge.train.student import Pupil
-from cotforge.train.trials import Trials
+from cotforge.train.report.record import Record
+from cotforge.train.students.student import Pupil
 
 SAVED = 100
 """Optimizer steps between checkpoints (ours)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from cotforge.cli import main
-from cotforge.train import tiny
+from cotforge.train.students import tiny
 from tests import squares
 from tests.project import write_pipeline
 

@@ -29,7 +29,7 @@ from transformers import (
     Qwen2VLImageProcessorPil,
 )
 
-from cotforge.train.processors import ImagesOnly
+from cotforge.train.students.processors import ImagesOnly
 
 START, END, PAD, IMAGE = "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<image>"
 TEMPLATE = (

@@ -15,7 +15,7 @@ from transformers import AutoModelForImageTextToText
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Lora, Student
-from cotforge.train import processors
+from cotforge.train.students import processors
 
 VISION = ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder")
 PROJECTOR = ("multi_modal_projector", "connector", "merger", "aligner", "mm_projector", "embed_vision")

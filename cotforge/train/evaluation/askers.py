@@ -56,7 +56,7 @@ class Checkpoint:
         import torch
         from transformers.utils import logging
 
-        from cotforge.train import student
+        from cotforge.train.students import student
 
         logging.disable_progress_bar()
         pupil = student.load(Student(model=model), student.place(model, root))

@@ -14,8 +14,8 @@ from cotforge.measures import words_of
 from cotforge.plan import Grpo, Plan
 from cotforge.records import Call, Reply, Sample, Trace
 from cotforge.scores import Answered, scores
-from cotforge.train.askers import STUDENT, Asker, Question
-from cotforge.train.held import Held
+from cotforge.train.evaluation.askers import STUDENT, Asker, Question
+from cotforge.train.evaluation.held import Held
 
 LONGEST = 1024
 """Tokens of an answer at most, where no stage says how many (ours)."""

@@ -7,11 +7,12 @@ from typing import Any
 from trl import DPOConfig, DPOTrainer
 
 from cotforge.plan import Dpo
-from cotforge.train import guards, student
-from cotforge.train.learnable import Learnable, text_of
-from cotforge.train.leftout import leave_out
-from cotforge.train.lessons import Lessons
-from cotforge.train.reload import check_saved
+from cotforge.train import guards
+from cotforge.train.data.learnable import Learnable, text_of
+from cotforge.train.data.leftout import leave_out
+from cotforge.train.data.lessons import Lessons
+from cotforge.train.students import student
+from cotforge.train.students.reload import check_saved
 from cotforge.train.work import Resuming, Work, configured, drive, settings
 
 RATE = 1e-6

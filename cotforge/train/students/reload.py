@@ -6,9 +6,10 @@ from itertools import islice
 
 from cotforge.errors import PipelineError
 from cotforge.records import Picture, Sample
-from cotforge.train import guards, student
-from cotforge.train.askers import Checkpoint, Question
-from cotforge.train.lessons import Lessons
+from cotforge.train import guards
+from cotforge.train.data.lessons import Lessons
+from cotforge.train.evaluation.askers import Checkpoint, Question
+from cotforge.train.students import student
 from cotforge.train.work import Work
 
 TOKENS = 32

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
-from cotforge.train.learnable import Learnable, refused, text_of
+from cotforge.train.data.learnable import Learnable, refused, text_of
 
 MARKS = ("token_type_ids", "mm_token_type_ids")
 """What some processors say of each token."""

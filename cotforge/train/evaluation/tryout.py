@@ -9,10 +9,10 @@ from cotforge.errors import CotforgeError, PipelineError
 from cotforge.folder import RunFolder
 from cotforge.images import Sending
 from cotforge.pipeline import Loaded
-from cotforge.train.askers import Asker, Checkpoint, Endpoint
-from cotforge.train.evaluate import evaluate, longest, told, write
-from cotforge.train.held import Held
-from cotforge.train.record import counting
+from cotforge.train.evaluation.askers import Asker, Checkpoint, Endpoint
+from cotforge.train.evaluation.evaluate import evaluate, longest, told, write
+from cotforge.train.evaluation.held import Held
+from cotforge.train.report.record import counting
 
 STUDENT = Path("train") / "student"
 """Of a run folder: the trained student."""

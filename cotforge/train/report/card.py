@@ -12,9 +12,9 @@ from cotforge import __version__
 from cotforge.card import body, one_line
 from cotforge.pipeline import Loaded, dumped
 from cotforge.plan import Dpo, Eval, Plan, Sft
-from cotforge.train.evaluate import figure, longest
-from cotforge.train.lessons import Lessons
-from cotforge.train.past import BASE, Chapter, base, past, read
+from cotforge.train.data.lessons import Lessons
+from cotforge.train.evaluation.evaluate import figure, longest
+from cotforge.train.report.past import BASE, Chapter, base, past, read
 
 METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
 """Of a stage's last step, where it has them."""

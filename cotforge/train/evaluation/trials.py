@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.plan import Eval
-from cotforge.train.askers import Asker, Checkpoint
-from cotforge.train.evaluate import evaluate, figure, write
-from cotforge.train.held import Held
-from cotforge.train.record import counting
+from cotforge.train.evaluation.askers import Asker, Checkpoint
+from cotforge.train.evaluation.evaluate import evaluate, figure, write
+from cotforge.train.evaluation.held import Held
+from cotforge.train.report.record import counting
 
 
 @dataclass(frozen=True)

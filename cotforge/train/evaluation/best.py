@@ -10,10 +10,10 @@ from transformers import TrainerCallback
 
 from cotforge.errors import PipelineError
 from cotforge.train import ranks
-from cotforge.train.askers import Checkpoint
-from cotforge.train.record import Record
-from cotforge.train.student import Pupil
-from cotforge.train.trials import Trials
+from cotforge.train.evaluation.askers import Checkpoint
+from cotforge.train.evaluation.trials import Trials
+from cotforge.train.report.record import Record
+from cotforge.train.students.student import Pupil
 
 FILE = "best.json"
 """In a stage's folder: `metric`, `step` of the best checkpoint, its `figure`, and the figures of all by their step, `tried`."""

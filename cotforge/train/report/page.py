@@ -12,9 +12,9 @@ from cotforge.folder import RunFolder
 from cotforge.pages import environment
 from cotforge.plan import Plan
 from cotforge.report import with_training
-from cotforge.train import curves
-from cotforge.train.evaluate import figure
-from cotforge.train.past import Chapter, base, past
+from cotforge.train.evaluation.evaluate import figure
+from cotforge.train.report import curves
+from cotforge.train.report.past import Chapter, base, past
 
 SHOWN = 2
 """Completions of the first rollout, and of the last, on the page (ours)."""

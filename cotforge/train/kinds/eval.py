@@ -2,7 +2,7 @@
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Try
-from cotforge.train.student import fingerprint
+from cotforge.train.students.student import fingerprint
 from cotforge.train.work import Work
 
 

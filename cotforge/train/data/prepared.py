@@ -24,10 +24,11 @@ from safetensors.torch import load, save
 from torch.utils.data import DataLoader
 
 from cotforge.errors import PipelineError
-from cotforge.train import processors, ranks
-from cotforge.train.learnable import Learnable
-from cotforge.train.lessons import Lessons
-from cotforge.train.making import MARKS, Checked, Making, Record, Unlearnable
+from cotforge.train import ranks
+from cotforge.train.data.learnable import Learnable
+from cotforge.train.data.lessons import Lessons
+from cotforge.train.data.making import MARKS, Checked, Making, Record, Unlearnable
+from cotforge.train.students import processors
 
 VERSION = "2"
 SPELT = ("tokenizer.json", "processor_config.json", "preprocessor_config.json", "chat_template.jinja")

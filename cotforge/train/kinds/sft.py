@@ -13,12 +13,13 @@ from trl import SFTConfig, SFTTrainer
 from cotforge.errors import PipelineError
 from cotforge.gold.cells import guarded
 from cotforge.plan import Sft
-from cotforge.train import ranks, student
-from cotforge.train.learnable import Learnable
-from cotforge.train.leftout import leave_out
-from cotforge.train.lessons import Lessons
-from cotforge.train.prepared import Prepared, collate, prepare, shared_heap, workers_here
-from cotforge.train.reload import check_saved
+from cotforge.train import ranks
+from cotforge.train.data.learnable import Learnable
+from cotforge.train.data.leftout import leave_out
+from cotforge.train.data.lessons import Lessons
+from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
+from cotforge.train.students import student
+from cotforge.train.students.reload import check_saved
 from cotforge.train.work import Resuming, Work, configured, drive, settings
 
 RATE = 2e-5

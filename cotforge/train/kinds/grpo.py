@@ -16,14 +16,15 @@ from trl import GRPOConfig, GRPOTrainer
 from cotforge.errors import PipelineError
 from cotforge.plan import Clip, Grpo
 from cotforge.teachers.local.engine import TAGS
-from cotforge.train import guards, student
+from cotforge.train import guards
+from cotforge.train.data.learnable import Learnable
+from cotforge.train.data.leftout import leave_out
+from cotforge.train.data.lessons import Lessons
 from cotforge.train.faults import pictures
 from cotforge.train.guards import Watch
-from cotforge.train.learnable import Learnable
-from cotforge.train.leftout import leave_out
-from cotforge.train.lessons import Lessons
-from cotforge.train.reload import check_saved
 from cotforge.train.rewards import Decoder, PromptedSample, Rewards
+from cotforge.train.students import student
+from cotforge.train.students.reload import check_saved
 from cotforge.train.work import SAVED, Resuming, Work, configured, drive, settings
 
 RATE = 1e-6

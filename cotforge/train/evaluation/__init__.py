@@ -1,0 +1,1 @@
+"""What a student is tried on, who is asked, and what came of it."""
