@@ -89,7 +89,7 @@ def llava(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
         text_config=Qwen2Config(**_text(size, words)), image_token_index=words.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1,
         tie_word_embeddings=False,
     )  # fmt: skip
-    _published(_saved(folder, LlavaForConditionalGeneration, config, processor, size))
+    publish(_saved(folder, LlavaForConditionalGeneration, config, processor, size))
     return folder
 
 
@@ -174,7 +174,7 @@ def _saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> 
         torch.manual_seed(size.seed)
         model = kind(config)
         if size.scaled:
-            _scale(model)
+            scale(model)
     model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     model.save_pretrained(folder)
@@ -182,7 +182,7 @@ def _saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> 
     return folder
 
 
-def _published(folder: Path) -> None:
+def publish(folder: Path) -> None:
     """Names a LLaVA's weights as published ones are, which vLLM looks for, and which transformers saves again once it has read them.
 
     Of a model that is new, transformers 5.23 saves the tower as `vision_tower.embeddings...`.
@@ -192,7 +192,7 @@ def _published(folder: Path) -> None:
     save_file(named, file, metadata={"format": "pt"})
 
 
-def _scale(model: Any) -> None:
+def scale(model: Any) -> None:
     """Draw the weights of linear layers and patches so that what comes out is about as large as what goes in."""
     for layer in model.modules():
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
