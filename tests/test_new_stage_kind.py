@@ -65,8 +65,12 @@ def home(tmp_path: Path) -> dict[str, str]:
 def project(folder: Path, *stages: dict[str, Any]) -> Path:
     """A project whose only teacher is a file, so that `check` asks nobody."""
     (folder / "p").mkdir(exist_ok=True)
-    known = replay(folder / "p", "one", {f"s{number}": squares.said("red") for number in range(8)})
-    return squares.project(folder / "p", *stages, teachers=[known], consensus={"label": "ignore"}, eval={"split": "test"})
+    known = replay(folder / "p", "one", {"t0": squares.said("red")})
+    made = squares.project(folder / "p", *stages, teachers=[known], consensus={"label": "ignore"}, eval={"split": "test"})
+    (made / "t0.png").write_bytes(squares.square("red", 40))
+    with (made / "rows.jsonl").open("a") as file:
+        file.write(json.dumps({"id": "t0", "image": "t0.png", "label": "red", "split": "train"}) + "\n")
+    return made
 
 
 def head(folder: Path, stage: str) -> Any:
