@@ -18,9 +18,9 @@ from pathlib import Path
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # a look for GPUs is not to begin CUDA here: processes that use them are forked
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
 
+from benchmarks.cells import FAULT, Cells, Clock
 from benchmarks.forge.table import print_table
 from benchmarks.gpu import card
-from benchmarks.gpu.cells import FAULT, Cells, Clock
 from benchmarks.gpu.parts import PARTS, SMOKE, WHOLE, Bench, Part
 from benchmarks.train import ground
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
-from benchmarks.gpu.cells import Figures
+from benchmarks.cells import Figures
 from cotforge.cli import main
 from cotforge.records import Call, Picture, Sample
 from cotforge.teachers.kinds import AnyTeacher

@@ -5,7 +5,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.gpu.cells import Figures
+from benchmarks.cells import Figures
 
 TIMES = 20
 """Products that are timed, after three that are not."""

@@ -16,7 +16,7 @@ from transformers import (
     Qwen2Config,
 )
 
-from benchmarks.gpu.cells import Figures
+from benchmarks.cells import Figures
 from benchmarks.train.ground import SENTENCE, SIDE
 from cotforge.train.students import tiny
 from cotforge.train.students.student import part

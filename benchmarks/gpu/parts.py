@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cells import FAULT, Cells, Figures
 from benchmarks.gpu import asked, card, models, trained
-from benchmarks.gpu.cells import FAULT, Cells, Figures
 from benchmarks.train import ground
 from cotforge.plan import Eval, Grpo
 

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForImageTextToText, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
-from benchmarks.gpu.cells import Figures
+from benchmarks.cells import Figures
 from benchmarks.train import ground
 from cotforge.cli import main
 from cotforge.train.data.lessons import find

@@ -11,9 +11,6 @@ vision tower saw. What is done already in DIR is not done again.
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,9 +20,11 @@ from typing import Any
 
 import yaml
 
+from benchmarks.cells import FAULT, Cells, Clock, Figures
 from benchmarks.forge.table import print_table
 from benchmarks.pretrained import lessons
 from benchmarks.train import ground
+from cotforge.cli import main as main_of_cotforge
 from cotforge.train.evaluation.evaluate import figure
 
 
@@ -41,14 +40,18 @@ class Size:
     """Of an answer, at most."""
 
 
-WHOLE = Size(lessons=1_536, steps=96, batch=16, test=200, tokens=80)
-SMOKE = Size(lessons=16, steps=2, batch=4, test=4, tokens=8)
+WHOLE = Size(lessons=512, steps=64, batch=8, test=100, tokens=60)
+SMOKE = Size(lessons=8, steps=2, batch=2, test=2, tokens=4)
 BASE = "untrained"
 """The folder of the student that both begin with."""
-SAVED = 12
+SAVED = 8
 """Optimizer steps between checkpoints."""
-RATE = 5e-4
-ARMS = {"labels": "label-only", "reasoning": "reasoning"}
+RATE = 7e-4
+DAY_S = 86_400.0
+UPPER = range(14, 30)
+"""Layers of the language model that get adapters: with the tower frozen too, nothing has to be brought back through the others."""
+PARTS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+ARMS = {"reasoning": "reasoning", "labels": "label-only"}
 
 
 def main() -> None:
@@ -86,7 +89,9 @@ def measure(folder: Path, *, smoke: bool) -> None:
     if file is not None:
         print(f"(of those digits the tower reads {read:.3f} rightly before, so all four of {read**4:.2f} of the pictures)")
     print()
-    print_table(("", "accuracy", "reasoned, in form", "tokens an answer", "seconds of training"), _lines(folder, size, smoke=smoke))
+    (folder / "logs").mkdir(exist_ok=True)
+    cells = Cells(Clock.of(DAY_S), folder / "logs")
+    print_table(("", "accuracy", "reasoned, in form", "tokens an answer", "seconds of training"), _lines(folder, size, cells))
 
 
 def _write(folder: Path, size: Size) -> None:
@@ -112,27 +117,39 @@ def _pipeline(arm: str, size: Size) -> dict[str, Any]:
         "task": {"kind": "answer", "question": lessons.QUESTION, "verifier": "number"},
         "prompts": {"student": "student.jinja", "completion": "label_only/completion" if arm == "labels" else "completion"},
         "teachers": [{"name": "one", "model": "m", "url": "http://localhost:1/v1"}],
-        "train": {"student": {"model": BASE, "lora": {}, "dtype": "bfloat16"}, "data": "dataset", "stages": [stage]},
+        "train": {"student": {"model": BASE, **_trained(smoke=size == SMOKE)}, "data": "dataset", "stages": [stage]},
     }
 
 
-def _lines(folder: Path, size: Size, *, smoke: bool) -> Iterator[tuple[str, ...]]:
-    yield _line("untrained", _tried(folder, "reasoning", folder / BASE, size), None)
+def _trained(*, smoke: bool) -> dict[str, Any]:
+    """What of the student is trained; its frozen weights are in bfloat16, adapters in float32."""
+    if smoke:
+        return {"lora": {}}
+    targets = [f"layers.{layer}.{block}.{part}" for layer in UPPER for block, part in _places()]
+    return {"freeze": ["vision", "projector"], "lora": {"targets": targets}, "dtype": "bfloat16"}
+
+
+def _places() -> Iterator[tuple[str, str]]:
+    for part in PARTS:
+        yield "self_attn" if part[0] in "qkvo" else "mlp", part
+
+
+def _lines(folder: Path, size: Size, cells: Cells) -> Iterator[tuple[str, ...]]:
+    yield _line("untrained", _tried(folder, "reasoning", folder / BASE, size, cells), None)
     for arm, title in ARMS.items():
-        begun = time.monotonic()
-        _cotforge("train", folder / f"{arm}.yaml", "--out", folder / "runs" / arm)
+        _cotforge(cells, "train", folder / f"{arm}.yaml", "--out", folder / "runs" / arm)
         trained = folder / "runs" / arm / "train" / "student"
         manifest = json.loads((folder / "runs" / arm / "train" / f"01-{arm}" / "manifest.json").read_text(encoding="utf-8"))
-        yield _line(title, _tried(folder, arm, trained, size), manifest.get("seconds", time.monotonic() - begun))
+        yield _line(title, _tried(folder, arm, trained, size, cells), manifest["seconds"])
 
 
-def _tried(folder: Path, arm: str, model: Path, size: Size) -> dict[str, Any]:
+def _tried(folder: Path, arm: str, model: Path, size: Size, cells: Cells) -> dict[str, Any]:
     """The figures of a student on the test's pictures."""
     run = folder / "runs" / arm
     name = "student" if model.is_relative_to(run) else model.name
     found = run / "eval" / f"{name}.json"
     if not found.exists():
-        _cotforge("eval", folder / f"{arm}-test.yaml", "--out", run, "--model", model, "--max-tokens", size.tokens, "--batch", 40)
+        _cotforge(cells, "eval", folder / f"{arm}-test.yaml", "--out", run, "--model", model, "--max-tokens", size.tokens, "--batch", 40)
     whole: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
     return whole
 
@@ -142,12 +159,21 @@ def _line(title: str, found: dict[str, Any], seconds: float | None) -> tuple[str
     return title, figure(found, "accuracy"), f"{found['format_rate']:.3f}", f"{found['output_tokens']:.0f}", spent
 
 
-def _cotforge(*words: str | Path | int) -> None:
+def _cotforge(cells: Cells, *words: str | Path | int) -> None:
     """Runs the command in a process of its own. Raises RuntimeError where it fails."""
-    command = [sys.executable, "-m", "cotforge", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {done.stderr[-2000:]}")
+    command = [str(word) for word in words]
+    found = cells.run("-".join([command[0], Path(command[1]).stem]), _command, command)
+    if FAULT in found:
+        raise RuntimeError(f"cotforge {' '.join(command)}: {found[FAULT]}")
+
+
+def _command(words: list[str]) -> Figures:
+    try:
+        main_of_cotforge(words)
+    except SystemExit as end:
+        if end.code:
+            raise
+    return {}
 
 
 if __name__ == "__main__":

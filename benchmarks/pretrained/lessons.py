@@ -69,15 +69,15 @@ def draw(split: str, count: int) -> list[Sum]:
 
 
 def _ann(a: int, b: int, c: int, d: int, ab: int, abc: int, all: int) -> str:
-    return f"I read {a}, {b}, {c} and {d}. {a} + {b} = {ab}, {ab} + {c} = {abc}, {abc} + {d} = {all}."
+    return f"I read {a}, {b}, {c} and {d}. {a}+{b}={ab}, {ab}+{c}={abc}, {abc}+{d}={all}."
 
 
 def _bob(a: int, b: int, c: int, d: int, ab: int, abc: int, all: int) -> str:
-    return f"Above are {a} and {b}, below {c} and {d}. {a} and {b} make {ab}, with {c} that is {abc}, and with {d} it is {all}."
+    return f"Above {a} and {b}, below {c} and {d}. {a}+{b} is {ab}, {ab}+{c} is {abc}, {abc}+{d} is {all}."
 
 
 def _cyd(a: int, b: int, c: int, d: int, ab: int, abc: int, all: int) -> str:
-    return f"The digits: {a}, {b}, {c}, {d}. Adding one after the other: {a}, {ab}, {abc}, {all}."
+    return f"The digits are {a}, {b}, {c}, {d}. Adding up: {a}, {ab}, {abc}, {all}."
 
 
 def _dan(a: int, b: int, c: int, d: int, ab: int, abc: int, all: int) -> str:
@@ -85,7 +85,7 @@ def _dan(a: int, b: int, c: int, d: int, ab: int, abc: int, all: int) -> str:
 
 
 def _eve(a: int, b: int, c: int, d: int, ab: int, abc: int, all: int) -> str:
-    return f"{a} plus {b} is {ab}. {ab} plus {c} is {abc}. {abc} plus {d} is {all}."
+    return f"{a} plus {b} is {ab}, plus {c} is {abc}, plus {d} is {all}."
 
 
 TEACHERS = {"ann": _ann, "bob": _bob, "cyd": _cyd, "dan": _dan, "eve": _eve}

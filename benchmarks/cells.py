@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class Clock:
 
     ends: float
     """By `time.monotonic`."""
-    part: float = 0.0
+    part: float = inf
 
     @classmethod
     def of(cls, seconds: float) -> "Clock":
