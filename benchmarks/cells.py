@@ -6,9 +6,9 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 Figures = dict[str, Any]
 FAULT = "fault"
 """In the figures of a measurement that came to nothing: why, on one line."""
+LEAST_S = 5.0
+"""Seconds that must be left for a measurement to begin."""
 LINE = 160
 """Characters of that line, at most."""
 
@@ -52,14 +54,22 @@ class Cells:
     method: str = "fork"
     """Of starting a process: a fork has the libraries imported already, which takes ten seconds."""
 
-    def run(self, name: str, function: Callable[..., Figures], *given: Any, least: float = 5.0) -> Figures:
-        """The figures of `function(*given)`, or `fault`: also where fewer than `least` seconds are left."""
-        if self.clock.left < least:
+    faults: list[str] = field(default_factory=list)
+    """Of the measurements that failed; those for which no time was left are not among them."""
+
+    def run(self, name: str, function: Callable[..., Figures], *given: Any, **named: Any) -> Figures:
+        """The figures of `function(*given, **named)`, or `fault`: also where fewer than LEAST_S are left."""
+        if self.clock.left < LEAST_S:
             return {FAULT: "no time left"}
+        found = self._run(self.logs / f"{name}.log", function, given, named)
+        if FAULT in found:
+            self.faults.append(f"{name}: {found[FAULT]}")
+        return found
+
+    def _run(self, log: Path, function: Callable[..., Figures], given: Sequence[Any], named: Mapping[str, Any]) -> Figures:
         context: Any = multiprocessing.get_context(self.method)
         ours, theirs = context.Pipe(duplex=False)
-        log = self.logs / f"{name}.log"
-        process = context.Process(target=_run, args=(theirs, log, function, given))
+        process = context.Process(target=_run, args=(theirs, log, function, given, named))
         process.start()
         theirs.close()
         try:
@@ -83,13 +93,13 @@ def _end(process: Any) -> None:
     process.join()
 
 
-def _run(told: Connection, log: Path, function: Callable[..., Figures], given: Sequence[Any]) -> None:
+def _run(told: Connection, log: Path, function: Callable[..., Figures], given: Sequence[Any], named: Mapping[str, Any]) -> None:
     os.setsid()
     with log.open("w", encoding="utf-8") as opened:
         os.dup2(opened.fileno(), 1)
         os.dup2(opened.fileno(), 2)
         try:
-            told.send(function(*given))
+            told.send(function(*given, **named))
         except BaseException as fault:
             traceback.print_exc()
             told.send({FAULT: _said(fault, log)})

@@ -12,11 +12,11 @@ left out. Where something fails, its whole output is in the folder that --out na
 
 import argparse
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # a look for GPUs is not to begin CUDA here: processes that use them are forked
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
 
 from benchmarks.cells import FAULT, Cells, Clock
 from benchmarks.forge.table import print_table
@@ -43,18 +43,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder: Path = (given.out or Path(name)).resolve()
         (folder / "logs").mkdir(parents=True, exist_ok=True)
-        bench = Bench(SMOKE if given.smoke else WHOLE, folder, Cells(Clock.of(given.seconds), folder / "logs"))
+        clock = Clock.of(3600.0 if given.smoke else given.seconds)
+        bench = Bench(SMOKE if given.smoke else WHOLE, folder, Cells(clock, folder / "logs"))
         bench.gpu = _has_gpu(bench.cells)
         if not bench.gpu and not given.smoke:
             print("There is no GPU here; --smoke runs on a CPU.")
             return
         for part in dict.fromkeys([*FIRST, *wanted]):
             measure(PARTS[part], bench)
+        if given.smoke and bench.cells.faults:
+            sys.exit("; ".join(bench.cells.faults))
 
 
 def measure(part: Part, bench: Bench) -> None:
     """Its table, as it goes."""
-    bench.cells.clock.begin(part.seconds)
+    bench.cells.clock.begin(part.seconds if bench.size is WHOLE else SECONDS)
     print(f"{part.title}\n")
     print_table(part.head, part.lines(bench))
     print(flush=True)
@@ -67,6 +70,8 @@ def _has_gpu(cells: Cells) -> bool:
     if FAULT in found:
         cells.method = "spawn"
         found = cells.run("look", card.look)
+    if found.get("gpu"):
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     return bool(found.get("gpu"))
 
 

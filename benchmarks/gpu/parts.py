@@ -206,8 +206,10 @@ def evaluation(bench: Bench) -> Iterator[Line]:
             yield size.shapes[name].title, engine, "not in this version", "", ""
             continue
         held = {"split": "test"} | ({"engine": engine} if "engine" in Eval.model_fields else {})
-        file, run = bench.project(f"eval-{engine}", _student(bench, name, "float32"), {"name": "sft", "kind": "sft"}, eval=held)
-        ground.write_table(file.parent / "rows.jsonl", bench.pictures, size.held_out)
+        table = bench.folder / "rows.jsonl"
+        ground.write_table(table, bench.pictures, size.held_out)
+        sections = {"eval": held, "source": {"kind": "table", "path": str(table)}}
+        file, run = bench.project(f"eval-{engine}", _student(bench, name, "float32"), {"name": "sft", "kind": "sft"}, **sections)
         found = bench.cells.run(
             f"eval-{engine}", asked.evaluated, file, run, bench.student(name), sets=(), tokens=size.answer, batch=size.together
         )

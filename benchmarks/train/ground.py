@@ -72,9 +72,12 @@ def write_pictures(folder: Path, count: int, *, side: int = SIDE) -> None:
 
 
 def write_table(file: Path, pictures: Path, count: int) -> None:
-    """A table of so many samples of the split `test`, their pictures taken in turn from a folder."""
+    """A table of so many samples of the split `test`, their pictures taken in turn from a folder beside it."""
     files = sorted(pictures.glob("*.jpg"))
-    rows = ({"id": f"{row}", "image": str(files[row % len(files)]), "label": "xy"[row % 2], "split": "test"} for row in range(count))
+    rows = (
+        {"id": f"{row}", "image": f"{pictures.name}/{files[row % len(files)].name}", "label": "xy"[row % 2], "split": "test"}
+        for row in range(count)
+    )
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
