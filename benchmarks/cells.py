@@ -17,6 +17,8 @@ from typing import Any
 Figures = dict[str, Any]
 FAULT = "fault"
 """In the figures of a measurement that came to nothing: why, on one line."""
+SAID = "said"
+"""In the figures: all that the process wrote to stdout and stderr by then."""
 LEAST_S = 5.0
 """Seconds that must be left for a measurement to begin."""
 LINE = 160
@@ -76,7 +78,7 @@ class Cells:
             if not ours.poll(max(0.0, self.clock.left)):
                 return {FAULT: "stopped: it took longer than it may"}
             found: Figures = ours.recv()
-            return found
+            return found | {SAID: log.read_text(encoding="utf-8", errors="replace")}
         except EOFError:
             process.join()
             return {FAULT: f"its process ended with {process.exitcode}"}
@@ -99,11 +101,12 @@ def _run(told: Connection, log: Path, function: Callable[..., Figures], given: S
         os.dup2(opened.fileno(), 1)
         os.dup2(opened.fileno(), 2)
         try:
-            told.send(function(*given, **named))
+            found = function(*given, **named)
+            sys.stdout.flush()
+            told.send(found)
         except BaseException as fault:
             traceback.print_exc()
             told.send({FAULT: _said(fault, log)})
-        sys.stdout.flush()
 
 
 def _said(fault: BaseException, log: Path) -> str:

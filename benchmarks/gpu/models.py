@@ -141,4 +141,4 @@ def flops(folder: Path, *, pictures: float, tokens: float) -> float:
     """
     known = json.loads((folder / LINEAR).read_text(encoding="utf-8"))
     seen = known["vision"] * known["patches"] + known["projector"] * known["picture"]
-    return 6.0 * (known["language"] * tokens + seen * pictures)
+    return 6 * float(known["language"] * tokens + seen * pictures)

@@ -1,5 +1,6 @@
 """What is measured, part by part: each gives the lines of its table as they come."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ from cotforge.plan import Eval, Grpo
 
 Line = tuple[str, ...]
 
+LITTLE_GB = 12.0
+"""Of the card's memory, that is left to a teacher whose batch does not fit."""
 NOT_INSTALLED, NO_GPU = "not installed", "needs a GPU"
 
 
@@ -138,7 +141,7 @@ def qlora(bench: Bench) -> Iterator[Line]:
     stage = {"name": "sft", "kind": "sft", "batch": size.batch, "steps": size.steps, "learning_rate": trained.RATE}
     for title, student in (("LoRA", {"lora": {}}), ("QLoRA", {"lora": {}, "qlora": True})):
         if "qlora" in student and (lacking := _lacking("bitsandbytes", gpu=bench.gpu)):
-            yield size.shapes[name].title, title, "cotforge", lacking, "", "", "", ""
+            yield size.shapes[name].title, title, "cotforge", lacking, "", "", "", "", ""
             continue
         file, run = bench.project(f"adapters-{title}", {"model": str(bench.student(name)), **student}, stage)
         found = bench.cells.run(f"adapters-{title}", trained.cotforge, file, run, "sft", {})
@@ -179,6 +182,7 @@ def rollouts(bench: Bench) -> Iterator[Line]:
 
 def _grpo(size: Size, *, steps: int, group: int) -> dict[str, Any]:
     once = {"resample": 0} if "resample" in Grpo.model_fields else {}
+    once |= _engine("transformers")
     return {
         "name": "reason", "kind": "grpo", "batch": size.batch, "accumulate": 1, "group": group, "steps": steps,
         "max_completion": size.completion, "learning_rate": trained.RATE, "rewards": [{"measure": "finish_ok"}], **once,
@@ -236,10 +240,10 @@ def teachers(bench: Bench) -> Iterator[Line]:
     if not bench.gpu:
         yield "transformers, little memory", "", NO_GPU, "", "", ""
         return
-    given = {"asked": size.pictures // 2, "tokens": size.answer, "concurrency": size.pictures // 2, "spare_gb": 12.0}
-    name = next(iter(places))
-    found = bench.cells.run("teachers-little", asked.taught, "transformers", [places[name]], bench.pictures, **given)
-    yield from _turns("transformers, 12 GB left", [size.shapes[name].title], found)
+    name, many = next(iter(places)), size.pictures // 2
+    given = {"asked": many, "tokens": size.answer, "concurrency": many}
+    found = bench.cells.run("teachers-little", asked.taught, "transformers", [places[name]], bench.pictures, **given, spare_gb=LITTLE_GB)
+    yield from _turns(f"transformers, {LITTLE_GB:g} GB left", [size.shapes[name].title], found)
 
 
 def _turns(kind: str, titles: Sequence[str], found: Figures) -> Iterator[Line]:
@@ -274,15 +278,21 @@ def _student(bench: Bench, name: str, dtype: str) -> dict[str, Any]:
 def _taken(bench: Bench, name: str, found: Figures, *, full: bool = True) -> Line:
     """Seconds a step, tokens/s, TFLOP/s and the share of the card's rate, GB; the rate of training in full alone."""
     if FAULT in found:
-        return found[FAULT], "", "", "", ""
+        return found[FAULT], "", "", "", "", ""
     seconds, tokens = found["seconds"], found["tokens"]
     tflops = models.flops(bench.student(name), pictures=bench.size.batch, tokens=tokens) / seconds / 1e12 if full else 0.0
     share = f"{tflops / bench.tflops:.2f}" if full and bench.tflops else ""
-    return f"{seconds:.3f}", f"{tokens / seconds:,.0f}", f"{tflops:.1f}" if full else "", share, _gb(found)
+    return f"{seconds:.3f}", f"{tokens / seconds:,.0f}", f"{tflops:.1f}" if full else "", share, _gb(found), _estimated(found)
 
 
 def _gb(found: Figures) -> str:
     return f"{found['peak_gb']:.1f}" if found.get("peak_gb") else ""
+
+
+def _estimated(found: Figures) -> str:
+    """GB that cotforge told before it trained; TRL tells none."""
+    said = re.search(r"estimate: memory ([0-9.,]+) (GB|MB)", found.get("said", ""))
+    return "" if said is None else f"{float(said[1].replace(',', '')) / (1 if said[2] == 'GB' else 1e3):.1f}"
 
 
 def _lacking(library: str, *, gpu: bool) -> str:
@@ -303,7 +313,7 @@ class Part:
     lines: Callable[[Bench], Iterator[Line]]
 
 
-_TRAINED = ("", "weights", "trainer", "s a step", "tokens/s", "TFLOP/s", "of the card's", "peak GB")
+_TRAINED = ("", "weights", "trainer", "s a step", "tokens/s", "TFLOP/s", "of the card's", "peak GB", "estimated GB")
 PARTS = {
     "rate": Part("The card", 30, ("", ""), rate),
     "students": Part("Students of random weights, made here; millions of weights", 45, ("", "millions"), students),

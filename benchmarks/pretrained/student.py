@@ -29,7 +29,6 @@ SIDE, PATCH, WIDTH = 16, 8, 128
 """Pixels of what the student sees, and of a patch, which is a digit; width of the tower."""
 IMAGE = "<filename>"
 """A token that the language model has and that no text here needs: it stands for a patch."""
-CONTEXT = 8192
 SHARP, NEAR = 20.0, 0.2
 """Of the tower's loss: how far from an embedding, squared and in variances, another digit is as likely; weight of being near it."""
 
@@ -57,7 +56,7 @@ def build(folder: Path, file: Path, *, steps: int = 400) -> float:
         hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=2, num_attention_heads=4, image_size=SIDE, patch_size=PATCH,
         projection_dim=WIDTH,
     )  # fmt: skip
-    core.config.max_position_embeddings = CONTEXT
+    del core.config.quantization_config  # its weights are plain numbers by now
     config = LlavaConfig(
         vision_config=vision, text_config=core.config, image_token_index=words.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1,
         tie_word_embeddings=True,
