@@ -1,6 +1,7 @@
 """`train:` and `eval:` of the pipeline file: the student, the stages that train it, and what it is tried on. No torch here."""
 
 from collections import Counter
+from math import gcd
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -67,7 +68,7 @@ class _Stage(Spec):
     batch: int = Field(default=16, ge=1)
     """Lessons (for grpo: completions) in one forward pass. Ours."""
     accumulate: int = Field(default=1, ge=1)
-    """Forward passes of one optimizer step. Ours."""
+    """Forward passes of one optimizer step."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Null is ours: 2e-5 for sft, 1e-6 for grpo and dpo, ten times that with LoRA."""
     seed: int = 0
@@ -127,16 +128,43 @@ Both narrow what is explored, by what arXiv 2509.26114 finds of either bound.
 """
 
 
+UNCLIPPED = frozenset({"cispo", "sapo", "vespo"})
+"""Losses of TRL's without the clip of two bounds."""
+
+
+def _scaling(given: Any) -> Any:
+    """TRL also takes true for `group` and false for `none`."""
+    return {True: "group", False: "none"}.get(given, given) if isinstance(given, bool) else given
+
+
 def _clip(given: Any) -> Any:
     if isinstance(given, str) and given not in CLIPS:
         raise ValueError(f"no clip named {shown(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
     return CLIPS[given] if isinstance(given, str) else given
 
 
+class Vllm(Spec):
+    """Where vLLM makes completions."""
+
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    """Of a server on another GPU, without `/v1`; null is in the process of the training, asleep while it learns."""
+    memory: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the GPU in the process of the training; null is what its weights and cache need, at most what the training leaves."""
+
+
+GROUPS = 16
+"""Groups that make an optimizer step of `grpo`, at least, where the file does not give `accumulate`.
+
+Of two groups, as of one forward pass of 16 completions, a step often learns nothing: all completions of a group get the same reward.
+"""
+
+
 class Grpo(_Stage):
     """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
 
     kind: Literal["grpo"]
+    accumulate: int = Field(default=8, ge=1)
+    """Forward passes of one optimizer step; where it is not given, as many as 16 groups take."""
     rewards: tuple[Reward, ...]
     """What is better."""
     clip: Annotated[Clip | None, BeforeValidator(_clip)] = None
@@ -151,6 +179,37 @@ class Grpo(_Stage):
     """Tokens of one completion, at most. Ours."""
     beta: float | None = Field(default=None, ge=0)
     """Weight of the distance to the weights that the stage began with; 0 loads no such copy. Null is TRL's own: 0."""
+    loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
+    """How the losses of tokens are weighed. TRL's own default: each token of a rollout counts the same."""
+    scale_rewards: Annotated[Literal["group", "batch", "none"], BeforeValidator(_scaling)] = "group"
+    """By whose standard deviation advantages are divided. TRL's own default."""
+    use_bias_correction_kl: bool = True
+    """Whether the KL term, an estimate by k3, is weighed by the ratio, which makes its gradient unbiased. TRL's own default."""
+    resample: int = Field(default=0, ge=0, le=100)
+    """Times that groups whose completions all got the same reward are drawn again, with other prompts (DAPO's dynamic sampling)."""
+    rollouts: Literal["auto", "transformers", "vllm"] = "auto"
+    """Who makes the completions; `auto` is vLLM where there is a GPU, vLLM, and a student that it can be given, else transformers."""
+    vllm: Vllm | None = None
+    """Null is vLLM's place and share as `{}` gives them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _enough_groups(cls, given: Any) -> Any:
+        """`accumulate`, where it is not given: whole groups, 16 of them at least."""
+        if not isinstance(given, dict) or given.get("accumulate") is not None:
+            return given
+        batch, group = given.get("batch", cls.model_fields["batch"].default), given.get("group", cls.model_fields["group"].default)
+        if type(batch) is not int or type(group) is not int or batch < 1 or group < 1:
+            return given  # a fault that is told of below
+        least = -(-GROUPS * group // batch)
+        whole = group // gcd(batch, group)
+        return given | {"accumulate": -(-least // whole) * whole}
+
+    @property
+    def wants_vllm(self) -> bool | None:
+        """Whether vLLM makes the completions; None where that is for the machine to decide."""
+        said = {"auto": None, "transformers": False, "vllm": True}[self.rollouts]
+        return bool(self.trl["use_vllm"]) if said is None and "use_vllm" in self.trl else said
 
     @field_validator("rewards")
     @classmethod
@@ -163,6 +222,16 @@ class Grpo(_Stage):
     def _clip_can_act(self) -> Self:
         if self.clip is not None and self.updates_per_rollout < 2:
             raise ValueError("clip: cannot act while every completion is used for one step only; set updates_per_rollout to 2 or more")
+        if self.clip is not None and (loss := self.trl.get("loss_type", self.loss_type)) in UNCLIPPED:
+            raise ValueError(f"clip: the loss {shown(loss)} has no such clip; leave clip out, or set loss_type to dapo")
+        return self
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        if "use_vllm" in self.trl and self.rollouts != "auto" and bool(self.trl["use_vllm"]) != (self.rollouts == "vllm"):
+            raise ValueError(f"rollouts: {self.rollouts} contradicts trl.use_vllm; leave use_vllm out of trl:")
+        if self.vllm is not None and self.wants_vllm is False:
+            raise ValueError("vllm: completions are made by transformers; set rollouts to vllm, or leave vllm out")
         return self
 
 
@@ -304,6 +373,18 @@ SMOKE_STEPS = 2
 def lines(plan: Plan, *, steps: int | None = None) -> list[str]:
     """The plan as a person reads it, a line per stage; with `steps`, as if every stage had so many."""
     return [_line(number, stage, steps) for number, stage in enumerate(plan.expanded(), 1)]
+
+
+def amount(stage: Sft | Grpo | Dpo, rows: int, *, processes: int = 1, steps: int | None = None) -> str:
+    """How many of `rows` a stage sees over all `processes`, in words; with `steps`, as if it had so many."""
+    per_step = stage.batch * stage.accumulate * processes
+    what, step_count = {"sft": "lessons", "grpo": "prompts", "dpo": "pairs"}[stage.kind], steps or stage.steps
+    if step_count is None:
+        return f"{stage.epochs or 1:g} times all {rows:,} {what}" if stage.epochs not in (None, 1) else f"all {rows:,} {what}"
+    if isinstance(stage, Grpo):
+        per_step, step_count = per_step // stage.group, -(-step_count // stage.updates_per_rollout)
+    seen = per_step * step_count
+    return f"{seen:,} of {rows:,} {what}" if seen < rows else f"all {rows:,} {what}, {seen / rows:.3g} times"
 
 
 def _line(number: int, stage: Sft | Grpo | Dpo | Try, given: int | None) -> str:

@@ -68,8 +68,9 @@ def scored(folder: Path, model: Path, dataset: Path, *, processes: int) -> Score
     """Three steps of a stage in `folder`, of which this is one of so many processes."""
     stage = Grpo.model_validate(
         {
-            "name": "reason", "kind": "grpo", "steps": 3, "batch": ROLLOUT // processes, "group": GROUP, "max_completion": 24,
-            "learning_rate": 1e-3, "rewards": [{"measure": "well_formed", "weight": 0.5}, {"measure": "correct"}, {"measure": "finish_ok"}],
+            "name": "reason", "kind": "grpo", "steps": 3, "batch": ROLLOUT // processes, "accumulate": 1, "group": GROUP,
+            "max_completion": 24, "learning_rate": 1e-3,
+            "rewards": [{"measure": "well_formed", "weight": 0.5}, {"measure": "correct"}, {"measure": "finish_ok"}],
         }
     )  # fmt: skip
     lessons = find(dataset, cache=folder / "cache")

@@ -28,7 +28,7 @@ from tests import squares
 from tests.clip import acted, objective
 
 TASK = Task(kind="classify", question="Which colour is this?", labels=tuple(squares.COLOURS))
-SMALL = {"batch": 8, "group": 4, "max_completion": 24, "temperature": 1.2}
+SMALL = {"batch": 8, "accumulate": 1, "group": 4, "max_completion": 24, "temperature": 1.2}
 LEARNED = 120
 """Steps of supervised learning before."""
 
@@ -245,7 +245,10 @@ def test_tags_stay_in_a_text_though_the_tokenizer_calls_them_special(model: Path
             {"rewards": [{"measure": "mentions_prompt"}]},
             r"'reason': rewards\[0\] mentions_prompt: gives the lessons themselves 0\.00",
         ),
-        ({"batch": 6, "rewards": [{"measure": "correct"}]}, "batch x accumulate is 6 x 1 completions, which are no whole groups of 4"),
+        (
+            {"batch": 6, "accumulate": 1, "rewards": [{"measure": "correct"}]},
+            "batch x accumulate is 6 x 1 completions, which are no whole groups of 4",
+        ),
         ({"rewards": [{"measure": "correct"}], "trl": {"betta": 1}}, "'reason': trl: GRPOConfig has no field 'betta'; did you mean 'beta'"),
         (
             {"rewards": [{"measure": "correct"}], "updates_per_rollout": 4, "trl": {"save_steps": 6}},
@@ -283,17 +286,6 @@ def test_a_prompt_that_the_processor_cannot_take_is_a_line(tmp_path: Path, model
     trainer = grpo.Trainer(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print))
     with pytest.raises(PipelineError, match="step 0: the student's processor cannot take a prompt: "):
         trainer.train()
-
-
-def test_fields_for_vllms_server_are_handed_on_and_without_vllm_it_says_so(tmp_path: Path, model: Path, dataset: Path) -> None:
-    fields = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": "http://127.0.0.1:9"}
-    job = work(tmp_path / "stage", model, dataset, {"steps": 1, "rewards": REWARDS, "trl": fields})
-    assert isinstance(job.stage, Grpo)
-    config = grpo.config_of(job.stage, job, student.load(job.plan.student, model))
-    assert {name: getattr(config, name) for name in fields} == fields
-    assert set(config.generation_kwargs) == {"logit_bias"}
-    with pytest.raises(PipelineError, match=r"'reason': trl\.use_vllm: needs vllm, also to talk to its server"):
-        run(job)
 
 
 def test_parameters_that_are_no_numbers_end_the_stage(tmp_path: Path, model: Path, dataset: Path) -> None:

@@ -46,7 +46,7 @@ def measure(count: int, tokens: int, width: int) -> None:
     ground.quiet()
     stage = Grpo.model_validate(
         {
-            "name": "reason", "kind": "grpo", "batch": BATCH, "group": GROUP, "max_completion": tokens, "steps": count + 1,
+            "name": "reason", "kind": "grpo", "batch": BATCH, "accumulate": 1, "group": GROUP, "max_completion": tokens, "steps": count + 1,
             "learning_rate": 1e-4, "rewards": [{"measure": "well_formed"}, {"measure": "finish_ok"}],
         }
     )  # fmt: skip
