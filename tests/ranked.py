@@ -33,7 +33,7 @@ SAID = [
 """What is said in the first rollout, in the order of all processes: of some form or none, and right for some of the lessons."""
 
 
-class Given(grpo.Trainer):
+class Given(trainer.Trainer):
     """Says what it is given to say at first, and keeps the advantages that its own completions got."""
 
     own: list[float]

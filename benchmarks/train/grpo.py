@@ -23,6 +23,7 @@ from cotforge.plan import Grpo
 from cotforge.train.guards import Watch
 from cotforge.train.kinds import grpo
 from cotforge.train.rewards import Rewards
+from cotforge.train.rollouts.trainer import Trainer
 from cotforge.train.students import student
 from cotforge.train.work import Work, drive
 
@@ -74,7 +75,7 @@ def _ours(work: Work, stage: Grpo, turn: Turn) -> None:
     watch = Watch(lambda line: None)
     rewards = Rewards.of(stage.rewards, work.task, work.root)
     config = grpo.config_of(stage, work, pupil)
-    trainer = grpo.Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions")
+    trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions")
     with work.record:
         drive(trainer, work, pupil, watch, last=turn)
 

@@ -101,7 +101,8 @@ class Sampled(NamedTuple):
                 found[to] = there[of] if there else None
             return found
 
-        return Sampled(*(here if isinstance(here, dict) else merged(here, there) for here, there in zip(self, other, strict=True)))
+        parts: list[Any] = [here if isinstance(here, dict) else merged(here, there) for here, there in zip(self, other, strict=True)]
+        return Sampled(*parts)
 
 
 def short_prompts(processor: Any, prompts: Sequence[Any]) -> list[list[int]]:
@@ -148,7 +149,7 @@ class GrpoHooks(Resuming):
     processing_class: Any
     accelerator: Any
 
-    def rollout(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def rollout(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Completions of these rows, `num_generations` in turn for each prompt, with rewards and advantages, as the loss takes them."""
         made: dict[str, Any] = super()._generate_and_score_completions(rows)  # type: ignore[misc]
         return made

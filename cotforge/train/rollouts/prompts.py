@@ -38,7 +38,11 @@ class Prompts:
 
     def faults(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
         """The id of each row and why its prompt cannot be learned from; empty where it can."""
-        count = cache(lambda text: len(self.learnable.processor.tokenizer(text)["input_ids"]))
+
+        @cache
+        def count(text: str) -> int:
+            return len(self.learnable.processor.tokenizer(text)["input_ids"])
+
         for row in rows:
             fault = self.learnable.prompt_fault(row)
             sizes = [] if fault else [*map(size_of, row["images"])]

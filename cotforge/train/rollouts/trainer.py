@@ -162,9 +162,9 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
 
     def _mean(self, groups: Sequence[int]) -> float:
         """So many groups as a share of a rollout's, over all processes."""
-        whole = self.args.generation_batch_size // self.num_generations
+        whole: int = self.args.generation_batch_size // self.num_generations
         counts = self.accelerator.gather(torch.tensor([len(groups)], device=self.accelerator.device))
-        return float(counts.sum().item()) / whole
+        return int(counts.sum().item()) / whole
 
     def _keep(self, folder: Path) -> None:
         """The rollout as a file of `completions/`: `step`, the columns that rewards log, each reward, and the advantage."""
