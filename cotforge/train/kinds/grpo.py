@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 from trl import GRPOConfig
 
 from cotforge.errors import PipelineError
-from cotforge.plan import UNCLIPPED, Clip, Grpo
+from cotforge.plan import Clip, Grpo
+from cotforge.plan.kinds import UNCLIPPED
 from cotforge.train import guards, ranks
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out

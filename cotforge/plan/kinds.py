@@ -1,0 +1,257 @@
+"""The kinds of training stages, a class each; `train/kinds/<kind>.py` does what one says. A new kind gets an entry in KINDS."""
+
+from collections.abc import Iterator
+from math import gcd
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from cotforge.errors import PipelineError, shown
+from cotforge.filters import Measured
+from cotforge.plan.stage import Curve, KeyContext, LearnsFrom, Stage, TrlStage
+from cotforge.spec import Spec
+
+LOSS = Curve("Loss on lessons", (("loss", "loss"),))
+
+
+class Sft(TrlStage):
+    """Supervised: the student learns the completion, given picture and prompt."""
+
+    learns_texts: ClassVar[bool] = True
+    curves: ClassVar[tuple[Curve, ...]] = (
+        LOSS,
+        Curve("Token accuracy on lessons", (("mean_token_accuracy", "share"),), share=True),
+    )
+
+    kind: Literal["sft"]
+    data: Literal["lessons", "source"] = "lessons"
+    """`lessons`: the dataset; `source`: every readable sample of the source with its raw label."""
+    too_long: Literal["drop", "fail"] = "drop"
+    """Of lessons longer than `longest`, which are never cut: leave them out, or train nothing. Ours."""
+    longest: int | None = Field(default=None, ge=1)
+    """Tokens of a whole lesson, picture included; null is what the student's positions hold."""
+
+    @property
+    def learns_from(self) -> LearnsFrom:
+        """As `data` says."""
+        return self.data
+
+
+class Reward(Measured):
+    """A measure of what the student says, and its weight."""
+
+    weight: float = 1.0
+    """Ours."""
+
+
+class Clip(Spec):
+    """How far the ratio of new to old probability may leave 1 before a token stops to teach: 1 - low to 1 + high."""
+
+    low: float = Field(default=0.2, gt=0, lt=1)
+    """Acts where a token is to become less likely. TRL's own default."""
+    high: float = Field(default=0.2, gt=0)
+    """Acts where a token is to become more likely. TRL's own default."""
+
+
+CLIPS = {"cliplow-upper": {"low": 0.2, "high": 0.1}, "cliplow-lower": {"low": 0.4, "high": 0.2}}
+"""Two readings of ClipLow (arXiv 2506.18048, which gives no numbers), the numbers ours: a smaller upper, or a wider lower, bound.
+
+Both narrow what is explored, by what arXiv 2509.26114 finds of either bound.
+"""
+
+
+def _clip(given: Any) -> Any:
+    if isinstance(given, str) and given not in CLIPS:
+        raise ValueError(f"no clip named {shown(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
+    return CLIPS[given] if isinstance(given, str) else given
+
+
+UNCLIPPED = frozenset({"cispo", "sapo", "vespo"})
+"""Losses of TRL's without the clip of two bounds."""
+
+
+def _scaling(given: Any) -> Any:
+    """TRL also takes true for `group` and false for `none`."""
+    return ("group" if given else "none") if isinstance(given, bool) else given
+
+
+class Vllm(Spec):
+    """Where vLLM makes completions."""
+
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    """Of a server on another GPU, without `/v1`; null is in the process of the training, asleep while it learns."""
+    memory: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the GPU in the process of the training; null is what weights and cache need, at most what the training leaves."""
+
+
+GROUPS = 16
+"""Groups that make an optimizer step of `grpo`, at least, where the file does not give `accumulate`.
+
+Of two groups, as of one forward pass of 16 completions, a step often learns nothing: all completions of a group get the same reward.
+"""
+
+
+class Grpo(TrlStage):
+    """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
+
+    rows_are: ClassVar[str] = "prompts"
+    curves: ClassVar[tuple[Curve, ...]] = (
+        Curve("Rewards", (("reward", "whole"),)),
+        Curve(
+            "Completions during training",
+            (
+                ("accuracy", "right"),
+                ("format_rate", "well formed"),
+                ("completions/clipped_ratio", "cut off"),
+                ("frac_reward_zero_std", "groups alike"),
+            ),
+            share=True,
+        ),
+        Curve("Tokens of a completion", (("completions/mean_length", "mean"),)),
+        Curve("Share of tokens clipped", (("clip_ratio/low_mean", "below"), ("clip_ratio/high_mean", "above"))),
+        Curve("Entropy in nats", (("entropy", "of a token"),)),
+        Curve("Distance to the stage's first weights", (("kl", "KL"),)),
+    )
+
+    kind: Literal["grpo"]
+    accumulate: int = Field(default=8, ge=1)
+    """Forward passes of one optimizer step; where it is not given, as many as 16 groups take."""
+    data: Literal["lessons", "source"] = "lessons"
+    """`lessons`: the dataset; `source`: every readable sample of the source with its raw label."""
+    rewards: tuple[Reward, ...]
+    """What is better."""
+    clip: Annotated[Clip | None, BeforeValidator(_clip)] = None
+    """Two numbers, or `cliplow-upper` or `cliplow-lower`; null is TRL's own, 0.2 on both sides."""
+    updates_per_rollout: int = Field(default=1, ge=1)
+    """Optimizer steps on the same completions; from 2 on the ratio leaves 1, and the clip can act. TRL's own default."""
+    group: int = Field(default=8, ge=2)
+    """Completions of one prompt. TRL's own default."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of the completions. TRL's own default."""
+    max_completion: int = Field(default=1024, ge=1)
+    """Tokens of one completion, at most. Ours."""
+    beta: float | None = Field(default=None, ge=0)
+    """Weight of the distance to the weights that the stage began with; 0 loads no such copy. Null is TRL's own: 0."""
+    loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
+    """How the losses of tokens are weighed. TRL's own default: every token of a rollout counts the same."""
+    scale_rewards: Annotated[Literal["group", "batch", "none"], BeforeValidator(_scaling)] = "group"
+    """By whose standard deviation advantages are divided. TRL's own default."""
+    use_bias_correction_kl: bool = True
+    """Whether the KL term, the k3 estimate, is weighed by the ratio, so that its gradient is unbiased. TRL's own default."""
+    resample: int = Field(default=0, ge=0, le=100)
+    """Times that groups whose completions all got the same reward are drawn again, with other prompts (DAPO's dynamic sampling)."""
+    rollouts: Literal["auto", "transformers", "vllm"] = "auto"
+    """Who makes the completions; `auto` is vLLM where there is a GPU, vLLM, and a student that it can be given, else transformers."""
+    vllm: Vllm | None = None
+    """Null is vLLM's place and share as `{}` gives them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _enough_groups(cls, given: Any) -> Any:
+        """`accumulate`, where it is not given: whole groups, 16 of them at least."""
+        if not isinstance(given, dict) or given.get("accumulate") is not None:
+            return given
+        batch, group = (given.get(name, cls.model_fields[name].default) for name in ("batch", "group"))
+        if type(batch) is not int or type(group) is not int or batch < 1 or group < 1:
+            return given  # a fault, of which the field tells
+        least, whole = -(-GROUPS * group // batch), group // gcd(batch, group)
+        return given | {"accumulate": -(-least // whole) * whole}
+
+    @property
+    def wants_vllm(self) -> bool | None:
+        """Whether vLLM makes the completions; None where that is for the machine to decide."""
+        said = {"auto": None, "transformers": False, "vllm": True}[self.rollouts]
+        return bool(self.trl["use_vllm"]) if said is None and "use_vllm" in self.trl else said
+
+    def rows_per_step(self) -> float:
+        """Prompts, of each of which there is a group of completions, that are used for several updates."""
+        return super().rows_per_step() / self.group / self.updates_per_rollout
+
+    @property
+    def learns_from(self) -> LearnsFrom:
+        """As `data` says."""
+        return self.data
+
+    @property
+    def longest_answer(self) -> int:
+        """As `max_completion` says."""
+        return self.max_completion
+
+    @field_validator("rewards")
+    @classmethod
+    def _wants_something(cls, rewards: tuple[Reward, ...]) -> tuple[Reward, ...]:
+        if not rewards:
+            raise ValueError("there is none; at least one is needed")
+        return rewards
+
+    @model_validator(mode="after")
+    def _clip_can_act(self) -> Self:
+        if self.clip is not None and self.updates_per_rollout < 2:
+            raise ValueError("clip: cannot act while every completion is used for one step only; set updates_per_rollout to 2 or more")
+        if self.clip is not None and (loss := self.trl.get("loss_type", self.loss_type)) in UNCLIPPED:
+            raise ValueError(f"clip: the loss {shown(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
+        return self
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        if "use_vllm" in self.trl and self.rollouts != "auto" and bool(self.trl["use_vllm"]) != (self.rollouts == "vllm"):
+            raise ValueError(f"rollouts: {self.rollouts} contradicts trl.use_vllm; leave use_vllm out of trl:")
+        if self.vllm is not None and self.wants_vllm is False:
+            raise ValueError("vllm: completions are made by transformers; set rollouts to vllm, or leave vllm out")
+        return self
+
+    def faults(self, root: Path) -> Iterator[str]:
+        """Of the rewards."""
+        for index, reward in enumerate(self.rewards):
+            try:
+                reward.found(root)
+            except PipelineError as error:
+                yield from (f"rewards[{index}].{fault}" for fault in error.faults)
+
+    def words(self, steps: int | None = None) -> list[str]:
+        """Rewards, groups and clip too."""
+        words = [*super().words(steps), " + ".join(f"{reward.weight:g} {reward.measure}" for reward in self.rewards)]
+        clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
+        return [*words, f"groups of {self.group}", *clip]
+
+
+class Dpo(TrlStage):
+    """Preference: of a right and a wrong text about a picture, the right one becomes likelier."""
+
+    rows_are: ClassVar[str] = "pairs"
+    learns_texts: ClassVar[bool] = True
+    curves: ClassVar[tuple[Curve, ...]] = (LOSS, Curve("Right text preferred", (("rewards/accuracies", "share"),), share=True))
+
+    kind: Literal["dpo"]
+    data: Literal["lessons"] = "lessons"
+    """Pairs are those of the dataset: the source has none."""
+    beta: float | None = Field(default=None, gt=0)
+    """Weight of the distance to the weights that the stage began with. Null is TRL's own: 0.1."""
+
+    @property
+    def learns_from(self) -> LearnsFrom:
+        """Pairs of the dataset."""
+        return "pairs"
+
+
+class Try(Stage):
+    """No training: the student is tried on what `eval:` holds out."""
+
+    leaves_weights: ClassVar[bool] = False
+
+    kind: Literal["eval"]
+
+    def inputs(self, context: KeyContext) -> dict[str, Any]:
+        """What it is tried on."""
+        return {"eval": context.held_out and context.held_out.model_dump(mode="json")}
+
+
+KINDS: tuple[type[Stage], ...] = (Sft, Grpo, Dpo, Try)
+"""Every kind there is."""
+
+if TYPE_CHECKING:
+    AnyStage = Stage
+else:
+    AnyStage = Annotated[Union[KINDS], Field(discriminator="kind")]  # noqa: UP007
+    """An entry of `train.stages`, by its `kind`."""
