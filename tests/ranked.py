@@ -18,6 +18,7 @@ from cotforge.train.data.lessons import find
 from cotforge.train.guards import Watch
 from cotforge.train.kinds import grpo
 from cotforge.train.report.record import Record
+from cotforge.train.rollouts.trainer import Trainer
 from cotforge.train.students import student
 from cotforge.train.work import Work
 from tests import squares
@@ -33,7 +34,7 @@ SAID = [
 """What is said in the first rollout, in the order of all processes: of some form or none, and right for some of the lessons."""
 
 
-class Given(trainer.Trainer):
+class Given(Trainer):
     """Says what it is given to say at first, and keeps the advantages that its own completions got."""
 
     own: list[float]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Stage, lines
+from cotforge.plan import SMOKE_STEPS, Stage, TrlStage, lines
 from cotforge.train import ranks
 from cotforge.train.evaluation.best import chosen, linked
 from cotforge.train.evaluation.evaluate import figure
