@@ -92,6 +92,12 @@ Of two groups, as of one forward pass of 16 completions, a step often learns not
 """
 
 
+def passes_of(groups: int, batch: int, group: int) -> int:
+    """Forward passes of `batch` completions that make whole groups of `group`, so many at least."""
+    whole = group // gcd(batch, group)
+    return -(-groups * group // (batch * whole)) * whole
+
+
 class Grpo(TrlStage):
     """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
 
@@ -155,8 +161,7 @@ class Grpo(TrlStage):
         batch, group = (given.get(name, cls.model_fields[name].default) for name in ("batch", "group"))
         if type(batch) is not int or type(group) is not int or batch < 1 or group < 1:
             return given  # a fault, of which the field tells
-        least, whole = -(-GROUPS * group // batch), group // gcd(batch, group)
-        return given | {"accumulate": -(-least // whole) * whole}
+        return given | {"accumulate": passes_of(GROUPS, batch, group)}
 
     @property
     def wants_vllm(self) -> bool | None:

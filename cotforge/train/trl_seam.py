@@ -214,7 +214,10 @@ class GrpoHooks(Resuming):
         if self._waiting is not None:
             made, self._waiting = self._waiting, None
             return tuple(made)
-        return super()._generate(prompts)  # type: ignore[misc]
+        made = Sampled(*super()._generate(prompts))  # type: ignore[misc]
+        if made.images is not None:  # TRL has None where a prompt has no picture, which processors do not take among others
+            made = made._replace(images=[images or [] for images in made.images])
+        return tuple(made)
 
     def _generate_short(self, generate: Any, *, prompts: Any, images: Any, **named: Any) -> Any:
         """vLLM's completions of prompts with one placeholder for each picture, which it makes the tokens of itself."""
