@@ -26,6 +26,7 @@ from cotforge.train.faults import room
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE, MANIFEST
 from cotforge.train.report.record import Record
+from cotforge.train.students.fits import demand_fit
 from cotforge.train.students.student import fingerprint
 from cotforge.train.work import Work, newest_whole
 
@@ -97,6 +98,7 @@ def run(ground: Ground, choice: Choice) -> Path | None:
         if name is not None and name not in names:
             raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
     trackers.check(ground.plan)
+    demand_fit(ground.base, [(stage.name, stage.kind) for stage in stages if choice.only in (None, stage.name)])
     modules = {stage.kind: _module(stage, place) for place, stage in enumerate(stages) if choice.only in (None, stage.name)}
     out = ground.out / "smoke" if choice.smoke else ground.out
     if choice.smoke:

@@ -26,6 +26,7 @@ from cotforge.train.evaluation.trials import Trials
 from cotforge.train.faults import pictures, spread
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.report.record import Record
+from cotforge.train.students.folder import SAFE_WEIGHTS
 from cotforge.train.students.student import Pupil
 
 SAVED = 100
@@ -143,7 +144,7 @@ class Resuming:
         if isinstance(model, PeftModel) or is_sharded(self):
             super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
             return
-        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype)
+        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype, **SAFE_WEIGHTS)
         model.load_state_dict(again.state_dict())
 
     def _load_rng_state(self, checkpoint: str | None) -> None:

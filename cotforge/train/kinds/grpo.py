@@ -22,6 +22,7 @@ from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.faults import pictures
 from cotforge.train.guards import Watch
+from cotforge.train.kinds.inputs import Inputs, said_type
 from cotforge.train.rewards import Decoder, PromptedSample, Rewards
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
@@ -129,7 +130,7 @@ def decoder(pupil: student.Pupil) -> Decoder:
     return said
 
 
-class Trainer(Resuming, GRPOTrainer):  # type: ignore[misc]
+class Trainer(Resuming, Inputs, GRPOTrainer):  # type: ignore[misc]
     """TRL's, which also logs how far the ratio goes, and keeps every completion with what became of it."""
 
     def __init__(self, rewards: Rewards, rows: Any, pupil: student.Pupil, config: Any, *, watch: Watch, table: Path | None = None) -> None:
@@ -137,6 +138,7 @@ class Trainer(Resuming, GRPOTrainer):  # type: ignore[misc]
         """The smallest and largest ratio of a token; None while there was none to tell."""
         self._table = table
         self._logps_BT: torch.Tensor | None = None
+        self.said_type = said_type(pupil.processor)
         config.reward_weights = list(rewards.weights)
         super().__init__(
             model=pupil.model,

@@ -12,12 +12,12 @@ from transformers import ProcessorMixin
 
 
 class _Mend:
-    """What all have in common: a processor whose class was made here goes to other processes as what it was made from."""
+    """What all have in common: an object whose class was made here goes to other processes as what that was made of."""
 
-    stock: type
+    kinds: tuple[Any, ...]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _again, (self.stock, self.__dict__)
+        return _again, (self.kinds, self.__dict__)
 
 
 class ImagesOnly(_Mend):
@@ -48,7 +48,22 @@ class ImagesOnly(_Mend):
 
 
 class Ovis2(_Mend):
-    """Takes the grids of tiles as lists too: transformers 5.23 calls `tolist` on them, and fails."""
+    """Takes the grids of tiles as lists too (transformers 5.23 calls `tolist` on them, and fails), and tells how many tiles there are."""
+
+    @property
+    def image_processor(self) -> Any:
+        """The part for pictures."""
+        return self.__dict__["image_processor"]
+
+    @image_processor.setter
+    def image_processor(self, part: Any) -> None:
+        part.__class__ = _made(Tiles, type(part))
+        self.__dict__["image_processor"] = part
+
+    @property
+    def unused_input_names(self) -> list[str]:
+        """What is made for the text alone."""
+        return ["grids", "num_patches"]
 
     def replace_image_token(self, image_inputs: Any, image_idx: int, **keys: Any) -> str:
         """The tokens that stand for a picture."""
@@ -57,7 +72,35 @@ class Ovis2(_Mend):
         return text
 
 
-MENDS: dict[str, type] = {"Ovis2Processor": Ovis2}
+class Tiles(_Mend):
+    """Goes before Ovis2's part for pictures: says how many tiles a picture has by the name by which TRL asks for it."""
+
+    def preprocess(self, images: Any, **keys: Any) -> Any:
+        """The tiles of all pictures; two or more have a view of the whole with them."""
+        made = super().preprocess(images, **keys)  # type: ignore[misc]
+        tiles = [int(rows) * int(columns) for rows, columns in made["grids"]]
+        counts = [count + (count > 1) for count in tiles]
+        made["num_patches"] = torch.tensor(counts) if isinstance(made["pixel_values"], torch.Tensor) else counts
+        return made
+
+
+class PaliGemma(_Mend):
+    """Takes a text without pictures as something that is said, where transformers 5.23 takes none, and adds no labels.
+
+    The model reads tokens of type 0, the prompt, both ways, and those of type 1, what is said, as they come.
+    """
+
+    def __call__(self, images: Any = None, text: Any = None, **keys: Any) -> Any:
+        """What the model reads."""
+        if images is not None:  # the stock one adds labels of its own, and fails at prompts of unequal length
+            return ProcessorMixin.__call__(self, images=images, text=text, return_token_type_ids=True, **keys)
+        made = self.tokenizer(text, **keys)  # type: ignore[attr-defined]
+        ids = made["input_ids"]
+        made["token_type_ids"] = torch.ones_like(ids) if isinstance(ids, torch.Tensor) else [[1] * len(row) for row in ids]
+        return made
+
+
+MENDS: dict[str, type] = {"Ovis2Processor": Ovis2, "PaliGemmaProcessor": PaliGemma}
 """By the name of the stock class."""
 
 
@@ -67,10 +110,16 @@ def mended(stock: Any) -> Any:
     before = [MENDS[stock.__name__]] if stock.__name__ in MENDS else []
     if "video_processor" in stock.get_attributes():
         before.append(ImagesOnly)
-    return type(stock.__name__, (*before, stock), {"stock": stock, "__doc__": stock.__doc__}) if before else stock
+    return _made(*before, stock) if before else stock
 
 
-def _again(stock: Any, held: dict[str, Any]) -> Any:
-    found = object.__new__(mended(stock))
+@cache
+def _made(*kinds: Any) -> Any:
+    """A class of several, of the name of the last, which is stock."""
+    return type(kinds[-1].__name__, kinds, {"kinds": kinds, "__doc__": kinds[-1].__doc__})
+
+
+def _again(kinds: tuple[Any, ...], held: dict[str, Any]) -> Any:
+    found = object.__new__(_made(*kinds))
     found.__dict__.update(held)
     return found

@@ -10,6 +10,7 @@ from transformers import AutoProcessor, ProcessorMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES, processor_class_from_name
 
 from cotforge.errors import PipelineError
+from cotforge.train.students.folder import SAFE
 from cotforge.train.students.mends import mended
 from cotforge.train.students.pixtral import PixtralProcessor
 
@@ -66,7 +67,7 @@ def save(processor: Any, folder: str | Path) -> None:
 
 def _found(model: Path) -> Any:
     stock = _stock(model)
-    return (AutoProcessor if stock is None else mended(stock)).from_pretrained(model, trust_remote_code=False)
+    return (AutoProcessor if stock is None else mended(stock)).from_pretrained(model, **SAFE)
 
 
 def _stock(model: Path) -> Any:
