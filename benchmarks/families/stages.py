@@ -3,7 +3,7 @@
 import io
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -72,7 +72,9 @@ def go(build: Builder, folder: Path, pictures: Pictures, *, stages: tuple[dict[s
         train(str(file), out=folder / "run", tell=lambda line: None)
     except CotforgeError as fault:
         refusal = str(fault)
-    done = tuple(stage["name"] for place, stage in enumerate(stages, 1) if _finished(folder / "run" / "train" / f"{place:02}-{stage['name']}"))
+    done = tuple(
+        stage["name"] for place, stage in enumerate(stages, 1) if _finished(folder / "run" / "train" / f"{place:02}-{stage['name']}")
+    )
     return Outcome(done, refusal, monotonic() - begun)
 
 

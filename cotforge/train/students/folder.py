@@ -70,13 +70,15 @@ def _config(folder: Path, where: str) -> dict[str, Any]:
 def _demand_weights(folder: Path, where: str) -> None:
     names = {file.name for file in folder.iterdir()}
     if ADAPTERS in names:
-        raise PipelineError(f"{where} has adapters beside its weights ({ADAPTERS}); merge them in (peft: merge_and_unload) and save it whole")
+        raise PipelineError(
+            f"{where} has adapters beside its weights ({ADAPTERS}); merge them in (peft: merge_and_unload) and save it whole"
+        )
     if any(name.endswith(WEIGHTS) for name in names):
         return
     pickled = sorted(name for name in names if Path(name).suffix in PICKLED)
     if not pickled:
         raise PipelineError(f"{where} has no weights ({WEIGHTS})")
     raise PipelineError(
-        f"{where} has its weights pickled alone ({pickled[0]}), which can run code as they are read, and are not read here; where you trust "
-        "them, load it once by AutoModelForImageTextToText.from_pretrained(..., use_safetensors=False) and save_pretrained it"
+        f"{where} has its weights pickled alone ({pickled[0]}), which can run code as they are read, and are not read here; where you "
+        "trust them, load it once by AutoModelForImageTextToText.from_pretrained(..., use_safetensors=False) and save_pretrained it"
     )
