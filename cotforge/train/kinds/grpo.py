@@ -20,9 +20,9 @@ from cotforge.train import guards
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
+from cotforge.train.family_inputs import Inputs, said_type
 from cotforge.train.faults import pictures
 from cotforge.train.guards import Watch
-from cotforge.train.kinds.inputs import Inputs, said_type
 from cotforge.train.rewards import Decoder, PromptedSample, Rewards
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
