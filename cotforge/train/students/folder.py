@@ -37,17 +37,28 @@ def demand_student(folder: Path) -> None:
         )
 
 
+def passed_over(folder: Path) -> str:
+    """A line about Python of a model's own, where there is some that transformers does not need; else empty."""
+    config = _config(folder, _where(folder))
+    code = sorted(file.name for file in folder.glob("*.py"))
+    if not code and "auto_map" not in config:
+        return ""
+    named = ", ".join(code[:3]) or "auto_map"
+    return f"the student has Python of its own ({named}), which is not run: transformers' own {config['model_type']} is trained"
+
+
 def demand_safe(folder: Path) -> None:
     """Raises PipelineError where a model can only be had by running Python that comes with it, or reading a pickle."""
     where = _where(folder)
     config = _config(folder, where)
     kind = config.get("model_type")
-    if not isinstance(kind, str) or kind not in CONFIG_MAPPING_NAMES:
+    known = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
+    if not known or any(_asks_for_code(part) for part in config.values()):
         code = sorted(file.name for file in folder.glob("*.py"))
-        if code or "auto_map" in config:
+        if code or _asks_for_code(config):
             raise PipelineError(
                 f"{where} is a model with Python of its own ({', '.join(code[:3]) or 'auto_map'}), which is never run here; "
-                f"take one that transformers {version('transformers')} has itself: it has no model_type {shown(kind)}"
+                f"take one that transformers {version('transformers')} has itself{'' if known else f', which has no model_type {shown(kind)}'}"
             )
         raise PipelineError(f"{where} is of model_type {shown(kind)}, which transformers {version('transformers')} does not know")
     _demand_weights(folder, where)
@@ -65,6 +76,13 @@ def _config(folder: Path, where: str) -> dict[str, Any]:
     if not isinstance(held, dict):
         raise PipelineError(f"{where}: config.json holds no names and values")
     return held
+
+
+def _asks_for_code(part: Any) -> bool:
+    """Whether a part of a configuration, or one within it, names Python of its own: transformers would ask whether to run it."""
+    if isinstance(part, list):
+        return any(map(_asks_for_code, part))
+    return isinstance(part, dict) and ("auto_map" in part or any(map(_asks_for_code, part.values())))
 
 
 def _demand_weights(folder: Path, where: str) -> None:

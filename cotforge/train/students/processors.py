@@ -25,7 +25,9 @@ def load(model: Path) -> Any:
     """
     try:
         found = _found(model)
-    except Exception as fault:
+    except MemoryError:
+        raise
+    except Exception as fault:  # of many kinds, depending on what is wrong with which file
         raise PipelineError(f"train.student.model: {str(model)!r} has no processor: {_why(fault)}") from fault
     if not isinstance(found, ProcessorMixin) or getattr(found, "image_processor", None) is None:
         raise PipelineError(
@@ -90,6 +92,8 @@ def read(file: Path) -> dict[str, Any]:
 
 def _why(fault: Exception) -> str:
     said = (str(fault).strip().splitlines() or [type(fault).__name__])[0][:300]
+    if "custom code" in said:
+        return "it is Python of its own, which is never run here; take a model whose processor transformers has itself"
     if "torchvision::" not in str(fault):
         return said
     return (
