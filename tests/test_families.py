@@ -21,7 +21,8 @@ from cotforge.train.students import fits, processors, student
 from cotforge.train.students.folder import demand_student
 
 THROUGH = [
-    "LLaVA", "LLaVA-OneVision", "Qwen2.5-VL", "Qwen3-VL", "InternVL, tiles", "SmolVLM", "Gemma3", "PaliGemma", "Mistral3", "Pixtral", "Ovis2",
+    "LLaVA", "LLaVA-OneVision", "Qwen2.5-VL", "Qwen3-VL", "InternVL, tiles", "SmolVLM", "Gemma3", "PaliGemma", "Mistral3", "Pixtral",
+    "Ovis2",
 ]  # fmt: skip
 """Those most used, and each one that transformers or TRL alone stops at; `python -m benchmarks.families` has all."""
 TEXTS = ["The sea, and the sky above it. <think>Snow.</think> <answer>white</answer>"] * 3
@@ -35,11 +36,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def quiet(recwarn: pytest.WarningsRecorder) -> None:
-    """Warnings of the libraries are no faults here."""
 
 
 def loaded(folder: Path, family: str) -> student.Pupil:
@@ -146,5 +142,5 @@ def test_what_is_said_is_read_forwards_by_a_model_that_reads_prompts_both_ways(t
 def test_a_family_that_transformers_loads_for_other_uses_alone_is_told(tmp_path: Path) -> None:
     Phi4MultimodalConfig(num_hidden_layers=1).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(PipelineError, match="is no vision-language model; .* has 'phi4_multimodal' for other uses alone"):
+    with pytest.raises(PipelineError, match=r"is no vision-language model; .* has 'phi4_multimodal' for other uses alone"):
         demand_student(tmp_path)
