@@ -3,23 +3,21 @@
 Not by a list of families: a new one that TRL cannot train is found as well.
 """
 
-import inspect
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from trl import GRPOTrainer
 
 from cotforge.errors import PipelineError
+from cotforge.train.family_inputs import COUNTED
 from cotforge.train.students import processors
+from cotforge.train.trl_seam import GRPO_TAKES
 
 SIZES = ((96, 64), (64, 160))
 """Width and height of the pictures that are tried."""
 TEXTUAL = frozenset({"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"})
-GIVEN = frozenset({"batch_num_images"})
-"""Of what TRL's GRPO does not hand on, what we hand on for it."""
 
 
 def demand_fit(model: Path, stages: Iterable[tuple[str, str]]) -> None:
@@ -63,8 +61,7 @@ def _grpo(processor: Any, prompts: list[list[dict[str, Any]]]) -> str:
             processor.image_processor(images=_pictures(prompts), crop_to_patches=True, return_tensors="pt")["num_patches"]
     except Exception as fault:
         return f"its processor does not make of two prompts what TRL asks for: {type(fault).__name__}: {_last_line(fault)}"
-    known = inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters
-    lost = [name for name in made if name not in {*known, *TEXTUAL, *GIVEN}]
+    lost = [name for name in made if name not in GRPO_TAKES | TEXTUAL | {COUNTED}]
     return f"TRL does not hand on {', '.join(lost)}" if lost else ""
 
 
