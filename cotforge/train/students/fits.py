@@ -26,7 +26,7 @@ def demand_fit(model: Path, stages: Iterable[tuple[str, str]]) -> None:
     if not wanted:
         return
     processor = processors.load(model)
-    texts = [_asked(processor, number) for number in range(len(SIZES))]
+    texts = [_asked(number) for number in range(len(SIZES))]
     for name, kind in wanted:
         if fault := _CHECKS[kind](processor, texts):
             raise PipelineError(
@@ -35,7 +35,7 @@ def demand_fit(model: Path, stages: Iterable[tuple[str, str]]) -> None:
             )
 
 
-def _asked(processor: Any, number: int) -> list[dict[str, Any]]:
+def _asked(number: int) -> list[dict[str, Any]]:
     """A prompt about a picture, as TRL has it."""
     picture = Image.new("RGB", SIZES[number], "grey")
     return [{"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": "What is it? " * (number + 1)}]}]

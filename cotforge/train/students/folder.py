@@ -55,10 +55,11 @@ def demand_safe(folder: Path) -> None:
     known = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
     if not known or any(_asks_for_code(part) for part in config.values()):
         code = sorted(file.name for file in folder.glob("*.py"))
+        unknown = "" if known else f", which has no model_type {shown(kind)}"
         if code or _asks_for_code(config):
             raise PipelineError(
                 f"{where} is a model with Python of its own ({', '.join(code[:3]) or 'auto_map'}), which is never run here; "
-                f"take one that transformers {version('transformers')} has itself{'' if known else f', which has no model_type {shown(kind)}'}"
+                f"take one that transformers {version('transformers')} has itself{unknown}"
             )
         raise PipelineError(f"{where} is of model_type {shown(kind)}, which transformers {version('transformers')} does not know")
     _demand_weights(folder, where)
