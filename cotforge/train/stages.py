@@ -16,6 +16,7 @@ from cotforge.train.faults import room
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE
 from cotforge.train.step import Step
+from cotforge.train.students.fits import demand_fit
 from cotforge.train.students.student import fingerprint
 from cotforge.train.work import TrainingRun
 
@@ -46,6 +47,7 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     for option, name in (("--stage", choice.only), ("--from", choice.first)):
         plan.require(option, name)
     trackers.check(plan)
+    demand_fit(training.begin, [(stage.name, stage.kind) for stage in plan.expanded() if choice.wants(stage)])
     if choice.smoke:
         ranks.shared(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
     steps = _steps(training, choice)
