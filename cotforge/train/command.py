@@ -71,6 +71,7 @@ def train(
 
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
+    from cotforge.plan import notes
     from cotforge.train import stages
     from cotforge.train.data import lessons
     from cotforge.train.evaluation.evaluate import longest
@@ -111,6 +112,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
 
     if held_out is None:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
+    for line in notes(plan):
+        tell(line)
     ground = stages.Ground(
         plan,
         begin,
