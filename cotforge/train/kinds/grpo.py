@@ -70,6 +70,7 @@ def train(stage: Grpo, work: Work) -> None:
     clip = stage.clip or Clip()
     if (stage.clip is not None or stage.updates_per_rollout > 1) and not work.smoke:
         watch.over(low=clip.low, high=clip.high, live=trainer.clip_is_live, furthest=trainer.furthest)
+    del trainer, watch, rewards
     check_saved(pupil, work, lessons)
 
 

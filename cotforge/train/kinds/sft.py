@@ -47,6 +47,7 @@ def train(stage: Sft, work: Work) -> None:
     trainer = Trainer(prepared, short, pupil, config_of(stage, work, prepared))
     with shared_heap():
         drive(trainer, work, pupil)
+    del trainer
     check_saved(pupil, work, lessons)
 
 

@@ -19,11 +19,12 @@ TRIED = 8
 
 
 def check_saved(pupil: student.Pupil, work: Work, lessons: Lessons) -> None:
-    """Compare what a stage left with what it trained, and remove its checkpoints once that is over.
+    """Compare what a stage left with what it trained, and remove its checkpoints once that is over. Its trainer is gone before.
 
     Raises PipelineError where a weight differs; the weights and the last checkpoint then stay, so that nothing is trained again. What
     else it finds it tells: logits differ where adapters were trained over rounded weights and merged into whole ones.
     """
+    student.release()
     ranks.shared(lambda: _check(pupil, work, lessons))
     if ranks.first():
         shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
