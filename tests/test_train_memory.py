@@ -3,6 +3,7 @@
 import gc
 from collections import Counter
 from pathlib import Path
+from weakref import WeakSet
 
 import pytest
 import torch
@@ -24,12 +25,13 @@ def test_nothing_of_a_stage_is_alive_in_the_next(tmp_path: Path, student: dict[s
     """Each line that is told finds no model and no optimizer but those that were there before."""
     folder = project(tmp_path, SFT, GRPO, DPO, {"name": "again", "kind": "sft", "steps": 1, "batch": 4}, student=student)
     alive: list[Counter[str]] = []
-    known = {id(each) for each in gc.get_objects()}
+    kinds = (PreTrainedModel, torch.optim.Optimizer)
+    known = WeakSet(each for each in gc.get_objects() if isinstance(each, kinds))
 
     def tell(line: str) -> None:
         if line[:2].isdigit() or "held out" in line or "done in" in line:
-            found = [each for each in gc.get_objects() if id(each) not in known]
-            alive.append(Counter(type(each).__name__ for each in found if isinstance(each, (PreTrainedModel, torch.optim.Optimizer))))
+            found = [each for each in gc.get_objects() if isinstance(each, kinds) and each not in known]
+            alive.append(Counter(type(each).__name__ for each in found))
 
     told = train(str(folder / "squares.yaml"), out=folder / "run", tell=tell)
     assert told.startswith("the student: ")

@@ -141,12 +141,13 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.
     return times * 2 * side**3 / spent
 
 
-def line(found: Footprint, *, batch: str, rate: float | None, other: float = 0.0) -> str:
-    """For a person; `rate` is the device's, None where time cannot be told, `other` the bytes of the disk that all stages share."""
+def line(found: Footprint, *, batch: str, rate: float | None) -> str:
+    """For a person; `rate` is the device's, None where time cannot be told."""
     parts = f"weights {_gb(found.weights)}, optimizer {_gb(found.optimizer)}, gradients {_gb(found.gradients)}"
-    told = f"estimate: memory {_gb(found.memory)} ({parts}, {batch} {_gb(found.activations)}), disk {_gb(found.disk + other)}"
-    hours = found.flops / (rate * SHARE) / 3600 if rate else None
-    return f"{told}, time {'unknown: it depends on how long completions get' if hours is None else _time(hours)}"
+    told = f"estimate: memory {_gb(found.memory)} ({parts}, {batch} {_gb(found.activations)}), disk {_gb(found.disk)}"
+    if rate is None:
+        return f"{told}, time unknown: it depends on how long completions get"
+    return f"{told}, time {_time(found.flops / (rate * SHARE) / 3600)} at {SHARE:.0%} of the {rate / 1e12:,.2g} TFLOP/s of this device"
 
 
 def _gb(size: float) -> str:

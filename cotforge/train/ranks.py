@@ -21,6 +21,11 @@ def several() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def count() -> int:
+    """How many processes there are."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def first() -> bool:
     """Whether this is the process that writes and tells."""
     return int(os.environ.get("RANK", "0")) == 0

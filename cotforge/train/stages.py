@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from cotforge.train import ranks
 from cotforge.train.evaluation.best import chosen, linked
 from cotforge.train.evaluation.evaluate import figure
 from cotforge.train.faults import room
+from cotforge.train.foreseen import estimates
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE, MANIFEST
 from cotforge.train.report.record import Record
@@ -59,6 +60,7 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     for stage in stages:
         if choice.only in (None, stage.name):
             _ = _Step(training, stage, out, begin, before, choice.smoke).key  # that there is nothing to learn from is told before a trial
+    _estimate(training, [stage for stage in stages if choice.only in (None, stage.name)], out)
     known = "" if choice.smoke else ranks.shared(lambda: _tried(training, BASE, begin, before))
     for place, stage in enumerate(stages):
         folder = out / f"{place + 1:02}-{stage.name}"
@@ -85,6 +87,14 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
         if stage.leaves_weights:
             begin, before = step.weights, step.key
     return ranks.shared(lambda: _student(training, out, begin)) if done else None
+
+
+def _estimate(training: TrainingRun, stages: Sequence[Stage], out: Path) -> None:
+    """Tell what the stages that have not begun yet will need."""
+    new = [stage for stage in stages if not any(out.glob(f"[0-9][0-9]-{stage.name}/{MANIFEST}"))]
+    if ranks.first():
+        for told in estimates(training, new, processes=ranks.count()):
+            training.tell(told)
 
 
 def _tried(training: TrainingRun, name: str, weights: Path, key: str) -> str:
