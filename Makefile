@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is made anew where pyproject.toml or constraints.txt changed.
 #   make demo   the whole of cotforge on real data, no key, no GPU (DEMO=short for the small form)
-#   make test   every test        make check   lint, format, types
+#   make test   every test        make check   lint, format, types, versions in range
 #   make bench  the tables of benchmarks/README.md (make bench-smoke: the same in seconds, too short to mean anything)
 
 PYTHON ?= python3
@@ -21,6 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m cotforge.train.versions
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --rows 2000 20000 --curate 40000
@@ -35,10 +36,11 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.consensus
 	$(BIN)/python -m benchmarks.consensus.sweep --big
 	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.families
 	$(BIN)/python -m benchmarks.pretrained
 	$(BIN)/python -m benchmarks.gpu
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep train pretrained gpu)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep train families pretrained gpu)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev

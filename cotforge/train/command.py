@@ -17,7 +17,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sandbox import LEARNING, Prompt
 from cotforge.sources import samples
-from cotforge.train import ranks
+from cotforge.train import ranks, versions
 
 if TYPE_CHECKING:
     from cotforge.train.data.lessons import Lessons
@@ -52,6 +52,8 @@ def train(
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
     if lacking := missing():
         raise PipelineError(f"cotforge train needs {lacking}: pip install 'cotforge[train]'")
+    for line in versions.out_of_range(versions.wanted()) if ranks.first() else ():
+        tell(line)
     run = out or Path("runs") / loaded.pipeline.name
     with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
         if folder is not None and not folder.pipeline.exists():
@@ -71,6 +73,7 @@ def train(
 
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
+    from cotforge.plan import notes
     from cotforge.train import stages
     from cotforge.train.data import lessons
     from cotforge.train.evaluation.evaluate import longest
@@ -78,6 +81,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     from cotforge.train.evaluation.trials import Trials
     from cotforge.train.report import card
     from cotforge.train.students import student
+    from cotforge.train.students.folder import demand_student, passed_over
     from cotforge.train.work import TrainingRun
 
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
@@ -100,6 +104,9 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         return lessons.Lessons((place / "source.parquet",), place / "cache")
 
     begin = student.place(plan.student.model, loaded.root)
+    demand_student(begin)
+    if line := passed_over(begin):
+        tell(line)
 
     def told() -> str:
         used = {stage.learns_from for stage in plan.expanded()}
@@ -112,6 +119,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
 
     if held_out is None:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
+    for line in notes(plan):
+        tell(line)
     trials = Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None
     training = TrainingRun(
         plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,
@@ -120,7 +129,11 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     trained = stages.run(training, choice)
     if not ranks.first():
         return ""
-    return f"the student: {trained}" if trained else f"stage {choice.only} is done; others are not, so there is no new train/student"
+    return (
+        f"the student: {trained}"
+        if trained
+        else f"stage {choice.only or choice.first} is done; others are not, so there is no new train/student"
+    )
 
 
 def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
-from transformers import AutoModelForImageTextToText, PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
@@ -23,10 +22,13 @@ from cotforge.train import guards, ranks
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.best import Best
 from cotforge.train.evaluation.trials import Trials
-from cotforge.train.faults import pictures, spread
+from cotforge.train.faults import Batches, memory, pictures, spread
 from cotforge.train.guards import Guarding, Watch
+from cotforge.train.moved import Moved
 from cotforge.train.report.record import Record
+from cotforge.train.students.precision import Precision, precision
 from cotforge.train.students.student import Pupil, fingerprint, place
+from cotforge.train.trl_seam import is_sharded, load_weights
 
 SAVED = 100
 """Optimizer steps between checkpoints (ours)."""
@@ -103,6 +105,11 @@ class Work(TrainingRun):
         """The name of the run's folder."""
         return next((folder.name for folder in self.out.parents if folder.name not in ("train", "smoke")), "") or "cotforge"
 
+    @property
+    def precision(self) -> Precision:
+        """In which numbers the stage trains its student on this machine."""
+        return precision(self.plan.student, getattr(self.stage, "trl", {}), gpu=torch.cuda.is_available())
+
     def data(self) -> Lessons:
         """What the stage learns from. Raises PipelineError where there is nothing of it."""
         found = self.learned_by(self.stage)
@@ -135,7 +142,7 @@ def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
         "project": work.run,
         "disable_tqdm": True,
         "use_cpu": not gpu,
-        "bf16": gpu and work.plan.student.dtype in (None, "bfloat16"),
+        "bf16": work.precision.autocast is torch.bfloat16,
         "fp16": False,
         "activation_checkpointing": gpu,
         "dataloader_pin_memory": gpu,
@@ -159,33 +166,6 @@ def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
         raise PipelineError(f"{where}: {' '.join(str(fault).split())[:300]}") from fault
 
 
-class Resuming:
-    """Goes before a trainer of TRL's: what all stages need of it beside its own."""
-
-    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
-        """The weights of a checkpoint, all of them, under the names that they have in memory.
-
-        transformers 5.23 loads a checkpoint by the names in its file and lets those pass that it does not know; a LLaVA's are all
-        other than in memory, so that it would go on from its first weights without a word.
-        """
-        model = model or self.model  # type: ignore[attr-defined]
-        if isinstance(model, PeftModel) or is_sharded(self):
-            super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
-            return
-        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype)
-        model.load_state_dict(again.state_dict())
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        """On the way, what TRL's SFT and DPO count from nought after a checkpoint goes on from where it was."""
-        super()._load_rng_state(checkpoint)  # type: ignore[misc]
-        if checkpoint is not None and getattr(self, "_total_train_tokens", None) == 0:
-            counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]  # type: ignore[attr-defined]
-            self._total_train_tokens = int(counted[-1]) if counted else 0
-
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """The student's card is written at the end, by us."""
-
-
 class Recording(TrainerCallback):  # type: ignore[misc]
     """Tells a Record what a trainer logs, marks checkpoints that are whole, and has a trainer save and end when told to."""
 
@@ -195,6 +175,7 @@ class Recording(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The step to go on from is known."""
+        state.compute_steps(args, state.max_steps)  # a checkpoint brings the save_steps and logging_steps that it was made with
         self.record.begin(step=state.global_step, total=state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
@@ -221,17 +202,21 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     SIGTERM and SIGINT end the step, save and raise KeyboardInterrupt.
     """
     recording = Recording(work.record)
+    pupil.is_sharded = is_sharded(trainer)
+    _have_whole_adapters(pupil)
     trainer.remove_callback(PrinterCallback)
     if is_sharded(trainer):
         guards.check_head(pupil.model)
     best = _best(trainer, work, pupil)
-    for callback in (best, recording, Guarding(watch or Watch(work.record.say)), last):
+    for callback in (best, recording, Guarding(watch or Watch(work.record.say)), Moved(work.record.say), last):
         if callback is not None:
             trainer.add_callback(callback)
-    with _signals(recording):
+    batches = Batches(pupil.model)
+    short = memory(f"stage {work.stage.name!r}", to_fit(work), lambda: f"at step {trainer.state.global_step + 1:,} {batches}")
+    with _signals(recording), short:
         if work.resume_from and (over := _steps_of(work.resume_from)):
             work.record.begin(step=over, total=over)
-            trainer._load_from_checkpoint(str(work.resume_from))
+            load_weights(trainer, str(work.resume_from))
         else:
             with pictures(work.stage.name), spread(pupil.model):
                 trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
@@ -241,8 +226,25 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
             best.take(trainer)
         whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
         ranks.shared(lambda: leave(pupil, work, whole))
-    if ranks.first():
-        shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+    batches.remove()
+
+
+def to_fit(work: Work) -> str:
+    """What to set where memory is short."""
+    stage, student = work.stage, work.plan.student
+    assert isinstance(stage, TrlStage)
+    told = [f"set batch: {stage.batch // 2} and accumulate: {stage.accumulate * 2}, which is the same step"] if stage.batch > 1 else []
+    told += [f"or lower {name}" for name in ("longest", "max_completion") if hasattr(stage, name)]
+    told += ["or lower train.student.max_pixels", *(["or take lora"] if student.lora is None else [])]
+    return f"{', '.join(told)}; then run the same command again"
+
+
+def _have_whole_adapters(pupil: Pupil) -> None:
+    """Adapters in float32 again: over four bits TRL casts them to bfloat16, in which small steps are lost (huggingface/trl#7268)."""
+    if pupil.spec.qlora and pupil.precision.trained == torch.float32:
+        for weight in pupil.model.parameters():
+            if weight.requires_grad:
+                weight.data = weight.data.float()
 
 
 def _best(trainer: Any, work: Work, pupil: Pupil) -> Best | None:
@@ -261,19 +263,21 @@ def _steps_of(checkpoint: Path) -> int:
     return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
 
 
-def is_sharded(trainer: Any) -> bool:
-    """Whether each process holds a part of the student alone (FSDP)."""
-    return bool(getattr(trainer, "is_fsdp_enabled", False))
-
-
 def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None:
     """Put the student's weights in place by rename; they are `whole` where the processes hold parts of them."""
-    passing = work.out / ".weights.new"
+    if work.plan.student.lora is not None:
+        _placed(work.out / "adapter", lambda folder: pupil.save_adapters(folder, whole))
+    _placed(work.weights, lambda folder: pupil.save(folder, whole))
+
+
+def _placed(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Have a folder be filled under another name, and appear whole."""
+    passing = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(passing, ignore_errors=True)
     passing.mkdir(parents=True)
-    pupil.save(passing, whole)
-    shutil.rmtree(work.weights, ignore_errors=True)  # of a run that was killed before it could say that they are there
-    passing.rename(work.weights)
+    fill(passing)
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed before it could say that it is there
+    passing.rename(folder)
 
 
 def mark(checkpoint: Path) -> None:
