@@ -101,11 +101,11 @@ def passes_of(groups: int, batch: int, group: int) -> int:
 class Grpo(TrlStage):
     """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
 
-    rows_are: ClassVar[str] = "prompts"
     harmless: ClassVar[frozenset[str]] = HARMLESS | {
         "log_completions", "log_unique_prompts", "num_completions_to_print", "vllm_gpu_memory_utilization", "vllm_group_port",
         "vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout",
     }  # fmt: skip
+    rows_are: ClassVar[str] = "prompts"
     curves: ClassVar[tuple[Curve, ...]] = (
         Curve("Rewards", (("reward", "whole"),)),
         Curve(

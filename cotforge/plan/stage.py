@@ -116,10 +116,10 @@ class TrlStage(Stage):
     """A stage that a trainer of TRL's does."""
 
     trains: ClassVar[bool] = True
-    rows_are: ClassVar[str] = "lessons"
-    """What the plan's line calls a row of its data."""
     harmless: ClassVar[frozenset[str]] = HARMLESS
     """Fields under `trl` that cannot change which weights it leaves."""
+    rows_are: ClassVar[str] = "lessons"
+    """What the plan's line calls a row of its data."""
 
     epochs: float | None = Field(default=None, gt=0)
     """Times through the data; one where neither this nor `steps` is given (ours)."""

@@ -64,12 +64,13 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
 def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: frozenset[str]) -> None:
     """Those steps, one after another; each student is tried when it is there."""
     names = [stage.name for stage in training.plan.expanded()]
-    told = dict(zip(names, lines(training.plan, steps=SMOKE_STEPS if choice.smoke else None), strict=True))
+    shortened = SMOKE_STEPS if choice.smoke else None
+    told = dict(zip(names, lines(training.plan, steps=shortened), strict=True))
     begin = training.begin
     known = "" if choice.smoke else ranks.shared(lambda: _tried(training, BASE, begin, fingerprint(begin)))
     tried = {"": known}
     for step in steps.values():
-        training.tell(_line(training, step.stage, told[step.stage.name], SMOKE_STEPS if choice.smoke else None))
+        training.tell(_line(training, step.stage, told[step.stage.name], shortened))
         step.do(anew=step.stage.name in again, known=tried.get(step.parent.stage.name if step.parent else "", ""))
         if not choice.smoke and step.stage.leaves_weights:
             tried[step.stage.name] = ranks.shared(partial(_tried, training, step.folder.name, step.weights, step.key))
