@@ -185,12 +185,8 @@ class Grpo(TrlStage):
     @property
     def splits_freely(self) -> bool:
         """Not where a rollout is cut otherwise, or the loss is a mean over each forward pass."""
-        whole = self.trl.get("loss_type", self.loss_type) in ("dapo", "grpo", "dr_grpo")
+        whole = self.trl.get("loss_type", "dapo") in ("dapo", "grpo", "dr_grpo")
         return whole and not {"steps_per_generation", "generation_batch_size"} & self.trl.keys()
-
-    def key_fields(self) -> dict[str, Any]:
-        """Where vLLM runs, and with how much memory, changes no weights."""
-        return {name: value for name, value in super().key_fields().items() if name != "vllm"}
 
     @property
     def longest_answer(self) -> int:

@@ -39,7 +39,7 @@ COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "
 
 def train(stage: Grpo, work: Work) -> None:
     """The student's weights after `stage.steps` updates on its own completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision)
     lessons = work.data()
     rewards = found(stage, work)
     config = config_of(stage, work, pupil)
@@ -55,6 +55,7 @@ def train(stage: Grpo, work: Work) -> None:
     clips = stage.clip is not None or (stage.updates_per_rollout > 1 and config.loss_type not in UNCLIPPED)
     if clips and not work.smoke:
         watch.over(low=clip.low, high=clip.high, live=trainer.clip_is_live, furthest=trainer.furthest)
+    del trainer, watch, rewards
     check_saved(pupil, work, lessons)
 
 
