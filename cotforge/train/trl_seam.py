@@ -5,6 +5,7 @@ one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What 
 """
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -150,6 +151,10 @@ class GrpoHooks(Resuming):
     """Ours: log-probabilities of the completions in the newest forward pass."""
     _waiting: Sampled | None = None
     """Ours: completions that are made, for the next rollout."""
+    _prompts: Sequence[Any] = ()
+    """Ours: the newest prompts."""
+    at_once: int = sys.maxsize
+    """Completions that transformers makes at once, at most."""
     _short: Sequence[Sequence[int]] = ()
     """Ours: the newest prompts for vLLM in this process, with one placeholder for each picture."""
     said_type: int = 0
@@ -210,6 +215,9 @@ class GrpoHooks(Resuming):
     def after_loss(self, inputs: Mapping[str, Any], logps_BT: torch.Tensor) -> None:
         """Called with what a loss of the training was computed of, and the log-probabilities it found."""
 
+    def fewer(self, size: int, count: int) -> None:
+        """Called where `count` completions at once did not fit into memory, and `size` are tried."""
+
     def note(self, name: str, value: float) -> None:
         """Add a value to a metric of this step; its mean is logged."""
         self._metrics["train"][name].append(value)
@@ -242,10 +250,27 @@ class GrpoHooks(Resuming):
         return found
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
-        found = self.tokenize(prompts)
+        found, self._prompts = self.tokenize(prompts), prompts
         if self.use_vllm and self.vllm_mode == "colocate":
             self._short = short_prompts(self.processing_class, [prepare_multimodal_messages(prompt) for prompt in prompts])
         return found
+
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, fields: Any, *given: Any, **named: Any) -> Any:
+        """TRL's, which has transformers make all completions of a rollout at once: here as many as fit into memory, found by halves."""
+        size, count = min(self.at_once, len(prompt_ids)), len(prompt_ids)
+        while True:
+            try:
+                if size == count or self.use_vllm:
+                    return super()._generate_single_turn(prompt_ids, images, fields, *given, **named)  # type: ignore[misc]
+                parts = [self.tokenize(self._prompts[start : start + size]) for start in range(0, count, size)]
+                made = [super(GrpoHooks, self)._generate_single_turn(*part, *given, **named)[0] for part in parts]  # type: ignore[misc]
+                return [completion for part in made for completion in part], None
+            except torch.OutOfMemoryError:
+                if size == 1 or self.use_vllm or is_sharded(self):  # processes that share a student must make as many
+                    raise
+            size = self.at_once = -(-size // 2)
+            self.fewer(size, count)
+            torch.cuda.empty_cache()
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, batch_size: int | None = None, **named: Any
