@@ -123,7 +123,10 @@ def test_memory_that_is_short_is_one_line_and_the_stage_can_be_resumed(tmp_path:
     ],
 )
 def test_each_way_to_say_that_memory_is_short_is_known(fault: Exception) -> None:
-    with pytest.raises(PipelineError, match=r"^here: out of memory .*GB at its peak\); set it lower$"), memory("here", "set it lower"):
+    with (
+        pytest.raises(PipelineError, match=r"^stage 'here': out of memory .*GB at its peak\); set it lower$"),
+        memory("here", "set it lower"),
+    ):
         raise fault
     with pytest.raises(RuntimeError, match="size mismatch"), memory("here", "set it lower"):
         raise RuntimeError("size mismatch")

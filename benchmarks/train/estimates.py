@@ -87,7 +87,7 @@ def one(case: Case) -> dict[str, float]:
     kind = case.stage["kind"]
     trl = {"save_steps": 1, **case.stage.get("trl", {})}
     keys = {"name": "measured", "steps": STEPS, **case.stage, "trl": trl}
-    stage: Sft | Grpo = Sft(**keys) if kind == "sft" else Grpo(rewards=({"measure": "finish_ok"},), **keys)  # type: ignore[arg-type]
+    stage: Sft | Grpo = Sft(**keys) if kind == "sft" else Grpo(rewards=({"measure": "finish_ok"},), **keys)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         begin = ground.student(folder / "student", width=case.width)

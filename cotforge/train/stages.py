@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from cotforge.errors import PipelineError
 from cotforge.plan import SMOKE_STEPS, Stage, TrlStage, lines
 from cotforge.plan.branches import branch, parents
@@ -17,6 +19,7 @@ from cotforge.train.foreseen import estimates
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE
 from cotforge.train.step import Step
+from cotforge.train.students.shape import attention_fault
 from cotforge.train.students.student import fingerprint, release
 from cotforge.train.work import TrainingRun
 
@@ -47,6 +50,7 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     for option, name in (("--stage", choice.only), ("--from", choice.first)):
         plan.require(option, name)
     trackers.check(plan)
+    _check_attention(training, choice)
     if choice.smoke:
         ranks.shared(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
     steps = _steps(training, choice)
@@ -154,6 +158,14 @@ def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> 
     if data is None or not isinstance(stage, TrlStage):
         return line
     return f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
+
+
+def _check_attention(training: TrainingRun, choice: Choice) -> None:
+    """Raises PipelineError where a stage names an attention that its student or this machine does not have."""
+    for stage in training.plan.expanded():
+        asked = getattr(stage, "attention", None)
+        if asked and choice.wants(stage) and (fault := attention_fault(training.begin, asked, gpu=torch.cuda.is_available())):
+            raise PipelineError(f"train.stages: {stage.name!r}: attention: {fault}")
 
 
 def _estimate(training: TrainingRun, stages: Sequence[Stage]) -> None:
