@@ -36,11 +36,11 @@ def test_nothing_of_a_stage_is_alive_in_the_next(tmp_path: Path, student: dict[s
     folder = project(tmp_path, SFT, GRPO, DPO, {"name": "again", "kind": "sft", "steps": 1, "batch": 4}, student=student)
     alive: list[Counter[str]] = []
     kinds = (PreTrainedModel, torch.optim.Optimizer)
-    known = WeakSet(each for each in gc.get_objects() if isinstance(each, kinds))
+    known = WeakSet(each for each in gc.get_objects() if issubclass(type(each), kinds))
 
     def tell(line: str) -> None:
         if line[:2].isdigit() or "held out" in line or "done in" in line:
-            found = [each for each in gc.get_objects() if isinstance(each, kinds) and each not in known]
+            found = [each for each in gc.get_objects() if issubclass(type(each), kinds) and each not in known]
             alive.append(Counter(type(each).__name__ for each in found))
 
     told = train(str(folder / "squares.yaml"), out=folder / "run", tell=tell)

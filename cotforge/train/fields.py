@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from cotforge.errors import PipelineError
+from cotforge.errors import CotforgeError, PipelineError
 from cotforge.plan import Rates, Stage, Student, TrlStage
 from cotforge.train.students.student import part
 
@@ -50,7 +50,7 @@ def taken(stage: TrlStage, trainer: Any = None) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, ImportError, NotImplementedError, AttributeError) as fault:
-        if not stage.trl or (trainer is not None and trainer.state.global_step > trainer.begun):
+        if isinstance(fault, CotforgeError) or not stage.trl or (trainer is not None and trainer.state.global_step > trainer.begun):
             raise
         said = f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}"
         names = ", ".join(stage.trl)
