@@ -81,6 +81,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     from cotforge.train.evaluation.trials import Trials
     from cotforge.train.report import card
     from cotforge.train.students import student
+    from cotforge.train.students.folder import demand_student, passed_over
     from cotforge.train.work import TrainingRun
 
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
@@ -103,6 +104,9 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         return lessons.Lessons((place / "source.parquet",), place / "cache")
 
     begin = student.place(plan.student.model, loaded.root)
+    demand_student(begin)
+    if line := passed_over(begin):
+        tell(line)
 
     def told() -> str:
         used = {stage.learns_from for stage in plan.expanded()}

@@ -19,6 +19,7 @@ from cotforge.train.foreseen import estimates
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE
 from cotforge.train.step import Step
+from cotforge.train.students.fits import demand_fit
 from cotforge.train.students.shape import attention_fault
 from cotforge.train.students.student import fingerprint, release
 from cotforge.train.work import TrainingRun
@@ -51,6 +52,7 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
         plan.require(option, name)
     trackers.check(plan)
     _check_attention(training, choice)
+    demand_fit(training.begin, [(stage.name, stage.kind) for stage in plan.expanded() if choice.wants(stage)])
     if choice.smoke:
         ranks.shared(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
     steps = _steps(training, choice)

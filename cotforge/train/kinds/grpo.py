@@ -70,9 +70,11 @@ def learned(stage: Grpo, work: Work, pupil: student.Pupil, config: Any) -> Any:
     rows = rows if left is None else rows.select(left)
     with pictures(stage.name):
         longest = ranks.shared(lambda: prompts.longest(rows))
-        fault = ranks.shared(lambda: prompts.mixed_fault(rows))
+        fault, most = ranks.shared(lambda: (prompts.mixed_fault(rows), prompts.most_pictures))
     if fault:
         raise PipelineError(f"stage {stage.name!r}: {fault}; leave such rows out of train.data")
+    if config.use_vllm and most > 1 and (fault := engine.pairing_fault(pupil)):
+        raise PipelineError(f"stage {stage.name!r}: rollouts: vllm: {fault}; set rollouts to transformers")
     guards.check_room(longest.found, config.max_completion_length, pupil.positions)
     engine.fit(config, stage, pupil, longest=longest.bound)
     if config.use_vllm and config.vllm_mode == "colocate" and pupil.spec.max_pixels is not None:
@@ -85,7 +87,8 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
     """TRL's configuration. Raises PipelineError where the numbers do not go together."""
     clip = stage.clip or Clip()
     cycle = stage.updates_per_rollout
-    chosen = engine.choose(stage, pupil)
+    first = islice(work.data().rows(["images"]), TRIED)
+    chosen = engine.choose(stage, pupil, pictures=max((len(row["images"]) for row in first), default=0))
     if chosen.line:
         work.record.say(chosen.line)
     ours: dict[str, Any] = {

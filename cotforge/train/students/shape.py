@@ -11,6 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from cotforge.plan import Lora
+from cotforge.train.students.folder import SAFE
 from cotforge.train.students.student import matches, part
 
 
@@ -58,9 +59,9 @@ class Shape:
 def shape_of(folder: Path) -> Shape | None:
     """The sizes of the student in a folder; None where its classes cannot be made without weights."""
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, **SAFE)
         with torch.device("meta"):
-            model = AutoModelForImageTextToText.from_config(config)
+            model = AutoModelForImageTextToText.from_config(config, **SAFE)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError, NotImplementedError):
         return None
     counts: Counter[str] = Counter()
@@ -92,7 +93,7 @@ def attention_fault(folder: Path, attention: str, *, gpu: bool) -> str | None:
         return f"{attention!r} needs the package {needs}, which is not installed; leave it out for sdpa"
     try:
         with torch.device("meta"):
-            AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder), attn_implementation=attention)
+            AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder, **SAFE), attn_implementation=attention, **SAFE)
     except (ValueError, ImportError) as fault:
         return f"{attention!r} is nothing for this student: {' '.join(str(fault).split())[:200]}"
     except Exception:  # it cannot be made without weights, which says nothing of attention
