@@ -42,15 +42,15 @@ SHORT = ("out of memory", "can't allocate memory", "Cannot allocate memory", "ba
 
 
 @contextmanager
-def memory(where: str, advice: str, batch: Callable[[], str] = str) -> Iterator[None]:
-    """Has memory that is short be one line: where, in what `batch`, how much was held, and what to set. Raises PipelineError."""
+def memory(name: str, advice: str, batch: Callable[[], str] = str) -> Iterator[None]:
+    """Has memory that is short in a stage be one line: in what `batch`, how much was held, and what to set. Raises PipelineError."""
     try:
         yield
     except (RuntimeError, MemoryError) as fault:  # torch.OutOfMemoryError is a RuntimeError
         if not is_out_of_memory(fault):
             raise
         held = " ".join(filter(None, (batch(), f"({peak()})")))
-        raise PipelineError(f"{where}: out of memory {held}; {advice}") from fault
+        raise PipelineError(f"stage {name!r}: out of memory {held}; {advice}") from fault
 
 
 def is_out_of_memory(fault: BaseException) -> bool:

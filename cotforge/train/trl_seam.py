@@ -6,7 +6,7 @@ one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What 
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -68,8 +68,32 @@ class Resuming:
             counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
             self._total_train_tokens = int(counted[-1]) if counted else 0
 
+    rate_of: Callable[[str], float] | None = None
+    """The learning rate of a weight by its name; None where all have the same."""
+    begun = 0
+    """The step that it began with, which is not 0 after a checkpoint."""
+
+    def create_optimizer(self, *given: Any, **named: Any) -> Any:
+        """TRL's, with groups of weights of one learning rate; their order follows from the model alone, so that a checkpoint fits."""
+        self.begun = self.state.global_step
+        optimizer = super().create_optimizer(*given, **named)  # type: ignore[misc]
+        if self.rate_of is not None:
+            model = next(iter(given), named.get("model")) or self.model
+            rates = {id(weight): self.rate_of(name) for name, weight in model.named_parameters()}
+            optimizer.param_groups[:] = [part for group in optimizer.param_groups for part in by_rate(group, rates)]
+        return optimizer
+
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The student's card is written at the end, by us; TRL would write one into every checkpoint."""
+
+
+def by_rate(group: Mapping[str, Any], rates: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+    """A group of an optimizer's parameters as groups of one learning rate each, by the parameters' `id`."""
+    found: dict[float, list[Any]] = {}
+    for weight in group["params"]:
+        found.setdefault(rates[id(weight)], []).append(weight)
+    for rate, weights in found.items():
+        yield {**group, "params": weights, "lr": rate}
 
 
 class SftHooks(Resuming):

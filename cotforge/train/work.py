@@ -1,7 +1,5 @@
 """What a stage is given, and what all stages that train have in common: settings, checkpoints, signals, and the weights they leave."""
 
-import dataclasses
-import difflib
 import json
 import shutil
 import signal
@@ -23,6 +21,7 @@ from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.best import Best
 from cotforge.train.evaluation.trials import Trials
 from cotforge.train.faults import Batches, memory, pictures, spread
+from cotforge.train.fields import rate_of, taken, to_fit
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.moved import Moved
 from cotforge.train.report.record import Record
@@ -129,7 +128,7 @@ def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
         **length,
         "per_device_train_batch_size": stage.batch,
         "gradient_accumulation_steps": stage.accumulate,
-        "learning_rate": stage.learning_rate or rate * (10 if adapted else 1),
+        "learning_rate": stage.learning_rate if isinstance(stage.learning_rate, float) else rate * (10 if adapted else 1),
         "seed": stage.seed,
         "data_seed": stage.seed,
         "logging_steps": 1,
@@ -150,22 +149,6 @@ def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
     }
 
 
-def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
-    """TRL's configuration of that kind. Raises PipelineError where it does not take what stands under `trl:`."""
-    where = f"train.stages: {stage.name!r}: trl"
-    known = {field.name for field in dataclasses.fields(kind)}
-    if strange := [name for name in stage.trl if name not in known]:
-        near = difflib.get_close_matches(strange[0], known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise PipelineError(f"{where}: {kind.__name__} has no field {strange[0]!r}{hint}")
-    try:
-        return kind(**fields)
-    except (ValueError, TypeError) as fault:
-        if not stage.trl:
-            raise
-        raise PipelineError(f"{where}: {' '.join(str(fault).split())[:300]}") from fault
-
-
 class Recording(TrainerCallback):  # type: ignore[misc]
     """Tells a Record what a trainer logs, marks checkpoints that are whole, and has a trainer save and end when told to."""
 
@@ -174,7 +157,7 @@ class Recording(TrainerCallback):  # type: ignore[misc]
         self.told_to_end = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The step to go on from is known."""
+        """The step to resume from is known."""
         state.compute_steps(args, state.max_steps)  # a checkpoint brings the save_steps and logging_steps that it was made with
         self.record.begin(step=state.global_step, total=state.max_steps)
 
@@ -201,6 +184,7 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
 
     SIGTERM and SIGINT end the step, save and raise KeyboardInterrupt.
     """
+    assert isinstance(work.stage, TrlStage)
     recording = Recording(work.record)
     pupil.is_sharded = is_sharded(trainer)
     _have_whole_adapters(pupil)
@@ -211,14 +195,17 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     for callback in (best, recording, Guarding(watch or Watch(work.record.say)), Moved(work.record.say), last):
         if callback is not None:
             trainer.add_callback(callback)
+    trainer.rate_of = rate_of(work.stage, trainer.args.learning_rate)
     batches = Batches(pupil.model)
-    short = memory(f"stage {work.stage.name!r}", to_fit(work), lambda: f"at step {trainer.state.global_step + 1:,} {batches}")
+    short = memory(
+        f"stage {work.stage.name!r}", to_fit(work.stage, work.plan.student), lambda: f"at step {trainer.state.global_step + 1:,} {batches}"
+    )
     with _signals(recording), short:
         if work.resume_from and (over := _steps_of(work.resume_from)):
             work.record.begin(step=over, total=over)
             load_weights(trainer, str(work.resume_from))
         else:
-            with pictures(work.stage.name), spread(pupil.model):
+            with pictures(work.stage.name), spread(pupil.model), taken(work.stage, trainer):
                 trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
@@ -227,16 +214,6 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
         whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
         ranks.shared(lambda: leave(pupil, work, whole))
     batches.remove()
-
-
-def to_fit(work: Work) -> str:
-    """What to set where memory is short."""
-    stage, student = work.stage, work.plan.student
-    assert isinstance(stage, TrlStage)
-    told = [f"set batch: {stage.batch // 2} and accumulate: {stage.accumulate * 2}, which is the same step"] if stage.batch > 1 else []
-    told += [f"or lower {name}" for name in ("longest", "max_completion") if hasattr(stage, name)]
-    told += ["or lower train.student.max_pixels", *(["or take lora"] if student.lora is None else [])]
-    return f"{', '.join(told)}; then run the same command again"
 
 
 def _have_whole_adapters(pupil: Pupil) -> None:
