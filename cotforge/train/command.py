@@ -75,6 +75,7 @@ def train(
 
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
+    from cotforge.plan import notes
     from cotforge.train import stages
     from cotforge.train.data import lessons
     from cotforge.train.evaluation.evaluate import longest
@@ -120,6 +121,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
 
     if held_out is None:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
+    for line in notes(plan):
+        tell(line)
     trials = Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None
     training = TrainingRun(
         plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,

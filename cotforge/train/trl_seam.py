@@ -55,7 +55,9 @@ class Resuming:
         if isinstance(model, PeftModel) or is_sharded(self):
             super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
             return
-        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype, **SAFE_WEIGHTS)
+        kinds = {weight.dtype for weight in model.parameters()}  # of float32 and bfloat16, float32 holds both
+        kind = torch.float32 if len(kinds) > 1 else model.dtype
+        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=kind, **SAFE_WEIGHTS)
         model.load_state_dict(again.state_dict())
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
