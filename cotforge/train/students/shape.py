@@ -10,6 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from cotforge.plan import Lora
+from cotforge.train.students.folder import SAFE
 from cotforge.train.students.student import matches, part
 
 
@@ -57,9 +58,9 @@ class Shape:
 def shape_of(folder: Path) -> Shape | None:
     """The sizes of the student in a folder; None where its classes cannot be made without weights."""
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, **SAFE)
         with torch.device("meta"):
-            model = AutoModelForImageTextToText.from_config(config)
+            model = AutoModelForImageTextToText.from_config(config, **SAFE)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError, NotImplementedError):
         return None
     counts: Counter[str] = Counter()
