@@ -18,6 +18,7 @@ from cotforge.records import Fault, Sample
 from cotforge.sandbox import LEARNING, Prompt
 from cotforge.sources import samples
 from cotforge.train import ranks, versions
+from cotforge.train.optional import pass_over_torchvision
 
 if TYPE_CHECKING:
     from cotforge.train.data.lessons import Lessons
@@ -61,7 +62,8 @@ def train(
         for line in folder.notes() if folder is not None else ():
             tell(line)
         loaded = loaded.in_run(run)
-        quiet()
+        if line := quiet():
+            tell(line)
         ranks.join()
         from cotforge.train.report import page
         from cotforge.train.stages import Choice
@@ -169,8 +171,9 @@ def _made(folder: Path) -> None:
         raise JournalError(f"{folder}: {fault.strerror}; choose another folder with --out") from fault
 
 
-def quiet() -> None:
-    """Have the libraries neither call home nor fill the terminal; what matters is told by us."""
+def quiet() -> str:
+    """Have the libraries neither call home nor fill the terminal; what matters is told by us: the line about one that is passed over."""
+    passed = pass_over_torchvision()
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -184,3 +187,4 @@ def quiet() -> None:
     logging.set_verbosity_error()
     for category in (FutureWarning, UserWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category, module=r"(torch|transformers|trl|peft|accelerate|multiprocessing)(\.|$)")
+    return passed
