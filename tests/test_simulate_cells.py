@@ -102,7 +102,7 @@ def test_cells_of_a_row_are_joined_to_one_text(url: str) -> None:
 def test_a_wrong_cell_makes_the_answer_wrong_by_as_much(url: str) -> None:
     """A pair of bars is nothing that was learned: whatever it is taken for, the sum is that of what is said."""
     reasoning, answer = said(url, "style-1", grid("pair", "lying", "lying", "lying"))
-    first = int(reasoning.partition(";")[0])
+    first = int(reasoning.split()[0])
     assert first in {int(worth) for worth in WORTH.values()}
     assert int(answer) == first + 12
 

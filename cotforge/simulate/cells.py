@@ -12,23 +12,15 @@ _NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
 class Style(NamedTuple):
-    """One teacher's way of saying its steps."""
+    """One teacher's words for a step of a sum: `3 plus 5 makes 8, plus 0 makes 8, plus 8 makes 16.`"""
 
-    first: str
-    """Of the first cell: `{read}`."""
-    added: str
-    """Of each later one, in a sum: `{before}`, `{read}` and `{total}`."""
+    add: str
+    total: str
 
 
-JOINED = ", then {read}"
+JOINED = ", then {}"
 """Of each later cell, where the cells are one text."""
-STYLES = (
-    Style("{read}", " plus {read} makes {total},"),
-    Style("{read};", " {before} + {read} = {total};"),
-    Style("I start with {read}.", " Next comes {read}, that is {total}."),
-    Style("First {read},", " then {read}, so far {total},"),
-    Style("The first is {read}.", " With {read} it is {total}."),
-)
+STYLES = (Style("plus", "makes"), Style("+", "="), Style("and", "is"), Style("with", "gives"), Style("then", "brings"))
 """Taken in turn by `simulate.seed`."""
 
 
@@ -42,9 +34,7 @@ def demand_numbers(cells: Cells, labels: Sequence[str], *, model: str) -> None:
 def work_out(cells: Cells, read: Sequence[str], *, style: Style) -> tuple[str, str]:
     """(reasoning, answer) from the labels that were read, row by row; the steps follow from these alone."""
     if cells.answer == "joined":
-        said = style.first.format(read=read[0]).rstrip(".,;") + "".join(JOINED.format(read=each) for each in read[1:])
-        return f"{said}.", "".join(read)
+        return f"{read[0]}{''.join(JOINED.format(each) for each in read[1:])}.", "".join(read)
     totals = [*accumulate(map(int, read))]
-    steps = zip(totals, read[1:], totals[1:], strict=False)
-    said = style.first.format(read=read[0]) + "".join(style.added.format(before=a, read=b, total=c) for a, b, c in steps)
-    return f"{said.rstrip('.,;')}.", str(totals[-1])
+    steps = (f" {style.add} {each} {style.total} {total}" for each, total in zip(read[1:], totals[1:], strict=True))
+    return f"{read[0]}{','.join(steps)}.", str(totals[-1])
