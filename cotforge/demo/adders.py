@@ -20,7 +20,7 @@ LONGER = 2.0
 """How many times the optimizer steps the label-only student gets for as many seconds as the one that reasons: its texts are shorter."""
 ANSWERS: dict[str, Any] = {"steps": 10, "batch": 64, "learning_rate": 5.0e-5, "max_completion": 16, "rewards": [{"measure": "correct"}]}
 """Reinforcement of answers alone, from the first weights on."""
-SIZE = {"heads": 4, "side": 16, "patch": 4, "vocabulary": 1024, "context": 160}
+SIZE = {"heads": 4, "side": 16, "patch": 8, "vocabulary": 1024, "context": 128}
 """Of the students."""
 QUANTILES = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """97.5 % points of Student's t, by the number of seeds."""

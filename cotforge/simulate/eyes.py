@@ -19,6 +19,14 @@ from cotforge.regular_files import open_regular, read_regular
 from cotforge.simulate.sight import Floats, Sight, see
 from cotforge.teachers.simulated import Simulated
 
+_LIBRARIES = r"(sklearn|joblib|scipy|numpy|PIL)(\.|$)"
+"""Whose warnings are about how a small classifier is trained, and no news to who rehearses."""
+
+
+def silence_libraries() -> None:
+    """Has this process say nothing of such warnings."""
+    warnings.filterwarnings("ignore", module=_LIBRARIES)
+
 
 def pixels(inks: Floats) -> Floats:
     """Every cell as it is: (N, 64)."""
