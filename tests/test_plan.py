@@ -1,5 +1,6 @@
 """`train:` and `eval:` of the pipeline file: what they say, what they refuse, and what a preset is made of."""
 
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from pydantic import ValidationError
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.plan import CLIPS, PRESETS, Eval, Grpo, Plan, Sft, lines
+from cotforge.plan.branches import branch, parents
+from cotforge.plan.stage import HARMLESS
 from cotforge.records import Picture, Sample
 from cotforge.tree import faults
 from tests.project import ran, sees, summary, teacher, write_pipeline, write_rows
@@ -17,6 +20,9 @@ from tests.teacher import Teacher
 
 STUDENT = {"model": "some/model"}
 REWARDS = [{"measure": "well_formed"}]
+
+
+A, B = ({"name": name, "kind": "sft"} for name in ("alpha", "beta"))
 
 
 def plan(**keys: Any) -> Plan:
@@ -33,6 +39,53 @@ def test_every_preset_expands_to_stages_that_say_what_they_do() -> None:
     ]
     assert told["label-only"] == ["01 labels: sft, on source, 1 epochs, batch 16 x 1"]
     assert [len(stages) for stages in told.values()] == [4, 2, 1, 1]
+
+
+def test_a_stage_begins_with_what_is_before_it_or_with_what_it_names_and_the_line_says_so() -> None:
+    tree = plan(
+        stages=[
+            A,
+            {"name": "check", "kind": "eval"},
+            B,
+            {"name": "gamma", "kind": "sft", "from": "alpha"},
+            {"name": "early", "kind": "eval", "from": "base"},
+            {"name": "delta", "kind": "sft"},
+            {"name": "omega", "kind": "sft", "from": "delta"},
+        ]
+    )
+    stages = tree.expanded()
+    assert {name: stage and stage.name for name, stage in parents(stages).items()} == {
+        "alpha": None, "check": "alpha", "beta": "alpha", "gamma": "alpha", "early": None, "delta": "gamma", "omega": "delta",
+    }  # fmt: skip
+    assert branch(stages, "gamma") == {"gamma", "delta", "omega"}
+    assert branch(stages, "early") == {"early"}
+    assert branch(stages, "alpha") == {"alpha", "check", "beta", "gamma", "delta", "omega"}
+    assert [line.partition(":")[2].split(", ")[1] for line in lines(tree) if "from" in line] == ["from alpha", "from base"]
+    assert lines(tree)[3:5] == ["04 gamma: sft, from alpha, on lessons, 1 epochs, batch 16 x 1", "05 early: eval, from base"]
+    again = [stage.model_dump(mode="json", by_alias=True) for stage in stages]
+    assert plan(stages=again) == tree
+
+
+def test_what_cannot_change_the_weights_is_no_part_of_a_stage_s_key() -> None:
+    def key(kind: str = "sft", **fields: Any) -> dict[str, Any]:
+        (stage,) = plan(stages=[{"name": "a", "kind": kind, **fields}]).expanded()
+        return stage.key_fields()
+
+    assert key(name="b", batch=8, accumulate=4, trl=dict.fromkeys(HARMLESS, 1)) == key(batch=32)
+    assert key(trl={"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}) == key(batch=8)
+    assert key(batch=8) != key(batch=16) != key(learning_rate=1e-4) != key(trl={"torch_compile": True}) != key()
+    assert key("dpo", batch=4, accumulate=2) == key("dpo", batch=8)
+    one, two = {"rewards": REWARDS, "batch": 16}, {"rewards": REWARDS, "batch": 8, "accumulate": 2}
+    assert key("grpo", **one) == key("grpo", **two)
+    for trl in ({"loss_type": "bnpo"}, {"steps_per_generation": 4}):
+        assert key("grpo", **one, trl=trl) != key("grpo", **two, trl=trl)
+
+
+def test_the_fields_that_count_as_harmless_are_fields_of_the_trainers() -> None:
+    trl = pytest.importorskip("trl")
+    known = {field.name for field in fields(trl.GRPOConfig)}
+    assert Grpo.harmless - known == set()
+    assert Sft.harmless - {field.name for field in fields(trl.SFTConfig)} == set()
 
 
 def test_a_stage_replaces_that_of_the_preset_with_its_name() -> None:
@@ -91,6 +144,38 @@ def test_a_clip_may_be_one_of_the_two_readings() -> None:
         (
             {"student": STUDENT, "stages": [{"name": "a", "kind": "eval"}, {"name": "a", "kind": "eval"}]},
             "train: stages: two are named 'a'; every stage needs a name of its own",
+        ),
+        (
+            {"student": STUDENT, "stages": [A, B | {"from": "alpah"}]},
+            "train.stages[1].from: no stage is named 'alpah'; did you mean 'alpha'?",
+        ),
+        (
+            {"student": STUDENT, "stages": [A, B | {"from": "x"}]},
+            "train.stages[1].from: no stage is named 'x'; name base or a stage before it: alpha",
+        ),
+        (
+            {"student": STUDENT, "stages": [A | {"from": "beta"}, B]},
+            "train.stages[0].from: 'beta' comes later; name base or a stage before it",
+        ),
+        (
+            {"student": STUDENT, "stages": [A, B | {"from": "beta"}]},
+            "train.stages[1].from: 'beta' is the stage itself; name base or a stage before it: alpha",
+        ),
+        (
+            {"student": STUDENT, "stages": [A, {"name": "check", "kind": "eval"}, B | {"from": "check"}]},
+            "train.stages[2].from: 'check' is of kind eval, which leaves no weights; name base or a stage before it: alpha",
+        ),
+        (
+            {"student": STUDENT, "stages": [A | {"name": "base"}, B | {"from": "base"}]},
+            "train.stages[1].from: 'base' is the student before any stage, and a stage has that name too; give that stage another name",
+        ),
+        (
+            {"student": STUDENT, "preset": "clgrpo", "stages": [{"name": "format", "kind": "sft", "from": "reason"}]},
+            "train.stages[0].from: 'reason' comes later; name base or a stage before it: inject",
+        ),
+        (
+            {"student": STUDENT, "stages": [A | {"from": 3}]},
+            "train.stages[0].from: 3: input should be a valid string",
         ),
     ],
 )

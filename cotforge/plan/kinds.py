@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.filters import Measured
-from cotforge.plan.stage import Curve, KeyContext, LearnsFrom, Stage, TrlStage
+from cotforge.plan.stage import HARMLESS, Curve, KeyContext, LearnsFrom, Stage, TrlStage
 from cotforge.spec import Spec
 
 LOSS = Curve("Loss on lessons", (("loss", "loss"),))
@@ -69,6 +69,10 @@ def _clip(given: Any) -> Any:
 class Grpo(TrlStage):
     """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
 
+    harmless: ClassVar[frozenset[str]] = HARMLESS | {
+        "log_completions", "log_unique_prompts", "num_completions_to_print", "vllm_gpu_memory_utilization", "vllm_group_port",
+        "vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout",
+    }  # fmt: skip
     curves: ClassVar[tuple[Curve, ...]] = (
         Curve("Rewards", (("reward", "whole"),)),
         Curve(
@@ -109,6 +113,12 @@ class Grpo(TrlStage):
     def learns_from(self) -> LearnsFrom:
         """As `data` says."""
         return self.data
+
+    @property
+    def splits_freely(self) -> bool:
+        """Not where a rollout is cut otherwise, or the loss is a mean over each forward pass."""
+        whole = self.trl.get("loss_type", "dapo") in ("dapo", "grpo", "dr_grpo")
+        return whole and not {"steps_per_generation", "generation_batch_size"} & self.trl.keys()
 
     @property
     def longest_answer(self) -> int:

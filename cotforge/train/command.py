@@ -120,7 +120,11 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     trained = stages.run(training, choice)
     if not ranks.first():
         return ""
-    return f"the student: {trained}" if trained else f"stage {choice.only} is done; others are not, so there is no new train/student"
+    return (
+        f"the student: {trained}"
+        if trained
+        else f"stage {choice.only or choice.first} is done; others are not, so there is no new train/student"
+    )
 
 
 def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":

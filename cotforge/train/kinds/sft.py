@@ -118,7 +118,8 @@ class Trainer(Resuming, SFTTrainer):  # type: ignore[misc]
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self.args.train_sampling_strategy != "random":
             return super()._get_train_sampler(train_dataset)
-        return Grouped(self._lengths, self._train_batch_size * self.accelerator.num_processes, self.args.seed)
+        accumulate = self.args.gradient_accumulation_steps  # a step has the same lessons however it is split into forward passes
+        return Grouped(self._lengths, self._train_batch_size * self.accelerator.num_processes * accumulate, self.args.seed)
 
 
 def config_of(stage: Sft, work: Work, prepared: Prepared) -> Any:
