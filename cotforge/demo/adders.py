@@ -1,6 +1,7 @@
 """The demo's students of the sums: on three seeds, one that learns to reason beside those that learn from labels alone."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from math import sqrt
 from pathlib import Path
@@ -57,7 +58,7 @@ def reasoner(file: Path, out: Path, seed: int) -> Path:
         return file
     whole = yaml.safe_load(file.read_text(encoding="utf-8"))
     whole["name"] += f"-{seed}"
-    whole["train"] |= {"student": {"model": _student(seed)}, "data": str(Path("..") / out.name / "dataset")}
+    whole["train"] |= {"student": {"model": _student(seed)}, "data": os.path.relpath(out / "dataset", file.parent)}
     whole["train"]["stages"] = [stage | {"seed": seed} for stage in whole["train"]["stages"]]
     return _written(file.with_name(f"{file.stem}-{seed}.yaml"), whole)
 
