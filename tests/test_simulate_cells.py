@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from cotforge.errors import PipelineError
 from cotforge.simulate import Role, Server
-from cotforge.simulate.cells import STYLES, work_out
+from cotforge.simulate.cells import STYLES, places, work_out
 from cotforge.simulate.sight import see, see_cells
 from cotforge.teachers.simulated import Cells, Simulated
 from tests.asking import ask, picture, request_body, text_of
@@ -96,21 +96,28 @@ def test_a_picture_of_any_size_is_cut_into_its_cells(url: str, size: tuple[int, 
 
 def test_cells_of_a_row_are_joined_to_one_text(url: str) -> None:
     reasoning, answer = said(url, "row", grid("standing", "o", "lying", columns=3))
-    assert (reasoning, answer) == ("7, then 12, then 4.", "7124")
+    assert (reasoning, answer) == ("The left shows 7, the centre shows 12, the right shows 4.", "7124")
 
 
 def test_a_wrong_cell_makes_the_answer_wrong_by_as_much(url: str) -> None:
     """A pair of bars is nothing that was learned: whatever it is taken for, the sum is that of what is said."""
     reasoning, answer = said(url, "style-1", grid("pair", "lying", "lying", "lying"))
-    first = int(reasoning.split()[0])
-    assert first in {int(worth) for worth in WORTH.values()}
-    assert int(answer) == first + 12
+    first, total = re.findall(r"\d+", reasoning)[0], answer
+    assert first in WORTH.values()
+    assert int(total) == int(first) + 12
 
 
 def test_one_answer_to_everything_another_model_and_injected_tags_work_as_with_labels(url: str) -> None:
     assert said(url, "stuck", grid("o", "o", "o", "o"))[1] == "5"
     assert said(url, "changed", grid("o", "o", "o", "o"))[1] != "48"
     assert "<answer>28</answer>" in text_of(ask(url, request_body("injected", grid("standing", *["standing"] * 3), QUESTION)))
+
+
+def test_a_cell_is_called_by_its_place_and_in_a_large_grid_by_row_and_column() -> None:
+    assert places(Cells(rows=2, columns=2)) == ["the top left", "the top right", "the bottom left", "the bottom right"]
+    assert places(Cells(rows=3, columns=1)) == ["the top cell", "the middle cell", "the bottom cell"]
+    assert places(Cells(rows=2, columns=4))[5] == "row 2 column 2"
+    assert all(len(set(places(Cells(rows=rows, columns=columns)))) == rows * columns for rows in range(1, 6) for columns in range(1, 6))
 
 
 def test_a_picture_that_has_fewer_pixels_than_cells_is_refused(url: str) -> None:

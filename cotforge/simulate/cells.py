@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, cycle
 from typing import NamedTuple
 
 from cotforge.errors import PipelineError
@@ -12,16 +12,31 @@ _NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
 class Style(NamedTuple):
-    """One teacher's words for a step of a sum: `3 plus 5 makes 8, plus 0 makes 8, plus 8 makes 16.`"""
+    """One teacher's words: `The top left shows 3, the top right shows 5 which makes 8.`"""
 
-    add: str
+    read: str
     total: str
+    """Before what all cells so far add up to."""
 
 
-JOINED = ", then {}"
-"""Of each later cell, where the cells are one text."""
-STYLES = (Style("plus", "makes"), Style("+", "="), Style("and", "is"), Style("with", "gives"), Style("then", "brings"))
+STYLES = (
+    Style("shows", "which makes"),
+    Style("is", "and that makes"),
+    Style("reads", "for a total of"),
+    Style("has", "so it is"),
+    Style("holds", "giving"),
+)
 """Taken in turn by `simulate.seed`."""
+_DOWN: dict[int, tuple[str, ...]] = {1: ("",), 2: ("top ", "bottom "), 3: ("top ", "middle ", "bottom ")}
+_ACROSS: dict[int, tuple[str, ...]] = {1: ("cell",), 2: ("left", "right"), 3: ("left", "centre", "right")}
+
+
+def places(cells: Cells) -> list[str]:
+    """What the cells are called, row by row: `the top left`, and in a larger grid `row 2 column 4`."""
+    down, across = _DOWN.get(cells.rows), _ACROSS.get(cells.columns)
+    if down is None or across is None:
+        return [f"row {row} column {column}" for row in range(1, cells.rows + 1) for column in range(1, cells.columns + 1)]
+    return [f"the {row}{column}" for row in down for column in across]
 
 
 def demand_numbers(cells: Cells, labels: Sequence[str], *, model: str) -> None:
@@ -32,9 +47,15 @@ def demand_numbers(cells: Cells, labels: Sequence[str], *, model: str) -> None:
 
 
 def work_out(cells: Cells, read: Sequence[str], *, style: Style) -> tuple[str, str]:
-    """(reasoning, answer) from the labels that were read, row by row; the steps follow from these alone."""
-    if cells.answer == "joined":
-        return f"{read[0]}{''.join(JOINED.format(each) for each in read[1:])}.", "".join(read)
-    totals = [*accumulate(map(int, read))]
-    steps = (f" {style.add} {each} {style.total} {total}" for each, total in zip(read[1:], totals[1:], strict=True))
-    return f"{read[0]}{','.join(steps)}.", str(totals[-1])
+    """(reasoning, answer) from the labels that were read, row by row; the steps follow from these alone.
+
+    Several pictures are read one after another.
+    """
+    seen = [f"{place} {style.read} {each}" for place, each in zip(cycle(places(cells)), read, strict=False)]
+    answer = "".join(read)
+    if cells.answer == "sum":
+        totals = [*accumulate(map(int, read))]
+        seen[1:] = [f"{each} {style.total} {total}" for each, total in zip(seen[1:], totals[1:], strict=True)]
+        answer = str(totals[-1])
+    said = ", ".join(seen)
+    return f"{said[0].upper()}{said[1:]}.", answer
