@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Stage, lines
+from cotforge.plan import SMOKE_STEPS, Stage, TrlStage, lines
 from cotforge.plan.branches import branch, parents
 from cotforge.train import ranks
 from cotforge.train.evaluation.best import linked
@@ -64,12 +64,13 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
 def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: frozenset[str]) -> None:
     """Those steps, one after another; each student is tried when it is there."""
     names = [stage.name for stage in training.plan.expanded()]
-    told = dict(zip(names, lines(training.plan, steps=SMOKE_STEPS if choice.smoke else None), strict=True))
+    shortened = SMOKE_STEPS if choice.smoke else None
+    told = dict(zip(names, lines(training.plan, steps=shortened), strict=True))
     begin = training.begin
     known = "" if choice.smoke else ranks.shared(lambda: _tried(training, BASE, begin, fingerprint(begin)))
     tried = {"": known}
     for step in steps.values():
-        training.tell(told[step.stage.name])
+        training.tell(_line(training, step.stage, told[step.stage.name], shortened))
         step.do(anew=step.stage.name in again, known=tried.get(step.parent.stage.name if step.parent else "", ""))
         if not choice.smoke and step.stage.leaves_weights:
             tried[step.stage.name] = ranks.shared(partial(_tried, training, step.folder.name, step.weights, step.key))
@@ -143,6 +144,14 @@ def _told(step: Step, steps: Mapping[str, Step]) -> str:
 def _above(step: Step) -> list[Step]:
     """Those whose weights it descends from, the first of all first."""
     return [*_above(step.parent), step.parent] if step.parent else []
+
+
+def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> str:
+    """The plan's line of a stage, with how much of its data it sees."""
+    data = training.learned_by(stage)
+    if data is None or not isinstance(stage, TrlStage):
+        return line
+    return f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
 
 
 def _tried(training: TrainingRun, name: str, weights: Path, key: str) -> str:
