@@ -36,17 +36,24 @@ def demo(out: Path, *, short: bool, tell: Callable[[str], object]) -> None:
     """
     file = _digits(out, short=short, tell=tell)
     sums = _sums(out, short=short, tell=tell)
-    if lacking := missing():
-        tell(f"students would be trained now, but that needs {lacking}: pip install 'cotforge[train]', then the same command again\n")
-    else:
-        seeds = 1 if short else adders.SEEDS
-        added = adders.trainings(sums, out / SUMS, seeds=seeds)
-        train_all([*added[:seeds], *school.trainings(file, out), *added[seeds:]], tell=tell)  # about the longest first
-        for line in ("", *school.table(out), *adders.table(out / SUMS, seeds=seeds)):
-            tell(line)
+    learn(file, sums, out, seeds=1 if short else adders.SEEDS, tell=tell)
     if short:
         tell("This was the short form: so few digits and steps show that it works, and not how well.\n")
     for line in _where(out):
+        tell(line)
+
+
+def learn(file: Path, sums: Path, out: Path, *, seeds: int, tell: Callable[[str], object]) -> None:
+    """All students trained and told of, as far as they are not yet; where the training libraries are absent, a line says how to get them.
+
+    `file` and `sums` are the demo's pipeline files, `out` the run folder with the datasets. Raises what `train_all` raises.
+    """
+    if lacking := missing():
+        tell(f"students would be trained now, but that needs {lacking}: pip install 'cotforge[train]', then the same command again\n")
+        return
+    added = adders.trainings(sums, out / SUMS, seeds=seeds)
+    train_all([*added[:seeds], *school.trainings(file, out), *added[seeds:]], tell=tell)  # about the longest first
+    for line in ("", *school.table(out), *adders.table(out / SUMS, seeds=seeds)):
         tell(line)
 
 
