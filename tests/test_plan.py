@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded, Pipeline
-from cotforge.plan import CLIPS, PRESETS, Eval, Grpo, Plan, Sft, lines
+from cotforge.plan import CLIPS, PRESETS, Eval, Grpo, Plan, Sft, TrlStage, lines
 from cotforge.plan.branches import branch, parents
 from cotforge.plan.stage import HARMLESS
 from cotforge.records import Picture, Sample
@@ -75,7 +75,7 @@ def test_what_cannot_change_the_weights_is_no_part_of_a_stage_s_key() -> None:
     assert key(trl={"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}) == key(batch=8)
     assert key(batch=8) != key(batch=16) != key(learning_rate=1e-4) != key(trl={"torch_compile": True}) != key()
     assert key("dpo", batch=4, accumulate=2) == key("dpo", batch=8)
-    one, two = {"rewards": REWARDS, "batch": 16}, {"rewards": REWARDS, "batch": 8, "accumulate": 2}
+    one, two = {"rewards": REWARDS, "batch": 16, "accumulate": 1}, {"rewards": REWARDS, "batch": 8, "accumulate": 2}
     assert key("grpo", **one) == key("grpo", **two)
     for trl in ({"loss_type": "bnpo"}, {"steps_per_generation": 4}):
         assert key("grpo", **one, trl=trl) != key("grpo", **two, trl=trl)
@@ -86,6 +86,55 @@ def test_the_fields_that_count_as_harmless_are_fields_of_the_trainers() -> None:
     known = {field.name for field in fields(trl.GRPOConfig)}
     assert Grpo.harmless - known == set()
     assert Sft.harmless - {field.name for field in fields(trl.SFTConfig)} == set()
+
+
+@pytest.mark.parametrize(
+    ("keys", "passes"),
+    [({}, 8), ({"batch": 64}, 2), ({"batch": 4}, 32), ({"group": 4}, 4), ({"batch": 6, "group": 4}, 12), ({"batch": 256}, 1),
+     ({"accumulate": 1}, 1), ({"accumulate": None}, 8)],
+)  # fmt: skip
+def test_sixteen_whole_groups_make_a_step_where_the_file_does_not_say_how_many(keys: dict[str, Any], passes: int) -> None:
+    (stage,) = plan(stages=[{"name": "a", "kind": "grpo", "rewards": REWARDS, **keys}]).expanded()
+    assert isinstance(stage, Grpo)
+    assert stage.accumulate == passes
+    groups = stage.batch * stage.accumulate / stage.group
+    assert groups == int(groups)
+    assert groups >= 16 or "accumulate" in keys
+    assert Grpo.model_validate(stage.model_dump(by_alias=True)) == stage
+
+
+@pytest.mark.parametrize("keys", [{"batch": "many"}, {"batch": 0}, {"group": 1.5}, {"group": True}])
+def test_a_size_that_is_none_is_told_of_at_its_place(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(keys))):
+        plan(stages=[{"name": "a", "kind": "grpo", "rewards": REWARDS, **keys}])
+
+
+@pytest.mark.parametrize(
+    ("stage", "processes", "told"),
+    [
+        ({"kind": "sft"}, 1, "all 1,000 lessons"),
+        ({"kind": "sft", "epochs": 3}, 1, "all 1,000 lessons, 3 times"),
+        ({"kind": "sft", "steps": 10}, 2, "320 of 1,000 lessons"),
+        ({"kind": "dpo", "steps": 10}, 1, "160 of 1,000 pairs"),
+        ({"kind": "grpo", "steps": 10, "rewards": REWARDS}, 1, "160 of 1,000 prompts"),
+        ({"kind": "grpo", "steps": 10, "rewards": REWARDS}, 4, "640 of 1,000 prompts"),
+        ({"kind": "grpo", "steps": 200, "rewards": REWARDS, "updates_per_rollout": 4}, 1, "800 of 1,000 prompts"),
+        ({"kind": "grpo", "steps": 100, "rewards": REWARDS}, 1, "all 1,000 prompts, 1.6 times"),
+    ],
+)
+def test_the_plan_tells_how_much_of_its_data_a_stage_sees(stage: dict[str, Any], processes: int, told: str) -> None:
+    (made,) = plan(stages=[{"name": "a", **stage}]).expanded()
+    assert isinstance(made, TrlStage)
+    assert made.amount(1000, processes=processes) == told
+
+
+def test_where_vllm_runs_is_no_part_of_what_a_stage_comes_to() -> None:
+    def key(**keys: Any) -> Any:
+        return plan(stages=[{"name": "a", "kind": "grpo", "rewards": REWARDS, **keys}]).expanded()[0].key_fields()
+
+    assert key(rollouts="vllm") == key(rollouts="vllm", vllm={"url": "http://gpu2:8000"}) == key(rollouts="vllm", vllm={"memory": 0.3})
+    assert key() != key(resample=2)
+    assert key() != key(loss_type="bnpo")
 
 
 def test_a_stage_replaces_that_of_the_preset_with_its_name() -> None:

@@ -43,7 +43,7 @@ class Student(Spec):
     qlora: bool = False
     """The frozen weights below the adapters in four bits: needs `lora`, a GPU and bitsandbytes."""
     dtype: Literal["float32", "bfloat16"] | None = None
-    """Of the weights; null is bfloat16 on a GPU and float32 on a CPU (ours)."""
+    """Of all weights; null is float32 for what is trained in full, and on a GPU bfloat16 autocast, and bfloat16 for all that is not."""
     max_pixels: int | None = Field(default=None, ge=64)
     """Width times height, at most, of what the student sees; kept in its processor. Null is the processor's own."""
 
@@ -172,6 +172,17 @@ class Eval(Spec):
 
 SMOKE_STEPS = 2
 """Optimizer steps of a stage under `--smoke`."""
+
+
+def notes(plan: Plan) -> list[str]:
+    """What somebody should know of a plan before it is carried out."""
+    student = plan.student
+    if student.dtype == "bfloat16" and student.lora is None:
+        return [
+            "train.student.dtype: bfloat16 weights lose every update smaller than half of their step, so most of them at a learning rate "
+            "of 1e-6; leave dtype out for float32 weights under bfloat16 autocast, at twice the memory"
+        ]
+    return []
 
 
 def lines(plan: Plan, *, steps: int | None = None) -> list[str]:

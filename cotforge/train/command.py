@@ -73,6 +73,7 @@ def train(
 
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
+    from cotforge.plan import notes
     from cotforge.train import stages
     from cotforge.train.data import lessons
     from cotforge.train.evaluation.evaluate import longest
@@ -80,6 +81,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     from cotforge.train.evaluation.trials import Trials
     from cotforge.train.report import card
     from cotforge.train.students import student
+    from cotforge.train.students.folder import demand_student, passed_over
     from cotforge.train.work import TrainingRun
 
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
@@ -102,6 +104,9 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         return lessons.Lessons((place / "source.parquet",), place / "cache")
 
     begin = student.place(plan.student.model, loaded.root)
+    demand_student(begin)
+    if line := passed_over(begin):
+        tell(line)
 
     def told() -> str:
         used = {stage.learns_from for stage in plan.expanded()}
@@ -114,6 +119,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
 
     if held_out is None:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
+    for line in notes(plan):
+        tell(line)
     trials = Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None
     training = TrainingRun(
         plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,

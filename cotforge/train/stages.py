@@ -1,7 +1,7 @@
 """A plan's stages in turn, each with the weights of the one it names: finished ones are skipped, interrupted ones resumed."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,12 @@ from cotforge.train import ranks
 from cotforge.train.evaluation.best import linked
 from cotforge.train.evaluation.evaluate import figure
 from cotforge.train.faults import room
+from cotforge.train.foreseen import estimates
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE
 from cotforge.train.step import Step
-from cotforge.train.students.student import fingerprint
+from cotforge.train.students.fits import demand_fit
+from cotforge.train.students.student import fingerprint, release
 from cotforge.train.work import TrainingRun
 
 
@@ -46,6 +48,7 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     for option, name in (("--stage", choice.only), ("--from", choice.first)):
         plan.require(option, name)
     trackers.check(plan)
+    demand_fit(training.begin, [(stage.name, stage.kind) for stage in plan.expanded() if choice.wants(stage)])
     if choice.smoke:
         ranks.shared(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
     steps = _steps(training, choice)
@@ -67,6 +70,7 @@ def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again:
     shortened = SMOKE_STEPS if choice.smoke else None
     told = dict(zip(names, lines(training.plan, steps=shortened), strict=True))
     begin = training.begin
+    _estimate(training, [step.stage for step in steps.values() if not step.progress()])
     known = "" if choice.smoke else ranks.shared(lambda: _tried(training, BASE, begin, fingerprint(begin)))
     tried = {"": known}
     for step in steps.values():
@@ -154,11 +158,19 @@ def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> 
     return f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
 
 
+def _estimate(training: TrainingRun, stages: Sequence[Stage]) -> None:
+    """Tell what stages will need."""
+    if ranks.first():
+        for told in estimates(training, stages, processes=ranks.processes()):
+            training.tell(told)
+
+
 def _tried(training: TrainingRun, name: str, weights: Path, key: str) -> str:
     """Have the student in a folder tried, and told of; what it came to, in a few words."""
     if training.trials is None:
         return ""
     found = training.trials.of(name, weights, key, training.tell)
+    release()
     metric = training.trials.plan.metrics[0]
     return f"held out: {metric} {figure(found, metric).partition(' ')[0]}"
 

@@ -20,7 +20,7 @@ from cotforge.train.faults import room
 from cotforge.train.report import trackers
 from cotforge.train.report.past import MANIFEST
 from cotforge.train.report.record import Record
-from cotforge.train.students.student import fingerprint
+from cotforge.train.students.student import fingerprint, release
 from cotforge.train.work import TrainingRun, Work, newest_whole
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
@@ -126,6 +126,7 @@ class Step:
         with room(self.folder), Record(file, self.stage.name, known=known, page=self.training.page) as record:
             with trackers.placed(self.folder):
                 module.train(self.stage, self._work(record, resumed))
+            release()
             if ranks.first():
                 best = {"best": found} if (found := chosen(self.folder)) else {}
                 self._write(finished=True, seconds=round(before + time.monotonic() - begun, 1), last=record.last, **best)

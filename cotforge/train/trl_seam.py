@@ -4,6 +4,7 @@ Nothing here is promised from one release to the next. So each name has a test (
 one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What is said of them holds for TRL 1.16 and transformers 5.23.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,9 +14,15 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+from trl import GRPOTrainer
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from cotforge.errors import PipelineError
+from cotforge.train import family_inputs
+from cotforge.train.students.folder import SAFE_WEIGHTS
+
+GRPO_TAKES = frozenset(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
+"""What TRL's GRPO hands on of what a processor makes, by name."""
 
 __all__ = ["INTEGRATION_TO_CALLBACK", "apply_chat_template", "prepare_multimodal_messages"]
 
@@ -48,7 +55,9 @@ class Resuming:
         if isinstance(model, PeftModel) or is_sharded(self):
             super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
             return
-        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype)
+        kinds = {weight.dtype for weight in model.parameters()}  # of float32 and bfloat16, float32 holds both
+        kind = torch.float32 if len(kinds) > 1 else model.dtype
+        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=kind, **SAFE_WEIGHTS)
         model.load_state_dict(again.state_dict())
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
@@ -143,6 +152,8 @@ class GrpoHooks(Resuming):
     """Ours: completions that are made, for the next rollout."""
     _short: Sequence[Sequence[int]] = ()
     """Ours: the newest prompts for vLLM in this process, with one placeholder for each picture."""
+    said_type: int = 0
+    """Ours: the type of a completion's tokens, where the student knows types."""
     use_vllm: bool
     vllm_mode: str
     vllm_generation: Any
@@ -236,8 +247,15 @@ class GrpoHooks(Resuming):
             self._short = short_prompts(self.processing_class, [prepare_multimodal_messages(prompt) for prompt in prompts])
         return found
 
-    def _get_per_token_logps_and_entropies(self, *given: Any, **named: Any) -> Any:
-        found = super()._get_per_token_logps_and_entropies(*given, **named)  # type: ignore[misc]
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, batch_size: int | None = None, **named: Any
+    ) -> Any:
+        right = family_inputs.corrected(named, said=logits_to_keep, said_type=self.said_type)
+        counts, student = named.get("num_images"), self.accelerator.unwrap_model(model)
+        with family_inputs.told_of_pictures(student, counts, batch_size or len(input_ids)):
+            found = super()._get_per_token_logps_and_entropies(  # type: ignore[misc]
+                model, input_ids, attention_mask, logits_to_keep, batch_size, **right
+            )
         self._logps_BT = found[0].detach()
         return found
 

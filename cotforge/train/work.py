@@ -22,9 +22,11 @@ from cotforge.train import guards, ranks
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.best import Best
 from cotforge.train.evaluation.trials import Trials
-from cotforge.train.faults import pictures, spread
+from cotforge.train.faults import Batches, memory, pictures, spread
 from cotforge.train.guards import Guarding, Watch
+from cotforge.train.moved import Moved
 from cotforge.train.report.record import Record
+from cotforge.train.students.precision import Precision, precision
 from cotforge.train.students.student import Pupil, fingerprint, place
 from cotforge.train.trl_seam import is_sharded, load_weights
 
@@ -103,6 +105,11 @@ class Work(TrainingRun):
         """The name of the run's folder."""
         return next((folder.name for folder in self.out.parents if folder.name not in ("train", "smoke")), "") or "cotforge"
 
+    @property
+    def precision(self) -> Precision:
+        """In which numbers the stage trains its student on this machine."""
+        return precision(self.plan.student, getattr(self.stage, "trl", {}), gpu=torch.cuda.is_available())
+
     def data(self) -> Lessons:
         """What the stage learns from. Raises PipelineError where there is nothing of it."""
         found = self.learned_by(self.stage)
@@ -135,7 +142,7 @@ def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
         "project": work.run,
         "disable_tqdm": True,
         "use_cpu": not gpu,
-        "bf16": gpu and work.plan.student.dtype in (None, "bfloat16"),
+        "bf16": work.precision.autocast is torch.bfloat16,
         "fp16": False,
         "activation_checkpointing": gpu,
         "dataloader_pin_memory": gpu,
@@ -195,14 +202,18 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     SIGTERM and SIGINT end the step, save and raise KeyboardInterrupt.
     """
     recording = Recording(work.record)
+    pupil.is_sharded = is_sharded(trainer)
+    _have_whole_adapters(pupil)
     trainer.remove_callback(PrinterCallback)
     if is_sharded(trainer):
         guards.check_head(pupil.model)
     best = _best(trainer, work, pupil)
-    for callback in (best, recording, Guarding(watch or Watch(work.record.say)), last):
+    for callback in (best, recording, Guarding(watch or Watch(work.record.say)), Moved(work.record.say), last):
         if callback is not None:
             trainer.add_callback(callback)
-    with _signals(recording):
+    batches = Batches(pupil.model)
+    short = memory(f"stage {work.stage.name!r}", to_fit(work), lambda: f"at step {trainer.state.global_step + 1:,} {batches}")
+    with _signals(recording), short:
         if work.resume_from and (over := _steps_of(work.resume_from)):
             work.record.begin(step=over, total=over)
             load_weights(trainer, str(work.resume_from))
@@ -215,8 +226,25 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
             best.take(trainer)
         whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
         ranks.shared(lambda: leave(pupil, work, whole))
-    if ranks.first():
-        shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+    batches.remove()
+
+
+def to_fit(work: Work) -> str:
+    """What to set where memory is short."""
+    stage, student = work.stage, work.plan.student
+    assert isinstance(stage, TrlStage)
+    told = [f"set batch: {stage.batch // 2} and accumulate: {stage.accumulate * 2}, which is the same step"] if stage.batch > 1 else []
+    told += [f"or lower {name}" for name in ("longest", "max_completion") if hasattr(stage, name)]
+    told += ["or lower train.student.max_pixels", *(["or take lora"] if student.lora is None else [])]
+    return f"{', '.join(told)}; then run the same command again"
+
+
+def _have_whole_adapters(pupil: Pupil) -> None:
+    """Adapters in float32 again: over four bits TRL casts them to bfloat16, in which small steps are lost (huggingface/trl#7268)."""
+    if pupil.spec.qlora and pupil.precision.trained == torch.float32:
+        for weight in pupil.model.parameters():
+            if weight.requires_grad:
+                weight.data = weight.data.float()
 
 
 def _best(trainer: Any, work: Work, pupil: Pupil) -> Best | None:
@@ -237,12 +265,19 @@ def _steps_of(checkpoint: Path) -> int:
 
 def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None:
     """Put the student's weights in place by rename; they are `whole` where the processes hold parts of them."""
-    passing = work.out / ".weights.new"
+    if work.plan.student.lora is not None:
+        _placed(work.out / "adapter", lambda folder: pupil.save_adapters(folder, whole))
+    _placed(work.weights, lambda folder: pupil.save(folder, whole))
+
+
+def _placed(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Have a folder be filled under another name, and appear whole."""
+    passing = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(passing, ignore_errors=True)
     passing.mkdir(parents=True)
-    pupil.save(passing, whole)
-    shutil.rmtree(work.weights, ignore_errors=True)  # of a run that was killed before it could say that they are there
-    passing.rename(work.weights)
+    fill(passing)
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed before it could say that it is there
+    passing.rename(folder)
 
 
 def mark(checkpoint: Path) -> None:

@@ -23,7 +23,7 @@ COLUMNS = ("prompt", "images", "chosen", "rejected")
 
 def train(stage: Dpo, work: Work) -> None:
     """The student's weights after learning which of two texts is the better, in `work.weights`. Raises PipelineError without pairs."""
-    pupil = student.load(work.plan.student, work.begin)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision)
     pairs = work.data()
     learnable = Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text)
     learned = leave_out(work, pair_faults(pairs.rows(), learnable), "pairs")
@@ -38,6 +38,7 @@ def train(stage: Dpo, work: Work) -> None:
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
         trainer = Trainer(model=pupil.model, args=config, train_dataset=rows, processing_class=pupil.processor)
         drive(trainer, work, pupil)
+    del trainer
     check_saved(pupil, work, pairs)
 
 

@@ -39,7 +39,7 @@ COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "
 
 def train(stage: Grpo, work: Work) -> None:
     """The student's weights after `stage.steps` updates on its own completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision)
     lessons = work.data()
     rewards = found(stage, work)
     config = config_of(stage, work, pupil)
@@ -55,6 +55,7 @@ def train(stage: Grpo, work: Work) -> None:
     clips = stage.clip is not None or (stage.updates_per_rollout > 1 and config.loss_type not in UNCLIPPED)
     if clips and not work.smoke:
         watch.over(low=clip.low, high=clip.high, live=trainer.clip_is_live, furthest=trainer.furthest)
+    del trainer, watch, rewards
     check_saved(pupil, work, lessons)
 
 
@@ -68,9 +69,11 @@ def learned(stage: Grpo, work: Work, pupil: student.Pupil, config: Any) -> Any:
     rows = rows if left is None else rows.select(left)
     with pictures(stage.name):
         longest = ranks.shared(lambda: prompts.longest(rows))
-        fault = ranks.shared(lambda: prompts.mixed_fault(rows))
+        fault, most = ranks.shared(lambda: (prompts.mixed_fault(rows), prompts.most_pictures))
     if fault:
         raise PipelineError(f"stage {stage.name!r}: {fault}; leave such rows out of train.data")
+    if config.use_vllm and most > 1 and (fault := engine.pairing_fault(pupil)):
+        raise PipelineError(f"stage {stage.name!r}: rollouts: vllm: {fault}; set rollouts to transformers")
     guards.check_room(longest.found, config.max_completion_length, pupil.positions)
     engine.fit(config, stage, pupil, longest=longest.bound)
     if config.use_vllm and config.vllm_mode == "colocate" and pupil.spec.max_pixels is not None:
@@ -83,7 +86,8 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
     """TRL's configuration. Raises PipelineError where the numbers do not go together."""
     clip = stage.clip or Clip()
     cycle = stage.updates_per_rollout
-    chosen = engine.choose(stage, pupil)
+    first = islice(work.data().rows(["images"]), TRIED)
+    chosen = engine.choose(stage, pupil, pictures=max((len(row["images"]) for row in first), default=0))
     if chosen.line:
         work.record.say(chosen.line)
     ours: dict[str, Any] = {

@@ -31,12 +31,13 @@ POOL = 50
 
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision)
     lessons = work.data()
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
     prepared = prepare(
-        lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.model.dtype, tell=work.record.say,
+        lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.precision.computed,
+        tell=work.record.say,
         learnable=Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text),
     )  # fmt: skip
     leave_out(work, ((str(row["id"]), fault) for row, fault in zip(lessons.rows(["id"]), prepared.faults(), strict=True)), "lessons")
@@ -47,6 +48,7 @@ def train(stage: Sft, work: Work) -> None:
     trainer = Trainer(prepared, short, pupil, config_of(stage, work, prepared))
     with shared_heap():
         drive(trainer, work, pupil)
+    del trainer
     check_saved(pupil, work, lessons)
 
 
@@ -77,7 +79,10 @@ class Collate:
 
 
 class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
-    """Every lesson once per epoch, batches of lessons about as long, in random order; the same for the same seed and epoch."""
+    """Every lesson once per epoch, batches of lessons about as long, in random order; the same for the same seed and epoch.
+
+    The first epoch begins with the batch of the longest lesson, so that what does not fit into memory does so at the first step.
+    """
 
     def __init__(self, lengths: list[int], batch: int, seed: int) -> None:
         self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, 0
@@ -92,12 +97,19 @@ class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
     def __iter__(self) -> Iterator[int]:
         draw = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         mixed = torch.randperm(len(self.lengths), generator=draw).tolist()
+        if self.epoch == 0:  # into the first of a pool that makes whole batches
+            longest = max(range(len(mixed)), key=lambda place: (self.lengths[mixed[place]], -place), default=0)
+            mixed[:1], mixed[longest : longest + 1] = mixed[longest : longest + 1], mixed[:1]
         batches = []
         for start in range(0, len(mixed), POOL * self.batch):
             pool = sorted(mixed[start : start + POOL * self.batch], key=lambda row: self.lengths[row], reverse=True)
             batches += [pool[at : at + self.batch] for at in range(0, len(pool), self.batch)]
         last = [batches.pop()] if batches and len(batches[-1]) < self.batch else []  # a short one anywhere else would tear the others
-        for place in torch.randperm(len(batches), generator=draw).tolist():
+        order = torch.randperm(len(batches), generator=draw).tolist()
+        if self.epoch == 0 and batches:
+            order.remove(0)
+            order.insert(0, 0)
+        for place in order:
             yield from batches[place]
         for rest in last:
             yield from rest

@@ -71,6 +71,11 @@ class Prompts:
             whole, texts, seen = max(whole, tokens), max(texts, text), max(seen, tokens - text)
         return Longest(whole, max(whole, texts + seen))
 
+    @property
+    def most_pictures(self) -> int:
+        """Of one prompt."""
+        return max(self._pictures, default=0)
+
     def mixed_fault(self, rows: Any) -> str:
         """Why prompts without a picture cannot be among those with one; empty where they can, or there are none. In the first process."""
         sound = [count for count, letters in zip(self._pictures, self._letters, strict=True) if letters >= 0]
