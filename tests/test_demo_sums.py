@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import given
@@ -19,6 +20,7 @@ from cotforge.demo.digits import SHORT, write_digits, write_pipeline
 from cotforge.demo.sums import PICTURES, TRIED, parts, write_sums
 from cotforge.demo.trainings import Training, train_all
 from cotforge.errors import PipelineError
+from cotforge.export import columns
 from cotforge.pipeline import Loaded
 from cotforge.simulate.cells import STYLES, work_out
 from cotforge.simulate.eyes import best, eye
@@ -162,6 +164,39 @@ def test_an_interval_holds_its_mean_and_is_never_narrower_than_that_of_one_stude
     assert 0 <= low <= fmean(row.accuracies) <= high <= 1
     assert low <= alone.interval[0] + 1e-9
     assert high >= alone.interval[1] - 1e-9
+
+
+@pytest.fixture
+def tiny(folder: Path) -> Path:
+    """The pipeline file of the sums with stages of two steps, and lessons about 16 pictures in its run folder, which lies beside it."""
+    whole = yaml.safe_load((folder / "sums.yaml").read_text())
+    whole["source"]["limit"], whole["eval"]["at_most"] = 16, 6
+    for stage in whole["train"]["stages"]:
+        stage |= {"steps": 2, "batch": 8} | ({"max_completion": 12} if stage["kind"] == "grpo" else {})
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
+    kinds, lessons = columns.lessons([]), []
+    for row in rows(folder / "sums" / "pool.csv")[:16]:
+        images = (((folder / "sums" / row["image"]).read_bytes(), row["image"]),)
+        said = f"<think>The top left shows 1, and so on.</think>\n<answer>{row['label']}</answer>"
+        about = (whole["task"]["question"], None, row["label"], row["label"], False, 1.0, (), "one", "model", "solve", 5, row["id"], None)
+        lessons.append((row["id"], images, "What do they add up to? Reason first.", said, *about))
+    data = folder / "tiny" / "dataset" / "data"
+    data.mkdir(parents=True)
+    pq.write_table(columns.table(lessons, kinds, columns.schema(kinds)), data / "train-00000-abc.parquet")
+    return folder / "tiny.yaml"
+
+
+def test_students_are_trained_side_by_side_and_the_table_says_what_was_measured(tiny: Path) -> None:
+    run, said = tiny.with_suffix(""), list[str]()
+    train_all(adders.trainings(tiny, run, seeds=1), at_once=2, tell=said.append)
+    assert {line.partition(":")[0] for line in said} == {"sums, seed 0", "sums, labels, seed 0"}
+    assert sum("done in" in line for line in said) == 7
+    lines = table(run, seeds=1)
+    assert lines[0].startswith("sums of four digits, 6 held-out pictures with their true labels; one seed")
+    assert [line.split()[-2] for line in lines[2:-1]] == ["0", "2", "3", str(adders.ANSWERS["steps"]), "2", "4", "6", "8"]
+    for line, (_, run_of, chain) in zip(lines[2:-1], adders.ROWS, strict=True):
+        found = json.loads((run_of(run, 0) / "eval" / f"{chain[-1] if chain else '00-base'}.json").read_text())
+        assert f"{found['accuracy']:.3f}" in line
 
 
 def test_a_training_that_fails_beside_others_ends_them_and_is_told_by_its_last_line(tmp_path: Path, folder: Path) -> None:

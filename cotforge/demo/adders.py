@@ -17,9 +17,16 @@ from cotforge.train.report.past import BASE, MANIFEST
 
 SEEDS = 3
 """Students of each kind: of their first weights, and of all that is drawn in training."""
-LONGER = 2.0
+LONGER = 1.5
 """How many times the optimizer steps the label-only student gets for as many seconds as the one that reasons: its texts are shorter."""
-ANSWERS: dict[str, Any] = {"steps": 10, "batch": 64, "learning_rate": 5.0e-5, "max_completion": 16, "rewards": [{"measure": "correct"}]}
+ANSWERS: dict[str, Any] = {
+    "steps": 10,
+    "batch": 64,
+    "accumulate": 1,
+    "learning_rate": 5.0e-5,
+    "max_completion": 16,
+    "rewards": [{"measure": "correct"}],
+}
 """Reinforcement of answers alone, from the first weights on."""
 SIZE = {"heads": 4, "side": 16, "patch": 8, "vocabulary": 1024, "context": 128}
 """Of the students."""
