@@ -11,7 +11,7 @@ import yaml
 from cotforge import __version__
 from cotforge.card import body, one_line
 from cotforge.pipeline import Loaded, dumped
-from cotforge.plan import Dpo, Eval, Plan, Sft
+from cotforge.plan import Eval, Plan
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.evaluate import figure, longest
 from cotforge.train.report.past import BASE, Chapter, base, past, read
@@ -180,7 +180,7 @@ def _classes(first: dict[str, Any] | None, last: dict[str, Any] | None) -> list[
 
 def _reasons(loaded: Loaded, plan: Plan) -> bool:
     """Whether it learned texts that reason."""
-    texts = any(isinstance(stage, Sft | Dpo) and stage.data == "lessons" for stage in plan.expanded())
+    texts = any(stage.learns_texts and stage.learns_from != "source" for stage in plan.expanded())
     return texts and "reasoning" in loaded.prompts.completion.inputs
 
 

@@ -3,16 +3,18 @@
 from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from cotforge.errors import shown
-from cotforge.filters import Measured
-from cotforge.folder import safe_name
+from cotforge.plan.kinds import CLIPS, AnyStage, Clip, Dpo, Grpo, Reward, Sft, Try
+from cotforge.plan.stage import Stage, TrlStage
 from cotforge.records import Sample
 from cotforge.spec import PathText, Spec
 
-OURS = frozenset({"output_dir", "max_length", "remove_unused_columns", "dataset_kwargs", "run_name"})
-"""Fields of TRL's that the runner sets itself, because a stage would not be resumed, or its lessons be cut, with others."""
+__all__ = [
+    "CLIPS", "PRESETS", "SMOKE_STEPS", "AnyStage", "Clip", "Dpo", "Eval", "Grpo", "Lora", "Plan", "Reward", "Sft", "Stage", "Student",
+    "TrlStage", "Try", "lines",
+]  # fmt: skip
 
 
 class Lora(Spec):
@@ -52,143 +54,6 @@ class Student(Spec):
             raise ValueError("qlora: needs lora; add lora: {}")
         return self
 
-
-class _Stage(Spec):
-    """What every stage that trains has."""
-
-    name: str
-    """Names the stage's folder, its weights and its row in every table."""
-    data: Literal["lessons", "source"] = "lessons"
-    """`lessons`: the dataset; `source`: every readable sample of the source with its raw label."""
-    epochs: float | None = Field(default=None, gt=0)
-    """Times through the data; one where neither this nor `steps` is given (ours)."""
-    steps: int | None = Field(default=None, ge=1)
-    """Optimizer steps, instead of `epochs`."""
-    batch: int = Field(default=16, ge=1)
-    """Lessons (for grpo: completions) in one forward pass. Ours."""
-    accumulate: int = Field(default=1, ge=1)
-    """Forward passes of one optimizer step. Ours."""
-    learning_rate: float | None = Field(default=None, gt=0)
-    """Null is ours: 2e-5 for sft, 1e-6 for grpo and dpo, ten times that with LoRA."""
-    seed: int = 0
-    """Of everything that is drawn. Ours."""
-    trl: dict[str, Any] = Field(default_factory=dict)
-    """Any field of TRL's configuration of this kind of trainer, handed on untouched; wins over ours."""
-
-    @field_validator("name")
-    @classmethod
-    def _names_a_folder(cls, name: str) -> str:
-        return safe_name(name)
-
-    @field_validator("trl")
-    @classmethod
-    def _not_ours(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(OURS & fields.keys()):
-            raise ValueError(f"{shown(taken[0])} is set by cotforge itself; leave it out")
-        return fields
-
-    @model_validator(mode="after")
-    def _ends_once(self) -> Self:
-        if self.epochs is not None and self.steps is not None:
-            raise ValueError("epochs, steps: both are given; give one of them")
-        return self
-
-
-class Sft(_Stage):
-    """Supervised: the student learns the completion, given picture and prompt."""
-
-    kind: Literal["sft"]
-    too_long: Literal["drop", "fail"] = "drop"
-    """Of lessons longer than `longest`, which are never cut: leave them out, or train nothing. Ours."""
-    longest: int | None = Field(default=None, ge=1)
-    """Tokens of a whole lesson, picture included; null is what the student's positions hold."""
-
-
-class Reward(Measured):
-    """A measure of what the student says, and its weight."""
-
-    weight: float = 1.0
-    """Ours."""
-
-
-class Clip(Spec):
-    """How far the ratio of new to old probability may leave 1 before a token stops to teach: 1 - low to 1 + high."""
-
-    low: float = Field(default=0.2, gt=0, lt=1)
-    """Acts where a token is to become less likely. TRL's own default."""
-    high: float = Field(default=0.2, gt=0)
-    """Acts where a token is to become more likely. TRL's own default."""
-
-
-CLIPS = {"cliplow-upper": {"low": 0.2, "high": 0.1}, "cliplow-lower": {"low": 0.4, "high": 0.2}}
-"""Two readings of ClipLow (arXiv 2506.18048, which gives no numbers), the numbers ours: a smaller upper, or a wider lower, bound.
-
-Both narrow what is explored, by what arXiv 2509.26114 finds of either bound.
-"""
-
-
-def _clip(given: Any) -> Any:
-    if isinstance(given, str) and given not in CLIPS:
-        raise ValueError(f"no clip named {shown(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
-    return CLIPS[given] if isinstance(given, str) else given
-
-
-class Grpo(_Stage):
-    """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
-
-    kind: Literal["grpo"]
-    rewards: tuple[Reward, ...]
-    """What is better."""
-    clip: Annotated[Clip | None, BeforeValidator(_clip)] = None
-    """Two numbers, or `cliplow-upper` or `cliplow-lower`; null is TRL's own, 0.2 on both sides."""
-    updates_per_rollout: int = Field(default=1, ge=1)
-    """Optimizer steps on the same completions; from 2 on the ratio leaves 1, and the clip can act. TRL's own default."""
-    group: int = Field(default=8, ge=2)
-    """Completions of one prompt. TRL's own default."""
-    temperature: float = Field(default=1.0, gt=0)
-    """Of the completions. TRL's own default."""
-    max_completion: int = Field(default=1024, ge=1)
-    """Tokens of one completion, at most. Ours."""
-    beta: float | None = Field(default=None, ge=0)
-    """Weight of the distance to the weights that the stage began with; 0 loads no such copy. Null is TRL's own: 0."""
-
-    @field_validator("rewards")
-    @classmethod
-    def _wants_something(cls, rewards: tuple[Reward, ...]) -> tuple[Reward, ...]:
-        if not rewards:
-            raise ValueError("there is none; at least one is needed")
-        return rewards
-
-    @model_validator(mode="after")
-    def _clip_can_act(self) -> Self:
-        if self.clip is not None and self.updates_per_rollout < 2:
-            raise ValueError("clip: cannot act while every completion is used for one step only; set updates_per_rollout to 2 or more")
-        return self
-
-
-class Dpo(_Stage):
-    """Preference: of a right and a wrong text about a picture, the right one becomes likelier."""
-
-    kind: Literal["dpo"]
-    beta: float | None = Field(default=None, gt=0)
-    """Weight of the distance to the weights that the stage began with. Null is TRL's own: 0.1."""
-
-
-class Try(Spec):
-    """No training: the student is tried on what `eval:` holds out."""
-
-    kind: Literal["eval"]
-    name: str
-    """Names the file of its figures."""
-
-    @field_validator("name")
-    @classmethod
-    def _names_a_file(cls, name: str) -> str:
-        return safe_name(name)
-
-
-Stage = Annotated[Sft | Grpo | Dpo | Try, Field(discriminator="kind")]
-"""An entry of `train.stages`, by its `kind`."""
 
 _FORMAT: dict[str, Any] = {"measure": "well_formed"}
 _RIGHT: dict[str, Any] = {"measure": "correct"}
@@ -236,7 +101,7 @@ class Plan(Spec):
     """Gigabytes of prepared pictures that are kept; above it they are prepared anew in every epoch. Ours."""
     report_to: Annotated[tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)] = ()
     """Trackers that get the metrics too, by their names in transformers: `tensorboard`, `wandb`, `trackio`, ..."""
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[AnyStage, ...] = ()
     """In their order."""
 
     @model_validator(mode="after")
@@ -254,7 +119,7 @@ class Plan(Spec):
             )
         return self
 
-    def expanded(self) -> tuple[Sft | Grpo | Dpo | Try, ...]:
+    def expanded(self) -> tuple[Stage, ...]:
         """All stages, those of the preset included."""
         if self.preset is None:
             return self.stages
@@ -262,11 +127,9 @@ class Plan(Spec):
         return tuple(own.get(str(fields["name"])) or _made(fields) for fields in PRESETS[self.preset])
 
 
-_KINDS: dict[str, type[Sft] | type[Grpo]] = {"sft": Sft, "grpo": Grpo}
-
-
-def _made(fields: dict[str, Any]) -> Sft | Grpo:
-    return _KINDS[fields["kind"]].model_validate(fields)
+def _made(fields: dict[str, Any]) -> Stage:
+    made: Stage = TypeAdapter(AnyStage).validate_python(fields)
+    return made
 
 
 class Eval(Spec):
@@ -303,16 +166,4 @@ SMOKE_STEPS = 2
 
 def lines(plan: Plan, *, steps: int | None = None) -> list[str]:
     """The plan as a person reads it, a line per stage; with `steps`, as if every stage had so many."""
-    return [_line(number, stage, steps) for number, stage in enumerate(plan.expanded(), 1)]
-
-
-def _line(number: int, stage: Sft | Grpo | Dpo | Try, given: int | None) -> str:
-    if isinstance(stage, Try):
-        return f"{number:02} {stage.name}: eval"
-    steps = given or stage.steps
-    length = f"{steps:,} steps" if steps else f"{stage.epochs or 1:g} epochs"
-    words = [stage.kind, f"on {stage.data}", length, f"batch {stage.batch} x {stage.accumulate}"]
-    if isinstance(stage, Grpo):
-        words += [" + ".join(f"{reward.weight:g} {reward.measure}" for reward in stage.rewards), f"groups of {stage.group}"]
-        words += [f"clip -{stage.clip.low:g} +{stage.clip.high:g}, {stage.updates_per_rollout} updates"] if stage.clip else []
-    return f"{number:02} {stage.name}: {', '.join(words)}"
+    return [f"{number:02} {stage.name}: {', '.join(stage.words(steps))}" for number, stage in enumerate(plan.expanded(), 1)]
