@@ -18,7 +18,6 @@ from tests import squares
 from tests.project import environment
 
 GB = 10**9
-SPLIT = sharding.FSDP2
 
 
 @pytest.mark.parametrize(
@@ -68,43 +67,48 @@ def test_a_choice_is_set_up_as_accelerate_launch_does_or_refused() -> None:
         sharding.choose(plan(qlora=True, lora={}), 100, 80, {"WORLD_SIZE": "2"}, best=False)
 
 
+VARIED = """
+from itertools import count
+
+_turn = count()
+
+def varied(sample, trace, verdict):
+    return 1.0 if trace.well_formed else next(_turn) % 3 / 10
+"""
+"""A reward that is not the same for all of the babble of an untrained student, and the same in every run."""
 STAGES = [
-    {"name": "inject", "kind": "sft", "batch": 4, "steps": 4, "learning_rate": 3e-3, "accumulate": 2, "trl": {"save_steps": 2}},
-    {"name": "reason", "kind": "grpo", "batch": 4, "group": 4, "steps": 2, "max_completion": 12, "learning_rate": 1e-3,
-     "rewards": [{"measure": "well_formed"}]},
+    {"name": "inject", "kind": "sft", "batch": 4, "steps": 4, "learning_rate": 3e-3, "accumulate": 2},
+    {"name": "reason", "kind": "grpo", "batch": 4, "group": 4, "steps": 2, "max_completion": 16, "learning_rate": 1e-3, "beta": 0.01,
+     "rewards": [{"measure": "scores.py:varied"}]},
     {"name": "prefer", "kind": "dpo", "batch": 2, "steps": 2, "learning_rate": 1e-3},
 ]  # fmt: skip
 
 
-def train(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+def train(folder: Path, **more: str) -> None:
+    """All stages in two processes; with accelerate's variables for FSDP2, where accelerate takes their CPUs for GPUs."""
     program = "tests.sharded" if more else "cotforge"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", program]
-    return subprocess.run(
-        [*launch, "train", str(folder / "squares.yaml"), "--out", str(folder / "run"), "--trust", *words], cwd=Path(__file__).parents[1],
-        env=environment({"OMP_NUM_THREADS": "1", **more}), capture_output=True, text=True, check=False, timeout=300,
+    done = subprocess.run(
+        [*launch, "train", str(folder / "squares.yaml"), "--out", str(folder / "run"), "--trust"], cwd=Path(__file__).parents[1],
+        env=environment({"OMP_NUM_THREADS": "1", **more}), capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
     return load_file(folder / "run" / "train" / stage / "weights" / "model.safetensors")
 
 
-@pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return squares.project(tmp_path_factory.mktemp("begun"), *STAGES)
-
-
-def test_split_students_learn_what_whole_ones_learn_with_their_head(begun: Path, tmp_path: Path) -> None:
-    found = {}
-    for name, more in (("whole", {}), ("split", SPLIT)):
-        shutil.copytree(begun, tmp_path / name)
-        done = train(tmp_path / name, **more)
-        assert done.returncode == 0, done.stderr
-        found[name] = weights(tmp_path / name, "01-inject")
-        assert weights(tmp_path / name, "03-prefer").keys() == found[name].keys()
-    first = load_file(begun / "student" / "model.safetensors")
-    for name, weight in found["split"].items():
-        torch.testing.assert_close(weight, found["whole"][name], atol=2e-4, rtol=0, msg=name)
-    (head,) = [name for name in first if "lm_head" in name]
-    (saved,) = [name for name in found["split"] if "lm_head" in name]
-    assert (first[head] - found["split"][saved]).abs().max() > 1e-3
+def test_split_students_learn_what_whole_ones_learn_with_their_head(tmp_path: Path) -> None:
+    begun = squares.project(tmp_path / "whole", *STAGES)
+    (begun / "scores.py").write_text(VARIED)
+    shutil.copytree(begun, tmp_path / "split")
+    before = load_file(begun / "student" / "model.safetensors")
+    (head,) = [name for name in before if "lm_head" in name]
+    train(tmp_path / "whole")
+    train(tmp_path / "split", **sharding.FSDP2)
+    for stage in ("01-inject", "02-reason", "03-prefer"):
+        whole, split = weights(tmp_path / "whole", stage), weights(tmp_path / "split", stage)
+        assert (split[head] - before[head]).abs().max() > 5e-4
+        torch.testing.assert_close(split, whole, atol=2e-5, rtol=0)
+        before = split
