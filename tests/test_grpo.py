@@ -22,13 +22,14 @@ from cotforge.train.data.lessons import find, write_source
 from cotforge.train.guards import Watch
 from cotforge.train.kinds import grpo, sft
 from cotforge.train.report.record import Record
+from cotforge.train.rollouts.trainer import Trainer, decoder, is_kept, kept_rows
 from cotforge.train.students import student, tiny
 from cotforge.train.work import Work, newest_whole
 from tests import squares
 from tests.clip import acted, objective
 
 TASK = Task(kind="classify", question="Which colour is this?", labels=tuple(squares.COLOURS))
-SMALL = {"batch": 8, "group": 4, "max_completion": 24, "temperature": 1.2}
+SMALL = {"batch": 8, "accumulate": 1, "group": 4, "max_completion": 24, "temperature": 1.2}
 LEARNED = 120
 """Steps of supervised learning before."""
 
@@ -100,7 +101,7 @@ def test_the_clip_acts_the_ratio_is_logged_and_every_completion_is_kept(tmp_path
 
 @pytest.mark.parametrize("rollouts", [1, 2, 199, 200, 201, 800, 12_345])
 def test_of_a_long_stage_evenly_many_rollouts_are_kept_with_the_first_and_the_last(rollouts: int) -> None:
-    kept = [rollout for rollout in range(rollouts) if grpo.is_kept(rollout, of=rollouts)]
+    kept = [rollout for rollout in range(rollouts) if is_kept(rollout, of=rollouts)]
     assert (kept[0], kept[-1]) == (0, rollouts - 1)
     assert min(rollouts, 100) <= len(kept) <= 201
     assert len({after - before for before, after in pairwise(kept[:-1])}) <= 1
@@ -108,7 +109,7 @@ def test_of_a_long_stage_evenly_many_rollouts_are_kept_with_the_first_and_the_la
 
 @pytest.mark.parametrize(("count", "group", "rows"), [(8, 4, 8), (64, 8, 64), (512, 8, 64), (512, 12, 60), (256, 128, 128)])
 def test_of_a_large_rollout_whole_groups_are_kept(count: int, group: int, rows: int) -> None:
-    assert grpo.kept_rows(count, group=group) == rows
+    assert kept_rows(count, group=group) == rows
 
 
 def test_a_clip_that_never_acted_says_so(tmp_path: Path, model: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +152,7 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, model: Path, data
 def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, dataset: Path) -> None:
     seen: list[tuple[float, float, int]] = []
 
-    class Seen(grpo.Trainer):
+    class Seen(Trainer):
         def _compute_loss(self, model: Any, inputs: Any) -> Any:
             loss = super()._compute_loss(model, inputs)
             assert self._logps_BT is not None
@@ -233,7 +234,7 @@ def test_tags_stay_in_a_text_though_the_tokenizer_calls_them_special(model: Path
     words = pupil.processor.tokenizer
     words.add_special_tokens({"extra_special_tokens": ["<think>", "</think>"]})
     tokens: Sequence[int] = words(squares.said("red"), add_special_tokens=False)["input_ids"]
-    said = grpo.decoder(pupil)
+    said = decoder(pupil)
     assert said([*tokens, words.eos_token_id, words.pad_token_id]) == (squares.said("red"), "stop")
     assert said(tokens) == (squares.said("red"), "length")
 
@@ -245,7 +246,10 @@ def test_tags_stay_in_a_text_though_the_tokenizer_calls_them_special(model: Path
             {"rewards": [{"measure": "mentions_prompt"}]},
             r"'reason': rewards\[0\] mentions_prompt: gives the lessons themselves 0\.00",
         ),
-        ({"batch": 6, "rewards": [{"measure": "correct"}]}, "batch x accumulate is 6 x 1 completions, which are no whole groups of 4"),
+        (
+            {"batch": 6, "accumulate": 1, "rewards": [{"measure": "correct"}]},
+            "batch x accumulate is 6 x 1 completions, which are no whole groups of 4",
+        ),
         ({"rewards": [{"measure": "correct"}], "trl": {"betta": 1}}, "'reason': trl: GRPOConfig has no field 'betta'; did you mean 'beta'"),
         (
             {"rewards": [{"measure": "correct"}], "updates_per_rollout": 4, "trl": {"save_steps": 6}},
@@ -280,20 +284,9 @@ def test_a_prompt_that_the_processor_cannot_take_is_a_line(tmp_path: Path, model
     rows = (
         job.lessons().dataset(["id", "prompt", "images", "answer"]).map(lambda row: {"prompt": [{"role": "user", "content": "<image>?"}]})
     )
-    trainer = grpo.Trainer(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print))
+    trainer = Trainer(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print))
     with pytest.raises(PipelineError, match="step 0: the student's processor cannot take a prompt: "):
         trainer.train()
-
-
-def test_fields_for_vllms_server_are_handed_on_and_without_vllm_it_says_so(tmp_path: Path, model: Path, dataset: Path) -> None:
-    fields = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": "http://127.0.0.1:9"}
-    job = work(tmp_path / "stage", model, dataset, {"steps": 1, "rewards": REWARDS, "trl": fields})
-    assert isinstance(job.stage, Grpo)
-    config = grpo.config_of(job.stage, job, student.load(job.plan.student, model))
-    assert {name: getattr(config, name) for name in fields} == fields
-    assert set(config.generation_kwargs) == {"logit_bias"}
-    with pytest.raises(PipelineError, match=r"'reason': trl\.use_vllm: needs vllm, also to talk to its server"):
-        run(job)
 
 
 def test_parameters_that_are_no_numbers_end_the_stage(tmp_path: Path, model: Path, dataset: Path) -> None:

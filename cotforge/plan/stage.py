@@ -100,6 +100,8 @@ class TrlStage(Stage):
     """A stage that a trainer of TRL's does."""
 
     trains: ClassVar[bool] = True
+    rows_are: ClassVar[str] = "lessons"
+    """What the plan's line calls a row of its data."""
 
     epochs: float | None = Field(default=None, gt=0)
     """Times through the data; one where neither this nor `steps` is given (ours)."""
@@ -108,7 +110,7 @@ class TrlStage(Stage):
     batch: int = Field(default=16, ge=1)
     """Lessons (for grpo: completions) in one forward pass. Ours."""
     accumulate: int = Field(default=1, ge=1)
-    """Forward passes of one optimizer step. Ours."""
+    """Forward passes of one optimizer step."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Null is ours: 2e-5 for sft, 1e-6 for grpo and dpo, ten times that with LoRA."""
     seed: int = 0
@@ -133,6 +135,18 @@ class TrlStage(Stage):
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs, steps: both are given; give one of them")
         return self
+
+    def rows_per_step(self) -> float:
+        """How many rows of its data one process reads for an optimizer step."""
+        return self.batch * self.accumulate
+
+    def amount(self, rows: int, *, processes: int = 1, steps: int | None = None) -> str:
+        """How many of its data's `rows` it sees over all `processes`, in words; with `steps`, as if it had so many."""
+        steps, what = steps or self.steps, self.rows_are
+        times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / rows
+        if times < 1:
+            return f"{round(times * rows):,} of {rows:,} {what}"
+        return f"all {rows:,} {what}" + ("" if times == 1 else f", {times:.3g} times")
 
     def words(self, steps: int | None = None) -> list[str]:
         """Data, length and batch."""

@@ -17,7 +17,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sandbox import LEARNING, Prompt
 from cotforge.sources import samples
-from cotforge.train import processes, ranks, sharding
+from cotforge.train import processes, ranks, sharding, versions
 
 if TYPE_CHECKING:
     from cotforge.train.data.lessons import Lessons
@@ -53,6 +53,8 @@ def train(
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
     if lacking := missing():
         raise PipelineError(f"cotforge train needs {lacking}: pip install 'cotforge[train]'")
+    for line in versions.out_of_range(versions.wanted()) if ranks.first() else ():
+        tell(line)
     run = out or Path("runs") / loaded.pipeline.name
     with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
         if folder is not None and not folder.pipeline.exists():

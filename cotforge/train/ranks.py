@@ -14,9 +14,14 @@ PATIENCE = timedelta(days=2)
 """For which processes wait while one works for all (ours): long enough to try a student. One that dies, its launcher tells of at once."""
 
 
+def processes() -> int:
+    """How many processes there are."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def several() -> bool:
     """Whether this process is one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return processes() > 1
 
 
 def first() -> bool:

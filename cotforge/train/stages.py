@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Stage, lines
+from cotforge.plan import SMOKE_STEPS, Stage, TrlStage, lines
 from cotforge.train import ranks
 from cotforge.train.evaluation.best import chosen, linked
 from cotforge.train.evaluation.evaluate import figure
@@ -74,7 +74,7 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
         if wanted or folder.exists():
             _ = step.key  # finds the data in every process, before one of them looks for all
         if wanted:
-            training.tell(lines(training.plan, steps=SMOKE_STEPS if choice.smoke else None)[place])
+            training.tell(_told(training, stage, place, SMOKE_STEPS if choice.smoke else None))
             step.do(modules[stage.kind], anew=anew, known=known)
             if not choice.smoke and stage.leaves_weights:
                 known = ranks.shared(partial(_tried, training, folder.name, step.weights, step.key))
@@ -85,6 +85,14 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
         if stage.leaves_weights:
             begin, before = step.weights, step.key
     return ranks.shared(lambda: _student(training, out, begin)) if done else None
+
+
+def _told(training: TrainingRun, stage: Stage, place: int, steps: int | None) -> str:
+    """The plan's line of a stage, with how much of its data it sees."""
+    line, data = lines(training.plan, steps=steps)[place], training.learned_by(stage)
+    if data is None or not isinstance(stage, TrlStage):
+        return line
+    return f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
 
 
 def _tried(training: TrainingRun, name: str, weights: Path, key: str) -> str:

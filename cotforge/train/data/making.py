@@ -5,9 +5,9 @@ from itertools import starmap
 from typing import Any, NamedTuple
 
 import torch
-from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from cotforge.train.data.learnable import Learnable, refused, text_of
+from cotforge.train.trl_seam import apply_chat_template, prepare_multimodal_messages
 
 MARKS = ("token_type_ids", "mm_token_type_ids")
 """What some processors say of each token."""
