@@ -78,7 +78,7 @@ def varied(sample, trace, verdict):
 """A reward that is not the same for all of the babble of an untrained student, and the same in every run."""
 STAGES = [
     {"name": "inject", "kind": "sft", "batch": 4, "steps": 4, "learning_rate": 3e-3, "accumulate": 2},
-    {"name": "reason", "kind": "grpo", "batch": 4, "group": 4, "steps": 2, "max_completion": 16, "learning_rate": 1e-3, "beta": 0.01,
+    {"name": "reason", "kind": "grpo", "batch": 4, "accumulate": 1, "group": 4, "steps": 2, "max_completion": 16, "learning_rate": 1e-3, "beta": 0.01,
      "rewards": [{"measure": "scores.py:varied"}]},
     {"name": "prefer", "kind": "dpo", "batch": 2, "steps": 2, "learning_rate": 1e-3},
 ]  # fmt: skip

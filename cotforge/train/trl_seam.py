@@ -4,7 +4,7 @@ Nothing here is promised from one release to the next. So each name has a test (
 one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What is said of them holds for TRL 1.16 and transformers 5.23.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText
+from transformers.core_model_loading import WeightConverter, apply_converters, revert_weight_conversion
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
@@ -127,6 +128,22 @@ def _placed_alike(place: Any, features: Any, prompt_ids: list[int]) -> Any:
     return found
 
 
+def named_as_saved(model: Any, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Weights under the names that they have in the student's files, which are those that vLLM knows.
+
+    TRL 1.16 sends them under their names in memory. Those of a LLaVA's vision tower are others since transformers 5, and vLLM refuses them.
+    """
+    reversed_ = [each.reverse_transform() for each in getattr(model, "_weight_conversions", None) or ()]
+    joining = [each for each in reversed_ if isinstance(each, WeightConverter) and len(each.source_patterns) > 1]
+    waiting: dict[str, torch.Tensor] = {}
+    for name, weight in weights:
+        if joining and apply_converters(name, joining)[1] is not None:
+            waiting[name] = weight  # one of several that are one in the file
+        else:
+            yield from revert_weight_conversion(model, {name: weight}).items()
+    yield from revert_weight_conversion(model, waiting).items()
+
+
 class GrpoHooks(Resuming):
     """Goes before TRL's GRPOTrainer: methods of plain names where a rollout is made and where a loss was computed."""
 
@@ -191,6 +208,10 @@ class GrpoHooks(Resuming):
         TRL 1.16 gives vLLM in this process prompts in which the processor has put all tokens of a picture, and vLLM puts them in once
         more (huggingface/trl#6401); of what a server makes of a picture it takes the place, and never looks at the length.
         """
+        generation = self.vllm_generation
+        base = getattr(self.model, "get_base_model", lambda: self.model)()
+        parameters = generation._iter_named_params
+        generation._iter_named_params = lambda: named_as_saved(base, parameters())
         if self.vllm_mode == "colocate":
             self.vllm_generation.generate = partial(self._generate_short, self.vllm_generation.generate)
         else:
