@@ -67,19 +67,10 @@ def test_a_choice_is_set_up_as_accelerate_launch_does_or_refused() -> None:
         sharding.choose(plan(qlora=True, lora={}), 100, 80, {"WORLD_SIZE": "2"}, best=False)
 
 
-VARIED = """
-from itertools import count
-
-_turn = count()
-
-def varied(sample, trace, verdict):
-    return 1.0 if trace.well_formed else next(_turn) % 3 / 10
-"""
-"""A reward that is not the same for all of the babble of an untrained student, and the same in every run."""
 STAGES = [
     {"name": "inject", "kind": "sft", "batch": 4, "steps": 4, "learning_rate": 3e-3, "accumulate": 2},
-    {"name": "reason", "kind": "grpo", "batch": 4, "accumulate": 1, "group": 4, "steps": 2, "max_completion": 16, "learning_rate": 1e-3, "beta": 0.01,
-     "rewards": [{"measure": "scores.py:varied"}]},
+    {"name": "reason", "kind": "grpo", "batch": 4, "accumulate": 1, "group": 4, "steps": 2, "max_completion": 16, "beta": 0.01,
+     "learning_rate": 1e-3, "rewards": [{"measure": "scores.py:varied"}]},
     {"name": "prefer", "kind": "dpo", "batch": 2, "steps": 2, "learning_rate": 1e-3},
 ]  # fmt: skip
 
@@ -101,7 +92,7 @@ def weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
 
 def test_split_students_learn_what_whole_ones_learn_with_their_head(tmp_path: Path) -> None:
     begun = squares.project(tmp_path / "whole", *STAGES)
-    (begun / "scores.py").write_text(VARIED)
+    (begun / "scores.py").write_text(squares.VARIED)
     shutil.copytree(begun, tmp_path / "split")
     before = load_file(begun / "student" / "model.safetensors")
     (head,) = [name for name in before if "lm_head" in name]
