@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from trl import GRPOConfig
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
@@ -18,7 +20,7 @@ from cotforge.images.refs import FileRef
 from cotforge.plan import Grpo, Lora, Plan, Sft
 from cotforge.prompts import Prompts
 from cotforge.records import Sample
-from cotforge.train.data.lessons import find, write_source
+from cotforge.train.data.lessons import Lessons, find, write_source
 from cotforge.train.guards import Watch
 from cotforge.train.kinds import grpo, sft
 from cotforge.train.report.record import Record
@@ -146,6 +148,122 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, model: Path, data
     told = ("step", "loss", "reward", "kl", "clip_ratio/low_mean", "ratio/max", "completions/mean_length")
     assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in whole]
     assert student.fingerprint(job.weights) == student.fingerprint(tmp_path / "whole" / "weights")
+
+
+MASKING = {"max_completion": 2, "updates_per_rollout": 2, "trl": {"mask_truncated_completions": True}}
+
+
+def test_a_micro_batch_whose_completions_are_all_cut_off_and_masked_trains_on(tmp_path: Path, model: Path, dataset: Path) -> None:
+    rows = run(work(tmp_path / "stage", model, dataset, {"steps": 4, "rewards": REWARDS, **MASKING}))
+    assert [(row["step"], row["loss"]) for row in rows] == [(1, 0), (2, 0), (3, 0), (4, 0)]
+    assert rows[0]["completions/clipped_ratio"] == rows[2]["completions/clipped_ratio"] == 1
+    assert not any("ratio/min" in row for row in rows)
+
+
+FLAT = {"steps": 3, "batch": 16, "temperature": 0.8, "learning_rate": 1e-3, "rewards": REWARDS}
+
+
+def test_groups_of_one_reward_are_drawn_again_with_other_prompts_and_counted(tmp_path: Path, model: Path, dataset: Path) -> None:
+    once, again = (run(work(tmp_path / str(times), model, dataset, FLAT | {"resample": times})) for times in (0, 8))
+    assert once[0]["frac_reward_zero_std"] > 0  # of the same prompts and the same chance, so that the first rollouts are one
+    assert again[0]["resample/flat"] == once[0]["frac_reward_zero_std"]
+    assert all(row["frac_reward_zero_std"] <= row["resample/flat"] for row in again)
+    assert sum(row["frac_reward_zero_std"] for row in again) < sum(row["resample/flat"] for row in again)
+    assert all(row["resample/drawn"] >= row["resample/flat"] for row in again)
+    assert "resample/flat" not in once[0]
+    for name in ("0", "8"):
+        for file in (tmp_path / name / "completions").glob("*.parquet"):
+            kept = pq.read_table(file).to_pylist()
+            assert [len({row["id"] for row in kept[at : at + 4]}) for at in (0, 4, 8, 12)] == [1] * 4
+            assert all((row["correct"] == 1) == (row["answer"] == row["truth"]) for row in kept)
+    assert again[0]["completions/mean_length"] == once[0]["completions/mean_length"]  # as the student speaks by itself
+    assert again[0]["num_tokens"] > once[0]["num_tokens"]
+
+
+def test_a_stage_that_draws_again_resumes_exactly(tmp_path: Path, model: Path, dataset: Path) -> None:
+    stage = FLAT | {"steps": 4, "resample": 2, "trl": {"save_steps": 2}}
+    whole = run(work(tmp_path / "whole", model, dataset, stage))
+    job = work(tmp_path / "cut", model, dataset, stage)
+
+    class Killed(BaseException):
+        """As SIGKILL would: nothing is saved any more."""
+
+    class Killing(Record):
+        def row(self, step: int, metrics: dict[str, Any]) -> None:
+            super().row(step, metrics)
+            if step == 3:
+                raise Killed
+
+    with pytest.raises(Killed):
+        run(replace(job, record=Killing(job.out / "metrics.jsonl", "reason")))
+    again = run(replace(job, resume_from=newest_whole(job.out / "checkpoints"), record=Record(job.out / "metrics.jsonl", "reason")))
+    told = ("step", "loss", "reward", "resample/flat", "resample/drawn", "num_tokens")
+    assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in whole]
+    assert student.fingerprint(job.weights) == student.fingerprint(tmp_path / "whole" / "weights")
+
+
+def test_pictures_of_every_labelled_sample_are_learned_from_and_rewards_tried_on_lessons(
+    tmp_path: Path, model: Path, dataset: Path
+) -> None:
+    """The source has labels and no reasoning: a reward for the form would refuse its own texts."""
+    store = PictureStore(tmp_path / "run", Images())
+    samples = []
+    for number, colour in enumerate([*squares.COLOURS] * 3):
+        file = tmp_path / f"{number}.png"
+        file.write_bytes(squares.square(colour, 20 + number))
+        samples.append(Sample(f"s{number}", (store.picture(FileRef(str(file), file.name)),), squares.QUESTION, (), colour))
+    store.close()
+    source = write_source(
+        samples, tmp_path / "source.parquet", key="k", prompt=lambda sample: squares.PROMPT, completion="<answer>{}</answer>".format
+    )
+
+    def none() -> Lessons:
+        raise PipelineError("there are no lessons yet")
+
+    stage = {"steps": 3, "data": "source", "rewards": REWARDS}
+    for number, lessons in enumerate((lambda: find(dataset, cache=tmp_path / "cache"), none)):
+        job = work(tmp_path / f"stage{number}", model, dataset, stage, source=lambda: source, lessons=lessons)
+        run(job)
+        kept = [row for file in (job.out / "completions").glob("*.parquet") for row in pq.read_table(file).to_pylist()]
+        assert {row["id"] for row in kept} <= {sample.id for sample in samples}
+        assert {row["truth"] for row in kept} <= {*squares.COLOURS}
+        assert sum(row["correct"] for row in kept)
+
+
+def test_prompts_without_a_picture_are_learned_from_among_others(tmp_path: Path, model: Path, dataset: Path) -> None:
+    (there,) = (dataset / "data").glob("*.parquet")
+    rows = pq.read_table(there)
+    images = [[] if number % 3 == 1 else cell for number, cell in enumerate(rows["images"].to_pylist())]
+    mixed = tmp_path / "dataset" / "data" / there.name
+    mixed.parent.mkdir(parents=True)
+    place = rows.schema.get_field_index("images")
+    pq.write_table(rows.set_column(place, rows.schema.field(place), pa.array(images, rows.schema.field(place).type)), mixed)
+    job = work(
+        tmp_path / "stage", model, mixed.parents[1], {"steps": 4, "batch": 16, "updates_per_rollout": 2, "beta": 0.1, "rewards": REWARDS}
+    )
+    assert len(run(job)) == 4
+
+
+def test_the_form_of_the_loss_is_handed_on(tmp_path: Path, model: Path, dataset: Path) -> None:
+    def config(**stage: Any) -> Any:
+        job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, **stage})
+        assert isinstance(job.stage, Grpo)
+        return grpo.config_of(job.stage, job, student.load(job.plan.student, model))
+
+    names = ("loss_type", "scale_rewards", "use_bias_correction_kl")
+    theirs = {field.name: field.default for field in fields(GRPOConfig)}
+    assert [getattr(config(), name) for name in names] == [theirs[name] for name in names]
+    other = config(loss_type="dr_grpo", scale_rewards=False, use_bias_correction_kl=False)
+    assert [getattr(other, name) for name in names] == ["dr_grpo", "none", False]
+    assert config(loss_type="dr_grpo", trl={"loss_type": "bnpo"}).loss_type == "bnpo"
+
+
+def test_a_rehearsal_takes_two_groups_at_least(tmp_path: Path, model: Path, dataset: Path) -> None:
+    for batch, group, passes in ((8, 8, 2), (16, 4, 1), (6, 4, 2)):
+        job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, "batch": batch, "group": group, "accumulate": 4}, smoke=True)
+        assert isinstance(job.stage, Grpo)
+        config = grpo.config_of(job.stage, job, student.load(job.plan.student, model))
+        assert (config.steps_per_generation, config.gradient_accumulation_steps) == (passes, passes)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

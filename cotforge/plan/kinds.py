@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.filters import Measured
-from cotforge.plan.stage import Curve, KeyContext, LearnsFrom, Stage, TrlStage
+from cotforge.plan.stage import HARMLESS, Curve, KeyContext, LearnsFrom, Stage, TrlStage
 from cotforge.spec import Spec
 
 LOSS = Curve("Loss on lessons", (("loss", "loss"),))
@@ -92,9 +92,19 @@ Of two groups, as of one forward pass of 16 completions, a step often learns not
 """
 
 
+def passes_of(groups: int, batch: int, group: int) -> int:
+    """Forward passes of `batch` completions that make whole groups of `group`, so many at least."""
+    whole = group // gcd(batch, group)
+    return -(-groups * group // (batch * whole)) * whole
+
+
 class Grpo(TrlStage):
     """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
 
+    harmless: ClassVar[frozenset[str]] = HARMLESS | {
+        "log_completions", "log_unique_prompts", "num_completions_to_print", "vllm_gpu_memory_utilization", "vllm_group_port",
+        "vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout",
+    }  # fmt: skip
     rows_are: ClassVar[str] = "prompts"
     curves: ClassVar[tuple[Curve, ...]] = (
         Curve("Rewards", (("reward", "whole"),)),
@@ -155,8 +165,7 @@ class Grpo(TrlStage):
         batch, group = (given.get(name, cls.model_fields[name].default) for name in ("batch", "group"))
         if type(batch) is not int or type(group) is not int or batch < 1 or group < 1:
             return given  # a fault, of which the field tells
-        least, whole = -(-GROUPS * group // batch), group // gcd(batch, group)
-        return given | {"accumulate": -(-least // whole) * whole}
+        return given | {"accumulate": passes_of(GROUPS, batch, group)}
 
     @property
     def wants_vllm(self) -> bool | None:
@@ -172,6 +181,12 @@ class Grpo(TrlStage):
     def learns_from(self) -> LearnsFrom:
         """As `data` says."""
         return self.data
+
+    @property
+    def splits_freely(self) -> bool:
+        """Not where a rollout is cut otherwise, or the loss is a mean over each forward pass."""
+        whole = self.trl.get("loss_type", "dapo") in ("dapo", "grpo", "dr_grpo")
+        return whole and not {"steps_per_generation", "generation_batch_size"} & self.trl.keys()
 
     @property
     def longest_answer(self) -> int:

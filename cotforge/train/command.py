@@ -102,6 +102,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     from cotforge.train.evaluation.trials import Trials
     from cotforge.train.report import card
     from cotforge.train.students import student
+    from cotforge.train.students.folder import demand_student, passed_over
     from cotforge.train.work import TrainingRun
 
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
@@ -124,6 +125,9 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         return lessons.Lessons((place / "source.parquet",), place / "cache")
 
     begin = student.place(plan.student.model, loaded.root)
+    demand_student(begin)
+    if line := passed_over(begin):
+        tell(line)
 
     def told() -> str:
         used = {stage.learns_from for stage in plan.expanded()}
@@ -144,7 +148,11 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     trained = stages.run(training, choice)
     if not ranks.first():
         return ""
-    return f"the student: {trained}" if trained else f"stage {choice.only} is done; others are not, so there is no new train/student"
+    return (
+        f"the student: {trained}"
+        if trained
+        else f"stage {choice.only or choice.first} is done; others are not, so there is no new train/student"
+    )
 
 
 def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":

@@ -11,6 +11,7 @@ from typing import Any
 
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded
+from cotforge.plan.branches import branch
 from cotforge.train import command, devices, processes, sharding
 
 FAULT = 2
@@ -99,10 +100,9 @@ def launch(
     loaded = Loaded.load(pipeline, sets, trust=trust, sends=False)
     if loaded.pipeline.train is None:
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
-    names = [each.name for each in loaded.pipeline.train.expanded()]
+    plan = loaded.pipeline.train
     for option, name in (("--stage", stage), ("--from", first)):
-        if name is not None and name not in names:
-            raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
+        plan.require(option, name)
     words = ["-m", "cotforge", "train", pipeline]
     words += [] if out is None else ["--out", str(out)]
     words += [word for given in sets for word in ("--set", given)]
@@ -114,13 +114,13 @@ def launch(
         )
     if smoke:
         return _run(launcher, [*words, "--smoke", *([] if stage is None else ["--stage", stage])], "--smoke")
+    again = branch(plan.expanded(), first) if first else frozenset()
     done = ""
-    for place, name in enumerate(names):
-        if stage in (None, name):
-            again = ["--from", name] if first is not None and place >= names.index(first) else []
+    for each in plan.expanded():
+        if stage in (None, each.name):
             if launcher.command:
-                tell(f"{name}: {launcher.command}")
-            done = _run(launcher, [*words, "--stage", name, *again], name)
+                tell(f"{each.name}: {launcher.command}")
+            done = _run(launcher, [*words, "--stage", each.name, *(["--from", each.name] if each.name in again else [])], each.name)
     return done
 
 

@@ -4,6 +4,7 @@ Nothing here is promised from one release to the next. So each name has a test (
 one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What is said of them holds for TRL 1.16 and transformers 5.23.
 """
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,9 +15,15 @@ from peft import PeftModel
 from transformers import AutoModelForImageTextToText
 from transformers.core_model_loading import WeightConverter, apply_converters, revert_weight_conversion
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+from trl import GRPOTrainer
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from cotforge.errors import PipelineError
+from cotforge.train import family_inputs
+from cotforge.train.students.folder import SAFE_WEIGHTS
+
+GRPO_TAKES = frozenset(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
+"""What TRL's GRPO hands on of what a processor makes, by name."""
 
 __all__ = ["INTEGRATION_TO_CALLBACK", "apply_chat_template", "prepare_multimodal_messages"]
 
@@ -49,7 +56,7 @@ class Resuming:
         if isinstance(model, PeftModel) or is_sharded(self):
             super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
             return
-        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype)
+        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype, **SAFE_WEIGHTS)
         model.load_state_dict(again.state_dict())
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
@@ -160,6 +167,8 @@ class GrpoHooks(Resuming):
     """Ours: completions that are made, for the next rollout."""
     _short: Sequence[Sequence[int]] = ()
     """Ours: the newest prompts for vLLM in this process, with one placeholder for each picture."""
+    said_type: int = 0
+    """Ours: the type of a completion's tokens, where the student knows types."""
     use_vllm: bool
     vllm_mode: str
     vllm_generation: Any
@@ -235,7 +244,10 @@ class GrpoHooks(Resuming):
         if self._waiting is not None:
             made, self._waiting = self._waiting, None
             return tuple(made)
-        return super()._generate(prompts)  # type: ignore[misc]
+        made = Sampled(*super()._generate(prompts))  # type: ignore[misc]
+        if made.images is not None:  # TRL has None where a prompt has no picture, which processors do not take among others
+            made = made._replace(images=[images or [] for images in made.images])
+        return tuple(made)
 
     def _generate_short(self, generate: Any, *, prompts: Any, images: Any, **named: Any) -> Any:
         """vLLM's completions of prompts with one placeholder for each picture, which it makes the tokens of itself."""
@@ -254,8 +266,15 @@ class GrpoHooks(Resuming):
             self._short = short_prompts(self.processing_class, [prepare_multimodal_messages(prompt) for prompt in prompts])
         return found
 
-    def _get_per_token_logps_and_entropies(self, *given: Any, **named: Any) -> Any:
-        found = super()._get_per_token_logps_and_entropies(*given, **named)  # type: ignore[misc]
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, batch_size: int | None = None, **named: Any
+    ) -> Any:
+        right = family_inputs.corrected(named, said=logits_to_keep, said_type=self.said_type)
+        counts, student = named.get("num_images"), self.accelerator.unwrap_model(model)
+        with family_inputs.told_of_pictures(student, counts, batch_size or len(input_ids)):
+            found = super()._get_per_token_logps_and_entropies(  # type: ignore[misc]
+                model, input_ids, attention_mask, logits_to_keep, batch_size, **right
+            )
         self._logps_BT = found[0].detach()
         return found
 

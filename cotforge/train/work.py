@@ -168,6 +168,7 @@ class Recording(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The step to go on from is known."""
+        state.compute_steps(args, state.max_steps)  # a checkpoint brings the save_steps and logging_steps that it was made with
         self.record.begin(step=state.global_step, total=state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:

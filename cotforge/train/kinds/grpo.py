@@ -1,6 +1,8 @@
 """Stages of kind `grpo`: TRL's trainer with measures for rewards, a clip that can act, and guards that speak."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -9,7 +11,7 @@ from trl import GRPOConfig
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Clip, Grpo
-from cotforge.plan.kinds import UNCLIPPED
+from cotforge.plan.kinds import UNCLIPPED, passes_of
 from cotforge.train import guards, ranks
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
@@ -29,13 +31,15 @@ TRIED = 32
 """Lessons that rewards are tried on."""
 SMOKE = 16
 """Tokens of a completion, at most, when only the machinery is tried."""
+THOUGHT = "The picture shows several things. What matters for the question is seen in its middle, and the rest of it agrees with that."
+"""A reasoning, where rewards are tried on labels alone."""
 COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "confidence")
 """Of the lessons, where they have them; never the completion."""
 
 
 def train(stage: Grpo, work: Work) -> None:
     """The student's weights after `stage.steps` updates on its own completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed)
     lessons = work.data()
     rewards = found(stage, work)
     config = config_of(stage, work, pupil)
@@ -64,6 +68,11 @@ def learned(stage: Grpo, work: Work, pupil: student.Pupil, config: Any) -> Any:
     rows = rows if left is None else rows.select(left)
     with pictures(stage.name):
         longest = ranks.shared(lambda: prompts.longest(rows))
+        fault, most = ranks.shared(lambda: (prompts.mixed_fault(rows), prompts.most_pictures))
+    if fault:
+        raise PipelineError(f"stage {stage.name!r}: {fault}; leave such rows out of train.data")
+    if config.use_vllm and most > 1 and (fault := engine.pairing_fault(pupil)):
+        raise PipelineError(f"stage {stage.name!r}: rollouts: vllm: {fault}; set rollouts to transformers")
     guards.check_room(longest.found, config.max_completion_length, pupil.positions)
     engine.fit(config, stage, pupil, longest=longest.bound)
     if config.use_vllm and config.vllm_mode == "colocate" and pupil.spec.max_pixels is not None:
@@ -76,7 +85,8 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
     """TRL's configuration. Raises PipelineError where the numbers do not go together."""
     clip = stage.clip or Clip()
     cycle = stage.updates_per_rollout
-    chosen = engine.choose(stage, pupil)
+    first = islice(work.data().rows(["images"]), TRIED)
+    chosen = engine.choose(stage, pupil, pictures=max((len(row["images"]) for row in first), default=0))
     if chosen.line:
         work.record.say(chosen.line)
     ours: dict[str, Any] = {
@@ -96,6 +106,8 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
         "log_completions": False,  # TRL prints them; `completions/` holds them
     }
     fields = ours | settings(work, stage, rate=RATE)
+    if work.smoke:
+        fields["gradient_accumulation_steps"] = fields["steps_per_generation"] = passes_of(2, stage.batch, stage.group)
     fields["save_steps"] = stage.trl.get("save_steps", -(-SAVED // cycle) * cycle)
     try:
         config = configured(GRPOConfig, stage, fields)
@@ -106,6 +118,11 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
             f"stage {stage.name!r}: batch x accumulate is {stage.batch} x {stage.accumulate} completions, "
             f"which are no whole groups of {stage.group}; make it a multiple of {stage.group}"
         ) from fault
+    if stage.resample and ranks.several() and stage.batch * stage.accumulate % stage.group:
+        raise PipelineError(
+            f"stage {stage.name!r}: resample: draws whole groups in each process, and batch x accumulate is {stage.batch} x "
+            f"{stage.accumulate}; make it a multiple of {stage.group}"
+        )
     try:
         guards.check_schedule(
             clipped=stage.clip is not None,
@@ -121,16 +138,29 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
 
 def found(stage: Grpo, work: Work) -> Rewards:
     """The rewards, found and tried on the first lessons. Raises PipelineError."""
-    lessons = work.data()
-    names = [name for name in (*COLUMNS, "completion") if name != "images"]
-    known = set(pq.read_schema(lessons.files[0]).names)
-    first = islice(lessons.rows([name for name in names if name in known]), TRIED)
     try:
         rewards = Rewards.of(stage.rewards, work.task, work.root)
-        rewards.tried((PromptedSample.of(row, work.task), row["completion"][-1]["content"]) for row in first)
+        rewards.tried(examples(work))
     except PipelineError as fault:
         raise PipelineError(*(f"stage {stage.name!r}: {line}" for line in fault.faults)) from fault
     return rewards
+
+
+def examples(work: Work) -> Iterator[tuple[PromptedSample, str]]:
+    """The first lessons, each with a text that deserves full marks.
+
+    A stage on `source` learns no text, and the source has labels alone: there it is that of the dataset's lessons, where there are any,
+    else the label in the form of a lesson.
+    """
+    lessons, write = work.data(), work.stage.learns_from == "source"
+    if write:
+        with suppress(PipelineError):
+            lessons, write = work.lessons(), False
+    names = [name for name in (*COLUMNS, "completion") if name != "images"]
+    known = set(pq.read_schema(lessons.files[0]).names)
+    for row in islice(lessons.rows([name for name in names if name in known]), TRIED):
+        text = work.prompts.completion.complete(THOUGHT, row["answer"]) if write else row["completion"][-1]["content"]
+        yield PromptedSample.of(row, work.task), text
 
 
 def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:

@@ -120,7 +120,8 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
         """Batches of about one length, unless `trl:` names another way of sampling."""
         if self.args.train_sampling_strategy != "random":
             return None
-        return Grouped(self._lengths, rows_per_batch, self.args.seed)
+        accumulate = self.args.gradient_accumulation_steps  # a step has the same lessons however it is split into forward passes
+        return Grouped(self._lengths, rows_per_batch * accumulate, self.args.seed)
 
 
 def config_of(stage: Sft, work: Work, prepared: Prepared) -> Any:

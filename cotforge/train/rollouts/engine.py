@@ -51,25 +51,31 @@ class Engine:
         return bool(self.fields)
 
 
-def choose(stage: Grpo, pupil: Pupil, *, gpu: bool | None = None) -> Engine:
+def choose(stage: Grpo, pupil: Pupil, *, pictures: int = 2, gpu: bool | None = None) -> Engine:
     """The engine that `rollouts` and `vllm` name; `auto` is vLLM in this process where there is a GPU, vLLM, and nothing against it.
 
+    `pictures` is how many a prompt has, at most.
     Raises PipelineError where vLLM is asked for and cannot be had.
     """
     gpu = torch.cuda.is_available() if gpu is None else gpu
     wanted = stage.wants_vllm
     if wanted is False or (wanted is None and not gpu):
         return Engine()
-    against = _lacking(gpu) or pairing_fault(pupil)
+    against = _lacking(gpu) or pairing_fault(pupil, pictures)
     if against and wanted:
         raise PipelineError(f"rollouts: vllm: {against}; set rollouts to transformers")
     if against:
         return Engine(line=f"rollouts by transformers, which takes longer than vLLM: {against}")
+    told = "" if wanted else "rollouts by vLLM on the GPU of the training; set rollouts to transformers to have none of it"
+    return Engine(fields_of(stage), told)
+
+
+def fields_of(stage: Grpo) -> dict[str, Any]:
+    """TRL's fields for vLLM: at the server that a stage names, in its own key or in TRL's, else in this process, asleep meanwhile."""
     url = stage.vllm.url if stage.vllm is not None else None
     if url or any(name in stage.trl for name in SERVER_FIELDS) or stage.trl.get("vllm_mode") == "server":
-        return Engine({"use_vllm": True, "vllm_mode": "server"} | ({"vllm_server_base_url": url} if url else {}))
-    told = "" if wanted else "rollouts by vLLM on the GPU of the training; set rollouts to transformers to have none of it"
-    return Engine({"use_vllm": True, "vllm_mode": "colocate", "vllm_enable_sleep_mode": True}, told)
+        return {"use_vllm": True, "vllm_mode": "server"} | ({"vllm_server_base_url": url} if url else {})
+    return {"use_vllm": True, "vllm_mode": "colocate", "vllm_enable_sleep_mode": True}
 
 
 def _lacking(gpu: bool) -> str:
@@ -88,24 +94,30 @@ def _lacking(gpu: bool) -> str:
     return "" if gpu else "TRL gives vLLM the weights from GPU to GPU, and there is none here"
 
 
-def pairing_fault(pupil: Pupil) -> str:
-    """Why vLLM would not find a student's pictures in a prompt of two, tried on its processor and vision tower; empty where it would."""
+def pairing_fault(pupil: Pupil, pictures: int = 2) -> str:
+    """Why vLLM would not find a student's pictures in a prompt, tried on its processor and vision tower; empty where it would.
+
+    A prompt of each of two sizes is tried, and one of both where prompts have several `pictures`.
+    """
     processor, model = pupil.processor, getattr(pupil.model, "get_base_model", lambda: pupil.model)()
     token = getattr(processor, "image_token_id", None)
     if token is None:
         return f"the processor of a {model.config.model_type} names no image token"
-    content: list[dict[str, Any]] = [{"type": "image", "image": Image.new("RGB", size)} for size in TRIED]
-    asked = [{"role": "user", "content": [*content, {"type": "text", "text": "Which?"}]}]
-    try:
-        made = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt")
-        runs = [len([*run]) for found, run in groupby(made["input_ids"][0].tolist()) if found == token]
-        counts = feature_counts(model, made)
-    except Exception as fault:  # of any kind: a model's own, or a processor's
-        return f"two pictures of {TRIED[0]} and {TRIED[1]} pixels cannot be tried: {in_words(fault)[:200]}"
-    if len(runs) != len(TRIED):
-        return f"of {len(TRIED)} pictures its processor makes {len(runs)} runs of image tokens, and vLLM wants one for each"
-    if sum(runs) != sum(counts) or (len(counts) == len(runs) and runs != counts):
-        return f"its processor makes runs of {runs[0]:,} and {runs[1]:,} image tokens, for {sum(counts):,} vision features"
+    for sizes in ([TRIED[0]], [TRIED[1]], TRIED)[: 3 if pictures > 1 else 2]:
+        content: list[dict[str, Any]] = [{"type": "image", "image": Image.new("RGB", size)} for size in sizes]
+        asked = [{"role": "user", "content": [*content, {"type": "text", "text": "Which?"}]}]
+        try:
+            made = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt")
+            runs = [len([*run]) for found, run in groupby(made["input_ids"][0].tolist()) if found == token]
+            counts = feature_counts(model, made)
+        except Exception as fault:  # of any kind: a model's own, or a processor's
+            tried = " and ".join(f"{width} x {height}" for width, height in sizes)
+            return f"pictures of {tried} pixels cannot be tried: {in_words(fault)[:200]}"
+        if len(runs) != len(sizes):
+            what = "two pictures" if len(sizes) > 1 else "a picture"
+            return f"its processor makes {len(runs)} runs of image tokens of {what}, and vLLM wants one for each"
+        if sum(runs) != sum(counts) or (len(counts) == len(runs) and runs != counts):
+            return f"its processor makes {sum(runs):,} image tokens of a picture that has {sum(counts):,} vision features"
     return ""
 
 

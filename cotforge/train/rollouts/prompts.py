@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from cotforge.train.data.learnable import Learnable, text_of
+from cotforge.train.data.learnable import Learnable, refused, text_of
 from cotforge.train.trl_seam import prepare_multimodal_messages
 
 TRIED = 32
@@ -33,6 +33,7 @@ class Prompts:
     _letters: "array[int]" = field(default_factory=lambda: array("q"))
     """Tokens of each row's text; -1 for one that is left out."""
     _pixels: "array[int]" = field(default_factory=lambda: array("q"))
+    _pictures: "array[int]" = field(default_factory=lambda: array("q"))
     _stretch: "array[float]" = field(default_factory=lambda: array("d"))
     """The longer side over the shorter one, of the most stretched picture."""
 
@@ -47,6 +48,7 @@ class Prompts:
             fault = self.learnable.prompt_fault(row)
             sizes = [] if fault else [*map(size_of, row["images"])]
             self._letters.append(-1 if fault else count(text_of(row["prompt"])))
+            self._pictures.append(len(sizes))
             self._pixels.append(sum(width * height for width, height in sizes))
             self._stretch.append(max((max(size) / min(size) for size in sizes), default=0.0))
             yield str(row["id"]), fault
@@ -56,7 +58,8 @@ class Prompts:
         sound = [row for row, count in enumerate(self._letters) if count >= 0]
         places: dict[int, None] = {}
         for size in (self._letters, self._pixels, self._stretch):
-            places |= dict.fromkeys(sorted(range(len(sound)), key=lambda place, size=size: size[sound[place]], reverse=True)[:TRIED])
+            sizes = [size[row] for row in sound]
+            places |= dict.fromkeys(sorted(range(len(sound)), key=sizes.__getitem__, reverse=True)[:TRIED])
         return list(places)
 
     def longest(self, rows: Any) -> Longest:
@@ -67,6 +70,26 @@ class Prompts:
             text = len(self.learnable.processor.tokenizer(text_of(row["prompt"]))["input_ids"])
             whole, texts, seen = max(whole, tokens), max(texts, text), max(seen, tokens - text)
         return Longest(whole, max(whole, texts + seen))
+
+    @property
+    def most_pictures(self) -> int:
+        """Of one prompt."""
+        return max(self._pictures, default=0)
+
+    def mixed_fault(self, rows: Any) -> str:
+        """Why prompts without a picture cannot be among those with one; empty where they can, or there are none. In the first process."""
+        sound = [count for count, letters in zip(self._pictures, self._letters, strict=True) if letters >= 0]
+        if not sound or all(sound) or not any(sound):
+            return ""
+        chosen = [rows[sound.index(0)], rows[next(place for place, count in enumerate(sound) if count)]]
+        asked = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in chosen]
+        processor = self.learnable.processor
+        try:
+            texts = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+            processor(images=[row["images"] for row in chosen], text=texts, padding=True, return_tensors="pt")
+        except Exception as fault:
+            return f"{sound.count(0):,} of {len(sound):,} prompts have no picture; {refused(fault)} among prompts that have one"
+        return ""
 
 
 def size_of(cell: Mapping[str, Any]) -> tuple[int, int]:

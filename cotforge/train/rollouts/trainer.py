@@ -13,6 +13,7 @@ from trl import GRPOTrainer
 from cotforge.errors import PipelineError
 from cotforge.teachers.local.engine import TAGS
 from cotforge.train import guards
+from cotforge.train.family_inputs import type_of_completions
 from cotforge.train.guards import Watch
 from cotforge.train.rewards import Decoder, Rewards
 from cotforge.train.rollouts.engine import masked_share
@@ -56,6 +57,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         self.furthest: tuple[float, float] | None = None
         """The smallest and largest ratio of a token; None while there was none to tell."""
         self._table, self._resample = table, resample
+        self.said_type = type_of_completions(pupil.processor)
         config.reward_weights = list(rewards.weights)
         super().__init__(
             model=pupil.model,
