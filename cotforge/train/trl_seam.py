@@ -135,6 +135,18 @@ def _placed_alike(place: Any, features: Any, prompt_ids: list[int]) -> Any:
     return found
 
 
+def _tokens_named(post: Any, url: str, **named: Any) -> Any:
+    """A reply of vLLM's server whose tokens have the names that TRL 1.16 reads; from vLLM 0.32 on they come as numbers."""
+    reply = post(url, **named)
+    for choice in reply.get("choices", ()):
+        logprobs = choice.get("logprobs")
+        for entry in logprobs.get("content") or () if isinstance(logprobs, dict) else ():
+            for token in (entry, *entry["top_logprobs"]):
+                if "token" not in token:
+                    token["token"] = f"token_id:{token['token_id']}"
+    return reply
+
+
 def named_as_saved(model: Any, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
     """Weights under the names that they have in the student's files, which are those that vLLM knows.
 
@@ -225,6 +237,9 @@ class GrpoHooks(Resuming):
             self.vllm_generation.generate = partial(self._generate_short, self.vllm_generation.generate)
         else:
             self.vllm_generation._place_features = partial(_placed_alike, self.vllm_generation._place_features)
+            if self.accelerator.is_main_process:  # the only one that has a client
+                client = self.vllm_generation.vllm_client
+                client._post = partial(_tokens_named, client._post)
 
     def after_loss(self, inputs: Mapping[str, Any], logps_BT: torch.Tensor) -> None:
         """Called with what a loss of the training was computed of, and the log-probabilities it found."""
