@@ -15,6 +15,11 @@ OURS = frozenset({"output_dir", "max_length", "remove_unused_columns", "dataset_
 """Fields of TRL's that the runner sets itself, because a stage would not be resumed, or its lessons be cut, with others."""
 
 
+def _listed(given: Any) -> Any:
+    """One word as a list of it."""
+    return [given] if isinstance(given, str) else given
+
+
 class Lora(Spec):
     """Low-rank adapters in the place of all weights; they are merged into the weights when a stage ends."""
 
@@ -31,8 +36,10 @@ class Lora(Spec):
 class Student(Spec):
     """The small vision-language model that is trained."""
 
-    model: PathText = Field(min_length=1)
+    model: PathText | None = Field(default=None, min_length=1)
     """A folder, or an id on the Hub."""
+    tiny: Literal["llava", "idefics3", "qwen"] | None = None
+    """Instead of `model`: a few hundred thousand random weights of this family, with a tokenizer of the run's own texts."""
     freeze: tuple[Literal["vision", "projector", "language"], ...] = ()
     """Parts that stay as they are."""
     lora: Lora | None = None
@@ -43,6 +50,17 @@ class Student(Spec):
     """Of the weights; null is bfloat16 on a GPU and float32 on a CPU (ours)."""
     max_pixels: int | None = Field(default=None, ge=64)
     """Width times height, at most, of what the student sees; kept in its processor. Null is the processor's own."""
+
+    @property
+    def named(self) -> str:
+        """How reports and cards call the student before its first stage."""
+        return self.model if self.model is not None else f"a tiny {self.tiny} of random weights"
+
+    @model_validator(mode="after")
+    def _begins_one_way(self) -> Self:
+        if (self.model is None) == (self.tiny is None):
+            raise ValueError("model, tiny: give one of them: a folder or Hub id, or {tiny: llava} for a rehearsal")
+        return self
 
     @model_validator(mode="after")
     def _trains_something(self) -> Self:
@@ -234,7 +252,7 @@ class Plan(Spec):
     """A dataset's folder, or its id on the Hub; null is the run's own."""
     cache_gb: float = Field(default=20, ge=0)
     """Gigabytes of prepared pictures that are kept; above it they are prepared anew in every epoch. Ours."""
-    report_to: Annotated[tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)] = ()
+    report_to: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     """Trackers that get the metrics too, by their names in transformers: `tensorboard`, `wandb`, `trackio`, ..."""
     stages: tuple[Stage, ...] = ()
     """In their order."""
@@ -280,6 +298,12 @@ class Eval(Spec):
     """What the table shows; the first one decides which of two is the better."""
     at_most: int | None = Field(default=None, ge=1)
     """Samples; null takes all."""
+    when: Annotated[tuple[Literal["base", "stages", "end"], ...], BeforeValidator(_listed)] = ("base", "stages", "end")
+    """When the student is evaluated: before its first stage, after each stage that another one follows, after the last."""
+    between: int | None = Field(default=2_000, ge=1)
+    """Samples of every evaluation but those at the end and of kind `eval`: the same ones each time, spread over the classes; null takes all."""
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    """What generates the answers; `auto` is vLLM on a GPU where it is installed and serves the student, else transformers."""
     best: Literal["accuracy", "macro_recall", "format_rate"] | None = None
     """By this metric every checkpoint of a stage is tried, and the best one's weights are the stage's; null takes the last ones."""
     rescue: int = Field(default=0, ge=0)
@@ -290,6 +314,18 @@ class Eval(Spec):
         if (self.split is None) == (self.share is None):
             raise ValueError("split, share: give one of them")
         return self
+
+    def held_out(self) -> dict[str, Any]:
+        """Which samples are kept from training."""
+        return {"split": self.split, "share": self.share}
+
+    def measured(self, *, whole: bool) -> dict[str, Any]:
+        """All that decides the figures of given weights on all samples, or on those of `between`; not what is shown of them, nor when."""
+        return self.model_dump(mode="json", exclude={"metrics", "when", "best", *(["between"] if whole else [])})
+
+    def choosing(self) -> dict[str, Any]:
+        """All that decides which checkpoint `best` takes; those are tried in the process that trains, whatever `engine` says."""
+        return self.measured(whole=False) | {"best": self.best, "engine": None}
 
     def holds(self, sample: Sample) -> bool:
         """Whether a Sample is tried on, and never trained on, because of `share`: it follows from its pictures alone."""

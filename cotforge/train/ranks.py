@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
@@ -18,12 +18,27 @@ PATIENCE = timedelta(days=2)
 
 def several() -> bool:
     """Whether this process is one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return count() > 1
 
 
 def first() -> bool:
     """Whether this is the process that writes and tells."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return number() == 0
+
+
+def number() -> int:
+    """Of this process, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def count() -> int:
+    """How many processes there are, this one among them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def share_of(items: Sequence[T], process: int | None = None) -> list[T]:
+    """Those of the items that a process works on (this one, unless another is named): every n-th, so that sorted ones weigh alike."""
+    return list(items[number() if process is None else process :: count()])
 
 
 def join() -> None:
@@ -86,6 +101,25 @@ def anyone(told: bool) -> bool:
     answers: list[Any] = [None] * group.get_world_size()
     group.all_gather_object(answers, told, group=_waiting())
     return any(answers)
+
+
+def every(find: Callable[[], T]) -> list[T]:
+    """What each process finds, in the order of their numbers, for all. Raises in all of them what one of them raised."""
+    if not several():
+        return [find()]
+    import torch.distributed as group
+
+    own: tuple[T | None, Exception | None]
+    try:
+        own = (find(), None)
+    except Exception as fault:
+        own = (None, fault)
+    answers: list[Any] = [None] * group.get_world_size()
+    group.all_gather_object(answers, own, group=_waiting())
+    for _, fault in answers:
+        if fault is not None:
+            raise fault
+    return [found for found, _ in answers]
 
 
 def shared(find: Callable[[], T]) -> T:

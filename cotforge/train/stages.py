@@ -19,10 +19,11 @@ from cotforge.plan import SMOKE_STEPS, Dpo, Eval, Grpo, Plan, Sft, Try, lines
 from cotforge.prompts import Family
 from cotforge.train import ranks
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.evaluation.best import chosen, linked
+from cotforge.train.evaluation.best import chosen
 from cotforge.train.evaluation.evaluate import figure
 from cotforge.train.evaluation.trials import Trials
 from cotforge.train.faults import room
+from cotforge.train.links import linked
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE, MANIFEST
 from cotforge.train.report.record import Record

@@ -14,6 +14,7 @@ from cotforge.pipeline import Loaded, dumped
 from cotforge.plan import Dpo, Eval, Plan, Sft
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.evaluate import figure, longest
+from cotforge.train.evaluation.one_sided import Commonest, commonest, one_sided
 from cotforge.train.report.past import BASE, Chapter, base, past, read
 
 METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
@@ -69,13 +70,13 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
         stages=len(chapters),
         reasons=_reasons(loaded, plan),
         smoke=smoke,
-        base={"model": _named(plan, loaded.root), "license": header(begin / "README.md").get("license")},
+        base={"model": _named(plan, loaded.root), "license": header(begin / "README.md").get("license"), "tiny": plan.student.tiny},
         prompt=loaded.prompts.student.text,
         max_tokens=longest(plan),
         dtype=(last or {}).get("dtype") or "float32",
         chapters=[_told(chapter) for chapter in chapters],
         held={"what": _what(pipeline.eval)},
-        tried=[*([Row("nothing: the student it began with", first)] if first else []), *own, *others] if last else [],
+        tried=[*([Row("nothing: the student it began with", first)] if first else []), *own, *others, *_always(last)] if last else [],
         remarks=list(remarks(first, last, others, chosen=sum("best" in chapter.manifest for chapter in chapters))) if last else [],
         classes=_classes(first, last),
         data=data,
@@ -101,6 +102,10 @@ def lessons_of(lessons: Lessons, place: str | None, *, license: str | None) -> D
 
 def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence[Row], *, chosen: int = 0) -> Iterator[str]:
     """What the figures do and do not show, in sentences; of so many stages a checkpoint was `chosen` by them."""
+    always = commonest(last)
+    yield from (f"Mind: {line}." for line in one_sided(last))
+    if always is not None and last.get("accuracy") is not None:
+        yield f"Compared with {always.name}, the commonest label: {_compared_with_commonest(always, last)}"
     if chosen:
         yield "Checkpoints were chosen on the held-out samples themselves, so that these figures flatter the student."
     for name, found in [("the student it began with", first), *((row.name, row.found) for row in others)]:
@@ -115,11 +120,22 @@ def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence
 def _compared(before: dict[str, Any], now: dict[str, Any]) -> str:
     (low, high), (least, most) = before["accuracy_interval"], now["accuracy_interval"]
     figures = f"accuracy {now['accuracy']:.3f} against {before['accuracy']:.3f}"
+    always = commonest(now)
+    if least > high and always is not None and not always.is_beaten_by(now):
+        return f"more often right, {figures}, but not better than {always.name} ({always.share:.3f})."
     if least > high:
         return f"better, {figures}; the intervals do not meet."
     if most < low:
         return f"worse, {figures}; the intervals do not meet."
     return f"not told apart, {figures}; the intervals meet."
+
+
+def _compared_with_commonest(always: Commonest, now: dict[str, Any]) -> str:
+    _, high = now["accuracy_interval"]
+    figures = f"accuracy {now['accuracy']:.3f} against {always.share:.3f}"
+    if always.is_beaten_by(now):
+        return f"better, {figures}."
+    return f"{'worse' if high < always.share else 'not told apart'}, {figures}: no sign that it looks at the picture."
 
 
 def header(file: Path) -> dict[str, Any]:
@@ -134,16 +150,18 @@ def header(file: Path) -> dict[str, Any]:
 
 def _header(loaded: Loaded, plan: Plan) -> dict[str, Any]:
     head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "image-text-to-text"}
-    if HUB_ID.fullmatch(plan.student.model) and not (loaded.root / plan.student.model).is_dir():
-        head["base_model"] = one_line(plan.student.model)
+    model = plan.student.model
+    if model is not None and HUB_ID.fullmatch(model) and not (loaded.root / model).is_dir():
+        head["base_model"] = one_line(model)
     if plan.data and HUB_ID.fullmatch(plan.data) and not (loaded.root / plan.data).exists():
         head["datasets"] = [one_line(plan.data)]
     return head | {"tags": ["chain-of-thought", "reasoning", "vision", "cotforge"]}
 
 
 def _named(plan: Plan, root: Path) -> str:
-    """A student's id on the Hub, or the name of its folder."""
-    return Path(plan.student.model).name if (root / plan.student.model).is_dir() else plan.student.model
+    """A student's id on the Hub, the name of its folder, or what kind of tiny one it is."""
+    model = plan.student.model
+    return Path(model).name if model is not None and (root / model).is_dir() else plan.student.named
 
 
 def _others(run: Path, chapters: Sequence[Chapter], last: dict[str, Any] | None) -> Iterator[Row]:
@@ -156,6 +174,12 @@ def _others(run: Path, chapters: Sequence[Chapter], last: dict[str, Any] | None)
         found = read(file)
         if last and found.get("held_out") == last.get("held_out") is not None:
             yield Row(file.stem if there == run else f"{there.name}: {file.stem}", found)
+
+
+def _always(last: dict[str, Any]) -> list[Row]:
+    """The commonest label, given to everything, as if it were a student."""
+    always = commonest(last)
+    return [Row(always.row, always.figures(last["n"]))] if always else []
 
 
 def _told(chapter: Chapter) -> dict[str, Any]:
