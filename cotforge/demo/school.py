@@ -61,15 +61,14 @@ def newborn(folder: Path, dataset: Path, other: Path) -> None:
     """
     quiet()
     from cotforge.train.data.lessons import find
-    from cotforge.train.students import tiny
+    from cotforge.train.students import rehearsal, tiny
 
-    lessons = list(find(dataset, cache=folder.parent).rows(["prompt", "completion"]))
+    lessons = find(dataset, cache=folder.parent)
     loaded = Loaded.load(other)
     task = loaded.pipeline.task
     asked = loaded.prompts.student.render(Sample("", (), task.question or "", task.options(), None))
-    texts = [lesson[part][-1]["content"] for lesson in lessons for part in ("prompt", "completion")]
     size = tiny.Size(heads=4, side=8, patch=4, vocabulary=1536, context=CONTEXT, phrases=True, scaled=True)
-    tiny.llava(folder, [*texts, *[asked] * len(lessons)], size)
+    rehearsal.newborn(folder, [*rehearsal.texts_of(lessons), *[asked] * len(lessons)], size)
 
 
 def table(out: Path) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache, partial
 from hashlib import sha256
 from importlib.util import find_spec
@@ -15,7 +16,6 @@ from cotforge.folder import RunFolder
 from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.sandbox import LEARNING, Prompt
 from cotforge.sources import samples
 from cotforge.train import ranks
 
@@ -73,11 +73,12 @@ def train(
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
     from cotforge.train import stages
     from cotforge.train.data import lessons
+    from cotforge.train.evaluation import engines
     from cotforge.train.evaluation.evaluate import longest
     from cotforge.train.evaluation.held import Held
     from cotforge.train.evaluation.trials import Trials
     from cotforge.train.report import card
-    from cotforge.train.students import student
+    from cotforge.train.students import rehearsal, student
 
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
     assert plan is not None
@@ -98,10 +99,14 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         ranks.shared(lambda: len(_source(loaded, run, place)))
         return lessons.Lessons((place / "source.parquet",), place / "cache")
 
-    begin = student.place(plan.student.model, loaded.root)
+    used = {getattr(stage, "data", "lessons") for stage in plan.expanded() if stage.kind != "eval"}
+    if (family := plan.student.tiny) is not None:
+        data = [find() for name, find in (("lessons", dataset), ("source", source)) if name in used]
+        begin = ranks.shared(lambda: rehearsal.of_run(place, data, family=family))
+    else:
+        begin = student.place(str(plan.student.model), loaded.root)
 
     def told() -> str:
-        used = {getattr(stage, "data", "lessons") for stage in plan.expanded() if stage.kind != "eval"}
         license = pipeline.source.license
         hub = plan.data if plan.data and not (loaded.root / plan.data).exists() else None
         data = [card.lessons_of(dataset(), hub, license=None if plan.data else license)] if "lessons" in used else []
@@ -109,7 +114,14 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
             data.append(card.Data("raw samples with their labels", len(source()), source().digest, license))
         return card.card(loaded, run, data, begin=begin, smoke=choice.smoke)
 
-    if held_out is None:
+    @cache
+    def held() -> Held:
+        """Read by the first process, because a source that is read writes into the run folder."""
+        return replace(Held(pipeline.task, loaded.prompts.student, ()), **ranks.shared(lambda: Held.of(loaded, run).read()))
+
+    if held_out is not None:
+        engines.check(held_out.engine)
+    else:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
     ground = stages.Ground(
         plan,
@@ -122,7 +134,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         held_out,
         loaded.root,
         tell,
-        Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None,
+        Trials(held_out, held, run, longest(plan), plan.student) if held_out else None,
         shown,
         told,
     )
@@ -134,16 +146,15 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
 
 def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
     """The raw source, written down once for the pipeline as it is."""
+    from cotforge.train import precheck
     from cotforge.train.data.lessons import write_source
 
     pipeline, prompts = loaded.pipeline, loaded.prompts
-    says = (
-        prompts.completion if "reasoning" not in prompts.completion.inputs else Prompt.load("label_only/completion", loaded.root, LEARNING)
-    )
+    says = precheck.label_only(loaded)
     sections = {name: getattr(pipeline, name).model_dump(mode="json", exclude={"ids"}) for name in ("source", "task", "images")}
     limit, spreads = loaded.limit(run)
     sampled = f"{limit} spread" if limit and spreads else limit
-    named = [sections, prompts.student.text, says.text, sampled, pipeline.eval and pipeline.eval.model_dump(mode="json")]
+    named = [sections, prompts.student.text, says.text, sampled, pipeline.eval and pipeline.eval.held_out()]
     store = PictureStore(run, pipeline.images)
 
     def read() -> Iterator[Sample | Fault]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
@@ -17,7 +16,7 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import SMOKE_STEPS, Dpo, Eval, Grpo, Plan, Sft, Try, lines
 from cotforge.prompts import Family
-from cotforge.train import ranks
+from cotforge.train import precheck, ranks
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.best import chosen
 from cotforge.train.evaluation.evaluate import figure
@@ -66,11 +65,11 @@ class Ground:
     card: Callable[[], str] = str
     """The text of the student's card, once all stages are done."""
 
-    def tried(self, name: str, weights: Path, key: str) -> str:
-        """Have the student in a folder tried, and told of; what it came to, in a few words."""
-        if self.trials is None:
+    def tried(self, name: str, weights: Path, key: str, *, when: str) -> str:
+        """Have the student in a folder tried, and told of; what it came to, in a few words. Nothing where `eval.when` leaves it out."""
+        if self.trials is None or when not in self.trials.plan.when:
             return ""
-        found = self.trials.of(name, weights, key, self.tell)
+        found = self.trials.of(name, weights, key, self.tell, whole=when == "end")
         metric = self.trials.plan.metrics[0]
         return f"held out: {metric} {figure(found, metric).partition(' ')[0]}"
 
@@ -106,7 +105,8 @@ def run(ground: Ground, choice: Choice) -> Path | None:
     for stage in stages:
         if choice.only in (None, stage.name):
             _ = _Step(ground, stage, out, begin, before, choice.smoke).key  # that there is nothing to learn from is told before a trial
-    known = "" if choice.smoke else ranks.shared(lambda: ground.tried(BASE, begin, before))
+    precheck.try_all(ground.plan, lambda stage: _rewards(ground, stage, wanted=choice.only in (None, stage.name)))
+    known = "" if choice.smoke else ground.tried(BASE, begin, before, when="base")
     for place, stage in enumerate(stages):
         folder = out / f"{place + 1:02}-{stage.name}"
         anew = choice.first is not None and place >= names.index(choice.first)
@@ -124,7 +124,8 @@ def run(ground: Ground, choice: Choice) -> Path | None:
             ground.tell(lines(ground.plan, steps=SMOKE_STEPS if choice.smoke else None)[place])
             step.do(modules[stage.kind], anew=anew, known=known)
             if not choice.smoke and stage.kind != "eval":
-                known = ranks.shared(partial(ground.tried, folder.name, step.weights, step.key))
+                last = not any(later.kind != "eval" for later in stages[place + 1 :])
+                known = ground.tried(folder.name, step.weights, step.key, when="end" if last else "stages")
             ground.page()
         elif choice.only is not None and place < names.index(choice.only) and not ranks.shared(step.is_done):
             raise PipelineError(f"--stage {choice.only}: the stage {stage.name!r} before it is not done; leave --stage out, or do it first")
@@ -155,15 +156,15 @@ class _Step:
         """Everything that decides what the stage comes to."""
         inputs: dict[str, Any] = {
             "stage": self.stage.model_dump(mode="json", by_alias=True),
-            "student": self.ground.plan.student.model_dump(mode="json", exclude={"model"}),
+            "student": self.ground.plan.student.model_dump(mode="json", exclude={"model", "tiny"}),
             "begin": self.before,
             "smoke": self.smoke,
         }
         held_out = self.ground.held_out
         if held_out is not None and held_out.best is not None and self.stage.kind != "eval":
-            inputs["chosen_by"] = held_out.model_dump(mode="json", exclude={"metrics"})
+            inputs["chosen_by"] = held_out.choosing()
         if self.stage.kind == "eval":
-            return inputs | {"eval": self.ground.held_out and self.ground.held_out.model_dump(mode="json")}
+            return inputs | {"eval": held_out and held_out.measured(whole=True)}
         if self.stage.kind == "dpo":
             return inputs | {"data": self.ground.lessons().pairs().digest}
         return inputs | {"data": (self.ground.source if self.stage.data == "source" else self.ground.lessons)().digest}
@@ -237,6 +238,17 @@ class _Step:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _rewards(ground: Ground, stage: Grpo, *, wanted: bool) -> None:
+    """Have the rewards of a stage tried on its data; without data only a stage that is `wanted` has to be able to. Raises PipelineError."""
+    try:
+        rows = list(precheck.first_rows((ground.source if stage.data == "source" else ground.lessons)()))
+    except PipelineError:
+        if wanted:
+            raise
+        return
+    precheck.tried(stage, rows, task=ground.task, root=ground.root)
 
 
 def _module(stage: Stage, place: int) -> Any:

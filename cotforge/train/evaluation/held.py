@@ -49,6 +49,10 @@ class Held:
         first = heapq.nsmallest(held.at_most or len(kept), kept, key=_place)
         return cls(loaded.pipeline.task, loaded.prompts.student, tuple(first), unlabelled)
 
+    def read(self) -> dict[str, Any]:
+        """What was read of the source, ready for another process, which knows task and prompt itself."""
+        return {"samples": self.samples, "unlabelled": self.unlabelled}
+
     def between(self, most: int | None) -> Self:
         """So many of the samples at most, each class by its share and with one at least while there is room; the same ones each time."""
         if most is None or most >= len(self.samples):

@@ -85,7 +85,9 @@ def _candidate(loaded: Loaded, folder: Path, model: str | None, batch: int | Non
     if spec.model is not None:
         return Candidate(spec.model, spec, loaded.root, batch), "base"
     if not (folder / TINY / "config.json").is_file():
-        raise PipelineError(f"{folder / TINY}: there is no tiny student yet; cotforge train makes it, or name a model with --model or --url")
+        raise PipelineError(
+            f"{folder / TINY}: there is no tiny student yet; cotforge train makes it, or name a model with --model or --url"
+        )
     return Candidate(str((folder / TINY).resolve()), spec, batch=batch), "base"
 
 

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,16 @@ from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.faults import pictures
 from cotforge.train.guards import Watch
-from cotforge.train.rewards import Decoder, PromptedSample, Rewards
+from cotforge.train.precheck import first_rows, tried
+from cotforge.train.rewards import Decoder, Rewards
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.work import SAVED, Resuming, Work, configured, drive, settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321, and TRL's own."""
-TRIED = 32
-"""Lessons that rewards are tried on, and prompts, the longest, whose tokens are counted (ours)."""
+COUNTED = 32
+"""Prompts, the longest, whose tokens are counted."""
 SMOKE = 16
 """Tokens of a completion, at most, when only the machinery is tried."""
 ROLLOUTS, ROWS, LETTERS = 200, 64, 20_000
@@ -255,16 +255,7 @@ class Between(TrainerCallback):  # type: ignore[misc]
 
 def found(stage: Grpo, work: Work) -> Rewards:
     """The rewards, found and tried on the first lessons. Raises PipelineError."""
-    lessons = work.data()
-    names = [name for name in (*COLUMNS, "completion") if name != "images"]
-    known = set(pq.read_schema(lessons.files[0]).names)
-    first = islice(lessons.rows([name for name in names if name in known]), TRIED)
-    try:
-        rewards = Rewards.of(stage.rewards, work.task, work.root)
-        rewards.tried((PromptedSample.of(row, work.task), row["completion"][-1]["content"]) for row in first)
-    except PipelineError as fault:
-        raise PipelineError(*(f"stage {stage.name!r}: {line}" for line in fault.faults)) from fault
-    return rewards
+    return tried(stage, first_rows(work.data()), task=work.task, root=work.root)
 
 
 def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:
@@ -284,7 +275,7 @@ def _longest_prompt(lessons: Lessons, rows: Any, learned: Sequence[int] | None, 
     """Tokens of the longest of the prompts with the most letters, pictures included; `rows` are those that are `learned` of the lessons."""
     letters = [len(row["prompt"][-1]["content"]) for row in lessons.rows(["prompt"])]
     letters = letters if learned is None else [letters[row] for row in learned]
-    places = sorted(range(len(letters)), key=letters.__getitem__, reverse=True)[:TRIED]
+    places = sorted(range(len(letters)), key=letters.__getitem__, reverse=True)[:COUNTED]
     longest = 0
     for row in rows.select(places):
         content = [*({"type": "image", "image": image} for image in row["images"]), {"type": "text", "text": row["prompt"][-1]["content"]}]
