@@ -301,7 +301,7 @@ class Eval(Spec):
     when: Annotated[tuple[Literal["base", "stages", "end"], ...], BeforeValidator(_listed)] = ("base", "stages", "end")
     """When the student is evaluated: before its first stage, after each stage that another one follows, after the last."""
     between: int | None = Field(default=2_000, ge=1)
-    """Samples of every evaluation but those at the end and of kind `eval`: the same ones each time, spread over the classes; null takes all."""
+    """Samples, at most, of evaluations before the end: the same ones each time, spread over the classes; null takes all."""
     engine: Literal["auto", "vllm", "transformers"] = "auto"
     """What generates the answers; `auto` is vLLM on a GPU where it is installed and serves the student, else transformers."""
     best: Literal["accuracy", "macro_recall", "format_rate"] | None = None
@@ -320,11 +320,11 @@ class Eval(Spec):
         return {"split": self.split, "share": self.share}
 
     def measured(self, *, whole: bool) -> dict[str, Any]:
-        """All that decides the figures of given weights on all samples, or on those of `between`; not what is shown of them, nor when."""
+        """All that decides the figures of given weights, on all samples (`whole`) or on those of `between`."""
         return self.model_dump(mode="json", exclude={"metrics", "when", "best", *(["between"] if whole else [])})
 
     def choosing(self) -> dict[str, Any]:
-        """All that decides which checkpoint `best` takes; those are tried in the process that trains, whatever `engine` says."""
+        """All that decides which checkpoint `best` takes; they are tried where they are trained, whatever `engine` says."""
         return self.measured(whole=False) | {"best": self.best, "engine": None}
 
     def holds(self, sample: Sample) -> bool:

@@ -86,13 +86,14 @@ class Process:
             f"import sys; sys.path.insert(0, {home!r}); import cotforge; del sys.path[0]\n"
             f"from cotforge.teachers.local.worker import main\nsys.exit(main({theirs.fileno()}))"
         )
+        inherited = {name: told for name, told in os.environ.items() if name not in LAUNCHED}
         reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=LONGEST)
         try:
             with theirs:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable, "-P", "-c", program, pass_fds=(theirs.fileno(),), start_new_session=True,
                     stdin=asyncio.subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-                    env=QUIET | {name: told for name, told in os.environ.items() if name not in LAUNCHED} | {"CUDA_VISIBLE_DEVICES": devices},
+                    env=QUIET | inherited | {"CUDA_VISIBLE_DEVICES": devices},
                 )  # fmt: skip
         except BaseException:
             self._writer.close()

@@ -46,7 +46,7 @@ def _size(question: Question) -> tuple[int, int]:
 
 
 def next_batch(batch: int, *, used: int, room: int) -> int:
-    """How many questions the next batch may have where the last, of `batch`, used so many bytes of the `room` there is: twice as many at most."""
+    """How many questions the next batch may have: at most twice those of the last, which used so many bytes of the `room`."""
     fits = batch * room // used if used else 2 * batch
     return max(batch, min(2 * batch, fits, LARGEST))
 

@@ -1,4 +1,7 @@
-"""What accuracy alone hides: a student that says one thing to everything, or never one of the classes. From the figures of `eval/*.json`."""
+"""What accuracy alone hides: a student that gives one answer to everything, or never one of the classes.
+
+All of it follows from the figures of `eval/*.json`.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +33,11 @@ class Commonest:
         return f"always {shown(self.label)}"
 
     @property
+    def macro_recall(self) -> float:
+        """Of whoever always says it."""
+        return 1 / self.classes
+
+    @property
     def row(self) -> str:
         """As a row among students."""
         return f"{self.name}, the commonest label"
@@ -37,7 +45,7 @@ class Commonest:
     def figures(self, samples: int) -> dict[str, Any]:
         """Of whoever always says it, as `eval/*.json` has them; what has no meaning is null."""
         nothing = dict.fromkeys(("format_rate", "truncated_rate", "reasoning_words"))
-        return {"n": samples, "accuracy": self.share, "macro_recall": 1 / self.classes, **nothing}
+        return {"n": samples, "accuracy": self.share, "macro_recall": self.macro_recall, **nothing}
 
     def is_beaten_by(self, found: Mapping[str, Any]) -> bool:
         """Whether the whole interval of a student's accuracy, on the same samples, lies above it."""
@@ -59,21 +67,27 @@ def never_answered(found: Mapping[str, Any], labels: Sequence[str]) -> list[str]
     return [label for label in labels if found["support"].get(label) and not given[label]] if given else []
 
 
+def one_answer(found: Mapping[str, Any]) -> str | None:
+    """What a student answers to all questions, or to nearly all and mostly wrongly; None where it tells them apart."""
+    given = _given(found)
+    read = sum(given.values())
+    if read < 2 or commonest(found) is None:
+        return None
+    label, times = given.most_common(1)[0]
+    share, right = times / read, found["support"].get(label, 0) / found["n"]
+    return label if times == read or (share >= NEARLY and share - right > MORE) else None
+
+
 def one_sided(found: Mapping[str, Any]) -> Iterator[str]:
     """A line each for what makes a figure look better than the student is."""
     given, always = _given(found), commonest(found)
     read = sum(given.values())
-    if not read and found["n"]:
+    if "confusion" in found and not read:
         yield f"none of its {found['n']:,} answers can be read"
-    if always is None or not read:
-        return
-    label, times = given.most_common(1)[0]
-    share, right = times / read, found["support"].get(label, 0) / found["n"]
-    if read > 1 and (times == read or (share >= NEARLY and share - right > MORE)):
-        everything = f"all {read:,}" if times == read else f"{times:,} of {read:,}"
+    elif always is not None and (label := one_answer(found)) is not None:
+        everything = f"all {read:,}" if given[label] == read else f"{given[label]:,} of {read:,}"
         yield f"it answers {shown(label)} to {everything} questions; {always.name} is right for {always.share:.3f} of the samples"
-        return
-    if never := found.get("never_answered"):
+    elif never := found.get("never_answered"):
         named = ", ".join(f"{shown(each)} ({found['support'][each]:,})" for each in never[:NAMED])
         more = f" and {len(never) - NAMED:,} more" if len(never) > NAMED else ""
         yield f"it never answers {named}{more}, right for so many of the {found['n']:,} samples"

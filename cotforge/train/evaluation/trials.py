@@ -43,10 +43,9 @@ class Trials:
         found = ranks.shared(lambda: self._before(name, known))
         if found is None:
             held = self.held() if whole else self.held().between(self.plan.between)
-            figures = engines.evaluated(
-                Candidate(str(weights), self.student), self.plan.engine, len(held.samples), cache=self.folder / "train" / "cache", tell=tell,
-                by=lambda asker: self._figures(asker, held, name),
-            )  # fmt: skip
+            candidate, cache = Candidate(str(weights), self.student), self.folder / "train" / "cache"
+            by = partial(self._figures, held=held, name=name)
+            figures = engines.evaluated(candidate, self.plan.engine, len(held.samples), cache=cache, tell=tell, by=by)
             found = {"key": known} | figures
             ranks.shared(partial(write, self.folder, name, found))
         shown, always = [f"{metric} {figure(found, metric)}" for metric in self.plan.metrics], commonest(found)
@@ -57,9 +56,9 @@ class Trials:
 
     def figures(self, asker: Asker, name: str) -> dict[str, Any]:
         """Those of a student in memory on the samples of `eval.between`, which are not written down; progress is told by its name."""
-        return self._figures(engines.Shared(asker), self.held().between(self.plan.between), name)
+        return self._figures(engines.Shared(asker), held=self.held().between(self.plan.between), name=name)
 
-    def _figures(self, asker: Asker, held: Held, name: str) -> dict[str, Any]:
+    def _figures(self, asker: Asker, *, held: Held, name: str) -> dict[str, Any]:
         with counting(f"trying {name}", len(held.samples), console=None if ranks.first() else Console(quiet=True)) as done:
             return evaluate(asker, held, max_tokens=self.max_tokens, rescue=self.plan.rescue, done=done)
 

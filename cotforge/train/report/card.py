@@ -10,11 +10,12 @@ import yaml
 
 from cotforge import __version__
 from cotforge.card import body, one_line
+from cotforge.errors import shown
 from cotforge.pipeline import Loaded, dumped
 from cotforge.plan import Dpo, Eval, Plan, Sft
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.evaluate import figure, longest
-from cotforge.train.evaluation.one_sided import Commonest, commonest, one_sided
+from cotforge.train.evaluation.one_sided import Commonest, commonest, one_answer, one_sided
 from cotforge.train.report.past import BASE, Chapter, base, past, read
 
 METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
@@ -120,9 +121,8 @@ def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence
 def _compared(before: dict[str, Any], now: dict[str, Any]) -> str:
     (low, high), (least, most) = before["accuracy_interval"], now["accuracy_interval"]
     figures = f"accuracy {now['accuracy']:.3f} against {before['accuracy']:.3f}"
-    always = commonest(now)
-    if least > high and always is not None and not always.is_beaten_by(now):
-        return f"more often right, {figures}, but not better than {always.name} ({always.share:.3f})."
+    if least > high and (label := one_answer(now)) is not None:
+        return f"more often right, {figures}, but by always answering {shown(label)}."
     if least > high:
         return f"better, {figures}; the intervals do not meet."
     if most < low:
@@ -132,10 +132,10 @@ def _compared(before: dict[str, Any], now: dict[str, Any]) -> str:
 
 def _compared_with_commonest(always: Commonest, now: dict[str, Any]) -> str:
     _, high = now["accuracy_interval"]
-    figures = f"accuracy {now['accuracy']:.3f} against {always.share:.3f}"
-    if always.is_beaten_by(now):
-        return f"better, {figures}."
-    return f"{'worse' if high < always.share else 'not told apart'}, {figures}: no sign that it looks at the picture."
+    word = "better" if always.is_beaten_by(now) else "worse" if high < always.share else "not told apart"
+    figures = f"{word}, accuracy {now['accuracy']:.3f} against {always.share:.3f}"
+    recall = now.get("macro_recall")
+    return figures + ("." if recall is None else f", macro recall {recall:.3f} against {always.macro_recall:.3f}.")
 
 
 def header(file: Path) -> dict[str, Any]:
