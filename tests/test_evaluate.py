@@ -255,8 +255,9 @@ def test_training_tries_the_student_before_and_after_each_stage_and_not_twice(fo
     shown = (folder / "run" / "report.html").read_text()
     assert all(words in shown for words in ("<h1>feelings</h1>", "Loss on lessons", "On what is held out", "01 inject: sft"))
     assert base["engine"] == "transformers"
-    guards = [line for line in first.stderr.splitlines() if line.startswith("  guard: ")]
-    assert re.fullmatch(r"  guard: (it (never )?answers|none of its 4 answers) .*", guards[0])
+    assert re.search(
+        r"held out \(4\): macro_recall .*; always 'red': 0.500\nguard: (it (never )?answers|none of its 4 answers) ", first.stderr
+    )
     seconds = base["seconds"]
     again = ran("train", path, "--out", "run", cwd=folder)
     assert again.returncode == 0, again.stderr
