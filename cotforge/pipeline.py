@@ -17,7 +17,7 @@ from cotforge.errors import PipelineError, shown
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, read_kept, safe_name
 from cotforge.images import Images
-from cotforge.plan import Eval, Grpo, Plan
+from cotforge.plan import Eval, Plan
 from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
@@ -309,7 +309,7 @@ def _assembled(pipeline: Pipeline, path: Path) -> Family:
             bound.resolve(path.parent)
         except PipelineError as error:
             faults += [f"filters[{index}].{fault}" for fault in error.faults]
-    faults += _rewards(pipeline, path.parent)
+    faults += _stage_faults(pipeline, path.parent)
     if pipeline.eval is not None and pipeline.eval.best == "macro_recall" and pipeline.task.kind != "classify":
         faults.append("eval.best: macro_recall needs a task of kind classify; take accuracy")
     if prompts is not None and pipeline.consensus.short_votes and prompts.vote.text == prompts.solve.text:
@@ -319,14 +319,10 @@ def _assembled(pipeline: Pipeline, path: Path) -> Family:
     return prompts
 
 
-def _rewards(pipeline: Pipeline, root: Path) -> Iterator[str]:
-    """What is wrong with the rewards of `train:`."""
+def _stage_faults(pipeline: Pipeline, root: Path) -> Iterator[str]:
+    """What is wrong with the files and functions that `train.stages` names."""
     for place, stage in enumerate(pipeline.train.stages if pipeline.train else ()):
-        for index, reward in enumerate(stage.rewards if isinstance(stage, Grpo) else ()):
-            try:
-                reward.found(root)
-            except PipelineError as error:
-                yield from (f"train.stages[{place}].rewards[{index}].{fault}" for fault in error.faults)
+        yield from (f"train.stages[{place}].{fault}" for fault in stage.faults(root))
 
 
 _PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "vote"), ("prompts", "student"), ("prompts", "completion"))

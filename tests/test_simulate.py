@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.simulate import Role, Server
-from cotforge.simulate.eyes import LOOKS, eye
+from cotforge.simulate.eyes import LOOKS, Nearest, eye
 from cotforge.simulate.sight import see
 from cotforge.simulate.speaker import measured_answer
 from cotforge.simulate.words import reasoning
@@ -187,6 +187,19 @@ def test_every_eye_learns_bars_with_every_look(folder: Path, kind: str, look: st
             assert sum(scores.values()) == pytest.approx(1)
             right += max(scores, key=scores.__getitem__) == label
     assert right >= 5
+
+
+@settings(max_examples=30, deadline=None)
+@given(nps.arrays(np.float64, (6, 4), elements=st.floats(0, 1)), st.integers(0, 5))
+def test_the_nearest_lessons_give_the_scores_that_scikit_learn_gives(lessons: np.ndarray[Any, np.dtype[np.float64]], known: int) -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    lessons = lessons + np.arange(6)[:, None]  # apart from one another: among equals either may take any three
+    seen, answers = lessons[[known]], ["a", "b", "c", "b", "a", "b"]
+    theirs = KNeighborsClassifier(3, weights="distance", algorithm="brute").fit(lessons, answers)
+    ours = Nearest().fit(lessons, answers)
+    assert list(ours.classes_) == list(theirs.classes_)
+    assert ours.predict_proba(seen)[0] == pytest.approx(theirs.predict_proba(seen)[0])
 
 
 def test_holes_and_symmetry_are_measured() -> None:

@@ -10,7 +10,7 @@ from test_report import HOSTILE, Page
 from cotforge.folder import RunFolder
 from cotforge.plan import Plan
 from cotforge.train.report import page
-from cotforge.train.report.curves import KINDS, plots, thinned
+from cotforge.train.report.curves import CURVES, plots, thinned
 from cotforge.train.report.past import base, past
 from tests.trained import REWARDED, figures, stage, tried
 
@@ -48,7 +48,7 @@ def test_the_curves_are_those_of_the_stages_that_have_them(run: Path) -> None:
     drawn = {plot.title: plot for plot in plots(chapters, base(run, chapters))}
     first, *others = drawn
     assert first == "On what is held out, with 95 % intervals"
-    assert set(others) == {kind.title for kind in KINDS if kind.title in drawn} >= {"Loss on lessons", "Rewards", "Entropy in nats"}
+    assert set(others) == {curve.title for curve in CURVES if curve.title in drawn} >= {"Loss on lessons", "Rewards", "Entropy in nats"}
     held, loss, rewards = drawn[first], drawn["Loss on lessons"], drawn["Rewards"]
     assert [mark.says for mark in held.lines[0].marks] == [
         "after nothing: accuracy 0.250, 0.150 to 0.350",

@@ -89,7 +89,7 @@ class Speaker:
     def _strikes(self, asked: Asked, fault: str) -> bool:
         """Whether a fault that befalls a share of Calls, the key of that name, befalls this one, on every attempt."""
         share: float = getattr(self.simulated, fault)
-        return Random(asked.digest + f"{fault} {self.simulated.seed}".encode()).random() < share
+        return share > 0 and Random(asked.digest + f"{fault} {self.simulated.seed}".encode()).random() < share
 
     def _choice(self, asked: Asked, sights: Sequence[Sight], rng: Random) -> Spoken:
         if self._strikes(asked, "filtered"):

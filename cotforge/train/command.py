@@ -79,6 +79,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     from cotforge.train.evaluation.trials import Trials
     from cotforge.train.report import card
     from cotforge.train.students import rehearsal, student
+    from cotforge.train.work import TrainingRun
 
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
     assert plan is not None
@@ -99,9 +100,9 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         ranks.shared(lambda: len(_source(loaded, run, place)))
         return lessons.Lessons((place / "source.parquet",), place / "cache")
 
-    used = {getattr(stage, "data", "lessons") for stage in plan.expanded() if stage.kind != "eval"}
+    used = {stage.learns_from for stage in plan.expanded()}
     if (family := plan.student.tiny) is not None:
-        data = [find() for name, find in (("lessons", dataset), ("source", source)) if name in used]
+        data = [find() for find, names in ((dataset, {"lessons", "pairs"}), (source, {"source"})) if used & names]
         begin = ranks.shared(lambda: rehearsal.of_run(place, data, family=family))
     else:
         begin = student.place(str(plan.student.model), loaded.root)
@@ -109,7 +110,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     def told() -> str:
         license = pipeline.source.license
         hub = plan.data if plan.data and not (loaded.root / plan.data).exists() else None
-        data = [card.lessons_of(dataset(), hub, license=None if plan.data else license)] if "lessons" in used else []
+        data = [card.lessons_of(dataset(), hub, license=None if plan.data else license)] if used & {"lessons", "pairs"} else []
         if "source" in used:
             data.append(card.Data("raw samples with their labels", len(source()), source().digest, license))
         return card.card(loaded, run, data, begin=begin, smoke=choice.smoke)
@@ -123,22 +124,12 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         engines.check(held_out.engine)
     else:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
-    ground = stages.Ground(
-        plan,
-        begin,
-        place,
-        dataset,
-        source,
-        pipeline.task,
-        loaded.prompts,
-        held_out,
-        loaded.root,
-        tell,
-        Trials(held_out, held, run, longest(plan), plan.student) if held_out else None,
-        shown,
-        told,
-    )
-    trained = stages.run(ground, choice)
+    trials = Trials(held_out, held, run, longest(plan), plan.student) if held_out else None
+    training = TrainingRun(
+        plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,
+        cache=place / "cache", root=loaded.root, trials=trials, tell=tell, page=shown, card=told,
+    )  # fmt: skip
+    trained = stages.run(training, choice)
     if not ranks.first():
         return ""
     return f"the student: {trained}" if trained else f"stage {choice.only} is done; others are not, so there is no new train/student"

@@ -116,9 +116,9 @@ def every(find: Callable[[], T]) -> list[T]:
         own = (None, fault)
     answers: list[Any] = [None] * group.get_world_size()
     group.all_gather_object(answers, own, group=_waiting())
-    for _, fault in answers:
-        if fault is not None:
-            raise fault
+    for _, raised in answers:
+        if raised is not None:
+            raise raised
     return [found for found, _ in answers]
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,66 +12,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Dpo, Eval, Grpo, Plan, Sft, Try, lines
-from cotforge.prompts import Family
+from cotforge.plan import SMOKE_STEPS, Grpo, Stage, lines
 from cotforge.train import precheck, ranks
-from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.best import chosen
 from cotforge.train.evaluation.evaluate import figure
-from cotforge.train.evaluation.trials import Trials
 from cotforge.train.faults import room
 from cotforge.train.links import linked
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE, MANIFEST
 from cotforge.train.report.record import Record
 from cotforge.train.students.student import fingerprint
-from cotforge.train.work import Work, newest_whole
+from cotforge.train.work import TrainingRun, Work, newest_whole
 
-Stage = Sft | Grpo | Dpo | Try
-
-KINDS = {
-    "sft": "cotforge.train.kinds.sft",
-    "grpo": "cotforge.train.kinds.grpo",
-    "dpo": "cotforge.train.kinds.dpo",
-    "eval": "cotforge.train.kinds.eval",
-}
-"""Where a kind of stage lives: a module with `train(stage, work) -> None`, which leaves `work.weights` (`eval` leaves none)."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What all stages of a run stand on."""
-
-    plan: Plan
-    base: Path
-    """The folder of the student's first weights."""
-    out: Path
-    """`train` of the run folder."""
-    lessons: Callable[[], Lessons]
-    source: Callable[[], Lessons]
-    task: Task
-    prompts: Family
-    held_out: Eval | None
-    root: Path
-    """Of the pipeline file."""
-    tell: Callable[[str], object]
-    trials: Trials | None = None
-    """On what is held out; None tries nothing."""
-    page: Callable[[], object] = bool
-    """Brings up to date what shows how the run goes."""
-    card: Callable[[], str] = str
-    """The text of the student's card, once all stages are done."""
-
-    def tried(self, name: str, weights: Path, key: str, *, when: str) -> str:
-        """Have the student in a folder tried, and told of; what it came to, in a few words. Nothing where `eval.when` leaves it out."""
-        if self.trials is None or when not in self.trials.plan.when:
-            return ""
-        found = self.trials.of(name, weights, key, self.tell, whole=when == "end")
-        metric = self.trials.plan.metrics[0]
-        return f"held out: {metric} {figure(found, metric).partition(' ')[0]}"
 
 
 @dataclass(frozen=True)
@@ -86,60 +40,69 @@ class Choice:
     """Those that are asked for, SMOKE_STEPS each, in a folder beside."""
 
 
-def run(ground: Ground, choice: Choice) -> Path | None:
+def run(training: TrainingRun, choice: Choice) -> Path | None:
     """Do what is not done yet. The student's folder, or None where not all stages are done.
 
     Raises PipelineError where a stage cannot be done, JournalError on a full disk, KeyboardInterrupt once SIGTERM or SIGINT was heeded.
     """
-    stages = ground.plan.expanded()
+    stages = training.plan.expanded()
     names = [stage.name for stage in stages]
     for option, name in (("--stage", choice.only), ("--from", choice.first)):
         if name is not None and name not in names:
             raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
-    trackers.check(ground.plan)
-    modules = {stage.kind: _module(stage, place) for place, stage in enumerate(stages) if choice.only in (None, stage.name)}
-    out = ground.out / "smoke" if choice.smoke else ground.out
+    trackers.check(training.plan)
+    modules = {stage.kind: import_module(f"cotforge.train.kinds.{stage.kind}") for stage in stages if choice.only in (None, stage.name)}
+    out = training.out / "smoke" if choice.smoke else training.out
     if choice.smoke:
         ranks.shared(lambda: shutil.rmtree(out, ignore_errors=True))
-    begin, before, done = ground.base, fingerprint(ground.base), True
+    begin, before, done = training.begin, fingerprint(training.begin), True
     for stage in stages:
         if choice.only in (None, stage.name):
-            _ = _Step(ground, stage, out, begin, before, choice.smoke).key  # that there is nothing to learn from is told before a trial
-    precheck.try_all(ground.plan, lambda stage: _rewards(ground, stage, wanted=choice.only in (None, stage.name)))
-    known = "" if choice.smoke else ground.tried(BASE, begin, before, when="base")
+            _ = _Step(training, stage, out, begin, before, choice.smoke).key  # that there is nothing to learn from is told before a trial
+    precheck.try_all(training.plan, lambda stage: _rewards(training, stage, wanted=choice.only in (None, stage.name)))
+    known = "" if choice.smoke else _tried(training, BASE, begin, before, when="base")
     for place, stage in enumerate(stages):
         folder = out / f"{place + 1:02}-{stage.name}"
         anew = choice.first is not None and place >= names.index(choice.first)
         wanted = choice.only in (None, stage.name)
         if choice.smoke and not wanted:
-            real = _Step(ground, stage, ground.out / folder.name, begin, before, False)
-            if stage.kind != "eval" and place < names.index(str(choice.only)) and ranks.shared(real.is_done):
+            real = _Step(training, stage, training.out / folder.name, begin, before, False)
+            if stage.leaves_weights and place < names.index(str(choice.only)) and ranks.shared(real.is_done):
                 begin, before = real.weights, real.key
             done = False
             continue
-        step = _Step(ground, stage, folder, begin, before, choice.smoke)
+        step = _Step(training, stage, folder, begin, before, choice.smoke)
         if wanted or folder.exists():
             _ = step.key  # finds the data in every process, before one of them looks for all
         if wanted:
-            ground.tell(lines(ground.plan, steps=SMOKE_STEPS if choice.smoke else None)[place])
+            training.tell(lines(training.plan, steps=SMOKE_STEPS if choice.smoke else None)[place])
             step.do(modules[stage.kind], anew=anew, known=known)
-            if not choice.smoke and stage.kind != "eval":
-                last = not any(later.kind != "eval" for later in stages[place + 1 :])
-                known = ground.tried(folder.name, step.weights, step.key, when="end" if last else "stages")
-            ground.page()
+            if not choice.smoke and stage.leaves_weights:
+                last = not any(later.leaves_weights for later in stages[place + 1 :])
+                known = _tried(training, folder.name, step.weights, step.key, when="end" if last else "stages")
+            training.page()
         elif choice.only is not None and place < names.index(choice.only) and not ranks.shared(step.is_done):
             raise PipelineError(f"--stage {choice.only}: the stage {stage.name!r} before it is not done; leave --stage out, or do it first")
         done = ranks.shared(step.is_done) and done
-        if stage.kind != "eval":
+        if stage.leaves_weights:
             begin, before = step.weights, step.key
-    return ranks.shared(lambda: _student(ground, out, begin)) if done else None
+    return ranks.shared(lambda: _student(training, out, begin)) if done else None
+
+
+def _tried(training: TrainingRun, name: str, weights: Path, key: str, *, when: str) -> str:
+    """Have the student in a folder tried, and told of; what it came to, in a few words. Nothing where `eval.when` leaves it out."""
+    if training.trials is None or when not in training.trials.plan.when:
+        return ""
+    found = training.trials.of(name, weights, key, training.tell, whole=when == "end")
+    metric = training.trials.plan.metrics[0]
+    return f"held out: {metric} {figure(found, metric).partition(' ')[0]}"
 
 
 @dataclass(frozen=True)
 class _Step:
     """One stage in its folder."""
 
-    ground: Ground
+    training: TrainingRun
     stage: Stage
     folder: Path
     begin: Path
@@ -154,20 +117,19 @@ class _Step:
     @property
     def inputs(self) -> dict[str, Any]:
         """Everything that decides what the stage comes to."""
+        training, stage = self.training, self.stage
         inputs: dict[str, Any] = {
-            "stage": self.stage.model_dump(mode="json", by_alias=True),
-            "student": self.ground.plan.student.model_dump(mode="json", exclude={"model", "tiny"}),
+            "stage": stage.model_dump(mode="json", by_alias=True),
+            "student": training.plan.student.model_dump(mode="json", exclude={"model", "tiny"}),
             "begin": self.before,
             "smoke": self.smoke,
+            **stage.inputs(training),
         }
-        held_out = self.ground.held_out
-        if held_out is not None and held_out.best is not None and self.stage.kind != "eval":
-            inputs["chosen_by"] = held_out.choosing()
-        if self.stage.kind == "eval":
-            return inputs | {"eval": held_out and held_out.measured(whole=True)}
-        if self.stage.kind == "dpo":
-            return inputs | {"data": self.ground.lessons().pairs().digest}
-        return inputs | {"data": (self.ground.source if self.stage.data == "source" else self.ground.lessons)().digest}
+        if stage.trains and training.held_out is not None and training.held_out.best is not None:
+            inputs["chosen_by"] = training.held_out.choosing()
+        if (data := training.learned_by(stage)) is not None:
+            inputs["data"] = data.digest
+        return inputs
 
     @property
     def key(self) -> str:
@@ -188,17 +150,17 @@ class _Step:
             return
         begun = time.monotonic()
         file = self.folder / "metrics.jsonl" if ranks.first() else None
-        with room(self.folder), Record(file, self.stage.name, known=known, page=self.ground.page) as record:
+        with room(self.folder), Record(file, self.stage.name, known=known, page=self.training.page) as record:
             with trackers.placed(self.folder):
                 module.train(self.stage, self._work(record, resumed))
             if ranks.first():
                 best = {"best": found} if (found := chosen(self.folder)) else {}
                 self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last, **best)
-        self.ground.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
+        self.training.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
 
     def _ready(self, *, anew: bool) -> tuple[bool, Path | None]:
         """Whether there is something to do, its folder made ready, and the checkpoint to go on from."""
-        tell = self.ground.tell
+        tell = self.training.tell
         if not anew and self.is_done():
             tell(f"  done already; --from {self.stage.name} does it again")
             return False, None
@@ -215,12 +177,8 @@ class _Step:
         return True, resumed
 
     def _work(self, record: Record, resumed: Path | None) -> Work:
-        ground = self.ground
-        return Work(
-            plan=ground.plan, stage=self.stage, begin=self.begin, out=self.folder, lessons=ground.lessons, source=ground.source,
-            task=ground.task, prompts=ground.prompts, held_out=ground.held_out, smoke=self.smoke, resume_from=resumed, record=record,
-            cache=ground.out / "cache", root=ground.root, trials=ground.trials,
-        )  # fmt: skip
+        own = {"begin": self.begin, "out": self.folder, "smoke": self.smoke, "resume_from": resumed, "record": record}
+        return Work(**vars(self.training) | own, stage=self.stage)
 
     def _manifest(self) -> dict[str, Any]:
         with suppress(OSError, ValueError):
@@ -240,25 +198,15 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
 
 
-def _rewards(ground: Ground, stage: Grpo, *, wanted: bool) -> None:
-    """Have the rewards of a stage tried on its data; without data only a stage that is `wanted` has to be able to. Raises PipelineError."""
+def _rewards(training: TrainingRun, stage: Grpo, *, wanted: bool) -> None:
+    """Have the rewards of a stage tried on its data; one that is not `wanted` need not have any yet. Raises PipelineError."""
     try:
-        rows = list(precheck.first_rows((ground.source if stage.data == "source" else ground.lessons)()))
+        data = training.learned_by(stage)
     except PipelineError:
         if wanted:
             raise
         return
-    precheck.tried(stage, rows, task=ground.task, root=ground.root)
-
-
-def _module(stage: Stage, place: int) -> Any:
-    name = KINDS[stage.kind]
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as fault:
-        if fault.name != name:
-            raise
-        raise PipelineError(f"train.stages[{place}].kind: {stage.kind!r} is not in this version of cotforge yet") from fault
+    precheck.tried(stage, precheck.first_rows(data) if data is not None else (), task=training.task, root=training.root)
 
 
 def _figures(last: dict[str, Any]) -> str:
@@ -266,14 +214,14 @@ def _figures(last: dict[str, Any]) -> str:
     return f"; {', '.join(named)}" if named else ""
 
 
-def _student(ground: Ground, out: Path, weights: Path) -> Path:
+def _student(training: TrainingRun, out: Path, weights: Path) -> Path:
     """The weights of the last stage as the student: links where the disk can, copies elsewhere, with a card."""
     folder, passing = out / "student", out / ".student.new"
     shutil.rmtree(passing, ignore_errors=True)
     with room(folder):
         shutil.copytree(weights, passing, copy_function=linked)
         (passing / "README.md").unlink(missing_ok=True)
-        (passing / "README.md").write_text(ground.card(), encoding="utf-8")
+        (passing / "README.md").write_text(training.card(), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         passing.rename(folder)
     return folder

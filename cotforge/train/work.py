@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText, PrinterCallback, TrainerCa
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Dpo, Eval, Grpo, Plan, Sft, Try
+from cotforge.plan import SMOKE_STEPS, Eval, Plan, Stage, TrlStage
 from cotforge.prompts import Family
 from cotforge.train import guards, ranks
 from cotforge.train.data.lessons import Lessons
@@ -26,7 +26,7 @@ from cotforge.train.evaluation.trials import Trials
 from cotforge.train.faults import pictures, spread
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.report.record import Record
-from cotforge.train.students.student import Pupil
+from cotforge.train.students.student import Pupil, fingerprint, place
 
 SAVED = 100
 """Optimizer steps between checkpoints (ours)."""
@@ -38,16 +38,15 @@ WHOLE = "whole.json"
 """Written into a checkpoint last; says what is in it."""
 
 
-@dataclass(frozen=True)
-class Work:
-    """All that one stage is given."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """What all stages of a run are given."""
 
     plan: Plan
-    stage: Sft | Grpo | Dpo | Try
     begin: Path
-    """The folder of the weights it starts from."""
+    """The folder of the student's first weights."""
     out: Path
-    """The stage's own folder; `weights` in it is what it leaves."""
+    """`train` of the run folder."""
     lessons: Callable[[], Lessons]
     """The dataset's. Raises PipelineError where there are none."""
     source: Callable[[], Lessons]
@@ -55,16 +54,44 @@ class Work:
     task: Task
     prompts: Family
     held_out: Eval | None
+    cache: Path
+    root: Path = Path()
+    """Of the pipeline file: a user's own rewards are named from there."""
+    trials: Trials | None = None
+    """On what is held out; None tries nothing."""
+    tell: Callable[[str], object] = bool
+    page: Callable[[], object] = bool
+    """Brings up to date what shows how the run goes."""
+    card: Callable[[], str] = str
+    """The text of the student's card, once all stages are done."""
+
+    def learned_by(self, stage: Stage) -> Lessons | None:
+        """The data that a stage reads; None where it reads none."""
+        if stage.learns_from is None:
+            return None
+        if stage.learns_from == "source":
+            return self.source()
+        return self.lessons().pairs() if stage.learns_from == "pairs" else self.lessons()
+
+    def fingerprint(self, model: str) -> str:
+        """A hash of a model's weights, by its folder or Hub id. Raises PipelineError where there is none."""
+        return fingerprint(place(model, self.root))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work(TrainingRun):
+    """What one stage is given: the run's own, and what is the stage's."""
+
+    stage: Stage
+    begin: Path
+    """The folder of the weights it starts from."""
+    out: Path
+    """The stage's own folder; `weights` in it is what it leaves."""
     smoke: bool
     """Two steps are enough."""
     resume_from: Path | None
     """The newest whole checkpoint of an interrupted run of this stage."""
     record: Record
-    cache: Path
-    root: Path = Path()
-    """Of the pipeline file: a user's own rewards are named from there."""
-    trials: Trials | None = None
-    """On what is held out."""
 
     @property
     def weights(self) -> Path:
@@ -77,11 +104,13 @@ class Work:
         return next((folder.name for folder in self.out.parents if folder.name not in ("train", "smoke")), "") or "cotforge"
 
     def data(self) -> Lessons:
-        """What the stage learns from, by its `data`."""
-        return self.source() if getattr(self.stage, "data", "lessons") == "source" else self.lessons()
+        """What the stage learns from. Raises PipelineError where there is nothing of it."""
+        found = self.learned_by(self.stage)
+        assert found is not None, f"a stage of kind {self.stage.kind!r} reads no data"
+        return found
 
 
-def settings(work: Work, stage: Sft | Grpo | Dpo, *, rate: float) -> dict[str, Any]:
+def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
     """Fields of the trainer's configuration that all kinds share; `rate` is the learning rate where the file gives none."""
     gpu = torch.cuda.is_available()
     adapted = work.plan.student.lora is not None
@@ -114,7 +143,7 @@ def settings(work: Work, stage: Sft | Grpo | Dpo, *, rate: float) -> dict[str, A
     }
 
 
-def configured(kind: Any, stage: Sft | Grpo | Dpo, fields: dict[str, Any]) -> Any:
+def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
     """TRL's configuration of that kind. Raises PipelineError where it does not take what stands under `trl:`."""
     where = f"train.stages: {stage.name!r}: trl"
     known = {field.name for field in dataclasses.fields(kind)}

@@ -54,11 +54,17 @@ def next_batch(batch: int, *, used: int, room: int) -> int:
 class Asker(Protocol):
     """Answers questions greedily: the same answer each time."""
 
-    name: str
-    dtype: str | None
-    """Of its weights, where that is known."""
-    engine: str
-    """What generates its answers."""
+    @property
+    def name(self) -> str:
+        """As figures name the model."""
+
+    @property
+    def dtype(self) -> str | None:
+        """Of its weights, where that is known."""
+
+    @property
+    def engine(self) -> str:
+        """What generates its answers."""
 
     def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
         """A Reply each, in order, with `error` where none came; `done` is told how many more are over."""

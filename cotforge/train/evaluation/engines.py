@@ -214,4 +214,4 @@ def _free_memory() -> float | None:
         return None
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info()
-    return max(0.0, min(MOST_OF_GPU, round(free / total - LEFT_FREE, 2)))
+    return max(0.0, min(MOST_OF_GPU, round(float(free / total) - LEFT_FREE, 2)))

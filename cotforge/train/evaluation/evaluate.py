@@ -11,7 +11,7 @@ from typing import Any
 from cotforge.answers import read
 from cotforge.errors import PipelineError
 from cotforge.measures import words_of
-from cotforge.plan import Grpo, Plan
+from cotforge.plan import Plan
 from cotforge.records import Call, Reply, Sample, Trace
 from cotforge.scores import Answered, scores
 from cotforge.train.evaluation.askers import STUDENT, Asker, Question
@@ -69,7 +69,7 @@ def evaluate(
 
 def longest(plan: Plan | None) -> int:
     """Tokens that an answer may have: as many as the student is trained to give."""
-    return max((stage.max_completion for stage in (plan.expanded() if plan else ()) if isinstance(stage, Grpo)), default=LONGEST)
+    return max((stage.longest_answer or 0 for stage in (plan.expanded() if plan else ())), default=0) or LONGEST
 
 
 def write(folder: Path, name: str, found: dict[str, Any]) -> Path:

@@ -23,7 +23,7 @@ COLUMNS = ("prompt", "images", "chosen", "rejected")
 def train(stage: Dpo, work: Work) -> None:
     """The student's weights after learning which of two texts is the better, in `work.weights`. Raises PipelineError without pairs."""
     pupil = student.load(work.plan.student, work.begin)
-    pairs = work.lessons().pairs()
+    pairs = work.data()
     learnable = Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text)
     learned = leave_out(work, pair_faults(pairs.rows(), learnable), "pairs")
     rows = pairs.dataset(COLUMNS)

@@ -12,7 +12,7 @@ from cotforge import __version__
 from cotforge.card import body, one_line
 from cotforge.errors import shown
 from cotforge.pipeline import Loaded, dumped
-from cotforge.plan import Dpo, Eval, Plan, Sft
+from cotforge.plan import Eval, Plan
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.evaluate import figure, longest
 from cotforge.train.evaluation.one_sided import Commonest, commonest, one_answer, one_sided
@@ -204,7 +204,7 @@ def _classes(first: dict[str, Any] | None, last: dict[str, Any] | None) -> list[
 
 def _reasons(loaded: Loaded, plan: Plan) -> bool:
     """Whether it learned texts that reason."""
-    texts = any(isinstance(stage, Sft | Dpo) and stage.data == "lessons" for stage in plan.expanded())
+    texts = any(stage.learns_texts and stage.learns_from != "source" for stage in plan.expanded())
     return texts and "reasoning" in loaded.prompts.completion.inputs
 
 

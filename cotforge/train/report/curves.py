@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from cotforge.plan.kinds import KINDS
+from cotforge.plan.stage import Curve
 from cotforge.train.report.past import Chapter
 
 WIDTH, HEIGHT = 480, 230
@@ -20,34 +22,8 @@ Value = tuple[float, float]
 """A step, from 1, and what was measured there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A plot, by the metrics on it."""
-
-    title: str
-    metrics: dict[str, str]
-    """TRL's names, and what they are called here; every reward goes by its own, where `reward` is one."""
-    stages: tuple[str, ...]
-    share: bool = False
-    """Whether it goes from 0 to 1."""
-
-
-KINDS = (
-    Kind("Loss on lessons", {"loss": "loss"}, ("sft", "dpo")),
-    Kind("Tokens of lessons foretold", {"mean_token_accuracy": "share"}, ("sft",), share=True),
-    Kind("Right text preferred", {"rewards/accuracies": "share"}, ("dpo",), share=True),
-    Kind("Rewards", {"reward": "whole"}, ("grpo",)),
-    Kind(
-        "What it says while it trains",
-        {"accuracy": "right", "format_rate": "well formed", "completions/clipped_ratio": "cut off", "frac_reward_zero_std": "groups alike"},
-        ("grpo",),
-        share=True,
-    ),
-    Kind("Tokens of what it says", {"completions/mean_length": "mean"}, ("grpo",)),
-    Kind("Share of tokens clipped", {"clip_ratio/low_mean": "below", "clip_ratio/high_mean": "above"}, ("grpo",)),
-    Kind("Entropy in nats", {"entropy": "of a token"}, ("grpo",)),
-    Kind("Distance to the stage's first weights", {"kl": "KL"}, ("grpo",)),
-)
+CURVES = tuple(dict.fromkeys(curve for kind in KINDS for curve in kind.curves))
+"""The charts of all kinds of stages, each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +72,17 @@ def plots(chapters: Sequence[Chapter], base: dict[str, Any] | None) -> list[Plot
     """All that there is something to show of; the metrics of all stages are read once."""
     courses = [_Course.of(chapter) for chapter in chapters]
     made = [_held_out(courses, base)]
-    for kind in KINDS:
-        there = [course for course in courses if course.kind in kind.stages]
+    for curve in CURVES:
+        there = [course for course in courses if curve in course.curves]
         frame = _Frame.of([(course.name, course.steps) for course in there])
         lines = {
             title: [
                 [(start + step, value) for step, value in course.values.get(name, ())]
                 for (start, _), course in zip(frame.begins, there, strict=True)
             ]
-            for name, title in _named(kind, there).items()
+            for name, title in _named(curve, there).items()
         }
-        made.append(frame.plot(kind.title, lines, share=kind.share))
+        made.append(frame.plot(curve.title, lines, share=curve.share))
     return [plot for plot in made if plot.lines]
 
 
@@ -115,7 +91,7 @@ class _Course:
     """The metrics of a stage, thinned."""
 
     name: str
-    kind: str
+    curves: Sequence[Curve]
     steps: int
     values: dict[str, list[Value]]
     """By TRL's names; steps are the stage's own."""
@@ -123,7 +99,7 @@ class _Course:
 
     @classmethod
     def of(cls, chapter: Chapter) -> "_Course":
-        wanted = {name for kind in KINDS for name in kind.metrics} | {f"eval_{name}" for name in TRIED}
+        wanted = {name for curve in chapter.stage.curves for name, _ in curve.metrics} | {f"eval_{name}" for name in TRIED}
         values: dict[str, list[Value]] = {}
         steps = 0
         for row in chapter.rows():
@@ -131,7 +107,8 @@ class _Course:
             for name, value in row.items():
                 if name in wanted or _is_reward(name):
                     values.setdefault(name, []).append((steps, float(value)))
-        return cls(chapter.stage.name, chapter.stage.kind, steps, {name: thinned(course) for name, course in values.items()}, chapter.tried)
+        thin = {name: thinned(course) for name, course in values.items()}
+        return cls(chapter.stage.name, chapter.stage.curves, steps, thin, chapter.tried)
 
 
 def thinned(course: Sequence[Value], most: int = POINTS) -> list[Value]:
@@ -145,12 +122,13 @@ def _is_reward(name: str) -> bool:
     return name.startswith(REWARD[0]) and name.endswith(REWARD[1])
 
 
-def _named(kind: Kind, courses: Iterable[_Course]) -> dict[str, str]:
-    """The metrics of a plot, each reward among them."""
-    if "reward" not in kind.metrics:
-        return kind.metrics
+def _named(curve: Curve, courses: Iterable[_Course]) -> dict[str, str]:
+    """The metrics of a chart, each reward among them."""
+    metrics = dict(curve.metrics)
+    if "reward" not in metrics:
+        return metrics
     own = dict.fromkeys(name for course in courses for name in course.values if _is_reward(name))
-    return kind.metrics | {name: name.removeprefix(REWARD[0]).removesuffix(REWARD[1]) for name in own}
+    return metrics | {name: name.removeprefix(REWARD[0]).removesuffix(REWARD[1]) for name in own}
 
 
 def _held_out(courses: Sequence[_Course], base: dict[str, Any] | None) -> Plot:

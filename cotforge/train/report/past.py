@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Plan, Sft, Try, lines
+from cotforge.plan import SMOKE_STEPS, Plan, Stage, lines
 
 BASE = "00-base"
 """Names the figures of the student before its first stage."""
@@ -19,7 +19,7 @@ MANIFEST = "manifest.json"
 class Chapter:
     """A stage that was begun."""
 
-    stage: Sft | Grpo | Dpo | Try
+    stage: Stage
     line: str
     """As the plan tells of it."""
     folder: Path
@@ -74,9 +74,9 @@ def read(file: Path) -> dict[str, Any]:
     return {}
 
 
-def _tried(run: Path, name: str, stage: Sft | Grpo | Dpo | Try, manifest: dict[str, Any]) -> dict[str, Any] | None:
+def _tried(run: Path, name: str, stage: Stage, manifest: dict[str, Any]) -> dict[str, Any] | None:
     """Figures of an earlier student, of the same stage with other inputs, are none of this one."""
     found = read(run / "eval" / f"{name}.json")
     if not (found and manifest.get("finished")):
         return None
-    return found if stage.kind == "eval" or str(found.get("key", "")).startswith(manifest["key"]) else None
+    return found if not stage.leaves_weights or str(found.get("key", "")).startswith(manifest["key"]) else None

@@ -17,7 +17,7 @@ PLACE = "TENSORBOARD_LOGGING_DIR"
 def check(plan: Plan) -> None:
     """Raises PipelineError where a tracker is not known, or its package is not installed: before anything is trained."""
     given = [("train.report_to", plan.report_to)]
-    given += [(f"train.stages: {stage.name!r}: trl.report_to", _listed(stage.trl)) for stage in plan.expanded() if stage.kind != "eval"]
+    given += [(f"train.stages: {stage.name!r}: trl.report_to", _listed(stage.trl_fields)) for stage in plan.expanded()]
     for where, names in given:
         _check(where, names)
 
