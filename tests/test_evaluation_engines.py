@@ -1,8 +1,10 @@
 """Who generates held-out answers: all processes of a run together, in batches as large as fit, or vLLM where it is asked for."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,31 @@ def test_two_processes_answer_half_of_the_questions_each_and_all_as_one_would(vl
     assert one["own"] == 23
     assert (two[0]["told"], one["told"]) == (23, 23)
     assert two[0]["fault"] == two[1]["fault"] == "a fault of process 1"
+
+
+def test_a_run_of_two_processes_has_the_figures_of_one_and_chooses_the_same_checkpoint(tmp_path: Path) -> None:
+    stage = INJECT | {"batch": 4, "learning_rate": 1e-3, "trl": {"save_steps": 1}}
+    folder = squares.project(tmp_path / "p", stage, eval={"split": "test", "best": "accuracy", "between": 5})
+    shutil.rmtree(folder / "student")
+    tiny.llava(folder / "student", squares.TEXTS, replace(squares.SIZE, context=120))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launch, "-m", "cotforge", "train", "squares.yaml", "--out", "run"], cwd=folder, env=environment({"OMP_NUM_THREADS": "1"}),
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    two = {file.stem: json.loads(file.read_text()) for file in (folder / "run" / "eval").iterdir()}
+    assert {name: found["n"] for name, found in two.items()} == {"00-base": 5, "01-inject": 8}
+    assert done.stderr.count("held out (5)") == done.stderr.count("held out (8)") == 1
+    best = json.loads((folder / "run" / "train" / "01-inject" / "manifest.json").read_text())["best"]
+    assert [*best["tried"]] == ["1", "2"]
+    shutil.rmtree(folder / "run" / "eval")
+    alone = ran("train", "squares.yaml", "--out", "run", cwd=folder)
+    assert "done already" in alone.stderr
+    one = {file.stem: json.loads(file.read_text()) for file in (folder / "run" / "eval").iterdir()}
+    for found in (*one.values(), *two.values()):
+        found.pop("seconds")
+    assert one == two
 
 
 def test_questions_are_asked_by_pictures_and_length_the_longest_first() -> None:
