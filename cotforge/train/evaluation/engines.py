@@ -82,7 +82,8 @@ class InVllm:
     def __init__(self, folder: Path, *, name: str, dtype: Literal["float32", "bfloat16"], share: float | None) -> None:
         """`share` of each GPU's memory is vLLM's; None where there is no GPU."""
         self.name, self.dtype = name, dtype
-        memory = {} if share is None else {"gpu_memory_utilization": share}
+        # On a CPU, compiling takes longer than the compiled model saves.
+        memory = {"enforce_eager": True} if share is None else {"gpu_memory_utilization": share}
         self._teacher = VllmTeacher(
             name=STUDENT, model=str(folder), temperature=0.0, concurrency=IN_FLIGHT, timeout=DAY_S, engine={"dtype": dtype, **memory}
         )
