@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is made anew where pyproject.toml or constraints.txt changed.
 #   make demo   the whole of cotforge on real data, no key, no GPU (DEMO=short for the small form)
-#   make test   every test        make check   lint, format, types
+#   make test   every test        make check   lint, format, types, versions in range
 #   make bench  the tables of benchmarks/README.md (make bench-smoke: the same in seconds, too short to mean anything)
 
 PYTHON ?= python3
@@ -21,6 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m cotforge.train.versions
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --rows 2000 20000 --curate 40000

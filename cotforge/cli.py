@@ -178,8 +178,8 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
 @_out
 @_set
 @_trust
-@click.option("--stage", metavar="NAME", help="Only this stage; those before it have to be done.")
-@click.option("--from", "first", metavar="NAME", help="This stage and all after it again, although they are done.")
+@click.option("--stage", metavar="NAME", help="Only this stage; those that it descends from have to be done.")
+@click.option("--from", "first", metavar="NAME", help="This stage and all that descend from it again, although they are done; base is all.")
 @click.option("--smoke", is_flag=True, help="Two steps of every stage, or of --stage alone, in a folder of their own.")
 @click.option("--launch", "launcher", metavar="COMMAND", help="Start each stage by it: 'torchrun --nproc_per_node 4', 'accelerate launch'.")
 def train(

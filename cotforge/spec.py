@@ -20,3 +20,11 @@ class Spec(BaseModel):
     """A closed, frozen section: a key that is not a field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class WrongKey(ValueError):
+    """What a section's validator finds wrong with a key below the section: `tree.faults` tells it at that key's own path."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(f"{key}: {message}")
+        self.key, self.message = key, message

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from cotforge import bounded_yaml
 from cotforge.bounded_yaml import YamlError
 from cotforge.errors import MOST_FAULTS, PipelineError, shown
+from cotforge.spec import WrongKey
 
 Tree = dict[str, Any]
 
@@ -173,6 +174,9 @@ def _fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> str:
         kind, kinds = found.get("ctx", {}).get("tag"), [_kind(each) for each in spot.models]
         wrong = "is missing" if kind is None else f"{shown(kind)}: there is no such kind"
         return f"{spot.path}.kind: {wrong}{_near(kind or '', kinds)}".removeprefix(".")
+    error = found.get("ctx", {}).get("error")
+    if isinstance(error, WrongKey):
+        return f"{spot.path}.{error.key}: {error.message}".removeprefix(".")
     message = found["msg"].removeprefix("Value error, ")
     value = found.get("input")
     if found["type"] == "value_error" or isinstance(value, dict | list):

@@ -18,6 +18,7 @@ from cotforge.train.data.lessons import find
 from cotforge.train.guards import Watch
 from cotforge.train.kinds import grpo
 from cotforge.train.report.record import Record
+from cotforge.train.rollouts.trainer import Trainer
 from cotforge.train.students import student
 from cotforge.train.work import Work
 from tests import squares
@@ -33,7 +34,7 @@ SAID = [
 """What is said in the first rollout, in the order of all processes: of some form or none, and right for some of the lessons."""
 
 
-class Given(grpo.Trainer):
+class Given(Trainer):
     """Says what it is given to say at first, and keeps the advantages that its own completions got."""
 
     own: list[float]
@@ -68,8 +69,9 @@ def scored(folder: Path, model: Path, dataset: Path, *, processes: int) -> Score
     """Three steps of a stage in `folder`, of which this is one of so many processes."""
     stage = Grpo.model_validate(
         {
-            "name": "reason", "kind": "grpo", "steps": 3, "batch": ROLLOUT // processes, "group": GROUP, "max_completion": 24,
-            "learning_rate": 1e-3, "rewards": [{"measure": "well_formed", "weight": 0.5}, {"measure": "correct"}, {"measure": "finish_ok"}],
+            "name": "reason", "kind": "grpo", "steps": 3, "batch": ROLLOUT // processes, "accumulate": 1, "group": GROUP,
+            "max_completion": 24, "learning_rate": 1e-3,
+            "rewards": [{"measure": "well_formed", "weight": 0.5}, {"measure": "correct"}, {"measure": "finish_ok"}],
         }
     )  # fmt: skip
     lessons = find(dataset, cache=folder / "cache")

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from trl import GRPOConfig
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
@@ -18,17 +20,18 @@ from cotforge.images.refs import FileRef
 from cotforge.plan import Grpo, Lora, Plan, Sft
 from cotforge.prompts import Prompts
 from cotforge.records import Sample
-from cotforge.train.data.lessons import find, write_source
+from cotforge.train.data.lessons import Lessons, find, write_source
 from cotforge.train.guards import Watch
 from cotforge.train.kinds import grpo, sft
 from cotforge.train.report.record import Record
+from cotforge.train.rollouts.trainer import Trainer, decoder, is_kept, kept_rows
 from cotforge.train.students import student, tiny
 from cotforge.train.work import Work, newest_whole
 from tests import squares
 from tests.clip import acted, objective
 
 TASK = Task(kind="classify", question="Which colour is this?", labels=tuple(squares.COLOURS))
-SMALL = {"batch": 8, "group": 4, "max_completion": 24, "temperature": 1.2}
+SMALL = {"batch": 8, "accumulate": 1, "group": 4, "max_completion": 24, "temperature": 1.2}
 LEARNED = 120
 """Steps of supervised learning before."""
 
@@ -100,7 +103,7 @@ def test_the_clip_acts_the_ratio_is_logged_and_every_completion_is_kept(tmp_path
 
 @pytest.mark.parametrize("rollouts", [1, 2, 199, 200, 201, 800, 12_345])
 def test_of_a_long_stage_evenly_many_rollouts_are_kept_with_the_first_and_the_last(rollouts: int) -> None:
-    kept = [rollout for rollout in range(rollouts) if grpo.is_kept(rollout, of=rollouts)]
+    kept = [rollout for rollout in range(rollouts) if is_kept(rollout, of=rollouts)]
     assert (kept[0], kept[-1]) == (0, rollouts - 1)
     assert min(rollouts, 100) <= len(kept) <= 201
     assert len({after - before for before, after in pairwise(kept[:-1])}) <= 1
@@ -108,7 +111,7 @@ def test_of_a_long_stage_evenly_many_rollouts_are_kept_with_the_first_and_the_la
 
 @pytest.mark.parametrize(("count", "group", "rows"), [(8, 4, 8), (64, 8, 64), (512, 8, 64), (512, 12, 60), (256, 128, 128)])
 def test_of_a_large_rollout_whole_groups_are_kept(count: int, group: int, rows: int) -> None:
-    assert grpo.kept_rows(count, group=group) == rows
+    assert kept_rows(count, group=group) == rows
 
 
 def test_a_clip_that_never_acted_says_so(tmp_path: Path, model: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,11 +150,127 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, model: Path, data
     assert student.fingerprint(job.weights) == student.fingerprint(tmp_path / "whole" / "weights")
 
 
+MASKING = {"max_completion": 2, "updates_per_rollout": 2, "trl": {"mask_truncated_completions": True}}
+
+
+def test_a_micro_batch_whose_completions_are_all_cut_off_and_masked_trains_on(tmp_path: Path, model: Path, dataset: Path) -> None:
+    rows = run(work(tmp_path / "stage", model, dataset, {"steps": 4, "rewards": REWARDS, **MASKING}))
+    assert [(row["step"], row["loss"]) for row in rows] == [(1, 0), (2, 0), (3, 0), (4, 0)]
+    assert rows[0]["completions/clipped_ratio"] == rows[2]["completions/clipped_ratio"] == 1
+    assert not any("ratio/min" in row for row in rows)
+
+
+FLAT = {"steps": 3, "batch": 16, "temperature": 0.8, "learning_rate": 1e-3, "rewards": REWARDS}
+
+
+def test_groups_of_one_reward_are_drawn_again_with_other_prompts_and_counted(tmp_path: Path, model: Path, dataset: Path) -> None:
+    once, again = (run(work(tmp_path / str(times), model, dataset, FLAT | {"resample": times})) for times in (0, 8))
+    assert once[0]["frac_reward_zero_std"] > 0  # of the same prompts and the same chance, so that the first rollouts are one
+    assert again[0]["resample/flat"] == once[0]["frac_reward_zero_std"]
+    assert all(row["frac_reward_zero_std"] <= row["resample/flat"] for row in again)
+    assert sum(row["frac_reward_zero_std"] for row in again) < sum(row["resample/flat"] for row in again)
+    assert all(row["resample/drawn"] >= row["resample/flat"] for row in again)
+    assert "resample/flat" not in once[0]
+    for name in ("0", "8"):
+        for file in (tmp_path / name / "completions").glob("*.parquet"):
+            kept = pq.read_table(file).to_pylist()
+            assert [len({row["id"] for row in kept[at : at + 4]}) for at in (0, 4, 8, 12)] == [1] * 4
+            assert all((row["correct"] == 1) == (row["answer"] == row["truth"]) for row in kept)
+    assert again[0]["completions/mean_length"] == once[0]["completions/mean_length"]  # as the student speaks by itself
+    assert again[0]["num_tokens"] > once[0]["num_tokens"]
+
+
+def test_a_stage_that_draws_again_resumes_exactly(tmp_path: Path, model: Path, dataset: Path) -> None:
+    stage = FLAT | {"steps": 4, "resample": 2, "trl": {"save_steps": 2}}
+    whole = run(work(tmp_path / "whole", model, dataset, stage))
+    job = work(tmp_path / "cut", model, dataset, stage)
+
+    class Killed(BaseException):
+        """As SIGKILL would: nothing is saved any more."""
+
+    class Killing(Record):
+        def row(self, step: int, metrics: dict[str, Any]) -> None:
+            super().row(step, metrics)
+            if step == 3:
+                raise Killed
+
+    with pytest.raises(Killed):
+        run(replace(job, record=Killing(job.out / "metrics.jsonl", "reason")))
+    again = run(replace(job, resume_from=newest_whole(job.out / "checkpoints"), record=Record(job.out / "metrics.jsonl", "reason")))
+    told = ("step", "loss", "reward", "resample/flat", "resample/drawn", "num_tokens")
+    assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in whole]
+    assert student.fingerprint(job.weights) == student.fingerprint(tmp_path / "whole" / "weights")
+
+
+def test_pictures_of_every_labelled_sample_are_learned_from_and_rewards_tried_on_lessons(
+    tmp_path: Path, model: Path, dataset: Path
+) -> None:
+    """The source has labels and no reasoning: a reward for the form would refuse its own texts."""
+    store = PictureStore(tmp_path / "run", Images())
+    samples = []
+    for number, colour in enumerate([*squares.COLOURS] * 3):
+        file = tmp_path / f"{number}.png"
+        file.write_bytes(squares.square(colour, 20 + number))
+        samples.append(Sample(f"s{number}", (store.picture(FileRef(str(file), file.name)),), squares.QUESTION, (), colour))
+    store.close()
+    source = write_source(
+        samples, tmp_path / "source.parquet", key="k", prompt=lambda sample: squares.PROMPT, completion="<answer>{}</answer>".format
+    )
+
+    def none() -> Lessons:
+        raise PipelineError("there are no lessons yet")
+
+    stage = {"steps": 3, "data": "source", "rewards": REWARDS}
+    for number, lessons in enumerate((lambda: find(dataset, cache=tmp_path / "cache"), none)):
+        job = work(tmp_path / f"stage{number}", model, dataset, stage, source=lambda: source, lessons=lessons)
+        run(job)
+        kept = [row for file in (job.out / "completions").glob("*.parquet") for row in pq.read_table(file).to_pylist()]
+        assert {row["id"] for row in kept} <= {sample.id for sample in samples}
+        assert {row["truth"] for row in kept} <= {*squares.COLOURS}
+        assert sum(row["correct"] for row in kept)
+
+
+def test_prompts_without_a_picture_are_learned_from_among_others(tmp_path: Path, model: Path, dataset: Path) -> None:
+    (there,) = (dataset / "data").glob("*.parquet")
+    rows = pq.read_table(there)
+    images = [[] if number % 3 == 1 else cell for number, cell in enumerate(rows["images"].to_pylist())]
+    mixed = tmp_path / "dataset" / "data" / there.name
+    mixed.parent.mkdir(parents=True)
+    place = rows.schema.get_field_index("images")
+    pq.write_table(rows.set_column(place, rows.schema.field(place), pa.array(images, rows.schema.field(place).type)), mixed)
+    job = work(
+        tmp_path / "stage", model, mixed.parents[1], {"steps": 4, "batch": 16, "updates_per_rollout": 2, "beta": 0.1, "rewards": REWARDS}
+    )
+    assert len(run(job)) == 4
+
+
+def test_the_form_of_the_loss_is_handed_on(tmp_path: Path, model: Path, dataset: Path) -> None:
+    def config(**stage: Any) -> Any:
+        job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, **stage})
+        assert isinstance(job.stage, Grpo)
+        return grpo.config_of(job.stage, job, student.load(job.plan.student, model))
+
+    names = ("loss_type", "scale_rewards", "use_bias_correction_kl")
+    theirs = {field.name: field.default for field in fields(GRPOConfig)}
+    assert [getattr(config(), name) for name in names] == [theirs[name] for name in names]
+    other = config(loss_type="dr_grpo", scale_rewards=False, use_bias_correction_kl=False)
+    assert [getattr(other, name) for name in names] == ["dr_grpo", "none", False]
+    assert config(loss_type="dr_grpo", trl={"loss_type": "bnpo"}).loss_type == "bnpo"
+
+
+def test_a_rehearsal_takes_two_groups_at_least(tmp_path: Path, model: Path, dataset: Path) -> None:
+    for batch, group, passes in ((8, 8, 2), (16, 4, 1), (6, 4, 2)):
+        job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, "batch": batch, "group": group, "accumulate": 4}, smoke=True)
+        assert isinstance(job.stage, Grpo)
+        config = grpo.config_of(job.stage, job, student.load(job.plan.student, model))
+        assert (config.steps_per_generation, config.gradient_accumulation_steps) == (passes, passes)
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, dataset: Path) -> None:
     seen: list[tuple[float, float, int]] = []
 
-    class Seen(grpo.Trainer):
+    class Seen(Trainer):
         def _compute_loss(self, model: Any, inputs: Any) -> Any:
             loss = super()._compute_loss(model, inputs)
             assert self._logps_BT is not None
@@ -233,7 +352,7 @@ def test_tags_stay_in_a_text_though_the_tokenizer_calls_them_special(model: Path
     words = pupil.processor.tokenizer
     words.add_special_tokens({"extra_special_tokens": ["<think>", "</think>"]})
     tokens: Sequence[int] = words(squares.said("red"), add_special_tokens=False)["input_ids"]
-    said = grpo.decoder(pupil)
+    said = decoder(pupil)
     assert said([*tokens, words.eos_token_id, words.pad_token_id]) == (squares.said("red"), "stop")
     assert said(tokens) == (squares.said("red"), "length")
 
@@ -245,7 +364,10 @@ def test_tags_stay_in_a_text_though_the_tokenizer_calls_them_special(model: Path
             {"rewards": [{"measure": "mentions_prompt"}]},
             r"'reason': rewards\[0\] mentions_prompt: gives the lessons themselves 0\.00",
         ),
-        ({"batch": 6, "rewards": [{"measure": "correct"}]}, "batch x accumulate is 6 x 1 completions, which are no whole groups of 4"),
+        (
+            {"batch": 6, "accumulate": 1, "rewards": [{"measure": "correct"}]},
+            "batch x accumulate is 6 x 1 completions, which are no whole groups of 4",
+        ),
         ({"rewards": [{"measure": "correct"}], "trl": {"betta": 1}}, "'reason': trl: GRPOConfig has no field 'betta'; did you mean 'beta'"),
         (
             {"rewards": [{"measure": "correct"}], "updates_per_rollout": 4, "trl": {"save_steps": 6}},
@@ -280,20 +402,9 @@ def test_a_prompt_that_the_processor_cannot_take_is_a_line(tmp_path: Path, model
     rows = (
         job.lessons().dataset(["id", "prompt", "images", "answer"]).map(lambda row: {"prompt": [{"role": "user", "content": "<image>?"}]})
     )
-    trainer = grpo.Trainer(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print))
+    trainer = Trainer(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print))
     with pytest.raises(PipelineError, match="step 0: the student's processor cannot take a prompt: "):
         trainer.train()
-
-
-def test_fields_for_vllms_server_are_handed_on_and_without_vllm_it_says_so(tmp_path: Path, model: Path, dataset: Path) -> None:
-    fields = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": "http://127.0.0.1:9"}
-    job = work(tmp_path / "stage", model, dataset, {"steps": 1, "rewards": REWARDS, "trl": fields})
-    assert isinstance(job.stage, Grpo)
-    config = grpo.config_of(job.stage, job, student.load(job.plan.student, model))
-    assert {name: getattr(config, name) for name in fields} == fields
-    assert set(config.generation_kwargs) == {"logit_bias"}
-    with pytest.raises(PipelineError, match=r"'reason': trl\.use_vllm: needs vllm, also to talk to its server"):
-        run(job)
 
 
 def test_parameters_that_are_no_numbers_end_the_stage(tmp_path: Path, model: Path, dataset: Path) -> None:

@@ -40,6 +40,8 @@ def test_sound_training_hears_nothing() -> None:
         ({"grad_norm": 0.0}, "the gradient was 0 for 10 steps"),
         ({"loss": float("nan")}, "loss or gradient is no number; lower learning_rate"),
         ({"sampling/sampling_logp_difference/mean": 2.0}, "vLLM's log-probabilities differ"),
+        ({guards.MASKED: 0.34}, "34% of what vLLM made is masked, .*vllm_importance_sampling_mode to token_truncate"),
+        ({guards.FLAT: 0.6, guards.AGAIN: 1.2}, "60% of the groups, as first drawn, .* makes a rollout 2.2 times as long"),
     ],
 )
 def test_each_trouble_has_one_line_however_long_it_lasts(metrics: dict[str, float], line: str) -> None:
@@ -58,6 +60,13 @@ def test_a_student_that_learns_by_heart_may_be_sure() -> None:
     for _ in range(3 * LOOK):
         watch.see({"loss": 0.01, "grad_norm": 0.1, "entropy": 0.001})
     assert lines == []
+
+
+def test_who_already_draws_groups_again_is_not_told_to() -> None:
+    (line,) = told(**{"frac_reward_zero_std": 0.95})
+    assert "raise temperature or group, set resample, or end" in line
+    (line,) = told(**{"frac_reward_zero_std": 0.95, guards.FLAT: 0.1, guards.AGAIN: 0.1})
+    assert "raise temperature or group, or end" in line
 
 
 def test_entropy_that_rises_is_told_with_where_it_began() -> None:
@@ -109,13 +118,6 @@ def test_a_completion_must_fit_behind_the_longest_prompt() -> None:
     guards.check_room(1000, 10_000, None)
     with pytest.raises(PipelineError, match=r"set max_completion to 1,048"):
         guards.check_room(1000, 2000, 2048)
-
-
-def test_a_family_that_vllm_feeds_otherwise_is_refused() -> None:
-    guards.check_engine("idefics3", vllm=False)
-    guards.check_engine("llava", vllm=True)
-    with pytest.raises(PipelineError, match="smolvlm gets other image tokens from vLLM"):
-        guards.check_engine("smolvlm", vllm=True)
 
 
 def test_a_head_that_is_trained_is_refused_where_its_gradient_would_not_be_gathered() -> None:

@@ -1,5 +1,6 @@
 """`train:` and `eval:` of the pipeline file: what they say, what they refuse, and what a preset is made of."""
 
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from pydantic import ValidationError
 
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded, Pipeline
-from cotforge.plan import CLIPS, PRESETS, Eval, Grpo, Plan, Sft, lines
+from cotforge.plan import CLIPS, PRESETS, Eval, Grpo, Plan, Sft, TrlStage, lines
+from cotforge.plan.branches import branch, parents
+from cotforge.plan.stage import HARMLESS
 from cotforge.records import Picture, Sample
 from cotforge.tree import faults
 from tests.project import ran, sees, summary, teacher, write_pipeline, write_rows
@@ -17,6 +20,9 @@ from tests.teacher import Teacher
 
 STUDENT = {"model": "some/model"}
 REWARDS = [{"measure": "well_formed"}]
+
+
+A, B = ({"name": name, "kind": "sft"} for name in ("alpha", "beta"))
 
 
 def plan(**keys: Any) -> Plan:
@@ -27,12 +33,108 @@ def test_every_preset_expands_to_stages_that_say_what_they_do() -> None:
     told = {name: lines(plan(preset=name)) for name in PRESETS}
     assert told["clgrpo"] == [
         "01 inject: sft, on lessons, 1 epochs, batch 16 x 1",
-        "02 format: grpo, on lessons, 100 steps, batch 16 x 1, 1 well_formed, groups of 8",
-        "03 reason: grpo, on lessons, 800 steps, batch 16 x 1, 0.2 well_formed + 1 correct, groups of 8",
-        "04 clip: grpo, on lessons, 400 steps, batch 16 x 1, 0.2 well_formed + 1 correct, groups of 8, clip -0.2 +0.1, 4 updates",
+        "02 format: grpo, on lessons, 100 steps, batch 16 x 8, 1 well_formed, groups of 8",
+        "03 reason: grpo, on lessons, 800 steps, batch 16 x 8, 0.2 well_formed + 1 correct, groups of 8",
+        "04 clip: grpo, on lessons, 400 steps, batch 16 x 8, 0.2 well_formed + 1 correct, groups of 8, clip -0.2 +0.1, 4 updates",
     ]
     assert told["label-only"] == ["01 labels: sft, on source, 1 epochs, batch 16 x 1"]
     assert [len(stages) for stages in told.values()] == [4, 2, 1, 1]
+
+
+def test_a_stage_begins_with_what_is_before_it_or_with_what_it_names_and_the_line_says_so() -> None:
+    tree = plan(
+        stages=[
+            A,
+            {"name": "check", "kind": "eval"},
+            B,
+            {"name": "gamma", "kind": "sft", "from": "alpha"},
+            {"name": "early", "kind": "eval", "from": "base"},
+            {"name": "delta", "kind": "sft"},
+            {"name": "omega", "kind": "sft", "from": "delta"},
+        ]
+    )
+    stages = tree.expanded()
+    assert {name: stage and stage.name for name, stage in parents(stages).items()} == {
+        "alpha": None, "check": "alpha", "beta": "alpha", "gamma": "alpha", "early": None, "delta": "gamma", "omega": "delta",
+    }  # fmt: skip
+    assert branch(stages, "gamma") == {"gamma", "delta", "omega"}
+    assert branch(stages, "early") == {"early"}
+    assert branch(stages, "alpha") == {"alpha", "check", "beta", "gamma", "delta", "omega"}
+    assert [line.partition(":")[2].split(", ")[1] for line in lines(tree) if "from" in line] == ["from alpha", "from base"]
+    assert lines(tree)[3:5] == ["04 gamma: sft, from alpha, on lessons, 1 epochs, batch 16 x 1", "05 early: eval, from base"]
+    again = [stage.model_dump(mode="json", by_alias=True) for stage in stages]
+    assert plan(stages=again) == tree
+
+
+def test_what_cannot_change_the_weights_is_no_part_of_a_stage_s_key() -> None:
+    def key(kind: str = "sft", **fields: Any) -> dict[str, Any]:
+        (stage,) = plan(stages=[{"name": "a", "kind": kind, **fields}]).expanded()
+        return stage.key_fields()
+
+    assert key(name="b", batch=8, accumulate=4, trl=dict.fromkeys(HARMLESS, 1)) == key(batch=32)
+    assert key(trl={"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}) == key(batch=8)
+    assert key(batch=8) != key(batch=16) != key(learning_rate=1e-4) != key(trl={"torch_compile": True}) != key()
+    assert key("dpo", batch=4, accumulate=2) == key("dpo", batch=8)
+    one, two = {"rewards": REWARDS, "batch": 16, "accumulate": 1}, {"rewards": REWARDS, "batch": 8, "accumulate": 2}
+    assert key("grpo", **one) == key("grpo", **two)
+    for trl in ({"loss_type": "bnpo"}, {"steps_per_generation": 4}):
+        assert key("grpo", **one, trl=trl) != key("grpo", **two, trl=trl)
+
+
+def test_the_fields_that_count_as_harmless_are_fields_of_the_trainers() -> None:
+    trl = pytest.importorskip("trl")
+    known = {field.name for field in fields(trl.GRPOConfig)}
+    assert Grpo.harmless - known == set()
+    assert Sft.harmless - {field.name for field in fields(trl.SFTConfig)} == set()
+
+
+@pytest.mark.parametrize(
+    ("keys", "passes"),
+    [({}, 8), ({"batch": 64}, 2), ({"batch": 4}, 32), ({"group": 4}, 4), ({"batch": 6, "group": 4}, 12), ({"batch": 256}, 1),
+     ({"accumulate": 1}, 1), ({"accumulate": None}, 8)],
+)  # fmt: skip
+def test_sixteen_whole_groups_make_a_step_where_the_file_does_not_say_how_many(keys: dict[str, Any], passes: int) -> None:
+    (stage,) = plan(stages=[{"name": "a", "kind": "grpo", "rewards": REWARDS, **keys}]).expanded()
+    assert isinstance(stage, Grpo)
+    assert stage.accumulate == passes
+    groups = stage.batch * stage.accumulate / stage.group
+    assert groups == int(groups)
+    assert groups >= 16 or "accumulate" in keys
+    assert Grpo.model_validate(stage.model_dump(by_alias=True)) == stage
+
+
+@pytest.mark.parametrize("keys", [{"batch": "many"}, {"batch": 0}, {"group": 1.5}, {"group": True}])
+def test_a_size_that_is_none_is_told_of_at_its_place(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(keys))):
+        plan(stages=[{"name": "a", "kind": "grpo", "rewards": REWARDS, **keys}])
+
+
+@pytest.mark.parametrize(
+    ("stage", "processes", "told"),
+    [
+        ({"kind": "sft"}, 1, "all 1,000 lessons"),
+        ({"kind": "sft", "epochs": 3}, 1, "all 1,000 lessons, 3 times"),
+        ({"kind": "sft", "steps": 10}, 2, "320 of 1,000 lessons"),
+        ({"kind": "dpo", "steps": 10}, 1, "160 of 1,000 pairs"),
+        ({"kind": "grpo", "steps": 10, "rewards": REWARDS}, 1, "160 of 1,000 prompts"),
+        ({"kind": "grpo", "steps": 10, "rewards": REWARDS}, 4, "640 of 1,000 prompts"),
+        ({"kind": "grpo", "steps": 200, "rewards": REWARDS, "updates_per_rollout": 4}, 1, "800 of 1,000 prompts"),
+        ({"kind": "grpo", "steps": 100, "rewards": REWARDS}, 1, "all 1,000 prompts, 1.6 times"),
+    ],
+)
+def test_the_plan_tells_how_much_of_its_data_a_stage_sees(stage: dict[str, Any], processes: int, told: str) -> None:
+    (made,) = plan(stages=[{"name": "a", **stage}]).expanded()
+    assert isinstance(made, TrlStage)
+    assert made.amount(1000, processes=processes) == told
+
+
+def test_where_vllm_runs_is_no_part_of_what_a_stage_comes_to() -> None:
+    def key(**keys: Any) -> Any:
+        return plan(stages=[{"name": "a", "kind": "grpo", "rewards": REWARDS, **keys}]).expanded()[0].key_fields()
+
+    assert key(rollouts="vllm") == key(rollouts="vllm", vllm={"url": "http://gpu2:8000"}) == key(rollouts="vllm", vllm={"memory": 0.3})
+    assert key() != key(resample=2)
+    assert key() != key(loss_type="bnpo")
 
 
 def test_a_stage_replaces_that_of_the_preset_with_its_name() -> None:
@@ -91,6 +193,38 @@ def test_a_clip_may_be_one_of_the_two_readings() -> None:
         (
             {"student": STUDENT, "stages": [{"name": "a", "kind": "eval"}, {"name": "a", "kind": "eval"}]},
             "train: stages: two are named 'a'; every stage needs a name of its own",
+        ),
+        (
+            {"student": STUDENT, "stages": [A, B | {"from": "alpah"}]},
+            "train.stages[1].from: no stage is named 'alpah'; did you mean 'alpha'?",
+        ),
+        (
+            {"student": STUDENT, "stages": [A, B | {"from": "x"}]},
+            "train.stages[1].from: no stage is named 'x'; name base or a stage before it: alpha",
+        ),
+        (
+            {"student": STUDENT, "stages": [A | {"from": "beta"}, B]},
+            "train.stages[0].from: 'beta' comes later; name base or a stage before it",
+        ),
+        (
+            {"student": STUDENT, "stages": [A, B | {"from": "beta"}]},
+            "train.stages[1].from: 'beta' is the stage itself; name base or a stage before it: alpha",
+        ),
+        (
+            {"student": STUDENT, "stages": [A, {"name": "check", "kind": "eval"}, B | {"from": "check"}]},
+            "train.stages[2].from: 'check' is of kind eval, which leaves no weights; name base or a stage before it: alpha",
+        ),
+        (
+            {"student": STUDENT, "stages": [A | {"name": "base"}, B | {"from": "base"}]},
+            "train.stages[1].from: 'base' is the student before any stage, and a stage has that name too; give that stage another name",
+        ),
+        (
+            {"student": STUDENT, "preset": "clgrpo", "stages": [{"name": "format", "kind": "sft", "from": "reason"}]},
+            "train.stages[0].from: 'reason' comes later; name base or a stage before it: inject",
+        ),
+        (
+            {"student": STUDENT, "stages": [A | {"from": 3}]},
+            "train.stages[0].from: 3: input should be a valid string",
         ),
     ],
 )

@@ -19,7 +19,7 @@ from tests.project import ran
 
 TRAIN = ("train", "squares.yaml", "--out", "run")
 FORM, RIGHT = {"measure": "well_formed"}, {"measure": "correct"}
-GRPO = {"kind": "grpo", "batch": 8, "group": 4, "max_completion": 40, "learning_rate": 2e-4, "trl": {"save_steps": 2}}
+GRPO = {"kind": "grpo", "batch": 8, "accumulate": 1, "group": 4, "max_completion": 40, "learning_rate": 2e-4, "trl": {"save_steps": 2}}
 STAGES = [
     {"name": "inject", "kind": "sft", "batch": 8, "steps": 90, "learning_rate": 1e-2, "trl": {"save_steps": 30}},
     {"name": "format", "steps": 4, "rewards": [FORM], **GRPO},

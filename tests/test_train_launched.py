@@ -64,6 +64,14 @@ def test_each_stage_is_a_run_of_its_own(project: Path, words: list[str], runs: l
     assert not (project / "run").exists()  # held by the runs, not by who takes the turns
 
 
+def test_of_a_tree_the_stages_below_the_first_are_done_again(project: Path) -> None:
+    whole = yaml.safe_load((project / "squares.yaml").read_text())
+    whole["train"]["stages"][2]["from"] = "inject"
+    (project / "squares.yaml").write_text(yaml.safe_dump(whole))
+    assert train(project, NOTES, "--from", "more").returncode == 0
+    assert asked(project) == ["--stage inject", "--stage more --from more", "--stage last"]
+
+
 def test_a_run_that_fails_ends_the_turns_with_a_line(project: Path) -> None:
     done = train(project, 'echo "$@" >> asked; exit 7')
     assert (done.returncode, done.stdout) == (2, "")

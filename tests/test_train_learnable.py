@@ -31,7 +31,8 @@ STAGES: dict[str, dict[str, Any]] = {
     "sft": {"name": "inject", "kind": "sft", "steps": 1, "batch": 2},
     "dpo": {"name": "prefer", "kind": "dpo", "steps": 1, "batch": 2},
     "grpo": {
-        "name": "reason", "kind": "grpo", "steps": 1, "batch": 4, "group": 4, "max_completion": 8, "rewards": [{"measure": "correct"}],
+        "name": "reason", "kind": "grpo", "steps": 1, "batch": 4, "accumulate": 1, "group": 4, "max_completion": 8,
+        "rewards": [{"measure": "correct"}],
     },
 }  # fmt: skip
 TRAIN: dict[str, Callable[..., None]] = {"sft": sft.train, "dpo": dpo.train, "grpo": grpo.train}

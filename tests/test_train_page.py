@@ -60,6 +60,27 @@ def test_the_curves_are_those_of_the_stages_that_have_them(run: Path) -> None:
     assert [tick.text for tick in held.stages] == ["inject", "reason"]
 
 
+def test_a_branch_starts_a_line_of_its_own_at_the_figure_of_the_weights_it_begins_with(tmp_path: Path) -> None:
+    stages = [{"name": name, "kind": "sft"} for name in ("inject", "plain", "more")]
+    plan = Plan.model_validate(
+        {"student": {"model": "m"}, "stages": [stages[0], stages[1] | {"from": "base"}, stages[2] | {"from": "inject"}]}
+    )
+    for place, (name, begin, accuracy) in enumerate([("inject", "k0", 0.5), ("plain", "k0", 0.3), ("more", "k1", 0.7)], 1):
+        stage(tmp_path, f"{place:02}-{name}", f"k{place}", begin, [{"step": 2, "loss": 1.0}])
+        tried(tmp_path, f"{place:02}-{name}", figures(f"k{place}", accuracy))
+    tried(tmp_path, "00-base", figures("k0", 0.2))
+    chapters = past(plan, tmp_path)
+    assert [chapter.title for chapter in chapters] == ["inject", "plain, from base", "more, from inject"]
+    held = plots(chapters, base(tmp_path, chapters))[0].lines[0]
+    y = {mark.says.partition(":")[0]: str(mark.y) for mark in held.marks}
+    parts = [[point.split()[1] for point in part.split("L")] for part in held.path.removeprefix("M").split(" M")]
+    expected = [("nothing", "inject"), ("nothing", "plain"), ("inject", "more")]
+    assert parts == [[y[f"after {one}"], y[f"after {two}"]] for one, two in expected]
+    with RunFolder(tmp_path) as folder:
+        page.write(folder, plan)
+    assert "plain, from base" in Page((tmp_path / "report.html").read_text()).text
+
+
 def test_a_curve_lies_where_its_values_do(run: Path) -> None:
     chapters = past(PLAN, run)
     loss = next(plot for plot in plots(chapters, None) if plot.title == "Loss on lessons")

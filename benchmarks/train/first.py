@@ -24,7 +24,7 @@ from benchmarks.train import ground
 LESSONS = 64
 STAGES: dict[str, dict[str, Any]] = {
     "sft": {"kind": "sft"},
-    "grpo": {"kind": "grpo", "max_completion": 64, "rewards": [{"measure": "finish_ok"}]},
+    "grpo": {"kind": "grpo", "accumulate": 1, "max_completion": 64, "rewards": [{"measure": "finish_ok"}]},
 }
 IMPORTS = "import torch, transformers, trl, peft; from trl import SFTTrainer; from transformers import AutoModelForImageTextToText"
 BARE = "the libraries' imports alone"

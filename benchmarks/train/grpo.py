@@ -23,6 +23,7 @@ from cotforge.plan import Grpo
 from cotforge.train.guards import Watch
 from cotforge.train.kinds import grpo
 from cotforge.train.rewards import Rewards
+from cotforge.train.rollouts.trainer import Trainer
 from cotforge.train.students import student
 from cotforge.train.work import Work, drive
 
@@ -46,7 +47,7 @@ def measure(count: int, tokens: int, width: int) -> None:
     ground.quiet()
     stage = Grpo.model_validate(
         {
-            "name": "reason", "kind": "grpo", "batch": BATCH, "group": GROUP, "max_completion": tokens, "steps": count + 1,
+            "name": "reason", "kind": "grpo", "batch": BATCH, "accumulate": 1, "group": GROUP, "max_completion": tokens, "steps": count + 1,
             "learning_rate": 1e-4, "rewards": [{"measure": "well_formed"}, {"measure": "finish_ok"}],
         }
     )  # fmt: skip
@@ -74,7 +75,7 @@ def _ours(work: Work, stage: Grpo, turn: Turn) -> None:
     watch = Watch(lambda line: None)
     rewards = Rewards.of(stage.rewards, work.task, work.root)
     config = grpo.config_of(stage, work, pupil)
-    trainer = grpo.Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions")
+    trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions")
     with work.record:
         drive(trainer, work, pupil, watch, last=turn)
 

@@ -17,7 +17,7 @@ from benchmarks.train import ground
 STAGES = (
     {"name": "inject", "kind": "sft", "batch": 8, "steps": 3},
     {
-        "name": "reason", "kind": "grpo", "batch": 8, "group": 4, "steps": 3, "max_completion": 16, "learning_rate": 1e-4,
+        "name": "reason", "kind": "grpo", "batch": 8, "accumulate": 1, "group": 4, "steps": 3, "max_completion": 16, "learning_rate": 1e-4,
         "rewards": [{"measure": "finish_ok"}],
     },
 )  # fmt: skip

@@ -5,11 +5,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import PipelineError, shown
+from cotforge.plan import branches
 from cotforge.plan.evaluation import Eval, listed
 from cotforge.plan.kinds import CLIPS, AnyStage, Clip, Dpo, Grpo, Reward, Sft, Try
 from cotforge.plan.stage import Stage, TrlStage
-from cotforge.spec import PathText, Spec
+from cotforge.spec import PathText, Spec, WrongKey
 
 __all__ = [
     "CLIPS", "PRESETS", "SMOKE_STEPS", "AnyStage", "Clip", "Dpo", "Eval", "Grpo", "Lora", "Plan", "Reward", "Sft", "Stage", "Student",
@@ -103,7 +104,7 @@ code of arXiv 2509.03321 where that gives them; `label-only` and `answer-rl` are
 
 
 class Plan(Spec):
-    """`train:`: a student, and the stages that it goes through, each from the weights of the one before."""
+    """`train:`: a student, and the stages that it goes through, each from the weights of the one before it or of one that it names."""
 
     student: Student
     preset: Literal["clgrpo", "long-cot", "label-only", "answer-rl"] | None = None
@@ -130,6 +131,9 @@ class Plan(Spec):
             raise ValueError(
                 f"stages: {shown(strange[0])} is no stage of the preset {shown(self.preset)}, whose stages are {', '.join(known)}"
             )
+        for place, stage in enumerate(self.stages):
+            if wrong := branches.fault(self.expanded(), stage):
+                raise WrongKey(f"stages[{place}].from", wrong)
         return self
 
     def expanded(self) -> tuple[Stage, ...]:
@@ -138,6 +142,12 @@ class Plan(Spec):
             return self.stages
         own = {stage.name: stage for stage in self.stages}
         return tuple(own.get(str(fields["name"])) or _made(fields) for fields in PRESETS[self.preset])
+
+    def require(self, option: str, name: str | None) -> None:
+        """Raises PipelineError where a command's option names a stage that is not there; `--from base` names all of them."""
+        names = [stage.name for stage in self.expanded()]
+        if name is not None and name not in names and (option, name) != ("--from", branches.BASE):
+            raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
 
 
 def _made(fields: dict[str, Any]) -> Stage:
@@ -151,4 +161,11 @@ SMOKE_STEPS = 2
 
 def lines(plan: Plan, *, steps: int | None = None) -> list[str]:
     """The plan as a person reads it, a line per stage; with `steps`, as if every stage had so many."""
-    return [f"{number:02} {stage.name}: {', '.join(stage.words(steps))}" for number, stage in enumerate(plan.expanded(), 1)]
+    stages = plan.expanded()
+    origin = branches.origins(stages)
+    return [f"{number:02} {stage.name}: {', '.join(_words(stage, origin[stage.name], steps))}" for number, stage in enumerate(stages, 1)]
+
+
+def _words(stage: Stage, origin: str, steps: int | None) -> list[str]:
+    kind, *rest = stage.words(steps)
+    return [kind, *([f"from {origin}"] if origin else []), *rest]

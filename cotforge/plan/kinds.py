@@ -1,6 +1,7 @@
 """The kinds of training stages, a class each; `train/kinds/<kind>.py` does what one says. A new kind gets an entry in KINDS."""
 
 from collections.abc import Iterator
+from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
 
@@ -8,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.filters import Measured
-from cotforge.plan.stage import Curve, KeyContext, LearnsFrom, Stage, TrlStage
+from cotforge.plan.stage import HARMLESS, Curve, KeyContext, LearnsFrom, Stage, TrlStage
 from cotforge.spec import Spec
 
 LOSS = Curve("Loss on lessons", (("loss", "loss"),))
@@ -66,9 +67,45 @@ def _clip(given: Any) -> Any:
     return CLIPS[given] if isinstance(given, str) else given
 
 
+UNCLIPPED = frozenset({"cispo", "sapo", "vespo"})
+"""Losses of TRL's without the clip of two bounds."""
+
+
+def _scaling(given: Any) -> Any:
+    """TRL also takes true for `group` and false for `none`."""
+    return ("group" if given else "none") if isinstance(given, bool) else given
+
+
+class Vllm(Spec):
+    """Where vLLM makes completions."""
+
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    """Of a server on another GPU, without `/v1`; null is in the process of the training, asleep while it learns."""
+    memory: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the GPU in the process of the training; null is what weights and cache need, at most what the training leaves."""
+
+
+GROUPS = 16
+"""Groups that make an optimizer step of `grpo`, at least, where the file does not give `accumulate`.
+
+Of two groups, as of one forward pass of 16 completions, a step often learns nothing: all completions of a group get the same reward.
+"""
+
+
+def passes_of(groups: int, batch: int, group: int) -> int:
+    """Forward passes of `batch` completions that make whole groups of `group`, so many at least."""
+    whole = group // gcd(batch, group)
+    return -(-groups * group // (batch * whole)) * whole
+
+
 class Grpo(TrlStage):
     """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
 
+    harmless: ClassVar[frozenset[str]] = HARMLESS | {
+        "log_completions", "log_unique_prompts", "num_completions_to_print", "vllm_gpu_memory_utilization", "vllm_group_port",
+        "vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout",
+    }  # fmt: skip
+    rows_are: ClassVar[str] = "prompts"
     curves: ClassVar[tuple[Curve, ...]] = (
         Curve("Rewards", (("reward", "whole"),)),
         Curve(
@@ -88,6 +125,8 @@ class Grpo(TrlStage):
     )
 
     kind: Literal["grpo"]
+    accumulate: int = Field(default=8, ge=1)
+    """Forward passes of one optimizer step; where it is not given, as many as 16 groups take."""
     data: Literal["lessons", "source"] = "lessons"
     """`lessons`: the dataset; `source`: every readable sample of the source with its raw label."""
     rewards: tuple[Reward, ...]
@@ -104,11 +143,50 @@ class Grpo(TrlStage):
     """Tokens of one completion, at most. Ours."""
     beta: float | None = Field(default=None, ge=0)
     """Weight of the distance to the weights that the stage began with; 0 loads no such copy. Null is TRL's own: 0."""
+    loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
+    """How the losses of tokens are weighed. TRL's own default: every token of a rollout counts the same."""
+    scale_rewards: Annotated[Literal["group", "batch", "none"], BeforeValidator(_scaling)] = "group"
+    """By whose standard deviation advantages are divided. TRL's own default."""
+    use_bias_correction_kl: bool = True
+    """Whether the KL term, the k3 estimate, is weighed by the ratio, so that its gradient is unbiased. TRL's own default."""
+    resample: int = Field(default=0, ge=0, le=100)
+    """Times that groups whose completions all got the same reward are drawn again, with other prompts (DAPO's dynamic sampling)."""
+    rollouts: Literal["auto", "transformers", "vllm"] = "auto"
+    """Who makes the completions; `auto` is vLLM where there is a GPU, vLLM, and a student that it can be given, else transformers."""
+    vllm: Vllm | None = None
+    """Null is vLLM's place and share as `{}` gives them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _enough_groups(cls, given: Any) -> Any:
+        """`accumulate`, where it is not given: whole groups, 16 of them at least."""
+        if not isinstance(given, dict) or given.get("accumulate") is not None:
+            return given
+        batch, group = (given.get(name, cls.model_fields[name].default) for name in ("batch", "group"))
+        if type(batch) is not int or type(group) is not int or batch < 1 or group < 1:
+            return given  # a fault, of which the field tells
+        return given | {"accumulate": passes_of(GROUPS, batch, group)}
+
+    @property
+    def wants_vllm(self) -> bool | None:
+        """Whether vLLM makes the completions; None where that is for the machine to decide."""
+        said = {"auto": None, "transformers": False, "vllm": True}[self.rollouts]
+        return bool(self.trl["use_vllm"]) if said is None and "use_vllm" in self.trl else said
+
+    def rows_per_step(self) -> float:
+        """Prompts, of each of which there is a group of completions, that are used for several updates."""
+        return super().rows_per_step() / self.group / self.updates_per_rollout
 
     @property
     def learns_from(self) -> LearnsFrom:
         """As `data` says."""
         return self.data
+
+    @property
+    def splits_freely(self) -> bool:
+        """Not where a rollout is cut otherwise, or the loss is a mean over each forward pass."""
+        whole = self.trl.get("loss_type", "dapo") in ("dapo", "grpo", "dr_grpo")
+        return whole and not {"steps_per_generation", "generation_batch_size"} & self.trl.keys()
 
     @property
     def longest_answer(self) -> int:
@@ -126,6 +204,16 @@ class Grpo(TrlStage):
     def _clip_can_act(self) -> Self:
         if self.clip is not None and self.updates_per_rollout < 2:
             raise ValueError("clip: cannot act while every completion is used for one step only; set updates_per_rollout to 2 or more")
+        if self.clip is not None and (loss := self.trl.get("loss_type", self.loss_type)) in UNCLIPPED:
+            raise ValueError(f"clip: the loss {shown(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
+        return self
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        if "use_vllm" in self.trl and self.rollouts != "auto" and bool(self.trl["use_vllm"]) != (self.rollouts == "vllm"):
+            raise ValueError(f"rollouts: {self.rollouts} contradicts trl.use_vllm; leave use_vllm out of trl:")
+        if self.vllm is not None and self.wants_vllm is False:
+            raise ValueError("vllm: completions are made by transformers; set rollouts to vllm, or leave vllm out")
         return self
 
     def faults(self, root: Path) -> Iterator[str]:
@@ -146,6 +234,7 @@ class Grpo(TrlStage):
 class Dpo(TrlStage):
     """Preference: of a right and a wrong text about a picture, the right one becomes likelier."""
 
+    rows_are: ClassVar[str] = "pairs"
     learns_texts: ClassVar[bool] = True
     curves: ClassVar[tuple[Curve, ...]] = (LOSS, Curve("Right text preferred", (("rewards/accuracies", "share"),), share=True))
 

@@ -21,6 +21,16 @@ OURS = frozenset({"output_dir", "max_length", "remove_unused_columns", "dataset_
 """Fields of TRL's that the runner sets itself, because a stage would not be resumed, or its lessons be cut, with others."""
 
 
+HARMLESS = frozenset({
+    "dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor", "disable_tqdm",
+    "hub_model_id", "hub_private_repo", "hub_revision", "hub_strategy", "hub_token", "include_num_input_tokens_seen", "log_level",
+    "log_level_replica", "log_on_each_node", "logging_first_step", "logging_nan_inf_filter", "logging_steps", "logging_strategy",
+    "project", "push_to_hub", "report_to", "save_on_each_node", "save_steps", "save_strategy", "save_total_limit", "skip_memory_metrics",
+    "torch_empty_cache_steps", "trackio_space_id",
+})  # fmt: skip
+"""Fields of transformers' configuration that cannot change which weights a stage leaves: workers, logs, checkpoints."""
+
+
 @dataclass(frozen=True, slots=True)
 class Curve:
     """A chart of a stage's metrics over its steps."""
@@ -63,6 +73,8 @@ class Stage(Spec):
     """A literal in every kind; the module `train.kinds.<kind>` does it."""
     name: str
     """Names the stage's folder, its weights and its row in every table."""
+    from_: str | None = Field(default=None, alias="from")
+    """Whose weights it begins with: `base`, or a stage before it, by name; null is the last stage before it that leaves weights."""
 
     @field_validator("name")
     @classmethod
@@ -84,6 +96,10 @@ class Stage(Spec):
         """Tokens of the longest answer it trains the student to give; None where it sets no limit."""
         return None
 
+    def key_fields(self) -> dict[str, Any]:
+        """Its own keys that decide its outcome, as JSON values: a stage whose others have changed is the same stage."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"name", "from_"})
+
     def inputs(self, context: KeyContext) -> dict[str, Any]:
         """What decides its outcome beside its own keys, its data, the student and the weights it begins with: JSON values by name."""
         return {}
@@ -101,6 +117,10 @@ class TrlStage(Stage):
     """A stage that a trainer of TRL's does."""
 
     trains: ClassVar[bool] = True
+    harmless: ClassVar[frozenset[str]] = HARMLESS
+    """Fields under `trl` that cannot change which weights it leaves."""
+    rows_are: ClassVar[str] = "lessons"
+    """What the plan's line calls a row of its data."""
 
     epochs: float | None = Field(default=None, gt=0)
     """Times through the data; one where neither this nor `steps` is given (ours)."""
@@ -109,7 +129,7 @@ class TrlStage(Stage):
     batch: int = Field(default=16, ge=1)
     """Lessons (for grpo: completions) in one forward pass. Ours."""
     accumulate: int = Field(default=1, ge=1)
-    """Forward passes of one optimizer step. Ours."""
+    """Forward passes of one optimizer step."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Null is ours: 2e-5 for sft, 1e-6 for grpo and dpo, ten times that with LoRA."""
     seed: int = 0
@@ -121,6 +141,22 @@ class TrlStage(Stage):
     def trl_fields(self) -> dict[str, Any]:
         """As `trl` has them."""
         return self.trl
+
+    @property
+    def splits_freely(self) -> bool:
+        """Whether an optimizer step is the same however its `batch` x `accumulate` is split."""
+        return True
+
+    def key_fields(self) -> dict[str, Any]:
+        """Without what cannot change the weights; of `batch` and `accumulate` their product, where it alone counts."""
+        fields = super().key_fields()
+        fields["trl"] = trl = {name: value for name, value in fields["trl"].items() if name not in self.harmless}
+        batch = (
+            trl.pop("per_device_train_batch_size", fields.pop("batch")),
+            trl.pop("gradient_accumulation_steps", fields.pop("accumulate")),
+        )
+        whole = self.splits_freely and all(isinstance(each, int) for each in batch)
+        return fields | {"batch x accumulate": batch[0] * batch[1] if whole else list(batch)}
 
     @field_validator("trl")
     @classmethod
@@ -134,6 +170,18 @@ class TrlStage(Stage):
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs, steps: both are given; give one of them")
         return self
+
+    def rows_per_step(self) -> float:
+        """How many rows of its data one process reads for an optimizer step."""
+        return self.batch * self.accumulate
+
+    def amount(self, rows: int, *, processes: int = 1, steps: int | None = None) -> str:
+        """How many of its data's `rows` it sees over all `processes`, in words; with `steps`, as if it had so many."""
+        steps, what = steps or self.steps, self.rows_are
+        times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / rows
+        if times < 1:
+            return f"{round(times * rows):,} of {rows:,} {what}"
+        return f"all {rows:,} {what}" + ("" if times == 1 else f", {times:.3g} times")
 
     def words(self, steps: int | None = None) -> list[str]:
         """Data, length and batch."""

@@ -17,7 +17,7 @@ from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sources import samples
-from cotforge.train import ranks
+from cotforge.train import ranks, versions
 
 if TYPE_CHECKING:
     from cotforge.train.data.lessons import Lessons
@@ -52,6 +52,8 @@ def train(
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
     if lacking := missing():
         raise PipelineError(f"cotforge train needs {lacking}: pip install 'cotforge[train]'")
+    for line in versions.out_of_range(versions.wanted()) if ranks.first() else ():
+        tell(line)
     run = out or Path("runs") / loaded.pipeline.name
     with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
         if folder is not None and not folder.pipeline.exists():
@@ -79,6 +81,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     from cotforge.train.evaluation.trials import Trials
     from cotforge.train.report import card
     from cotforge.train.students import rehearsal, student
+    from cotforge.train.students.folder import demand_student, passed_over
     from cotforge.train.work import TrainingRun
 
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
@@ -106,6 +109,9 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         begin = ranks.shared(lambda: rehearsal.of_run(place, data, family=family))
     else:
         begin = student.place(str(plan.student.model), loaded.root)
+    demand_student(begin)
+    if line := passed_over(begin):
+        tell(line)
 
     def told() -> str:
         license = pipeline.source.license
@@ -132,7 +138,11 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     trained = stages.run(training, choice)
     if not ranks.first():
         return ""
-    return f"the student: {trained}" if trained else f"stage {choice.only} is done; others are not, so there is no new train/student"
+    return (
+        f"the student: {trained}"
+        if trained
+        else f"stage {choice.only or choice.first} is done; others are not, so there is no new train/student"
+    )
 
 
 def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":

@@ -22,6 +22,11 @@ LOOK = 10
 CALMER = "lower learning_rate or trl.max_grad_norm, and run the same command again"
 CUT, SAME, GAP, LOW, HIGH = 0.2, 0.9, 0.5, 0.01, 3.0
 """Share of completions cut off; share of groups of one reward; difference of log-probabilities; entropy in nats, and times its first."""
+MASKED, FLAT, AGAIN = "sampling/importance_sampling_masked", "resample/flat", "resample/drawn"
+"""Metrics of ours: share of completions (or tokens) that the correction of vLLM's probabilities masks; of a rollout's groups, the share
+without variance as first drawn, and how many were drawn again."""
+LOST, OFTEN = 0.2, 0.5
+"""Share of completions that are masked; share of groups that are drawn again."""
 
 
 # before
@@ -62,12 +67,6 @@ def check_schedule(*, clipped: bool, accumulate: int, per_generation: int, itera
             f"trl.save_steps: {save_steps:g} ends within a rollout, which is lost with an interruption; "
             f"set it to a multiple of {cycle} (updates_per_rollout)"
         )
-
-
-def check_engine(family: str, *, vllm: bool) -> None:
-    """Families whose image tokens vLLM expands otherwise than their processor: they would be trained on garbage."""
-    if vllm and any(name in family.lower() for name in ("idefics", "smolvlm")):
-        raise PipelineError(f"trl.use_vllm: {family} gets other image tokens from vLLM than from its processor; leave use_vllm out")
 
 
 def check_head(model: Any) -> None:
@@ -134,13 +133,25 @@ class Watch:
                 "same",
                 (
                     f"in {same:.0%} of the groups all completions got the same reward, and taught nothing; "
-                    "raise temperature or group, or end this stage sooner"
+                    f"raise temperature or group, {'set resample, ' if FLAT not in self._last else ''}or end this stage sooner"
                 ),
             )
         if (cut := mean("completions/clipped_ratio")) is not None and cut > CUT:
             yield "cut", f"{cut:.0%} of the completions were cut off; raise max_completion, or reward shorter ones (overlong)"
         if (gap := mean("sampling/sampling_logp_difference/mean")) is not None and gap > GAP:
             yield "gap", f"vLLM's log-probabilities differ from the trainer's by {gap:.2f} in the mean; images or dtype differ"
+        if (masked := mean(MASKED)) is not None and masked > LOST:
+            yield (
+                "masked",
+                f"{masked:.0%} of what vLLM made is masked, because its probabilities differ from the trainer's, and teaches nothing; "
+                "set trl.vllm_importance_sampling_mode to token_truncate, or lower max_completion",
+            )
+        if (flat := mean(FLAT)) is not None and flat >= OFTEN and (drawn := mean(AGAIN)) is not None:
+            yield (
+                "again",
+                f"{flat:.0%} of the groups, as first drawn, had one reward for all completions; drawing others makes a rollout "
+                f"{1 + drawn:.1f} times as long; raise temperature or group, or take harder prompts",
+            )
         yield from self._about_entropy(now)
         norms = self._last.get("grad_norm", ())
         if len(norms) == LOOK and not any(norms):

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded
+from cotforge.plan.branches import branch
 
 
 def launch(
@@ -37,18 +38,17 @@ def launch(
     words += [] if out is None else ["--out", str(out)]
     words += [word for given in sets for word in ("--set", given)]
     words += ["--trust"] if trust else []
-    names = [each.name for each in loaded.pipeline.train.expanded()]
+    plan = loaded.pipeline.train
     for option, name in (("--stage", stage), ("--from", first)):
-        if name is not None and name not in names:
-            raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
+        plan.require(option, name)
     if smoke:
         return _run([*words, "--smoke", *([] if stage is None else ["--stage", stage])], "--smoke")
+    again = branch(plan.expanded(), first) if first else frozenset()
     done = ""
-    for place, name in enumerate(names):
-        if stage in (None, name):
-            again = ["--from", name] if first is not None and place >= names.index(first) else []
-            tell(f"{name}: {launcher}")
-            done = _run([*words, "--stage", name, *again], name)
+    for each in plan.expanded():
+        if stage in (None, each.name):
+            tell(f"{each.name}: {launcher}")
+            done = _run([*words, "--stage", each.name, *(["--from", each.name] if each.name in again else [])], each.name)
     return done
 
 

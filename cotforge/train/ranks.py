@@ -16,9 +16,14 @@ PATIENCE = timedelta(days=2)
 """For which processes wait while one works for all (ours): long enough to try a student. One that dies, its launcher tells of at once."""
 
 
+def processes() -> int:
+    """How many processes there are."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def several() -> bool:
     """Whether this process is one of several."""
-    return count() > 1
+    return processes() > 1
 
 
 def first() -> bool:
@@ -31,14 +36,9 @@ def number() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def count() -> int:
-    """How many processes there are, this one among them."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 def share_of(items: Sequence[T], process: int | None = None) -> list[T]:
     """Those of the items that a process works on (this one, unless another is named): every n-th, so that sorted ones weigh alike."""
-    return list(items[number() if process is None else process :: count()])
+    return list(items[number() if process is None else process :: processes()])
 
 
 def join() -> None:

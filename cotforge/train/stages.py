@@ -1,31 +1,23 @@
-"""A plan's stages in turn, each from the weights of the one before: finished ones are skipped, interrupted ones gone on with."""
+"""A plan's stages in turn, each with the weights of the one it names: finished ones are skipped, interrupted ones resumed."""
 
-import json
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from hashlib import sha256
-from importlib import import_module
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Grpo, Stage, lines
+from cotforge.plan import SMOKE_STEPS, Grpo, Stage, TrlStage, lines
+from cotforge.plan.branches import branch, parents
 from cotforge.train import precheck, ranks
-from cotforge.train.evaluation.best import chosen
 from cotforge.train.evaluation.evaluate import figure
 from cotforge.train.faults import room
 from cotforge.train.links import linked
 from cotforge.train.report import trackers
-from cotforge.train.report.past import BASE, MANIFEST
-from cotforge.train.report.record import Record
+from cotforge.train.report.past import BASE
+from cotforge.train.step import Step
+from cotforge.train.students.fits import demand_fit
 from cotforge.train.students.student import fingerprint
-from cotforge.train.work import TrainingRun, Work, newest_whole
-
-LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
+from cotforge.train.work import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -35,58 +27,152 @@ class Choice:
     only: str | None = None
     """This one alone."""
     first: str | None = None
-    """This one and all after it, anew."""
+    """This one and all that descend from it, anew, `base` is all; others are done where they are not yet."""
     smoke: bool = False
     """Those that are asked for, SMOKE_STEPS each, in a folder beside."""
+
+    def wants(self, stage: Stage) -> bool:
+        """Whether it is asked for."""
+        return self.only in (None, stage.name)
 
 
 def run(training: TrainingRun, choice: Choice) -> Path | None:
     """Do what is not done yet. The student's folder, or None where not all stages are done.
 
-    Raises PipelineError where a stage cannot be done, JournalError on a full disk, KeyboardInterrupt once SIGTERM or SIGINT was heeded.
+    Raises PipelineError where a stage cannot be done or would throw away what it has done, JournalError on a full disk, KeyboardInterrupt
+    once SIGTERM or SIGINT was heeded.
     """
-    stages = training.plan.expanded()
-    names = [stage.name for stage in stages]
+    plan = training.plan
     for option, name in (("--stage", choice.only), ("--from", choice.first)):
-        if name is not None and name not in names:
-            raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
-    trackers.check(training.plan)
-    modules = {stage.kind: import_module(f"cotforge.train.kinds.{stage.kind}") for stage in stages if choice.only in (None, stage.name)}
-    out = training.out / "smoke" if choice.smoke else training.out
+        plan.require(option, name)
+    trackers.check(plan)
+    demand_fit(training.begin, [(stage.name, stage.kind) for stage in plan.expanded() if choice.wants(stage)])
     if choice.smoke:
-        ranks.shared(lambda: shutil.rmtree(out, ignore_errors=True))
-    begin, before, done = training.begin, fingerprint(training.begin), True
-    for stage in stages:
-        if choice.only in (None, stage.name):
-            _ = _Step(training, stage, out, begin, before, choice.smoke).key  # that there is nothing to learn from is told before a trial
-    precheck.try_all(training.plan, lambda stage: _rewards(training, stage, wanted=choice.only in (None, stage.name)))
-    known = "" if choice.smoke else _tried(training, BASE, begin, before, when="base")
-    for place, stage in enumerate(stages):
-        folder = out / f"{place + 1:02}-{stage.name}"
-        anew = choice.first is not None and place >= names.index(choice.first)
-        wanted = choice.only in (None, stage.name)
-        if choice.smoke and not wanted:
-            real = _Step(training, stage, training.out / folder.name, begin, before, False)
-            if stage.leaves_weights and place < names.index(str(choice.only)) and ranks.shared(real.is_done):
-                begin, before = real.weights, real.key
-            done = False
-            continue
-        step = _Step(training, stage, folder, begin, before, choice.smoke)
-        if wanted or folder.exists():
-            _ = step.key  # finds the data in every process, before one of them looks for all
-        if wanted:
-            training.tell(lines(training.plan, steps=SMOKE_STEPS if choice.smoke else None)[place])
-            step.do(modules[stage.kind], anew=anew, known=known)
-            if not choice.smoke and stage.leaves_weights:
-                last = not any(later.leaves_weights for later in stages[place + 1 :])
-                known = _tried(training, folder.name, step.weights, step.key, when="end" if last else "stages")
-            training.page()
-        elif choice.only is not None and place < names.index(choice.only) and not ranks.shared(step.is_done):
-            raise PipelineError(f"--stage {choice.only}: the stage {stage.name!r} before it is not done; leave --stage out, or do it first")
-        done = ranks.shared(step.is_done) and done
-        if stage.leaves_weights:
-            begin, before = step.weights, step.key
-    return ranks.shared(lambda: _student(training, out, begin)) if done else None
+        ranks.shared(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
+    steps = _steps(training, choice)
+    for step in steps.values():
+        if choice.wants(step.stage) or step.folder.exists():
+            _ = step.key  # that there is nothing to learn from is told before a trial
+    precheck.try_all(plan, lambda stage: _try_rewards(training, stage, needed=choice.wants(stage)))
+    again = branch(plan.expanded(), choice.first) if choice.first else frozenset()
+    left = frozenset[str]() if choice.smoke else ranks.shared(lambda: _left(training, steps, choice, again))
+    _do(training, {name: step for name, step in steps.items() if choice.wants(step.stage) and name not in left}, choice, again)
+    if not all(_is_done(step) for step in steps.values()):
+        return None
+    weights = [training.begin, *(step.weights for step in steps.values() if step.stage.leaves_weights)][-1]
+    return ranks.shared(lambda: _student(training, training.out / ("smoke" if choice.smoke else ""), weights))
+
+
+def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: frozenset[str]) -> None:
+    """Those steps, one after another; each student is tried when it is there."""
+    names = [stage.name for stage in training.plan.expanded()]
+    shortened = SMOKE_STEPS if choice.smoke else None
+    told = dict(zip(names, lines(training.plan, steps=shortened), strict=True))
+    begin = training.begin
+    known = "" if choice.smoke else _tried(training, BASE, begin, fingerprint(begin), when="base")
+    tried = {"": known}
+    inner = _inner(training.plan.expanded())
+    for step in steps.values():
+        training.tell(_line(training, step.stage, told[step.stage.name], shortened))
+        step.do(anew=step.stage.name in again, known=tried.get(step.parent.stage.name if step.parent else "", ""))
+        if not choice.smoke and step.stage.leaves_weights:
+            when = "stages" if step.stage.name in inner else "end"
+            tried[step.stage.name] = _tried(training, step.folder.name, step.weights, step.key, when=when)
+        training.page()
+
+
+def _steps(training: TrainingRun, choice: Choice) -> dict[str, Step]:
+    """Every stage in its folder, by name. A smoke of one alone begins with the nearest weights above it that are there."""
+    real = _tree(training, training.out)
+    if not choice.smoke:
+        return real
+    steps = _tree(training, training.out / "smoke", smoke=True)
+    if choice.only is not None:
+        parent = real[choice.only].parent
+        while parent is not None and not _is_done(parent):
+            parent = parent.parent
+        steps[choice.only] = replace(steps[choice.only], parent=parent)
+    return steps
+
+
+def _tree(training: TrainingRun, out: Path, *, smoke: bool = False) -> dict[str, Step]:
+    stages = training.plan.expanded()
+    above, found = parents(stages), dict[str, Step]()
+    for place, stage in enumerate(stages, 1):
+        parent = above[stage.name]
+        found[stage.name] = Step(training, stage, out / f"{place:02}-{stage.name}", found[parent.name] if parent else None, smoke)
+    return found
+
+
+def _is_done(step: Step) -> bool:
+    """For every process at the same time; the data of a stage that was never begun are not looked for."""
+    if step.folder.exists():
+        _ = step.key
+    return ranks.shared(step.is_done)
+
+
+def _left(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: frozenset[str]) -> frozenset[str]:
+    """Changed stages, with all below them, that stay as they are because `--from` names others.
+
+    Raises PipelineError where one stage alone is asked for too early, or a changed one that is asked for, or is above it, would throw away
+    what it has done.
+    """
+    if choice.only is not None:
+        missing = [step for step in _above(steps[choice.only]) if not step.is_done()]
+        if missing and missing[-1] is steps[choice.only].parent:
+            raise PipelineError(
+                f"--stage {choice.only}: the stage {missing[0].stage.name!r} before it is not done; leave --stage out, or do it first"
+            )
+    changed = [step for step in steps.values() if choice.wants(step.stage) and step.stage.name not in again and step.lost()]
+    roots = [step for step in changed if not any(above in changed for above in _above(step))]
+    below = {step: branch(training.plan.expanded(), step.stage.name) for step in roots}
+    if wrong := [_told(step, steps) for step in roots if choice.first is None or choice.first in below[step]]:
+        raise PipelineError(*wrong)
+    for step in roots:
+        training.tell(f"{_told(step, steps)}; until then it is left as it is")
+    return frozenset[str]().union(*below.values())
+
+
+def _told(step: Step, steps: Mapping[str, Step]) -> str:
+    """What a changed stage, and all that descend from it, would throw away."""
+    name, stages = step.stage.name, [each.stage for each in steps.values()]
+    below = [each for each in steps.values() if each.stage.name in branch(stages, name) - {name} and each.progress()]
+    lost = sum((each.progress() for each in below), start=step.progress())
+    others = f", and so would {', '.join(repr(each.stage.name) for each in below)}" if below else ""
+    return (
+        f"stage {name!r}: {step.changes()}; it would start again{others}: {lost} would be thrown away; "
+        f"undo the change, or start again with --from {name}"
+    )
+
+
+def _above(step: Step) -> list[Step]:
+    """Those whose weights it descends from, the first of all first."""
+    return [*_above(step.parent), step.parent] if step.parent else []
+
+
+def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> str:
+    """The plan's line of a stage, with how much of its data it sees."""
+    data = training.learned_by(stage)
+    if data is None or not isinstance(stage, TrlStage):
+        return line
+    return f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
+
+
+def _inner(stages: Sequence[Stage]) -> frozenset[str]:
+    """The stages with whose weights another one begins, by name: their students are evaluated as those between stages."""
+    above = parents(stages)
+    return frozenset(parent.name for stage in stages if stage.leaves_weights and (parent := above[stage.name]) is not None)
+
+
+def _try_rewards(training: TrainingRun, stage: Grpo, *, needed: bool) -> None:
+    """Have the rewards of a stage tried on its data; unless it is `needed` now, these may be absent yet. Raises PipelineError."""
+    try:
+        training.learned_by(stage)
+    except PipelineError:
+        if needed:
+            raise
+        return
+    precheck.tried(stage, training)
 
 
 def _tried(training: TrainingRun, name: str, weights: Path, key: str, *, when: str) -> str:
@@ -98,124 +184,8 @@ def _tried(training: TrainingRun, name: str, weights: Path, key: str, *, when: s
     return f"held out: {metric} {figure(found, metric).partition(' ')[0]}"
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One stage in its folder."""
-
-    training: TrainingRun
-    stage: Stage
-    folder: Path
-    begin: Path
-    before: str
-    """What the weights it begins with are known by."""
-    smoke: bool
-
-    @property
-    def weights(self) -> Path:
-        return self.folder / "weights"
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """Everything that decides what the stage comes to."""
-        training, stage = self.training, self.stage
-        inputs: dict[str, Any] = {
-            "stage": stage.model_dump(mode="json", by_alias=True),
-            "student": training.plan.student.model_dump(mode="json", exclude={"model", "tiny"}),
-            "begin": self.before,
-            "smoke": self.smoke,
-            **stage.inputs(training),
-        }
-        if stage.trains and training.held_out is not None and training.held_out.best is not None:
-            inputs["chosen_by"] = training.held_out.choosing()
-        if (data := training.learned_by(stage)) is not None:
-            inputs["data"] = data.digest
-        return inputs
-
-    @property
-    def key(self) -> str:
-        """Changes with the inputs."""
-        return sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
-
-    def is_done(self) -> bool:
-        """Whether it was finished with the inputs of today, and all that it left is there."""
-        held = self._manifest()
-        if not held.get("finished") or held.get("key") != self.key:
-            return False
-        return all((file := self.folder / name).is_file() and file.stat().st_size == size for name, size in held["files"].items())
-
-    def do(self, module: Any, *, anew: bool, known: str = "") -> None:
-        """Train, unless it is done; go on where it was interrupted. `known` is shown beside its metrics."""
-        goes, resumed = ranks.shared(lambda: self._ready(anew=anew))
-        if not goes:
-            return
-        begun = time.monotonic()
-        file = self.folder / "metrics.jsonl" if ranks.first() else None
-        with room(self.folder), Record(file, self.stage.name, known=known, page=self.training.page) as record:
-            with trackers.placed(self.folder):
-                module.train(self.stage, self._work(record, resumed))
-            if ranks.first():
-                best = {"best": found} if (found := chosen(self.folder)) else {}
-                self._write(finished=True, seconds=round(time.monotonic() - begun, 1), last=record.last, **best)
-        self.training.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
-
-    def _ready(self, *, anew: bool) -> tuple[bool, Path | None]:
-        """Whether there is something to do, its folder made ready, and the checkpoint to go on from."""
-        tell = self.training.tell
-        if not anew and self.is_done():
-            tell(f"  done already; --from {self.stage.name} does it again")
-            return False, None
-        held = self._manifest()
-        if held and (anew or held.get("key") != self.key or held.get("finished")):
-            tell("  its inputs have changed; it starts again" if not anew else "  starts again")
-            shutil.rmtree(self.folder)
-        with room(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._write(finished=False)
-        resumed = newest_whole(self.folder / "checkpoints")
-        if resumed is not None:
-            tell(f"  goes on from step {resumed.name.rpartition('-')[2]}")
-        return True, resumed
-
-    def _work(self, record: Record, resumed: Path | None) -> Work:
-        own = {"begin": self.begin, "out": self.folder, "smoke": self.smoke, "resume_from": resumed, "record": record}
-        return Work(**vars(self.training) | own, stage=self.stage)
-
-    def _manifest(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError):
-            found = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-            return found if isinstance(found, dict) else {}
-        return {}
-
-    def _write(self, *, finished: bool, **more: Any) -> None:
-        files = {str(path.relative_to(self.folder)): path.stat().st_size for path in sorted(_files(self.weights))} if finished else {}
-        whole = {"finished": finished, "key": self.key, "inputs": self.inputs, "versions": {name: version(name) for name in LIBRARIES}}
-        passing = self.folder / f".{MANIFEST}.new"
-        passing.write_text(json.dumps(whole | more | {"files": files}, indent=1, default=float), encoding="utf-8")
-        passing.replace(self.folder / MANIFEST)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
-
-
-def _rewards(training: TrainingRun, stage: Grpo, *, wanted: bool) -> None:
-    """Have the rewards of a stage tried on its data; one that is not `wanted` need not have any yet. Raises PipelineError."""
-    try:
-        data = training.learned_by(stage)
-    except PipelineError:
-        if wanted:
-            raise
-        return
-    precheck.tried(stage, precheck.first_rows(data) if data is not None else (), task=training.task, root=training.root)
-
-
-def _figures(last: dict[str, Any]) -> str:
-    named = [f"{name} {last[name]:.4g}" for name in ("loss", "reward", "mean_token_accuracy") if isinstance(last.get(name), int | float)]
-    return f"; {', '.join(named)}" if named else ""
-
-
 def _student(training: TrainingRun, out: Path, weights: Path) -> Path:
-    """The weights of the last stage as the student: links where the disk can, copies elsewhere, with a card."""
+    """The weights of the last stage that leaves some as the student: links where the disk can, copies elsewhere, with a card."""
     folder, passing = out / "student", out / ".student.new"
     shutil.rmtree(passing, ignore_errors=True)
     with room(folder):

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
-from transformers import AutoModelForImageTextToText, PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
@@ -27,6 +26,7 @@ from cotforge.train.faults import pictures, spread
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.report.record import Record
 from cotforge.train.students.student import Pupil, fingerprint, place
+from cotforge.train.trl_seam import is_sharded, load_weights
 
 SAVED = 100
 """Optimizer steps between checkpoints (ours)."""
@@ -159,33 +159,6 @@ def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
         raise PipelineError(f"{where}: {' '.join(str(fault).split())[:300]}") from fault
 
 
-class Resuming:
-    """Goes before a trainer of TRL's: what all stages need of it beside its own."""
-
-    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
-        """The weights of a checkpoint, all of them, under the names that they have in memory.
-
-        transformers 5.23 loads a checkpoint by the names in its file and lets those pass that it does not know; a LLaVA's are all
-        other than in memory, so that it would go on from its first weights without a word.
-        """
-        model = model or self.model  # type: ignore[attr-defined]
-        if isinstance(model, PeftModel) or is_sharded(self):
-            super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
-            return
-        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype)
-        model.load_state_dict(again.state_dict())
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        """On the way, what TRL's SFT and DPO count from nought after a checkpoint goes on from where it was."""
-        super()._load_rng_state(checkpoint)  # type: ignore[misc]
-        if checkpoint is not None and getattr(self, "_total_train_tokens", None) == 0:
-            counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]  # type: ignore[attr-defined]
-            self._total_train_tokens = int(counted[-1]) if counted else 0
-
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """The student's card is written at the end, by us."""
-
-
 class Recording(TrainerCallback):  # type: ignore[misc]
     """Tells a Record what a trainer logs, marks checkpoints that are whole, and has a trainer save and end when told to."""
 
@@ -195,6 +168,7 @@ class Recording(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The step to go on from is known."""
+        state.compute_steps(args, state.max_steps)  # a checkpoint brings the save_steps and logging_steps that it was made with
         self.record.begin(step=state.global_step, total=state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
@@ -231,7 +205,7 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     with _signals(recording):
         if work.resume_from and (over := _steps_of(work.resume_from)):
             work.record.begin(step=over, total=over)
-            trainer._load_from_checkpoint(str(work.resume_from))
+            load_weights(trainer, str(work.resume_from))
         else:
             with pictures(work.stage.name), spread(pupil.model):
                 trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
@@ -259,11 +233,6 @@ def _steps_of(checkpoint: Path) -> int:
     """How many steps a stage had whose last checkpoint this is, else nought: resumed there, a trainer would do one step too many."""
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
-
-
-def is_sharded(trainer: Any) -> bool:
-    """Whether each process holds a part of the student alone (FSDP)."""
-    return bool(getattr(trainer, "is_fsdp_enabled", False))
 
 
 def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None:

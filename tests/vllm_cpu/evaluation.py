@@ -1,6 +1,6 @@
 """What a tiny model answers in vLLM, as one line, FOUND and JSON: python -m tests.vllm_cpu.evaluation MODEL EMPTY
 
-It is asked the questions of `tests.sharing`. Half of an answer is given back to it at the end, to be gone on with, as a thought that was cut off is.
+It is asked the questions of `tests.sharing`. At the end half of an answer is given back to it, which it is to continue.
 """
 
 import json

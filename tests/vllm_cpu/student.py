@@ -43,7 +43,15 @@ def write(folder: Path) -> Path:
             "student": {"model": "begin"},
             "stages": [
                 {"name": "inject", "kind": "sft", "steps": 120, "batch": 8, "learning_rate": 4e-3, "trl": {"warmup_steps": 12}},
-                {"name": "reason", "kind": "grpo", "steps": 2, "batch": 8, "max_completion": 96, "rewards": [{"measure": "correct"}]},
+                {
+                    "name": "reason",
+                    "kind": "grpo",
+                    "steps": 2,
+                    "batch": 8,
+                    "accumulate": 1,
+                    "max_completion": 96,
+                    "rewards": [{"measure": "correct"}],
+                },
             ],
         },
     )

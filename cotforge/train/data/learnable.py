@@ -13,11 +13,11 @@ from typing import Any, Self
 
 import pyarrow as pa
 from PIL import Image
-from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from cotforge.errors import PipelineError
 from cotforge.teachers.local.engine import TAGS
 from cotforge.train.students.student import Pupil
+from cotforge.train.trl_seam import apply_chat_template, prepare_multimodal_messages
 
 USUAL_SIDE, USUAL_RATIO = 64, 4
 """Pixels of the shorter side, and ratio of the sides, within which every processor takes a picture; others are tried on a blank one."""

@@ -5,13 +5,15 @@ from itertools import starmap
 from typing import Any, NamedTuple
 
 import torch
-from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from cotforge.train.data.learnable import Learnable, refused, text_of
+from cotforge.train.trl_seam import apply_chat_template, prepare_multimodal_messages
 
 MARKS = ("token_type_ids", "mm_token_type_ids")
 """What some processors say of each token."""
-TEXTUAL = {"input_ids", "attention_mask", *MARKS}
+ACROSS = "cross_attention_mask"
+"""Which pictures each token sees, where a model looks at them by attention across (Mllama)."""
+TEXTUAL = {"input_ids", "attention_mask", ACROSS, *MARKS}
 
 Record = dict[str, Any]
 """Tensors by name."""
@@ -55,6 +57,9 @@ class Making:
             if name in asked:
                 after = said[name][0] if name == "token_type_ids" else torch.zeros_like(said["input_ids"][0])
                 tokens[name] = torch.cat([asked[name][0], after]).to(torch.int8)
+        if ACROSS in asked:  # what is said sees what the end of the prompt sees
+            seen = asked[ACROSS][0]
+            tokens[ACROSS] = torch.cat([seen, seen[-1:].expand(len(tokens["completion"]), *seen.shape[1:])]).to(torch.int8)
         return tokens, {name: value for name, value in asked.items() if name not in TEXTUAL}, text["prompt"]
 
 
@@ -76,6 +81,8 @@ class Checked:
                 named = {"prompt": text_of(lesson["prompt"]), "completion": wanted}
                 if fault := next(filter(None, starmap(self.learnable.control_fault, named.items())), ""):
                     return Unlearnable(fault)
+            if not lesson["images"] and ACROSS in self.making.processor.model_input_names:
+                return Unlearnable("it has no picture, which a student that looks at pictures by attention across cannot do without")
             tokens, pictures, prompt = self.making.make(lesson)
         except Exception as error:
             return Unlearnable(refused(error))

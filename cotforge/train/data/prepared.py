@@ -27,10 +27,10 @@ from cotforge.errors import PipelineError
 from cotforge.train import ranks
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.data.making import MARKS, Checked, Making, Record, Unlearnable
+from cotforge.train.data.making import ACROSS, MARKS, Checked, Making, Record, Unlearnable
 from cotforge.train.students import processors
 
-VERSION = "2"
+VERSION = "3"
 SPELT = ("tokenizer.json", "processor_config.json", "preprocessor_config.json", "chat_template.jinja")
 """Files of a processor that decide what it makes."""
 WORKERS = 8
@@ -149,6 +149,8 @@ def collate(made: Sequence[tuple[Record, Record]], pad: int) -> Record:
     for name in MARKS:
         if name in made[0][0]:
             batch[name] = _padded([tokens[name].long() for tokens, _ in made], 0)
+    if ACROSS in made[0][0]:
+        batch[ACROSS] = _stacked([tokens[ACROSS][None].long() for tokens, _ in made])
     for name in dict.fromkeys(name for _, pictures in made for name in pictures):
         batch[name] = _stacked([pictures[name] for _, pictures in made if name in pictures])
     return batch

@@ -15,6 +15,7 @@ from cotforge.train.evaluation.trials import Trials
 from cotforge.train.links import linked
 from cotforge.train.report.record import Record
 from cotforge.train.students.student import Pupil
+from cotforge.train.trl_seam import load_weights
 
 FILE = "best.json"
 """In a stage's folder: `metric`, `step` of the best checkpoint, its `figure`, and the figures of all by their step, `tried`."""
@@ -49,7 +50,7 @@ class Best(TrainerCallback):  # type: ignore[misc]
         held = chosen(self.folder)
         step, figure, tried = held["step"], held["figure"], held["tried"]
         if step != trainer.state.global_step:
-            trainer._load_from_checkpoint(str(self._kept(step)))
+            load_weights(trainer, str(self._kept(step)))
         which = f"of {len(tried):,} checkpoints that of step {step:,} is the best by {self.metric}, {figure:.3f}"
         self.record.say(f"{which}; its weights are the stage's")
 

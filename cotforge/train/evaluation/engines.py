@@ -61,7 +61,7 @@ class Shared:
 
         def counted(more: int) -> None:
             nonlocal told
-            more = min(more * ranks.count(), len(questions) - told)
+            more = min(more * ranks.processes(), len(questions) - told)
             told += more
             done(more)
 

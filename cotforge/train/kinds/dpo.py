@@ -13,7 +13,8 @@ from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
-from cotforge.train.work import Resuming, Work, configured, drive, settings
+from cotforge.train.trl_seam import Resuming
+from cotforge.train.work import Work, configured, drive, settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: TRL's own for DPO."""

@@ -20,7 +20,8 @@ from cotforge.train.data.lessons import Lessons
 from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
-from cotforge.train.work import Resuming, Work, configured, drive, settings
+from cotforge.train.trl_seam import SftHooks
+from cotforge.train.work import Work, configured, drive, settings
 
 RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
@@ -102,7 +103,7 @@ class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
             yield from rest
 
 
-class Trainer(Resuming, SFTTrainer):  # type: ignore[misc]
+class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
     """TRL's, with lessons that are made already, and batches of about one length."""
 
     def __init__(self, prepared: Prepared, rows: list[int], pupil: student.Pupil, config: Any) -> None:
@@ -115,10 +116,12 @@ class Trainer(Resuming, SFTTrainer):  # type: ignore[misc]
             processing_class=pupil.processor,
         )
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+    def order(self, rows_per_batch: int) -> Any:
+        """Batches of about one length, unless `trl:` names another way of sampling."""
         if self.args.train_sampling_strategy != "random":
-            return super()._get_train_sampler(train_dataset)
-        return Grouped(self._lengths, self._train_batch_size * self.accelerator.num_processes, self.args.seed)
+            return None
+        accumulate = self.args.gradient_accumulation_steps  # a step has the same lessons however it is split into forward passes
+        return Grouped(self._lengths, rows_per_batch * accumulate, self.args.seed)
 
 
 def config_of(stage: Sft, work: Work, prepared: Prepared) -> Any:

@@ -16,7 +16,7 @@ from cotforge.plan import Eval, Plan
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.evaluate import figure, longest
 from cotforge.train.evaluation.one_sided import Commonest, commonest, one_answer, one_sided
-from cotforge.train.report.past import BASE, Chapter, base, past, read
+from cotforge.train.report.past import BASE, Chapter, base, past, read, trained
 
 METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
 """Of a stage's last step, where it has them."""
@@ -61,14 +61,17 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
     assert plan is not None
     chapters = past(plan, run, smoke=smoke)
     first = None if smoke else base(run, chapters)
-    last = next((chapter.tried for chapter in reversed(chapters) if chapter.tried), None)
-    own = [Row(chapter.stage.name, chapter.tried) for chapter in chapters if chapter.tried]
+    line = trained(plan, chapters)
+    last = _figures(chapters, line)
+    own = [Row(chapter.title, chapter.tried) for chapter in chapters if chapter.tried]
+    beside = [Row(chapter.title, chapter.tried) for chapter in chapters if chapter.tried and _is_beside(chapter, line)]
     others = list(_others(run, chapters, last))
     text = body("student.md").render(
         name=pipeline.name,
         version=__version__,
         task=pipeline.task,
-        stages=len(chapters),
+        stages=len(line),
+        branches=any(chapter.origin for chapter in chapters),
         reasons=_reasons(loaded, plan),
         smoke=smoke,
         base={"model": _named(plan, loaded.root), "license": header(begin / "README.md").get("license"), "tiny": plan.student.tiny},
@@ -78,7 +81,9 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
         chapters=[_told(chapter) for chapter in chapters],
         held={"what": _what(pipeline.eval)},
         tried=[*([Row("nothing: the student it began with", first)] if first else []), *own, *others, *_always(last)] if last else [],
-        remarks=list(remarks(first, last, others, chosen=sum("best" in chapter.manifest for chapter in chapters))) if last else [],
+        remarks=list(remarks(first, last, [*beside, *others], chosen=sum("best" in chapter.manifest for chapter in chapters)))
+        if last
+        else [],
         classes=_classes(first, last),
         data=data,
         teachers=[teacher for part in data for teacher in part.teachers],
@@ -180,6 +185,21 @@ def _always(last: dict[str, Any]) -> list[Row]:
     """The commonest label, given to everything, as if it were a student."""
     always = commonest(last)
     return [Row(always.row, always.figures(last["n"]))] if always else []
+
+
+def _figures(chapters: Sequence[Chapter], line: Sequence[Chapter]) -> dict[str, Any] | None:
+    """Of the student: of the last stage that it went through, else of a stage that only tries that one's weights."""
+    if not line:
+        return None
+    last = line[-1]
+    tries = [chapter.tried for chapter in chapters if not chapter.stage.leaves_weights and chapter.parent == last.stage.name]
+    return next(filter(None, [*reversed(tries), last.tried]), None)
+
+
+def _is_beside(chapter: Chapter, line: Sequence[Chapter]) -> bool:
+    """Whether it is of another branch than the student's."""
+    above = {each.stage.name for each in line}
+    return chapter.stage.name not in above if chapter.stage.leaves_weights else chapter.parent not in {None, *above}
 
 
 def _told(chapter: Chapter) -> dict[str, Any]:

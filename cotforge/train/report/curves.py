@@ -96,6 +96,10 @@ class _Course:
     values: dict[str, list[Value]]
     """By TRL's names; steps are the stage's own."""
     tried: dict[str, Any] | None
+    parent: str | None
+    """The stage whose weights it begins with; None is the base."""
+    apart: bool
+    """Whether that is not the stage before it."""
 
     @classmethod
     def of(cls, chapter: Chapter) -> "_Course":
@@ -108,7 +112,7 @@ class _Course:
                 if name in wanted or _is_reward(name):
                     values.setdefault(name, []).append((steps, float(value)))
         thin = {name: thinned(course) for name, course in values.items()}
-        return cls(chapter.stage.name, chapter.stage.curves, steps, thin, chapter.tried)
+        return cls(chapter.stage.name, chapter.stage.curves, steps, thin, chapter.tried, chapter.parent, bool(chapter.origin))
 
 
 def thinned(course: Sequence[Value], most: int = POINTS) -> list[Value]:
@@ -139,14 +143,25 @@ def _held_out(courses: Sequence[_Course], base: dict[str, Any] | None) -> Plot:
     marks: dict[str, list[Mark]] = {}
     for name, title in TRIED.items():
         ends = [(at, after, found) for at, after, found in tried if found and found.get(name) is not None]
-        on_the_way = [
-            (place + step / max(1, course.steps), value)
-            for place, course in enumerate(courses)
-            for step, value in course.values.get(f"eval_{name}", ())
-        ]
-        lines[title] = [sorted([*((float(at), float(found[name])) for at, _, found in ends), *on_the_way])]
+        lines[title] = _branches(courses, base, name)
         marks[title] = [frame.mark(at, found[name], found.get(f"{name}_interval"), f"after {after}: {title}") for at, after, found in ends]
     return frame.plot("On what is held out, with 95 % intervals", lines, marks, share=True)
+
+
+def _branches(courses: Sequence[_Course], base: dict[str, Any] | None, name: str) -> list[list[Value]]:
+    """A figure from stage to stage; a stage that begins with other weights than those before it starts a part at their figure."""
+    known: dict[str | None, dict[str, Any] | None] = {None: base, **{course.name: course.tried for course in courses}}
+    parts = [_value(0, base, name)]
+    for place, course in enumerate(courses):
+        if course.apart:
+            parts.append(_value(place, known.get(course.parent), name))
+        on_the_way = [(place + step / max(1, course.steps), value) for step, value in course.values.get(f"eval_{name}", ())]
+        parts[-1] += sorted([*on_the_way, *_value(place + 1, course.tried, name)])
+    return parts
+
+
+def _value(at: float, found: dict[str, Any] | None, name: str) -> list[Value]:
+    return [(float(at), float(found[name]))] if found and found.get(name) is not None else []
 
 
 @dataclass(frozen=True)

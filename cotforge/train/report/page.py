@@ -34,7 +34,7 @@ def section(plan: Plan, run: Path) -> Markup:
     """All that there is to see of a training. What data and models say stands in it as text."""
     chapters = past(plan, run)
     first = base(run, chapters)
-    tried = [("nothing", first), *((chapter.stage.name, chapter.tried) for chapter in chapters)]
+    tried = [("nothing", first), *((chapter.title, chapter.tried) for chapter in chapters)]
     pages = environment(autoescape=True)
     pages.filters["figure"] = figure
     return Markup(

@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cotforge.plan import SMOKE_STEPS, Plan, Stage, lines
+from cotforge.plan.branches import origins, parents
 
 BASE = "00-base"
 """Names the figures of the student before its first stage."""
@@ -26,6 +27,15 @@ class Chapter:
     manifest: dict[str, Any]
     tried: dict[str, Any] | None
     """The figures of `eval/<folder>.json`; None where this student was not tried on what is held out."""
+    parent: str | None = None
+    """The stage whose weights it begins with, by name; None is the base."""
+    origin: str = ""
+    """The same where it is not the stage before it, in the plan's words."""
+
+    @property
+    def title(self) -> str:
+        """Its name, and with whose weights it began where that is not the stage before it."""
+        return f"{self.stage.name}, from {self.origin}" if self.origin else self.stage.name
 
     @property
     def finished(self) -> bool:
@@ -49,20 +59,33 @@ class Chapter:
 
 def past(plan: Plan, run: Path, *, smoke: bool = False) -> list[Chapter]:
     """The stages of a plan that were begun in a run folder, or in its smoke, in their order."""
-    told = lines(plan, steps=SMOKE_STEPS if smoke else None)
+    told, stages = lines(plan, steps=SMOKE_STEPS if smoke else None), plan.expanded()
+    above, origin = parents(stages), origins(stages)
     chapters = []
-    for place, stage in enumerate(plan.expanded()):
+    for place, stage in enumerate(stages):
         folder = run / "train" / ("smoke" if smoke else "") / f"{place + 1:02}-{stage.name}"
         manifest = read(folder / MANIFEST)
         if manifest:
-            chapters.append(Chapter(stage, told[place], folder, manifest, None if smoke else _tried(run, folder.name, stage, manifest)))
+            tried = None if smoke else _tried(run, folder.name, stage, manifest)
+            parent = above[stage.name]
+            chapters.append(Chapter(stage, told[place], folder, manifest, tried, parent.name if parent else None, origin[stage.name]))
     return chapters
 
 
+def trained(plan: Plan, chapters: Sequence[Chapter]) -> list[Chapter]:
+    """Of the stages, those that the student went through: the last one that leaves weights, and all above it, the first one first."""
+    last = [stage.name for stage in plan.expanded() if stage.leaves_weights][-1:]
+    above, line = parents(plan.expanded()), set(last)
+    while last and (parent := above[last[0]]) is not None:
+        last = [parent.name]
+        line |= {*last}
+    return [chapter for chapter in chapters if chapter.stage.name in line]
+
+
 def base(run: Path, chapters: list[Chapter]) -> dict[str, Any] | None:
-    """The figures of the student that the first stage began with."""
+    """The figures of the student before any stage."""
     found = read(run / "eval" / f"{BASE}.json")
-    first = chapters[0].manifest["inputs"]["begin"] if chapters else ""
+    first = next((chapter.manifest["inputs"]["begin"] for chapter in chapters if chapter.parent is None), "")
     return found if found and str(found.get("key", "")).startswith(first) else None
 
 

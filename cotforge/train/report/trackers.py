@@ -31,7 +31,7 @@ def _listed(trl: dict[str, Any]) -> tuple[str, ...]:
 
 def _check(where: str, names: Iterable[str]) -> None:
     for name in names:
-        from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK as KNOWN
+        from cotforge.train.trl_seam import INTEGRATION_TO_CALLBACK as KNOWN
 
         if name not in KNOWN:
             near = difflib.get_close_matches(name, KNOWN, 1)

@@ -1,62 +1,34 @@
 """A student's processor: found, seen to be one, and its pixel budget."""
 
 import json
+from importlib.metadata import version
 from math import isqrt
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer, ProcessorMixin, Qwen2_5_VLProcessor
-from transformers.utils import is_torchvision_available
+from transformers import AutoProcessor, ProcessorMixin
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES, processor_class_from_name
 
 from cotforge.errors import PipelineError
+from cotforge.train.students.folder import SAFE
+from cotforge.train.students.mends import mended
+from cotforge.train.students.pixtral import PixtralProcessor
 
-IMAGES_ONLY = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl"})
-"""Kinds of model whose processor asks for torchvision, because of videos alone."""
-
-PROCESSOR = "processor_config.json"
-"""Where transformers keeps all of a processor's parts from 5.0 on."""
-
-
-class ImagesOnly(Qwen2_5_VLProcessor):  # type: ignore[misc]
-    """The processor of a Qwen-VL without its videos; saved, it goes by the name of the whole one."""
-
-    def __init__(
-        self,
-        image_processor: Any = None,
-        tokenizer: Any = None,
-        chat_template: str | None = None,
-        video: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
-        self.video = video
-        self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
-        self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
-        self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
-        self.video_processor = None
-        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
-
-    def save_pretrained(self, folder: Any, **keys: Any) -> Any:
-        """As `ProcessorMixin` does, under the whole one's name, with what it was told of videos: who loads the whole one looks for it."""
-        saved = super().save_pretrained(folder, **keys)
-        for file in Path(folder).glob("*_config.json"):
-            text = file.read_text(encoding="utf-8")
-            file.write_text(text.replace('"ImagesOnly"', '"Qwen2_5_VLProcessor"'), encoding="utf-8")
-        if self.video is not None:
-            whole = Path(folder) / PROCESSOR
-            said = json.loads(whole.read_text(encoding="utf-8")) | {"video_processor": self.video}
-            said.pop("video", None)
-            whole.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        return saved
+NAMED_IN = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
+"""Files of a model's folder that may name the class of its processor, the first that does."""
 
 
 def load(model: Path) -> Any:
-    """The processor of a model's folder, padding on the left. Raises PipelineError where it is none for pictures."""
+    """The processor of a model's folder, for pictures alone, padding on the left.
+
+    No Python in the folder is run. Raises PipelineError where it is none for pictures.
+    """
     try:
-        found = (
-            _images_only(model) if _kind(model) in IMAGES_ONLY and not is_torchvision_available() else AutoProcessor.from_pretrained(model)
-        )
-    except (OSError, ValueError, ImportError, KeyError) as fault:
-        raise PipelineError(f"train.student.model: {str(model)!r} has no processor: {_first_line(fault)}") from fault
+        found = _found(model)
+    except MemoryError:
+        raise
+    except Exception as fault:  # of many kinds, depending on what is wrong with which file
+        raise PipelineError(f"train.student.model: {str(model)!r} has no processor: {_why(fault)}") from fault
     if not isinstance(found, ProcessorMixin) or getattr(found, "image_processor", None) is None:
         raise PipelineError(
             f"train.student.model: the processor of {str(model)!r} came back as a bare {type(found).__name__}, which cannot see; "
@@ -95,16 +67,36 @@ def save(processor: Any, folder: str | Path) -> None:
     processor.save_pretrained(folder)
 
 
-def _images_only(model: Path) -> ImagesOnly:
-    words = AutoTokenizer.from_pretrained(model)
-    there = model / PROCESSOR
-    video = json.loads(there.read_text(encoding="utf-8")).get("video_processor") if there.is_file() else None
-    return ImagesOnly(AutoImageProcessor.from_pretrained(model), words, chat_template=words.chat_template, video=video)
+def _found(model: Path) -> Any:
+    stock = _stock(model)
+    return (AutoProcessor if stock is None else mended(stock)).from_pretrained(model, **SAFE)
 
 
-def _kind(model: Path) -> str:
-    return str(json.loads((model / "config.json").read_text(encoding="utf-8")).get("model_type", ""))
+def _stock(model: Path) -> Any:
+    """The class of a folder's processor; None where it names none, or one that transformers does not know."""
+    named = next(filter(None, (read(model / file).get("processor_class") for file in NAMED_IN)), None)
+    named = named or PROCESSOR_MAPPING_NAMES.get(read(model / "config.json").get("model_type"))
+    if named == PixtralProcessor.__name__:
+        return PixtralProcessor
+    return processor_class_from_name(named) if isinstance(named, str) else None
 
 
-def _first_line(fault: Exception) -> str:
-    return (str(fault).strip().splitlines() or [type(fault).__name__])[0][:300]
+def read(file: Path) -> dict[str, Any]:
+    """What a JSON file of a model's folder holds; nothing where it is not there, or holds something else than names and values."""
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def _why(fault: Exception) -> str:
+    said = (str(fault).strip().splitlines() or [type(fault).__name__])[0][:300]
+    if "custom code" in said:
+        return "it is Python of its own, which is never run here; take a model whose processor transformers has itself"
+    if "torchvision::" not in str(fault):
+        return said
+    return (
+        f"torchvision {version('torchvision')} does not go with torch {version('torch')}; install the two that belong together, "
+        "from https://download.pytorch.org/whl, or uninstall torchvision"
+    )

@@ -16,6 +16,7 @@ from transformers import AutoModelForImageTextToText
 from cotforge.errors import PipelineError
 from cotforge.plan import Lora, Student
 from cotforge.train.students import processors
+from cotforge.train.students.folder import SAFE_WEIGHTS, UNWANTED, demand_safe
 
 VISION = ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder")
 PROJECTOR = ("multi_modal_projector", "connector", "merger", "aligner", "mm_projector", "embed_vision")
@@ -78,6 +79,7 @@ def load(spec: Student, begin: Path, *, seed: int = 0) -> Pupil:
 
     Raises PipelineError where it is none, or nothing of it would be trained.
     """
+    demand_safe(begin)
     processor = processors.load(begin)
     if spec.max_pixels is not None:
         processors.bound(processor, spec.max_pixels)
@@ -97,14 +99,17 @@ def place(model: str, root: Path) -> Path:
     if (root / model).is_dir():
         if not (root / model / "config.json").is_file():
             raise PipelineError(f"train.student.model: {model!r} has no config.json; it is no model's folder")
+        demand_safe((root / model).resolve())
         return (root / model).resolve()
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(model, ignore_patterns=["*.bin", "*.pth", "*.gguf", "*.onnx", "*.msgpack", "*.h5"]))
+        found = Path(snapshot_download(model, ignore_patterns=[*UNWANTED]))
     except Exception as fault:  # of a dozen kinds, depending on what is wrong with name, net or rights
         said = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
         raise PipelineError(f"train.student.model: {model!r} is no folder, and no model that the Hub gives: {said[:200]}") from fault
+    demand_safe(found)
+    return found
 
 
 def fingerprint(folder: Path) -> str:
@@ -141,15 +146,15 @@ def _weights(begin: Path, spec: Student, *, quantised: bool) -> Any:
     kind = getattr(torch, spec.dtype or ("bfloat16" if gpu else "float32"))
     try:
         extra = {"quantization_config": _four_bits(gpu)} if quantised else {}
-        return AutoModelForImageTextToText.from_pretrained(begin, dtype=kind, **extra)
-    except (OSError, ValueError, ImportError, KeyError) as fault:
-        said = " ".join(str(fault).split())[:200]
+        return AutoModelForImageTextToText.from_pretrained(begin, dtype=kind, **SAFE_WEIGHTS, **extra)
+    except (PipelineError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as fault:  # of many kinds, depending on what is wrong with a configuration or a file
+        if type(fault).__name__ == "SafetensorError":
+            raise PipelineError(f"train.student.model: weights in {str(begin)!r} are broken: {fault}") from fault
+        said = " ".join(str(fault).split())[:200] or type(fault).__name__
         wrong = "is no vision-language model" if "nrecognized configuration" in said else f"cannot be loaded: {said}"
         raise PipelineError(f"train.student.model: {str(begin)!r} {wrong}; AutoModelForImageTextToText has to load it") from fault
-    except Exception as fault:
-        if type(fault).__name__ != "SafetensorError":
-            raise
-        raise PipelineError(f"train.student.model: weights in {str(begin)!r} are broken: {fault}") from fault
 
 
 def _four_bits(gpu: bool) -> Any:

@@ -25,11 +25,12 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
     Qwen2Config,
     Qwen2VLImageProcessorPil,
 )
 
-from cotforge.train.students.processors import ImagesOnly
+from cotforge.train.students.mends import mended
 
 START, END, PAD, IMAGE = "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<image>"
 TEMPLATE = (
@@ -77,7 +78,7 @@ SMALL = Size()
 
 def llava(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
     """A LLaVA of CLIP and Qwen2 in `folder`; the same texts and size give the same bytes."""
-    words = _tokenizer(texts, size, {"image_token": IMAGE})
+    words = tokenizer(texts, size, {"image_token": IMAGE})
     square = {"height": size.side, "width": size.side}
     processor = LlavaProcessor(
         CLIPImageProcessorPil(size=square, crop_size=square, do_center_crop=False), words, patch_size=size.patch,
@@ -86,10 +87,10 @@ def llava(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
     )  # fmt: skip
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**size.shape, image_size=size.side, patch_size=size.patch, projection_dim=size.width),
-        text_config=Qwen2Config(**_text(size, words)), image_token_index=words.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1,
+        text_config=Qwen2Config(**text_config(size, words)), image_token_index=words.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1,
         tie_word_embeddings=False,
     )  # fmt: skip
-    _published(_saved(folder, LlavaForConditionalGeneration, config, processor, size))
+    _published(saved(folder, LlavaForConditionalGeneration, config, processor, size))
     return folder
 
 
@@ -99,7 +100,7 @@ def idefics3(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
         "image_token": IMAGE, "fake_image_token": "<fake_token_around_image>", "global_image_token": "<global-img>",
         "end_of_utterance_token": "<end_of_utterance>", "global_image_tag": "<global-img>", "boi_token": "<boi>",
     }  # fmt: skip
-    words = _tokenizer(texts, size, named)
+    words = tokenizer(texts, size, named)
     edge = {"longest_edge": size.side}
     processor = Idefics3Processor(
         Idefics3ImageProcessorPil(size=edge, max_image_size=edge, do_image_splitting=False), words,
@@ -107,28 +108,24 @@ def idefics3(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
     )  # fmt: skip
     config = Idefics3Config(
         vision_config=size.shape | {"image_size": size.side, "patch_size": size.patch},
-        text_config=LlamaConfig(**_text(size, words)).to_dict(), image_token_id=words.convert_tokens_to_ids(IMAGE), scale_factor=2,
+        text_config=LlamaConfig(**text_config(size, words)).to_dict(), image_token_id=words.convert_tokens_to_ids(IMAGE), scale_factor=2,
         pad_token_id=words.pad_token_id, tie_word_embeddings=False,
     )  # fmt: skip
-    return _saved(folder, Idefics3ForConditionalGeneration, config, processor, size)
+    return saved(folder, Idefics3ForConditionalGeneration, config, processor, size)
 
 
 def qwen(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
     """A Qwen2.5-VL in `folder` that is used for pictures only: videos would need torchvision."""
     named = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "vision_start": "<|vision_start|>"}
-    words = _tokenizer(texts, size, named | {"vision_end": "<|vision_end|>"})
+    words = tokenizer(texts, size, named | {"vision_end": "<|vision_end|>"})
     token = {name: words.convert_tokens_to_ids(text) for name, text in named.items()}
     picture = Qwen2VLImageProcessorPil(
         patch_size=size.patch, size={"shortest_edge": (2 * size.patch) ** 2, "longest_edge": size.side**2}, merge_size=2
     )
     template = TEMPLATE.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
     patches = {"patch_size": size.patch, "temporal_patch_size": picture.temporal_patch_size, "merge_size": 2}
-    processor = ImagesOnly(
-        picture,
-        words,
-        chat_template=template,
-        video={"video_processor_type": "Qwen2VLVideoProcessor", "size": dict(picture.size), **patches},
-    )
+    processor = mended(Qwen2_5_VLProcessor)(picture, words, chat_template=template)
+    processor.videos = {"video_processor_type": "Qwen2VLVideoProcessor", "size": dict(picture.size), **patches}
     head = size.width // size.heads // 2
     rope = {"rope_type": "default", "mrope_section": [head - 2 * (head // 3), head // 3, head // 3], "rope_theta": 10_000.0}
     config = Qwen2_5_VLConfig(
@@ -136,21 +133,21 @@ def qwen(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
             "hidden_size": size.width, "intermediate_size": 2 * size.width, "depth": size.layers, "num_heads": size.heads,
             "out_hidden_size": size.width, "patch_size": size.patch, "window_size": 4 * size.patch, "fullatt_block_indexes": [1],
         },
-        text_config=_text(size, words) | {"rope_parameters": rope}, image_token_id=token["image_token"],
+        text_config=text_config(size, words) | {"rope_parameters": rope}, image_token_id=token["image_token"],
         video_token_id=token["video_token"], vision_start_token_id=token["vision_start"],
         vision_end_token_id=words.convert_tokens_to_ids("<|vision_end|>"), tie_word_embeddings=False,
     )  # fmt: skip
-    return _saved(folder, Qwen2_5_VLForConditionalGeneration, config, processor, size)
+    return saved(folder, Qwen2_5_VLForConditionalGeneration, config, processor, size)
 
 
-def _text(size: Size, words: Any) -> dict[str, Any]:
+def text_config(size: Size, words: Any) -> dict[str, Any]:
     return size.shape | {
         "vocab_size": len(words), "num_key_value_heads": 1, "max_position_embeddings": size.context, "bos_token_id": None,
         "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id, "tie_word_embeddings": False,
     }  # fmt: skip
 
 
-def _tokenizer(texts: Iterable[str], size: Size, named: dict[str, str]) -> Any:
+def tokenizer(texts: Iterable[str], size: Size, named: dict[str, str]) -> Any:
     """Bytes, and what of them the texts have often; no text is unknown to it."""
     texts = list(texts)
     core = Tokenizer(models.BPE())
@@ -169,7 +166,7 @@ def _tokenizer(texts: Iterable[str], size: Size, named: dict[str, str]) -> Any:
     )  # fmt: skip
 
 
-def _saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> Path:
+def saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(size.seed)
         model = kind(config)

@@ -1,0 +1,202 @@
+"""One stage in its folder: its key, whether it is done, what a change of its inputs would throw away, and doing it."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cotforge.plan import Stage
+from cotforge.train import ranks
+from cotforge.train.evaluation.best import chosen
+from cotforge.train.faults import room
+from cotforge.train.report import trackers
+from cotforge.train.report.past import MANIFEST
+from cotforge.train.report.record import Record
+from cotforge.train.students.student import fingerprint
+from cotforge.train.work import TrainingRun, Work, newest_whole
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a stage has done so far and would lose by starting again."""
+
+    steps: int = 0
+    """Optimizer steps: all of a finished stage, those of the newest whole checkpoint of an interrupted one."""
+    seconds: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.steps > 0
+
+    def __add__(self, other: "Progress") -> "Progress":
+        return Progress(self.steps + other.steps, self.seconds + other.seconds)
+
+    def __str__(self) -> str:
+        return f"{self.steps:,} step{'s' * (self.steps != 1)} ({self.seconds / 60:,.1f} minutes)"
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A stage of a run. Its key is found once, in every process at the same time: to read the data takes all of them."""
+
+    training: TrainingRun
+    stage: Stage
+    folder: Path
+    parent: "Step | None"
+    """With whose weights it begins; None begins with the student's first."""
+    smoke: bool = False
+
+    @property
+    def weights(self) -> Path:
+        """What it leaves."""
+        return self.folder / "weights"
+
+    @property
+    def begin(self) -> Path:
+        """The folder of the weights it begins with."""
+        return self.parent.weights if self.parent else self.training.begin
+
+    @cached_property
+    def inputs(self) -> dict[str, Any]:
+        """Everything that decides what the stage comes to. Raises PipelineError where its data are not there."""
+        training, stage = self.training, self.stage
+        inputs: dict[str, Any] = {
+            "stage": stage.key_fields(),
+            "student": training.plan.student.model_dump(mode="json", exclude={"model", "tiny"}),
+            "begin": self.parent.key if self.parent else fingerprint(training.begin),
+            "smoke": self.smoke,
+            **stage.inputs(training),
+        }
+        if stage.trains and training.held_out is not None and training.held_out.best is not None:
+            saved = {name: value for name, value in stage.trl_fields.items() if name.startswith("save_")}
+            inputs["chosen_by"] = {"eval": training.held_out.choosing(), "trl": saved}
+        if (data := training.learned_by(stage)) is not None:
+            inputs["data"] = data.digest
+        return inputs
+
+    @cached_property
+    def key(self) -> str:
+        """Changes with the inputs."""
+        return sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
+
+    def is_done(self) -> bool:
+        """Whether it was finished with the inputs of today, and all that it left is there."""
+        held = self._manifest()
+        if not held.get("finished") or held.get("key") != self.key:
+            return False
+        return all((file := self.folder / name).is_file() and file.stat().st_size == size for name, size in held["files"].items())
+
+    def lost(self) -> Progress:
+        """What starting again would throw away because its inputs have changed since; nothing where they have not."""
+        held = self._manifest()
+        return self.progress() if held and held.get("key") != self.key else Progress()
+
+    def progress(self) -> Progress:
+        """By its manifest, which has the seconds of earlier sittings, and the beginning of the present one."""
+        held = self._manifest()
+        seconds = float(held.get("seconds") or 0.0)
+        if held.get("finished"):
+            return Progress(int((held.get("last") or {}).get("step") or 0) if self.stage.trains else 0, seconds)
+        with suppress(OSError):
+            seconds += max(0.0, (self.folder / "metrics.jsonl").stat().st_mtime - float(held.get("begun") or float("inf")))
+        newest = newest_whole(self.folder / "checkpoints")
+        return Progress(int(newest.name.rpartition("-")[2]) if newest else 0, seconds)
+
+    def changes(self) -> str:
+        """What is another in its inputs than when it was begun, in words."""
+        return _changes(self._manifest().get("inputs") or {}, self.inputs)
+
+    def do(self, *, anew: bool, known: str = "") -> None:
+        """Train, unless it is done; resume where it was interrupted. `known` is shown beside its metrics."""
+        module = import_module(f"cotforge.train.kinds.{self.stage.kind}")
+        goes, resumed, before = ranks.shared(lambda: self._ready(anew=anew))
+        if not goes:
+            return
+        begun = time.monotonic()
+        file = self.folder / "metrics.jsonl" if ranks.first() else None
+        with room(self.folder), Record(file, self.stage.name, known=known, page=self.training.page) as record:
+            with trackers.placed(self.folder):
+                module.train(self.stage, self._work(record, resumed))
+            if ranks.first():
+                best = {"best": found} if (found := chosen(self.folder)) else {}
+                self._write(finished=True, seconds=round(before + time.monotonic() - begun, 1), last=record.last, **best)
+        self.training.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
+
+    def _ready(self, *, anew: bool) -> tuple[bool, Path | None, float]:
+        """Whether there is something to do, its folder made ready, the checkpoint to resume from, and the seconds spent up to there."""
+        tell = self.training.tell
+        if not anew and self.is_done():
+            tell(f"  done already; --from {self.stage.name} does it again")
+            return False, None, 0.0
+        held = self._manifest()
+        if held and (anew or held.get("key") != self.key or held.get("finished")):
+            changed = "its inputs have changed" if held.get("key") != self.key else "what it left is not whole"
+            tell("  starts again" if anew else f"  {changed}; it starts again")
+            shutil.rmtree(self.folder)
+        resumed = newest_whole(self.folder / "checkpoints")
+        before = self.progress().seconds if resumed else 0.0
+        with room(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(finished=False, seconds=round(before, 1), begun=time.time())
+        if resumed is not None:
+            tell(f"  goes on from step {resumed.name.rpartition('-')[2]}")
+        return True, resumed, before
+
+    def _work(self, record: Record, resumed: Path | None) -> Work:
+        own = {"begin": self.begin, "out": self.folder, "smoke": self.smoke, "resume_from": resumed, "record": record}
+        return Work(**vars(self.training) | own, stage=self.stage)
+
+    def _manifest(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError):
+            found = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def _write(self, *, finished: bool, **more: Any) -> None:
+        files = {str(path.relative_to(self.folder)): path.stat().st_size for path in sorted(_files(self.weights))} if finished else {}
+        whole = {"finished": finished, "key": self.key, "inputs": self.inputs, "versions": {name: version(name) for name in LIBRARIES}}
+        passing = self.folder / f".{MANIFEST}.new"
+        passing.write_text(json.dumps(whole | more | {"files": files}, indent=1, default=float), encoding="utf-8")
+        passing.replace(self.folder / MANIFEST)
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What is another in the inputs of a stage, in words."""
+    own, stage = before.get("stage") or {}, now["stage"]
+    if own.get("kind") == stage["kind"] and own.keys() != stage.keys():
+        return "another version of cotforge began it, with other keys"
+    old, new = _flat(before), _flat(now)
+    titles = {"begin": "the weights it begins with have changed", "data": "its data have changed"}
+    found = [
+        titles.get(name) or f"{name} was {json.dumps(old.get(name))} and is {json.dumps(new.get(name))}"
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    ]
+    return ", ".join(found[:3]) + (f" and {len(found) - 3} more changes" if len(found) > 3 else "")
+
+
+def _flat(inputs: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """By the path of a key, a stage's own keys without what is above them."""
+    found: dict[str, Any] = {}
+    for name, value in inputs.items():
+        key = name if above in ("", "stage") else f"{above}.{name}"
+        found |= _flat(value, key) if isinstance(value, Mapping) else {key: value}
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _figures(last: Mapping[str, Any]) -> str:
+    named = [f"{name} {last[name]:.4g}" for name in ("loss", "reward", "mean_token_accuracy") if isinstance(last.get(name), int | float)]
+    return f"; {', '.join(named)}" if named else ""

@@ -1,0 +1,264 @@
+"""Everything that cotforge overrides or reads of TRL, transformers and accelerate beneath their documented interface.
+
+Nothing here is promised from one release to the next. So each name has a test (`tests/test_trl_seam.py`), no other module of `train` uses
+one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What is said of them holds for TRL 1.16 and transformers 5.23.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+from trl import GRPOTrainer
+from trl.data_utils import apply_chat_template, prepare_multimodal_messages
+
+from cotforge.errors import PipelineError
+from cotforge.train import family_inputs
+from cotforge.train.students.folder import SAFE_WEIGHTS
+
+GRPO_TAKES = frozenset(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
+"""What TRL's GRPO hands on of what a processor makes, by name."""
+
+__all__ = ["INTEGRATION_TO_CALLBACK", "apply_chat_template", "prepare_multimodal_messages"]
+
+
+def is_sharded(trainer: Any) -> bool:
+    """Whether each process holds a part of the student alone (FSDP)."""
+    return bool(getattr(trainer, "is_fsdp_enabled", False))
+
+
+def load_weights(trainer: Any, checkpoint: str) -> None:
+    """Give a trainer's student the weights of a checkpoint, and nothing else of it."""
+    trainer._load_from_checkpoint(checkpoint)
+
+
+class Resuming:
+    """Goes before a trainer of TRL's: what all stages need to resume exactly."""
+
+    model: Any
+    state: Any
+    _total_train_tokens: int
+    """Tokens that SFT and DPO have seen; they count from 0 again after a checkpoint."""
+
+    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
+        """The weights of a checkpoint, all of them, under the names that they have in memory.
+
+        transformers 5.23 loads a checkpoint by the names in its file and lets those pass that it does not know; a LLaVA's are all
+        other than in memory, so that it would resume from its first weights without a word.
+        """
+        model = model or self.model
+        if isinstance(model, PeftModel) or is_sharded(self):
+            super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
+            return
+        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype, **SAFE_WEIGHTS)
+        model.load_state_dict(again.state_dict())
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Called once a checkpoint's step is known: tokens are counted on from there."""
+        super()._load_rng_state(checkpoint)  # type: ignore[misc]
+        if checkpoint is not None and getattr(self, "_total_train_tokens", None) == 0:
+            counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
+            self._total_train_tokens = int(counted[-1]) if counted else 0
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """The student's card is written at the end, by us; TRL would write one into every checkpoint."""
+
+
+class SftHooks(Resuming):
+    """Goes before TRL's SFTTrainer: its order of rows can be replaced."""
+
+    accelerator: Any
+    _train_batch_size: int
+    """Rows of one process in a forward pass."""
+
+    def order(self, rows_per_batch: int) -> Any:
+        """A sampler of rows, `rows_per_batch` of which make one forward pass over all processes; None takes transformers' own."""
+        return None
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        ours = self.order(self._train_batch_size * self.accelerator.num_processes)
+        return super()._get_train_sampler(train_dataset) if ours is None else ours  # type: ignore[misc]
+
+
+class Sampled(NamedTuple):
+    """What `_generate` of TRL's GRPOTrainer gives: of each row in turn, and None or empty where there is nothing of that kind."""
+
+    prompt_ids: list[list[int]]
+    completion_ids: list[list[int]]
+    tool_mask: Any
+    completions: list[Any]
+    logprobs: list[Any] | None
+    extra_fields: dict[str, Any]
+    images: list[Any] | None
+    tool_images: list[Any]
+
+    def replaced(self, other: "Sampled", rows: Sequence[tuple[int, int]]) -> "Sampled":
+        """With some rows, (row here, row there), taken from others."""
+
+        def merged(here: Any, there: Any) -> Any:
+            if not here and not there:
+                return here
+            found = list(here or [None] * len(self.prompt_ids))
+            for to, of in rows:
+                found[to] = there[of] if there else None
+            return found
+
+        parts: list[Any] = [here if isinstance(here, dict) else merged(here, there) for here, there in zip(self, other, strict=True)]
+        return Sampled(*parts)
+
+
+def short_prompts(processor: Any, prompts: Sequence[Any]) -> list[list[int]]:
+    """Token ids of prompts as the chat template writes them, with one placeholder for each picture: what vLLM starts from."""
+    words, shorts = processor.tokenizer, []
+    for text in processor.apply_chat_template(list(prompts), add_generation_prompt=True, tokenize=False):
+        begun = words.bos_token is not None and text.startswith(words.bos_token)  # as transformers' processors see it
+        shorts.append(list(words(text, add_special_tokens=not begun)["input_ids"]))
+    return shorts
+
+
+def _placed_alike(place: Any, features: Any, prompt_ids: list[int]) -> Any:
+    """Pictures of a prompt in their places there. Raises PipelineError where the server makes other numbers of tokens of them."""
+    found = place(features, prompt_ids)
+    if found is not None:
+        ours, theirs = ([each["length"] for each in of["mm_placeholders"]["image"]] for of in (found, features))
+        if ours != theirs:
+            raise PipelineError(
+                f"rollouts: vllm: the server makes {theirs} tokens of a prompt's pictures, and the student's processor makes {ours}; "
+                "start it on a folder whose processor is the student's, or with its size of pictures (--mm-processor-kwargs)"
+            )
+    return found
+
+
+class GrpoHooks(Resuming):
+    """Goes before TRL's GRPOTrainer: methods of plain names where a rollout is made and where a loss was computed."""
+
+    _metrics: dict[str, dict[str, list[float]]]
+    """What is logged of the steps since the last log, by `train` and `eval`, then by name."""
+    _logs: dict[str, Any]
+    """The newest rollout's completions, over all processes, by column."""
+    _pending_extra_logs: dict[str, list[Any]]
+    _pending_metrics: dict[str, list[float]]
+    """What rewards logged since the last rollout was scored."""
+    _logps_BT: torch.Tensor | None = None
+    """Ours: log-probabilities of the completions in the newest forward pass."""
+    _waiting: Sampled | None = None
+    """Ours: completions that are made, for the next rollout."""
+    _short: Sequence[Sequence[int]] = ()
+    """Ours: the newest prompts for vLLM in this process, with one placeholder for each picture."""
+    said_type: int = 0
+    """Ours: the type of a completion's tokens, where the student knows types."""
+    use_vllm: bool
+    vllm_mode: str
+    vllm_generation: Any
+    processing_class: Any
+    accelerator: Any
+
+    def rollout(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Completions of these rows, `num_generations` in turn for each prompt, with rewards and advantages, as the loss takes them."""
+        made: dict[str, Any] = super()._generate_and_score_completions(rows)  # type: ignore[misc]
+        return made
+
+    def sample(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Sampled, torch.Tensor]:
+        """Completions of these rows as a rollout makes them, and nothing of their loss; `rewards_NF`, of this process alone.
+
+        What the rewards log of them is dropped.
+        """
+        prompts = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in rows]
+        made = Sampled(*self._generate(prompts))
+        rewards_NF = self._calculate_rewards(rows, prompts, made.completions, made.completion_ids)  # type: ignore[attr-defined]
+        self._pending_extra_logs.clear()
+        self._pending_metrics.clear()
+        first = self.accelerator.process_index * len(rows)
+        return made, rewards_NF[first : first + len(rows)]
+
+    def use(self, made: Sampled) -> None:
+        """Have the next rollout, of just these rows, take completions that are made."""
+        self._waiting = made
+
+    @contextmanager
+    def unlogged(self) -> Iterator[None]:
+        """Has what is done meanwhile add nothing to the metrics, but for the tokens that were seen."""
+        metrics = self._metrics["train"]
+        before = {name: len(values) for name, values in metrics.items()}
+        yield
+        for name, values in metrics.items():
+            if name != "num_tokens":  # a total, not one value of several
+                del values[before.get(name, 0) :]
+
+    def tokenize(self, prompts: Any) -> Any:
+        """Prompts with their pictures as the processor makes them: token ids, pictures, and whatever else the model takes."""
+        return super()._tokenize_prompts(prompts)  # type: ignore[misc]
+
+    def check_vllm(self) -> None:
+        """Have every rollout by vLLM be of the very tokens that are trained on. Raises PipelineError in a rollout where they differ.
+
+        TRL 1.16 gives vLLM in this process prompts in which the processor has put all tokens of a picture, and vLLM puts them in once
+        more (huggingface/trl#6401); of what a server makes of a picture it takes the place, and never looks at the length.
+        """
+        if self.vllm_mode == "colocate":
+            self.vllm_generation.generate = partial(self._generate_short, self.vllm_generation.generate)
+        else:
+            self.vllm_generation._place_features = partial(_placed_alike, self.vllm_generation._place_features)
+
+    def after_loss(self, inputs: Mapping[str, Any], logps_BT: torch.Tensor) -> None:
+        """Called with what a loss of the training was computed of, and the log-probabilities it found."""
+
+    def note(self, name: str, value: float) -> None:
+        """Add a value to a metric of this step; its mean is logged."""
+        self._metrics["train"][name].append(value)
+
+    def rollout_columns(self) -> dict[str, Sequence[Any]]:
+        """Of the newest rollout's completions, over all processes: what rewards logged of them, each reward, and the advantage."""
+        return {**self._logs["extra"], **self._logs["rewards"], "advantage": self._logs["advantages"]}
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        return self.rollout(inputs)
+
+    def _generate(self, prompts: Any) -> Any:
+        if self._waiting is not None:
+            made, self._waiting = self._waiting, None
+            return tuple(made)
+        made = Sampled(*super()._generate(prompts))  # type: ignore[misc]
+        if made.images is not None:  # TRL has None where a prompt has no picture, which processors do not take among others
+            made = made._replace(images=[images or [] for images in made.images])
+        return tuple(made)
+
+    def _generate_short(self, generate: Any, *, prompts: Any, images: Any, **named: Any) -> Any:
+        """vLLM's completions of prompts with one placeholder for each picture, which it makes the tokens of itself."""
+        found = generate(prompts=prompts if images is None else self._short, images=images, **named)
+        for ours, theirs in zip(prompts, found[0], strict=True):
+            if list(ours) != list(theirs):
+                raise PipelineError(
+                    f"rollouts: vllm: it makes {len(theirs):,} tokens of a prompt that has {len(ours):,} in the training, or others; "
+                    "set rollouts to transformers"
+                )
+        return found
+
+    def _tokenize_prompts(self, prompts: Any) -> Any:
+        found = self.tokenize(prompts)
+        if self.use_vllm and self.vllm_mode == "colocate":
+            self._short = short_prompts(self.processing_class, [prepare_multimodal_messages(prompt) for prompt in prompts])
+        return found
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, batch_size: int | None = None, **named: Any
+    ) -> Any:
+        right = family_inputs.corrected(named, said=logits_to_keep, said_type=self.said_type)
+        counts, student = named.get("num_images"), self.accelerator.unwrap_model(model)
+        with family_inputs.told_of_pictures(student, counts, batch_size or len(input_ids)):
+            found = super()._get_per_token_logps_and_entropies(  # type: ignore[misc]
+                model, input_ids, attention_mask, logits_to_keep, batch_size, **right
+            )
+        self._logps_BT = found[0].detach()
+        return found
+
+    def _compute_loss(self, model: Any, inputs: Mapping[str, Any]) -> Any:
+        loss = super()._compute_loss(model, inputs)  # type: ignore[misc]
+        if self.model.training and self._logps_BT is not None:
+            self.after_loss(inputs, self._logps_BT)
+        return loss

@@ -1,0 +1,56 @@
+"""Which releases of the training libraries cotforge is made for. Nothing is imported of them.
+
+`python -m cotforge.train.versions`, a part of `make check`, prints a line for each installed library that is out of range, and exits 1.
+"""
+
+import sys
+import tomllib
+from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import cotforge
+
+BOUND = ("trl", "transformers")
+"""Libraries of which more than the documented interface is used (`cotforge.train.trl_seam`)."""
+
+
+def out_of_range(wanted: Iterable[str], installed: Callable[[str], str] = version) -> list[str]:
+    """A line for each bound library that is installed in a release which the requirements `wanted` leave out."""
+    from packaging.requirements import Requirement  # trl, transformers and accelerate need it; cotforge itself does not
+
+    lines = []
+    for requirement in dict.fromkeys(map(Requirement, wanted)):
+        if requirement.name not in BOUND:
+            continue
+        try:
+            found = installed(requirement.name)
+        except PackageNotFoundError:
+            continue
+        if not requirement.specifier.contains(found, prereleases=True):
+            lines.append(
+                f"{requirement.name} {found} is installed; cotforge is made for {requirement.name}{requirement.specifier}: "
+                f"pip install '{requirement.name}{requirement.specifier}'"
+            )
+    return list(dict.fromkeys(lines))
+
+
+def wanted() -> list[str]:
+    """What the extra `train` requires: of the checkout, where cotforge runs from one, else as it was installed."""
+    project = Path(cotforge.__file__).parents[1] / "pyproject.toml"
+    if project.is_file():
+        extras: dict[str, list[str]] = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+        return extras["train"]
+    return [line.partition(";")[0] for line in requires("cotforge") or () if 'extra == "train"' in line.replace("'", '"')]
+
+
+def main() -> int:
+    """Lines on stderr, and how many libraries are out of range: 0 or 1 as an exit code."""
+    lines = out_of_range(wanted())
+    for line in lines:
+        print(line, file=sys.stderr)
+    return int(bool(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
