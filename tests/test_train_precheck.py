@@ -67,7 +67,7 @@ def test_before_there_is_a_lesson_check_tries_their_range_on_labels_and_never_as
     whole = yaml.safe_load((folder / "squares.yaml").read_text())
     wrong = checked(folder, whole)
     assert wrong.returncode == 2
-    assert "stage 'second': rewards[0] reasoning_words: gives 24 to 24; a reward gives 0 to 1" in wrong.stderr
+    assert "stage 'second': rewards[0] reasoning_words: gives 23 to 23; a reward gives 0 to 1" in wrong.stderr
     whole["train"]["stages"] = [
         INJECT,
         grpo("second", "correct"),
