@@ -51,7 +51,7 @@ class Eval(Spec):
 
     def choosing(self) -> dict[str, Any]:
         """All that decides which checkpoint `best` takes; they are tried where they are trained, whatever `engine` says."""
-        return self.measured(whole=False) | {"best": self.best, "engine": None}
+        return self.model_dump(mode="json", include={"split", "share", "at_most", "between", "best", "rescue"})
 
     def holds(self, sample: Sample) -> bool:
         """Whether a Sample is tried on, and never trained on, because of `share`: it follows from its pictures alone."""

@@ -1,12 +1,12 @@
 """What goes wrong without a word in training, and the line that says what to change: before, during and after.
 
 Before, a guard refuses (PipelineError, exit 2) or tells. During, it tells its line once and lets the stage end; only parameters that are no
-numbers any more stop it. After, what was saved is loaded again and must say what the student said.
+numbers any more stop it.
 """
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -66,19 +66,6 @@ def check_schedule(*, clipped: bool, accumulate: int, per_generation: int, itera
         raise PipelineError(
             f"trl.save_steps: {save_steps:g} ends within a rollout, which is lost with an interruption; "
             f"set it to a multiple of {cycle} (updates_per_rollout)"
-        )
-
-
-def check_head(model: Any) -> None:
-    """Under FSDP, the head must stay as it is: TRL 1.16 gathers it by `full_tensor()`, whose gradient stays that of one process.
-
-    Measured with two processes: all other gradients were those of one process, the head's was off by two fifths.
-    """
-    head = model.get_output_embeddings()
-    if head is not None and any(weight.requires_grad for weight in head.parameters()):
-        raise PipelineError(
-            "accelerate: under FSDP the head of the student would get the gradient of one process alone; "
-            "take lora, which leaves it as it is, or a configuration without FSDP"
         )
 
 
@@ -210,17 +197,3 @@ class Guarding(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Not saved yet."""
         check_finite(model.named_parameters(), step=state.global_step)
-
-
-# after
-
-
-def check_reload(before: Sequence[str], after: Sequence[str], folder: object) -> None:
-    """What the student answers must be the same once it is loaded from where it was saved."""
-    differ = [(one, other) for one, other in zip(before, after, strict=True) if one != other]
-    if differ:
-        one, other = (" ".join(text.split())[:80] for text in differ[0])
-        raise PipelineError(
-            f"{folder}: says {other!r} once it is loaded, and {one!r} before it was saved; "
-            "was it saved in another dtype, or without its adapters?"
-        )

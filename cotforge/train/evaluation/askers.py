@@ -96,7 +96,7 @@ class Checkpoint:
 
         logging.disable_progress_bar()
         asked = Student(model=model, dtype=dtype_of(spec), max_pixels=spec.max_pixels if spec else None)
-        pupil = student.load(asked, student.place(model, root))
+        pupil = student.for_inference(asked, student.place(model, root))
         return cls(pupil.model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), pupil.processor, name=model, batch=batch)
 
     def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
