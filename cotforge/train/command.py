@@ -79,7 +79,7 @@ def _sharding(loaded: Loaded) -> str:
     """In a process of our own on a GPU, a line from the first: whether the student is split over processes, and why; it is then set up."""
     plan = loaded.pipeline.train
     assert plan is not None
-    if not os.environ.pop(sharding.CHOOSE, None):
+    if not os.environ.pop(sharding.CHOOSE, None) or plan.student.model is None:
         return ""
     import torch
 
