@@ -17,7 +17,7 @@ from typing import Any
 from cotforge.plan import Stage
 from cotforge.train import ranks
 from cotforge.train.evaluation.best import chosen
-from cotforge.train.faults import room
+from cotforge.train.faults import memory, room
 from cotforge.train.report import trackers
 from cotforge.train.report.past import MANIFEST
 from cotforge.train.report.record import Record
@@ -142,7 +142,10 @@ class Step:
         begun = time.monotonic()
         file = self.folder / "metrics.jsonl" if ranks.first() else None
         with room(self.folder), Record(file, self.stage.name, known=known, page=self.training.page) as record:
-            with trackers.placed(self.folder):
+            with (
+                trackers.placed(self.folder),
+                memory(self.stage.name, "free some, or train a smaller student, then run the same command again"),
+            ):
                 module.train(self.stage, self._work(record, resumed))
             release()
             if ranks.first():
