@@ -6,7 +6,7 @@ one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What 
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText
+from transformers.core_model_loading import WeightConverter, apply_converters, revert_weight_conversion
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl import GRPOTrainer
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
@@ -68,8 +69,32 @@ class Resuming:
             counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
             self._total_train_tokens = int(counted[-1]) if counted else 0
 
+    rate_of: Callable[[str], float] | None = None
+    """The learning rate of a weight by its name; None where all have the same."""
+    begun = 0
+    """The step that it began with, which is not 0 after a checkpoint."""
+
+    def create_optimizer(self, *given: Any, **named: Any) -> Any:
+        """TRL's, with groups of weights of one learning rate; their order follows from the model alone, so that a checkpoint fits."""
+        self.begun = self.state.global_step
+        optimizer = super().create_optimizer(*given, **named)  # type: ignore[misc]
+        if self.rate_of is not None:
+            model = next(iter(given), named.get("model")) or self.model
+            rates = {id(weight): self.rate_of(name) for name, weight in model.named_parameters()}
+            optimizer.param_groups[:] = [part for group in optimizer.param_groups for part in by_rate(group, rates)]
+        return optimizer
+
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The student's card is written at the end, by us; TRL would write one into every checkpoint."""
+
+
+def by_rate(group: Mapping[str, Any], rates: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+    """A group of an optimizer's parameters as groups of one learning rate each, by the parameters' `id`."""
+    found: dict[float, list[Any]] = {}
+    for weight in group["params"]:
+        found.setdefault(rates[id(weight)], []).append(weight)
+    for rate, weights in found.items():
+        yield {**group, "params": weights, "lr": rate}
 
 
 class SftHooks(Resuming):
@@ -135,6 +160,34 @@ def _placed_alike(place: Any, features: Any, prompt_ids: list[int]) -> Any:
                 "start it on a folder whose processor is the student's, or with its size of pictures (--mm-processor-kwargs)"
             )
     return found
+
+
+def _tokens_named(post: Any, url: str, **named: Any) -> Any:
+    """A reply of vLLM's server whose tokens have the names that TRL 1.16 reads; from vLLM 0.32 on they come as numbers."""
+    reply = post(url, **named)
+    for choice in reply.get("choices", ()):
+        logprobs = choice.get("logprobs")
+        for entry in logprobs.get("content") or () if isinstance(logprobs, dict) else ():
+            for token in (entry, *entry["top_logprobs"]):
+                if "token" not in token:
+                    token["token"] = f"token_id:{token['token_id']}"
+    return reply
+
+
+def named_as_saved(model: Any, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Weights under the names that they have in the student's files, which are those that vLLM knows.
+
+    TRL 1.16 sends them under their names in memory. Those of a LLaVA's vision tower are others since transformers 5, and vLLM refuses them.
+    """
+    reversed_ = [each.reverse_transform() for each in getattr(model, "_weight_conversions", None) or ()]
+    joining = [each for each in reversed_ if isinstance(each, WeightConverter) and len(each.source_patterns) > 1]
+    waiting: dict[str, torch.Tensor] = {}
+    for name, weight in weights:
+        if joining and apply_converters(name, joining)[1] is not None:
+            waiting[name] = weight  # one of several that are one in the file
+        else:
+            yield from revert_weight_conversion(model, {name: weight}).items()
+    yield from revert_weight_conversion(model, waiting).items()
 
 
 class GrpoHooks(Resuming):
@@ -207,10 +260,17 @@ class GrpoHooks(Resuming):
         TRL 1.16 gives vLLM in this process prompts in which the processor has put all tokens of a picture, and vLLM puts them in once
         more (huggingface/trl#6401); of what a server makes of a picture it takes the place, and never looks at the length.
         """
+        generation = self.vllm_generation
+        base = getattr(self.model, "get_base_model", lambda: self.model)()
+        parameters = generation._iter_named_params
+        generation._iter_named_params = lambda: named_as_saved(base, parameters())
         if self.vllm_mode == "colocate":
             self.vllm_generation.generate = partial(self._generate_short, self.vllm_generation.generate)
         else:
             self.vllm_generation._place_features = partial(_placed_alike, self.vllm_generation._place_features)
+            if self.accelerator.is_main_process:  # the only one that has a client
+                client = self.vllm_generation.vllm_client
+                client._post = partial(_tokens_named, client._post)
 
     def after_loss(self, inputs: Mapping[str, Any], logps_BT: torch.Tensor) -> None:
         """Called with what a loss of the training was computed of, and the log-probabilities it found."""
