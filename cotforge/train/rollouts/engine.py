@@ -6,7 +6,7 @@ a student's processor writes them so is tried on two pictures, and not read off 
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
@@ -51,17 +51,17 @@ class Engine:
         return bool(self.fields)
 
 
-def choose(stage: Grpo, pupil: Pupil, *, pictures: int = 2, gpu: bool | None = None) -> Engine:
+def choose(stage: Grpo, pupil: Pupil, *, pictures: Callable[[], int] = lambda: 2, gpu: bool | None = None) -> Engine:
     """The engine that `rollouts` and `vllm` name; `auto` is vLLM in this process where there is a GPU, vLLM, and nothing against it.
 
-    `pictures` is how many a prompt has, at most.
+    `pictures` tells how many a prompt has, at most; it is asked where vLLM may be chosen.
     Raises PipelineError where vLLM is asked for and cannot be had.
     """
     gpu = torch.cuda.is_available() if gpu is None else gpu
     wanted = stage.wants_vllm
     if wanted is False or (wanted is None and not gpu):
         return Engine()
-    against = _lacking(gpu) or pairing_fault(pupil, pictures)
+    against = _lacking(gpu) or pairing_fault(pupil, pictures())
     if against and wanted:
         raise PipelineError(f"rollouts: vllm: {against}; set rollouts to transformers")
     if against:
@@ -91,7 +91,7 @@ def _lacking(gpu: bool) -> str:
         return f"vllm {found} is installed; TRL 1.16 is made for {first} to {last}"
     if find_spec("requests") is None:
         return "TRL's client needs requests: pip install requests"
-    return "" if gpu else "TRL gives vLLM the weights from GPU to GPU, and there is none here"
+    return "" if gpu else "it needs a GPU, and so does the training that hands it weights; there is none here"
 
 
 def pairing_fault(pupil: Pupil, pictures: int = 2) -> str:
