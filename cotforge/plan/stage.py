@@ -108,6 +108,10 @@ class Stage(Spec):
         """What the plan's line says of it; `steps` replaces its own length where it trains."""
         return [self.kind]
 
+    def amount(self, rows: int, *, processes: int = 1, steps: int | None = None) -> str:
+        """How many of its data's `rows` it sees over all `processes`, in words; with `steps`, as if it had so many."""
+        return f"all {rows:,} rows"
+
 
 Rate = Annotated[float, Field(gt=0)]
 
@@ -185,7 +189,7 @@ class TrlStage(Stage):
         return self.batch * self.accumulate
 
     def amount(self, rows: int, *, processes: int = 1, steps: int | None = None) -> str:
-        """How many of its data's `rows` it sees over all `processes`, in words; with `steps`, as if it had so many."""
+        """By its steps or epochs, in what its rows are called."""
         steps, what = steps or self.steps, self.rows_are
         times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / rows
         if times < 1:

@@ -12,6 +12,7 @@ from PIL import UnidentifiedImageError
 from torch.distributed.checkpoint.api import CheckpointException
 
 from cotforge.errors import JournalError, PipelineError
+from cotforge.train.sharding import layers
 
 FULL = (
     "No space left",
@@ -108,8 +109,8 @@ def spread(model: Any) -> Iterator[None]:
     except ValueError as fault:
         if "transformer layer class" not in str(fault):
             raise
-        layers = sorted({type(each[0]).__name__ for each in model.modules() if isinstance(each, torch.nn.ModuleList) and len(each)})
-        raise PipelineError(f"accelerate: {fault} Set fsdp_transformer_layer_cls_to_wrap in its file to {','.join(layers)}") from fault
+        named = ",".join(layers(model))
+        raise PipelineError(f"accelerate: {fault} Set fsdp_transformer_layer_cls_to_wrap to {named}, or leave it out") from fault
     except CheckpointException as fault:
         if (lacks := re.search(r"optimizer\.state\.([\w.]+)\.", str(fault))) is None:
             raise

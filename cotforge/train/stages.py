@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Stage, TrlStage, lines
+from cotforge.plan import SMOKE_STEPS, Stage, lines
 from cotforge.plan.branches import branch, parents
 from cotforge.train import ranks
 from cotforge.train.evaluation.best import linked
@@ -157,9 +157,7 @@ def _above(step: Step) -> list[Step]:
 def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> str:
     """The plan's line of a stage, with how much of its data it sees."""
     data = training.learned_by(stage)
-    if data is None or not isinstance(stage, TrlStage):
-        return line
-    return f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
+    return line if data is None else f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
 
 
 def _check_attention(training: TrainingRun, choice: Choice) -> None:

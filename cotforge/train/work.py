@@ -16,7 +16,7 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import SMOKE_STEPS, Eval, Plan, Stage, TrlStage
 from cotforge.prompts import Family
-from cotforge.train import guards, ranks
+from cotforge.train import ranks, sharding
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.best import Best
 from cotforge.train.evaluation.trials import Trials
@@ -107,7 +107,7 @@ class Work(TrainingRun):
     @property
     def precision(self) -> Precision:
         """In which numbers the stage trains its student on this machine."""
-        return precision(self.plan.student, getattr(self.stage, "trl", {}), gpu=torch.cuda.is_available())
+        return precision(self.plan.student, self.stage.trl_fields, gpu=torch.cuda.is_available())
 
     def data(self) -> Lessons:
         """What the stage learns from. Raises PipelineError where there is nothing of it."""
@@ -179,6 +179,14 @@ class Recording(TrainerCallback):  # type: ignore[misc]
             control.should_save = control.should_training_stop = True
 
 
+class GatheringHead(TrainerCallback):  # type: ignore[misc]
+    """Has the head of a split student gathered for each forward pass."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """The student is split."""
+        sharding.gather_head(model)
+
+
 def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *, last: Any = None) -> None:
     """Train from where the stage stands to its end, and leave the student's weights; `last` is a callback after all others.
 
@@ -189,10 +197,14 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     pupil.is_sharded = is_sharded(trainer)
     _have_whole_adapters(pupil)
     trainer.remove_callback(PrinterCallback)
-    if is_sharded(trainer):
-        guards.check_head(pupil.model)
+    check_resumed(work, sharded=is_sharded(trainer))
     best = _best(trainer, work, pupil)
-    for callback in (best, recording, Guarding(watch or Watch(work.record.say)), Moved(work.record.say), last):
+    gathering = None
+    if is_sharded(trainer):
+        sharding.split_by_layers(trainer.accelerator.state.fsdp_plugin, pupil.model)
+        gathering = GatheringHead()
+    guarding = Guarding(watch or Watch(work.record.say))
+    for callback in (best, gathering, recording, guarding, Moved(work.record.say), last):
         if callback is not None:
             trainer.add_callback(callback)
     trainer.rate_of = rate_of(work.stage, trainer.args.learning_rate)
@@ -236,6 +248,15 @@ def _steps_of(checkpoint: Path) -> int:
     """How many steps a stage had whose last checkpoint this is, else nought: resumed there, a trainer would do one step too many."""
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
+
+
+def check_resumed(work: Work, *, sharded: bool) -> None:
+    """Raises PipelineError where a checkpoint is of whole students and this run of split ones, or the other way round."""
+    if work.resume_from is not None and any(work.resume_from.glob("pytorch_model_fsdp*")) != sharded:
+        raise PipelineError(
+            f"{work.resume_from}: was saved {'whole' if sharded else 'by processes that held a part of the student each'}, and cannot be "
+            f"resumed {'by such as hold a part each' if sharded else 'otherwise'}; use the GPUs of then, or --from {work.stage.name}"
+        )
 
 
 def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None:

@@ -122,7 +122,8 @@ def for_inference(spec: Student, begin: Path, *, dtype: torch.dtype | None = Non
     """
     named = getattr(torch, spec.dtype or ("bfloat16" if torch.cuda.is_available() else "float32"))
     kind = dtype or named
-    return Pupil(_weights(begin, kind), _processor(spec, begin), begin, spec, Precision(kind, kind))
+    processor = _processor(spec, begin)
+    return Pupil(_weights(begin, kind), processor, begin, spec, Precision(kind, kind))
 
 
 def _processor(spec: Student, begin: Path) -> Any:
