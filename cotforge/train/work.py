@@ -209,9 +209,7 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
             trainer.add_callback(callback)
     trainer.rate_of = rate_of(work.stage, trainer.args.learning_rate)
     batches = Batches(pupil.model)
-    short = memory(
-        f"stage {work.stage.name!r}", to_fit(work.stage, work.plan.student), lambda: f"at step {trainer.state.global_step + 1:,} {batches}"
-    )
+    short = memory(work.stage.name, to_fit(work.stage, work.plan.student), lambda: f"at step {trainer.state.global_step + 1:,} {batches}")
     with _signals(recording), short:
         if work.resume_from and (over := _steps_of(work.resume_from)):
             work.record.begin(step=over, total=over)
