@@ -33,7 +33,7 @@ from cotforge.forge.tour import remaining
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.plan import lines
+from cotforge.plan import lines, notes
 from cotforge.records import Fault, Sample, Stop
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import ENGINE, Engine, Guide, saves_nothing
@@ -149,6 +149,7 @@ class Run:
             tell(estimator.text())
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
+            warn(notes(self.loaded.pipeline.train))
         asked = {name for name, share in found.shares.items() if share.calls}
         if self.loaded.does:
             tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))

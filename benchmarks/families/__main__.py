@@ -52,7 +52,7 @@ def _tables(given: argparse.Namespace) -> None:
     if given.smoke:
         print_table(("family", "one picture", "CPU s"), _lines(names, (("one", {}),)))
         return
-    columns = (("one", {}), ("one or two", {}), ("one", ADAPTERS))
+    columns: Sequence[tuple[str, dict[str, Any]]] = (("one", {}), ("one or two", {}), ("one", ADAPTERS))
     print_table(("family", "one picture", "one or two", "LoRA", "CPU s", "done for it"), _lines(names, columns, DONE_FOR))
     print(f"\nSFT and DPO on rows with none, one or two pictures: {_without(names)}")
 

@@ -18,6 +18,7 @@ from cotforge.records import Fault, Sample
 from cotforge.sandbox import LEARNING, Prompt
 from cotforge.sources import samples
 from cotforge.train import processes, ranks, sharding, versions
+from cotforge.train.optional import pass_over_torchvision
 
 if TYPE_CHECKING:
     from cotforge.train.data.lessons import Lessons
@@ -62,9 +63,8 @@ def train(
         for line in folder.notes() if folder is not None else ():
             tell(line)
         loaded = loaded.in_run(run)
-        quiet()
-        if chosen := _sharding(loaded):
-            tell(chosen)
+        for line in filter(None, (quiet(), _sharding(loaded))):
+            tell(line)
         ranks.join()
         from cotforge.train.report import page
         from cotforge.train.stages import Choice
@@ -95,6 +95,7 @@ def _sharding(loaded: Loaded) -> str:
 
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
+    from cotforge.plan import notes
     from cotforge.train import stages
     from cotforge.train.data import lessons
     from cotforge.train.evaluation.evaluate import longest
@@ -140,6 +141,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
 
     if held_out is None:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
+    for line in notes(plan):
+        tell(line)
     trials = Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None
     training = TrainingRun(
         plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,
@@ -188,8 +191,9 @@ def _made(folder: Path) -> None:
         raise JournalError(f"{folder}: {fault.strerror}; choose another folder with --out") from fault
 
 
-def quiet() -> None:
-    """Have the libraries neither call home nor fill the terminal; what matters is told by us."""
+def quiet() -> str:
+    """Have the libraries neither call home nor fill the terminal; what matters is told by us: the line about one that is passed over."""
+    passed = pass_over_torchvision()
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -203,3 +207,4 @@ def quiet() -> None:
     logging.set_verbosity_error()
     for category in (FutureWarning, UserWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category, module=r"(torch|transformers|trl|peft|accelerate|multiprocessing)(\.|$)")
+    return passed

@@ -1,11 +1,13 @@
-"""What goes wrong on the way, told as one line: no room on the disk, a picture that is none, a student that cannot be spread."""
+"""What goes wrong on the way, told as one line: no room on disk or in memory, a picture that is none, a student that cannot be spread."""
 
 import re
-from collections.abc import Iterator
+import resource
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import UnidentifiedImageError
 from torch.distributed.checkpoint.api import CheckpointException
 
@@ -34,6 +36,56 @@ def room(folder: Path) -> Iterator[None]:
         if not any(words in f"{fault} {fault.__cause__ or ''} {fault.__context__ or ''}" for words in FULL):
             raise
         raise JournalError(f"{folder}: the disk is full; make room, then run the same command again: it goes on where it can") from fault
+
+
+SHORT = ("out of memory", "can't allocate memory", "Cannot allocate memory", "bad_alloc", "CUBLAS_STATUS_ALLOC_FAILED")
+"""How torch and its libraries say that memory is short, in errors of other types than `torch.OutOfMemoryError`."""
+
+
+@contextmanager
+def memory(name: str, advice: str, batch: Callable[[], str] = str) -> Iterator[None]:
+    """Has memory that is short in a stage be one line: in what `batch`, how much was held, and what to set. Raises PipelineError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as fault:  # torch.OutOfMemoryError is a RuntimeError
+        if not is_out_of_memory(fault):
+            raise
+        held = " ".join(filter(None, (batch(), f"({peak()})")))
+        raise PipelineError(f"stage {name!r}: out of memory {held}; {advice}") from fault
+
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether an error says that memory is short, on a GPU or a CPU."""
+    return isinstance(fault, (torch.OutOfMemoryError, MemoryError)) or any(words in str(fault) for words in SHORT)
+
+
+def peak() -> str:
+    """The most memory that this process has held, on its GPU where it has one."""
+    if torch.cuda.is_available():
+        most, whole = torch.cuda.max_memory_allocated(), torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+        return f"{most / 1e9:.1f} GB of {whole / 1e9:.1f} at its peak"
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:.1f} GB at its peak"
+
+
+class Batches:
+    """Remembers the shape of the newest batch that a model was given."""
+
+    def __init__(self, model: Any) -> None:
+        self._shape: tuple[int, int] | None = None
+        self._hook = model.register_forward_pre_hook(self._see, with_kwargs=True)
+
+    def _see(self, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        for name in ("attention_mask", "input_ids", "inputs_embeds"):  # the first one also counts what a cache holds
+            if (found := named.get(name)) is not None and hasattr(found, "shape"):
+                self._shape = int(found.shape[0]), int(found.shape[1])
+                return
+
+    def __str__(self) -> str:
+        return f"in a batch of {self._shape[0]:,} x {self._shape[1]:,} tokens" if self._shape else "before the first batch"
+
+    def remove(self) -> None:
+        """Look no more."""
+        self._hook.remove()
 
 
 @contextmanager

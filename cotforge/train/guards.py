@@ -1,12 +1,12 @@
 """What goes wrong without a word in training, and the line that says what to change: before, during and after.
 
 Before, a guard refuses (PipelineError, exit 2) or tells. During, it tells its line once and lets the stage end; only parameters that are no
-numbers any more stop it. After, what was saved is loaded again and must say what the student said.
+numbers any more stop it.
 """
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -197,17 +197,3 @@ class Guarding(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Not saved yet."""
         check_finite(model.named_parameters(), step=state.global_step)
-
-
-# after
-
-
-def check_reload(before: Sequence[str], after: Sequence[str], folder: object) -> None:
-    """What the student answers must be the same once it is loaded from where it was saved."""
-    differ = [(one, other) for one, other in zip(before, after, strict=True) if one != other]
-    if differ:
-        one, other = (" ".join(text.split())[:80] for text in differ[0])
-        raise PipelineError(
-            f"{folder}: says {other!r} once it is loaded, and {one!r} before it was saved; "
-            "was it saved in another dtype, or without its adapters?"
-        )

@@ -5,7 +5,8 @@ one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What 
 """
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -56,7 +57,9 @@ class Resuming:
         if isinstance(model, PeftModel) or is_sharded(self):
             super()._load_from_checkpoint(checkpoint, model)  # type: ignore[misc]
             return
-        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=model.dtype, **SAFE_WEIGHTS)
+        kinds = {weight.dtype for weight in model.parameters()}  # of float32 and bfloat16, float32 holds both
+        kind = torch.float32 if len(kinds) > 1 else model.dtype
+        again = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=kind, **SAFE_WEIGHTS)
         model.load_state_dict(again.state_dict())
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
@@ -66,8 +69,32 @@ class Resuming:
             counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
             self._total_train_tokens = int(counted[-1]) if counted else 0
 
+    rate_of: Callable[[str], float] | None = None
+    """The learning rate of a weight by its name; None where all have the same."""
+    begun = 0
+    """The step that it began with, which is not 0 after a checkpoint."""
+
+    def create_optimizer(self, *given: Any, **named: Any) -> Any:
+        """TRL's, with groups of weights of one learning rate; their order follows from the model alone, so that a checkpoint fits."""
+        self.begun = self.state.global_step
+        optimizer = super().create_optimizer(*given, **named)  # type: ignore[misc]
+        if self.rate_of is not None:
+            model = next(iter(given), named.get("model")) or self.model
+            rates = {id(weight): self.rate_of(name) for name, weight in model.named_parameters()}
+            optimizer.param_groups[:] = [part for group in optimizer.param_groups for part in by_rate(group, rates)]
+        return optimizer
+
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The student's card is written at the end, by us; TRL would write one into every checkpoint."""
+
+
+def by_rate(group: Mapping[str, Any], rates: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+    """A group of an optimizer's parameters as groups of one learning rate each, by the parameters' `id`."""
+    found: dict[float, list[Any]] = {}
+    for weight in group["params"]:
+        found.setdefault(rates[id(weight)], []).append(weight)
+    for rate, weights in found.items():
+        yield {**group, "params": weights, "lr": rate}
 
 
 class SftHooks(Resuming):
@@ -177,6 +204,10 @@ class GrpoHooks(Resuming):
     """Ours: log-probabilities of the completions in the newest forward pass."""
     _waiting: Sampled | None = None
     """Ours: completions that are made, for the next rollout."""
+    _prompts: Sequence[Any] = ()
+    """Ours: the newest prompts."""
+    at_once: int = sys.maxsize
+    """Completions that transformers makes at once, at most."""
     _short: Sequence[Sequence[int]] = ()
     """Ours: the newest prompts for vLLM in this process, with one placeholder for each picture."""
     said_type: int = 0
@@ -244,6 +275,9 @@ class GrpoHooks(Resuming):
     def after_loss(self, inputs: Mapping[str, Any], logps_BT: torch.Tensor) -> None:
         """Called with what a loss of the training was computed of, and the log-probabilities it found."""
 
+    def fewer(self, size: int, count: int) -> None:
+        """Called where `count` completions at once did not fit into memory, and `size` are tried."""
+
     def note(self, name: str, value: float) -> None:
         """Add a value to a metric of this step; its mean is logged."""
         self._metrics["train"][name].append(value)
@@ -276,10 +310,27 @@ class GrpoHooks(Resuming):
         return found
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
-        found = self.tokenize(prompts)
+        found, self._prompts = self.tokenize(prompts), prompts
         if self.use_vllm and self.vllm_mode == "colocate":
             self._short = short_prompts(self.processing_class, [prepare_multimodal_messages(prompt) for prompt in prompts])
         return found
+
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, fields: Any, *given: Any, **named: Any) -> Any:
+        """TRL's, which has transformers make all completions of a rollout at once: here as many as fit into memory, found by halves."""
+        size, count = min(self.at_once, len(prompt_ids)), len(prompt_ids)
+        while True:
+            try:
+                if size == count or self.use_vllm:
+                    return super()._generate_single_turn(prompt_ids, images, fields, *given, **named)  # type: ignore[misc]
+                parts = [self.tokenize(self._prompts[start : start + size]) for start in range(0, count, size)]
+                made = [super(GrpoHooks, self)._generate_single_turn(*part, *given, **named)[0] for part in parts]  # type: ignore[misc]
+                return [completion for part in made for completion in part], None
+            except torch.OutOfMemoryError:
+                if size == 1 or self.use_vllm or is_sharded(self):  # processes that share a student must make as many
+                    raise
+            size = self.at_once = -(-size // 2)
+            self.fewer(size, count)
+            torch.cuda.empty_cache()
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, batch_size: int | None = None, **named: Any

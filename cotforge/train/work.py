@@ -1,7 +1,5 @@
 """What a stage is given, and what all stages that train have in common: settings, checkpoints, signals, and the weights they leave."""
 
-import dataclasses
-import difflib
 import json
 import shutil
 import signal
@@ -22,9 +20,12 @@ from cotforge.train import ranks, sharding
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.best import Best
 from cotforge.train.evaluation.trials import Trials
-from cotforge.train.faults import pictures, spread
+from cotforge.train.faults import Batches, memory, pictures, spread
+from cotforge.train.fields import rate_of, taken, to_fit
 from cotforge.train.guards import Guarding, Watch
+from cotforge.train.moved import Moved
 from cotforge.train.report.record import Record
+from cotforge.train.students.precision import Precision, precision
 from cotforge.train.students.student import Pupil, fingerprint, place
 from cotforge.train.trl_seam import is_sharded, load_weights
 
@@ -103,6 +104,11 @@ class Work(TrainingRun):
         """The name of the run's folder."""
         return next((folder.name for folder in self.out.parents if folder.name not in ("train", "smoke")), "") or "cotforge"
 
+    @property
+    def precision(self) -> Precision:
+        """In which numbers the stage trains its student on this machine."""
+        return precision(self.plan.student, self.stage.trl_fields, gpu=torch.cuda.is_available())
+
     def data(self) -> Lessons:
         """What the stage learns from. Raises PipelineError where there is nothing of it."""
         found = self.learned_by(self.stage)
@@ -122,7 +128,7 @@ def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
         **length,
         "per_device_train_batch_size": stage.batch,
         "gradient_accumulation_steps": stage.accumulate,
-        "learning_rate": stage.learning_rate or rate * (10 if adapted else 1),
+        "learning_rate": stage.learning_rate if isinstance(stage.learning_rate, float) else rate * (10 if adapted else 1),
         "seed": stage.seed,
         "data_seed": stage.seed,
         "logging_steps": 1,
@@ -135,31 +141,12 @@ def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
         "project": work.run,
         "disable_tqdm": True,
         "use_cpu": not gpu,
-        "bf16": gpu and work.plan.student.dtype in (None, "bfloat16"),
+        "bf16": work.precision.autocast is torch.bfloat16,
         "fp16": False,
         "activation_checkpointing": gpu,
         "dataloader_pin_memory": gpu,
         **{NEW_NAMES.get(name, name): value for name, value in stage.trl.items()},
     }
-
-
-def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
-    """TRL's configuration of that kind. Raises PipelineError where it does not take what stands under `trl:`."""
-    where = f"train.stages: {stage.name!r}: trl"
-    known = {field.name for field in dataclasses.fields(kind)}
-    if strange := [name for name in stage.trl if name not in known]:
-        near = difflib.get_close_matches(strange[0], known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise PipelineError(f"{where}: {kind.__name__} has no field {strange[0]!r}{hint}")
-    try:
-        made = kind(**fields)
-    except (ValueError, TypeError) as fault:
-        if not stage.trl:
-            raise
-        raise PipelineError(f"{where}: {' '.join(str(fault).split())[:300]}") from fault
-    if made.n_gpu > 1:  # TRL's trainers raise where one process sees several
-        raise PipelineError(f"one process sees {made.n_gpu} GPUs, and trains on one: use --gpus, or set CUDA_VISIBLE_DEVICES")
-    return made
 
 
 class Recording(TrainerCallback):  # type: ignore[misc]
@@ -170,7 +157,7 @@ class Recording(TrainerCallback):  # type: ignore[misc]
         self.told_to_end = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The step to go on from is known."""
+        """The step to resume from is known."""
         state.compute_steps(args, state.max_steps)  # a checkpoint brings the save_steps and logging_steps that it was made with
         self.record.begin(step=state.global_step, total=state.max_steps)
 
@@ -205,7 +192,10 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
 
     SIGTERM and SIGINT end the step, save and raise KeyboardInterrupt.
     """
+    assert isinstance(work.stage, TrlStage)
     recording = Recording(work.record)
+    pupil.is_sharded = is_sharded(trainer)
+    _have_whole_adapters(pupil)
     trainer.remove_callback(PrinterCallback)
     check_resumed(work, sharded=is_sharded(trainer))
     best = _best(trainer, work, pupil)
@@ -213,15 +203,21 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     if is_sharded(trainer):
         sharding.split_by_layers(trainer.accelerator.state.fsdp_plugin, pupil.model)
         gathering = GatheringHead()
-    for callback in (best, gathering, recording, Guarding(watch or Watch(work.record.say)), last):
+    guarding = Guarding(watch or Watch(work.record.say))
+    for callback in (best, gathering, recording, guarding, Moved(work.record.say), last):
         if callback is not None:
             trainer.add_callback(callback)
-    with _signals(recording):
+    trainer.rate_of = rate_of(work.stage, trainer.args.learning_rate)
+    batches = Batches(pupil.model)
+    short = memory(
+        f"stage {work.stage.name!r}", to_fit(work.stage, work.plan.student), lambda: f"at step {trainer.state.global_step + 1:,} {batches}"
+    )
+    with _signals(recording), short:
         if work.resume_from and (over := _steps_of(work.resume_from)):
             work.record.begin(step=over, total=over)
             load_weights(trainer, str(work.resume_from))
         else:
-            with pictures(work.stage.name), spread(pupil.model):
+            with pictures(work.stage.name), spread(pupil.model), taken(work.stage, trainer):
                 trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
@@ -230,8 +226,15 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
             best.take(trainer)
         whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
         ranks.shared(lambda: leave(pupil, work, whole))
-    if ranks.first():
-        shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+    batches.remove()
+
+
+def _have_whole_adapters(pupil: Pupil) -> None:
+    """Adapters in float32 again: over four bits TRL casts them to bfloat16, in which small steps are lost (huggingface/trl#7268)."""
+    if pupil.spec.qlora and pupil.precision.trained == torch.float32:
+        for weight in pupil.model.parameters():
+            if weight.requires_grad:
+                weight.data = weight.data.float()
 
 
 def _best(trainer: Any, work: Work, pupil: Pupil) -> Best | None:
@@ -255,7 +258,7 @@ def check_trained(step: int, work: Work) -> None:
     if not step:
         raise PipelineError(
             f"stage {work.stage.name!r}: not one step could be done, because a step takes more rows than there are; "
-            f"lower batch or accumulate, or use fewer GPUs ({ranks.count()} processes)"
+            f"lower batch or accumulate, or use fewer GPUs ({ranks.processes()} processes)"
         )
 
 
@@ -270,12 +273,19 @@ def check_resumed(work: Work, *, sharded: bool) -> None:
 
 def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None:
     """Put the student's weights in place by rename; they are `whole` where the processes hold parts of them."""
-    passing = work.out / ".weights.new"
+    if work.plan.student.lora is not None:
+        _placed(work.out / "adapter", lambda folder: pupil.save_adapters(folder, whole))
+    _placed(work.weights, lambda folder: pupil.save(folder, whole))
+
+
+def _placed(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Have a folder be filled under another name, and appear whole."""
+    passing = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(passing, ignore_errors=True)
     passing.mkdir(parents=True)
-    pupil.save(passing, whole)
-    shutil.rmtree(work.weights, ignore_errors=True)  # of a run that was killed before it could say that they are there
-    passing.rename(work.weights)
+    fill(passing)
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed before it could say that it is there
+    passing.rename(folder)
 
 
 def mark(checkpoint: Path) -> None:

@@ -44,23 +44,28 @@ class Making:
 
     def make(self, lesson: Record) -> tuple[Record, Record, str]:
         """The same from a lesson's row, and its prompt as it was rendered."""
-        images = lesson["images"]
-        spoken = {
-            "prompt": prepare_multimodal_messages(lesson["prompt"], images=images),
-            "completion": prepare_multimodal_messages(lesson["completion"]),
-        }
-        text = apply_chat_template(spoken, self.processor)
-        asked = self.processor(images=[images] if images else None, text=[text["prompt"]], return_tensors="pt", add_special_tokens=False)
+        shown, text = asked(lesson, self.processor)
         said = self.processor(text=[text["completion"]], return_tensors="pt", add_special_tokens=False)
-        tokens = {"prompt": asked["input_ids"][0].int(), "completion": said["input_ids"][0].int()}
+        tokens = {"prompt": shown["input_ids"][0].int(), "completion": said["input_ids"][0].int()}
         for name in MARKS:
-            if name in asked:
+            if name in shown:
                 after = said[name][0] if name == "token_type_ids" else torch.zeros_like(said["input_ids"][0])
-                tokens[name] = torch.cat([asked[name][0], after]).to(torch.int8)
-        if ACROSS in asked:  # what is said sees what the end of the prompt sees
-            seen = asked[ACROSS][0]
+                tokens[name] = torch.cat([shown[name][0], after]).to(torch.int8)
+        if ACROSS in shown:  # what is said sees what the end of the prompt sees
+            seen = shown[ACROSS][0]
             tokens[ACROSS] = torch.cat([seen, seen[-1:].expand(len(tokens["completion"]), *seen.shape[1:])]).to(torch.int8)
-        return tokens, {name: value for name, value in asked.items() if name not in TEXTUAL}, text["prompt"]
+        return tokens, {name: value for name, value in shown.items() if name not in TEXTUAL}, text["prompt"]
+
+
+def asked(lesson: Record, processor: Any) -> tuple[Any, dict[str, str]]:
+    """A lesson's prompt with its pictures as the processor makes it; and the texts of prompt and, where it has one, completion."""
+    images = lesson["images"]
+    spoken = {"prompt": prepare_multimodal_messages(lesson["prompt"], images=images)}
+    if "completion" in lesson:
+        spoken["completion"] = prepare_multimodal_messages(lesson["completion"])
+    text = apply_chat_template(spoken, processor)
+    shown = processor(images=[images] if images else None, text=[text["prompt"]], return_tensors="pt", add_special_tokens=False)
+    return shown, text
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Checkpoint:
         from cotforge.train.students import student
 
         logging.disable_progress_bar()
-        pupil = student.load(Student(model=model), student.place(model, root))
+        pupil = student.for_inference(Student(model=model), student.place(model, root))
         return cls(pupil.model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), pupil.processor, name=model, batch=batch)
 
     def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:

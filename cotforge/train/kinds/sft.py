@@ -18,10 +18,11 @@ from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
+from cotforge.train.fields import configured, taken
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import SftHooks
-from cotforge.train.work import Work, configured, drive, settings
+from cotforge.train.work import Work, drive, settings
 
 RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
@@ -31,12 +32,13 @@ POOL = 50
 
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     lessons = work.data()
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
     prepared = prepare(
-        lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.model.dtype, tell=work.record.say,
+        lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.precision.computed,
+        tell=work.record.say,
         learnable=Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text),
     )  # fmt: skip
     leave_out(work, ((str(row["id"]), fault) for row, fault in zip(lessons.rows(["id"]), prepared.faults(), strict=True)), "lessons")
@@ -44,9 +46,12 @@ def train(stage: Sft, work: Work) -> None:
     short = fitting(prepared, longest)
     if len(short) < prepared.learned:
         ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
-    trainer = Trainer(prepared, short, pupil, config_of(stage, work, prepared))
+    config = config_of(stage, work, prepared)
+    with taken(stage):
+        trainer = Trainer(prepared, short, pupil, config)
     with shared_heap():
         drive(trainer, work, pupil)
+    del trainer
     check_saved(pupil, work, lessons)
 
 
@@ -77,7 +82,10 @@ class Collate:
 
 
 class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
-    """Every lesson once per epoch, batches of lessons about as long, in random order; the same for the same seed and epoch."""
+    """Every lesson once per epoch, batches of lessons about as long, in random order; the same for the same seed and epoch.
+
+    The first epoch begins with the batch of the longest lesson, so that what does not fit into memory does so at the first step.
+    """
 
     def __init__(self, lengths: list[int], batch: int, seed: int) -> None:
         self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, 0
@@ -92,12 +100,19 @@ class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
     def __iter__(self) -> Iterator[int]:
         draw = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         mixed = torch.randperm(len(self.lengths), generator=draw).tolist()
+        if self.epoch == 0:  # into the first of a pool that makes whole batches
+            longest = max(range(len(mixed)), key=lambda place: (self.lengths[mixed[place]], -place), default=0)
+            mixed[:1], mixed[longest : longest + 1] = mixed[longest : longest + 1], mixed[:1]
         batches = []
         for start in range(0, len(mixed), POOL * self.batch):
             pool = sorted(mixed[start : start + POOL * self.batch], key=lambda row: self.lengths[row], reverse=True)
             batches += [pool[at : at + self.batch] for at in range(0, len(pool), self.batch)]
         last = [batches.pop()] if batches and len(batches[-1]) < self.batch else []  # a short one anywhere else would tear the others
-        for place in torch.randperm(len(batches), generator=draw).tolist():
+        order = torch.randperm(len(batches), generator=draw).tolist()
+        if self.epoch == 0 and batches:
+            order.remove(0)
+            order.insert(0, 0)
+        for place in order:
             yield from batches[place]
         for rest in last:
             yield from rest
@@ -126,7 +141,8 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
 
 def config_of(stage: Sft, work: Work, prepared: Prepared) -> Any:
     """TRL's configuration. Raises PipelineError where it does not take what stands under `trl:`."""
-    workers = 0 if prepared.keeps_pictures else workers_here()
+    # On a CPU, workers that read kept pictures would take the time of the cores that train.
+    workers = 0 if prepared.keeps_pictures and not torch.cuda.is_available() else workers_here()
     ours = {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}, "dataloader_num_workers": workers}
     return configured(SFTConfig, stage, ours | settings(work, stage, rate=RATE))
 

@@ -57,7 +57,7 @@ class Ovis2(_Mend):
 
     @image_processor.setter
     def image_processor(self, part: Any) -> None:
-        part.__class__ = _made(Tiles, type(part))
+        part.__class__ = _made(Tiles, part.__class__)
         self.__dict__["image_processor"] = part
 
     @property

@@ -1,54 +1,94 @@
-"""After a stage: what was saved is loaded again, and must say what the student says."""
+"""After a stage: what was saved is loaded again. Its weights must be those in memory, bit by bit, and its logits nearly the same."""
 
-from collections.abc import Sequence
-from hashlib import sha256
-from itertools import islice
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import torch
 
 from cotforge.errors import PipelineError
-from cotforge.records import Picture, Sample
-from cotforge.train import guards
+from cotforge.train import ranks
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.evaluation.askers import Checkpoint, Question
+from cotforge.train.data.making import asked
 from cotforge.train.students import student
+from cotforge.train.students.precision import Precision
 from cotforge.train.work import Work
 
-TOKENS = 32
-"""Of the one answer that is compared (ours)."""
+TRIED = 8
+"""Lessons, at most, that are tried for one whose pictures can be read."""
 
 
 def check_saved(pupil: student.Pupil, work: Work, lessons: Lessons) -> None:
-    """One greedy answer before and after. Raises PipelineError where they differ; with adapters, which merging rounds, tells so."""
-    questions = list(map(_question, islice(lessons.rows(["id", "images", "prompt"]), 1)))
-    again = student.load(work.plan.student.model_copy(update={"lora": None, "qlora": False, "freeze": ()}), work.weights)
-    again.model.to(pupil.model.device)
+    """Compare what a stage left with what it trained, and remove its checkpoints once that is over. Its trainer is gone before.
+
+    Raises PipelineError where a weight differs; the weights and the last checkpoint then stay, so that nothing is trained again. What
+    else it finds it tells: logits differ where adapters were trained over rounded weights and merged into whole ones.
+    """
+    student.release()
+    ranks.shared(lambda: _check(pupil, work, lessons))
+    if ranks.first():
+        shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
+
+
+def _check(pupil: student.Pupil, work: Work, lessons: Lessons) -> None:
+    spec = work.plan.student
+    again = student.for_inference(spec, work.weights, dtype=pupil.precision.trained)
+    if differ := differing(pupil.saved, student.digests(again.model.state_dict())):
+        raise PipelineError(
+            f"{work.weights}: the weight {differ[0]!r} ({len(differ):,} of {len(pupil.saved):,}) is another once it is loaded than it was "
+            f"in memory; it is kept with its last checkpoint. Is the disk sound? --from {work.stage.name} trains the stage anew"
+        )
     try:
-        guards.check_reload(_says(pupil, questions), _says(again, questions), work.weights)
-    except PipelineError as fault:
-        if work.plan.student.lora is None:
-            raise
-        work.record.say(f"guard: {fault}")
+        found = _difference(pupil, again, lessons)
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as fault:
+        work.record.say(f"guard: {work.weights}: its logits could not be compared: {' '.join(str(fault).split())[:200]}")
+        return
+    if found is not None and not found <= tolerance(pupil.precision, quantised=spec.qlora):
+        work.record.say(
+            f"guard: {work.weights}: once loaded, its logits differ by {found:.2g} of the largest from what they were in training; "
+            "its weights are the same, so look at its processor and config.json, or at the rounding of what lies below adapters"
+        )
 
 
-def _says(pupil: student.Pupil, questions: Sequence[Question]) -> list[str]:
-    asker = Checkpoint(pupil.model, pupil.processor, name=str(pupil.begin))
-    return [reply.content for reply in asker.answers(questions, max_tokens=TOKENS, done=bool)]
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Names of weights that are not the same in both, by their digests; sorted."""
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-def _question(row: dict[str, object]) -> Question:
-    """From a row of the lessons."""
-    images, prompt = row["images"], row["prompt"]
-    assert isinstance(images, list)
-    assert isinstance(prompt, list)
-    pictures = tuple(map(_picture, images))
-    content: list[dict[str, str]] = [{"type": "image", "digest": picture.digest} for picture in pictures]
-    content.append({"type": "text", "text": prompt[-1]["content"]})
-    return Question(Sample(str(row["id"]), pictures, ""), ({"role": "user", "content": content},))
+def tolerance(numbers: Precision, *, quantised: bool) -> float:
+    """How far logits may differ, as a share of the largest: float32's noise, bfloat16's rounding, or that of four bits."""
+    if quantised:
+        return 0.3
+    return 1e-3 if numbers.trained == numbers.frozen == torch.float32 else 5e-2
 
 
-def _picture(cell: dict[str, object]) -> Picture:
-    if cell["bytes"] is None:
-        with open(str(cell["path"]), "rb") as file:
-            data = file.read()
-    else:
-        data = bytes(cell["bytes"])  # type: ignore[call-overload]
-    return Picture(sha256(data).hexdigest(), "", 0, 0, len(data), lambda: data)
+def _difference(pupil: student.Pupil, again: student.Pupil, lessons: Lessons) -> float | None:
+    """The largest difference of a logit as a share of the largest logit; None where no lesson can be shown, or no process has it whole."""
+    if pupil.is_sharded:
+        return None
+    rows = lessons.seen(["images", "prompt"])
+    for place in range(min(TRIED, len(rows))):
+        try:
+            row = rows[place]
+            shown = [asked(row, each.processor)[0] for each in (pupil, again)]
+        except (OSError, ValueError, TypeError):
+            continue
+        before, after = (logits(each, inputs) for each, inputs in zip((pupil, again), shown, strict=True))
+        if before.shape != after.shape:
+            return float("inf")
+        return float((before - after).abs().max() / before.abs().max().clamp_min(1e-30))
+    return None
+
+
+def logits(pupil: student.Pupil, inputs: Mapping[str, Any]) -> torch.Tensor:
+    """Of a student's own forward pass in its weights' type: without autocast, and without what a trainer put in the place of `forward`."""
+    model = pupil.model.eval()
+    if not pupil.spec.qlora and pupil.precision.trained == torch.float32:
+        model = model.float()  # frozen parts too; nobody trains on
+    kind = next(weight.dtype for weight in model.parameters() if weight.is_floating_point())
+    placed = {
+        name: value.to(model.device, kind if value.is_floating_point() else None) for name, value in inputs.items() if hasattr(value, "to")
+    }
+    with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+        found: torch.Tensor = type(model).forward(model, **placed).logits
+    return found.float().cpu()

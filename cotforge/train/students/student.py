@@ -1,11 +1,12 @@
 """The small vision-language model that is trained: loaded, seen to be one, partly frozen, adapted, and saved whole."""
 
 import difflib
+import gc
 import shutil
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Lora, Student
 from cotforge.train.students import processors
 from cotforge.train.students.folder import SAFE_WEIGHTS, UNWANTED, demand_safe
+from cotforge.train.students.precision import Precision, precision
 
 VISION = ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder")
 PROJECTOR = ("multi_modal_projector", "connector", "merger", "aligner", "mm_projector", "embed_vision")
@@ -36,6 +38,11 @@ class Pupil:
     begin: Path
     """The folder it was loaded from."""
     spec: Student
+    precision: Precision
+    saved: dict[str, str] = field(default_factory=dict)
+    """Digests of the weights that were saved, by name; empty before, and in processes that saved nothing."""
+    is_sharded: bool = False
+    """Whether each process holds a part of it alone."""
 
     @property
     def positions(self) -> int | None:
@@ -54,44 +61,77 @@ class Pupil:
 
         `state` holds the weights by name where the model itself has a part of them only.
         """
-        whole = self._merged(state)
-        whole.save_pretrained(folder, state_dict=None if whole is not self.model else state)
+        whole = self.merged(state)
+        held = state if whole is self.model else None
+        whole.save_pretrained(folder, state_dict=held)
+        self.saved = digests(whole.state_dict() if held is None else held)
         processors.save(self.processor, folder)
         for file in self.begin.iterdir():
             wanted = file.suffix in BESIDE and not file.name.endswith(".index.json") and not file.name.startswith("adapter_")
             if wanted and not (folder / file.name).exists():
                 shutil.copyfile(file, folder / file.name)
 
-    def _merged(self, state: dict[str, Any] | None) -> Any:
+    def save_adapters(self, folder: Path, state: dict[str, Any] | None = None) -> None:
+        """The adapters alone, as peft saves and loads them; the weights below them are those of `begin`."""
+        self.model.save_pretrained(folder, state_dict=state, selected_adapters=["default"], save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+
+    def merged(self, state: dict[str, Any] | None = None) -> Any:
+        """The model without adapters; they are merged in float32, into the weights that it began with as those lie on the disk.
+
+        So nothing is rounded on the way: neither the base, which bfloat16 or four bits would, nor the sum. The model in memory stays.
+        """
         if not isinstance(self.model, PeftModel):
             return self.model
-        if not self.spec.qlora and state is None:
-            return self.model.merge_and_unload()
         named = self.model.state_dict() if state is None else state
-        adapters = {name: weight.detach().cpu() for name, weight in named.items() if "lora_" in name}
-        again = _with(_weights(self.begin, self.spec, quantised=False), self.model.peft_config["default"])
+        adapters = {name: weight.detach().float().cpu() for name, weight in named.items() if ".default." in name}
+        again = _with(_weights(self.begin, torch.float32), self.model.peft_config["default"])
         again.load_state_dict(adapters, strict=False)
-        return again.merge_and_unload()
+        return again.merge_and_unload().to(self.precision.trained)
 
 
-def load(spec: Student, begin: Path, *, seed: int = 0) -> Pupil:
-    """The student in a folder, ready to be trained; `seed` is that of new adapters.
+def load(
+    spec: Student, begin: Path, *, seed: int = 0, numbers: Precision | None = None, gpu: bool | None = None, attention: str | None = None
+) -> Pupil:
+    """The student in a folder, ready to be trained; `seed` is that of new adapters, `attention` one of transformers' implementations.
 
+    `gpu` says whether it will be on a GPU (None looks for one), `numbers` which types it has where that is not what follows from `gpu`.
     Raises PipelineError where it is none, or nothing of it would be trained.
     """
-    demand_safe(begin)
-    processor = processors.load(begin)
-    if spec.max_pixels is not None:
-        processors.bound(processor, spec.max_pixels)
-    model = _weights(begin, spec, quantised=spec.qlora)
+    gpu = torch.cuda.is_available() if gpu is None else gpu
+    numbers = numbers or precision(spec, gpu=gpu)
+    processor = _processor(spec, begin)
+    below = numbers.below(adapted=spec.lora is not None)
+    model = _weights(begin, below, four_bits=_four_bits(gpu, below) if spec.qlora else None, attention=attention)
     freeze(model, spec.freeze)
     if spec.lora is not None:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            model = _adapted(model, spec.lora)
+            model = _adapted(model, spec.lora, spec.freeze)
+    elif numbers.frozen != numbers.trained:
+        _cast_frozen(model, numbers.frozen)
     if not any(weight.requires_grad for weight in model.parameters()):
         raise PipelineError("train.student: nothing of it would be trained; freeze less")
-    return Pupil(model, processor, begin, spec)
+    return Pupil(model, processor, begin, spec, numbers)
+
+
+def for_inference(spec: Student, begin: Path, *, dtype: torch.dtype | None = None) -> Pupil:
+    """The student in a folder as it is asked: without new adapters, and all weights of one type.
+
+    `dtype` is that type; None takes the student's, or else bfloat16 on a GPU and float32 on a CPU. Raises PipelineError where it is none.
+    """
+    named = getattr(torch, spec.dtype or ("bfloat16" if torch.cuda.is_available() else "float32"))
+    kind = dtype or named
+    processor = _processor(spec, begin)
+    return Pupil(_weights(begin, kind), processor, begin, spec, Precision(kind, kind))
+
+
+def _processor(spec: Student, begin: Path) -> Any:
+    demand_safe(begin)
+    processor = processors.load(begin)
+    if spec.max_pixels is not None:
+        processors.bound(processor, spec.max_pixels)
+    return processor
 
 
 def place(model: str, root: Path) -> Path:
@@ -125,6 +165,23 @@ def fingerprint(folder: Path) -> str:
     return found.hexdigest()
 
 
+def digests(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """What each weight is known by, bit by bit; one that was bfloat16 and is loaded as float32 is the same."""
+    found = {}
+    for name, weight in state.items():
+        held = weight.detach().cpu()
+        held = (held.float() if held.is_floating_point() else held).contiguous()
+        found[name] = blake2b(held.view(-1).view(torch.uint8).numpy(), digest_size=16).hexdigest()
+    return found
+
+
+def release() -> None:
+    """Give back the memory of students that nobody needs any more: those patched by TRL and accelerate refer to themselves."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def part(name: str) -> str:
     """Which part of a student a weight or module of that name belongs to: vision, projector or language."""
     steps = set(name.split("."))
@@ -141,11 +198,18 @@ def freeze(model: Any, parts: Iterable[str]) -> None:
             weight.requires_grad_(False)
 
 
-def _weights(begin: Path, spec: Student, *, quantised: bool) -> Any:
-    gpu = torch.cuda.is_available()
-    kind = getattr(torch, spec.dtype or ("bfloat16" if gpu else "float32"))
+def _cast_frozen(model: Any, kind: torch.dtype) -> None:
+    """Have weights that are not trained be of that type; those that a family keeps in float32 stay so."""
+    kept = (*(getattr(model, "_keep_in_fp32_modules", None) or ()), *(getattr(model, "_keep_in_fp32_modules_strict", None) or ()))
+    for name, weight in model.named_parameters():
+        if not weight.requires_grad and weight.is_floating_point() and not set(name.split(".")) & {*kept}:
+            weight.data = weight.data.to(kind)
+
+
+def _weights(begin: Path, kind: torch.dtype, *, four_bits: Any = None, attention: str | None = None) -> Any:
     try:
-        extra = {"quantization_config": _four_bits(gpu)} if quantised else {}
+        chosen = {"quantization_config": four_bits, "attn_implementation": attention}
+        extra = {name: value for name, value in chosen.items() if value is not None}
         return AutoModelForImageTextToText.from_pretrained(begin, dtype=kind, **SAFE_WEIGHTS, **extra)
     except (PipelineError, MemoryError, torch.OutOfMemoryError):
         raise
@@ -157,31 +221,33 @@ def _weights(begin: Path, spec: Student, *, quantised: bool) -> Any:
         raise PipelineError(f"train.student.model: {str(begin)!r} {wrong}; AutoModelForImageTextToText has to load it") from fault
 
 
-def _four_bits(gpu: bool) -> Any:
+def _four_bits(gpu: bool, computed: torch.dtype) -> Any:
     from importlib.util import find_spec
 
     from transformers import BitsAndBytesConfig
 
     if not gpu or find_spec("bitsandbytes") is None:
         raise PipelineError("train.student.qlora: needs a GPU and bitsandbytes; set it to false, or pip install bitsandbytes")
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed)
 
 
-def _adapted(model: Any, lora: Lora) -> Any:
-    """The model with adapters on the linear layers of its trained parts."""
+def _adapted(model: Any, lora: Lora, frozen: Iterable[str]) -> Any:
+    """The model with adapters on the linear layers of its parts that are not frozen.
+
+    Not by `requires_grad`: transformers takes that from every layer that it quantises.
+    """
     head = model.get_output_embeddings()
-    linear = {
-        name: next(layer.parameters()).requires_grad
+    free = [
+        name
         for name, layer in model.named_modules()
-        if isinstance(layer, torch.nn.Linear) and layer is not head
-    }
-    free = [name for name, trained in linear.items() if trained]
-    targets = free if lora.targets is None else [name for name in free if _named(name, lora.targets)]
-    unmet = [wanted for wanted in lora.targets or () if not any(_named(name, [wanted]) for name in targets)]
+        if isinstance(layer, torch.nn.Linear) and layer is not head and part(name) not in {*frozen}
+    ]
+    targets = free if lora.targets is None else [name for name in free if matches(name, lora.targets)]
+    unmet = [wanted for wanted in lora.targets or () if not any(matches(name, [wanted]) for name in targets)]
     if unmet or not targets:
         names = sorted({name.rpartition(".")[2] for name in free})
         near = difflib.get_close_matches(unmet[0] if unmet else "", names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names) or 'none in parts that are not frozen'}"
         raise PipelineError(f"train.student.lora.targets: {unmet[0] if unmet else 'null'!r} matches no linear layer; {hint}")
     asked = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets)
     return _with(model, asked)
@@ -193,5 +259,6 @@ def _with(model: Any, adapters: Any) -> Any:
         return get_peft_model(model, adapters)
 
 
-def _named(module: str, targets: Iterable[str]) -> bool:
+def matches(module: str, targets: Iterable[str]) -> bool:
+    """Whether a module is meant by one of these names, as peft matches them: the whole path, or its end."""
     return any(module == target or module.endswith(f".{target}") for target in targets)

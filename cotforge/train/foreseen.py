@@ -1,0 +1,82 @@
+"""The estimate of every stage that is still to be done, a line each, from the student's configuration and a sample of the lessons."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from math import ceil
+from typing import Any
+
+import torch
+
+from cotforge.errors import PipelineError
+from cotforge.plan import Dpo, Grpo, Sft, Stage, TrlStage
+from cotforge.train.data.extent import Extent, extent_of
+from cotforge.train.footprint import Footprint, footprint, line, matrix_rate, room_on
+from cotforge.train.students import processors
+from cotforge.train.students.precision import precision
+from cotforge.train.students.shape import shape_of
+from cotforge.train.work import TrainingRun
+
+TEXTS: dict[type[TrlStage], tuple[str, ...]] = {Sft: ("completion",), Grpo: (), Dpo: ("chosen", "rejected")}
+"""Columns of what a kind of stage learns by heart; a kind that is not here is not estimated."""
+
+
+def estimates(training: TrainingRun, stages: Iterable[Stage], *, processes: int = 1) -> Iterator[str]:
+    """A line for each stage whose needs can be told; nothing where the student's cannot."""
+    shape = shape_of(training.begin)
+    known = [stage for stage in stages if isinstance(stage, TrlStage) and type(stage) in TEXTS]
+    if shape is None or not known:
+        return
+    spec, gpu = training.plan.student, torch.cuda.is_available()
+    device = torch.device("cuda" if gpu else "cpu")
+    processor = _processor(training)
+    rate = cache(lambda kind: matrix_rate(device, kind))
+    read: Callable[[str, tuple[str, ...]], Extent | None] = cache(
+        lambda source, texts: _extent(training, source, texts, processor, shape.patch)
+    )
+    for stage in known:
+        extent = read(stage.learns_from or "", TEXTS[type(stage)])
+        if extent is None:
+            continue
+        assert isinstance(stage, (Sft, Grpo, Dpo))
+        numbers = precision(spec, stage.trl, gpu=gpu)
+        checkpointing = bool(stage.trl.get("activation_checkpointing", stage.trl.get("gradient_checkpointing", gpu)))
+        steps = _steps(stage, extent, processes)
+        extent = replace(extent, longest=min(extent.longest, getattr(stage, "longest", None) or extent.longest))
+        found = footprint(shape, spec, stage, extent, numbers, checkpointing=checkpointing, steps=steps)
+        found = replace(found, disk=found.disk + _prepared(training, stage, extent, numbers.computed.itemsize))
+        told = line(
+            found, batch=f"{stage.batch:,} x {extent.longest:,} tokens", rate=None if isinstance(stage, Grpo) else rate(numbers.computed)
+        )
+        yield f"{stage.name}: {told}{_too_much(found, device)}"
+
+
+def _processor(training: TrainingRun) -> Any:
+    processor = processors.load(training.begin)
+    if training.plan.student.max_pixels is not None:
+        processors.bound(processor, training.plan.student.max_pixels)
+    return processor
+
+
+def _extent(training: TrainingRun, source: str, texts: tuple[str, ...], processor: Any, patch: int) -> Extent | None:
+    lessons = training.source() if source == "source" else training.lessons()
+    try:
+        return extent_of(lessons.pairs() if source == "pairs" else lessons, processor, texts=texts, patch=patch)
+    except (PipelineError, OSError, KeyError):  # which the stage itself tells of
+        return None
+
+
+def _steps(stage: TrlStage, extent: Extent, processes: int) -> int:
+    rows = stage.batch * stage.accumulate * processes / (stage.group if isinstance(stage, Grpo) else 1)
+    return stage.steps or ceil((stage.epochs or 1.0) * extent.count / rows)
+
+
+def _prepared(training: TrainingRun, stage: TrlStage, extent: Extent, size: int) -> float:
+    """Bytes of the pictures that sft keeps, where they are not too many."""
+    whole = extent.pictures / 4 * size * extent.count
+    return whole if isinstance(stage, Sft) and whole <= training.plan.cache_gb * 1e9 else 0.0
+
+
+def _too_much(found: Footprint, device: torch.device) -> str:
+    free = room_on(device)
+    return "" if free is None or found.memory <= free else f"; more than the {free / 1e9:.1f} GB that are free here"
