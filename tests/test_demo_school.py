@@ -10,8 +10,10 @@ import pytest
 import torch
 import yaml
 
+from cotforge.demo import learn
 from cotforge.demo.digits import prepare, rows_of
-from cotforge.demo.school import BASELINE, baseline, learn
+from cotforge.demo.school import BASELINE, baseline, table, trainings
+from cotforge.demo.trainings import train_all
 from cotforge.export import columns
 from cotforge.pipeline import Loaded
 
@@ -36,7 +38,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole["source"]["limit"] = 16
     whole["eval"]["at_most"] = 6
     for stage in whole["train"]["stages"]:
-        stage |= TINY | ({"max_completion": 12} if stage["kind"] == "grpo" else {})
+        stage |= TINY | ({"max_completion": 12, "accumulate": 1} if stage["kind"] == "grpo" else {})
     path.write_text(yaml.safe_dump(whole, sort_keys=False))
     kinds, rows = columns.lessons([]), []
     for row in rows_of(run / "raw" / "pool.csv")[:16]:
@@ -66,25 +68,26 @@ def test_the_baseline_has_the_same_student_and_as_many_steps_on_the_raw_labels(f
 def test_two_students_are_trained_once_and_the_table_says_what_was_measured(file: Path) -> None:
     run = file.parents[1]
     first: list[str] = []
-    learn(file, run, tell=first.append)
+    train_all(trainings(file, run), at_once=1, tell=first.append)
+    shown = table(run)
     found = {
         path.stem: json.loads(path.read_text())
         for path in (*sorted((run / "eval").glob("*.json")), run / BASELINE / "eval" / "01-labels.json")
     }
     assert list(found) == ["00-base", "01-inject", "02-format", "03-reason", "04-clip", "01-labels"]
     assert all(figures["n"] == 6 for figures in found.values())
-    start = next(place for place, line in enumerate(first) if line.startswith("6 held-out digits"))
-    assert [line.split()[0] for line in first[start + 2 : start + 8]] == [*list(found)[:5], BASELINE]
-    for line, figures in zip(first[start + 2 : start + 8], found.values(), strict=True):
+    assert shown[0].startswith("6 held-out digits")
+    assert [line.split()[0] for line in shown[2:8]] == [*list(found)[:5], BASELINE]
+    for line, figures in zip(shown[2:8], found.values(), strict=True):
         assert line.split()[1] == f"{figures['accuracy']:.3f}"
     steps = [len(path.read_text().splitlines()) for path in sorted((run / "train").glob("*/metrics.jsonl"))]
     (plain,) = (run / BASELINE / "train").glob("*/metrics.jsonl")
     assert len(plain.read_text().splitlines()) == sum(steps) == 8
 
     again: list[str] = []
-    learn(file, run, tell=again.append)
+    train_all(trainings(file, run), at_once=1, tell=again.append)
     assert sum("done already" in line for line in again) == 5
-    assert again[-8:] == first[-8:]
+    assert table(run) == shown
 
 
 def test_where_the_training_libraries_are_absent_a_line_says_how_to_get_them(
@@ -92,6 +95,6 @@ def test_where_the_training_libraries_are_absent_a_line_says_how_to_get_them(
 ) -> None:
     monkeypatch.setitem(sys.modules, "trl", None)
     said: list[str] = []
-    learn(file, tmp_path, tell=said.append)
-    assert said == ["a student would be trained now, but that needs trl: pip install 'cotforge[train]', then the same command again\n"]
+    learn(file, file, tmp_path, seeds=1, tell=said.append)
+    assert said == ["students would be trained now, but that needs trl: pip install 'cotforge[train]', then the same command again\n"]
     assert list(tmp_path.iterdir()) == []

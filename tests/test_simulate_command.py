@@ -172,6 +172,32 @@ def test_each_teachers_skill_is_told_on_samples_that_it_has_not_learned_and_no_l
         assert lines[2] == f"three: model-three at {url}"
 
 
+def test_the_skill_of_a_teacher_that_reads_cells_is_told_of_whole_pictures_by_their_free_answer(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    write_rows(tmp_path, 12)
+    listed = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    learned = ["image,label"]
+    for number, row in enumerate(listed):
+        cells = [Image.new("L", (24, 24), 255 - number) for _ in range(2)]
+        for cell, standing in zip(cells, (number % 2, number // 2 % 2), strict=True):
+            cell.paste(0, (9, 2, 15, 22) if standing else (2, 9, 22, 15))
+        whole = Image.new("L", (48, 24))
+        for place, cell in enumerate(cells):
+            whole.paste(cell, (24 * place, 0))
+            if number < 4:
+                cell.save(tmp_path / f"{number}-{place}.png")
+                learned.append(f"{number}-{place}.png,{(number % 2, number // 2 % 2)[place]}")
+        whole.save(tmp_path / row["image"], quality=95)
+        row["label"] = number % 2 + number // 2 % 2
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in listed))
+    (tmp_path / "cells.csv").write_text("\n".join(learned))
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    adds = {"learn": "cells.csv", "cells": {"rows": 1, "columns": 2, "answer": "sum"}}
+    write_pipeline(tmp_path, teacher(url, "one", simulate=adds), task={"kind": "answer", "question": "What?", "verifier": "number"})
+    with simulated(tmp_path) as lines:
+        assert lines[0] == f"one: model-one at {url}, right about 100% of 12 samples that it has not learned (by their labels)"
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

@@ -1,35 +1,66 @@
-"""The demo: real handwritten digits with some labels flipped, five small teachers, two votes, and a student beside the papers' baseline."""
+"""The demo: real handwritten digits with some labels flipped, five small teachers, their votes, and students beside the papers' baseline.
+
+Two tasks: one digit, which a glance is enough for, and the sum of four, which takes steps.
+"""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cotforge.build import Run
-from cotforge.demo.digits import PORT, people, prepare
-from cotforge.demo.school import BASELINE, learn
+from cotforge.demo import adders, school
+from cotforge.demo.digits import PORT, people, write_digits, write_pipeline
 from cotforge.demo.score import beside, score
+from cotforge.demo.sums import write_sums
+from cotforge.demo.trainings import train_all
 from cotforge.pipeline import Loaded
 from cotforge.simulate import HOST, Role, Server
+from cotforge.train.command import missing
 
 ONE_BY_ONE = "sequential"
 """The second run's folder, in that of the first."""
 SEQUENTIAL = "consensus.rule=sequential"
+SUMS = "sums"
+"""The run folder of the task of steps, in that of the first."""
 
 
 def demo(out: Path, *, short: bool, tell: Callable[[str], object]) -> None:
-    """The whole main job on the digits: data, teachers, check, two builds beside the truth, a student; `tell` gets what it has to say.
+    """The whole main job on the digits: data, teachers, check, builds beside the truth, students; `tell` gets what it has to say.
 
-    The first build asks every teacher about every digit and takes the majority; the second one asks as many as an answer is worth.
-    A student learns from the lessons of the first, and another from the raw labels.
+    The first build asks every teacher about every digit and takes the majority; the second one asks as many as an answer is worth; the
+    third one asks for sums of four digits. Students learn from the lessons, and others from the raw labels.
 
-    Everything lies in `out` afterwards: `raw/` with the digits and the pipeline files, beside what a run leaves.
+    Everything lies in `out` afterwards: `raw/` with the pictures and the pipeline files, beside what a run leaves.
     Raises what `check`, `build` and `train` raise.
     """
-    port = PORT if _free(PORT) else 0
-    file = prepare(out / "raw", short=short)
-    pipeline = Loaded.load(file).pipeline
-    with Server([Role.of(teacher) for teacher in pipeline.teachers], pipeline.task.options(), root=file.parent, port=port) as server:
-        file = prepare(out / "raw", short=short, port=int(server.url.removesuffix("/v1").rpartition(":")[2]))
+    file = _digits(out, short=short, tell=tell)
+    sums = _sums(out, short=short, tell=tell)
+    learn(file, sums, out, seeds=1 if short else adders.SEEDS, tell=tell)
+    if short:
+        tell("This was the short form: so few digits and steps show that it works, and not how well.\n")
+    for line in _where(out):
+        tell(line)
+
+
+def learn(file: Path, sums: Path, out: Path, *, seeds: int, tell: Callable[[str], object]) -> None:
+    """All students trained and told of, as far as they are not yet; where the training libraries are absent, a line says how to get them.
+
+    `file` and `sums` are the demo's pipeline files, `out` the run folder with the datasets. Raises what `train_all` raises.
+    """
+    if lacking := missing():
+        tell(f"students would be trained now, but that needs {lacking}: pip install 'cotforge[train]', then the same command again\n")
+        return
+    added = adders.trainings(sums, out / SUMS, seeds=seeds)
+    train_all([*added[:seeds], *school.trainings(file, out), *added[seeds:]], tell=tell)  # about the longest first
+    for line in ("", *school.table(out), *adders.table(out / SUMS, seeds=seeds)):
+        tell(line)
+
+
+def _digits(out: Path, *, short: bool, tell: Callable[[str], object]) -> Path:
+    """The pipeline file of the digits, after both builds."""
+    write_digits(out / "raw")
+    with _served(lambda port: write_pipeline(out / "raw", "digits.yaml", short=short, port=port)) as file:
         tell(f"cotforge check {file} --out {out}")
         with Run.open(file, out=out) as run:
             run.check(tell)
@@ -40,14 +71,30 @@ def demo(out: Path, *, short: bool, tell: Callable[[str], object]) -> None:
         with Run.open(file, out=out / ONE_BY_ONE, sets=[SEQUENTIAL]) as run:
             tell(run.build() + "\n")
     scores = {"everybody asked": score(out, out / "raw"), "one by one": score(out / ONE_BY_ONE, out / "raw")}
-    for line in beside(scores):
+    for line in (*beside(scores), ""):
         tell(line)
-    tell("")
-    learn(file, out, tell=tell)
-    if short:
-        tell("This was the short form: so few digits and steps show that it works, and not how well.\n")
-    for line in _where(out):
+    return file
+
+
+def _sums(out: Path, *, short: bool, tell: Callable[[str], object]) -> Path:
+    """The pipeline file of the sums, after its build."""
+    write_sums(out / "raw" / SUMS)
+    with _served(lambda port: write_pipeline(out / "raw", "sums.yaml", short=short, port=port)) as file:
+        tell(f"cotforge build {file} --out {out / SUMS}")
+        with Run.open(file, out=out / SUMS) as run:
+            tell(run.build() + "\n")
+    for line in (*beside({"sums": score(out / SUMS, out / "raw" / SUMS)}), ""):
         tell(line)
+    return file
+
+
+@contextmanager
+def _served(written: Callable[[int], Path]) -> Iterator[Path]:
+    """The pipeline file that `written` gives for a port, while its teachers are served there."""
+    file, port = written(PORT), PORT if _free(PORT) else 0
+    pipeline = Loaded.load(file).pipeline
+    with Server([Role.of(teacher) for teacher in pipeline.teachers], pipeline.task.options(), root=file.parent, port=port) as server:
+        yield written(int(server.url.removesuffix("/v1").rpartition(":")[2]))
 
 
 def _free(port: int) -> bool:
@@ -56,12 +103,13 @@ def _free(port: int) -> bool:
 
 
 def _where(out: Path) -> list[str]:
-    trained = [f"student       {out / 'train' / 'student'}", f"baseline      {out / BASELINE}"]
-    return [
-        f"dataset       {out / 'dataset'}   load_dataset({str(out / 'dataset')!r})",
-        f"report        {out / 'report.html'}",
-        f"one by one    {out / ONE_BY_ONE}",
-        *(trained if (out / BASELINE).exists() else ()),
-        f"journal       {out / 'journal.sqlite'}",
-        f"raw data      {out / 'raw'}",
-    ]
+    students = {
+        "student": out / "train" / "student", "baseline": out / school.BASELINE,
+        "sums' student": out / SUMS / "train" / "student", "sums' baseline": adders.labels_run(out / SUMS, 0),
+    }  # fmt: skip
+    places = {
+        "dataset": f"{out / 'dataset'}   load_dataset({str(out / 'dataset')!r})", "report": out / "report.html",
+        "one by one": out / ONE_BY_ONE, "sums": out / SUMS, **{name: place for name, place in students.items() if place.exists()},
+        "journal": out / "journal.sqlite", "raw data": out / "raw",
+    }  # fmt: skip
+    return [f"{name:16}{place}" for name, place in places.items()]

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from cotforge.errors import PipelineError
@@ -33,28 +34,33 @@ TRIED = 40
 """Held-out rows that its students are tried on."""
 SHORTER, FEWEST = 8, 4
 """By how much its stages are shorter, and their steps at least."""
-_FOLDERS = ("raw", "images", "teachers")
+_FOLDERS = ("raw", "images", "teachers", "sums")
 """Made by the demo, which writes into nothing else."""
 PORT = 8765
 """Of the shipped pipeline's teachers."""
 
 
 def prepare(folder: Path, *, short: bool = False, port: int = PORT) -> Path:
-    """The demo's pipeline file, in a folder that then holds the digits too; nothing there is touched that is as it should be.
+    """The pipeline file of the digits, in a folder that then holds them too; nothing there is touched that is as it should be.
 
     Raises PipelineError where scikit-learn, which brings the digits, is not installed.
     """
     write_digits(folder)
-    text = (shipped("pipelines") / "digits.yaml").read_text(encoding="utf-8")
+    return write_pipeline(folder, "digits.yaml", short=short, port=port)
+
+
+def write_pipeline(folder: Path, name: str, *, short: bool, port: int) -> Path:
+    """A shipped pipeline of the demo in its folder: for the data there, teachers at that port, and where wanted fewer samples and steps."""
+    text = (shipped("pipelines") / name).read_text(encoding="utf-8")
     text = text.replace("${DIGITS_DIR}", ".").replace(f":{PORT}/", f":{port}/")
     if short:
         text = text.replace("  split: train\n", f"  split: train\n  limit: {SHORT}\n").replace(
-            "{split: test}", f"{{split: test, at_most: {TRIED}}}"
+            "split: test", f"split: test, at_most: {TRIED}"
         )
-        text = text.replace("batch: 64", "batch: 16")
+        text = re.sub(r"\bbatch: (64|128)", "batch: 16", text)
         text = re.sub(r"\bsteps: (\d+)", lambda steps: f"steps: {max(FEWEST, int(steps[1]) // SHORTER)}", text)
-    write(folder / "digits.yaml", text.encode())
-    return folder / "digits.yaml"
+    write(folder / name, text.encode())
+    return folder / name
 
 
 def write_digits(folder: Path, *, seed: int = 0) -> None:
@@ -63,12 +69,11 @@ def write_digits(folder: Path, *, seed: int = 0) -> None:
     Every digit is a 64 x 64 grey PNG, numbered in an order drawn by `seed`, as are the parts and the flips; the same seed writes the same
     bytes. truth.csv is for scoring alone: no pipeline names it.
     """
-    cells, labels = _digits()
     rng = Random(seed)
-    order = rng.sample(range(len(labels)), len(labels))
-    digits = [(f"digit-{number:04d}", str(labels[index])) for number, index in enumerate(order)]
-    for (name, _), index in zip(digits, order, strict=True):
-        write(folder / "images" / f"{name}.png", _png(cells[index]))
+    drawn = shuffled(rng)
+    digits = [(f"digit-{number:04d}", str(digit.label)) for number, digit in enumerate(drawn)]
+    for (name, _), digit in zip(digits, drawn, strict=True):
+        write(folder / "images" / f"{name}.png", png(digit.grey))
     for number, teacher in enumerate(TEACHERS):
         part = digits[number * LESSONS : (number + 1) * LESSONS]
         write_rows(
@@ -99,19 +104,27 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _digits() -> tuple[Any, Any]:
-    """Cells (1797, 64) in 0..16 and labels (1797,) in 0..9."""
+class Digit(NamedTuple):
+    """One of scikit-learn's handwritten digits."""
+
+    grey: NDArray[np.uint8]
+    """(8, 8), white on black."""
+    label: int
+
+
+def shuffled(rng: Random) -> list[Digit]:
+    """All digits, in an order drawn by `rng`. Raises PipelineError where scikit-learn, which brings them, is not installed."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise PipelineError("the demo needs scikit-learn: pip install 'cotforge[demo]'") from error
     data = load_digits()
-    return data.data, data.target
+    grey = np.round(data.images * (255 / 16)).astype(np.uint8)  # of 16 levels
+    return [Digit(grey[index], int(data.target[index])) for index in rng.sample(range(len(grey)), len(grey))]
 
 
-def _png(cells: Any) -> bytes:
-    """A 64 x 64 grey PNG, each of the 8 x 8 cells a block of 8 x 8 pixels."""
-    grey = np.round(cells.reshape(8, 8) * (255 / 16)).astype(np.uint8)
+def png(grey: NDArray[np.uint8]) -> bytes:
+    """A grey PNG, each of the cells a block of 8 x 8 pixels."""
     file = io.BytesIO()
     Image.fromarray(grey.repeat(8, 0).repeat(8, 1)).save(file, "PNG")
     return file.getvalue()
@@ -131,14 +144,14 @@ def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
 def write(path: Path, data: bytes) -> None:
     """Leaves a file alone that holds these bytes, so that it is not taken for a changed one.
 
-    Raises PipelineError where it cannot be written, or where its folder, or the one above, is a link: another's files would be overwritten.
+    Raises PipelineError where it cannot be written, or where a folder of the demo above it is a link: another's files would be overwritten.
     """
     try:
         if demand_regular(path) and read_regular(path, most=len(data)) == data:
             return
     except OSError:  # a link, or other bytes
         pass
-    if link := next((folder for folder in list(path.parents)[:2] if folder.is_symlink() and folder.name in _FOLDERS), None):
+    if link := next((folder for folder in list(path.parents)[:3] if folder.is_symlink() and folder.name in _FOLDERS), None):
         raise PipelineError(f"{link}: is a link, which is not followed; choose another folder with --out")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,41 +1,29 @@
-"""The demo's students: one learns from the lessons, by the stages of `clgrpo`, the other from raw labels; true ones try both."""
+"""The demo's students of the digits: one learns from lessons, by the stages of `clgrpo`, the other from raw labels; true ones try both."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cotforge.demo.digits import write
+from cotforge.demo.trainings import Training
 from cotforge.pipeline import Loaded
 from cotforge.records import Sample
-from cotforge.train.command import missing, quiet, train
+from cotforge.train.command import quiet
 
 BASELINE = "label-only"
 """The baseline's pipeline file and its run folder, in that of the demo: what arXiv 2506.18048 compares with."""
-CONTEXT = 256
-"""Positions of the students: the longest lesson has half as many tokens."""
+SIZE = {"heads": 4, "side": 8, "patch": 4, "vocabulary": 1536, "context": 256}
+"""Of the students; the longest lesson has half as many tokens as they have positions."""
 
 
-def learn(file: Path, out: Path, *, tell: Callable[[str], object]) -> None:
-    """Both students trained and told of, as far as they are not yet; where the training libraries are absent, a line says how to get them.
-
-    `file` is the demo's pipeline file, `out` the run folder with its dataset. Raises what `train` raises.
-    """
-    if lacking := missing():
-        tell(f"a student would be trained now, but that needs {lacking}: pip install 'cotforge[train]', then the same command again\n")
-        return
-    import torch
-
-    torch.set_num_threads(1)  # more of them only wait for one another in students so small
+def trainings(file: Path, out: Path) -> list[Training]:
+    """Those of both students, which are made where they are not there yet; `file` is the demo's pipeline file, `out` its run folder."""
     plain = baseline(file)
-    newborn(file.parent / "student", out / "dataset", plain)
-    for pipeline, run in ((file, out), (plain, out / BASELINE)):
-        tell(f"cotforge train {pipeline} --out {run}")
-        tell(train(str(pipeline), out=run, tell=tell) + "\n")
-    for line in table(out):
-        tell(line)
+    newborn(file.parent / "student", out / "dataset", plain, **SIZE)
+    return [Training("digits", file, out), Training(f"digits, {BASELINE}", plain, out / BASELINE)]
 
 
 def baseline(file: Path) -> Path:
@@ -54,10 +42,10 @@ def baseline(file: Path) -> Path:
     return path
 
 
-def newborn(folder: Path, dataset: Path, other: Path) -> None:
+def newborn(folder: Path, dataset: Path, other: Path, **size: int) -> None:
     """A tiny student of random weights in `folder`, whose tokens are those of the lessons and of the other pipeline's prompt.
 
-    The same lessons give the same bytes.
+    The same lessons and size (see `tiny.Size`) give the same bytes.
     """
     quiet()
     from cotforge.train.data.lessons import find
@@ -68,8 +56,7 @@ def newborn(folder: Path, dataset: Path, other: Path) -> None:
     task = loaded.pipeline.task
     asked = loaded.prompts.student.render(Sample("", (), task.question or "", task.options(), None))
     texts = [lesson[part][-1]["content"] for lesson in lessons for part in ("prompt", "completion")]
-    size = tiny.Size(heads=4, side=8, patch=4, vocabulary=1536, context=CONTEXT, phrases=True, scaled=True)
-    tiny.llava(folder, [*texts, *[asked] * len(lessons)], size)
+    tiny.llava(folder, [*texts, *[asked] * len(lessons)], tiny.Size(phrases=True, scaled=True, **size))
 
 
 def table(out: Path) -> list[str]:

@@ -3,19 +3,17 @@
 import asyncio
 import contextlib
 import signal
-import warnings
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from cotforge.pipeline import Loaded
+from cotforge.simulate.eyes import silence_libraries
 from cotforge.simulate.ledger import Ledger
 from cotforge.simulate.server import serve
 from cotforge.simulate.skill import Trial
 from cotforge.simulate.stage import Role
 from cotforge.teachers.simulated import Simulated
 
-_LIBRARIES = r"(sklearn|joblib|scipy|numpy|PIL)(\.|$)"
-"""Whose warnings are about how a small classifier is trained, and no news to who rehearses."""
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -25,7 +23,7 @@ def simulate(pipeline: str, *, sets: Sequence[str], port: int, trust: bool = Tru
     Raises PipelineError where the pipeline is wrong or a teacher cannot be trained, TeacherError where a port is taken.
     """
     loaded = Loaded.load(pipeline, sets, trust=trust, sends=False)
-    warnings.filterwarnings("ignore", module=_LIBRARIES)
+    silence_libraries()
     ports: dict[int, list[Role]] = {}
     trial = Trial(loaded)
     lines: list[str] = []

@@ -19,6 +19,14 @@ from cotforge.regular_files import open_regular, read_regular
 from cotforge.simulate.sight import Floats, Sight, see
 from cotforge.teachers.simulated import Simulated
 
+_LIBRARIES = r"(sklearn|joblib|scipy|numpy|PIL)(\.|$)"
+"""Whose warnings are about how a small classifier is trained, and no news to who rehearses."""
+
+
+def silence_libraries() -> None:
+    """Has this process say nothing of such warnings."""
+    warnings.filterwarnings("ignore", module=_LIBRARIES)
+
 
 def pixels(inks: Floats) -> Floats:
     """Every cell as it is: (N, 64)."""
@@ -68,8 +76,19 @@ class Eye:
 
     def scores(self, sights: Sequence[Sight]) -> dict[str, float]:
         """Score of every label, in [0, 1], summing to 1: the mean over the pictures."""
-        judged = self._judge(np.stack([sight.ink for sight in sights])).mean(0)
+        return self._named(self._judge(np.stack([sight.ink for sight in sights])).mean(0))
+
+    def scores_each(self, inks: Floats) -> list[dict[str, float]]:
+        """The same for each of N thumbnails by itself, (N, 8, 8)."""
+        return [self._named(judged) for judged in self._judge(inks)]
+
+    def _named(self, judged: Floats) -> dict[str, float]:
         return dict(zip(self.labels, map(float, judged), strict=True))
+
+
+def best(scores: Mapping[str, float]) -> str:
+    """The label of the highest score."""
+    return max(scores, key=scores.__getitem__)
 
 
 def eye(simulated: Simulated, labels: Sequence[str], *, root: Path) -> Eye:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from cotforge.errors import CotforgeError, TeacherError
+from cotforge.simulate.eyes import silence_libraries
 from cotforge.simulate.server import serve
 from cotforge.simulate.stage import Role
 
@@ -57,6 +58,7 @@ def _run(pipe: Connection, roles: Sequence[Role], labels: Sequence[str], root: P
     Ctrl-C reaches the whole process group, but its owner may still want answers to what is in flight.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    silence_libraries()
     asyncio.run(_serve_while_open(pipe, roles, labels, root, port))
 
 

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,23 +34,42 @@ class Sight:
 
 def see(data: bytes) -> Sight:
     """Decodes a JPEG, PNG or WEBP and measures it. Raises ValueError where it is none, broken, or above 50 megapixels."""
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError("more than 50 megapixels")
-            picture = image.convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"not an image that can be read: {error}") from error
+    picture = _decoded(data)
     small = picture.resize((8, 8), Image.Resampling.BOX)
-    ink = _ink(np.asarray(small.convert("L"), dtype=np.float64) / 255)
+    ink = _ink(small)
     fine = np.asarray(Image.fromarray(ink.astype(np.float32)).resize((FINE, FINE), Image.Resampling.BICUBIC)) > 0.4
     red, green, blue = np.asarray(small, dtype=np.float64)[ink >= 0.8 * ink.max()].mean(0)
     parts = len(_regions(_mask(fine)))
     return Sight(ink, (round(red), round(green), round(blue)), parts, measure(ink, fine), picture.size)
 
 
-def _ink(grey: Floats) -> Floats:
-    """(8, 8): distance from the background, which is what most of the border shows."""
+def see_cells(data: bytes, *, rows: int, columns: int) -> tuple[Floats, tuple[int, int]]:
+    """The ink of each cell of a grid, row by row, (rows * columns, 8, 8), and the size of the whole picture, pixels.
+
+    Raises ValueError as `see`, and where the picture has fewer pixels than cells on a side.
+    """
+    picture = _decoded(data)
+    width, height = picture.size
+    if width < columns or height < rows:
+        raise ValueError(f"{width} x {height} pixels are no {columns} x {rows} cells")
+    across, down = ([length * number // count for number in range(count + 1)] for length, count in ((width, columns), (height, rows)))
+    boxes = [(left, top, right, bottom) for top, bottom in pairwise(down) for left, right in pairwise(across)]
+    return np.stack([_ink(picture.resize((8, 8), Image.Resampling.BOX, box)) for box in boxes]), picture.size
+
+
+def _decoded(data: bytes) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError("more than 50 megapixels")
+            return image.convert("RGB")
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"not an image that can be read: {error}") from error
+
+
+def _ink(small: Image.Image) -> Floats:
+    """(8, 8): distance of a thumbnail's grey from the background, which is what most of the border shows."""
+    grey = np.asarray(small.convert("L"), dtype=np.float64) / 255
     border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
     return np.asarray(np.abs(grey - np.median(border)))
 

@@ -13,10 +13,11 @@ from cotforge.images import Images, PictureStore
 from cotforge.images.look import look
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.simulate.eyes import eye
-from cotforge.simulate.sight import Sight, see
+from cotforge.simulate.cells import STYLES, work_out
+from cotforge.simulate.eyes import Eye, best, eye
+from cotforge.simulate.sight import Floats, see_cells
 from cotforge.sources import samples
-from cotforge.teachers.simulated import Simulated
+from cotforge.teachers.simulated import Cells, Simulated
 
 TRIED = 200
 """Labelled samples of the source, from its beginning, that a teacher is tried on at most (chosen by us: within 7 % of the truth)."""
@@ -29,36 +30,44 @@ class Trial:
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
-        self._options = loaded.pipeline.task.options()
-        self._samples: list[tuple[str, str, Sight]] | None = None
+        self._task = loaded.pipeline.task
+        self._options = self._task.options()
+        self._samples: dict[Cells | None, list[tuple[str, str, Floats]]] = {}
 
     def words(self, simulated: Simulated) -> str:
         """What there is to say of a teacher's skill, on labels as the source has them. Raises PipelineError where it cannot be trained."""
-        if simulated.stuck is not None or not self._options:
+        grid = simulated.cells
+        if simulated.stuck is not None or not (self._options or grid):
             return ""
         if simulated.learn is None:
             return "no skill (it has nothing to learn from)"
         learned = _learned(self._loaded.root / simulated.learn)
-        fresh = [(label, sight) for digest, label, sight in self._read() if digest not in learned][:TRIED]
+        fresh = [(label, inks) for digest, label, inks in self._read(grid) if digest not in learned][:TRIED]
         if not fresh:
             return "skill unknown (the source has no labelled sample that it has not learned)"
-        judge = eye(simulated, self._options, root=self._loaded.root)
-        right = sum(max(scores, key=scores.__getitem__) == label for label, sight in fresh for scores in [judge.scores([sight])])
+        judge = eye(simulated, () if grid else self._options, root=self._loaded.root)
+        right = sum(self._answer(judge, inks, grid) == label for label, inks in fresh)
         return f"right about {right / len(fresh):.0%} of {len(fresh):,} samples that it has not learned (by their labels)"
 
-    def _read(self) -> Sequence[tuple[str, str, Sight]]:
-        """(digest, label, what is seen) of each sample with one picture and a label."""
-        if self._samples is None:
-            self._samples = []
+    def _answer(self, judge: Eye, inks: Floats, grid: Cells | None) -> str | None:
+        read = [best(scores) for scores in judge.scores_each(inks)]
+        return read[0] if grid is None else self._task.comparable(work_out(grid, read, style=STYLES[0])[1])
+
+    def _read(self, grid: Cells | None) -> Sequence[tuple[str, str, Floats]]:
+        """(digest, label, ink) of each sample with one picture and a label; the ink is that of the picture, or of each of its cells."""
+        if grid not in self._samples:
+            self._samples[grid] = found = []
             pipeline = self._loaded.pipeline
             with tempfile.TemporaryDirectory(prefix="cotforge-simulate-") as folder, closing(PictureStore(Path(folder), Images())) as store:
                 try:
                     for item in islice(samples(pipeline.source, pipeline.task, store, root=self._loaded.root), LOOKED_AT):
-                        if isinstance(item, Sample) and item.label in self._options and len(item.pictures) == 1:
-                            self._samples.append((item.pictures[0].digest, str(item.label), see(item.pictures[0].load())))
+                        if isinstance(item, Sample) and item.label and (grid or item.label in self._options) and len(item.pictures) == 1:
+                            data = item.pictures[0].load()
+                            inks, _ = see_cells(data, rows=grid.rows if grid else 1, columns=grid.columns if grid else 1)
+                            found.append((item.pictures[0].digest, item.label, inks))
                 except (SourceError, Fault, ValueError, OSError):
                     pass  # a rehearsal needs no source; `check` tells what is wrong with it
-        return self._samples
+        return self._samples[grid]
 
 
 def _learned(path: Path) -> frozenset[str]:

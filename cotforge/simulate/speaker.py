@@ -2,16 +2,20 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
+
+import numpy as np
 
 from cotforge.errors import PipelineError
 from cotforge.simulate import words
-from cotforge.simulate.eyes import eye
+from cotforge.simulate.cells import STYLES, demand_numbers, work_out
+from cotforge.simulate.eyes import best, eye
 from cotforge.simulate.request import Asked, Refused
-from cotforge.simulate.sight import Sight, see
+from cotforge.simulate.sight import Floats, Sight, see, see_cells
 from cotforge.simulate.slips import BLANKS, REFUSALS, SLIPS
 from cotforge.teachers.simulated import Simulated
 
@@ -52,7 +56,9 @@ class Speaker:
         self._labels = {label: re.compile(rf"(?<!\w){re.escape(label)}(?!\w)", re.IGNORECASE) for label in labels}
         if simulated.stuck is not None and labels and simulated.stuck not in labels:
             raise PipelineError(f"model {model!r}: simulate.stuck: {simulated.stuck!r} is not one of the task's labels")
-        self._eye = eye(simulated, labels, root=root)
+        self._eye = eye(simulated, () if simulated.cells else labels, root=root)
+        if simulated.cells is not None:
+            demand_numbers(simulated.cells, self._eye.labels, model=model)
         self._media = None if simulated.media is None else root / simulated.media
 
     def reply(self, asked: Asked) -> tuple[list[Spoken], int]:
@@ -62,19 +68,23 @@ class Speaker:
         """
         if self._strikes(asked, "broken"):
             raise Refused(500, "the simulated server failed", code="internal_error")
-        sights = self._look(asked.pictures(self._media))
-        seen = sum(math.ceil(sight.size[0] / PATCH) * math.ceil(sight.size[1] / PATCH) for sight in sights)
-        tokens = seen + len(TOKEN.findall(asked.text))
+        seen = self._look(asked.pictures(self._media))
+        patches = sum(math.ceil(width / PATCH) * math.ceil(height / PATCH) for width, height in seen.sizes)
+        tokens = patches + len(TOKEN.findall(asked.text))
         self._admit(asked, tokens)
-        choices = [self._choice(asked, sights, Random(asked.digest + b"%d %d" % (self.simulated.seed, index))) for index in range(asked.n)]
+        choices = [self._choice(asked, seen, Random(asked.digest + b"%d %d" % (self.simulated.seed, index))) for index in range(asked.n)]
         return choices, tokens
 
-    def _look(self, pictures: Sequence[bytes]) -> list[Sight]:
-        most = self.simulated.max_image_bytes
+    def _look(self, pictures: Sequence[bytes]) -> "_Seen":
+        most, grid = self.simulated.max_image_bytes, self.simulated.cells
         if most is not None and (largest := max(map(len, pictures))) > most:
             raise Refused(400, f"an image of {largest} bytes is too large; at most {most} are accepted", code="image_too_large")
         try:
-            return [see(data) for data in pictures]
+            if grid is None:
+                sights = [see(data) for data in pictures]
+                return _Seen([sight.size for sight in sights], sights)
+            parts = [see_cells(data, rows=grid.rows, columns=grid.columns) for data in pictures]
+            return _Seen([size for _, size in parts], cells=np.concatenate([inks for inks, _ in parts]))
         except ValueError as error:
             raise Refused(400, f"an image cannot be used: {error}") from error
 
@@ -91,32 +101,40 @@ class Speaker:
         share: float = getattr(self.simulated, fault)
         return share > 0 and Random(asked.digest + f"{fault} {self.simulated.seed}".encode()).random() < share
 
-    def _choice(self, asked: Asked, sights: Sequence[Sight], rng: Random) -> Spoken:
+    def _choice(self, asked: Asked, seen: "_Seen", rng: Random) -> Spoken:
         if self._strikes(asked, "filtered"):
             return Spoken("", "content_filter", 0)
         if self._strikes(asked, "declined"):
             refusal = rng.choice(REFUSALS)
             return Spoken("", "stop", len(TOKEN.findall(refusal)), refusal)
-        text = rng.choice(BLANKS) if self._strikes(asked, "blank") else self._text(asked, sights, rng)
+        text = rng.choice(BLANKS) if self._strikes(asked, "blank") else self._text(asked, seen, rng)
         tokens = TOKEN.findall(text)
         limit = len(tokens) // 2 if self._strikes(asked, "truncate") else asked.max_tokens
         if limit is None or len(tokens) <= limit:
             return Spoken(text, "stop", len(tokens))
         return Spoken("".join(tokens[:limit]), "length", limit)
 
-    def _text(self, asked: Asked, sights: Sequence[Sight], rng: Random) -> str:
+    def _text(self, asked: Asked, seen: "_Seen", rng: Random) -> str:
         """Reasoning and answer in their tags, or what a slip makes of them."""
-        if self._labels:
-            scores = self._scores(asked, sights, rng)
-            answer = max(scores, key=scores.__getitem__)
-            thought = words.reasoning(sights[0], scores, self._eye.usual, rng=rng)
-        else:
-            answer = self.simulated.stuck or measured_answer(asked.text, sights[0])
-            thought = words.measuring(sights[0], answer, rng=rng)
+        thought, answer = self._thought(asked, seen, rng)
         for slip in SLIPS:
             if self._strikes(asked, slip.__name__):
                 return slip(thought, answer, [label for label in self._labels if label != answer], rng)
         return f"<think>{thought}</think>\n<answer>{answer}</answer>"
+
+    def _thought(self, asked: Asked, seen: "_Seen", rng: Random) -> tuple[str, str]:
+        """(reasoning, answer): from the cells, from the whole picture by the labels that it has learned, or from a measurement."""
+        simulated = self.simulated
+        if simulated.cells is not None and seen.cells is not None:
+            scores = [_shaken(each, list(each), asked, rng) for each in self._eye.scores_each(seen.cells)]
+            read = [best(each) for each in scores]
+            thought, answer = work_out(simulated.cells, read, style=STYLES[simulated.seed % len(STYLES)])
+            return thought, simulated.stuck or answer
+        if self._labels:
+            found = self._scores(asked, seen.sights, rng)
+            return words.reasoning(seen.sights[0], found, self._eye.usual, rng=rng), best(found)
+        answer = simulated.stuck or measured_answer(asked.text, seen.sights[0])
+        return words.measuring(seen.sights[0], answer, rng=rng), answer
 
     def _scores(self, asked: Asked, sights: Sequence[Sight], rng: Random) -> dict[str, float]:
         """The eye's scores of the labels that the request offers (all of them where it names none), shaken by the temperature.
@@ -125,10 +143,26 @@ class Speaker:
         """
         scores = dict.fromkeys(self._labels, 0.0) | self._eye.scores(sights)
         offered = [label for label, word in self._labels.items() if word.search(asked.text)] or list(scores)
-        shaken = {label: scores[label] + SHAKE * asked.temperature * rng.random() for label in offered}
+        shaken = _shaken(scores, offered, asked, rng)
         if self.simulated.stuck is None:
             return shaken
         return {label: score / 2 for label, score in shaken.items()} | {self.simulated.stuck: 1.0}
+
+
+class _Seen(NamedTuple):
+    """The pictures of a request, as a teacher sees them."""
+
+    sizes: list[tuple[int, int]]
+    """Width and height of each, pixels."""
+    sights: Sequence[Sight] = ()
+    """Of each, unless it is a grid."""
+    cells: Floats | None = None
+    """The ink of all cells of all grids."""
+
+
+def _shaken(scores: Mapping[str, float], offered: Sequence[str], asked: Asked, rng: Random) -> dict[str, float]:
+    """The scores of what is offered, as the temperature of a request shakes them."""
+    return {label: scores[label] + SHAKE * asked.temperature * rng.random() for label in offered}
 
 
 def measured_answer(text: str, sight: Sight) -> str:

@@ -50,7 +50,7 @@ class Stage:
         self.running = 0
         simulated = role.simulated
         self._speaker = Speaker(role.model, simulated, labels, root=root)
-        other = simulated.model_copy(update={"seed": simulated.seed + 1, "learn": None})
+        other = simulated.model_copy(update={"seed": simulated.seed + 1, "learn": None, "cells": None})
         self._successor = Speaker(role.model, other, labels, root=root)
         self._pool = pool
         self._chance = Random(simulated.seed)

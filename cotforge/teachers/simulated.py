@@ -51,6 +51,15 @@ class Trickle(Spec):
     """Of attempts."""
 
 
+class Cells(Spec):
+    """A picture that is a grid of smaller pictures of one size. Each is read by itself, and the answer is worked out from all of them."""
+
+    rows: int = Field(ge=1, le=16)
+    columns: int = Field(ge=1, le=16)
+    answer: Literal["sum", "joined"] = "joined"
+    """What is made of the labels that were read, row by row: their sum, or one text."""
+
+
 class Simulated(Spec):
     """A local stand-in for a teacher: a small classifier that looks at the picture it is sent, and the faults of its server.
 
@@ -67,6 +76,8 @@ class Simulated(Spec):
     """CSV of image,label it is trained on, relative to the pipeline file (its images relative to the CSV).
 
     Without one the teacher has no skill: its answer is a fixed random projection of the thumbnail."""
+    cells: Cells | None = None
+    """Where each picture is a grid of what the teacher has learned; the answer is then free, and its steps are said. Needs `learn`."""
     seed: int = 0
     stuck: str | None = None
     """The label it gives to every picture."""
@@ -132,3 +143,9 @@ class Simulated(Spec):
     """Share of Calls whose reasoning holds instructions, markup, and the tags of another answer."""
     truncate: Share = 0.0
     """Share of Calls whose text is cut in the middle, with `finish_reason: length`."""
+
+    @model_validator(mode="after")
+    def _has_learned_what_it_reads(self) -> Self:
+        if self.cells is not None and self.learn is None:
+            raise ValueError("cells: needs learn, a CSV of image,label in which each image is one cell")
+        return self
