@@ -6,7 +6,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -177,20 +176,23 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
 @click.option("--stage", metavar="NAME", help="Only this stage; those that it descends from have to be done.")
 @click.option("--from", "first", metavar="NAME", help="This stage and all that descend from it again, although they are done; base is all.")
 @click.option("--smoke", is_flag=True, help="Two steps of every stage, or of --stage alone, in a folder of their own.")
+@click.option("--gpus", metavar="NUMBERS", help="Train on these of the visible GPUs, as in 0 or 0,2 (default: all, a process on each).")
 @click.option("--launch", "launcher", metavar="COMMAND", help="Start each stage by it: 'torchrun --nproc_per_node 4', 'accelerate launch'.")
 def train(
-    pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool, launcher: str | None,
-    trust: bool,
+    pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool, gpus: str | None,
+    launcher: str | None, trust: bool,
 ) -> int:  # fmt: skip
     """Train a student on the dataset, stage by stage. Stages that are done are skipped; one that was interrupted goes on."""
-    from cotforge.train.command import train as learn
-    from cotforge.train.launched import launch
+    from cotforge.train.launched import train as learn
 
     if first and (smoke or (stage and stage != first)):
         raise click.UsageError("--from chooses the stages, as --stage and --smoke do; give one of them")
-    run: Callable[..., str] = learn if launcher is None else partial(launch, launcher)
-    done = run(
+    if gpus is not None and launcher is not None:
+        raise click.UsageError("--launch starts the processes, and chooses their GPUs, as --gpus does; give one of them")
+    done = learn(
         pipeline,
+        launcher=launcher,
+        gpus=gpus,
         out=out,
         sets=sets,
         stage=stage,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -18,11 +18,12 @@ from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, read_kept, safe_name
 from cotforge.images import Images
 from cotforge.plan import Eval, Plan
+from cotforge.plan.kinds import KINDS
 from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
-from cotforge.spec import PathText, Spec
+from cotforge.spec import PathText, Spec, path_keys
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
 from cotforge.trust import Finding, findings, is_near
@@ -325,6 +326,7 @@ def _stage_faults(pipeline: Pipeline, root: Path) -> Iterator[str]:
         yield from (f"train.stages[{place}].{fault}" for fault in stage.faults(root))
 
 
+_STAGE_PATHS = {get_args(kind.model_fields["kind"].annotation)[0]: tuple(path_keys(kind)) for kind in KINDS}
 _PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "vote"), ("prompts", "student"), ("prompts", "completion"))
 
 
@@ -341,15 +343,17 @@ def _absolute(values: tree.Tree, root: Path) -> tree.Tree:
         _made_absolute(plan, "data", root)
         _made_absolute(plan["student"], "model", root)
         for stage in plan["stages"]:
+            for name in _STAGE_PATHS[stage["kind"]]:
+                _made_absolute(stage, name, root, folders=True)
             for reward in stage.get("rewards", ()):
                 _made_absolute(reward, "measure", root)
     return values
 
 
-def _made_absolute(section: tree.Tree, name: str, root: Path) -> None:
+def _made_absolute(section: tree.Tree, name: str, root: Path, *, folders: bool = False) -> None:
     value = section.get(name)
     if not isinstance(value, str) or "$" in value:
         return
     there = root / (value.rpartition(":")[0] if name == "measure" else value)
-    if there.is_file() or (name in ("path", "data", "model") and there.exists()) or name == "gold":  # gold may come later
+    if there.is_file() or ((folders or name in ("path", "data", "model")) and there.exists()) or name == "gold":  # gold may come later
         section[name] = str((root / value).resolve())

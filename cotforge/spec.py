@@ -1,6 +1,7 @@
 """The base of every typed section of the pipeline file."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -12,7 +13,8 @@ def _path(text: str) -> str:
     return text
 
 
-PathText = Annotated[str, AfterValidator(_path)]
+_IS_PATH = AfterValidator(_path)
+PathText = Annotated[str, _IS_PATH]
 """A path, or another name that a file of that name goes before."""
 
 
@@ -20,6 +22,14 @@ class Spec(BaseModel):
     """A closed, frozen section: a key that is not a field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def path_keys(section: type[BaseModel]) -> Iterator[str]:
+    """The keys of a section whose value is a PathText."""
+    for name, field in section.model_fields.items():
+        parts = [field.annotation, *get_args(field.annotation)]
+        if _IS_PATH in [*field.metadata, *(mark for part in parts for mark in getattr(part, "__metadata__", ()))]:
+            yield field.alias or name
 
 
 class WrongKey(ValueError):

@@ -18,6 +18,16 @@ QUESTION = "Which colour is this?"
 PROMPT = f"{QUESTION}\n\nExactly one of these is the answer:\n- red\n- green\n- blue\n- white"
 SIZE = tiny.Size(width=32, side=16, patch=8, vocabulary=400, context=512)
 
+VARIED = """
+from itertools import count
+
+_turn = count()
+
+def varied(sample, trace, verdict):
+    return 1.0 if trace.well_formed else next(_turn) % 3 / 10
+"""
+"""A reward that is not the same for all of the babble of an untrained student, and the same in every run."""
+
 
 def said(colour: str, thought: str = "") -> str:
     return f"<think>{thought or COLOURS[colour]}</think>\n<answer>{colour}</answer>"

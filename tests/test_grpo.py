@@ -258,6 +258,31 @@ def test_the_form_of_the_loss_is_handed_on(tmp_path: Path, model: Path, dataset:
     assert config(loss_type="dr_grpo", trl={"loss_type": "bnpo"}).loss_type == "bnpo"
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_completions_that_do_not_fit_into_memory_at_once_are_made_by_halves(tmp_path: Path, model: Path, dataset: Path) -> None:
+    job = work(tmp_path / "stage", model, dataset, {"steps": 2, "batch": 16, "rewards": REWARDS})
+    assert isinstance(job.stage, Grpo)
+    pupil, told, sizes = student.load(job.plan.student, model), list[str](), list[int]()
+    generate = pupil.model.generate
+
+    def limited(*given: Any, **named: Any) -> Any:
+        sizes.append(len(named["input_ids"]))
+        if sizes[-1] > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(*given, **named)
+
+    pupil.model.generate = limited
+    rows = job.lessons().seen(["id", "prompt", "images", "answer"])
+    trainer = Trainer(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(told.append))
+    trainer.train()
+    assert sizes == [16, 8, *[4] * 8]
+    assert told[:2] == [
+        "16 completions at once do not fit into memory; now 8 are made at a time",
+        "16 completions at once do not fit into memory; now 4 are made at a time",
+    ]
+    assert len([row for row in trainer.state.log_history if "reward" in row]) == 2
+
+
 def test_a_rehearsal_takes_two_groups_at_least(tmp_path: Path, model: Path, dataset: Path) -> None:
     for batch, group, passes in ((8, 8, 2), (16, 4, 1), (6, 4, 2)):
         job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, "batch": batch, "group": group, "accumulate": 4}, smoke=True)

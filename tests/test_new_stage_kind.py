@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import cotforge as package
 from cotforge.sandbox import shipped
@@ -14,7 +15,7 @@ from tests import squares
 from tests.project import cotforge, environment, replay
 
 FILE = '''
-"""Stages of kind `scale`: the student as it stands, the weights of its head times a factor."""
+"""Stages of kind `blend`: between the student as it stands and another model, weight by weight."""
 
 import torch
 
@@ -24,28 +25,39 @@ from cotforge.train.work import Work, leave
 
 def train(stage, work: Work) -> None:
     pupil = student.load(work.plan.student, work.begin)
+    other = student.load(work.plan.student, student.place(stage.other, work.root)).model.state_dict()
     work.record.begin(step=0, total=1)
     with torch.no_grad():
-        pupil.model.get_output_embeddings().weight.mul_(stage.factor)
-    work.record.row(1, {"factor": stage.factor})
+        for name, weight in pupil.model.state_dict().items():
+            weight.lerp_(other[name], stage.share)
+    work.record.row(1, {"share": stage.share})
     leave(pupil, work)
 '''
 ENTRY = '''
-class Scale(Stage):
-    """No training: the head is scaled."""
+class Blend(Stage):
+    """No training: a mean of two models."""
 
-    curves: ClassVar[tuple[Curve, ...]] = (Curve("Factor of the head", (("factor", "factor"),)),)
+    curves: ClassVar[tuple[Curve, ...]] = (Curve("Share of the other model", (("share", "share"),), share=True),)
 
-    kind: Literal["scale"]
-    factor: float = 1.0
-    """By which its weights are multiplied."""
+    kind: Literal["blend"]
+    other: PathText
+    """The model."""
+    share: float = 0.5
+    """Of its weights."""
+
+    def inputs(self, context: KeyContext) -> dict[str, Any]:
+        return {"other": context.fingerprint(self.other)}
+
+    def faults(self, root: Path) -> Iterator[str]:
+        if not (root / self.other).is_dir():
+            yield f"other: {self.other!r} is no folder"
 
     def words(self, steps: int | None = None) -> list[str]:
-        return [self.kind, f"the head by {self.factor:g}"]
+        return [self.kind, f"{self.share:.0%} of {Path(self.other).name}"]
 
 '''
 INJECT = {"name": "inject", "kind": "sft", "batch": 8, "steps": 2, "learning_rate": 1e-2}
-HALF = {"name": "half", "kind": "scale", "factor": 0.5}
+HALF = {"name": "half", "kind": "blend", "other": "twin"}
 MORE = {"name": "more", "kind": "sft", "batch": 8, "steps": 2}
 
 
@@ -55,16 +67,17 @@ def home(tmp_path: Path) -> dict[str, str]:
     there = tmp_path / "home" / "cotforge"
     shutil.copytree(Path(package.__file__).parent, there, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(shipped("prompts"), there / "shipped" / "prompts")
-    (there / "train" / "kinds" / "scale.py").write_text(FILE)
+    (there / "train" / "kinds" / "blend.py").write_text(FILE)
     entries = there / "plan" / "kinds.py"
     before, tuple_of, after = entries.read_text().partition("\nKINDS: tuple[type[Stage], ...] = (")
-    entries.write_text(f"{before}{ENTRY}{tuple_of}Scale, {after}")
+    before = before.replace("from cotforge.spec import Spec\n", "from cotforge.spec import PathText, Spec\n")
+    entries.write_text(f"{before}{ENTRY}{tuple_of}Blend, {after}")
     return environment({"PYTHONPATH": str(there.parent), "OMP_NUM_THREADS": "1"})
 
 
 def project(folder: Path, *stages: dict[str, Any]) -> Path:
     """A project whose only teacher is a file, so that `check` asks nobody."""
-    (folder / "p").mkdir(exist_ok=True)
+    (folder / "p").mkdir(parents=True, exist_ok=True)
     known = replay(folder / "p", "one", {"t0": squares.said("red")})
     made = squares.project(folder / "p", *stages, teachers=[known], consensus={"label": "ignore"}, eval={"split": "test"})
     (made / "t0.png").write_bytes(squares.square("red", 40))
@@ -73,32 +86,50 @@ def project(folder: Path, *stages: dict[str, Any]) -> Path:
     return made
 
 
-def head(folder: Path, stage: str) -> Any:
-    weights = load_file(folder / "run" / "train" / stage / "weights" / "model.safetensors")
-    return next(weight for name, weight in weights.items() if name.endswith("lm_head.weight"))
+def weights(folder: Path) -> dict[str, Any]:
+    return load_file(folder / "model.safetensors")
+
+
+def twin(folder: Path, factor: float) -> None:
+    """Another student of the same shape, in the project's folder: the first one with its weights times a factor."""
+    shutil.copytree(folder / "student", folder / "twin", dirs_exist_ok=True)
+    scaled = {name: weight * np.float32(factor) for name, weight in weights(folder / "student").items()}
+    save_file(scaled, folder / "twin" / "model.safetensors", metadata={"format": "pt"})
 
 
 def test_a_student_goes_through_a_kind_that_is_one_file_and_one_entry(tmp_path: Path, home: dict[str, str]) -> None:
     folder = project(tmp_path, INJECT, HALF, MORE)
+    twin(folder, 2)
     checked = cotforge("check", "squares.yaml", cwd=folder, env=home)
     assert checked.returncode == 0, checked.stderr
-    assert "  02 half: scale, the head by 0.5\n" in checked.stdout
+    assert "  02 half: blend, 50% of twin\n" in checked.stdout
     ended = cotforge("train", "squares.yaml", "--out", "run", cwd=folder, env=home)
     assert (ended.returncode, ended.stdout) == (0, "the student: run/train/student\n"), ended.stderr
-    assert (head(folder, "02-half") == head(folder, "01-inject") * 0.5).all()
-    card = (folder / "run" / "train" / "student" / "README.md").read_text()
-    assert "| 02 half: scale, the head by 0.5 | 1 | - |" in card
+    trained = folder / "run" / "train"
+    before, other, after = map(weights, (trained / "01-inject" / "weights", folder / "twin", trained / "02-half" / "weights"))
+    for name, found in after.items():
+        np.testing.assert_allclose(found, (before[name] + other[name]) / 2, atol=1e-6, err_msg=name)
+    card = (trained / "student" / "README.md").read_text()
+    assert "| 02 half: blend, 50% of twin | 1 | - |" in card
     assert "\n| half | 8 | " in card
     page = (folder / "run" / "report.html").read_text()
-    assert "<figcaption>Factor of the head</figcaption>" in page
-    assert page.index("02 half: scale") < page.index("03 more: sft")
+    assert "<figcaption>Share of the other model</figcaption>" in page
+    assert page.index("02 half: blend") < page.index("03 more: sft")
+    assert f"other: {folder / 'twin'}\n" in (folder / "run" / "pipeline.yaml").read_text()
 
     again = cotforge("train", "squares.yaml", "--out", "run", cwd=folder, env=home)
     assert (again.returncode, again.stderr.count("done already")) == (0, 3), again.stderr
+    twin(folder, 3)
+    changed = cotforge("train", "squares.yaml", "--out", "run", cwd=folder, env=home)
+    assert changed.returncode == 2
+    assert "stage 'more': the weights it begins with have changed; it would start again: 2 steps (" in changed.stderr
+    redone = cotforge("train", "squares.yaml", "--out", "run", "--from", "half", cwd=folder, env=home)
+    assert (redone.returncode, redone.stderr.count("done already"), redone.stderr.count("starts again")) == (0, 1, 2), redone.stderr
 
 
 def test_two_steps_of_every_stage_pass_through_it(tmp_path: Path, home: dict[str, str]) -> None:
     folder = project(tmp_path, INJECT, HALF, MORE)
+    twin(folder, 2)
     smoked = cotforge("train", "squares.yaml", "--out", "run", "--smoke", cwd=folder, env=home)
     assert (smoked.returncode, smoked.stdout) == (0, "the student: run/train/smoke/student\n"), smoked.stderr
     held = json.loads((folder / "run" / "train" / "smoke" / "02-half" / "manifest.json").read_text())
@@ -106,13 +137,15 @@ def test_two_steps_of_every_stage_pass_through_it(tmp_path: Path, home: dict[str
 
 
 def test_its_keys_are_checked_as_those_of_the_others(tmp_path: Path, home: dict[str, str]) -> None:
-    stages = ({"name": "a", "kind": "scale", "factor": "x"}, {"name": "b", "kind": "sft", "factor": 2}, {"name": "c", "kind": "scal"})
-    folder = project(tmp_path, *stages)
+    stages = [{"name": "a", "share": "x", "other": "y"}, {"name": "b", "kind": "sft", "share": 2}, {"name": "c", "kind": "blende"}]
+    folder = project(tmp_path, *({"kind": "blend"} | stage for stage in stages))
     ended = cotforge("check", "squares.yaml", cwd=folder, env=home)
     assert ended.returncode == 2, ended.stderr
     for line in (
-        "train.stages[0].factor: 'x': input should be a valid number, unable to parse string as a number",
-        "train.stages[1]: factor is for kind 'scale'; kind 'sft' has none",
-        "train.stages[2].kind: 'scal': there is no such kind; did you mean 'scale'?",
+        "train.stages[0].share: 'x': input should be a valid number, unable to parse string as a number",
+        "train.stages[1]: share is for kind 'blend'; kind 'sft' has none",
+        "train.stages[2].kind: 'blende': there is no such kind; did you mean 'blend'?",
     ):
         assert line in ended.stderr, ended.stderr
+    ended = cotforge("check", "squares.yaml", cwd=project(tmp_path / "other", INJECT, HALF), env=home)
+    assert (ended.returncode, ended.stderr.partition(": ")[2]) == (2, "train.stages[1].other: 'twin' is no folder\n")

@@ -76,7 +76,7 @@ def test_what_cannot_change_the_weights_is_no_part_of_a_stage_s_key() -> None:
     assert key(batch=8) != key(batch=16) != key(learning_rate=1e-4) != key(trl={"torch_compile": True}) != key()
     assert key("dpo", batch=4, accumulate=2) == key("dpo", batch=8)
     one, two = {"rewards": REWARDS, "batch": 16, "accumulate": 1}, {"rewards": REWARDS, "batch": 8, "accumulate": 2}
-    assert key("grpo", **one) == key("grpo", **two)
+    assert key("grpo", **one) == key("grpo", **two) == key("grpo", **two, vllm={"memory": 0.5})
     for trl in ({"loss_type": "bnpo"}, {"steps_per_generation": 4}):
         assert key("grpo", **one, trl=trl) != key("grpo", **two, trl=trl)
 

@@ -1,6 +1,7 @@
 """Stages as a tree, each with the weights that its `from` names; and a change that would cost what is done is told first."""
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from functools import partial
@@ -8,8 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from cotforge.train.students import student
@@ -21,6 +24,7 @@ from tests.test_train_killed import TRAIN, has_rows, rows
 INJECT = {"name": "inject", "kind": "sft", "batch": 8, "steps": 3, "learning_rate": 1e-2}
 PLAIN = {"name": "plain", "kind": "sft", "batch": 4, "steps": 2, "from": "base"}
 MORE = {"name": "more", "kind": "sft", "batch": 8, "steps": 2, "from": "inject"}
+REWARDS = [{"measure": "well_formed"}, {"measure": "correct"}]
 LAST = {"name": "last", "kind": "sft", "batch": 8, "steps": 2}
 
 
@@ -40,8 +44,6 @@ def nursery() -> Iterator[Nursery]:
 
 def again(folder: Path, *stages: dict[str, Any], **student: Any) -> None:
     """The pipeline file with other stages."""
-    import yaml
-
     file = folder / "squares.yaml"
     whole = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump(whole | {"train": {"student": {"model": "student", **student}, "stages": list(stages)}}))
@@ -170,9 +172,7 @@ def test_an_interrupted_stage_goes_on_with_other_workers_logs_checkpoints_and_sp
     steps = [json.loads(line)["step"] for line in (folder / "run" / "train" / "01-inject" / "metrics.jsonl").read_text().splitlines()]
     assert steps[:at] == list(range(1, at + 1))
     assert all(step % 2 == 0 for step in steps[at:]), "it logs as often as it is told now, not as often as before"
-    ours, theirs = (load_file(each / "run" / "train" / "01-inject" / "weights" / "model.safetensors") for each in (folder, whole))
-    for name, weight in theirs.items():
-        torch.testing.assert_close(ours[name], weight, atol=2e-4, rtol=1e-3, msg=name)
+    assert_same_weights(folder, whole, "01-inject")
     assert manifest(folder, "01-inject")["key"] == manifest(whole, "01-inject")["key"]
 
 
@@ -206,9 +206,33 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> P
     return folder
 
 
-def test_a_stage_without_a_whole_checkpoint_has_nothing_to_lose(interrupted: Path, tmp_path: Path) -> None:
-    import shutil
+def test_rollouts_and_pairs_are_the_same_however_a_step_is_split(tmp_path: Path) -> None:
+    inject = {"name": "inject", "kind": "sft", "batch": 8, "steps": 60, "learning_rate": 1e-2}
+    reason = {"name": "reason", "kind": "grpo", "group": 4, "max_completion": 24, "steps": 2, "learning_rate": 1e-3, "rewards": REWARDS}
+    prefer = {"name": "prefer", "kind": "dpo", "steps": 3, "from": "inject", "learning_rate": 1e-3}
+    one = squares.project(tmp_path / "one", inject, reason | {"batch": 16, "accumulate": 1}, prefer | {"batch": 4})
+    assert ran(*TRAIN, "--stage", "inject", cwd=one).returncode == 0
+    two = Path(shutil.copytree(one, tmp_path / "two"))
+    again(two, inject, reason | {"batch": 8, "accumulate": 2}, prefer | {"batch": 2, "accumulate": 2})
+    for folder in (one, two):
+        done = ran(*TRAIN, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    said = [pq.read_table(next((each / "run" / "train" / "02-reason" / "completions").glob("*"))).to_pylist() for each in (one, two)]
+    assert said[0] == said[1]
+    assert len({row["advantage"] for row in said[0]}) > 1, "some are rewarded and some are not"
+    for stage in ("02-reason", "03-prefer"):
+        assert manifest(one, stage)["key"] == manifest(two, stage)["key"]
+        assert_same_weights(two, one, stage)
 
+
+def assert_same_weights(ours: Path, theirs: Path, stage: str) -> None:
+    """But for the order in which numbers are added up."""
+    one, two = (load_file(folder / "run" / "train" / stage / "weights" / "model.safetensors") for folder in (ours, theirs))
+    for name, weight in two.items():
+        torch.testing.assert_close(one[name], weight, atol=2e-4, rtol=1e-3, msg=lambda told, name=name: f"{stage} {name}: {told}")
+
+
+def test_a_stage_without_a_whole_checkpoint_has_nothing_to_lose(interrupted: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(interrupted, tmp_path / "p"))
     shutil.rmtree(folder / "run" / "train" / "01-inject" / "checkpoints")
     again(folder, INJECT)

@@ -180,7 +180,7 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
     """Every call of the package that loads something from a model's folder."""
     for path in Path(cotforge.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "from_pretrained":
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("from_pretrained", "from_config"):
                 yield f"{path.name}:{node.lineno}", node
 
 

@@ -50,6 +50,7 @@ def asked(folder: Path) -> list[str]:
     [
         ([], ["--stage inject", "--stage more", "--stage last"]),
         (["--from", "more"], ["--stage inject", "--stage more --from more", "--stage last --from last"]),
+        (["--from", "base"], ["--stage inject --from inject", "--stage more --from more", "--stage last --from last"]),
         (["--stage", "more"], ["--stage more"]),
         (["--smoke"], ["--smoke"]),
         (["--stage", "last", "--set", "train.cache_gb=1"], ["--set train.cache_gb=1 --stage last"]),

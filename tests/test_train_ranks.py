@@ -49,6 +49,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def test_groups_without_variance_are_drawn_again_by_processes_that_have_different_numbers_of_them(tmp_path: Path) -> None:
+    model, dataset, folder = (
+        tiny.llava(tmp_path / "model", squares.TEXTS, squares.SIZE),
+        squares.write(tmp_path / "dataset", 16),
+        tmp_path / "two",
+    )
+    folder.mkdir()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tests.ranked_again"]
+    done = subprocess.run(
+        [*launch, str(folder), str(model), str(dataset)], cwd=Path(__file__).parents[1],
+        env=environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one, other = (json.loads((folder / f"process-{rank}.json").read_text()) for rank in (0, 1))
+    assert one["draws"] == other["draws"] == 3
+    assert one["told"] == other["told"] == {"resample/flat": 0.75, "resample/drawn": 1.0, "frac_reward_zero_std": 0}
+    assert all(abs(advantage) > 0.5 for each in (one, other) for advantage in each["advantages"])
+    assert one["weights"] == other["weights"]
+    kept = pq.read_table(folder / "completions" / "000000.parquet").to_pylist()
+    assert [len({row["id"] for row in kept[at : at + 4]}) for at in range(0, 16, 4)] == [1] * 4
+    assert [row["well_formed"] for row in kept] == [1, 0] * 8
+
+
 def test_rewards_and_advantages_are_gathered_in_the_order_of_the_completions(tmp_path: Path, one_thread: None) -> None:
     model, dataset = tiny.llava(tmp_path / "model", squares.TEXTS, squares.SIZE), squares.write(tmp_path / "dataset", 16)
     for name in ("one", "two"):

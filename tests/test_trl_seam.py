@@ -36,6 +36,14 @@ METHODS = {
     (GRPOTrainer, "_generate"): ["self", "prompts"],
     (GRPOTrainer, "_calculate_rewards"): ["self", "inputs", "prompts", "completions", "completion_ids_list"],
     (GRPOTrainer, "_tokenize_prompts"): ["self", "prompts"],
+    (GRPOTrainer, "_generate_single_turn"): [
+        "self",
+        "prompt_ids",
+        "images",
+        "multimodal_fields",
+        "num_generations",
+        "has_tool_images",
+    ],
     (VLLMGeneration, "generate"): ["self", "prompts", "images", "num_generations", "profiler"],
     (VLLMGeneration, "_place_features"): ["self", "features", "prompt_ids"],
     (GRPOTrainer, "_compute_loss"): ["self", "model", "inputs"],
@@ -206,7 +214,7 @@ def test_functions_and_tables_are_there() -> None:
 def test_our_own_names_are_not_taken_by_a_trainer(hooks: type, owner: type) -> None:
     ours = {name for each in hooks.__mro__[:-1] for name, value in vars(each).items() if callable(value) and name[0] != "_"}
     assert {name for name in ours if hasattr(owner, name) or f"self.{name} =" in source(owner)} <= {"create_model_card"}
-    assert not {name for name in ("_logps_BT", "_waiting", "_short", "_generate_short") if name in source(owner)}
+    assert not {name for name in ("_logps_BT", "_waiting", "_short", "_prompts", "at_once", "_generate_short") if name in source(owner)}
 
 
 def private_names(file: Path) -> Iterator[tuple[int, str]]:

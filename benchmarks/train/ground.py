@@ -1,9 +1,10 @@
 """What is measured on: lessons of chosen length about pictures of chosen size, and a tiny student that reads them."""
 
 import io
+import json
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,36 @@ def write(folder: Path, count: int, *, side: int = SIDE, tokens: tuple[int, int]
     return folder
 
 
-def project(folder: Path, *stages: dict[str, Any], **keys: Any) -> Path:
-    """A pipeline's file in `folder`, for a student in `student` and the dataset of the run folder `run`; `keys` are of `train:`."""
+def write_pictures(folder: Path, count: int, *, side: int = SIDE) -> None:
+    """So many JPEGs in `folder`, no two alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(1)
+    for number in range(count):
+        (folder / f"{number:05}.jpg").write_bytes(_jpeg(noise, side))
+
+
+def write_table(file: Path, pictures: Path, count: int) -> None:
+    """A table of so many samples of the split `test`, their pictures taken in turn from a folder beside it."""
+    files = sorted(pictures.glob("*.jpg"))
+    rows = (
+        {"id": f"{row}", "image": f"{pictures.name}/{files[row % len(files)].name}", "label": "xy"[row % 2], "split": "test"}
+        for row in range(count)
+    )
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def project(folder: Path, *stages: dict[str, Any], sections: Mapping[str, Any] | None = None, **keys: Any) -> Path:
+    """A pipeline's file in `folder`, for a student in `student` and the dataset of the run folder `run`.
+
+    `keys` are of `train:`, `sections` stand beside it.
+    """
     whole = {
         "name": "measured",
         "source": {"kind": "table", "path": "rows.jsonl"},
         "task": {"kind": "classify", "question": "What is it?", "labels": ["x", "y"]},
         "teachers": [{"name": "one", "model": "m", "url": "http://localhost:1/v1"}],
         "train": {"student": {"model": "student"}, "stages": list(stages), **keys},
+        **(sections or {}),
     }
     file = folder / "pipeline.yaml"
     file.write_text(yaml.safe_dump(whole))
@@ -91,12 +114,16 @@ def work(folder: Path, begin: Path, stage: Sft | Grpo, dataset: Path) -> Work:
 def _rows(count: int, side: int, tokens: tuple[int, int]) -> Iterator[tuple[Any, ...]]:
     draw, noise, words = random.Random(0), np.random.default_rng(0), SENTENCE.split()
     for number in range(count):
-        tile = Image.fromarray(noise.integers(0, 255, (56, 56, 3), np.uint8)).resize((side, side))
-        file = io.BytesIO()
-        tile.save(file, "JPEG", quality=90)
         said = " " + " ".join(draw.choices(words, k=draw.randint(*tokens) - 2))  # its end, and a line's, are tokens too
-        images = ((file.getvalue(), f"{number}.jpg"),)
+        images = ((_jpeg(noise, side), f"{number}.jpg"),)
         yield (
             f"row-{number}", images, "What is it?", said, "What is it?", ("x", "y"), "x", "x", False, 1.0, (),
             "one", "model", "solve", 5, f"call-{number}", None,
         )  # fmt: skip
+
+
+def _jpeg(noise: np.random.Generator, side: int) -> bytes:
+    tile = Image.fromarray(noise.integers(0, 255, (56, 56, 3), np.uint8)).resize((side, side))
+    file = io.BytesIO()
+    tile.save(file, "JPEG", quality=90)
+    return file.getvalue()

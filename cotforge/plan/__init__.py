@@ -8,13 +8,29 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
 from cotforge.plan.kinds import CLIPS, AnyStage, Clip, Dpo, Grpo, Reward, Sft, Try
-from cotforge.plan.stage import Stage, TrlStage
+from cotforge.plan.stage import Rates, Stage, TrlStage
 from cotforge.records import Sample
 from cotforge.spec import PathText, Spec, WrongKey
 
 __all__ = [
-    "CLIPS", "PRESETS", "SMOKE_STEPS", "AnyStage", "Clip", "Dpo", "Eval", "Grpo", "Lora", "Plan", "Reward", "Sft", "Stage", "Student",
-    "TrlStage", "Try", "lines",
+    "CLIPS",
+    "PRESETS",
+    "SMOKE_STEPS",
+    "AnyStage",
+    "Clip",
+    "Dpo",
+    "Eval",
+    "Grpo",
+    "Lora",
+    "Plan",
+    "Rates",
+    "Reward",
+    "Sft",
+    "Stage",
+    "Student",
+    "TrlStage",
+    "Try",
+    "lines",
 ]  # fmt: skip
 
 
@@ -119,6 +135,8 @@ class Plan(Spec):
                 f"stages: {shown(strange[0])} is no stage of the preset {shown(self.preset)}, whose stages are {', '.join(known)}"
             )
         for place, stage in enumerate(self.stages):
+            if wrong := _frozen_rate(stage, self.student):
+                raise WrongKey(f"stages[{place}].learning_rate", wrong)
             if wrong := branches.fault(self.expanded(), stage):
                 raise WrongKey(f"stages[{place}].from", wrong)
         return self
@@ -135,6 +153,13 @@ class Plan(Spec):
         names = [stage.name for stage in self.expanded()]
         if name is not None and name not in names and (option, name) != ("--from", branches.BASE):
             raise PipelineError(f"{option} {name}: no stage of that name; there are {', '.join(names)}")
+
+
+def _frozen_rate(stage: Stage, student: Student) -> str | None:
+    """What is wrong with a rate for a part that is not trained."""
+    rates = getattr(stage, "learning_rate", None)
+    given = [part for part in student.freeze if isinstance(rates, Rates) and getattr(rates, part) is not None]
+    return f"{given[0]}: this part is frozen; leave the rate out, or the part out of train.student.freeze" if given else None
 
 
 def _made(fields: dict[str, Any]) -> Stage:

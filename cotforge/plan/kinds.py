@@ -184,9 +184,13 @@ class Grpo(TrlStage):
 
     @property
     def splits_freely(self) -> bool:
-        """Not where a rollout is cut otherwise, or the loss is a mean over each forward pass."""
-        whole = self.trl.get("loss_type", "dapo") in ("dapo", "grpo", "dr_grpo")
-        return whole and not {"steps_per_generation", "generation_batch_size"} & self.trl.keys()
+        """Not where a rollout is cut otherwise, or the loss or its mask is made of each forward pass for itself."""
+        whole = self.trl.get("loss_type", self.loss_type) not in ("bnpo", "luspo")
+        return whole and not {"steps_per_generation", "generation_batch_size", "top_entropy_quantile"} & self.trl.keys()
+
+    def key_fields(self) -> dict[str, Any]:
+        """Without the place and the memory that vLLM has."""
+        return {name: value for name, value in super().key_fields().items() if name != "vllm"}
 
     @property
     def longest_answer(self) -> int:

@@ -6,19 +6,16 @@ To add one: a `Stage` with an entry in `plan.kinds.KINDS`, and `train/kinds/<kin
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cotforge.errors import shown
 from cotforge.folder import safe_name
+from cotforge.plan.trl_fields import refused
 from cotforge.spec import Spec
 
 LearnsFrom = Literal["lessons", "source", "pairs"]
 """`lessons`: the dataset; `source`: the source with its raw labels; `pairs`: the dataset's pairs of a right and a wrong text."""
-OURS = frozenset({"output_dir", "max_length", "remove_unused_columns", "dataset_kwargs", "run_name"})
-"""Fields of TRL's that the runner sets itself, because a stage would not be resumed, or its lessons be cut, with others."""
-
 
 HARMLESS = frozenset({
     "dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor", "disable_tqdm",
@@ -111,6 +108,21 @@ class Stage(Spec):
         """What the plan's line says of it; `steps` replaces its own length where it trains."""
         return [self.kind]
 
+    def amount(self, rows: int, *, processes: int = 1, steps: int | None = None) -> str:
+        """How many of its data's `rows` it sees over all `processes`, in words; with `steps`, as if it had so many."""
+        return f"all {rows:,} rows"
+
+
+Rate = Annotated[float, Field(gt=0)]
+
+
+class Rates(Spec):
+    """Learning rates of a student's parts; a part without one has that of its kind of stage."""
+
+    vision: Rate | None = None
+    projector: Rate | None = None
+    language: Rate | None = None
+
 
 class TrlStage(Stage):
     """A stage that a trainer of TRL's does."""
@@ -129,8 +141,10 @@ class TrlStage(Stage):
     """Lessons (for grpo: completions) in one forward pass. Ours."""
     accumulate: int = Field(default=1, ge=1)
     """Forward passes of one optimizer step."""
-    learning_rate: float | None = Field(default=None, gt=0)
-    """Null is ours: 2e-5 for sft, 1e-6 for grpo and dpo, ten times that with LoRA."""
+    learning_rate: Rate | Rates | None = None
+    """One for all, or one for each part. Null is ours: 2e-5 for sft, 1e-6 for grpo and dpo, ten times that with LoRA."""
+    attention: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = None
+    """How attention is computed, by transformers' names; null is its own choice, `sdpa` where the family has it."""
     seed: int = 0
     """Of everything that is drawn. Ours."""
     trl: dict[str, Any] = Field(default_factory=dict)
@@ -159,9 +173,9 @@ class TrlStage(Stage):
 
     @field_validator("trl")
     @classmethod
-    def _not_ours(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(OURS & fields.keys()):
-            raise ValueError(f"{shown(taken[0])} is set by cotforge itself; leave it out")
+    def _takes(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        if fault := refused(fields):
+            raise ValueError(fault)
         return fields
 
     @model_validator(mode="after")
@@ -175,7 +189,7 @@ class TrlStage(Stage):
         return self.batch * self.accumulate
 
     def amount(self, rows: int, *, processes: int = 1, steps: int | None = None) -> str:
-        """How many of its data's `rows` it sees over all `processes`, in words; with `steps`, as if it had so many."""
+        """By its steps or epochs, in what its rows are called."""
         steps, what = steps or self.steps, self.rows_are
         times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / rows
         if times < 1:

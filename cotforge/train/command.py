@@ -17,7 +17,8 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sandbox import LEARNING, Prompt
 from cotforge.sources import samples
-from cotforge.train import ranks, versions
+from cotforge.train import processes, ranks, sharding, versions
+from cotforge.train.optional import pass_over_torchvision
 
 if TYPE_CHECKING:
     from cotforge.train.data.lessons import Lessons
@@ -46,6 +47,7 @@ def train(
 
     Raises CotforgeError where something is wrong.
     """
+    processes.end_with_parent()
     loaded = Loaded.load(pipeline, sets, trust=trust, sends=False)
     plan = loaded.pipeline.train
     if plan is None:
@@ -61,7 +63,8 @@ def train(
         for line in folder.notes() if folder is not None else ():
             tell(line)
         loaded = loaded.in_run(run)
-        quiet()
+        for line in filter(None, (quiet(), _sharding(loaded))):
+            tell(line)
         ranks.join()
         from cotforge.train.report import page
         from cotforge.train.stages import Choice
@@ -70,6 +73,25 @@ def train(
         done = _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None, shown)
         ranks.leave()
         return done
+
+
+def _sharding(loaded: Loaded) -> str:
+    """In a process of our own on a GPU, a line from the first: whether the student is split over processes, and why; it is then set up."""
+    plan = loaded.pipeline.train
+    assert plan is not None
+    if not os.environ.pop(sharding.CHOOSE, None):
+        return ""
+    import torch
+
+    if not torch.cuda.is_available():
+        return ""
+    from cotforge.train.students import student
+
+    held = min(torch.cuda.get_device_properties(gpu).total_memory for gpu in range(torch.cuda.device_count()))
+    needed = sharding.memory(plan, student.place(plan.student.model, loaded.root))
+    best = loaded.pipeline.eval is not None and loaded.pipeline.eval.best is not None
+    line = sharding.choose(plan, needed, held, os.environ, best=best)
+    return line if ranks.first() else ""
 
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
@@ -169,8 +191,9 @@ def _made(folder: Path) -> None:
         raise JournalError(f"{folder}: {fault.strerror}; choose another folder with --out") from fault
 
 
-def quiet() -> None:
-    """Have the libraries neither call home nor fill the terminal; what matters is told by us."""
+def quiet() -> str:
+    """Have the libraries neither call home nor fill the terminal; what matters is told by us: the line about one that is passed over."""
+    passed = pass_over_torchvision()
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -184,3 +207,4 @@ def quiet() -> None:
     logging.set_verbosity_error()
     for category in (FutureWarning, UserWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category, module=r"(torch|transformers|trl|peft|accelerate|multiprocessing)(\.|$)")
+    return passed

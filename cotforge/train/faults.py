@@ -12,6 +12,7 @@ from PIL import UnidentifiedImageError
 from torch.distributed.checkpoint.api import CheckpointException
 
 from cotforge.errors import JournalError, PipelineError
+from cotforge.train.sharding import layers
 
 FULL = (
     "No space left",
@@ -42,15 +43,15 @@ SHORT = ("out of memory", "can't allocate memory", "Cannot allocate memory", "ba
 
 
 @contextmanager
-def memory(where: str, advice: str, batch: Callable[[], str] = str) -> Iterator[None]:
-    """Has memory that is short be one line: where, in what `batch`, how much was held, and what to set. Raises PipelineError."""
+def memory(name: str, advice: str, batch: Callable[[], str] = str) -> Iterator[None]:
+    """Has memory that is short in a stage be one line: in what `batch`, how much was held, and what to set. Raises PipelineError."""
     try:
         yield
     except (RuntimeError, MemoryError) as fault:  # torch.OutOfMemoryError is a RuntimeError
         if not is_out_of_memory(fault):
             raise
         held = " ".join(filter(None, (batch(), f"({peak()})")))
-        raise PipelineError(f"{where}: out of memory {held}; {advice}") from fault
+        raise PipelineError(f"stage {name!r}: out of memory {held}; {advice}") from fault
 
 
 def is_out_of_memory(fault: BaseException) -> bool:
@@ -108,8 +109,8 @@ def spread(model: Any) -> Iterator[None]:
     except ValueError as fault:
         if "transformer layer class" not in str(fault):
             raise
-        layers = sorted({type(each[0]).__name__ for each in model.modules() if isinstance(each, torch.nn.ModuleList) and len(each)})
-        raise PipelineError(f"accelerate: {fault} Set fsdp_transformer_layer_cls_to_wrap in its file to {','.join(layers)}") from fault
+        named = ",".join(layers(model))
+        raise PipelineError(f"accelerate: {fault} Set fsdp_transformer_layer_cls_to_wrap to {named}, or leave it out") from fault
     except CheckpointException as fault:
         if (lacks := re.search(r"optimizer\.state\.([\w.]+)\.", str(fault))) is None:
             raise

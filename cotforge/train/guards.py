@@ -69,19 +69,6 @@ def check_schedule(*, clipped: bool, accumulate: int, per_generation: int, itera
         )
 
 
-def check_head(model: Any) -> None:
-    """Under FSDP, the head must stay as it is: TRL 1.16 gathers it by `full_tensor()`, whose gradient stays that of one process.
-
-    Measured with two processes: all other gradients were those of one process, the head's was off by two fifths.
-    """
-    head = model.get_output_embeddings()
-    if head is not None and any(weight.requires_grad for weight in head.parameters()):
-        raise PipelineError(
-            "accelerate: under FSDP the head of the student would get the gradient of one process alone; "
-            "take lora, which leaves it as it is, or a configuration without FSDP"
-        )
-
-
 def frozen(model: torch.nn.Module) -> str:
     """A line that tells how much of each part is trained."""
     parts: dict[str, int] = {}

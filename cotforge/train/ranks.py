@@ -1,15 +1,13 @@
 """Several processes of one run, as torchrun and accelerate start them: what one of them does for all."""
 
-import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from cotforge.errors import PipelineError
+from cotforge.train import sharding
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=2)
@@ -35,10 +33,13 @@ def join() -> None:
     """Meet the others, where there are any."""
     if several():
         import torch
-        from accelerate import PartialState
+        from accelerate import DistributedType, PartialState
 
-        check_sharding(gpu=torch.cuda.is_available())
-        PartialState(cpu=not torch.cuda.is_available())
+        sharding.check(os.environ)
+        state = PartialState(cpu=not torch.cuda.is_available())
+        if state.distributed_type == DistributedType.MULTI_CPU and (ignored := sharding.asked_for(os.environ)):
+            leave()
+            raise PipelineError(f"accelerate: {ignored} needs GPUs, and is ignored without them; take a configuration without it")
 
 
 def leave() -> None:
@@ -49,29 +50,6 @@ def leave() -> None:
         if group.is_initialized():
             group.barrier()
             group.destroy_process_group()
-
-
-def check_sharding(*, gpu: bool) -> None:
-    """Raises PipelineError where accelerate was told to spread the student over processes in a way in which it would not be saved whole."""
-    told = os.environ
-    if told.get("ACCELERATE_USE_FSDP", "").lower() == "true":
-        if not gpu:
-            raise PipelineError("accelerate: FSDP needs GPUs, without them it is passed over in silence; take a configuration without it")
-        if told.get("FSDP_VERSION", "1") != "2":
-            raise PipelineError("accelerate: FSDP of version 1 saves no student here; set fsdp_version: 2 in its configuration")
-    if told.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
-        if _zero_stage(told) == 3:
-            raise PipelineError("accelerate: ZeRO-3 saves no student here; set zero_stage: 2, or take FSDP with fsdp_version: 2")
-        from importlib.util import find_spec
-
-        if find_spec("deepspeed") is None:
-            raise PipelineError("accelerate: its configuration asks for DeepSpeed, which is not installed; pip install deepspeed")
-
-
-def _zero_stage(told: Any) -> int:
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return int(json.loads(Path(told["ACCELERATE_DEEPSPEED_CONFIG_FILE"]).read_text(encoding="utf-8"))["zero_optimization"]["stage"])
-    return int(told.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2"))
 
 
 @cache

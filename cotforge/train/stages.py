@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Stage, TrlStage, lines
+from cotforge.plan import SMOKE_STEPS, Stage, lines
 from cotforge.plan.branches import branch, parents
 from cotforge.train import ranks
 from cotforge.train.evaluation.best import linked
@@ -18,6 +20,7 @@ from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE
 from cotforge.train.step import Step
 from cotforge.train.students.fits import demand_fit
+from cotforge.train.students.shape import attention_fault
 from cotforge.train.students.student import fingerprint, release
 from cotforge.train.work import TrainingRun
 
@@ -48,6 +51,7 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     for option, name in (("--stage", choice.only), ("--from", choice.first)):
         plan.require(option, name)
     trackers.check(plan)
+    _check_attention(training, choice)
     demand_fit(training.begin, [(stage.name, stage.kind) for stage in plan.expanded() if choice.wants(stage)])
     if choice.smoke:
         ranks.shared(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
@@ -153,9 +157,15 @@ def _above(step: Step) -> list[Step]:
 def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> str:
     """The plan's line of a stage, with how much of its data it sees."""
     data = training.learned_by(stage)
-    if data is None or not isinstance(stage, TrlStage):
-        return line
-    return f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
+    return line if data is None else f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
+
+
+def _check_attention(training: TrainingRun, choice: Choice) -> None:
+    """Raises PipelineError where a stage names an attention that its student or this machine does not have."""
+    for stage in training.plan.expanded():
+        asked = getattr(stage, "attention", None)
+        if asked and choice.wants(stage) and (fault := attention_fault(training.begin, asked, gpu=torch.cuda.is_available())):
+            raise PipelineError(f"train.stages: {stage.name!r}: attention: {fault}")
 
 
 def _estimate(training: TrainingRun, stages: Sequence[Stage]) -> None:

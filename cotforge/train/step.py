@@ -16,13 +16,15 @@ from typing import Any
 from cotforge.plan import Stage
 from cotforge.train import ranks
 from cotforge.train.evaluation.best import chosen
-from cotforge.train.faults import room
+from cotforge.train.faults import memory, room
 from cotforge.train.report import trackers
 from cotforge.train.report.past import MANIFEST
 from cotforge.train.report.record import Record
 from cotforge.train.students.student import fingerprint, release
 from cotforge.train.work import TrainingRun, Work, newest_whole
 
+CHOOSING = {"split", "share", "at_most", "best", "rescue"}
+"""Keys of `eval` that decide which checkpoint is the best."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -78,7 +80,7 @@ class Step:
         }
         if stage.trains and training.held_out is not None and training.held_out.best is not None:
             saved = {name: value for name, value in stage.trl_fields.items() if name.startswith("save_")}
-            inputs["chosen_by"] = {"eval": training.held_out.model_dump(mode="json", exclude={"metrics"}), "trl": saved}
+            inputs["chosen_by"] = {"eval": training.held_out.model_dump(mode="json", include=CHOOSING), "trl": saved}
         if (data := training.learned_by(stage)) is not None:
             inputs["data"] = data.digest
         return inputs
@@ -124,7 +126,10 @@ class Step:
         begun = time.monotonic()
         file = self.folder / "metrics.jsonl" if ranks.first() else None
         with room(self.folder), Record(file, self.stage.name, known=known, page=self.training.page) as record:
-            with trackers.placed(self.folder):
+            with (
+                trackers.placed(self.folder),
+                memory(self.stage.name, "free some, or train a smaller student, then run the same command again"),
+            ):
                 module.train(self.stage, self._work(record, resumed))
             release()
             if ranks.first():

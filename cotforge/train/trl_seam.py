@@ -5,7 +5,8 @@ one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What 
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText
+from transformers.core_model_loading import WeightConverter, apply_converters, revert_weight_conversion
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl import GRPOTrainer
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
@@ -67,8 +69,32 @@ class Resuming:
             counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
             self._total_train_tokens = int(counted[-1]) if counted else 0
 
+    rate_of: Callable[[str], float] | None = None
+    """The learning rate of a weight by its name; None where all have the same."""
+    begun = 0
+    """The step that it began with, which is not 0 after a checkpoint."""
+
+    def create_optimizer(self, *given: Any, **named: Any) -> Any:
+        """TRL's, with groups of weights of one learning rate; their order follows from the model alone, so that a checkpoint fits."""
+        self.begun = self.state.global_step
+        optimizer = super().create_optimizer(*given, **named)  # type: ignore[misc]
+        if self.rate_of is not None:
+            model = next(iter(given), named.get("model")) or self.model
+            rates = {id(weight): self.rate_of(name) for name, weight in model.named_parameters()}
+            optimizer.param_groups[:] = [part for group in optimizer.param_groups for part in by_rate(group, rates)]
+        return optimizer
+
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The student's card is written at the end, by us; TRL would write one into every checkpoint."""
+
+
+def by_rate(group: Mapping[str, Any], rates: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+    """A group of an optimizer's parameters as groups of one learning rate each, by the parameters' `id`."""
+    found: dict[float, list[Any]] = {}
+    for weight in group["params"]:
+        found.setdefault(rates[id(weight)], []).append(weight)
+    for rate, weights in found.items():
+        yield {**group, "params": weights, "lr": rate}
 
 
 class SftHooks(Resuming):
@@ -136,6 +162,34 @@ def _placed_alike(place: Any, features: Any, prompt_ids: list[int]) -> Any:
     return found
 
 
+def _tokens_named(post: Any, url: str, **named: Any) -> Any:
+    """A reply of vLLM's server whose tokens have the names that TRL 1.16 reads; from vLLM 0.32 on they come as numbers."""
+    reply = post(url, **named)
+    for choice in reply.get("choices", ()):
+        logprobs = choice.get("logprobs")
+        for entry in logprobs.get("content") or () if isinstance(logprobs, dict) else ():
+            for token in (entry, *entry["top_logprobs"]):
+                if "token" not in token:
+                    token["token"] = f"token_id:{token['token_id']}"
+    return reply
+
+
+def named_as_saved(model: Any, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Weights under the names that they have in the student's files, which are those that vLLM knows.
+
+    TRL 1.16 sends them under their names in memory. Those of a LLaVA's vision tower are others since transformers 5, and vLLM refuses them.
+    """
+    reversed_ = [each.reverse_transform() for each in getattr(model, "_weight_conversions", None) or ()]
+    joining = [each for each in reversed_ if isinstance(each, WeightConverter) and len(each.source_patterns) > 1]
+    waiting: dict[str, torch.Tensor] = {}
+    for name, weight in weights:
+        if joining and apply_converters(name, joining)[1] is not None:
+            waiting[name] = weight  # one of several that are one in the file
+        else:
+            yield from revert_weight_conversion(model, {name: weight}).items()
+    yield from revert_weight_conversion(model, waiting).items()
+
+
 class GrpoHooks(Resuming):
     """Goes before TRL's GRPOTrainer: methods of plain names where a rollout is made and where a loss was computed."""
 
@@ -150,6 +204,10 @@ class GrpoHooks(Resuming):
     """Ours: log-probabilities of the completions in the newest forward pass."""
     _waiting: Sampled | None = None
     """Ours: completions that are made, for the next rollout."""
+    _prompts: Sequence[Any] = ()
+    """Ours: the newest prompts."""
+    at_once: int = sys.maxsize
+    """Completions that transformers makes at once, at most."""
     _short: Sequence[Sequence[int]] = ()
     """Ours: the newest prompts for vLLM in this process, with one placeholder for each picture."""
     said_type: int = 0
@@ -202,13 +260,23 @@ class GrpoHooks(Resuming):
         TRL 1.16 gives vLLM in this process prompts in which the processor has put all tokens of a picture, and vLLM puts them in once
         more (huggingface/trl#6401); of what a server makes of a picture it takes the place, and never looks at the length.
         """
+        generation = self.vllm_generation
+        base = getattr(self.model, "get_base_model", lambda: self.model)()
+        parameters = generation._iter_named_params
+        generation._iter_named_params = lambda: named_as_saved(base, parameters())
         if self.vllm_mode == "colocate":
             self.vllm_generation.generate = partial(self._generate_short, self.vllm_generation.generate)
         else:
             self.vllm_generation._place_features = partial(_placed_alike, self.vllm_generation._place_features)
+            if self.accelerator.is_main_process:  # the only one that has a client
+                client = self.vllm_generation.vllm_client
+                client._post = partial(_tokens_named, client._post)
 
     def after_loss(self, inputs: Mapping[str, Any], logps_BT: torch.Tensor) -> None:
         """Called with what a loss of the training was computed of, and the log-probabilities it found."""
+
+    def fewer(self, size: int, count: int) -> None:
+        """Called where `count` completions at once did not fit into memory, and `size` are tried."""
 
     def note(self, name: str, value: float) -> None:
         """Add a value to a metric of this step; its mean is logged."""
@@ -242,10 +310,27 @@ class GrpoHooks(Resuming):
         return found
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
-        found = self.tokenize(prompts)
+        found, self._prompts = self.tokenize(prompts), prompts
         if self.use_vllm and self.vllm_mode == "colocate":
             self._short = short_prompts(self.processing_class, [prepare_multimodal_messages(prompt) for prompt in prompts])
         return found
+
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, fields: Any, *given: Any, **named: Any) -> Any:
+        """TRL's, which has transformers make all completions of a rollout at once: here as many as fit into memory, found by halves."""
+        size, count = min(self.at_once, len(prompt_ids)), len(prompt_ids)
+        while True:
+            try:
+                if size == count or self.use_vllm:
+                    return super()._generate_single_turn(prompt_ids, images, fields, *given, **named)  # type: ignore[misc]
+                parts = [self.tokenize(self._prompts[start : start + size]) for start in range(0, count, size)]
+                made = [super(GrpoHooks, self)._generate_single_turn(*part, *given, **named)[0] for part in parts]  # type: ignore[misc]
+                return [completion for part in made for completion in part], None
+            except torch.OutOfMemoryError:
+                if size == 1 or self.use_vllm or is_sharded(self):  # processes that share a student must make as many
+                    raise
+            size = self.at_once = -(-size // 2)
+            self.fewer(size, count)
+            torch.cuda.empty_cache()
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, batch_size: int | None = None, **named: Any

@@ -1,7 +1,5 @@
 """What a stage is given, and what all stages that train have in common: settings, checkpoints, signals, and the weights they leave."""
 
-import dataclasses
-import difflib
 import json
 import shutil
 import signal
@@ -18,11 +16,12 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import SMOKE_STEPS, Eval, Plan, Stage, TrlStage
 from cotforge.prompts import Family
-from cotforge.train import guards, ranks
+from cotforge.train import ranks, sharding
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.best import Best
 from cotforge.train.evaluation.trials import Trials
 from cotforge.train.faults import Batches, memory, pictures, spread
+from cotforge.train.fields import rate_of, taken, to_fit
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.moved import Moved
 from cotforge.train.report.record import Record
@@ -108,7 +107,7 @@ class Work(TrainingRun):
     @property
     def precision(self) -> Precision:
         """In which numbers the stage trains its student on this machine."""
-        return precision(self.plan.student, getattr(self.stage, "trl", {}), gpu=torch.cuda.is_available())
+        return precision(self.plan.student, self.stage.trl_fields, gpu=torch.cuda.is_available())
 
     def data(self) -> Lessons:
         """What the stage learns from. Raises PipelineError where there is nothing of it."""
@@ -129,7 +128,7 @@ def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
         **length,
         "per_device_train_batch_size": stage.batch,
         "gradient_accumulation_steps": stage.accumulate,
-        "learning_rate": stage.learning_rate or rate * (10 if adapted else 1),
+        "learning_rate": stage.learning_rate if isinstance(stage.learning_rate, float) else rate * (10 if adapted else 1),
         "seed": stage.seed,
         "data_seed": stage.seed,
         "logging_steps": 1,
@@ -150,22 +149,6 @@ def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
     }
 
 
-def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
-    """TRL's configuration of that kind. Raises PipelineError where it does not take what stands under `trl:`."""
-    where = f"train.stages: {stage.name!r}: trl"
-    known = {field.name for field in dataclasses.fields(kind)}
-    if strange := [name for name in stage.trl if name not in known]:
-        near = difflib.get_close_matches(strange[0], known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise PipelineError(f"{where}: {kind.__name__} has no field {strange[0]!r}{hint}")
-    try:
-        return kind(**fields)
-    except (ValueError, TypeError) as fault:
-        if not stage.trl:
-            raise
-        raise PipelineError(f"{where}: {' '.join(str(fault).split())[:300]}") from fault
-
-
 class Recording(TrainerCallback):  # type: ignore[misc]
     """Tells a Record what a trainer logs, marks checkpoints that are whole, and has a trainer save and end when told to."""
 
@@ -174,7 +157,7 @@ class Recording(TrainerCallback):  # type: ignore[misc]
         self.told_to_end = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The step to go on from is known."""
+        """The step to resume from is known."""
         state.compute_steps(args, state.max_steps)  # a checkpoint brings the save_steps and logging_steps that it was made with
         self.record.begin(step=state.global_step, total=state.max_steps)
 
@@ -196,29 +179,45 @@ class Recording(TrainerCallback):  # type: ignore[misc]
             control.should_save = control.should_training_stop = True
 
 
+class GatheringHead(TrainerCallback):  # type: ignore[misc]
+    """Has the head of a split student gathered for each forward pass."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """The student is split."""
+        sharding.gather_head(model)
+
+
 def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *, last: Any = None) -> None:
     """Train from where the stage stands to its end, and leave the student's weights; `last` is a callback after all others.
 
     SIGTERM and SIGINT end the step, save and raise KeyboardInterrupt.
     """
+    assert isinstance(work.stage, TrlStage)
     recording = Recording(work.record)
     pupil.is_sharded = is_sharded(trainer)
     _have_whole_adapters(pupil)
     trainer.remove_callback(PrinterCallback)
-    if is_sharded(trainer):
-        guards.check_head(pupil.model)
+    check_resumed(work, sharded=is_sharded(trainer))
     best = _best(trainer, work, pupil)
-    for callback in (best, recording, Guarding(watch or Watch(work.record.say)), Moved(work.record.say), last):
+    gathering = None
+    if is_sharded(trainer):
+        sharding.split_by_layers(trainer.accelerator.state.fsdp_plugin, pupil.model)
+        gathering = GatheringHead()
+    guarding = Guarding(watch or Watch(work.record.say))
+    for callback in (best, gathering, recording, guarding, Moved(work.record.say), last):
         if callback is not None:
             trainer.add_callback(callback)
+    trainer.rate_of = rate_of(work.stage, trainer.args.learning_rate)
     batches = Batches(pupil.model)
-    short = memory(f"stage {work.stage.name!r}", to_fit(work), lambda: f"at step {trainer.state.global_step + 1:,} {batches}")
+    short = memory(
+        f"stage {work.stage.name!r}", to_fit(work.stage, work.plan.student), lambda: f"at step {trainer.state.global_step + 1:,} {batches}"
+    )
     with _signals(recording), short:
         if work.resume_from and (over := _steps_of(work.resume_from)):
             work.record.begin(step=over, total=over)
             load_weights(trainer, str(work.resume_from))
         else:
-            with pictures(work.stage.name), spread(pupil.model):
+            with pictures(work.stage.name), spread(pupil.model), taken(work.stage, trainer):
                 trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
@@ -227,16 +226,6 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
         whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
         ranks.shared(lambda: leave(pupil, work, whole))
     batches.remove()
-
-
-def to_fit(work: Work) -> str:
-    """What to set where memory is short."""
-    stage, student = work.stage, work.plan.student
-    assert isinstance(stage, TrlStage)
-    told = [f"set batch: {stage.batch // 2} and accumulate: {stage.accumulate * 2}, which is the same step"] if stage.batch > 1 else []
-    told += [f"or lower {name}" for name in ("longest", "max_completion") if hasattr(stage, name)]
-    told += ["or lower train.student.max_pixels", *(["or take lora"] if student.lora is None else [])]
-    return f"{', '.join(told)}; then run the same command again"
 
 
 def _have_whole_adapters(pupil: Pupil) -> None:
@@ -261,6 +250,15 @@ def _steps_of(checkpoint: Path) -> int:
     """How many steps a stage had whose last checkpoint this is, else nought: resumed there, a trainer would do one step too many."""
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
+
+
+def check_resumed(work: Work, *, sharded: bool) -> None:
+    """Raises PipelineError where a checkpoint is of whole students and this run of split ones, or the other way round."""
+    if work.resume_from is not None and any(work.resume_from.glob("pytorch_model_fsdp*")) != sharded:
+        raise PipelineError(
+            f"{work.resume_from}: was saved {'whole' if sharded else 'by processes that held a part of the student each'}, and cannot be "
+            f"resumed {'by such as hold a part each' if sharded else 'otherwise'}; use the GPUs of then, or --from {work.stage.name}"
+        )
 
 
 def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None:

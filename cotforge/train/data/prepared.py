@@ -34,6 +34,8 @@ VERSION = "3"
 SPELT = ("tokenizer.json", "processor_config.json", "preprocessor_config.json", "chat_template.jinja")
 """Files of a processor that decide what it makes."""
 WORKERS = 8
+SURE = 256
+"""Lessons after which it is given up to keep pictures that would take twice the room."""
 ALONE = 256
 """Up to so many lessons, starting workers takes longer than they save (ours)."""
 
@@ -181,7 +183,7 @@ def _make(checked: Checked, folder: Path, room: int, kind: Any, tell: Callable[[
         (folder / "pictures.bin").open("wb") as pictures,
         (folder / "faults.csv").open("w", newline="", encoding="utf-8") as faults,
     ):
-        keeps: bool | None = None
+        keeps, size = True, 0.0
         listed = csv.writer(faults)
         for row, made in enumerate(_all(checked)):
             if isinstance(made, Unlearnable):
@@ -192,22 +194,17 @@ def _make(checked: Checked, folder: Path, room: int, kind: Any, tell: Callable[[
             begun = texts.tell(), pictures.tell()
             lengths.append(len(tokens["prompt"]) + len(tokens["completion"]))
             texts.write(save({name: value.contiguous() for name, value in tokens.items()}))
-            blob = save({name: _as(value, kind).contiguous() for name, value in seen.items()}) if keeps is not False else b""
-            keeps = _are_kept(len(blob) * len(checked), len(checked), room, tell) if keeps is None else keeps
+            blob = save({name: _as(value, kind).contiguous() for name, value in seen.items()}) if keeps else b""
+            size += len(blob) if keeps else size / (len(places) // 4)  # of the rest, as large as those before
+            keeps = keeps and size <= room and (len(places) < 4 * SURE or size / (len(places) // 4 + 1) * len(checked) <= 2 * room)
             pictures.write(blob if keeps else b"")
             places.extend((begun[0], texts.tell(), begun[1], pictures.tell()))
+    told = "kept" if keeps else "more than cache_gb, so made anew in every epoch"
+    tell(f"prepared pictures: {size / 1e9:,.2f} GB for {len(checked):,} lessons; {told}")
     if not keeps:
         (folder / "pictures.bin").unlink()
     np.save(folder / "index.npy", np.frombuffer(places, np.int64).reshape(-1, 4))
     np.save(folder / "lengths.npy", np.frombuffer(lengths, np.int64))
-
-
-def _are_kept(size: int, count: int, room: int, tell: Callable[[str], object]) -> bool:
-    """Whether pictures of so many bytes are kept."""
-    kept = size <= room
-    told = "kept" if kept else "more than cache_gb, so made anew in every epoch"
-    tell(f"prepared pictures: {size / 1e9:,.2f} GB for {count:,} lessons; {told}")
-    return kept
 
 
 def _fault(made: Unlearnable, learnable: Learnable | None) -> str:

@@ -11,10 +11,11 @@ from cotforge.train import guards
 from cotforge.train.data.learnable import Learnable, text_of
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
+from cotforge.train.fields import configured, taken
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import Resuming
-from cotforge.train.work import Work, configured, drive, settings
+from cotforge.train.work import Work, drive, settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: TRL's own for DPO."""
@@ -23,7 +24,7 @@ COLUMNS = ("prompt", "images", "chosen", "rejected")
 
 def train(stage: Dpo, work: Work) -> None:
     """The student's weights after learning which of two texts is the better, in `work.weights`. Raises PipelineError without pairs."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     pairs = work.data()
     learnable = Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text)
     learned = leave_out(work, pair_faults(pairs.rows(), learnable), "pairs")
@@ -36,7 +37,8 @@ def train(stage: Dpo, work: Work) -> None:
     work.record.say(guards.frozen(pupil.model))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
-        trainer = Trainer(model=pupil.model, args=config, train_dataset=rows, processing_class=pupil.processor)
+        with taken(stage):
+            trainer = Trainer(model=pupil.model, args=config, train_dataset=rows, processing_class=pupil.processor)
         drive(trainer, work, pupil)
     del trainer
     check_saved(pupil, work, pairs)

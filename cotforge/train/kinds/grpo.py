@@ -16,6 +16,7 @@ from cotforge.train import guards, ranks
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.faults import pictures
+from cotforge.train.fields import configured, taken
 from cotforge.train.guards import Watch
 from cotforge.train.rewards import PromptedSample, Rewards
 from cotforge.train.rollouts import engine
@@ -23,7 +24,7 @@ from cotforge.train.rollouts.prompts import Prompts
 from cotforge.train.rollouts.trainer import Between, Trainer
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
-from cotforge.train.work import SAVED, Work, configured, drive, settings
+from cotforge.train.work import SAVED, Work, drive, settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321, and TRL's own."""
@@ -39,7 +40,7 @@ COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "
 
 def train(stage: Grpo, work: Work) -> None:
     """The student's weights after `stage.steps` updates on its own completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     lessons = work.data()
     rewards = found(stage, work)
     config = config_of(stage, work, pupil)
@@ -48,7 +49,7 @@ def train(stage: Grpo, work: Work) -> None:
     watch = Watch(work.record.say)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
-        with engine.starting(stage.name, config, pupil):
+        with taken(stage), engine.starting(stage.name, config, pupil):
             trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions", resample=stage.resample)
         drive(trainer, work, pupil, watch, last=Between(trainer.cycle))
     clip = stage.clip or Clip()

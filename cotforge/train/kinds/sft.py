@@ -18,10 +18,11 @@ from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
+from cotforge.train.fields import configured, taken
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import SftHooks
-from cotforge.train.work import Work, configured, drive, settings
+from cotforge.train.work import Work, drive, settings
 
 RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
@@ -31,7 +32,7 @@ POOL = 50
 
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision)
+    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     lessons = work.data()
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
@@ -45,7 +46,9 @@ def train(stage: Sft, work: Work) -> None:
     short = fitting(prepared, longest)
     if len(short) < prepared.learned:
         ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
-    trainer = Trainer(prepared, short, pupil, config_of(stage, work, prepared))
+    config = config_of(stage, work, prepared)
+    with taken(stage):
+        trainer = Trainer(prepared, short, pupil, config)
     with shared_heap():
         drive(trainer, work, pupil)
     del trainer
@@ -138,7 +141,8 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
 
 def config_of(stage: Sft, work: Work, prepared: Prepared) -> Any:
     """TRL's configuration. Raises PipelineError where it does not take what stands under `trl:`."""
-    workers = 0 if prepared.keeps_pictures else workers_here()
+    # On a CPU, workers that read kept pictures would take the time of the cores that train.
+    workers = 0 if prepared.keeps_pictures and not torch.cuda.is_available() else workers_here()
     ours = {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}, "dataloader_num_workers": workers}
     return configured(SFTConfig, stage, ours | settings(work, stage, rate=RATE))
 

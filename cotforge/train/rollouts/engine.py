@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
@@ -26,8 +26,8 @@ from cotforge.train.students.student import Pupil
 
 TRIED = ((640, 480), (320, 512))
 """Pixels of the two pictures that the pairing is tried on: large enough to be split into tiles, and unlike each other."""
-SUPPORTED = ((0, 22), (0, 31))
-"""The releases of vLLM that TRL 1.16 is made for, by its `trl.import_utils.is_vllm_available`."""
+SUPPORTED = ((0, 22), (0, 32))
+"""The releases of vLLM that TRL 1.16 is made for, by its `trl.import_utils.is_vllm_available`, and 0.32, which was tried here."""
 BESIDE = 2 << 30
 """Bytes that vLLM needs beside weights and cache: its graphs and activations. An estimate."""
 SPARE = 0.05
@@ -83,7 +83,7 @@ def _lacking(gpu: bool) -> str:
     from packaging.version import Version  # transformers needs it
 
     try:
-        found = version("vllm")
+        found = version(next(iter(packages_distributions().get("vllm", ())), "vllm"))  # its builds for CPUs have names of their own
     except PackageNotFoundError:
         return "it needs vllm, also to talk to its server: pip install 'trl[vllm]'"
     if not SUPPORTED[0] <= Version(found).release[:2] <= SUPPORTED[1]:

@@ -56,7 +56,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
     ) -> None:
         self.furthest: tuple[float, float] | None = None
         """The smallest and largest ratio of a token; None while there was none to tell."""
-        self._table, self._resample = table, resample
+        self._table, self._resample, self._tell = table, resample, watch.tell
         self.said_type = type_of_completions(pupil.processor)
         config.reward_weights = list(rewards.weights)
         super().__init__(
@@ -97,6 +97,10 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         self.note("ratio/max", most)
         before = self.furthest or (1.0, 1.0)
         self.furthest = min(before[0], least), max(before[1], most)
+
+    def fewer(self, size: int, count: int) -> None:
+        """Told once each time: the rollout takes longer."""
+        self._tell(f"{count:,} completions at once do not fit into memory; now {size:,} are made at a time")
 
     def tokenize(self, prompts: Any) -> Any:
         """TRL's; what the processor cannot take is a line."""

@@ -1,7 +1,6 @@
 """A student's processor: found, seen to be one, and its pixel budget."""
 
 import json
-from importlib.metadata import version
 from math import isqrt
 from pathlib import Path
 from typing import Any
@@ -94,9 +93,4 @@ def _why(fault: Exception) -> str:
     said = (str(fault).strip().splitlines() or [type(fault).__name__])[0][:300]
     if "custom code" in said:
         return "it is Python of its own, which is never run here; take a model whose processor transformers has itself"
-    if "torchvision::" not in str(fault):
-        return said
-    return (
-        f"torchvision {version('torchvision')} does not go with torch {version('torch')}; install the two that belong together, "
-        "from https://download.pytorch.org/whl, or uninstall torchvision"
-    )
+    return said

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from cotforge.plan import Lora
+from cotforge.train.students.folder import SAFE
 from cotforge.train.students.student import matches, part
 
 
@@ -57,9 +59,9 @@ class Shape:
 def shape_of(folder: Path) -> Shape | None:
     """The sizes of the student in a folder; None where its classes cannot be made without weights."""
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, **SAFE)
         with torch.device("meta"):
-            model = AutoModelForImageTextToText.from_config(config)
+            model = AutoModelForImageTextToText.from_config(config, **SAFE)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError, NotImplementedError):
         return None
     counts: Counter[str] = Counter()
@@ -80,6 +82,23 @@ def shape_of(folder: Path) -> Shape | None:
         int(getattr(text, "vocab_size", 0)),
         int(patch[0] if isinstance(patch, (list, tuple)) else patch),
     )
+
+
+def attention_fault(folder: Path, attention: str, *, gpu: bool) -> str | None:
+    """Why the student in a folder cannot compute attention so on this machine; None where it can."""
+    needs = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}.get(attention)
+    if (needs or attention == "flex_attention") and not gpu:
+        return f"{attention!r} trains on a GPU only; leave it out"
+    if needs and find_spec(needs) is None:
+        return f"{attention!r} needs the package {needs}, which is not installed; leave it out for sdpa"
+    try:
+        with torch.device("meta"):
+            AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder, **SAFE), attn_implementation=attention, **SAFE)
+    except (ValueError, ImportError) as fault:
+        return f"{attention!r} is nothing for this student: {' '.join(str(fault).split())[:200]}"
+    except Exception:  # it cannot be made without weights, which says nothing of attention
+        return None
+    return None
 
 
 def _stack(config: Any, *, gated: bool) -> Stack:

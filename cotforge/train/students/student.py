@@ -90,8 +90,10 @@ class Pupil:
         return again.merge_and_unload().to(self.precision.trained)
 
 
-def load(spec: Student, begin: Path, *, seed: int = 0, numbers: Precision | None = None, gpu: bool | None = None) -> Pupil:
-    """The student in a folder, ready to be trained; `seed` is that of new adapters.
+def load(
+    spec: Student, begin: Path, *, seed: int = 0, numbers: Precision | None = None, gpu: bool | None = None, attention: str | None = None
+) -> Pupil:
+    """The student in a folder, ready to be trained; `seed` is that of new adapters, `attention` one of transformers' implementations.
 
     `gpu` says whether it will be on a GPU (None looks for one), `numbers` which types it has where that is not what follows from `gpu`.
     Raises PipelineError where it is none, or nothing of it would be trained.
@@ -100,7 +102,7 @@ def load(spec: Student, begin: Path, *, seed: int = 0, numbers: Precision | None
     numbers = numbers or precision(spec, gpu=gpu)
     processor = _processor(spec, begin)
     below = numbers.below(adapted=spec.lora is not None)
-    model = _weights(begin, below, four_bits=_four_bits(gpu, below) if spec.qlora else None)
+    model = _weights(begin, below, four_bits=_four_bits(gpu, below) if spec.qlora else None, attention=attention)
     freeze(model, spec.freeze)
     if spec.lora is not None:
         with torch.random.fork_rng():
@@ -120,7 +122,8 @@ def for_inference(spec: Student, begin: Path, *, dtype: torch.dtype | None = Non
     """
     named = getattr(torch, spec.dtype or ("bfloat16" if torch.cuda.is_available() else "float32"))
     kind = dtype or named
-    return Pupil(_weights(begin, kind), _processor(spec, begin), begin, spec, Precision(kind, kind))
+    processor = _processor(spec, begin)
+    return Pupil(_weights(begin, kind), processor, begin, spec, Precision(kind, kind))
 
 
 def _processor(spec: Student, begin: Path) -> Any:
@@ -203,9 +206,10 @@ def _cast_frozen(model: Any, kind: torch.dtype) -> None:
             weight.data = weight.data.to(kind)
 
 
-def _weights(begin: Path, kind: torch.dtype, *, four_bits: Any = None) -> Any:
+def _weights(begin: Path, kind: torch.dtype, *, four_bits: Any = None, attention: str | None = None) -> Any:
     try:
-        extra = {} if four_bits is None else {"quantization_config": four_bits}
+        chosen = {"quantization_config": four_bits, "attn_implementation": attention}
+        extra = {name: value for name, value in chosen.items() if value is not None}
         return AutoModelForImageTextToText.from_pretrained(begin, dtype=kind, **SAFE_WEIGHTS, **extra)
     except (PipelineError, MemoryError, torch.OutOfMemoryError):
         raise

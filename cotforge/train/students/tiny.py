@@ -90,7 +90,7 @@ def llava(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
         text_config=Qwen2Config(**text_config(size, words)), image_token_index=words.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1,
         tie_word_embeddings=False,
     )  # fmt: skip
-    _published(saved(folder, LlavaForConditionalGeneration, config, processor, size))
+    publish(saved(folder, LlavaForConditionalGeneration, config, processor, size))
     return folder
 
 
@@ -171,7 +171,7 @@ def saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> P
         torch.manual_seed(size.seed)
         model = kind(config)
         if size.scaled:
-            _scale(model)
+            scale(model)
     model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     model.save_pretrained(folder)
@@ -179,7 +179,7 @@ def saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> P
     return folder
 
 
-def _published(folder: Path) -> None:
+def publish(folder: Path) -> None:
     """Names a LLaVA's weights as published ones are, which vLLM looks for, and which transformers saves again once it has read them.
 
     Of a model that is new, transformers 5.23 saves the tower as `vision_tower.embeddings...`.
@@ -189,7 +189,7 @@ def _published(folder: Path) -> None:
     save_file(named, file, metadata={"format": "pt"})
 
 
-def _scale(model: Any) -> None:
+def scale(model: Any) -> None:
     """Draw the weights of linear layers and patches so that what comes out is about as large as what goes in."""
     for layer in model.modules():
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):

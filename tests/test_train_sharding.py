@@ -1,0 +1,105 @@
+"""Students that are split over processes: chosen where memory wants it, trained as whole ones are, and refused where they would not be."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cotforge.errors import PipelineError
+from cotforge.plan import Plan
+from cotforge.train import sharding
+from cotforge.train.students import tiny
+from tests import squares
+from tests.project import environment
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("needed", "held", "processes", "split", "why"),
+    [
+        (15 * GB, 80 * GB, 2, False, "need 15.0 GB, and a GPU has 80.0 GB: each process holds them whole (DDP)"),
+        (64 * GB, 80 * GB, 2, False, "(DDP)"),
+        (69 * GB, 80 * GB, 2, True, "need 69.0 GB, and a GPU has 80.0 GB: they are split over 2 processes (FSDP2)"),
+        (112 * GB, 80 * GB, 8, True, "split over 8 processes (FSDP2)"),
+        (400 * GB, 80 * GB, 2, True, "which may not be enough; freeze more, or use lora"),
+    ],
+)
+def test_a_student_is_split_where_it_does_not_fit_one_gpu(needed: int, held: int, processes: int, split: bool, why: str) -> None:
+    found, line = sharding.decide(needed, held, processes)
+    assert found is split
+    assert line.endswith(why)
+
+
+def plan(**student: Any) -> Plan:
+    return Plan.model_validate({"student": {"model": "m", **student}, "stages": [{"name": "a", "kind": "sft"}]})
+
+
+def test_memory_is_counted_from_the_weights_that_are_trained_and_those_that_are_not(tmp_path: Path) -> None:
+    begin = tiny.llava(tmp_path, squares.TEXTS, squares.SIZE)
+    weights = load_file(begin / "model.safetensors")
+    every = sum(weight.numel() for weight in weights.values())
+    vision = sum(weight.numel() for name, weight in weights.items() if "vision_tower" in name)
+    assert vision
+    assert sharding.memory(plan(), begin) == 16 * every
+    assert sharding.memory(plan(dtype="bfloat16"), begin) == 8 * every
+    assert sharding.memory(plan(freeze=["vision"]), begin) == 16 * (every - vision) + 2 * vision
+    assert sharding.memory(plan(lora={}), begin) == 2 * every
+    (begin / "model.safetensors").write_bytes(b"\xff" * 20)
+    assert sharding.memory(plan(), begin) == 0
+
+
+def test_a_choice_is_set_up_as_accelerate_launch_does_or_refused() -> None:
+    environment = {"WORLD_SIZE": "2"}
+    assert sharding.choose(plan(), 1, 80, environment, best=True).endswith("(DDP)")
+    assert environment == {"WORLD_SIZE": "2"}
+    assert sharding.choose(plan(), 100, 80, environment, best=False).endswith("(FSDP2)")
+    assert sharding.asked_for(environment) == "FSDP"
+    sharding.check(environment)
+    with pytest.raises(PipelineError, match=r"^eval.best: .*; a student that is split is tried after a stage only, leave best out"):
+        sharding.choose(plan(), 100, 80, {"WORLD_SIZE": "2"}, best=True)
+    with pytest.raises(PipelineError, match=r"^train.student.qlora: .* 4-bit weights cannot be split"):
+        sharding.choose(plan(qlora=True, lora={}), 100, 80, {"WORLD_SIZE": "2"}, best=False)
+
+
+STAGES = [
+    {"name": "inject", "kind": "sft", "batch": 4, "steps": 4, "learning_rate": 3e-3, "accumulate": 2},
+    {"name": "reason", "kind": "grpo", "batch": 4, "accumulate": 1, "group": 4, "steps": 2, "max_completion": 16, "beta": 0.01,
+     "learning_rate": 1e-3, "rewards": [{"measure": "scores.py:varied"}]},
+    {"name": "prefer", "kind": "dpo", "batch": 2, "steps": 2, "learning_rate": 1e-3},
+]  # fmt: skip
+
+
+def train(folder: Path, **more: str) -> None:
+    """All stages in two processes; with accelerate's variables for FSDP2, where accelerate takes their CPUs for GPUs."""
+    program = "tests.sharded" if more else "cotforge"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", program]
+    done = subprocess.run(
+        [*launch, "train", str(folder / "squares.yaml"), "--out", str(folder / "run"), "--trust"], cwd=Path(__file__).parents[1],
+        env=environment({"OMP_NUM_THREADS": "1", **more}), capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
+    return load_file(folder / "run" / "train" / stage / "weights" / "model.safetensors")
+
+
+def test_split_students_learn_what_whole_ones_learn_with_their_head(tmp_path: Path) -> None:
+    begun = squares.project(tmp_path / "whole", *STAGES)
+    (begun / "scores.py").write_text(squares.VARIED)
+    shutil.copytree(begun, tmp_path / "split")
+    before = load_file(begun / "student" / "model.safetensors")
+    (head,) = [name for name in before if "lm_head" in name]
+    train(tmp_path / "whole")
+    train(tmp_path / "split", **sharding.FSDP2)
+    for stage in ("01-inject", "02-reason", "03-prefer"):
+        whole, split = weights(tmp_path / "whole", stage), weights(tmp_path / "split", stage)
+        assert (split[head] - before[head]).abs().max() > 5e-4
+        torch.testing.assert_close(split, whole, atol=2e-5, rtol=0)
+        before = split
