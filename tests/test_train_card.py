@@ -58,7 +58,7 @@ def test_every_stage_has_its_figures_with_intervals_beside_the_base_and_whatever
         ("plain: 01-labels", "0.900 (0.800 to 1.000)"),
     ]
     assert "| red | 30 | 20.0% | 50.0% |" in text
-    assert "| 02 reason: grpo, on lessons, 3 steps, batch 16 x 1, 1 correct, groups of 8 | 3 | " in text
+    assert "| 02 reason: grpo, on lessons, 3 steps, batch 16 x 8, 1 correct, groups of 8 | 3 | " in text
     assert "vllm serve PATH_OR_REPO --dtype bfloat16" in text
 
 
