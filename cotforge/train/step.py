@@ -24,8 +24,6 @@ from cotforge.train.report.record import Record
 from cotforge.train.students.student import fingerprint, release
 from cotforge.train.work import TrainingRun, Work, newest_whole
 
-CHOOSING = {"split", "share", "at_most", "best", "rescue"}
-"""Keys of `eval` that decide which checkpoint is the best."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -74,14 +72,14 @@ class Step:
         training, stage = self.training, self.stage
         inputs: dict[str, Any] = {
             "stage": stage.key_fields(),
-            "student": training.plan.student.model_dump(mode="json", exclude={"model"}),
+            "student": training.plan.student.model_dump(mode="json", exclude={"model", "tiny"}),
             "begin": self.parent.key if self.parent else fingerprint(training.begin),
             "smoke": self.smoke,
             **stage.inputs(training),
         }
         if stage.trains and training.held_out is not None and training.held_out.best is not None:
             saved = {name: value for name, value in stage.trl_fields.items() if name.startswith("save_")}
-            inputs["chosen_by"] = {"eval": training.held_out.model_dump(mode="json", include=CHOOSING), "trl": saved}
+            inputs["chosen_by"] = {"eval": training.held_out.choosing(), "trl": saved}
         if (data := training.learned_by(stage)) is not None:
             inputs["data"] = data.digest
         return inputs
