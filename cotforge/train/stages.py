@@ -56,9 +56,10 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
         ranks.shared(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
     steps = _steps(training, choice)
     for step in steps.values():
-        if choice.wants(step.stage) or step.folder.exists():
+        if choice.wants(step.stage) or step.folder.exists() or step.earlier():
             _ = step.key  # that there is nothing to learn from is told before a trial
     precheck.try_all(plan, lambda stage: _try_rewards(training, stage, needed=choice.wants(stage)))
+    ranks.shared(lambda: _move(steps))
     again = branch(plan.expanded(), choice.first) if choice.first else frozenset()
     left = frozenset[str]() if choice.smoke else ranks.shared(lambda: _left(training, steps, choice, again))
     _do(training, {name: step for name, step in steps.items() if choice.wants(step.stage) and name not in left}, choice, again)
@@ -108,6 +109,13 @@ def _tree(training: TrainingRun, out: Path, *, smoke: bool = False) -> dict[str,
         parent = above[stage.name]
         found[stage.name] = Step(training, stage, out / f"{place:02}-{stage.name}", found[parent.name] if parent else None, smoke)
     return found
+
+
+def _move(steps: Mapping[str, Step]) -> None:
+    """Have folders of stages that got another place in the list be at their present places."""
+    for step in steps.values():
+        if not step.folder.exists():
+            step.move()
 
 
 def _is_done(step: Step) -> bool:

@@ -82,8 +82,7 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
     """TRL's configuration. Raises PipelineError where the numbers do not go together."""
     clip = stage.clip or Clip()
     cycle = stage.updates_per_rollout
-    first = islice(work.data().rows(["images"]), TRIED)
-    chosen = engine.choose(stage, pupil, pictures=max((len(row["images"]) for row in first), default=0))
+    chosen = engine.choose(stage, pupil, pictures=lambda: max(len(row["images"]) for row in islice(work.data().rows(["images"]), TRIED)))
     if chosen.line:
         work.record.say(chosen.line)
     ours: dict[str, Any] = {
