@@ -89,7 +89,7 @@ def label_only(file: Path, seed: int) -> Path:
 
 
 def _student(seed: int) -> str:
-    return f"sums-student-{seed}"
+    return f"./sums-student-{seed}"
 
 
 def _written(path: Path, whole: dict[str, Any]) -> Path:
