@@ -29,7 +29,7 @@ SIDE, PATCH, WIDTH = 16, 8, 128
 """Pixels of what the student sees, and of a patch, which is a digit; width of the tower."""
 IMAGE = "<filename>"
 """A token that the language model has and that no text here needs: it stands for a patch."""
-SHARP, NEAR = 20.0, 0.2
+SHARP, NEAR = 20.0, 1.0
 """Of the tower's loss: how far from an embedding, squared and in variances, another digit is as likely; weight of being near it."""
 
 
@@ -41,7 +41,7 @@ def gguf() -> Path | None:
     return next(iter(sorted(Path(found.origin).parent.glob("*.gguf"))), None)
 
 
-def build(folder: Path, file: Path, *, steps: int = 400) -> float:
+def build(folder: Path, file: Path, *, steps: int = 1_200) -> float:
     """Writes the student into `folder`; the share of the test's digits that its tower reads rightly."""
     words = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     words.pad_token = "<|endoftext|>"

@@ -2,7 +2,8 @@
 
     python -m benchmarks.train.estimates [--smoke]
 
-Memory is the peak of the process less what it held before the student was loaded; disk is the most that the stage's folder held at once.
+Memory is the most that the process held of its own less what it held after a stage of a tiny student; disk is the most that the stage's
+folder held at once.
 """
 
 import argparse
@@ -72,8 +73,6 @@ def measure(cases: tuple[Case, ...]) -> None:
 
 def one(case: Case) -> dict[str, float]:
     """The estimate, and what a stage of STEPS steps came to."""
-    import torch
-
     from benchmarks.train import ground
     from cotforge.plan import Grpo, Plan, Sft
     from cotforge.train.data.extent import extent_of
@@ -102,24 +101,28 @@ def one(case: Case) -> dict[str, float]:
         numbers = precision(plan.student, stage.trl, gpu=False)
         checkpointing = bool(trl.get("activation_checkpointing"))
         told = footprint(shape, plan.student, stage, extent, numbers, checkpointing=checkpointing, steps=STEPS)
-        torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))]).step()  # what the first use of anything takes is no student's
-        before = _held("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")
+        tiny = ground.student(folder / "tiny", width=16)  # what the first use of anything takes is no student's
+        warm = ground.work(folder / "warm", tiny, Sft(name="warm", kind="sft", steps=1, batch=1), folder / "dataset")
+        with warm.record:
+            sft.train(warm.stage, warm)  # type: ignore[arg-type]
+        before = _own()
         with _Watched(job.out) as watched, job.record:
             sft.train(stage, job) if isinstance(stage, Sft) else grpo.train(stage, job)
-        return {"memory": told.memory, "peak": _held("VmHWM") - before, "disk": told.disk, "held": watched.most}
+        return {"memory": told.memory, "peak": watched.memory - before, "disk": told.disk, "held": watched.disk}
 
 
-def _held(name: str) -> float:
+def _own() -> float:
+    """Bytes that the process holds of its own: pages of files that are mapped, which the system drops when it needs room, do not count."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return float(next(line for line in lines if line.startswith(name)).split()[1]) * 1024
+    return float(next(line for line in lines if line.startswith("RssAnon")).split()[1]) * 1024
 
 
 class _Watched:
-    """The most bytes that a folder held at once."""
+    """The most bytes that the process and a folder held."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._done, self.most = folder, threading.Event(), 0.0
+        self._folder, self._done = folder, threading.Event()
+        self.memory = self.disk = 0.0
 
     def __enter__(self) -> "_Watched":
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -131,14 +134,15 @@ class _Watched:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._done.wait(0.02):
+        while not self._done.wait(0.005):
+            self.memory = max(self.memory, _own())
             held = 0.0
             for file in self._folder.rglob("*"):
                 try:
                     held += file.stat().st_size
                 except OSError:  # gone meanwhile
                     continue
-            self.most = max(self.most, held)
+            self.disk = max(self.disk, held)
 
 
 if __name__ == "__main__":

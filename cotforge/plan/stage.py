@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 from pydantic import Field, field_validator, model_validator
 
 from cotforge.folder import safe_name
+from cotforge.plan.evaluation import Eval
 from cotforge.plan.trl_fields import refused
 from cotforge.spec import Spec
 
@@ -21,7 +22,7 @@ HARMLESS = frozenset({
     "dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor", "disable_tqdm",
     "hub_model_id", "hub_private_repo", "hub_revision", "hub_strategy", "hub_token", "include_num_input_tokens_seen", "log_level",
     "log_level_replica", "log_on_each_node", "logging_first_step", "logging_nan_inf_filter", "logging_steps", "logging_strategy",
-    "project", "push_to_hub", "report_to", "save_on_each_node", "save_steps", "save_strategy", "save_total_limit", "skip_memory_metrics",
+    "project", "report_to", "save_on_each_node", "save_steps", "save_strategy", "save_total_limit", "skip_memory_metrics",
     "torch_empty_cache_steps", "trackio_space_id",
 })  # fmt: skip
 """Fields of transformers' configuration that cannot change which weights a stage leaves: workers, logs, checkpoints."""
@@ -46,7 +47,7 @@ class KeyContext(Protocol):
         """The pipeline file's folder."""
 
     @property
-    def held_out(self) -> Spec | None:
+    def held_out(self) -> Eval | None:
         """`eval:` of the pipeline file."""
 
     def fingerprint(self, model: str) -> str:

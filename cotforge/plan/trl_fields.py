@@ -28,7 +28,7 @@ REFUSED: Mapping[str, Refused] = {
     **dict.fromkeys(("packing", "padding_free", "eval_packing"), (bool, SHAPED)),
     "eval_strategy": (_others_than("no", None), TRIED),
     **dict.fromkeys(("do_eval", "eval_on_start", "load_best_model_at_end"), (bool, TRIED)),
-    "save_strategy": (_others_than("no", "steps", "epoch"), TRIED),
+    "save_strategy": (lambda value: value == "best", TRIED),
     "save_only_model": (bool, "a stage could not be resumed from such a checkpoint; leave it out"),
     "auto_find_batch_size": (bool, "would change the batch without a word; set batch and accumulate"),
     "assistant_only_loss": (bool, "the completion alone is learned already; leave it out"),
