@@ -43,6 +43,10 @@ from cotforge.visible import visible
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
+NOTHING_HELD_OUT = (
+    "train: stands without eval:, so nothing will show how good the student is; add eval: {share: 0.1} before the build, "
+    "because what a lesson was made of cannot be held out any more"
+)
 
 
 @dataclass
@@ -149,7 +153,7 @@ class Run:
             tell(estimator.text())
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
-            warn(notes(self.loaded.pipeline.train))
+            warn([*notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
         asked = {name for name, share in found.shares.items() if share.calls}
         if self.loaded.does:
             tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))

@@ -87,6 +87,10 @@ def check(
     from cotforge.build import Run
 
     with Run.open(pipeline, out=out, sets=sets, limit=limit, trust=trust) as run:
+        if run.loaded.pipeline.train is not None:
+            from cotforge.train.precheck import check as try_rewards
+
+            try_rewards(run.loaded, run.folder.path, run.samples)
         run.check(tell, probe=probe or 0, show=show_prompt)
     return DONE
 
@@ -235,10 +239,12 @@ def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
 @click.option("--key-env", metavar="VARIABLE", help="The environment variable with the server's key.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Of an answer, at most (default: as in training).")
 @click.option("--rescue", type=click.IntRange(min=0), metavar="N", help="Tokens more for a thought cut off (default: eval.rescue).")
-@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Questions at once, in this process.")
+@click.option(
+    "--batch", type=click.IntRange(min=1), metavar="N", help="Questions at once, in this process (default: 16, more on a GPU with room)."
+)
 def evaluate(
     pipeline: str, out: Path | None, sets: Sequence[str], model: str | None, url: str | None, key_env: str | None,
-    max_tokens: int | None, rescue: int | None, batch: int, trust: bool,
+    max_tokens: int | None, rescue: int | None, batch: int | None, trust: bool,
 ) -> int:  # fmt: skip
     """Try a model on held-out labels, greedily, and write accuracy, macro recall and more, with intervals, to RUN/eval/."""
     from cotforge.train.evaluation.tryout import try_out

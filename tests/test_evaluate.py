@@ -4,14 +4,21 @@ import base64
 import io
 import json
 import re
+import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from cotforge.answers import Task
 from cotforge.pipeline import Loaded
+from cotforge.prompts import Prompts
+from cotforge.records import Sample
 from cotforge.train.evaluation.askers import Checkpoint
 from cotforge.train.evaluation.evaluate import closing, evaluate
 from cotforge.train.evaluation.held import Held
@@ -67,6 +74,22 @@ def test_a_checkpoint_is_tried_on_the_held_out_split(vlm: Path, folder: Path) ->
     assert (figures["truncated_rate"], figures["failed"], figures["unlabelled"]) == (0, 0, 1)
     assert figures["reasoning_words"] == (1 + 3 + 7 + 10) / 4
     assert re.search(r"accuracy +1.000  1.000 to 1.000", done.stdout)
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=60), st.integers(1, 70))
+def test_the_sample_between_stages_is_part_of_all_and_of_every_larger_one_and_has_each_class_by_its_share(
+    labels: list[str], most: int
+) -> None:
+    samples = tuple(Sample(str(number), (), "", (), label) for number, label in enumerate(labels))
+    held = Held(Task(kind="classify", question="?", labels=tuple("abcd")), Prompts().load(Path()).student, samples)
+    few = held.between(most).samples
+    assert len(few) == min(most, len(samples))
+    assert [sample for sample in held.between(most + 1).samples if sample in few] == list(few)
+    assert held.between(None) == held
+    support, kept = Counter(labels), Counter(str(sample.label) for sample in few)
+    if most >= len(support):
+        assert kept.keys() == support.keys()
+        assert all(abs(kept[label] - most * support[label] / len(labels)) <= len(support) for label in support if most < len(labels))
 
 
 def test_a_thought_that_is_cut_off_is_rescued_where_that_is_asked_for(vlm: Path, folder: Path) -> None:
@@ -231,7 +254,33 @@ def test_training_tries_the_student_before_and_after_each_stage_and_not_twice(fo
     assert re.search(r"held out \(4\): macro_recall \d", first.stderr)
     shown = (folder / "run" / "report.html").read_text()
     assert all(words in shown for words in ("<h1>feelings</h1>", "Loss on lessons", "On what is held out", "01 inject: sft"))
+    assert base["engine"] == "transformers"
+    assert re.search(
+        r"held out \(4\): macro_recall .*; always 'red': 0.500\nguard: (it (never )?answers|none of its 4 answers) ", first.stderr
+    )
     seconds = base["seconds"]
     again = ran("train", path, "--out", "run", cwd=folder)
     assert again.returncode == 0, again.stderr
     assert found(folder, "00-base")["seconds"] == seconds
+
+
+def test_the_student_is_evaluated_when_the_plan_says_on_few_samples_before_the_end_and_on_all_there(folder: Path) -> None:
+    begin = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    squares.write(folder / "run" / "dataset", 8)
+    stages = [{"name": name, "kind": "sft", "steps": 1, "batch": 4} for name in ("one", "two")]
+    plan = {"student": {"model": str(begin)}, "stages": [*stages, {"name": "look", "kind": "eval"}]}
+
+    def evaluated(**held: Any) -> dict[str, int]:
+        path = pipeline(folder, {"split": "test", "between": 4} | held, train=plan)
+        done = ran("train", path, "--out", "run", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        found = {file.stem: json.loads(file.read_text())["n"] for file in (folder / "run").glob("eval/*.json")}
+        shutil.rmtree(folder / "run" / "eval", ignore_errors=True)
+        return found
+
+    assert evaluated() == {"00-base": 4, "01-one": 4, "02-two": HELD, "03-look": HELD}
+    weights = (folder / "run" / "train" / "02-two" / "weights" / "model.safetensors").stat().st_mtime_ns
+    assert evaluated(when="end") == {"02-two": HELD}
+    assert evaluated(when=[]) == {}
+    assert evaluated(between=None, when=["base"], metrics=["accuracy"]) == {"00-base": HELD}
+    assert (folder / "run" / "train" / "02-two" / "weights" / "model.safetensors").stat().st_mtime_ns == weights

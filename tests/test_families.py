@@ -144,3 +144,20 @@ def test_a_family_that_transformers_loads_for_other_uses_alone_is_told(tmp_path:
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(PipelineError, match=r"is no vision-language model; .* has 'phi4_multimodal' for other uses alone"):
         demand_student(tmp_path)
+
+
+def test_a_budget_of_pixels_bounds_the_tiles_where_the_model_leaves_that_open(tmp_path: Path) -> None:
+    tile = SMALL.side**2
+    for family in ("InternVL, tiles", "Aya-Vision", "Ovis2"):
+        FAMILIES[family](tmp_path / family, TEXTS, SMALL)
+        for pixels, most in ((tile, 1), (2 * tile, 1), (3 * tile, 3), (100 * tile, 5)):
+            pupil = student.load(Student(model="tiled", max_pixels=pixels), tmp_path / family)
+            seen = asked(pupil, [[(400, 100)]])["pixel_values"]
+            assert seen.shape[0] == most, (family, pixels)
+            pupil.save(tmp_path / "saved")
+            again = processors.load(tmp_path / "saved")
+            assert again.image_processor.max_patches == pupil.processor.image_processor.max_patches
+    for family in ("LLaVA-OneVision", "Mllama"):
+        FAMILIES[family](tmp_path / family, TEXTS, SMALL)
+        with pytest.raises(PipelineError, match="always sees 32 x 32 pixels a tile, and the tiles that it was made for; leave it out"):
+            student.load(Student(model="tiled", max_pixels=4 * tile), tmp_path / family)

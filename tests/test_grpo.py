@@ -1,11 +1,12 @@
 """Reinforcement of a tiny student: the clip acts, completions are kept, a killed run goes on, and what is wrong is said first."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -281,6 +282,16 @@ def test_completions_that_do_not_fit_into_memory_at_once_are_made_by_halves(tmp_
         "16 completions at once do not fit into memory; now 4 are made at a time",
     ]
     assert len([row for row in trainer.state.log_history if "reward" in row]) == 2
+
+
+def test_every_form_of_the_loss_learns_something_also_where_groups_are_drawn_again(tmp_path: Path, model: Path, dataset: Path) -> None:
+    forms = [*get_args(Grpo.model_fields["loss_type"].annotation)]
+    assert len(forms) == 8
+    for number, form in enumerate(forms):
+        scale = ("group", "batch", "none")[number % 3]
+        stage = {"steps": 1, "beta": 0.1, "loss_type": form, "scale_rewards": scale, "resample": number % 2 * 3}
+        rows = run(work(tmp_path / form, model, dataset, {**stage, "temperature": 1.5, "learning_rate": 1e-3, "rewards": REWARDS}))
+        assert all(math.isfinite(row["loss"]) and row["grad_norm"] > 0 for row in rows), form
 
 
 def test_a_rehearsal_takes_two_groups_at_least(tmp_path: Path, model: Path, dataset: Path) -> None:

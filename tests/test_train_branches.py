@@ -124,6 +124,18 @@ def test_of_several_changed_branches_each_starts_again_when_it_is_named_or_all_b
     assert said(whole.stderr) == dict.fromkeys(("inject", "plain", "more"), "starts again"), whole.stderr
 
 
+def test_a_stage_that_gets_another_place_in_the_list_keeps_what_it_did(tmp_path: Path) -> None:
+    folder = squares.project(tmp_path / "p", INJECT, LAST, eval={"split": "test"})
+    assert ran(*TRAIN, cwd=folder).returncode == 0
+    again(folder, PLAIN | {"from": None}, INJECT | {"from": "base"}, LAST)
+    done = ran(*TRAIN, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    told = said(done.stderr)
+    assert (told["inject"], told["last"]) == ("done already; --from inject does it again", "done already; --from last does it again")
+    assert sorted(path.name for path in (folder / "run" / "train").glob("0*")) == ["01-plain", "02-inject", "03-last"]
+    assert sorted(file.stem for file in (folder / "run" / "eval").iterdir()) == ["00-base", "01-plain", "02-inject", "03-last"]
+
+
 def test_one_stage_alone_needs_those_it_descends_from_and_no_other(tmp_path: Path) -> None:
     folder = squares.project(tmp_path / "p", INJECT, PLAIN, MORE)
     early = ran(*TRAIN, "--stage", "more", cwd=folder)

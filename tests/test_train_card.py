@@ -58,7 +58,7 @@ def test_every_stage_has_its_figures_with_intervals_beside_the_base_and_whatever
         ("plain: 01-labels", "0.900 (0.800 to 1.000)"),
     ]
     assert "| red | 30 | 20.0% | 50.0% |" in text
-    assert "| 02 reason: grpo, on lessons, 3 steps, batch 16 x 1, 1 correct, groups of 8 | 3 | " in text
+    assert "| 02 reason: grpo, on lessons, 3 steps, batch 16 x 8, 1 correct, groups of 8 | 3 | " in text
     assert "vllm serve PATH_OR_REPO --dtype bfloat16" in text
 
 
@@ -68,6 +68,19 @@ def test_it_says_what_the_figures_show_and_what_they_do_not(run: Path) -> None:
     assert "- Compared with plain: 01-labels: worse, accuracy 0.500 against 0.900; the intervals do not meet." in text
     assert "- Compared with twin: not told apart, accuracy 0.500 against 0.550; the intervals meet." in text
     assert "- 40 samples are few" in text
+    assert "| always 'red', the commonest label | 40 | 0.750 | 0.500 | - | - | - |" in text
+    worse = "worse, accuracy 0.500 against 0.750, macro recall 0.500 against 0.500."
+    assert f"- Compared with always 'red', the commonest label: {worse}" in text
+
+
+def test_a_student_that_says_one_thing_to_everything_is_not_called_better(run: Path) -> None:
+    confusion = {"red": {"red": 30}, "blue": {"red": 10}}
+    tried(run, "02-reason", figures("k2", 0.75, confusion=confusion, accuracy_interval=[0.6, 0.87]))
+    text = made(run)
+    assert "- Mind: it answers 'red' to all 40 questions; always 'red' is right for 0.750 of the samples." in text
+    assert "began with: more often right, accuracy 0.750 against 0.200, but by always answering 'red'." in text
+    assert "the commonest label: not told apart, accuracy 0.750 against 0.750, " in text
+    assert ": better" not in text
 
 
 def test_the_header_names_the_base_and_the_lessons_where_the_hub_has_them(run: Path) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.project import ran
+from cotforge.train import devices, launched, processes
+from tests import squares
+from tests.project import environment, ran
 
 NOTES = 'echo "$@" >> asked; echo "stage done"; echo "the student: $#"'
 
@@ -111,3 +113,39 @@ def test_a_launcher_beside_this_python_is_found_without_a_path(project: Path, mo
     monkeypatch.setenv("PATH", "/nowhere")
     done = ran("train", "squares.yaml", "--out", "run", "--launch", Path(sys.executable).name + " -c pass", cwd=project)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_process_on_each_gpu_gets_what_torchrun_gives_and_a_single_one_only_its_gpu() -> None:
+    (alone,) = launched.environments(["GPU-8f2c"], port=0, given={"HOME": "/h", "CUDA_VISIBLE_DEVICES": "0,1"})
+    assert alone == {"HOME": "/h", "CUDA_VISIBLE_DEVICES": "GPU-8f2c", processes.PARENT: "1"}
+    first, second = launched.environments(["3", "5"], port=4321, given={"OMP_NUM_THREADS": "7"})
+    assert {name for name in first if first[name] != second[name]} == {"RANK", "LOCAL_RANK"}
+    assert (first["CUDA_VISIBLE_DEVICES"], first["WORLD_SIZE"], first["MASTER_PORT"], first["OMP_NUM_THREADS"]) == ("3,5", "2", "4321", "7")
+    assert (first["RANK"], second["RANK"]) == ("0", "1")
+    assert devices.is_launched(first)
+    assert not devices.is_launched(alone)
+
+
+TWO = "import sys, torch; torch.cuda.device_count = lambda: 2; from cotforge.cli import main; main(sys.argv[1:])"
+"""The command where torch sees two GPUs. The processes that it starts see none, and train on the CPU."""
+
+
+def on_two(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TWO, "train", "squares.yaml", "--out", "run", "--trust", *words], cwd=folder,
+        env=environment({"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}), capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+
+
+def test_on_two_gpus_without_a_launcher_a_process_trains_on_each(tmp_path: Path) -> None:
+    folder = squares.project(tmp_path, {"name": "inject", "kind": "sft", "batch": 4, "epochs": 1, "accumulate": 1})
+    wrong = on_two(folder, "--set", "train.student.model=nowhere")
+    told = "2 GPUs (0, 1): a process trains on each, and batch is that of one process; --gpus 0 uses one alone"
+    assert wrong.returncode == 2
+    assert [line for line in wrong.stderr.splitlines() if "nowhere" in line or "Traceback" in line] == wrong.stderr.splitlines()[-1:]
+    assert wrong.stderr.splitlines()[0] == told
+    done = on_two(folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("2 GPUs") == 1
+    assert done.stdout == "the student: run/train/student\n"
+    assert (folder / "run/train/01-inject/metrics.jsonl").read_text().count("\n") == 2  # steps, of 16 lessons, four in each process

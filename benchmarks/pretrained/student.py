@@ -5,6 +5,8 @@ language model's own embedding of it. So the student begins like any published o
 """
 
 import io
+import os
+from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ SIDE, PATCH, WIDTH = 16, 8, 128
 """Pixels of what the student sees, and of a patch, which is a digit; width of the tower."""
 IMAGE = "<filename>"
 """A token that the language model has and that no text here needs: it stands for a patch."""
-SHARP, NEAR = 20.0, 0.2
+SHARP, NEAR = 20.0, 1.0
 """Of the tower's loss: how far from an embedding, squared and in variances, another digit is as likely; weight of being near it."""
 
 
@@ -41,11 +43,12 @@ def gguf() -> Path | None:
     return next(iter(sorted(Path(found.origin).parent.glob("*.gguf"))), None)
 
 
-def build(folder: Path, file: Path, *, steps: int = 400) -> float:
+def build(folder: Path, file: Path, *, steps: int = 1_200) -> float:
     """Writes the student into `folder`; the share of the test's digits that its tower reads rightly."""
-    words = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # a bar of progress
+        words = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        core = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     words.pad_token = "<|endoftext|>"
-    core = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     square = {"height": SIDE, "width": SIDE}
     processor = LlavaProcessor(
         CLIPImageProcessorPil(size=square, crop_size=square, do_center_crop=False, resample=4), words, patch_size=PATCH,

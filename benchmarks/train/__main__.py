@@ -5,7 +5,7 @@ python -m benchmarks.train [--smoke]
 
 import argparse
 
-from benchmarks.train import first, grpo, memory, sft
+from benchmarks.train import evaluation, first, grpo, memory, sft
 
 
 def main() -> None:
@@ -17,11 +17,13 @@ def main() -> None:
         grpo.measure(2, 16, 32)
         memory.measure([40])
         first.measure(1, ["sft"], warm=False)
+        evaluation.measure(8, 8, 1)
     else:
         sft.measure(320, 3, 128)
         grpo.measure(30, 64, 128)
         memory.measure([5_000, 50_000])
         first.measure(3)
+        evaluation.measure(256, 48, 3)
 
 
 if __name__ == "__main__":

@@ -49,14 +49,14 @@ def newborn(folder: Path, dataset: Path, other: Path, **size: int) -> None:
     """
     quiet()
     from cotforge.train.data.lessons import find
-    from cotforge.train.students import tiny
+    from cotforge.train.students import rehearsal, tiny
 
-    lessons = list(find(dataset, cache=folder.parent).rows(["prompt", "completion"]))
+    lessons = find(dataset, cache=folder.parent)
     loaded = Loaded.load(other)
     task = loaded.pipeline.task
     asked = loaded.prompts.student.render(Sample("", (), task.question or "", task.options(), None))
-    texts = [lesson[part][-1]["content"] for lesson in lessons for part in ("prompt", "completion")]
-    tiny.llava(folder, [*texts, *[asked] * len(lessons)], tiny.Size(phrases=True, scaled=True, **size))
+    texts = [*rehearsal.texts_of(lessons, len(lessons)), *[asked] * len(lessons)]
+    rehearsal.newborn(folder, texts, tiny.Size(phrases=True, scaled=True, **size))
 
 
 def table(out: Path) -> list[str]:

@@ -7,9 +7,9 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
+from cotforge.plan.evaluation import Eval, listed
 from cotforge.plan.kinds import CLIPS, AnyStage, Clip, Dpo, Grpo, Reward, Sft, Try
 from cotforge.plan.stage import Rates, Stage, TrlStage
-from cotforge.records import Sample
 from cotforge.spec import PathText, Spec, WrongKey
 
 __all__ = [
@@ -50,8 +50,10 @@ class Lora(Spec):
 class Student(Spec):
     """The small vision-language model that is trained."""
 
-    model: PathText = Field(min_length=1)
+    model: PathText | None = Field(default=None, min_length=1)
     """A folder, or an id on the Hub."""
+    tiny: Literal["llava", "idefics3", "qwen"] | None = None
+    """Instead of `model`: a few hundred thousand random weights of this family, with a tokenizer of the run's own texts."""
     freeze: tuple[Literal["vision", "projector", "language"], ...] = ()
     """Parts that stay as they are."""
     lora: Lora | None = None
@@ -62,6 +64,17 @@ class Student(Spec):
     """Of all weights; null is float32 for what is trained in full, and on a GPU bfloat16 autocast, and bfloat16 for all that is not."""
     max_pixels: int | None = Field(default=None, ge=64)
     """Width times height, at most, of what the student sees; kept in its processor. Null is the processor's own."""
+
+    @property
+    def named(self) -> str:
+        """How reports and cards call the student before its first stage."""
+        return self.model if self.model is not None else f"a tiny {self.tiny} of random weights"
+
+    @model_validator(mode="after")
+    def _begins_one_way(self) -> Self:
+        if (self.model is None) == (self.tiny is None):
+            raise ValueError("model, tiny: give one of them: a folder or Hub id, or {tiny: llava} for a rehearsal")
+        return self
 
     @model_validator(mode="after")
     def _trains_something(self) -> Self:
@@ -116,7 +129,7 @@ class Plan(Spec):
     """A dataset's folder, or its id on the Hub; null is the run's own."""
     cache_gb: float = Field(default=20, ge=0)
     """Gigabytes of prepared pictures that are kept; above it they are prepared anew in every epoch. Ours."""
-    report_to: Annotated[tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)] = ()
+    report_to: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
     """Trackers that get the metrics too, by their names in transformers: `tensorboard`, `wandb`, `trackio`, ..."""
     stages: tuple[AnyStage, ...] = ()
     """In their order."""
@@ -165,34 +178,6 @@ def _frozen_rate(stage: Stage, student: Student) -> str | None:
 def _made(fields: dict[str, Any]) -> Stage:
     made: Stage = TypeAdapter(AnyStage).validate_python(fields)
     return made
-
-
-class Eval(Spec):
-    """`eval:`: on what a student is tried, and what is told of it."""
-
-    split: str | None = Field(default=None, min_length=1)
-    """Of the source: one that is not trained on."""
-    share: float | None = Field(default=None, gt=0, lt=1)
-    """Of the samples, by their pictures' hash: held out before any teacher is asked."""
-    metrics: tuple[Literal["accuracy", "macro_recall", "format_rate"], ...] = ("accuracy", "macro_recall")
-    """What the table shows; the first one decides which of two is the better."""
-    at_most: int | None = Field(default=None, ge=1)
-    """Samples; null takes all."""
-    best: Literal["accuracy", "macro_recall", "format_rate"] | None = None
-    """By this metric every checkpoint of a stage is tried, and the best one's weights are the stage's; null takes the last ones."""
-    rescue: int = Field(default=0, ge=0)
-    """Tokens that a thought which was cut off may go on with: it is closed, and the answer asked for. Ours: none."""
-
-    @model_validator(mode="after")
-    def _holds_out_one_way(self) -> Self:
-        if (self.split is None) == (self.share is None):
-            raise ValueError("split, share: give one of them")
-        return self
-
-    def holds(self, sample: Sample) -> bool:
-        """Whether a Sample is tried on, and never trained on, because of `share`: it follows from its pictures alone."""
-        first = min((picture.digest for picture in sample.pictures), default="f" * 13)
-        return self.share is not None and int(first[:13], 16) < self.share * 16**13
 
 
 SMOKE_STEPS = 2

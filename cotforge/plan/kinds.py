@@ -263,7 +263,7 @@ class Try(Stage):
 
     def inputs(self, context: KeyContext) -> dict[str, Any]:
         """What it is tried on."""
-        return {"eval": context.held_out and context.held_out.model_dump(mode="json")}
+        return {"eval": context.held_out and context.held_out.measured(whole=True)}
 
 
 KINDS: tuple[type[Stage], ...] = (Sft, Grpo, Dpo, Try)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 from pydantic import Field, field_validator, model_validator
 
 from cotforge.folder import safe_name
+from cotforge.plan.evaluation import Eval
 from cotforge.plan.trl_fields import refused
 from cotforge.spec import Spec
 
@@ -46,7 +47,7 @@ class KeyContext(Protocol):
         """The pipeline file's folder."""
 
     @property
-    def held_out(self) -> Spec | None:
+    def held_out(self) -> Eval | None:
         """`eval:` of the pipeline file."""
 
     def fingerprint(self, model: str) -> str:

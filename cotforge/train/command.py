@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache, partial
 from hashlib import sha256
 from importlib.util import find_spec
@@ -16,7 +17,6 @@ from cotforge.folder import RunFolder
 from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.sandbox import LEARNING, Prompt
 from cotforge.sources import samples
 from cotforge.train import processes, ranks, sharding, versions
 from cotforge.train.optional import pass_over_torchvision
@@ -80,7 +80,7 @@ def _sharding(loaded: Loaded) -> str:
     """In a process of our own on a GPU, a line from the first: whether the student is split over processes, and why; it is then set up."""
     plan = loaded.pipeline.train
     assert plan is not None
-    if not os.environ.pop(sharding.CHOOSE, None):
+    if not os.environ.pop(sharding.CHOOSE, None) or plan.student.model is None:
         return ""
     import torch
 
@@ -99,11 +99,12 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     from cotforge.plan import notes
     from cotforge.train import stages
     from cotforge.train.data import lessons
+    from cotforge.train.evaluation import engines
     from cotforge.train.evaluation.evaluate import longest
     from cotforge.train.evaluation.held import Held
     from cotforge.train.evaluation.trials import Trials
     from cotforge.train.report import card
-    from cotforge.train.students import student
+    from cotforge.train.students import rehearsal, student
     from cotforge.train.students.folder import demand_student, passed_over
     from cotforge.train.work import TrainingRun
 
@@ -126,13 +127,17 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         ranks.shared(lambda: len(_source(loaded, run, place)))
         return lessons.Lessons((place / "source.parquet",), place / "cache")
 
-    begin = student.place(plan.student.model, loaded.root)
+    used = {stage.learns_from for stage in plan.expanded()}
+    if (family := plan.student.tiny) is not None:
+        data = [find() for find, names in ((dataset, {"lessons", "pairs"}), (source, {"source"})) if used & names]
+        begin = ranks.shared(lambda: rehearsal.of_run(place, data, family=family))
+    else:
+        begin = student.place(str(plan.student.model), loaded.root)
     demand_student(begin)
     if line := passed_over(begin):
         tell(line)
 
     def told() -> str:
-        used = {stage.learns_from for stage in plan.expanded()}
         license = pipeline.source.license
         hub = plan.data if plan.data and not (loaded.root / plan.data).exists() else None
         data = [card.lessons_of(dataset(), hub, license=None if plan.data else license)] if used & {"lessons", "pairs"} else []
@@ -140,11 +145,18 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
             data.append(card.Data("raw samples with their labels", len(source()), source().digest, license))
         return card.card(loaded, run, data, begin=begin, smoke=choice.smoke)
 
-    if held_out is None:
+    @cache
+    def held() -> Held:
+        """Read by the first process, because a source that is read writes into the run folder."""
+        return replace(Held(pipeline.task, loaded.prompts.student, ()), **ranks.shared(lambda: Held.of(loaded, run).read()))
+
+    if held_out is not None:
+        engines.check(held_out.engine)
+    else:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
     for line in notes(plan):
         tell(line)
-    trials = Trials(held_out, cache(lambda: Held.of(loaded, run)), run, longest(plan)) if held_out else None
+    trials = Trials(held_out, held, run, longest(plan), plan.student) if held_out else None
     training = TrainingRun(
         plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,
         cache=place / "cache", root=loaded.root, trials=trials, tell=tell, page=shown, card=told,
@@ -161,16 +173,15 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
 
 def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
     """The raw source, written down once for the pipeline as it is."""
+    from cotforge.train import precheck
     from cotforge.train.data.lessons import write_source
 
     pipeline, prompts = loaded.pipeline, loaded.prompts
-    says = (
-        prompts.completion if "reasoning" not in prompts.completion.inputs else Prompt.load("label_only/completion", loaded.root, LEARNING)
-    )
+    says = precheck.label_only(loaded)
     sections = {name: getattr(pipeline, name).model_dump(mode="json", exclude={"ids"}) for name in ("source", "task", "images")}
     limit, spreads = loaded.limit(run)
     sampled = f"{limit} spread" if limit and spreads else limit
-    named = [sections, prompts.student.text, says.text, sampled, pipeline.eval and pipeline.eval.model_dump(mode="json")]
+    named = [sections, prompts.student.text, says.text, sampled, pipeline.eval and pipeline.eval.held_out()]
     store = PictureStore(run, pipeline.images)
 
     def read() -> Iterator[Sample | Fault]:

@@ -25,11 +25,14 @@ def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise PipelineError(f"{where}: {kind.__name__} has no field {strange[0]!r}{hint}")
     try:
-        return kind(**fields)
+        made = kind(**fields)
     except (ValueError, TypeError) as fault:
         if not stage.trl:
             raise
         raise PipelineError(f"{where}: {' '.join(str(fault).split())[:300]}") from fault
+    if made.n_gpu > 1:  # where TRL's trainers raise ValueError
+        raise PipelineError(f"one process sees {made.n_gpu} GPUs, and trains on one: use --gpus, or set CUDA_VISIBLE_DEVICES")
+    return made
 
 
 def lacks(fields: Mapping[str, Any], *, gpu: bool) -> str | None:

@@ -14,9 +14,6 @@ from cotforge.pipeline import Loaded
 from cotforge.plan.branches import branch
 from cotforge.train import command, devices, processes, sharding
 
-FAULT = 2
-"""The exit code of a fault that a process has told of in a line."""
-
 
 @dataclass(frozen=True)
 class Launcher:
@@ -134,7 +131,7 @@ def _run(launcher: Launcher, words: Sequence[str], what: str) -> str:
             raise PipelineError(f"{where} cannot be run: {fault.strerror}; is it installed, and on the PATH?") from fault
     if ended.told:
         raise KeyboardInterrupt
-    if ended.code == FAULT and not launcher.command:
+    if ended.code == processes.FAULT and not launcher.command:
         raise PipelineError  # the process has told of it, in a line
     if ended.code:
         who = repr(launcher.words[0]) if launcher.command else f"the process on GPU {launcher.gpus[ended.rank]}"

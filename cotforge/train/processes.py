@@ -17,7 +17,8 @@ GRACE_S = (5.0, 30.0)
 """Seconds in which the others end by themselves after one has failed, and then after SIGTERM, before they are killed."""
 WARNED = 20
 """Lines of the error output of a process other than the first that are shown when it fails."""
-INTERRUPTED = 130
+FAULT, INTERRUPTED = 2, 130
+"""Exit codes: of a fault that a process has told of in a line, and of one that was told to end and did."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ def run(words: Sequence[str], environments: Sequence[Mapping[str, str]], *, grac
         for environment in environments:
             group.start(words, environment)
         failed = group.wait(grace_s)
+        if failed > 0 and group.processes[0].returncode == FAULT:
+            failed = 0  # which has told of the same
         if failed > 0:
             group.show(failed)
         code = group.processes[failed].returncode if failed >= 0 else 0
@@ -60,7 +63,7 @@ def end_with_parent() -> None:
 def _watch(file: int) -> None:
     while os.read(file, 1):
         pass
-    os._exit(1)
+    os.kill(os.getpid(), signal.SIGKILL)  # as whoever started it: it may be amid a wait for the others
 
 
 class _Group:

@@ -1,7 +1,7 @@
 """Several processes of one run, as torchrun and accelerate start them: what one of them does for all."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -26,7 +26,17 @@ def several() -> bool:
 
 def first() -> bool:
     """Whether this is the process that writes and tells."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return number() == 0
+
+
+def number() -> int:
+    """Of this process, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def share_of(items: Sequence[T], process: int | None = None) -> list[T]:
+    """Those of the items that a process works on (this one, unless another is named): every n-th, so that sorted ones weigh alike."""
+    return list(items[number() if process is None else process :: processes()])
 
 
 def join() -> None:
@@ -69,6 +79,25 @@ def anyone(told: bool) -> bool:
     answers: list[Any] = [None] * group.get_world_size()
     group.all_gather_object(answers, told, group=_waiting())
     return any(answers)
+
+
+def every(find: Callable[[], T]) -> list[T]:
+    """What each process finds, in the order of their numbers, for all. Raises in all of them what one of them raised."""
+    if not several():
+        return [find()]
+    import torch.distributed as group
+
+    own: tuple[T | None, Exception | None]
+    try:
+        own = (find(), None)
+    except Exception as fault:
+        own = (None, fault)
+    answers: list[Any] = [None] * group.get_world_size()
+    group.all_gather_object(answers, own, group=_waiting())
+    for _, raised in answers:
+        if raised is not None:
+            raise raised
+    return [found for found, _ in answers]
 
 
 def shared(find: Callable[[], T]) -> T:

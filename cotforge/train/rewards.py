@@ -92,10 +92,11 @@ class Rewards:
         """The weighted sum; what does not apply adds nothing."""
         return sum(weight * value for weight, value in zip(self.weights, values, strict=True) if value is not None)
 
-    def tried(self, lessons: Iterable[tuple[PromptedSample, str]]) -> None:
+    def tried(self, lessons: Iterable[tuple[PromptedSample, str]], *, made_up: bool = False) -> None:
         """See that each reward gives full marks to what the student is to learn, and not to an empty text.
 
-        A reward is in [0, 1]; with a negative weight 0 is full marks. Raises PipelineError with a line for each that fails.
+        A reward is in [0, 1]; with a negative weight 0 is full marks. Of lessons that are `made_up` no marks are wanted, only the range.
+        Raises PipelineError with a line for each that fails.
         """
         told, silent = [], []
         for asked, completion in lessons:
@@ -104,7 +105,7 @@ class Rewards:
         if not told:
             raise PipelineError("rewards: there is no lesson to try them on; build the dataset first")
         columns = zip(self.names, self.weights, zip(*told, strict=True), zip(*silent, strict=True), strict=True)
-        faults = [f"rewards[{place}] {fault}" for place, column in enumerate(columns) if (fault := _fault(*column))]
+        faults = [f"rewards[{place}] {fault}" for place, column in enumerate(columns) if (fault := _fault(*column, made_up=made_up))]
         if faults:
             raise PipelineError(*faults)
 
@@ -159,13 +160,17 @@ def _log(read: Sequence[Said], log_extra: Callable[..., None], log_metric: Calla
     log_metric("format_rate", fmean(trace.well_formed for _, trace, _ in read))
 
 
-def _fault(name: str, weight: float, told: Sequence[float | None], silent: Sequence[float | None]) -> str:
+def _fault(name: str, weight: float, told: Sequence[float | None], silent: Sequence[float | None], *, made_up: bool) -> str:
     """What is wrong with a reward by what it gives the lessons and empty texts; empty where nothing is."""
     given = [value for value in told if value is not None]
+    if made_up and not given:
+        return ""
     if not given:
         return f"{name}: is None for every lesson it was tried on ({len(told)}); it does not apply here, leave it out"
     if min(given) < 0 or max(given) > 1:
         return f"{name}: gives {min(given):g} to {max(given):g}; a reward gives 0 to 1, where 1 (with a negative weight 0) is full marks"
+    if made_up:
+        return ""
     mean, good = fmean(given), weight > 0
     if (mean < FULL) if good else (mean > 1 - FULL):
         return (

@@ -1,22 +1,18 @@
 """Whether each process holds the whole student or a part of it (FSDP2, ZeRO): chosen by memory, or told by accelerate and checked."""
 
 import json
-import struct
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from cotforge.errors import PipelineError
-from cotforge.plan import Plan
+from cotforge.plan import Dpo, Grpo, Plan, Sft
 
 CHOOSE = "COTFORGE_CHOOSES_SHARDING"
 """The environment variable by which a process of our own knows that nobody has chosen yet."""
 ROOM = 0.8
 """Share of a GPU's memory that weights, gradients and optimizer may take; the rest is for activations."""
-TRAINED_BYTES, FROZEN_BYTES, QUANTISED_BYTES = {"float32": 16, "bfloat16": 8}, 2, 0.6
-"""Of a parameter: with its gradient and Adam's two moments, all in its dtype; in bfloat16; in 4 bits with their scales."""
 FSDP2 = {
     "ACCELERATE_USE_FSDP": "true",
     "FSDP_VERSION": "2",
@@ -27,31 +23,29 @@ FSDP2 = {
 """What `accelerate launch` sets for a configuration with `fsdp_version: 2`."""
 
 
-def memory(plan: Plan, begin: Path) -> int:
-    """Bytes on a GPU that holds the student in `begin` whole: weights, gradients and Adam's moments, without activations.
+def memory(plan: Plan, begin: Path, *, gpu: bool = True) -> float | None:
+    """Bytes on a GPU that holds the student in `begin` whole: weights, gradients and optimizer of the largest stage, without activations.
 
-    It is that of LoRA, or of every part that is not frozen. 0 where the folder's weights cannot be read; loading them tells why.
+    None where the student's sizes cannot be told.
     """
-    from cotforge.train.students.student import part
+    from cotforge.train.data.extent import Extent
+    from cotforge.train.footprint import footprint
+    from cotforge.train.students.precision import precision
+    from cotforge.train.students.shape import shape_of
 
-    spec = plan.student
-    whole = {name: prod(shape) for file in begin.glob("*.safetensors") for name, shape in _shapes(file).items()}
-    if spec.lora is not None:
-        return int(sum(whole.values()) * (QUANTISED_BYTES if spec.qlora else FROZEN_BYTES))
-    trained = TRAINED_BYTES[spec.dtype or "float32"]
-    return sum(count * (FROZEN_BYTES if part(name) in spec.freeze else trained) for name, count in whole.items())
-
-
-def _shapes(file: Path) -> dict[str, list[int]]:
-    """The tensors of a safetensors file by name. Its form: https://huggingface.co/docs/safetensors/index#format"""
-    with suppress(OSError, ValueError, KeyError, TypeError, struct.error), file.open("rb") as opened:
-        (length,) = struct.unpack("<Q", opened.read(8))
-        header = json.loads(opened.read(min(length, file.stat().st_size)))
-        return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
-    return {}
+    shape = shape_of(begin)
+    stages = [stage for stage in plan.expanded() if isinstance(stage, Sft | Grpo | Dpo)]
+    if shape is None or not stages:
+        return None
+    empty = Extent(count=0, longest=0, mean=0, patches=0)
+    found = (
+        footprint(shape, plan.student, stage, empty, precision(plan.student, stage.trl, gpu=gpu), checkpointing=True, steps=0)
+        for stage in stages
+    )
+    return max(each.weights + each.gradients + each.optimizer for each in found)
 
 
-def decide(needed: int, held: int, processes: int) -> tuple[bool, str]:
+def decide(needed: float, held: float, processes: int) -> tuple[bool, str]:
     """Whether a student that needs so many bytes is split over processes on GPUs that hold so many each; and the line that says why."""
     room, want = ROOM * held, f"the student, its gradients and optimizer need {_gb(needed)}, and a GPU has {_gb(held)}"
     if needed <= room:
@@ -65,11 +59,13 @@ def _gb(count: float) -> str:
     return f"{count / 1e9:,.1f} GB"
 
 
-def choose(plan: Plan, needed: int, held: int, environment: MutableMapping[str, str], *, best: bool) -> str:
+def choose(plan: Plan, needed: float | None, held: float, environment: MutableMapping[str, str], *, best: bool) -> str:
     """Set up FSDP2 in a process's environment where the student does not fit one GPU; a line that says which and why.
 
     `best` says that `eval.best` is set, which wants whole students. Raises PipelineError where it cannot be had.
     """
+    if needed is None:
+        return "how much memory the student needs cannot be told: each process holds it whole (DDP)"
     split, line = decide(needed, held, int(environment["WORLD_SIZE"]))
     if not split:
         return line

@@ -3,19 +3,18 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
 
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Stage, lines
+from cotforge.plan import SMOKE_STEPS, Grpo, Stage, lines
 from cotforge.plan.branches import branch, parents
-from cotforge.train import ranks
-from cotforge.train.evaluation.best import linked
+from cotforge.train import precheck, ranks
 from cotforge.train.evaluation.evaluate import figure
 from cotforge.train.faults import room
 from cotforge.train.foreseen import estimates
+from cotforge.train.links import linked
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE
 from cotforge.train.step import Step
@@ -57,8 +56,10 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
         ranks.shared(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
     steps = _steps(training, choice)
     for step in steps.values():
-        if choice.wants(step.stage) or step.folder.exists():
+        if choice.wants(step.stage) or step.folder.exists() or step.earlier():
             _ = step.key  # that there is nothing to learn from is told before a trial
+    precheck.try_all(plan, lambda stage: _try_rewards(training, stage, needed=choice.wants(stage)))
+    ranks.shared(lambda: _move(steps))
     again = branch(plan.expanded(), choice.first) if choice.first else frozenset()
     left = frozenset[str]() if choice.smoke else ranks.shared(lambda: _left(training, steps, choice, again))
     _do(training, {name: step for name, step in steps.items() if choice.wants(step.stage) and name not in left}, choice, again)
@@ -75,13 +76,15 @@ def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again:
     told = dict(zip(names, lines(training.plan, steps=shortened), strict=True))
     begin = training.begin
     _estimate(training, [step.stage for step in steps.values() if not step.progress()])
-    known = "" if choice.smoke else ranks.shared(lambda: _tried(training, BASE, begin, fingerprint(begin)))
+    known = "" if choice.smoke else _tried(training, BASE, begin, fingerprint(begin), when="base")
     tried = {"": known}
+    inner = _inner(training.plan.expanded())
     for step in steps.values():
         training.tell(_line(training, step.stage, told[step.stage.name], shortened))
         step.do(anew=step.stage.name in again, known=tried.get(step.parent.stage.name if step.parent else "", ""))
         if not choice.smoke and step.stage.leaves_weights:
-            tried[step.stage.name] = ranks.shared(partial(_tried, training, step.folder.name, step.weights, step.key))
+            when = "stages" if step.stage.name in inner else "end"
+            tried[step.stage.name] = _tried(training, step.folder.name, step.weights, step.key, when=when)
         training.page()
 
 
@@ -106,6 +109,13 @@ def _tree(training: TrainingRun, out: Path, *, smoke: bool = False) -> dict[str,
         parent = above[stage.name]
         found[stage.name] = Step(training, stage, out / f"{place:02}-{stage.name}", found[parent.name] if parent else None, smoke)
     return found
+
+
+def _move(steps: Mapping[str, Step]) -> None:
+    """Have folders of stages that got another place in the list be at their present places."""
+    for step in steps.values():
+        if not step.folder.exists():
+            step.move()
 
 
 def _is_done(step: Step) -> bool:
@@ -175,11 +185,28 @@ def _estimate(training: TrainingRun, stages: Sequence[Stage]) -> None:
             training.tell(told)
 
 
-def _tried(training: TrainingRun, name: str, weights: Path, key: str) -> str:
-    """Have the student in a folder tried, and told of; what it came to, in a few words."""
-    if training.trials is None:
+def _inner(stages: Sequence[Stage]) -> frozenset[str]:
+    """The stages with whose weights another one begins, by name: their students are evaluated as those between stages."""
+    above = parents(stages)
+    return frozenset(parent.name for stage in stages if stage.leaves_weights and (parent := above[stage.name]) is not None)
+
+
+def _try_rewards(training: TrainingRun, stage: Grpo, *, needed: bool) -> None:
+    """Have the rewards of a stage tried on its data; unless it is `needed` now, these may be absent yet. Raises PipelineError."""
+    try:
+        training.learned_by(stage)
+    except PipelineError:
+        if needed:
+            raise
+        return
+    precheck.tried(stage, training)
+
+
+def _tried(training: TrainingRun, name: str, weights: Path, key: str, *, when: str) -> str:
+    """Have the student in a folder tried, and told of; what it came to, in a few words. Nothing where `eval.when` leaves it out."""
+    if training.trials is None or when not in training.trials.plan.when:
         return ""
-    found = training.trials.of(name, weights, key, training.tell)
+    found = training.trials.of(name, weights, key, training.tell, whole=when == "end")
     release()
     metric = training.trials.plan.metrics[0]
     return f"held out: {metric} {figure(found, metric).partition(' ')[0]}"

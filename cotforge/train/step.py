@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from glob import escape
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
@@ -23,8 +24,6 @@ from cotforge.train.report.record import Record
 from cotforge.train.students.student import fingerprint, release
 from cotforge.train.work import TrainingRun, Work, newest_whole
 
-CHOOSING = {"split", "share", "at_most", "best", "rescue"}
-"""Keys of `eval` that decide which checkpoint is the best."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -73,14 +72,14 @@ class Step:
         training, stage = self.training, self.stage
         inputs: dict[str, Any] = {
             "stage": stage.key_fields(),
-            "student": training.plan.student.model_dump(mode="json", exclude={"model"}),
+            "student": training.plan.student.model_dump(mode="json", exclude={"model", "tiny"}),
             "begin": self.parent.key if self.parent else fingerprint(training.begin),
             "smoke": self.smoke,
             **stage.inputs(training),
         }
         if stage.trains and training.held_out is not None and training.held_out.best is not None:
             saved = {name: value for name, value in stage.trl_fields.items() if name.startswith("save_")}
-            inputs["chosen_by"] = {"eval": training.held_out.model_dump(mode="json", include=CHOOSING), "trl": saved}
+            inputs["chosen_by"] = {"eval": training.held_out.choosing(), "trl": saved}
         if (data := training.learned_by(stage)) is not None:
             inputs["data"] = data.digest
         return inputs
@@ -89,6 +88,21 @@ class Step:
     def key(self) -> str:
         """Changes with the inputs."""
         return sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
+
+    def earlier(self) -> list[Path]:
+        """Folders of this stage from when it had another place in the list."""
+        found = self.folder.parent.glob(f"*-{escape(self.stage.name)}")
+        return sorted(path for path in found if path != self.folder and path.name.removesuffix(f"-{self.stage.name}").isdecimal())
+
+    def move(self) -> None:
+        """Have what it did at another place in the list, with the inputs of today, be at its present place."""
+        for folder in self.earlier():
+            if self._manifest(folder).get("key") == self.key:
+                tried = self.training.out.parent / "eval"
+                with suppress(FileNotFoundError):
+                    (tried / f"{folder.name}.json").rename(tried / f"{self.folder.name}.json")
+                folder.rename(self.folder)
+                return
 
     def is_done(self) -> bool:
         """Whether it was finished with the inputs of today, and all that it left is there."""
@@ -161,9 +175,9 @@ class Step:
         own = {"begin": self.begin, "out": self.folder, "smoke": self.smoke, "resume_from": resumed, "record": record}
         return Work(**vars(self.training) | own, stage=self.stage)
 
-    def _manifest(self) -> dict[str, Any]:
+    def _manifest(self, folder: Path | None = None) -> dict[str, Any]:
         with suppress(OSError, ValueError):
-            found = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+            found = json.loads(((folder or self.folder) / MANIFEST).read_text(encoding="utf-8"))
             return found if isinstance(found, dict) else {}
         return {}
 

@@ -204,7 +204,7 @@ class GrpoHooks(Resuming):
     """Ours: log-probabilities of the completions in the newest forward pass."""
     _waiting: Sampled | None = None
     """Ours: completions that are made, for the next rollout."""
-    _prompts: Sequence[Any] = ()
+    _newest_prompts: Sequence[Any] = ()
     """Ours: the newest prompts."""
     at_once: int = sys.maxsize
     """Completions that transformers makes at once, at most."""
@@ -310,7 +310,7 @@ class GrpoHooks(Resuming):
         return found
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
-        found, self._prompts = self.tokenize(prompts), prompts
+        found, self._newest_prompts = self.tokenize(prompts), prompts
         if self.use_vllm and self.vllm_mode == "colocate":
             self._short = short_prompts(self.processing_class, [prepare_multimodal_messages(prompt) for prompt in prompts])
         return found
@@ -322,7 +322,7 @@ class GrpoHooks(Resuming):
             try:
                 if size == count or self.use_vllm:
                     return super()._generate_single_turn(prompt_ids, images, fields, *given, **named)  # type: ignore[misc]
-                parts = [self.tokenize(self._prompts[start : start + size]) for start in range(0, count, size)]
+                parts = [self.tokenize(self._newest_prompts[start : start + size]) for start in range(0, count, size)]
                 made = [super(GrpoHooks, self)._generate_single_turn(*part, *given, **named)[0] for part in parts]  # type: ignore[misc]
                 return [completion for part in made for completion in part], None
             except torch.OutOfMemoryError:

@@ -219,6 +219,7 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
                 trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
+        check_trained(trainer.state.global_step, work)
         if best is not None:
             best.take(trainer)
         whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
@@ -248,6 +249,15 @@ def _steps_of(checkpoint: Path) -> int:
     """How many steps a stage had whose last checkpoint this is, else nought: resumed there, a trainer would do one step too many."""
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
+
+
+def check_trained(step: int, work: Work) -> None:
+    """Raises PipelineError where not one step was done: transformers ends without a word where a step takes more rows than there are."""
+    if not step:
+        raise PipelineError(
+            f"stage {work.stage.name!r}: not one step could be done, because a step takes more rows than there are; "
+            f"lower batch or accumulate, or use fewer GPUs ({ranks.processes()} processes)"
+        )
 
 
 def check_resumed(work: Work, *, sharded: bool) -> None:

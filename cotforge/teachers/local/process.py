@@ -32,6 +32,9 @@ QUIET = {
 }  # fmt: skip
 """Environment of a worker, beside the user's: nothing is reported to anybody."""
 
+LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun tells a process that is one of several: a worker is not, even where such a process starts it."""
+
 
 class Gone(Exception):
     """The process ended before it had answered: why, on one line."""
@@ -83,13 +86,14 @@ class Process:
             f"import sys; sys.path.insert(0, {home!r}); import cotforge; del sys.path[0]\n"
             f"from cotforge.teachers.local.worker import main\nsys.exit(main({theirs.fileno()}))"
         )
+        inherited = {name: told for name, told in os.environ.items() if name not in LAUNCHED}
         reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=LONGEST)
         try:
             with theirs:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable, "-P", "-c", program, pass_fds=(theirs.fileno(),), start_new_session=True,
                     stdin=asyncio.subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-                    env=QUIET | os.environ | {"CUDA_VISIBLE_DEVICES": devices},
+                    env=QUIET | inherited | {"CUDA_VISIBLE_DEVICES": devices},
                 )  # fmt: skip
         except BaseException:
             self._writer.close()

@@ -55,7 +55,7 @@ class Learnable:
             {token for token in special if token not in meant} | _placeholders(pupil) | {*words.convert_ids_to_tokens(sorted(pupil.ends))}
         )
         named = sorted({token for token in tokens if token and token.strip()} - {*TAGS}, key=lambda token: (-len(token), token))
-        return cls(pupil.processor, pupil.ends, pupil.spec.model, re.compile("|".join(map(re.escape, named)) or r"(?!)"))
+        return cls(pupil.processor, pupil.ends, pupil.spec.named, re.compile("|".join(map(re.escape, named)) or r"(?!)"))
 
     @property
     def key(self) -> str:

@@ -10,7 +10,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
@@ -74,6 +73,8 @@ class Lessons:
         return self._dataset(columns, decode=False).with_transform(_decoded)
 
     def _dataset(self, columns: Sequence[str] | None, *, decode: bool) -> Any:
+        import datasets  # a second, which `cotforge check` has no need of
+
         datasets.disable_progress_bars()
         features = datasets.Features.from_arrow_schema(pq.read_schema(self.files[0]))
         if "images" in features:
@@ -148,6 +149,8 @@ def _decoded(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Some rows, a list for each column, with their pictures as `datasets` decodes them."""
     if "images" not in rows:
         return rows
+    import datasets
+
     decode, known = datasets.Image(mode="RGB").decode_example, {}
     for cell in chain.from_iterable(rows["images"]):
         key = cell["bytes"] or cell["path"]

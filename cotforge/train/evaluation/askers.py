@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.images import Sending
@@ -17,6 +18,10 @@ from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import preflight
 
 STUDENT = "student"
+BATCH, LARGEST = 16, 256
+"""Questions of a student's first batch on a GPU, and of any later one at most; on a CPU all have the first one's size."""
+SPARE = 0.8
+"""Share of a device's free memory that a larger batch may be reckoned to fill: answers may be longer than those seen so far."""
 ATTEMPTS, WAIT_S = 5, 1.0
 """Times one question is put to a server, and seconds after the first, doubled each time (ours)."""
 
@@ -29,12 +34,37 @@ class Question:
     messages: tuple[Mapping[str, Any], ...]
 
 
+def by_size(questions: Sequence[Question]) -> list[int]:
+    """Their places, the largest first: by the number of pictures, then by letters and pixels, which stand for tokens."""
+    return sorted(range(len(questions)), key=lambda place: _size(questions[place]), reverse=True)
+
+
+def _size(question: Question) -> tuple[int, int]:
+    letters = sum(len(part["text"]) for message in question.messages for part in message["content"] if part["type"] == "text")
+    pictures = question.sample.pictures
+    return len(pictures), letters // 4 + sum(picture.width * picture.height for picture in pictures) // 28**2
+
+
+def next_batch(batch: int, *, used: int, room: int) -> int:
+    """How many questions the next batch may have: at most twice those of the last, which used so many bytes of the `room`."""
+    fits = batch * room // used if used else 2 * batch
+    return max(batch, min(2 * batch, fits, LARGEST))
+
+
 class Asker(Protocol):
     """Answers questions greedily: the same answer each time."""
 
-    name: str
-    dtype: str | None
-    """Of its weights, where that is known."""
+    @property
+    def name(self) -> str:
+        """As figures name the model."""
+
+    @property
+    def dtype(self) -> str | None:
+        """Of its weights, where that is known."""
+
+    @property
+    def engine(self) -> str:
+        """What generates its answers."""
 
     def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
         """A Reply each, in order, with `error` where none came; `done` is told how many more are over."""
@@ -43,27 +73,34 @@ class Asker(Protocol):
 class Checkpoint:
     """A student loaded into this process; it knows how large a batch fits."""
 
-    def __init__(self, model: Any, processor: Any, *, name: str, batch: int = 16) -> None:
+    engine = "transformers"
+
+    def __init__(self, model: Any, processor: Any, *, name: str, batch: int | None = None) -> None:
+        """With `batch`, none has more questions; without, they grow on a GPU as its memory allows."""
         from cotforge.teachers.local.transformers import Transformers  # torch
 
-        self.name, self._model, self._batch = name, model, batch
+        self.name, self._model, self._grows = name, model, batch is None
         self.dtype: str | None = str(model.dtype).removeprefix("torch.")
-        self._engine = Transformers(model, processor, batch=batch)
+        self._engine = Transformers(model, processor, batch=batch or BATCH)
 
     @classmethod
-    def load(cls, model: str, *, root: Path = Path(), batch: int = 16) -> "Checkpoint":
-        """From a folder, relative to `root`, or a Hub id. Raises PipelineError where it is no vision-language model that can be loaded."""
+    def load(cls, model: str, *, root: Path = Path(), batch: int | None = None, spec: Student | None = None) -> "Checkpoint":
+        """From a folder, relative to `root`, or a Hub id; in the dtype and with the budget of pixels of `spec`, where there is one.
+
+        Raises PipelineError where it is no vision-language model that can be loaded.
+        """
         import torch
         from transformers.utils import logging
 
         from cotforge.train.students import student
 
         logging.disable_progress_bar()
-        pupil = student.for_inference(Student(model=model), student.place(model, root))
+        asked = Student(model=model, dtype=dtype_of(spec), max_pixels=spec.max_pixels if spec else None)
+        pupil = student.for_inference(asked, student.place(model, root))
         return cls(pupil.model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), pupil.processor, name=model, batch=batch)
 
     def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
-        """Batches of questions whose pictures are read when their turn comes."""
+        """Batches of questions about as long, the longest first, whose pictures are read when their turn comes."""
         learning = self._model.training
         self._model.eval()
         try:
@@ -73,33 +110,64 @@ class Checkpoint:
         return [found[place] for place in range(len(questions))]
 
     def _answers(self, questions: Sequence[Question], max_tokens: int, done: Callable[[int], object]) -> Iterator[tuple[int, Reply]]:
+        left = by_size(questions)
+        while left:
+            size = self._engine.batch
+            chunk, left = left[:size], left[size:]
+            with self._growing(size):
+                yield from self._batch([(place, questions[place]) for place in chunk], max_tokens)
+            done(len(chunk))
+
+    def _batch(self, chunk: Sequence[tuple[int, Question]], max_tokens: int) -> Iterator[tuple[int, Reply]]:
         from cotforge.teachers.local.engine import Asking
 
-        for first in range(0, len(questions), self._batch):
-            chunk, waiting = questions[first : first + self._batch], 0
-            for place, question in enumerate(chunk, first):
-                try:
-                    images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
-                    self._engine.add(Asking(place, question.messages, images, max_tokens=max_tokens))
-                except Fault as fault:
-                    yield place, Reply("", outcome=Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail))
-                else:
-                    waiting += 1
-            while waiting:
-                for said in self._engine.step():
-                    waiting -= 1
-                    yield said.id, Reply(
-                        "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens,
-                        output_tokens=said.output_tokens,
-                        outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
-                    )  # fmt: skip
-            done(len(chunk))
+        waiting = 0
+        for place, question in chunk:
+            try:
+                images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
+                self._engine.add(Asking(place, question.messages, images, max_tokens=max_tokens))
+            except Fault as fault:
+                yield place, Reply("", outcome=Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail))
+            else:
+                waiting += 1
+        while waiting:
+            for said in self._engine.step():
+                waiting -= 1
+                yield said.id, Reply(
+                    "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens, output_tokens=said.output_tokens,
+                    outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
+                )  # fmt: skip
+
+    @contextmanager
+    def _growing(self, size: int) -> Iterator[None]:
+        """Sets the size of the next batch by the memory that this one takes; one that did not fit is the last that was tried."""
+        import torch
+
+        if not self._grows or not torch.cuda.is_available():
+            yield
+            return
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        yield
+        if self._engine.batch < size:
+            self._grows = False
+            return
+        room = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - before
+        self._engine.batch = next_batch(size, used=torch.cuda.max_memory_allocated() - before, room=int(SPARE * room))
+
+
+def dtype_of(spec: Student | None) -> Literal["float32", "bfloat16"]:
+    """Of the weights of a student that is evaluated: as the plan says, else bfloat16 on a GPU and float32 on a CPU."""
+    import torch
+
+    return spec.dtype if spec is not None and spec.dtype else "bfloat16" if torch.cuda.is_available() else "float32"
 
 
 class Endpoint:
     """A model behind a URL, asked at temperature 0. Raises TeacherError where it is not there, or refuses to go on."""
 
     dtype: str | None = None
+    engine = "server"
 
     def __init__(self, teacher: OpenAITeacher, *, sending: Sending) -> None:
         self.name, self._teacher, self._sending = f"{teacher.model} at {teacher.url[0]}", teacher, sending

@@ -12,6 +12,7 @@ from cotforge.errors import PipelineError
 from cotforge.train import ranks
 from cotforge.train.evaluation.askers import Checkpoint
 from cotforge.train.evaluation.trials import Trials
+from cotforge.train.links import linked
 from cotforge.train.report.record import Record
 from cotforge.train.students.student import Pupil
 from cotforge.train.trl_seam import load_weights
@@ -40,8 +41,9 @@ class Best(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The checkpoint is there, and not yet whole."""
-        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        ranks.shared(lambda: self._try(checkpoint, state.global_step))
+        checkpoint, name = Path(args.output_dir) / f"checkpoint-{state.global_step}", f"step {state.global_step}"
+        figure = self.trials.figures(Checkpoint(self.pupil.model, self.pupil.processor, name=name), name)[self.metric]
+        ranks.shared(lambda: self._weigh(checkpoint, state.global_step, figure))
 
     def take(self, trainer: Any) -> None:
         """Have the trainer's student be the best one again."""
@@ -55,8 +57,8 @@ class Best(TrainerCallback):  # type: ignore[misc]
     def _kept(self, step: int) -> Path:
         return self.folder / "checkpoints" / f"best-{step}"
 
-    def _try(self, checkpoint: Path, step: int) -> None:
-        figure = self.trials.figures(Checkpoint(self.pupil.model, self.pupil.processor, name=(name := f"step {step}")), name)[self.metric]
+    def _weigh(self, checkpoint: Path, step: int, figure: float | None) -> None:
+        """Keep the checkpoint where it is the best so far. Raises PipelineError where its figure is unknown."""
         if figure is None:
             raise PipelineError(f"eval.best: {self.metric} is unknown here; take another metric")
         held = chosen(self.folder)
@@ -91,11 +93,3 @@ def chosen(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def linked(source: str, target: str) -> None:
-    """A file under a second name, where the disk can, else a copy of it."""
-    try:
-        Path(target).hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)

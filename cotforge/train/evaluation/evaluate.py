@@ -16,6 +16,7 @@ from cotforge.records import Call, Reply, Sample, Trace
 from cotforge.scores import Answered, scores
 from cotforge.train.evaluation.askers import STUDENT, Asker, Question
 from cotforge.train.evaluation.held import Held
+from cotforge.train.evaluation.one_sided import commonest, never_answered, one_sided
 
 LONGEST = 1024
 """Tokens of an answer at most, where no stage says how many (ours)."""
@@ -53,7 +54,9 @@ def evaluate(
     return {
         "model": asker.name,
         "dtype": asker.dtype,
-        **scores(answers, labels, seed=seed),
+        "engine": asker.engine,
+        **(figures := scores(answers, labels, seed=seed)),
+        "never_answered": never_answered(figures, labels),
         "failed": len(replies) - len(answers),
         "unlabelled": held.unlabelled,
         "held_out": held.digest,
@@ -83,10 +86,12 @@ def told(found: dict[str, Any], metrics: Sequence[str] = ("accuracy", "macro_rec
     lines = [f"{found['model']}: {found['n']:,} held-out samples" + (f", {found['failed']:,} failed" if found["failed"] else "")]
     figures = dict.fromkeys((*metrics, "format_rate", "truncated_rate", "reasoning_words"))
     lines += [f"  {name:16} {figure(found, name)}" for name in figures]
+    if (always := commonest(found)) is not None:
+        lines.append(f"  {always.name:16} {always.share:.3f}")
     known = [(label, share) for label, share in found["recall"].items() if share is not None]
     if found["macro_recall"] is not None and len(known) <= 100:
         lines += [f"  recall of {label:6} {share:.3f} of {found['support'][label]:,}" for label, share in known]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  guard: {line}" for line in one_sided(found))])
 
 
 def figure(found: dict[str, Any], name: str) -> str:

@@ -2,8 +2,9 @@
 
 import heapq
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -47,6 +48,22 @@ class Held:
             raise PipelineError(f"{loaded.path}: eval.{what}: holds out no labelled sample ({unlabelled:,} without a label)")
         first = heapq.nsmallest(held.at_most or len(kept), kept, key=_place)
         return cls(loaded.pipeline.task, loaded.prompts.student, tuple(first), unlabelled)
+
+    def read(self) -> dict[str, Any]:
+        """What was read of the source, ready for another process, which knows task and prompt itself."""
+        return {"samples": self.samples, "unlabelled": self.unlabelled}
+
+    def between(self, most: int | None) -> Self:
+        """So many of the samples at most, each class by its share and with one at least while there is room; the same ones each time."""
+        if most is None or most >= len(self.samples):
+            return self
+        support, met = Counter(sample.label for sample in self.samples), Counter[str | None]()
+        turns = []
+        for place, sample in enumerate(self.samples):
+            turns.append((met[sample.label] / support[sample.label], place))
+            met[sample.label] += 1
+        chosen = sorted(place for _, place in heapq.nsmallest(most, turns))
+        return replace(self, samples=tuple(self.samples[place] for place in chosen))
 
     @property
     def digest(self) -> str:

@@ -4,19 +4,26 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cotforge.plan import Eval
-from cotforge.train.evaluation.askers import Asker, Checkpoint
+from rich.console import Console
+
+from cotforge.plan import Eval, Student
+from cotforge.train import ranks
+from cotforge.train.evaluation import engines
+from cotforge.train.evaluation.askers import Asker
+from cotforge.train.evaluation.engines import Candidate
 from cotforge.train.evaluation.evaluate import evaluate, figure, write
 from cotforge.train.evaluation.held import Held
+from cotforge.train.evaluation.one_sided import commonest, one_sided
 from cotforge.train.report.record import counting
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Files `eval/<name>.json` of one run folder."""
+    """Files `eval/<name>.json` of one run folder. All processes of a run call each method; the first one writes and tells."""
 
     plan: Eval
     held: Callable[[], Held]
@@ -24,22 +31,35 @@ class Trials:
     folder: Path
     """The run's."""
     max_tokens: int
+    student: Student
+    """Whose dtype and budget of pixels hold for every trial."""
 
-    def of(self, name: str, weights: Path, key: str, tell: Callable[[str], object]) -> dict[str, Any]:
-        """The figures of a student's folder, whose weights are known by `key`. Raises PipelineError where nothing is held out."""
-        known = f"{key} {self.plan.model_dump_json()} {self.max_tokens}"
-        found = self._before(name, known)
+    def of(self, name: str, weights: Path, key: str, tell: Callable[[str], object], *, whole: bool) -> dict[str, Any]:
+        """The figures of a student's folder, whose weights are known by `key`, on all samples (`whole`) or on those of `eval.between`.
+
+        Raises PipelineError where nothing is held out.
+        """
+        known = f"{key} {json.dumps(self.plan.measured(whole=whole))} {self.max_tokens} {self.student.dtype} {self.student.max_pixels}"
+        found = ranks.shared(lambda: self._before(name, known))
         if found is None:
-            found = {"key": known} | self.figures(Checkpoint.load(str(weights)), name)
-            write(self.folder, name, found)
-        figures = ", ".join(f"{metric} {figure(found, metric)}" for metric in self.plan.metrics)
-        tell(f"  held out ({found['n']:,}): {figures}")
+            held = self.held() if whole else self.held().between(self.plan.between)
+            candidate, cache = Candidate(str(weights), self.student), self.folder / "train" / "cache"
+            by = partial(self._figures, held=held, name=name)
+            figures = engines.evaluated(candidate, self.plan.engine, len(held.samples), cache=cache, tell=tell, by=by)
+            found = {"key": known} | figures
+            ranks.shared(partial(write, self.folder, name, found))
+        shown, always = [f"{metric} {figure(found, metric)}" for metric in self.plan.metrics], commonest(found)
+        tell(f"  held out ({found['n']:,}): {', '.join(shown)}" + (f"; {always.name}: {always.share:.3f}" if always else ""))
+        for line in one_sided(found):
+            tell(f"  guard: {line}")
         return found
 
     def figures(self, asker: Asker, name: str) -> dict[str, Any]:
-        """Those of a model, which are not written down; progress is told by its name."""
-        held = self.held()
-        with counting(f"trying {name}", len(held.samples)) as done:
+        """Those of a student in memory on the samples of `eval.between`, which are not written down; progress is told by its name."""
+        return self._figures(engines.Shared(asker), held=self.held().between(self.plan.between), name=name)
+
+    def _figures(self, asker: Asker, *, held: Held, name: str) -> dict[str, Any]:
+        with counting(f"trying {name}", len(held.samples), console=None if ranks.first() else Console(quiet=True)) as done:
             return evaluate(asker, held, max_tokens=self.max_tokens, rescue=self.plan.rescue, done=done)
 
     def _before(self, name: str, known: str) -> dict[str, Any] | None:

@@ -1,8 +1,6 @@
 """Stages of kind `grpo`: TRL's trainer with measures for rewards, a clip that can act, and guards that speak."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -18,7 +16,8 @@ from cotforge.train.data.leftout import leave_out
 from cotforge.train.faults import pictures
 from cotforge.train.fields import configured, taken
 from cotforge.train.guards import Watch
-from cotforge.train.rewards import PromptedSample, Rewards
+from cotforge.train.precheck import TRIED, tried
+from cotforge.train.rewards import Rewards
 from cotforge.train.rollouts import engine
 from cotforge.train.rollouts.prompts import Prompts
 from cotforge.train.rollouts.trainer import Between, Trainer
@@ -28,12 +27,8 @@ from cotforge.train.work import SAVED, Work, drive, settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321, and TRL's own."""
-TRIED = 32
-"""Lessons that rewards are tried on."""
 SMOKE = 16
 """Tokens of a completion, at most, when only the machinery is tried."""
-THOUGHT = "The picture shows several things. What matters for the question is seen in its middle, and the rest of it agrees with that."
-"""A reasoning, where rewards are tried on labels alone."""
 COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "confidence")
 """Of the lessons, where they have them; never the completion."""
 
@@ -87,8 +82,7 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
     """TRL's configuration. Raises PipelineError where the numbers do not go together."""
     clip = stage.clip or Clip()
     cycle = stage.updates_per_rollout
-    first = islice(work.data().rows(["images"]), TRIED)
-    chosen = engine.choose(stage, pupil, pictures=max((len(row["images"]) for row in first), default=0))
+    chosen = engine.choose(stage, pupil, pictures=lambda: max(len(row["images"]) for row in islice(work.data().rows(["images"]), TRIED)))
     if chosen.line:
         work.record.say(chosen.line)
     ours: dict[str, Any] = {
@@ -140,29 +134,7 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
 
 def found(stage: Grpo, work: Work) -> Rewards:
     """The rewards, found and tried on the first lessons. Raises PipelineError."""
-    try:
-        rewards = Rewards.of(stage.rewards, work.task, work.root)
-        rewards.tried(examples(work))
-    except PipelineError as fault:
-        raise PipelineError(*(f"stage {stage.name!r}: {line}" for line in fault.faults)) from fault
-    return rewards
-
-
-def examples(work: Work) -> Iterator[tuple[PromptedSample, str]]:
-    """The first lessons, each with a text that deserves full marks.
-
-    A stage on `source` learns no text, and the source has labels alone: there it is that of the dataset's lessons, where there are any,
-    else the label in the form of a lesson.
-    """
-    lessons, write = work.data(), work.stage.learns_from == "source"
-    if write:
-        with suppress(PipelineError):
-            lessons, write = work.lessons(), False
-    names = [name for name in (*COLUMNS, "completion") if name != "images"]
-    known = set(pq.read_schema(lessons.files[0]).names)
-    for row in islice(lessons.rows([name for name in names if name in known]), TRIED):
-        text = work.prompts.completion.complete(THOUGHT, row["answer"]) if write else row["completion"][-1]["content"]
-        yield PromptedSample.of(row, work.task), text
+    return tried(stage, work)
 
 
 def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:

@@ -10,10 +10,12 @@ import yaml
 
 from cotforge import __version__
 from cotforge.card import body, one_line
+from cotforge.errors import shown
 from cotforge.pipeline import Loaded, dumped
 from cotforge.plan import Eval, Plan
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.evaluate import figure, longest
+from cotforge.train.evaluation.one_sided import Commonest, commonest, one_answer, one_sided
 from cotforge.train.report.past import BASE, Chapter, base, past, read, trained
 
 METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
@@ -72,13 +74,13 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
         branches=any(chapter.origin for chapter in chapters),
         reasons=_reasons(loaded, plan),
         smoke=smoke,
-        base={"model": _named(plan, loaded.root), "license": header(begin / "README.md").get("license")},
+        base={"model": _named(plan, loaded.root), "license": header(begin / "README.md").get("license"), "tiny": plan.student.tiny},
         prompt=loaded.prompts.student.text,
         max_tokens=longest(plan),
         dtype=(last or {}).get("dtype") or "float32",
         chapters=[_told(chapter) for chapter in chapters],
         held={"what": _what(pipeline.eval)},
-        tried=[*([Row("nothing: the student it began with", first)] if first else []), *own, *others] if last else [],
+        tried=[*([Row("nothing: the student it began with", first)] if first else []), *own, *others, *_always(last)] if last else [],
         remarks=list(remarks(first, last, [*beside, *others], chosen=sum("best" in chapter.manifest for chapter in chapters)))
         if last
         else [],
@@ -106,6 +108,10 @@ def lessons_of(lessons: Lessons, place: str | None, *, license: str | None) -> D
 
 def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence[Row], *, chosen: int = 0) -> Iterator[str]:
     """What the figures do and do not show, in sentences; of so many stages a checkpoint was `chosen` by them."""
+    always = commonest(last)
+    yield from (f"Mind: {line}." for line in one_sided(last))
+    if always is not None and last.get("accuracy") is not None:
+        yield f"Compared with {always.name}, the commonest label: {_compared_with_commonest(always, last)}"
     if chosen:
         yield "Checkpoints were chosen on the held-out samples themselves, so that these figures flatter the student."
     for name, found in [("the student it began with", first), *((row.name, row.found) for row in others)]:
@@ -120,11 +126,21 @@ def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence
 def _compared(before: dict[str, Any], now: dict[str, Any]) -> str:
     (low, high), (least, most) = before["accuracy_interval"], now["accuracy_interval"]
     figures = f"accuracy {now['accuracy']:.3f} against {before['accuracy']:.3f}"
+    if least > high and (label := one_answer(now)) is not None:
+        return f"more often right, {figures}, but by always answering {shown(label)}."
     if least > high:
         return f"better, {figures}; the intervals do not meet."
     if most < low:
         return f"worse, {figures}; the intervals do not meet."
     return f"not told apart, {figures}; the intervals meet."
+
+
+def _compared_with_commonest(always: Commonest, now: dict[str, Any]) -> str:
+    _, high = now["accuracy_interval"]
+    word = "better" if always.is_beaten_by(now) else "worse" if high < always.share else "not told apart"
+    figures = f"{word}, accuracy {now['accuracy']:.3f} against {always.share:.3f}"
+    recall = now.get("macro_recall")
+    return figures + ("." if recall is None else f", macro recall {recall:.3f} against {always.macro_recall:.3f}.")
 
 
 def header(file: Path) -> dict[str, Any]:
@@ -139,16 +155,18 @@ def header(file: Path) -> dict[str, Any]:
 
 def _header(loaded: Loaded, plan: Plan) -> dict[str, Any]:
     head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "image-text-to-text"}
-    if HUB_ID.fullmatch(plan.student.model) and not (loaded.root / plan.student.model).is_dir():
-        head["base_model"] = one_line(plan.student.model)
+    model = plan.student.model
+    if model is not None and HUB_ID.fullmatch(model) and not (loaded.root / model).is_dir():
+        head["base_model"] = one_line(model)
     if plan.data and HUB_ID.fullmatch(plan.data) and not (loaded.root / plan.data).exists():
         head["datasets"] = [one_line(plan.data)]
     return head | {"tags": ["chain-of-thought", "reasoning", "vision", "cotforge"]}
 
 
 def _named(plan: Plan, root: Path) -> str:
-    """A student's id on the Hub, or the name of its folder."""
-    return Path(plan.student.model).name if (root / plan.student.model).is_dir() else plan.student.model
+    """A student's id on the Hub, the name of its folder, or what kind of tiny one it is."""
+    model = plan.student.model
+    return Path(model).name if model is not None and (root / model).is_dir() else plan.student.named
 
 
 def _others(run: Path, chapters: Sequence[Chapter], last: dict[str, Any] | None) -> Iterator[Row]:
@@ -161,6 +179,12 @@ def _others(run: Path, chapters: Sequence[Chapter], last: dict[str, Any] | None)
         found = read(file)
         if last and found.get("held_out") == last.get("held_out") is not None:
             yield Row(file.stem if there == run else f"{there.name}: {file.stem}", found)
+
+
+def _always(last: dict[str, Any]) -> list[Row]:
+    """The commonest label, given to everything, as if it were a student."""
+    always = commonest(last)
+    return [Row(always.row, always.figures(last["n"]))] if always else []
 
 
 def _figures(chapters: Sequence[Chapter], line: Sequence[Chapter]) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from cotforge.pages import environment
 from cotforge.plan import Plan
 from cotforge.report import with_training
 from cotforge.train.evaluation.evaluate import figure
+from cotforge.train.evaluation.one_sided import commonest, one_sided
 from cotforge.train.report import curves
 from cotforge.train.report.past import Chapter, base, past
 
@@ -38,15 +39,22 @@ def section(plan: Plan, run: Path) -> Markup:
     pages.filters["figure"] = figure
     return Markup(
         pages.get_template("training.html").render(
-            student=plan.student.model,
+            student=plan.student.named,
             stages=len(plan.expanded()),
             chapters=chapters,
-            tried=[(name, found) for name, found in tried if found],
+            tried=[*((name, found) for name, found in tried if found), *_always([found for _, found in tried if found])],
+            guards=[(name, line) for name, found in tried if found for line in one_sided(found)],
             plots=curves.plots(chapters, first),
             frame=curves,
             examples=[(chapter.stage.name, said) for chapter in chapters if (said := examples(chapter))],
         )
     )
+
+
+def _always(tried: Sequence[dict[str, Any]]) -> Sequence[tuple[str, dict[str, Any]]]:
+    """The commonest label of the samples that were tried last, given to everything, as if it were a student."""
+    always = commonest(tried[-1]) if tried else None
+    return [(always.row, always.figures(tried[-1]["n"]))] if always else []
 
 
 def examples(chapter: Chapter) -> Sequence[dict[str, Any]]:

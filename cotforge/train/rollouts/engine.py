@@ -6,8 +6,8 @@ a student's processor writes them so is tried on two pictures, and not read off 
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
@@ -35,6 +35,8 @@ SPARE = 0.05
 SERVER_FIELDS = ("vllm_server_base_url", "vllm_server_host")
 FLAGS = """--weight-transfer-config '{"backend": "nccl"}' --logprobs-mode processed_logprobs --max-logprobs -1"""
 """What TRL 1.16 wants of vLLM's server, beside VLLM_SERVER_DEV_MODE=1."""
+SCALES_OUT = (0, 30)
+"""The release of vLLM from which on its server gives features of pictures with --enable-scale-out alone."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,17 @@ class Engine:
         return bool(self.fields)
 
 
-def choose(stage: Grpo, pupil: Pupil, *, pictures: int = 2, gpu: bool | None = None) -> Engine:
+def choose(stage: Grpo, pupil: Pupil, *, pictures: Callable[[], int] = lambda: 2, gpu: bool | None = None) -> Engine:
     """The engine that `rollouts` and `vllm` name; `auto` is vLLM in this process where there is a GPU, vLLM, and nothing against it.
 
-    `pictures` is how many a prompt has, at most.
+    `pictures` tells how many a prompt has, at most; it is asked where vLLM may be chosen.
     Raises PipelineError where vLLM is asked for and cannot be had.
     """
     gpu = torch.cuda.is_available() if gpu is None else gpu
     wanted = stage.wants_vllm
     if wanted is False or (wanted is None and not gpu):
         return Engine()
-    against = _lacking(gpu) or pairing_fault(pupil, pictures)
+    against = _lacking(gpu) or pairing_fault(pupil, pictures())
     if against and wanted:
         raise PipelineError(f"rollouts: vllm: {against}; set rollouts to transformers")
     if against:
@@ -78,20 +80,26 @@ def fields_of(stage: Grpo) -> dict[str, Any]:
     return {"use_vllm": True, "vllm_mode": "colocate", "vllm_enable_sleep_mode": True}
 
 
+def _release() -> str | None:
+    """The release of vLLM that is installed here. Its builds for CPUs have names of their own."""
+    with suppress(PackageNotFoundError):
+        return version(next(iter(packages_distributions().get("vllm", ())), "vllm"))
+    return None
+
+
 def _lacking(gpu: bool) -> str:
     """What vLLM lacks on this machine, in the trainer's process; empty where nothing."""
     from packaging.version import Version  # transformers needs it
 
-    try:
-        found = version(next(iter(packages_distributions().get("vllm", ())), "vllm"))  # its builds for CPUs have names of their own
-    except PackageNotFoundError:
-        return "it needs vllm, also to talk to its server: pip install 'trl[vllm]'"
+    found = _release()
+    if found is None:
+        return "it needs vllm, also to talk to its server: pip install --no-deps vllm, and what it lacks (it names an older transformers)"
     if not SUPPORTED[0] <= Version(found).release[:2] <= SUPPORTED[1]:
         first, last = (".".join(map(str, release)) for release in SUPPORTED)
         return f"vllm {found} is installed; TRL 1.16 is made for {first} to {last}"
     if find_spec("requests") is None:
         return "TRL's client needs requests: pip install requests"
-    return "" if gpu else "TRL gives vLLM the weights from GPU to GPU, and there is none here"
+    return "" if gpu else "it needs a GPU, and so does the training that hands it weights; there is none here"
 
 
 def pairing_fault(pupil: Pupil, pictures: int = 2) -> str:
@@ -230,9 +238,12 @@ def starting(name: str, config: Any, pupil: Pupil) -> Iterator[None]:
 
 
 def server_line(pupil: Pupil) -> str:
-    """The command that starts the server which a stage wants."""
+    """The command that starts the server which a stage wants, of the release of vLLM that is installed here."""
+    from packaging.version import Version
+
+    scales = " --enable-scale-out" if Version(_release() or "0").release[:2] >= SCALES_OUT else ""
     bound = f" --mm-processor-kwargs '{json.dumps({'size': dict(pupil.processor.image_processor.size)})}'" if pupil.spec.max_pixels else ""
-    return f"VLLM_SERVER_DEV_MODE=1 vllm serve {pupil.begin} {FLAGS}{bound}"
+    return f"VLLM_SERVER_DEV_MODE=1 vllm serve {pupil.begin} {FLAGS}{scales}{bound}"
 
 
 def masked_share(ratio: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:

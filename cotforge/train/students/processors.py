@@ -13,6 +13,8 @@ from cotforge.train.students.folder import SAFE
 from cotforge.train.students.mends import mended
 from cotforge.train.students.pixtral import PixtralProcessor
 
+TILED = ("image_grid_pinpoints", "max_image_tiles")
+"""What processors say of tiles that their models are built for."""
 NAMED_IN = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
 """Files of a model's folder that may name the class of its processor, the first that does."""
 
@@ -52,9 +54,15 @@ def bound(processor: Any, pixels: int) -> None:
         images.size = {"shortest_edge": least, "longest_edge": min(pixels, size["longest_edge"])}
     elif size.keys() == {"longest_edge"}:
         images.size = {"longest_edge": min(isqrt(pixels), size["longest_edge"])}
-    elif (fixed := size.get("height", 0) * size.get("width", 0)) > pixels or not fixed:
-        said = f"{size['height']} x {size['width']}" if fixed else " ".join(f"{name} {value}" for name, value in size.items())
-        raise PipelineError(f"train.student.max_pixels: {pixels:,} cannot be had: this student always sees {said} pixels; leave it out")
+    elif (tile := size.get("height", 0) * size.get("width", 0)) and pixels >= tile and hasattr(images, "max_patches"):
+        room = pixels // tile  # two tiles or more have a view of the whole beside them
+        images.max_patches = min(images.max_patches, room - 1 if room > 2 else 1)
+    elif tile > pixels or not tile or any(hasattr(images, name) for name in TILED):
+        said = f"{size['height']} x {size['width']}" if tile else " ".join(f"{name} {value}" for name, value in size.items())
+        each = " a tile, and the tiles that it was made for" if tile and tile <= pixels else ""
+        raise PipelineError(
+            f"train.student.max_pixels: {pixels:,} cannot be had: this student always sees {said} pixels{each}; leave it out"
+        )
 
 
 def save(processor: Any, folder: str | Path) -> None:

@@ -1,0 +1,59 @@
+"""`eval:` of the pipeline file: on what a student is evaluated, when, and by what engine."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from cotforge.records import Sample
+from cotforge.spec import Spec
+
+
+def listed(given: Any) -> Any:
+    """One word as a list of it."""
+    return [given] if isinstance(given, str) else given
+
+
+class Eval(Spec):
+    """`eval:`: on what a student is tried, and what is told of it."""
+
+    split: str | None = Field(default=None, min_length=1)
+    """Of the source: one that is not trained on."""
+    share: float | None = Field(default=None, gt=0, lt=1)
+    """Of the samples, by their pictures' hash: held out before any teacher is asked."""
+    metrics: tuple[Literal["accuracy", "macro_recall", "format_rate"], ...] = ("accuracy", "macro_recall")
+    """What the table shows; the first one decides which of two is the better."""
+    at_most: int | None = Field(default=None, ge=1)
+    """Samples; null takes all."""
+    when: Annotated[tuple[Literal["base", "stages", "end"], ...], BeforeValidator(listed)] = ("base", "stages", "end")
+    """When the student is evaluated: before its first stage, after each stage that another one follows, after the last."""
+    between: int | None = Field(default=2_000, ge=1)
+    """Samples, at most, of evaluations before the end: the same ones each time, spread over the classes; null takes all."""
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    """What generates the answers; `auto` is vLLM on a GPU where it is installed and serves the student, else transformers."""
+    best: Literal["accuracy", "macro_recall", "format_rate"] | None = None
+    """By this metric every checkpoint of a stage is tried, and the best one's weights are the stage's; null takes the last ones."""
+    rescue: int = Field(default=0, ge=0)
+    """Tokens that a thought which was cut off may go on with: it is closed, and the answer asked for. Ours: none."""
+
+    @model_validator(mode="after")
+    def _holds_out_one_way(self) -> Self:
+        if (self.split is None) == (self.share is None):
+            raise ValueError("split, share: give one of them")
+        return self
+
+    def held_out(self) -> dict[str, Any]:
+        """Which samples are kept from training."""
+        return {"split": self.split, "share": self.share}
+
+    def measured(self, *, whole: bool) -> dict[str, Any]:
+        """All that decides the figures of given weights, on all samples (`whole`) or on those of `between`."""
+        return self.model_dump(mode="json", exclude={"metrics", "when", "best", *(["between"] if whole else [])})
+
+    def choosing(self) -> dict[str, Any]:
+        """All that decides which checkpoint `best` takes; they are tried where they are trained, whatever `engine` says."""
+        return self.model_dump(mode="json", include={"split", "share", "at_most", "between", "best", "rescue"})
+
+    def holds(self, sample: Sample) -> bool:
+        """Whether a Sample is tried on, and never trained on, because of `share`: it follows from its pictures alone."""
+        first = min((picture.digest for picture in sample.pictures), default="f" * 13)
+        return self.share is not None and int(first[:13], 16) < self.share * 16**13

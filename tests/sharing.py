@@ -1,0 +1,77 @@
+"""Questions about squares that a tiny model answers in one of several processes. Run by tests/test_evaluation_engines.py."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cotforge.records import Picture, Reply, Sample
+from cotforge.train import ranks
+from cotforge.train.evaluation.askers import Checkpoint, Question
+from cotforge.train.evaluation.engines import Shared
+from tests import squares
+
+COUNT = 23
+"""An odd number: one process gets one more than the other."""
+
+
+def questions(side: int = 24) -> list[Question]:
+    """Of various length, every fifth with two pictures; what is right follows from the first one's colour."""
+    found = []
+    for number in range(COUNT):
+        colours = [*squares.COLOURS, *squares.COLOURS][number % 4 :][: 2 if number % 5 == 0 else 1]
+        pictures = tuple(picture(squares.square(colour, side + number)) for colour in colours)
+        text = "Which colour is it? " + "Look well. " * (number % 7)
+        content = [*({"type": "image", "digest": each.digest} for each in pictures), {"type": "text", "text": text}]
+        found.append(Question(Sample(str(number), pictures, text), ({"role": "user", "content": content},)))
+    return found
+
+
+def picture(data: bytes) -> Picture:
+    return Picture(sha256(data).hexdigest(), "image/png", 24, 24, len(data), lambda: data)
+
+
+class Counting:
+    """An asker that counts what it is asked."""
+
+    def __init__(self, asker: Checkpoint) -> None:
+        self.asker, self.own = asker, 0
+        self.name, self.dtype, self.engine = asker.name, asker.dtype, asker.engine
+
+    def answers(self, asked: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+        self.own += len(asked)
+        return self.asker.answers(asked, max_tokens=max_tokens, done=done)
+
+
+def answered(model: Path) -> dict[str, Any]:
+    """All replies, how many of them are this process's own, and what was told of the progress."""
+    told: list[int] = []
+    asker = Counting(Checkpoint.load(str(model), batch=4))
+    replies = Shared(asker).answers(questions(), max_tokens=48, done=told.append)
+    return {"said": [reply.content for reply in replies], "own": asker.own, "told": sum(told)}
+
+
+def fault() -> str:
+    """What all processes are told of one that fails."""
+
+    def fail() -> None:
+        if ranks.number() == 1:
+            raise ValueError("a fault of process 1")
+
+    try:
+        ranks.every(fail)
+    except ValueError as found:
+        return str(found)
+    return ""
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    ranks.join()
+    made = answered(Path(sys.argv[1])) | {"fault": fault()}
+    (Path(sys.argv[2]) / f"process-{ranks.number()}.json").write_text(json.dumps(made))
+    ranks.leave()
