@@ -149,8 +149,8 @@ def test_the_table_has_a_mean_over_seeds_and_adds_up_steps_and_seconds_from_the_
             write_figures(labels_run(tmp_path, seed), name, 0.1, 7)
     lines = table(tmp_path)
     assert lines[0].startswith("sums of four digits, 400 held-out pictures")
-    assert len(lines) == 2 + len(adders.ROWS) + 1
-    last = lines[2 + len(adders.ROWS) - 1]
+    assert len(lines) == 2 + len(adders.LINES) + 1
+    last = lines[2 + len(adders.LINES) - 1]
     assert "0.500  0.247 to 0.753" in last
     assert last.split("0.753")[1].split() == ["0.400", "0.500", "0.600", "1.000", "40", "84"]
     assert [line.split()[-2:] for line in lines[3:6]] == [["10", "7"]] * 3
@@ -194,7 +194,7 @@ def test_students_are_trained_side_by_side_and_the_table_says_what_was_measured(
     lines = table(run, seeds=1)
     assert lines[0].startswith("sums of four digits, 6 held-out pictures with their true labels; one seed")
     assert [line.split()[-2] for line in lines[2:-1]] == ["0", "2", "3", str(adders.ANSWERS["steps"]), "2", "4", "6", "8"]
-    for line, (_, run_of, chain) in zip(lines[2:-1], adders.ROWS, strict=True):
+    for line, (_, run_of, chain) in zip(lines[2:-1], adders.LINES, strict=True):
         found = json.loads((run_of(run, 0) / "eval" / f"{chain[-1] if chain else '00-base'}.json").read_text())
         assert f"{found['accuracy']:.3f}" in line
 

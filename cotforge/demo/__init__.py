@@ -34,8 +34,8 @@ def demo(out: Path, *, short: bool, tell: Callable[[str], object]) -> None:
     Everything lies in `out` afterwards: `raw/` with the pictures and the pipeline files, beside what a run leaves.
     Raises what `check`, `build` and `train` raise.
     """
-    file = _digits(out, short=short, tell=tell)
-    sums = _sums(out, short=short, tell=tell)
+    file = build_digits(out, short=short, tell=tell)
+    sums = build_sums(out, short=short, tell=tell)
     learn(file, sums, out, seeds=1 if short else adders.SEEDS, tell=tell)
     if short:
         tell("This was the short form: so few digits and steps show that it works, and not how well.\n")
@@ -57,7 +57,7 @@ def learn(file: Path, sums: Path, out: Path, *, seeds: int, tell: Callable[[str]
         tell(line)
 
 
-def _digits(out: Path, *, short: bool, tell: Callable[[str], object]) -> Path:
+def build_digits(out: Path, *, short: bool, tell: Callable[[str], object]) -> Path:
     """The pipeline file of the digits, after both builds."""
     write_digits(out / "raw")
     with _served(lambda port: write_pipeline(out / "raw", "digits.yaml", short=short, port=port)) as file:
@@ -76,7 +76,7 @@ def _digits(out: Path, *, short: bool, tell: Callable[[str], object]) -> Path:
     return file
 
 
-def _sums(out: Path, *, short: bool, tell: Callable[[str], object]) -> Path:
+def build_sums(out: Path, *, short: bool, tell: Callable[[str], object]) -> Path:
     """The pipeline file of the sums, after its build."""
     write_sums(out / "raw" / SUMS)
     with _served(lambda port: write_pipeline(out / "raw", "sums.yaml", short=short, port=port)) as file:

@@ -43,10 +43,16 @@ def trainings(file: Path, out: Path, *, seeds: int = SEEDS) -> list[Training]:
     reasoning, plain = [], []
     for seed in range(seeds):
         own, labels = reasoner(file, out, seed), label_only(file, seed)
-        newborn(file.parent / _student(seed), out / "dataset", labels, seed=seed, **SIZE)
+        make_student(file, out, seed)
         reasoning.append(Training(f"sums, seed {seed}", own, reasoner_run(out, seed)))
         plain.append(Training(f"sums, labels, seed {seed}", labels, labels_run(out, seed)))
     return [*reasoning, *plain]
+
+
+def make_student(file: Path, out: Path, seed: int) -> str:
+    """The first weights of a seed's students, beside the pipeline file; where they lie, as the file has it."""
+    newborn(file.parent / _student(seed), out / "dataset", label_only(file, seed), seed=seed, **SIZE)
+    return _student(seed)
 
 
 def reasoner_run(out: Path, seed: int) -> Path:
@@ -126,28 +132,38 @@ class Row(NamedTuple):
         return max(0.0, mean - half), min(1.0, mean + half)
 
 
-def table(out: Path, *, seeds: int = SEEDS) -> list[str]:
-    """All students on the held-out pictures, a line for each stage, for a person to read."""
-    rows = [_row(name, [run_of(out, seed) for seed in range(seeds)], chain) for name, run_of, chain in ROWS]
+class Line(NamedTuple):
+    """What the table has a row of."""
+
+    name: str
+    run_of: Callable[[Path, int], Path]
+    """The run folder of a seed, in that of the sums."""
+    chain: tuple[str, ...] = ()
+    """The folders of its stages, from the first weights on."""
+
+
+def table(out: Path, *, seeds: int = SEEDS, lines: Sequence[Line] | None = None) -> list[str]:
+    """Students on the held-out pictures (default: all of the demo's), a line for each stage, for a person to read."""
+    rows = [_row(line.name, [line.run_of(out, seed) for seed in range(seeds)], line.chain) for line in lines or LINES]
     head = ("", "accuracy", "each seed", "reasoned, in form", "steps", "seconds")
     cells = [head, *(_cells(row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    told = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     kinds = f"{seeds} seeds, mean and 95 % interval over seeds and pictures" if seeds > 1 else "one seed, 95 % interval over pictures"
-    return [f"sums of four digits, {rows[0].tried:,} held-out pictures with their true labels; {kinds}:", *lines, ""]
+    return [f"sums of four digits, {rows[0].tried:,} held-out pictures with their true labels; {kinds}:", *told, ""]
 
 
-ROWS: tuple[tuple[str, Callable[[Path, int], Path], tuple[str, ...]], ...] = (
-    ("untrained", reasoner_run, ()),
-    ("label-only SFT, as many steps", labels_run, ("01-labels",)),
-    ("label-only SFT, as many seconds", labels_run, ("02-longer",)),
-    ("answer-only RL", labels_run, ("03-answers",)),
-    ("SFT on lessons", reasoner_run, ("01-inject",)),
-    ("+ RL for the form", reasoner_run, ("01-inject", "02-format")),
-    ("+ RL for form and answer", reasoner_run, ("01-inject", "02-format", "03-reason")),
-    ("+ the same with cliplow-upper", reasoner_run, ("01-inject", "02-format", "03-reason", "04-clip")),
+LINES = (
+    Line("untrained", reasoner_run),
+    Line("label-only SFT, as many steps", labels_run, ("01-labels",)),
+    Line("label-only SFT, as many seconds", labels_run, ("02-longer",)),
+    Line("answer-only RL", labels_run, ("03-answers",)),
+    Line("SFT on lessons", reasoner_run, ("01-inject",)),
+    Line("+ RL for the form", reasoner_run, ("01-inject", "02-format")),
+    Line("+ RL for form and answer", reasoner_run, ("01-inject", "02-format", "03-reason")),
+    Line("+ the same with cliplow-upper", reasoner_run, ("01-inject", "02-format", "03-reason", "04-clip")),
 )
-"""Of the table: what it is called, in which run folder of a seed it lies, and the stages from the first weights on."""
+"""Of the demo's table."""
 
 
 def _row(name: str, runs: Sequence[Path], chain: Sequence[str]) -> Row:

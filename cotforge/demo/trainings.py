@@ -63,9 +63,11 @@ async def _one(training: Training, free: asyncio.Semaphore, tell: Callable[[str]
             async for line in child.stdout:
                 said = line.decode(errors="replace").strip()
                 tell(f"{training.name}: {said}")
-        finally:
+            code = await child.wait()
+        except BaseException:  # another one failed, or Ctrl-C
             if child.returncode is None:
                 child.terminate()
-            code = await child.wait()
+            await child.wait()
+            raise
     if code:
         raise PipelineError(f"{training.pipeline}: cotforge train ended with exit {code}: {said}")

@@ -1,0 +1,1 @@
+"""What reinforcement adds to lessons on the demo's sums."""
