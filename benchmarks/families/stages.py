@@ -25,7 +25,7 @@ QUESTION = "Which colour is this?"
 PROMPT = f"{QUESTION}\n\nExactly one of these is the answer:\n- red\n- green\n- blue\n- white"
 ROWS, PAIRS, HELD = 12, 6, 4
 REWARDS = ({"measure": "well_formed"}, {"measure": "correct"})
-GRPO = {"kind": "grpo", "batch": 4, "group": 2, "max_completion": 12, "rewards": list(REWARDS)}
+GRPO = {"kind": "grpo", "batch": 4, "accumulate": 1, "group": 2, "max_completion": 12, "rewards": list(REWARDS)}
 STAGES: tuple[dict[str, Any], ...] = (
     {"name": "learn", "kind": "sft", "batch": 4, "steps": 2, "learning_rate": 1e-3},
     {"name": "reward", "steps": 2, **GRPO},
