@@ -50,26 +50,33 @@ def _tables(given: argparse.Namespace) -> None:
     print(f"TRL {version('trl')}, transformers {version('transformers')}, torch {version('torch')}\n")
     names = given.families or (SMOKE if given.smoke else list(FAMILIES))
     if given.smoke:
-        print_table(("family", "one picture", "CPU s"), _lines(names, (("one", {}),)))
+        print_table(("family", "one picture", "CPU s"), _lines(names, (("one", {}),), {}))
         return
     columns: Sequence[tuple[str, dict[str, Any]]] = (("one", {}), ("one or two", {}), ("one", ADAPTERS))
-    print_table(("family", "one picture", "one or two", "LoRA", "CPU s", "done for it"), _lines(names, columns, DONE_FOR))
+    refusals: dict[str, None] = {}
+    print_table(("family", "one picture", "one or two", "LoRA", "CPU s", "done for it"), _lines(names, columns, refusals, DONE_FOR))
+    for number, line in enumerate(refusals, 1):
+        print(f"\n({number}) {line}")
     print(f"\nSFT and DPO on rows with none, one or two pictures: {_without(names)}")
 
 
 def _lines(
-    names: Sequence[str], columns: Sequence[tuple[Any, dict[str, Any]]], told: dict[str, str] | None = None
+    names: Sequence[str], columns: Sequence[tuple[Any, dict[str, Any]]], refusals: dict[str, None], told: dict[str, str] | None = None
 ) -> Iterator[tuple[str, ...]]:
     for name in names:
         begun, cells = process_time(), []
         for pictures, student in columns:
             with TemporaryDirectory() as folder:
-                cells.append(_cell(go(FAMILIES[name], Path(folder), pictures, **student)))
+                cells.append(_cell(go(FAMILIES[name], Path(folder), pictures, **student), refusals))
         yield name, *cells, f"{process_time() - begun:.1f}", *(() if told is None else (told.get(name, ""),))
 
 
-def _cell(found: Outcome) -> str:
-    return f"{len(found.stages)} of {len(STAGES)}" if found.went_through else f"refused: {found.refusal}"
+def _cell(found: Outcome, refusals: dict[str, None]) -> str:
+    """How many stages were finished, or the number of the line that refused them."""
+    if found.went_through:
+        return f"{len(found.stages)} of {len(STAGES)}"
+    refusals.setdefault(found.refusal)
+    return f"refused ({[*refusals].index(found.refusal) + 1})"
 
 
 def _without(names: Sequence[str]) -> str:

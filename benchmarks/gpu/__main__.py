@@ -21,7 +21,8 @@ os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # a look for GPUs is not to b
 from benchmarks.cells import FAULT, Cells, Clock
 from benchmarks.forge.table import print_table
 from benchmarks.gpu import card
-from benchmarks.gpu.parts import PARTS, SMOKE, WHOLE, Bench, Part
+from benchmarks.gpu.bench import SMOKE, WHOLE, Bench
+from benchmarks.gpu.parts import PARTS, Part
 from benchmarks.train import ground
 
 SECONDS = 470.0

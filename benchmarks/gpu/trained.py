@@ -62,13 +62,12 @@ class Clock(TrainerCallback):  # type: ignore[misc]
             self._steps.over(float(logs.get("num_tokens", 0)))
 
 
-def cotforge(file: Path, run: Path, stage: str, sets: Mapping[str, Any]) -> Figures:
+def cotforge(file: Path, run: Path, stage: str) -> Figures:
     """The steps of a stage of a pipeline, from nothing to the saved and checked student; `whole` is all of that in seconds."""
     steps, begun = Steps(), time.perf_counter()
-    words = ["train", str(file), "--out", str(run), *(word for name, value in sets.items() for word in ("--set", f"{name}={value}"))]
     with _watched(run / "train" / f"01-{stage}" / "metrics.jsonl", steps):
         try:
-            main(words)
+            main(["train", str(file), "--out", str(run)])
         except SystemExit as end:
             if end.code:
                 raise

@@ -5,6 +5,8 @@ language model's own embedding of it. So the student begins like any published o
 """
 
 import io
+import os
+from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -43,9 +45,10 @@ def gguf() -> Path | None:
 
 def build(folder: Path, file: Path, *, steps: int = 1_200) -> float:
     """Writes the student into `folder`; the share of the test's digits that its tower reads rightly."""
-    words = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # a bar of progress
+        words = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        core = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     words.pad_token = "<|endoftext|>"
-    core = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     square = {"height": SIDE, "width": SIDE}
     processor = LlavaProcessor(
         CLIPImageProcessorPil(size=square, crop_size=square, do_center_crop=False, resample=4), words, patch_size=PATCH,

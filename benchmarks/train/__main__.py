@@ -23,7 +23,7 @@ def main() -> None:
         grpo.measure(30, 64, 128)
         memory.measure([5_000, 50_000])
         first.measure(3)
-        evaluation.measure(128, 48, 3)
+        evaluation.measure(256, 48, 3)
 
 
 if __name__ == "__main__":
