@@ -3,6 +3,7 @@
 import json
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def test_a_family_goes_through_every_kind_of_stage_on_rows_of_one_and_two_pictur
     assert told["n"] == stages.HELD
 
 
+@pytest.mark.filterwarnings(r"ignore::DeprecationWarning:transformers\.models\.glm4v\.processing_glm4v")  # a sum of numpy's, once
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_a_student_of_any_family_sees_and_is_the_same_once_saved(family: str, tmp_path: Path) -> None:
     if family == "LFM2-VL":
@@ -78,7 +80,7 @@ def test_a_student_of_any_family_sees_and_is_the_same_once_saved(family: str, tm
     assert type(again.processor).__name__ == json.loads((tmp_path / "saved" / "processor_config.json").read_text())["processor_class"]
     there = pickle.loads(pickle.dumps(pupil.processor))
     assert type(there) is type(pupil.processor)
-    assert torch.equal(asked(student.Pupil(None, there, tmp_path, pupil.spec), [*SIZES])["input_ids"], made["input_ids"])
+    assert torch.equal(asked(replace(pupil, processor=there), [*SIZES])["input_ids"], made["input_ids"])
 
 
 def test_rows_without_a_picture_are_learned_among_others(tmp_path: Path) -> None:

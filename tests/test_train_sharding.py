@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +116,19 @@ def weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
     return load_file(folder / "run" / "train" / stage / "weights" / "model.safetensors")
 
 
-def test_split_students_learn_what_whole_ones_learn_with_their_head(tmp_path: Path) -> None:
+ZERO = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2", "DS_ACCELERATOR": "cpu"}
+without_deepspeed = pytest.mark.skipif(find_spec("deepspeed") is None, reason="DeepSpeed is not installed")
+
+
+@pytest.mark.parametrize("by", [pytest.param(sharding.FSDP2, id="fsdp2"), pytest.param(ZERO, id="zero2", marks=without_deepspeed)])
+def test_split_students_learn_what_whole_ones_learn_with_their_head(by: dict[str, str], tmp_path: Path) -> None:
     begun = squares.project(tmp_path / "whole", *STAGES)
     (begun / "scores.py").write_text(squares.VARIED)
     shutil.copytree(begun, tmp_path / "split")
     before = load_file(begun / "student" / "model.safetensors")
     (head,) = [name for name in before if "lm_head" in name]
     train(tmp_path / "whole")
-    train(tmp_path / "split", **sharding.FSDP2)
+    train(tmp_path / "split", **by)
     for stage in ("01-inject", "02-reason", "03-prefer"):
         whole, split = weights(tmp_path / "whole", stage), weights(tmp_path / "split", stage)
         assert (split[head] - before[head]).abs().max() > 5e-4

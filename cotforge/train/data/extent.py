@@ -64,9 +64,11 @@ def _made(rows: Any, place: int, processor: Any, texts: tuple[str, ...], patch: 
     """Tokens, patches, and bytes of the pictures of one lesson."""
     try:
         row = rows[place]
-        shown = asked({"images": row["images"], "prompt": row["prompt"]}, processor)[0]
-        words = processor.tokenizer
-        said = max((len(words(text_of(row[name]))["input_ids"]) for name in texts), default=0)
+        prompt = {"images": row["images"], "prompt": row["prompt"]}
+        made = [asked(prompt | ({"completion": row[name]} if name else {}), processor) for name in texts or ("",)]
+        shown = made[0][0]
+        spoken = [text.get("completion", "") for _, text in made]
+        said = max(len(processor.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in spoken)
     except Exception:  # of any kind: a stage leaves such a lesson out, and says why
         return None
     pictures = shown.get("pixel_values")
