@@ -38,6 +38,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.train
 	$(BIN)/python -m benchmarks.families
 	$(BIN)/python -m benchmarks.pretrained
+	$(BIN)/python -m benchmarks.sums
 	$(BIN)/python -m benchmarks.gpu
 
 bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep train families pretrained gpu)

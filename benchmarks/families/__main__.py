@@ -50,7 +50,10 @@ def _tables(given: argparse.Namespace) -> None:
     print(f"TRL {version('trl')}, transformers {version('transformers')}, torch {version('torch')}\n")
     names = given.families or (SMOKE if given.smoke else list(FAMILIES))
     if given.smoke:
-        print_table(("family", "one picture", "CPU s"), _lines(names, (("one", {}),), {}))
+        failed: dict[str, None] = {}
+        print_table(("family", "one picture", "CPU s"), _lines(names, (("one", {}),), failed))
+        if failed:
+            sys.exit("\n".join(failed))
         return
     columns: Sequence[tuple[str, dict[str, Any]]] = (("one", {}), ("one or two", {}), ("one", ADAPTERS))
     refusals: dict[str, None] = {}
