@@ -26,22 +26,20 @@ TRUTHS = ["red"] * 6 + ["green"] * 3 + ["blue"]
 
 
 def test_one_answer_to_everything_is_told_with_what_it_comes_to() -> None:
-    assert lines(TRUTHS, ["green"] * 10) == ["it answers 'green' to all 10 questions; always 'red' is right for 0.600 of the samples"]
-    assert lines(TRUTHS, ["red"] * 7 + [None] * 3)[0].startswith("it answers 'red' to all 7 questions")
+    assert lines(TRUTHS, ["green"] * 10) == ["it answers 'green' in all 10 answers; always 'red' is right for 0.600 of the samples"]
+    assert lines(TRUTHS, ["red"] * 7 + [None] * 3)[0].startswith("it answers 'red' in all 7 answers that can be read (of 10)")
     many = [*TRUTHS] * 10
-    assert lines(many, ["red"] * 97 + ["green"] * 2 + ["blue"])[0].startswith("it answers 'red' to 97 of 100 questions")
+    assert lines(many, ["red"] * 97 + ["green"] * 2 + ["blue"])[0].startswith("it answers 'red' in 97 of 100 answers")
 
 
 def test_a_class_that_is_never_given_is_told_where_it_is_right_for_some() -> None:
     answers: list[str | None] = ["red", "green"] * 5
-    assert lines(TRUTHS, answers) == ["it never answers 'blue' (1), right for so many of the 10 samples"]
+    assert lines(TRUTHS, answers) == ["it never answers 'blue' (right for 1) of the 10 samples"]
     assert lines(["red", "green"] * 5, answers) == []
     classes = tuple(f"class {number}" for number in range(12))
     told = lines([*classes], [*classes[:2]] * 6, classes)
-    assert told == [
-        "it never answers 'class 2' (1), 'class 3' (1), 'class 4' (1), 'class 5' (1), 'class 6' (1) and 5 more, "
-        "right for so many of the 12 samples"
-    ]
+    named = ", ".join(f"'class {number}' (right for 1)" for number in range(2, 7))
+    assert told == [f"it never answers {named} and 5 more of the 12 samples"]
 
 
 def test_answers_that_cannot_be_read_are_told_and_of_no_class() -> None:

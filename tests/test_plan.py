@@ -34,8 +34,8 @@ def test_every_preset_expands_to_stages_that_say_what_they_do() -> None:
     assert told["clgrpo"] == [
         "01 inject: sft, on lessons, 1 epochs, batch 16 x 1",
         "02 format: grpo, on lessons, 100 steps, batch 16 x 8, 1 well_formed, groups of 8",
-        "03 reason: grpo, on lessons, 800 steps, batch 16 x 8, 0.2 well_formed + 1 correct, groups of 8",
-        "04 clip: grpo, on lessons, 400 steps, batch 16 x 8, 0.2 well_formed + 1 correct, groups of 8, clip -0.2 +0.1, 4 updates",
+        "03 reason: grpo, on lessons, 800 steps, batch 16 x 8, 0.167 well_formed + 0.833 correct, groups of 8",
+        "04 clip: grpo, on lessons, 400 steps, batch 16 x 8, 0.167 well_formed + 0.833 correct, groups of 8, clip -0.2 +0.1, 4 updates",
     ]
     assert told["label-only"] == ["01 labels: sft, on source, 1 epochs, batch 16 x 1"]
     assert [len(stages) for stages in told.values()] == [4, 2, 1, 1]

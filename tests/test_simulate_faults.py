@@ -302,5 +302,5 @@ def test_every_fault_that_the_readme_rehearses_can_be_played() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").partition("## Rehearsing")[2].partition("\n## ")[0]
     sections = [yaml.safe_load(f"{{{cell}}}") for cell in re.findall(r"^\| [^|]+ \| `([^`|]+)` \|$", readme, re.MULTILINE)]
     faults = {key for section in sections for key in Simulated.model_validate(section).model_fields_set}
-    skill = {"eye", "look", "learn", "seed"}
+    skill = {"eye", "look", "learn", "cells", "seed"}
     assert faults | skill == set(Simulated.model_fields)

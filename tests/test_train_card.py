@@ -77,7 +77,7 @@ def test_a_student_that_says_one_thing_to_everything_is_not_called_better(run: P
     confusion = {"red": {"red": 30}, "blue": {"red": 10}}
     tried(run, "02-reason", figures("k2", 0.75, confusion=confusion, accuracy_interval=[0.6, 0.87]))
     text = made(run)
-    assert "- Mind: it answers 'red' to all 40 questions; always 'red' is right for 0.750 of the samples." in text
+    assert "- Mind: it answers 'red' in all 40 answers; always 'red' is right for 0.750 of the samples." in text
     assert "began with: more often right, accuracy 0.750 against 0.200, but by always answering 'red'." in text
     assert "the commonest label: not told apart, accuracy 0.750 against 0.750, " in text
     assert ": better" not in text

@@ -230,7 +230,8 @@ class Grpo(TrlStage):
 
     def words(self, steps: int | None = None) -> list[str]:
         """Rewards, groups and clip too."""
-        words = [*super().words(steps), " + ".join(f"{reward.weight:g} {reward.measure}" for reward in self.rewards)]
+        whole = sum(abs(reward.weight) for reward in self.rewards) or 1.0
+        words = [*super().words(steps), " + ".join(f"{reward.weight / whole:.3g} {reward.measure}" for reward in self.rewards)]
         clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
         return [*words, f"groups of {self.group}", *clip]
 

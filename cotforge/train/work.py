@@ -211,7 +211,8 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     batches = Batches(pupil.model)
     short = memory(work.stage.name, to_fit(work.stage, work.plan.student), lambda: f"at step {trainer.state.global_step + 1:,} {batches}")
     with _signals(recording), short:
-        if work.resume_from and (over := _steps_of(work.resume_from)):
+        over = _steps_of(work.resume_from) if work.resume_from else 0
+        if over:
             work.record.begin(step=over, total=over)
             load_weights(trainer, str(work.resume_from))
         else:
@@ -219,7 +220,7 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
                 trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
-        check_trained(trainer.state.global_step, work)
+        check_trained(over or trainer.state.global_step, work)
         if best is not None:
             best.take(trainer)
         whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
@@ -254,9 +255,10 @@ def _steps_of(checkpoint: Path) -> int:
 def check_trained(step: int, work: Work) -> None:
     """Raises PipelineError where not one step was done: transformers ends without a word where a step takes more rows than there are."""
     if not step:
+        fewer = f", or use fewer GPUs than {ranks.processes()}" if ranks.processes() > 1 else ""
         raise PipelineError(
             f"stage {work.stage.name!r}: not one step could be done, because a step takes more rows than there are; "
-            f"lower batch or accumulate, or use fewer GPUs ({ranks.processes()} processes)"
+            f"lower batch or accumulate{fewer}"
         )
 
 

@@ -208,6 +208,8 @@ def _footer(file: Path) -> str:
 def _fetched(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
+    if name.startswith((".", "/", "~")):
+        raise PipelineError(f"train.data: {name!r}: there is no such folder; a path is relative to the pipeline file")
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=["README.md", "*.parquet"]))
     except Exception as fault:  # of a dozen kinds, depending on what is wrong with name, net or rights

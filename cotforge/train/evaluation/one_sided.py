@@ -86,11 +86,12 @@ def one_sided(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"none of its {found['n']:,} answers can be read"
     elif always is not None and (label := one_answer(found)) is not None:
         everything = f"all {read:,}" if given[label] == read else f"{given[label]:,} of {read:,}"
-        yield f"it answers {shown(label)} to {everything} questions; {always.name} is right for {always.share:.3f} of the samples"
+        unread = f" that can be read (of {found['n']:,})" if read < found["n"] else ""
+        yield f"it answers {shown(label)} in {everything} answers{unread}; {always.name} is right for {always.share:.3f} of the samples"
     elif never := found.get("never_answered"):
-        named = ", ".join(f"{shown(each)} ({found['support'][each]:,})" for each in never[:NAMED])
+        named = ", ".join(f"{shown(each)} (right for {found['support'][each]:,})" for each in never[:NAMED])
         more = f" and {len(never) - NAMED:,} more" if len(never) > NAMED else ""
-        yield f"it never answers {named}{more}, right for so many of the {found['n']:,} samples"
+        yield f"it never answers {named}{more} of the {found['n']:,} samples"
 
 
 def _given(found: Mapping[str, Any]) -> Counter[str]:

@@ -14,6 +14,7 @@ from cotforge.train.evaluation.askers import Asker, Endpoint
 from cotforge.train.evaluation.engines import Candidate, Engine, evaluated
 from cotforge.train.evaluation.evaluate import evaluate, longest, told, write
 from cotforge.train.evaluation.held import Held
+from cotforge.train.optional import pass_over_torchvision
 from cotforge.train.report.record import counting
 
 STUDENT = Path("train") / "student"
@@ -92,6 +93,8 @@ def _candidate(loaded: Loaded, folder: Path, model: str | None, batch: int | Non
 
 
 def _evaluated(candidate: Candidate, engine: Engine, questions: int, cache: Path, ask: Callable[[Asker], dict[str, Any]]) -> dict[str, Any]:
+    if line := pass_over_torchvision():
+        _say(line)
     try:
         return evaluated(candidate, engine, questions, cache=cache, tell=_say, by=ask)
     except ImportError as fault:
