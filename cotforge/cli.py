@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from cotforge import __version__
-from cotforge.errors import CotforgeError, Stopped, grouped, printable
+from cotforge.errors import CotforgeError, Interrupted, Stopped, grouped, printable
 from cotforge.redaction import redact
 from cotforge.visible import visible
 
@@ -88,9 +88,11 @@ def check(
 
     with Run.open(pipeline, out=out, sets=sets, limit=limit, trust=trust) as run:
         if run.loaded.pipeline.train is not None:
-            from cotforge.train.precheck import check as try_rewards
+            from cotforge.train import precheck
 
-            try_rewards(run.loaded, run.folder.path, run.samples)
+            precheck.check(run.loaded, run.folder.path, run.samples)
+            for line in precheck.without_vllm(run.loaded.pipeline.train.expanded()):  # the training may be for another machine
+                tell(line)
         run.check(tell, probe=probe or 0, show=show_prompt)
     return DONE
 
@@ -293,9 +295,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _say(stopped, STOPPED)
     except CotforgeError as fault:
         return _say(fault, WRONG)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as end:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all that is left is to end; once more must not change how
-        click.echo("interrupted; what was paid for is kept: run the same command again to go on", err=True)
+        told = end.__cause__ if isinstance(end.__cause__, Interrupted) else Interrupted()
+        click.echo(f"interrupted; {told}", err=True)
         return INTERRUPTED
 
 

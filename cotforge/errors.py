@@ -116,6 +116,13 @@ class Stopped(CotforgeError):
     """The run ended before all was asked (too many failures); everything paid for is kept."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt that says how to go on."""
+
+    def __init__(self, told: str = "what was paid for is kept: run the same command again to go on") -> None:
+        super().__init__(told)
+
+
 ALIKE = 3
 """Faults that are the same but for their line or place, from which on they are told in one line."""
 _PLACE = re.compile(r":([0-9]+)(?=:)|\[([0-9]+)\]")

@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from functools import partial
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 from cotforge.train.students import student
 from tests import squares
 from tests.nursery import Nursery
-from tests.project import ran
+from tests.project import files, ran
 from tests.test_train_killed import TRAIN, has_rows, rows
 
 INJECT = {"name": "inject", "kind": "sft", "batch": 8, "steps": 3, "learning_rate": 1e-2}
@@ -250,3 +251,90 @@ def test_a_stage_without_a_whole_checkpoint_has_nothing_to_lose(interrupted: Pat
     again(folder, INJECT)
     done = ran(*TRAIN, cwd=folder)
     assert (done.returncode, said(done.stderr)) == (0, {"inject": "its inputs have changed; it starts again"}), done.stderr
+
+
+REASON = {
+    "name": "reason", "kind": "grpo", "group": 4, "batch": 8, "accumulate": 1, "steps": 1, "max_completion": 8, "rewards": REWARDS,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param(
+            "rollouts=vllm",
+            "stage 'reason': rollouts: vllm: it needs vllm",
+            marks=pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is here"),
+        ),
+        ("max_completion=100000", "max_completion"),
+        ("batch=6", "stage 'reason': batch x accumulate is 6 x 1 completions"),
+    ],
+)
+def test_a_fault_that_is_found_when_a_stage_begins_leaves_what_it_did_before(
+    reasoned: Path, tmp_path: Path, change: str, words: str
+) -> None:
+    folder = Path(shutil.copytree(reasoned, tmp_path / "p"))
+    before = trained(folder)
+    done = ran(*TRAIN, "--from", "reason", "--set", f"train.stages.1.{change}", cwd=folder)
+    assert (done.returncode, words in done.stderr.splitlines()[-1]) == (2, True), done.stderr
+    assert trained(folder) == before
+    kept = ran(*TRAIN, cwd=folder)
+    assert (kept.returncode, kept.stderr.count("done already")) == (0, 2), kept.stderr
+    again = ran(*TRAIN, "--from", "reason", "--set", "train.stages.1.temperature=0.9", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert not [*(folder / "run" / "train").glob(".*.old")]
+
+
+def trained(folder: Path) -> dict[str, str]:
+    return {name: found for name, found in files(folder / "run" / "train").items() if not name.startswith("cache/")}
+
+
+@pytest.fixture(scope="module")
+def reasoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = squares.project(tmp_path_factory.mktemp("reasoned") / "p", INJECT | {"steps": 1}, REASON)
+    done = ran(*TRAIN, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_after_an_interrupt_what_from_named_is_gone_on_with_and_done_without_it(tmp_path: Path, nursery: Nursery) -> None:
+    folder = squares.project(tmp_path / "p", LONG, PLAIN, MORE, LAST)
+    assert ran(*TRAIN, cwd=folder).returncode == 0
+    changed = ("--set", "train.stages.0.learning_rate=0.002")
+    file = folder / "run" / "train" / "01-inject" / "manifest.json"
+    before = manifest(folder, "01-inject")["key"]
+
+    def stepped() -> bool:
+        return file.exists() and manifest(folder, "01-inject")["key"] != before and has_rows(folder, "01-inject", 3)
+
+    status, text = nursery.run(folder, *TRAIN, "--from", "inject", *changed, until=stepped, sends=signal.SIGTERM)
+    told = "interrupted; what was trained is kept: run the same command without --from to go on"
+    assert (status, text.splitlines()[-1]) == (130, told), text
+    at = rows(folder, "01-inject")
+    done = ran(*TRAIN, *changed, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    whole = said(done.stderr)
+    assert whole.pop("inject") == f"goes on from step {at}"
+    assert whole == {"plain": "done already; --from plain does it again", "more": "starts again", "last": "starts again"}
+    once = ran(*TRAIN, *changed, cwd=folder)
+    assert (once.returncode, once.stderr.count("done already")) == (0, 4), once.stderr
+    refused = ran(*TRAIN, *changed, "--set", "train.stages.2.seed=1", cwd=folder)
+    assert refused.returncode == 2
+    assert "stage 'more': seed was 0 and is 1; it would start again, and so would 'last'" in refused.stderr
+
+
+def test_a_smoke_writes_figures_in_its_own_folder_alone(tmp_path: Path) -> None:
+    folder = squares.project(tmp_path / "p", INJECT, {"name": "look", "kind": "eval"}, eval={"split": "test"})
+    assert ran(*TRAIN, cwd=folder).returncode == 0
+    run = folder / "run"
+
+    def held() -> dict[str, str]:
+        return {name: found for name, found in files(run).items() if not name.startswith(("train/smoke/", "train/cache/"))}
+
+    before = held()
+    assert {"eval/00-base.json", "eval/01-inject.json", "eval/02-look.json"} <= before.keys()
+    for words in ([], ["--stage", "look"]):
+        done = ran(*TRAIN, "--smoke", *words, cwd=folder)
+        assert (done.returncode, "held out" in done.stderr) == (0, True), done.stderr
+        assert (run / "train" / "smoke" / "eval" / "02-look.json").is_file()
+        assert held() == before

@@ -1,7 +1,9 @@
 """Rewards of all stages are tried before anything is evaluated or trained, and by `check`; a plan that holds nothing out is warned of."""
 
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +96,18 @@ def test_a_plan_without_anything_held_out_is_warned_of_by_check(folder: Path) ->
     assert (
         "train: stands without eval:, so nothing will show how good the student is; add eval: {share: 0.1} before the build" in done.stderr
     )
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is here")
+def test_rollouts_by_a_vllm_that_is_not_here_are_told_by_check_and_before_anything_is_trained(folder: Path) -> None:
+    whole = yaml.safe_load((folder / "squares.yaml").read_text())
+    whole["train"]["stages"] = [INJECT, grpo("second", "correct", rollouts="vllm"), grpo("third", "correct", rollouts="auto")]
+    done = checked(folder, whole)
+    line = "stage 'second': rollouts: vllm: it needs vllm"
+    assert (done.returncode, (done.stdout + done.stderr).count(line)) == (0, 1), done.stderr
+    assert "stage 'third'" not in done.stdout + done.stderr
+    shutil.copytree(folder / "run" / "dataset", folder / "other" / "dataset", dirs_exist_ok=True)
+    ended = ran("train", "other.yaml", "--out", "other", cwd=folder)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith(line)
+    assert not list((folder / "other" / "train").glob("0*"))

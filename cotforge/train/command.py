@@ -156,7 +156,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         tell("no eval: in the pipeline file, so the student is tried on nothing")
     for line in notes(plan):
         tell(line)
-    trials = Trials(held_out, held, run, longest(plan), plan.student) if held_out else None
+    trials = Trials(held_out, held, run, longest(plan), plan.student, smoke=choice.smoke) if held_out else None
     training = TrainingRun(
         plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,
         cache=place / "cache", root=loaded.root, trials=trials, tell=tell, page=shown, card=told,

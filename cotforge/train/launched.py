@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cotforge.errors import PipelineError
+from cotforge.errors import Interrupted, PipelineError
 from cotforge.pipeline import Loaded
 from cotforge.plan.branches import branch
 from cotforge.train import command, devices, processes, sharding
@@ -117,7 +117,13 @@ def launch(
         if stage in (None, each.name):
             if launcher.command:
                 tell(f"{each.name}: {launcher.command}")
-            done = _run(launcher, [*words, "--stage", each.name, *(["--from", each.name] if each.name in again else [])], each.name)
+            try:
+                done = _run(launcher, [*words, "--stage", each.name, *(["--from", each.name] if each.name in again else [])], each.name)
+            except KeyboardInterrupt as end:
+                if first is None:
+                    raise
+                told = f"what was trained is kept; to go on, run the same command without --from, or with that of a stage below {each.name}"
+                raise Interrupted(told) from end
     return done
 
 

@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded
-from cotforge.plan import Grpo, Plan
+from cotforge.plan import Grpo, Plan, Stage
 from cotforge.prompts import Family
 from cotforge.records import Fault, Sample
 from cotforge.sandbox import LEARNING, Prompt
 from cotforge.train.data.lessons import Lessons, find
 from cotforge.train.rewards import PromptedSample, Rewards
+from cotforge.train.versions import vllm_lacks
 
 TRIED = 32
 """Lessons that rewards are tried on."""
@@ -86,6 +87,13 @@ def try_all(plan: Plan, take: Callable[[Grpo], object]) -> None:
                 faults += fault.faults
     if faults:
         raise PipelineError(*faults)
+
+
+def without_vllm(stages: Iterable[Stage], lacks: Callable[[], str] = vllm_lacks) -> list[str]:
+    """A line for each of the stages whose completions vLLM is to make, where this machine `lacks` something for that."""
+    wanted = [stage.name for stage in stages if isinstance(stage, Grpo) and stage.wants_vllm]
+    lacked = lacks() if wanted else ""
+    return [f"stage {name!r}: rollouts: vllm: {lacked}; set rollouts to transformers" for name in wanted if lacked]
 
 
 def check(loaded: Loaded, run: Path, samples: Callable[[], Iterator[Sample | Fault]]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from cotforge.errors import PipelineError
+from cotforge.errors import Interrupted, PipelineError
 from cotforge.plan import SMOKE_STEPS, Grpo, Stage, lines
 from cotforge.plan.branches import branch, parents
 from cotforge.train import precheck, ranks
@@ -17,6 +17,7 @@ from cotforge.train.foreseen import estimates
 from cotforge.train.links import linked
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE
+from cotforge.train.rollouts.engine import lacking
 from cotforge.train.step import Step
 from cotforge.train.students.fits import demand_fit
 from cotforge.train.students.shape import attention_fault
@@ -50,7 +51,7 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     for option, name in (("--stage", choice.only), ("--from", choice.first)):
         plan.require(option, name)
     trackers.check(plan)
-    _check_attention(training, choice)
+    _check_machine(training, choice)
     demand_fit(training.begin, [(stage.name, stage.kind) for stage in plan.expanded() if choice.wants(stage)])
     if choice.smoke:
         ranks.shared(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
@@ -60,17 +61,30 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
             _ = step.key  # that there is nothing to learn from is told before a trial
     precheck.try_all(plan, lambda stage: _try_rewards(training, stage, needed=choice.wants(stage)))
     ranks.shared(lambda: _move(steps))
-    again = branch(plan.expanded(), choice.first) if choice.first else frozenset()
+    named = branch(plan.expanded(), choice.first) if choice.first else frozenset()
+    again = named | ranks.shared(lambda: _given_up(steps))
     left = frozenset[str]() if choice.smoke else ranks.shared(lambda: _left(training, steps, choice, again))
-    _do(training, {name: step for name, step in steps.items() if choice.wants(step.stage) and name not in left}, choice, again)
+    replaces = ranks.shared(lambda: {name: steps[name].digest for name in named if choice.only in (None, name) and steps[name].digest})
+    wanted = {name: step for name, step in steps.items() if choice.wants(step.stage) and name not in left}
+    try:
+        _do(training, wanted, choice, dict.fromkeys(again, replaces))
+    except KeyboardInterrupt as end:
+        if not choice.first:
+            raise
+        begun = not replaces or any(steps[name].replaces == replaces for name in named)
+        raise Interrupted(
+            "what was trained is kept: run the same command without --from to go on"
+            if begun
+            else f"nothing was begun anew yet: run the same command again, with --from {choice.first}"
+        ) from end
     if not all(_is_done(step) for step in steps.values()):
         return None
     weights = [training.begin, *(step.weights for step in steps.values() if step.stage.leaves_weights)][-1]
     return ranks.shared(lambda: _student(training, training.out / ("smoke" if choice.smoke else ""), weights))
 
 
-def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: frozenset[str]) -> None:
-    """Those steps, one after another; each student is tried when it is there."""
+def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: Mapping[str, Mapping[str, str]]) -> None:
+    """Those steps, one after another, anew where `again` names them; each student is tried when it is there."""
     names = [stage.name for stage in training.plan.expanded()]
     shortened = SMOKE_STEPS if choice.smoke else None
     told = dict(zip(names, lines(training.plan, steps=shortened), strict=True))
@@ -81,7 +95,8 @@ def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again:
     inner = _inner(training.plan.expanded())
     for step in steps.values():
         training.tell(_line(training, step.stage, told[step.stage.name], shortened))
-        step.do(anew=step.stage.name in again, known=tried.get(step.parent.stage.name if step.parent else "", ""))
+        shown = tried.get(step.parent.stage.name if step.parent else "", "")
+        step.do(anew=step.stage.name in again, known=shown, replaces=again.get(step.stage.name))
         if not choice.smoke and step.stage.leaves_weights:
             when = "stages" if step.stage.name in inner else "end"
             tried[step.stage.name] = _tried(training, step.folder.name, step.weights, step.key, when=when)
@@ -147,6 +162,13 @@ def _left(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, agai
     return frozenset[str]().union(*below.values())
 
 
+def _given_up(steps: Mapping[str, Step]) -> frozenset[str]:
+    """Stages that an earlier `--from` was to do anew and that are as they were then, because it was interrupted."""
+    begun = [step for step in steps.values() if step.digest]
+    old = {(name, digest) for step in begun for name, digest in step.replaces.items()}
+    return frozenset(step.stage.name for step in begun if (step.stage.name, step.digest) in old)
+
+
 def _told(step: Step, steps: Mapping[str, Step]) -> str:
     """What a changed stage, and all that descend from it, would throw away."""
     name, stages = step.stage.name, [each.stage for each in steps.values()]
@@ -170,11 +192,14 @@ def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> 
     return line if data is None else f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
 
 
-def _check_attention(training: TrainingRun, choice: Choice) -> None:
-    """Raises PipelineError where a stage names an attention that its student or this machine does not have."""
-    for stage in training.plan.expanded():
+def _check_machine(training: TrainingRun, choice: Choice) -> None:
+    """Raises PipelineError where a stage names vLLM, or an attention, that its student or this machine does not have."""
+    wanted = [stage for stage in training.plan.expanded() if choice.wants(stage)]
+    if faults := precheck.without_vllm(wanted, lambda: lacking(torch.cuda.is_available())):
+        raise PipelineError(*faults)
+    for stage in wanted:
         asked = getattr(stage, "attention", None)
-        if asked and choice.wants(stage) and (fault := attention_fault(training.begin, asked, gpu=torch.cuda.is_available())):
+        if asked and (fault := attention_fault(training.begin, asked, gpu=torch.cuda.is_available())):
             raise PipelineError(f"train.stages: {stage.name!r}: attention: {fault}")
 
 

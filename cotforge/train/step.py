@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cotforge.errors import CotforgeError
 from cotforge.plan import Stage
 from cotforge.train import ranks
 from cotforge.train.evaluation.best import chosen
@@ -22,7 +23,7 @@ from cotforge.train.report import trackers
 from cotforge.train.report.past import MANIFEST
 from cotforge.train.report.record import Record
 from cotforge.train.students.student import fingerprint, release
-from cotforge.train.work import TrainingRun, Work, newest_whole
+from cotforge.train.work import TrainingRun, Work, newest_whole, replaced
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
@@ -131,12 +132,36 @@ class Step:
         """What is another in its inputs than when it was begun, in words."""
         return _changes(self._manifest().get("inputs") or {}, self.inputs)
 
-    def do(self, *, anew: bool, known: str = "") -> None:
-        """Train, unless it is done; resume where it was interrupted. `known` is shown beside its metrics."""
-        module = import_module(f"cotforge.train.kinds.{self.stage.kind}")
-        goes, resumed, before = ranks.shared(lambda: self._ready(anew=anew))
+    @property
+    def digest(self) -> str:
+        """Of its manifest: tells what it has done from what it will do; empty where it was never begun."""
+        with suppress(OSError):
+            return sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+        return ""
+
+    @property
+    def replaces(self) -> dict[str, str]:
+        """Of stages that were to be done anew along with it, what they had done then, by name."""
+        held = self._manifest()
+        return dict(held.get("replaces") or {}) if held and held.get("key") == self.key else {}
+
+    def do(self, *, anew: bool, known: str = "", replaces: Mapping[str, str] | None = None) -> None:
+        """Train, unless it is done; resume where it was interrupted. `known` is shown beside its metrics.
+
+        What it did before is there again where it ends with a fault before its first checkpoint.
+        """
+        goes, resumed, before = ranks.shared(lambda: self._ready(anew=anew, replaces=replaces or {}))
         if not goes:
             return
+        try:
+            self._train(resumed, before, known)
+        except CotforgeError:
+            if ranks.first():
+                self._restore()
+            raise
+
+    def _train(self, resumed: Path | None, before: float, known: str) -> None:
+        module = import_module(f"cotforge.train.kinds.{self.stage.kind}")
         begun = time.monotonic()
         file = self.folder / "metrics.jsonl" if ranks.first() else None
         with room(self.folder), Record(file, self.stage.name, known=known, page=self.training.page) as record:
@@ -149,9 +174,10 @@ class Step:
             if ranks.first():
                 best = {"best": found} if (found := chosen(self.folder)) else {}
                 self._write(finished=True, seconds=round(before + time.monotonic() - begun, 1), last=record.last, **best)
+                shutil.rmtree(replaced(self.folder), ignore_errors=True)
         self.training.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
 
-    def _ready(self, *, anew: bool) -> tuple[bool, Path | None, float]:
+    def _ready(self, *, anew: bool, replaces: Mapping[str, str]) -> tuple[bool, Path | None, float]:
         """Whether there is something to do, its folder made ready, the checkpoint to resume from, and the seconds spent up to there."""
         tell = self.training.tell
         if not anew and self.is_done():
@@ -161,15 +187,30 @@ class Step:
         if held and (anew or held.get("key") != self.key or held.get("finished")):
             changed = "its inputs have changed" if held.get("key") != self.key else "what it left is not whole"
             tell("  starts again" if anew else f"  {changed}; it starts again")
-            shutil.rmtree(self.folder)
+            self._put_aside()
         resumed = newest_whole(self.folder / "checkpoints")
         before = self.progress().seconds if resumed else 0.0
         with room(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._write(finished=False, seconds=round(before, 1), begun=time.time())
+            self._write(finished=False, seconds=round(before, 1), begun=time.time(), replaces=replaces if anew else self.replaces)
         if resumed is not None:
             tell(f"  goes on from step {resumed.name.rpartition('-')[2]}")
         return True, resumed, before
+
+    def _put_aside(self) -> None:
+        """What was put aside before stays there until something else is worth more."""
+        old = replaced(self.folder)
+        if old.exists() and not self.progress():
+            shutil.rmtree(self.folder)
+            return
+        shutil.rmtree(old, ignore_errors=True)
+        self.folder.rename(old)
+
+    def _restore(self) -> None:
+        old = replaced(self.folder)
+        if old.exists() and not self.progress():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            old.rename(self.folder)
 
     def _work(self, record: Record, resumed: Path | None) -> Work:
         own = {"begin": self.begin, "out": self.folder, "smoke": self.smoke, "resume_from": resumed, "record": record}
@@ -184,6 +225,7 @@ class Step:
     def _write(self, *, finished: bool, **more: Any) -> None:
         files = {str(path.relative_to(self.folder)): path.stat().st_size for path in sorted(_files(self.weights))} if finished else {}
         whole = {"finished": finished, "key": self.key, "inputs": self.inputs, "versions": {name: version(name) for name in LIBRARIES}}
+        whole["replaces"] = self.replaces
         passing = self.folder / f".{MANIFEST}.new"
         passing.write_text(json.dumps(whole | more | {"files": files}, indent=1, default=float), encoding="utf-8")
         passing.replace(self.folder / MANIFEST)

@@ -6,13 +6,38 @@
 import sys
 import tomllib
 from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, requires, version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import cotforge
 
 BOUND = ("trl", "transformers")
 """Libraries of which more than the documented interface is used (`cotforge.train.trl_seam`)."""
+
+VLLM = ((0, 22), (0, 32))
+"""The releases of vLLM that TRL 1.16 is made for, by its `trl.import_utils.is_vllm_available`, and 0.32, which was tried here."""
+
+
+def vllm_lacks() -> str:
+    """What rollouts by vLLM lack of packages on this machine; empty where nothing."""
+    found = vllm()
+    if found is None:
+        return "it needs vllm, also to talk to its server: pip install --no-deps vllm, and what it lacks (it names an older transformers)"
+    from packaging.version import Version  # vllm needs it
+
+    if not VLLM[0] <= Version(found).release[:2] <= VLLM[1]:
+        first, last = (".".join(map(str, release)) for release in VLLM)
+        return f"vllm {found} is installed; TRL 1.16 is made for {first} to {last}"
+    return "TRL's client needs requests: pip install requests" if find_spec("requests") is None else ""
+
+
+def vllm() -> str | None:
+    """The release of vLLM that is installed here. Its builds for CPUs have names of their own."""
+    with suppress(PackageNotFoundError):
+        return version(next(iter(packages_distributions().get("vllm", ())), "vllm"))
+    return None
 
 
 def out_of_range(wanted: Iterable[str], installed: Callable[[str], str] = version) -> list[str]:

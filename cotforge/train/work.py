@@ -171,6 +171,7 @@ class Recording(TrainerCallback):  # type: ignore[misc]
         ranks.anyone(False)
         if ranks.first():
             mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            shutil.rmtree(replaced(Path(args.output_dir).parent), ignore_errors=True)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A whole optimizer step is done."""
@@ -293,6 +294,11 @@ def mark(checkpoint: Path) -> None:
     files = [file for file in sorted(checkpoint.rglob("*")) if file.is_file() and file.name != WHOLE]
     sizes = {str(file.relative_to(checkpoint)): file.stat().st_size for file in files}
     (checkpoint / WHOLE).write_text(json.dumps(sizes), encoding="utf-8")
+
+
+def replaced(folder: Path) -> Path:
+    """Where a stage's folder stands that is to be replaced, until the new one has a checkpoint."""
+    return folder.with_name(f".{folder.name}.old")
 
 
 def newest_whole(checkpoints: Path) -> Path | None:

@@ -33,6 +33,8 @@ class Trials:
     max_tokens: int
     student: Student
     """Whose dtype and budget of pixels hold for every trial."""
+    smoke: bool = False
+    """Whether the figures are those of a smoke, which stay in its folder."""
 
     def of(self, name: str, weights: Path, key: str, tell: Callable[[str], object], *, whole: bool) -> dict[str, Any]:
         """The figures of a student's folder, whose weights are known by `key`, on all samples (`whole`) or on those of `eval.between`.
@@ -47,7 +49,7 @@ class Trials:
             by = partial(self._figures, held=held, name=name)
             figures = engines.evaluated(candidate, self.plan.engine, len(held.samples), cache=cache, tell=tell, by=by)
             found = {"key": known} | figures
-            ranks.shared(partial(write, self.folder, name, found))
+            ranks.shared(partial(write, self._place, name, found))
         shown, always = [f"{metric} {figure(found, metric)}" for metric in self.plan.metrics], commonest(found)
         tell(f"  held out ({found['n']:,}): {', '.join(shown)}" + (f"; {always.name}: {always.share:.3f}" if always else ""))
         for line in one_sided(found):
@@ -62,9 +64,13 @@ class Trials:
         with counting(f"trying {name}", len(held.samples), console=None if ranks.first() else Console(quiet=True)) as done:
             return evaluate(asker, held, max_tokens=self.max_tokens, rescue=self.plan.rescue, done=done)
 
+    @property
+    def _place(self) -> Path:
+        return self.folder / "train" / "smoke" if self.smoke else self.folder
+
     def _before(self, name: str, known: str) -> dict[str, Any] | None:
         """What was written for the same weights."""
         with suppress(OSError, ValueError):
-            found = json.loads((self.folder / "eval" / f"{name}.json").read_text(encoding="utf-8"))
+            found = json.loads((self._place / "eval" / f"{name}.json").read_text(encoding="utf-8"))
             return found if isinstance(found, dict) and found.get("key") == known else None
         return None

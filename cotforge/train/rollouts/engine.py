@@ -7,10 +7,8 @@ a student's processor writes them so is tried on two pictures, and not read off 
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,13 +19,12 @@ from transformers import BatchFeature
 
 from cotforge.errors import PipelineError, in_words
 from cotforge.plan import Grpo
+from cotforge.train import versions
 from cotforge.train.students import processors, student
 from cotforge.train.students.student import Pupil
 
 TRIED = ((640, 480), (320, 512))
 """Pixels of the two pictures that the pairing is tried on: large enough to be split into tiles, and unlike each other."""
-SUPPORTED = ((0, 22), (0, 32))
-"""The releases of vLLM that TRL 1.16 is made for, by its `trl.import_utils.is_vllm_available`, and 0.32, which was tried here."""
 BESIDE = 2 << 30
 """Bytes that vLLM needs beside weights and cache: its graphs and activations. An estimate."""
 SPARE = 0.05
@@ -63,7 +60,7 @@ def choose(stage: Grpo, pupil: Pupil, *, pictures: Callable[[], int] = lambda: 2
     wanted = stage.wants_vllm
     if wanted is False or (wanted is None and not gpu):
         return Engine()
-    against = _lacking(gpu) or pairing_fault(pupil, pictures())
+    against = lacking(gpu) or pairing_fault(pupil, pictures())
     if against and wanted:
         raise PipelineError(f"rollouts: vllm: {against}; set rollouts to transformers")
     if against:
@@ -80,26 +77,10 @@ def fields_of(stage: Grpo) -> dict[str, Any]:
     return {"use_vllm": True, "vllm_mode": "colocate", "vllm_enable_sleep_mode": True}
 
 
-def _release() -> str | None:
-    """The release of vLLM that is installed here. Its builds for CPUs have names of their own."""
-    with suppress(PackageNotFoundError):
-        return version(next(iter(packages_distributions().get("vllm", ())), "vllm"))
-    return None
-
-
-def _lacking(gpu: bool) -> str:
+def lacking(gpu: bool) -> str:
     """What vLLM lacks on this machine, in the trainer's process; empty where nothing."""
-    from packaging.version import Version  # transformers needs it
-
-    found = _release()
-    if found is None:
-        return "it needs vllm, also to talk to its server: pip install --no-deps vllm, and what it lacks (it names an older transformers)"
-    if not SUPPORTED[0] <= Version(found).release[:2] <= SUPPORTED[1]:
-        first, last = (".".join(map(str, release)) for release in SUPPORTED)
-        return f"vllm {found} is installed; TRL 1.16 is made for {first} to {last}"
-    if find_spec("requests") is None:
-        return "TRL's client needs requests: pip install requests"
-    return "" if gpu else "it needs a GPU, and so does the training that hands it weights; there is none here"
+    needs = "it needs a GPU, and so does the training that hands it weights; there is none here"
+    return versions.vllm_lacks() or ("" if gpu else needs)
 
 
 def pairing_fault(pupil: Pupil, pictures: int = 2) -> str:
@@ -241,7 +222,7 @@ def server_line(pupil: Pupil) -> str:
     """The command that starts the server which a stage wants, of the release of vLLM that is installed here."""
     from packaging.version import Version
 
-    scales = " --enable-scale-out" if Version(_release() or "0").release[:2] >= SCALES_OUT else ""
+    scales = " --enable-scale-out" if Version(versions.vllm() or "0").release[:2] >= SCALES_OUT else ""
     bound = f" --mm-processor-kwargs '{json.dumps({'size': dict(pupil.processor.image_processor.size)})}'" if pupil.spec.max_pixels else ""
     return f"VLLM_SERVER_DEV_MODE=1 vllm serve {pupil.begin} {FLAGS}{scales}{bound}"
 
