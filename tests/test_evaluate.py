@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def pipeline(folder: Path, held: dict[str, Any], *teachers: dict[str, Any], **sections: Any) -> Path:
+def pipeline(folder: Path, held: dict[str, Any] | None, *teachers: dict[str, Any], **sections: Any) -> Path:
     asked = {"kind": "classify", "question": "Which colour is it?", "labels": COLOURS}
     teachers = teachers or ({"name": "one", "model": "m", "url": "http://127.0.0.1:9/v1"},)
     return write_pipeline(folder, *teachers, task=asked, eval=held, **sections)
@@ -284,3 +284,66 @@ def test_the_student_is_evaluated_when_the_plan_says_on_few_samples_before_the_e
     assert evaluated(when=[]) == {}
     assert evaluated(between=None, when=["base"], metrics=["accuracy"]) == {"00-base": HELD}
     assert (folder / "run" / "train" / "02-two" / "weights" / "model.safetensors").stat().st_mtime_ns == weights
+
+
+def sft(folder: Path, **more: Any) -> dict[str, Any]:
+    """A plan of one stage, with a student of its own."""
+    begin = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    return {"student": {"model": str(begin)}, "stages": [{"name": "inject", "kind": "sft", "steps": 1, "batch": 2}], **more}
+
+
+@pytest.mark.parametrize("held", [{"share": 0.4}, {"split": "test"}])
+@pytest.mark.parametrize("data", [None, "run/dataset"])
+def test_lessons_older_than_what_is_held_out_end_training_before_anything_is_evaluated(
+    folder: Path, server: Teacher, held: dict[str, Any], data: str | None
+) -> None:
+    plan, source = sft(folder, data=data), {"kind": "table", "path": "rows.jsonl"}
+    every = source | ({"split": ["train", "test"]} if "share" in held else {})
+    rows = (folder / "rows.jsonl").read_text()
+    if "split" in held:  # nothing tells the rows apart when they are asked about
+        (folder / "rows.jsonl").write_text(rows.replace('"split"', '"part"'))
+    assert ran("build", pipeline(folder, None, teacher(server), source=every, train=plan), "--out", "run", cwd=folder).returncode == 0
+    whole, asked = summary(folder / "run")["lessons"], len(server.ledger)
+    (folder / "rows.jsonl").write_text(rows)
+    path = pipeline(folder, held, teacher(server), source=every, train=plan)
+    ended = ran("train", path, "--out", "run", cwd=folder)
+    assert not (folder / "run" / "eval").exists()
+    again = ran("build", path, "--out", "run", cwd=folder)
+    assert (again.returncode, len(server.ledger)) == (0, asked), again.stderr
+    leaked = whole - summary(folder / "run")["lessons"]
+    mend = "take a dataset that was built with this eval:" if data else "run `cotforge build` again, it asks nothing"
+    assert leaked
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == f"{leaked} of {whole} lessons are made of samples that eval: holds out; {mend}"
+    trained = ran("train", path, "--out", "run", cwd=folder)
+    assert trained.returncode == 0, trained.stderr
+
+
+def test_a_sample_that_the_source_has_in_both_splits_and_the_same_id_in_another_split_end_no_training(
+    folder: Path, server: Teacher
+) -> None:
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    twice, other = rows[0] | {"split": "test"}, rows[-2] | {"id": rows[1]["id"]}
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (*rows[:TRAINED], twice, other)))
+    path = pipeline(folder, {"split": "test"}, teacher(server), train=sft(folder))
+    assert ran("build", path, "--out", "run", cwd=folder).returncode == 0
+    trained = ran("train", path, "--out", "run", cwd=folder)
+    assert trained.returncode == 0, trained.stderr
+    assert found(folder, "01-inject")["n"] == 2
+
+
+@pytest.mark.parametrize("when", ["end", "base", []])
+def test_that_nothing_is_held_out_is_told_before_anything_is_trained(folder: Path, when: str | list[str]) -> None:
+    squares.write(folder / "run" / "dataset", 8)
+    for held, line in (({"split": "nowhere"}, "no split 'nowhere'"), ({"share": 1e-9}, "holds out no labelled sample")):
+        ended = ran("train", pipeline(folder, held | {"when": when}, train=sft(folder)), "--out", "run", cwd=folder)
+        assert ended.returncode == 2
+        assert line in ended.stderr.splitlines()[-1]
+    source = {"kind": "imagefolder", "path": "photos"}
+    for colour in COLOURS:
+        (folder / "photos" / colour).mkdir(parents=True)
+        Image.new("RGB", (30, 40), colour).save(folder / "photos" / colour / "0.png")
+    ended = ran("train", pipeline(folder, {"split": "test", "when": when}, source=source, train=sft(folder)), "--out", "run", cwd=folder)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == "eval.split: photos has no folder test/; use eval: {share: 0.1}"
+    assert not [*(folder / "run" / "train").glob("01-*"), *(folder / "run").glob("eval")]

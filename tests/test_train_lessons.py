@@ -13,7 +13,7 @@ from cotforge.images.refs import FileRef
 from cotforge.plan import Eval
 from cotforge.records import Fault, Sample
 from cotforge.train.data.lessons import find, picture, write_source
-from tests.squares import PROMPT, square, write
+from tests.squares import PROMPT, prefer, square, write
 
 
 def test_lessons_come_row_by_row_and_at_any_row(tmp_path: Path) -> None:
@@ -52,6 +52,15 @@ def test_a_split_can_be_left_out(tmp_path: Path) -> None:
     (folder / "data" / "test-00000-x.parquet").write_bytes((folder / "data" / "train-00000-abc.parquet").read_bytes())
     assert len(find(folder, cache=tmp_path)) == 16
     assert len(find(folder, cache=tmp_path, without="test")) == 8
+
+
+def test_a_split_is_left_out_of_the_pairs_too_and_by_the_name_that_its_files_have(tmp_path: Path) -> None:
+    folder = prefer(write(tmp_path / "dataset", 8), 4)
+    for part in ("data", "preference"):
+        written = folder / part / "train-00000-abc.parquet"
+        (folder / part / "test_of_may-00000-x.parquet").write_bytes(written.read_bytes())
+    found = find(folder, cache=tmp_path, without="test-of-may")
+    assert (len(found), len(found.pairs())) == (8, 4)
 
 
 def test_no_lessons_and_columns_that_are_missing_are_one_line(tmp_path: Path) -> None:

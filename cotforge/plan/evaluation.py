@@ -1,5 +1,6 @@
 """`eval:` of the pipeline file: on what a student is evaluated, when, and by what engine."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -55,5 +56,9 @@ class Eval(Spec):
 
     def holds(self, sample: Sample) -> bool:
         """Whether a Sample is tried on, and never trained on, because of `share`: it follows from its pictures alone."""
-        first = min((picture.digest for picture in sample.pictures), default="f" * 13)
+        return self.holds_pictures(picture.digest for picture in sample.pictures)
+
+    def holds_pictures(self, digests: Iterable[str]) -> bool:
+        """The same of a Sample's pictures, by their digests."""
+        first = min(digests, default="f" * 13)
         return self.share is not None and int(first[:13], 16) < self.share * 16**13

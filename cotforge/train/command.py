@@ -100,6 +100,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     from cotforge.train import stages
     from cotforge.train.data import lessons
     from cotforge.train.evaluation import engines
+    from cotforge.train.evaluation.apart import demand_apart
     from cotforge.train.evaluation.evaluate import longest
     from cotforge.train.evaluation.held import Held
     from cotforge.train.evaluation.trials import Trials
@@ -150,6 +151,10 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         """Read by the first process, because a source that is read writes into the run folder."""
         return replace(Held(pipeline.task, loaded.prompts.student, ()), **ranks.shared(lambda: Held.of(loaded, run).read()))
 
+    def apart(lessons: "Lessons") -> None:
+        known = held()
+        ranks.shared(lambda: demand_apart(loaded, run, known, lessons))
+
     if held_out is not None:
         engines.check(held_out.engine)
     else:
@@ -159,7 +164,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     trials = Trials(held_out, held, run, longest(plan), plan.student, smoke=choice.smoke) if held_out else None
     training = TrainingRun(
         plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,
-        cache=place / "cache", root=loaded.root, trials=trials, tell=tell, page=shown, card=told,
+        cache=place / "cache", root=loaded.root, trials=trials, tell=tell, page=shown, apart=apart, card=told,
     )  # fmt: skip
     trained = stages.run(training, choice)
     if not ranks.first():

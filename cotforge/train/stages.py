@@ -59,6 +59,7 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     for step in steps.values():
         if choice.wants(step.stage) or step.folder.exists() or step.earlier():
             _ = step.key  # that there is nothing to learn from is told before a trial
+    _check_held_out(training, [step.stage for step in steps.values() if choice.wants(step.stage) or step.folder.exists()])
     precheck.try_all(plan, lambda stage: _try_rewards(training, stage, needed=choice.wants(stage)))
     ranks.shared(lambda: _move(steps))
     named = branch(plan.expanded(), choice.first) if choice.first else frozenset()
@@ -201,6 +202,16 @@ def _check_machine(training: TrainingRun, choice: Choice) -> None:
         asked = getattr(stage, "attention", None)
         if asked and (fault := attention_fault(training.begin, asked, gpu=torch.cuda.is_available())):
             raise PipelineError(f"train.stages: {stage.name!r}: attention: {fault}")
+
+
+def _check_held_out(training: TrainingRun, stages: Sequence[Stage]) -> None:
+    """Raises PipelineError where nothing is held out that is to be, or what is held out is learned from."""
+    if training.trials is None:
+        return
+    training.trials.held()
+    for stage in {stage.learns_from: stage for stage in stages if stage.learns_from in ("lessons", "pairs")}.values():
+        if (data := training.learned_by(stage)) is not None:
+            training.apart(data)
 
 
 def _estimate(training: TrainingRun, stages: Sequence[Stage]) -> None:

@@ -63,6 +63,8 @@ class TrainingRun:
     tell: Callable[[str], object] = bool
     page: Callable[[], object] = bool
     """Brings up to date what shows how the run goes."""
+    apart: Callable[[Lessons], object] = bool
+    """Raises PipelineError where lessons or pairs are made of what is held out."""
     card: Callable[[], str] = str
     """The text of the student's card, once all stages are done."""
 

@@ -17,6 +17,7 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 
 from cotforge.errors import PipelineError, SourceError, in_words
 from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, TEXTS, USER, Columns, schema, table
+from cotforge.export.rows import split_name
 from cotforge.images.loading import lies_in
 from cotforge.plan import Eval
 from cotforge.records import Fault, Sample
@@ -40,6 +41,8 @@ class Lessons:
 
     files: tuple[Path, ...]
     cache: Path
+    without: str | None = None
+    """A split that is left out."""
 
     def __len__(self) -> int:
         return sum(pq.read_metadata(file).num_rows for file in self.files)
@@ -52,10 +55,10 @@ class Lessons:
     def pairs(self) -> "Lessons":
         """The right and wrong texts of the same dataset. Raises PipelineError where it has none."""
         folder = next((found for file in self.files for found in file.parents[:2] if (found / "preference").is_dir()), None)
-        files = sorted((folder / "preference").glob("*.parquet")) if folder is not None else []
+        files = [file for file in sorted((folder / "preference").glob("*.parquet")) if not _is_of(file, self.without)] if folder else []
         if not files:
             raise PipelineError("dataset: has no pairs of a right and a wrong text (preference/); leave the stage of kind dpo out")
-        return Lessons(tuple(files), self.cache)
+        return Lessons(tuple(files), self.cache, self.without)
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Every row as plain values, a row group in memory at a time."""
@@ -95,11 +98,11 @@ def find(place: str | Path, *, cache: Path, without: str | None = None) -> Lesso
     files = [
         file
         for file in sorted(folder.rglob("*.parquet"))
-        if not set(file.relative_to(folder).parts[:-1]) & {*OTHER} and (without is None or _split(file) != without)
+        if not set(file.relative_to(folder).parts[:-1]) & {*OTHER} and not _is_of(file, without)
     ]
     for file in files:
         _demand_parquet(file, within=Folder(folder))
-    lessons = Lessons(tuple(files), cache)
+    lessons = Lessons(tuple(files), cache, without)
     if not files or not len(lessons):
         raise PipelineError(f"{place}: holds no lessons; `cotforge build` makes them")
     known = pq.read_schema(files[0])
@@ -165,7 +168,7 @@ def _rows(
     for sample in samples:
         if isinstance(sample, Fault) or sample.label is None:
             continue
-        if held_out is not None and held_out.holds(sample):
+        if held_out is not None and (held_out.holds(sample) or held_out.split == sample.split):
             continue
         try:
             images = [(None, place) if (place := lies_in(picture)) else (picture.load(), None) for picture in sample.pictures]
@@ -193,9 +196,9 @@ def _demand_parquet(file: Path, *, within: Folder) -> None:
         raise PipelineError(f"{file}: cannot be read: {in_words(fault)}; `cotforge curate` writes a damaged dataset anew") from fault
 
 
-def _split(file: Path) -> str:
-    """`train` of `data/train-00000-<hash>.parquet`."""
-    return file.name.partition("-")[0]
+def _is_of(file: Path, split: str | None) -> bool:
+    """Whether a file is of a split: `data/train-00000-<hash>.parquet` is of `train`."""
+    return split is not None and file.name.partition("-")[0] in (split, split_name(split))
 
 
 def _footer(file: Path) -> str:

@@ -4,13 +4,13 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
 from cotforge.answers import Task
-from cotforge.errors import PipelineError
+from cotforge.errors import PipelineError, SourceError
 from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
@@ -27,6 +27,8 @@ class Held:
     samples: tuple[Sample, ...]
     unlabelled: int = 0
     """Left out for want of a label."""
+    pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The digests of each Sample that is held out, by its id: of all, whatever `at_most` takes."""
 
     @classmethod
     def of(cls, loaded: Loaded, folder: Path) -> Self:
@@ -34,11 +36,12 @@ class Held:
         held = loaded.pipeline.eval
         if held is None:
             raise PipelineError(f"{loaded.path}: eval: is missing; hold samples out with eval: {{split: test}} or eval: {{share: 0.1}}")
-        kept: list[Sample] = []
+        kept, pictures = list[Sample](), dict[str, tuple[str, ...]]()
         unlabelled = 0
-        for sample in _read(loaded, folder):
+        for sample in read(loaded, folder, held.split):
             if held.share is not None and not held.holds(sample):
                 continue
+            pictures[sample.id] = tuple(picture.digest for picture in sample.pictures)
             if sample.label is None:
                 unlabelled += 1
             else:
@@ -47,11 +50,11 @@ class Held:
             what = f"split {held.split!r}" if held.split else f"share {held.share:g}"
             raise PipelineError(f"{loaded.path}: eval.{what}: holds out no labelled sample ({unlabelled:,} without a label)")
         first = heapq.nsmallest(held.at_most or len(kept), kept, key=_place)
-        return cls(loaded.pipeline.task, loaded.prompts.student, tuple(first), unlabelled)
+        return cls(loaded.pipeline.task, loaded.prompts.student, tuple(first), unlabelled, pictures)
 
     def read(self) -> dict[str, Any]:
         """What was read of the source, ready for another process, which knows task and prompt itself."""
-        return {"samples": self.samples, "unlabelled": self.unlabelled}
+        return {"samples": self.samples, "unlabelled": self.unlabelled, "pictures": self.pictures}
 
     def between(self, most: int | None) -> Self:
         """So many of the samples at most, each class by its share and with one at least while there is room; the same ones each time."""
@@ -78,15 +81,20 @@ class Held:
         return ({"role": "user", "content": content},)
 
 
-def _read(loaded: Loaded, folder: Path) -> Iterator[Sample]:
-    source, held = loaded.pipeline.source, loaded.pipeline.eval
-    if held is not None and held.split is not None:
-        source = source.model_copy(update={"split": held.split, "limit": None})
+def read(loaded: Loaded, folder: Path, split: str | None = None) -> Iterator[Sample]:
+    """The Samples of the source, or of another split of it. Raises SourceError, PipelineError where a folder has no such split."""
+    source = loaded.pipeline.source
+    if split is not None:
+        source = source.model_copy(update={"split": split, "limit": None})
     store = PictureStore(folder, loaded.pipeline.images)
     try:
         for each in samples(source, loaded.pipeline.task, store, root=loaded.root):
             if not isinstance(each, Fault):
                 yield each
+    except SourceError as fault:
+        if split is not None and source.kind == "imagefolder" and "nothing tells splits apart" in str(fault):
+            raise PipelineError(f"eval.split: {source.path} has no folder {split}/; use eval: {{share: 0.1}}") from fault
+        raise
     finally:
         store.close()
 
