@@ -329,7 +329,7 @@ def test_a_smoke_writes_figures_in_its_own_folder_alone(tmp_path: Path) -> None:
     run = folder / "run"
 
     def held() -> dict[str, str]:
-        return {name: found for name, found in files(run).items() if not name.startswith(("train/smoke/", "train/cache/"))}
+        return {name: found for name, found in files(run).items() if not name.startswith(("train/smoke/", "train/cache/", "cache/"))}
 
     before = held()
     assert {"eval/00-base.json", "eval/01-inject.json", "eval/02-look.json"} <= before.keys()

@@ -1,6 +1,7 @@
 """What a student learns from: a dataset's lessons, or the source written down by reference."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -147,3 +148,9 @@ def test_what_is_held_out_is_not_written(tmp_path: Path) -> None:
     for sample in read[1:]:
         assert isinstance(sample, Sample)
         assert sample.label is None or (sample.id in kept) == (not Eval(share=0.5).holds(sample))
+
+
+def test_a_held_out_split_that_the_source_has_too_is_not_written(tmp_path: Path) -> None:
+    first, *others = [each for each in samples(tmp_path, 8) if isinstance(each, Sample) and each.label is not None]
+    kept = written(tmp_path, [replace(first, split="test"), *others], held_out=Eval(split="test"))
+    assert [row["id"] for row in kept] == [each.id for each in others]
