@@ -20,7 +20,7 @@ def pass_over_torchvision() -> str:
         said = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
         return (
             f"torchvision {_version('torchvision')} cannot be imported beside torch {_version('torch')} ({said}), and is passed over; "
-            "take both from one index, for example https://download.pytorch.org/whl/cpu"
+            "take both from one index, PyPI's or PyTorch's own"
         )
     return ""
 
