@@ -1,0 +1,131 @@
+"""A promised precision: the least target at which checked answers show it, found by fixed-sequence testing.
+
+Targets are tried from the strictest down, in fixed steps, and the walk ends at the first whose bound is below the wish. Each test may err
+as often as the wish allows, and still all of them together err no oftener: to promise too much, the walk has to pass the first target at
+which the wish is not true, and that is one test. A target at which too few answers are checked for any result to pass is no test.
+
+Source: Jung, Brahman and Choi 2024, Trust or Escalate, section 2.2 (arXiv 2407.18370), after Angelopoulos et al. 2021 (arXiv 2110.01052).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, log, log1p
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from cotforge.consensus.claim import lower_bound
+from cotforge.spec import Spec
+
+STEPS = tuple(step / 100 for step in range(99, 49, -1))
+"""Targets that are tried, from the strictest."""
+MOST = 100_000
+"""Checked answers that a shortfall names at most: nobody checks more."""
+
+
+class Wish(NamedTuple):
+    """At least this precision of accepted answers that nobody checked, in so many of all runs; both in (0, 1)."""
+
+    precision: float
+    confidence: float
+
+
+class Promise(Spec):
+    """A precision that accepted answers must have, and how surely; held against checked answers."""
+
+    precision: Annotated[float, Field(gt=0, lt=1)]
+    """Least share of true answers among the accepted ones that nobody checked."""
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    """Share of runs in which that must hold."""
+
+    @property
+    def wish(self) -> Wish:
+        """The same as a plain value."""
+        return Wish(self.precision, self.confidence)
+
+
+class Shown(NamedTuple):
+    """Checked answers that are accepted from a target on, while what people said of them is kept from the rule."""
+
+    right: int
+    checked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What became of a wish."""
+
+    wish: Wish
+    target: float | None
+    """Confidence from which answers are accepted; None where no target keeps the promise: then no unchecked answer is accepted."""
+    tried: float
+    """The target that `shown` is of: the accepted one, else the first that was tested, else the lowest."""
+    shown: Shown
+
+    @property
+    def kept(self) -> bool:
+        """Whether answers can be accepted under the promise."""
+        return self.target is not None
+
+    @property
+    def wanted(self) -> int | None:
+        """Checked answers that would do if no more of them were wrong than now; None where more gold cannot help."""
+        right, checked = self.shown
+        least = needed(self.wish)
+        if checked < least:
+            return least
+        return needed(self.wish, checked - right) if right / checked > self.wish.precision else None
+
+    def told(self) -> str:
+        """The promise in one line, with the shortfall of checked answers where it cannot be given."""
+        right, checked = self.shown
+        wish = f"promise: precision of at least {self.wish.precision:g} with {100 * self.wish.confidence:.4g} % confidence"
+        if self.target is not None:
+            return f"{wish} holds from confidence {self.target:g} on: {right:,} of {checked:,} checked answers are right"
+        none = f"{wish} cannot be given, so no answer that nobody checked is accepted"
+        if checked < needed(self.wish):
+            return f"{none}: {needed(self.wish):,} checked without an error would do; {checked:,} are there"
+        wrong = f"{checked - right:,} of {checked:,} checked answers from confidence {self.tried:g} on are wrong"
+        if self.wanted is None:
+            return f"{none}: {wrong}; that many errors need better teachers or a lower promise, not more gold"
+        return f"{none}: {wrong}; with {checked - right:,} wrong, {self.wanted:,} checked would do"
+
+
+@cache
+def needed(wish: Wish, wrong: int = 0) -> int:
+    """The fewest checked answers that show the wish with so many wrong ones among them; at most `MOST`."""
+    if not wrong:
+        return max(1, ceil(log1p(-wish.confidence) / log(wish.precision) - 1e-9))
+    low, high = wrong, 2 * wrong
+    while high < MOST and not shows(wish, Shown(high - wrong, high)):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if shows(wish, Shown(middle - wrong, middle)) else (middle, high)
+    return min(high, MOST)
+
+
+def shows(wish: Wish, found: Shown) -> bool:
+    """Whether the exact lower bound reaches the wish. Source: Clopper and Pearson 1934."""
+    return found.checked >= needed(wish) and lower_bound(found.right, found.checked, sure=wish.confidence) >= wish.precision
+
+
+def steps(least: float) -> Iterator[float]:
+    """The targets to try down to `least`, which is the last."""
+    yield from (step for step in STEPS if step > least)
+    yield least
+
+
+def walk_down(wish: Wish, shown: Callable[[float], Shown], targets: Iterable[float]) -> Promised:
+    """The last of the targets before the first that does not show the wish; `shown` counts what is checked at one, from the strictest."""
+    passed: Promised | None = None
+    for target in targets:
+        found = shown(target)
+        met = Promised(wish, None, target, found)
+        if found.checked < needed(wish):
+            continue
+        if not shows(wish, found):
+            return passed or met
+        passed = Promised(wish, target, target, found)
+    return passed or met
