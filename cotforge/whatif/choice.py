@@ -1,11 +1,14 @@
 """Which row of a what-if is the pipeline's own, and which one gold speaks for."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
 from cotforge.consensus import Consensus
-from cotforge.consensus.whatif import MATCH, POLICY, TARGETED
+from cotforge.consensus.whatif import MATCH, OF_CLASS, POLICY, TARGETED
 
 LACKING = 0.02
 """Share of calls that were never made above which a row is no ground for a choice (ours)."""
@@ -25,6 +28,8 @@ class Compared:
     target: float
     gold: int
     """Checked Samples among those that have answers."""
+    consensus: Consensus
+    """That of the pipeline."""
 
     @property
     def calibrated(self) -> bool:
@@ -44,7 +49,7 @@ def compared(rows: Sequence[Row], consensus: Consensus, *, gold: int) -> Compare
     reaching = [place for place, row in enumerate(ordered) if _sound(row) and row["low"] >= target]
     best = min(reaching, key=lambda place: (ordered[place]["cost_per_accepted"], ordered[place]["calls_per_accepted"]), default=None)
     present = next((place for place, row in enumerate(ordered) if _is(row, consensus)), None)
-    return Compared(ordered, present, best, target, gold)
+    return Compared(ordered, present, best, target, gold, consensus)
 
 
 def _sound(row: Row) -> bool:
@@ -60,6 +65,20 @@ def _is(row: Row, consensus: Consensus) -> bool:
         return True
     usual = consensus.label != "gate" and getattr(consensus, "max_calls", None) is None and getattr(consensus, "votes", "full") == "full"
     return bool(usual and row["order"] == POLICY and row["objective"] == getattr(consensus, "objective", None))
+
+
+def setting(row: Row, consensus: Consensus) -> str:
+    """The line of the pipeline file that sets what a row does; a promise stays as it is."""
+    keys = {"rule": row["rule"], "target": row["target"], "objective": row["objective"], "label": row["label"]}
+    keys |= {"order": json.loads(row["teachers"]) if row["teachers"] else None}
+    keys |= {"promise": consensus.promise.model_dump() if consensus.promise is not None else None}
+    given = {key: value for key, value in keys.items() if value is not None}
+    return "consensus: " + yaml.safe_dump(given, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000).strip()
+
+
+def class_coverage(row: Row) -> dict[str, float]:
+    """Share of the Samples of each raw label that a row accepts; empty where that is not known."""
+    return {key.removeprefix(OF_CLASS): value for key, value in row.items() if key.startswith(OF_CLASS) and value is not None}
 
 
 def name(row: Row) -> str:

@@ -19,7 +19,7 @@ _DIRECTIONS = [(math.cos(turn * math.pi / 8), math.sin(turn * math.pi / 8)) for 
 _STEPS = (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)
 
 Axis = Literal["calls_per_accepted", "cost_per_accepted"]
-RULES = ("majority", "unanimous", "weighted", "dawid_skene", "sequential", "label match", "cascade")
+RULES = ("majority", "unanimous", "weighted", "dawid_skene", "sequential", "label_match", "cascade")
 """In the order of their colours."""
 
 
