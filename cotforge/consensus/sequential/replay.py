@@ -12,7 +12,7 @@ from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.held import Held, claim, held_out
 from cotforge.consensus.sequential.learning import as_symbols, believe, learn, once
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, Table, table
+from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, Table, symbols_of, table
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.walk import Walk, everybody, walk
 from cotforge.consensus.sequential.waves import Waves
@@ -43,7 +43,7 @@ def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
     belief = believe(terms, evidence, policy=policy, like=policy.belief)
     view = once(told, belief.twins, terms)
     lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV))
-    says_NK = view.answers_NV[:, :-1] == lead.symbol_N[:, None]
+    says_NK = symbols_of(view.answers_NV[:, :-1], terms) == lead.symbol_N[:, None]
     column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
     held = held_out(belief, policy, evidence, rows) if belief.calibration.weights_F is not None else None
     return Replayed(
