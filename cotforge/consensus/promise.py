@@ -7,7 +7,7 @@ which the wish is not true, and that is one test. A target at which too few answ
 Source: Jung, Brahman and Choi 2024, Trust or Escalate, section 2.2 (arXiv 2407.18370), after Angelopoulos et al. 2021 (arXiv 2110.01052).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, log, log1p
@@ -15,7 +15,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from cotforge.consensus.claim import lower_bound
+from cotforge.consensus.claim import Checked, lower_bound
 from cotforge.spec import Spec
 
 STEPS = tuple(step / 100 for step in range(99, 49, -1))
@@ -62,6 +62,10 @@ class Promised:
     tried: float
     """The target that `shown` is of: the accepted one, else the first that was tested, else the lowest."""
     shown: Shown
+
+    def allows(self, confidence: float) -> bool:
+        """Whether an answer of this confidence can be accepted."""
+        return self.target is not None and confidence >= self.target
 
     @property
     def kept(self) -> bool:
@@ -115,6 +119,16 @@ def steps(least: float) -> Iterator[float]:
     """The targets to try down to `least`, which is the last."""
     yield from (step for step in STEPS if step > least)
     yield least
+
+
+def promised(wish: Wish, checked: Sequence[Checked], *, least: float) -> Promised:
+    """What becomes of a wish by what a rule says of Samples that people checked, as if they had not; no target below `least` is tried."""
+
+    def shown(target: float) -> Shown:
+        found = [one for one in checked if one.accepted and one.confidence >= target]
+        return Shown(sum(one.times for one in found if one.right), sum(one.times for one in found))
+
+    return walk_down(wish, shown, steps(least))
 
 
 def walk_down(wish: Wish, shown: Callable[[float], Shown], targets: Iterable[float]) -> Promised:
