@@ -5,38 +5,44 @@ repaired.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from typing import Any
 
-from cotforge.consensus.claim import Bin, Checked, Claim, claimed
-from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting, settle
+from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
-from cotforge.records import Ballot, Gold, Sample
+from cotforge.records import Ballot, Sample, VoteReason
 
 
 class UntilLabel(Sequential):
     """A rule that waits for a teacher to say the label."""
 
-    def __init__(self, name: str, most: int | None = None) -> None:
-        """`most`: teachers that are asked about one Sample."""
-        self.name, self.most = name, most
+    def __init__(self, name: str, *, most: int | None = None, cheap_first: bool = False) -> None:
+        """`most`: teachers asked about one Sample; `cheap_first`: whether the usual order begins with the cheapest."""
+        self.name, self.most, self._cheap_first = name, most, cheap_first
 
     @property
     def targeted(self) -> bool:
         return False
 
-    def rows(self, setting: Setting) -> "LabelRows":
+    @property
+    def learns(self) -> bool:
+        return False
+
+    def rows(self, setting: Setting) -> "LabelRows":  # type: ignore[override]
         return LabelRows(setting)
 
     def learn(self, rows: Rows) -> Decider:
-        assert isinstance(rows, LabelRows)
         return LabelDecider(rows, self.order(rows.setting.terms))
 
+    def usual(self, prices: Mapping[str, float]) -> tuple[str, ...]:
+        """The order where none is told, of teachers in theirs with what a Call to each costs."""
+        return tuple(sorted(prices, key=lambda name: prices[name] if self._cheap_first else 0.0))
+
     def order(self, terms: Terms) -> tuple[str, ...]:
-        """Who is asked in turn: as told, else the cheapest first, and of equal ones as they stand."""
-        ranked = terms.order or tuple(voter.name for voter in sorted(terms.voters, key=lambda voter: voter.price))
+        """Who is asked in turn: as the terms tell, else as is usual."""
+        ranked = terms.order or self.usual({voter.name: voter.price for voter in terms.voters})
         return ranked[: min(most for most in (self.most, terms.max_calls, len(ranked)) if most is not None)]
 
     # while asking
@@ -44,32 +50,27 @@ class UntilLabel(Sequential):
     def waves(self, total: int, gold: Collection[str], seed: int = 0) -> Waves:
         return NoWarmUp(total, gold, seed)
 
-    def evidence(self, terms: Terms) -> "Nothing":  # type: ignore[override]
+    def evidence(self, terms: Terms) -> Any:
         return Nothing()
 
-    def policy(self, terms: Terms, evidence: object, upto: int, hasty: bool) -> "LabelPolicy":  # type: ignore[override]
+    def policy(self, terms: Terms, evidence: Any, upto: int, hasty: bool) -> Any:
         return LabelPolicy(self.order(terms))
 
-    async def policy_apart(self, terms: Terms, evidence: object, upto: int) -> None:
-        """None: there is nothing that would take long."""
+    async def policy_apart(self, terms: Terms, evidence: Any, upto: int) -> Any:
+        """At once: there is nothing to learn."""
+        return LabelPolicy(self.order(terms))
 
 
 class NoWarmUp(Waves):
-    """Every Sample in one wave, which is begun at once: the one before it is empty."""
+    """Every Sample in one wave that begins at once: the one before it is empty."""
 
     def __init__(self, total: int, gold: Collection[str] = (), seed: int = 0) -> None:
-        super().__init__(0, (), seed)
+        super().__init__(total, gold, seed)
         self.whole = 0
         self._needs = [-1, 0]
 
-    def wave(self, id: str) -> int:
-        return 1
-
-    def of_rank(self, rank: int) -> int:
-        return 1
-
-    def everybody(self, id: str) -> bool:
-        return False
+    def place(self, id: str) -> tuple[int, bool]:
+        return 1, False
 
     def hasty(self, wave: int) -> bool:
         return False
@@ -100,29 +101,24 @@ class LabelPolicy:
 
 
 class LabelRows(Rows):
-    """One by one, the Samples that people checked."""
+    """Only the Samples that people checked."""
 
-    def __init__(self, setting: Setting) -> None:
-        super().__init__(setting)
-        self.checked: list[tuple[Sample, tuple[Heard, ...], int]] = []
-
-    def add(self, sample: Sample, heard: Sequence[Heard], times: int = 1) -> None:
-        if self.setting.checked(sample.id):
-            self.checked.append((Sample(sample.id, (), "", sample.options, sample.label), tuple(heard), times))
+    def count(self, sample: Sample, heard: Sequence[Heard], times: int) -> None:
+        """Nothing is kept."""
 
 
 class LabelDecider(Decider):
     """The label, where somebody says it."""
 
-    def __init__(self, rows: LabelRows, order: tuple[str, ...]) -> None:
-        super().__init__(rows.setting)
-        self._rows, self._order = rows, order
+    def __init__(self, rows: Rows, order: tuple[str, ...]) -> None:
+        super().__init__(rows)
+        self._order = order
 
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
         """The confidence is the share of the teachers asked, and the label, that say it."""
-        said = {one.voter: one.answer for one in heard}
         if sample.label is None:
             return Opinion(None, 0.0, "label_missing")
+        said = {one.voter: one.answer for one in heard}
         asked, lacking, found = list[str](), list[str](), False
         for name in self._order:
             if name not in said:
@@ -132,7 +128,21 @@ class LabelDecider(Decider):
             if found := said[name] == sample.label:
                 break
         ballots = tuple(Ballot(name, answer) for name in asked if (answer := said[name]) is not None)
+        wanted = tuple(lacking[:1])
         if found:
-            return Opinion(sample.label, 2 / (len(asked) + 1), "", ballots, tuple(asked), tuple(lacking[:0]))
-        reason = "not_asked" if lacking else "label_gate" if ballots else "no_ballots"
-        return Opinion(None, 0.0, reason, ballots, tuple(asked), tuple(lacking[:1]))  # type: ignore[arg-type]
+            return Opinion(sample.label, 2 / (len(asked) + 1), "", ballots, tuple(asked), wanted)
+        reason: VoteReason = "not_asked" if lacking else "label_gate" if ballots else "no_ballots"
+        return Opinion(None, 0.0, reason, ballots, tuple(asked), wanted)
+
+    @property
+    def estimates(self) -> Mapping[str, float]:
+        """None: those asked later are asked about the hard ones alone."""
+        return {}
+
+    @property
+    def twins(self) -> Mapping[str, str]:
+        return {}
+
+
+LABEL_MATCH = UntilLabel("label_match", most=1)
+CASCADE = UntilLabel("cascade", cheap_first=True)
