@@ -48,6 +48,9 @@ class Count(NamedTuple):
     right: int = 0
 
 
+NOTHING = Count()
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What is claimed of accepted answers that nobody checked. Shares are in [0, 1]; without enough checked answers there is none."""
@@ -78,8 +81,8 @@ class Claim:
     """Checked Samples in all."""
     expected: float | None = None
     """The precision that the rule, calibrated by gold, expects of its own answers; None of a rule that expects nothing."""
-    count_with: Count = Count()
-    count_against: Count = Count()
+    count_with: Count = NOTHING
+    count_against: Count = NOTHING
     counts: Mapping[str, Count] = field(default_factory=dict)
     """By answer, of a closed set."""
 

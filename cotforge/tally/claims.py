@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable, fewest, upper_bound
 from cotforge.consensus import Consensus
+from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable, fewest, upper_bound
 from cotforge.tally import Tally
 
 NAMED = 6
