@@ -66,10 +66,7 @@ def notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
     if claim.against_label is not None:
         yield f"against their label: {_part(claim.against_label, claim.count_against)}"
     elif claim.count_with.checked or claim.count_against.checked:
-        yield (
-            f"against their label: {_right(claim.count_against)}; below {FEW} checked ones no precision is claimed, and two teachers "
-            "must say such an answer"
-        )
+        yield f"against their label: {_right(claim.count_against)}; below {FEW} checked ones no precision is claimed"
     yield from _worse(claim)
     yield from _unvouched(claim, accepted)
 
