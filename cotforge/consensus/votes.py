@@ -55,8 +55,8 @@ class Votes:
         """The closed set, sorted, where answers are kept by class."""
         return tuple(self._places) if self.by_class else ()
 
-    def add(self, ballots: Iterable[Ballot], label: str | None, options: Sequence[str]) -> None:
-        """Counts one sample in; one without ballots says nothing about a teacher and is left out.
+    def add(self, ballots: Iterable[Ballot], label: str | None, options: Sequence[str], times: int = 1) -> None:
+        """Counts one sample in, or several alike; one without ballots says nothing about a teacher and is left out.
 
         Raises KeyError where an answer or the label is not one of the options all samples share.
         """
@@ -76,7 +76,7 @@ class Votes:
         answers = [
             (-1 if places is None else places[answer], answer == label, tuple(sorted(counts.items()))) for answer, counts in voices.items()
         ]
-        self._counts[_packed(len(options), answers)] += 1
+        self._counts[_packed(len(options), answers)] += times
 
     def patterns(self) -> Iterator[tuple[Pattern, int]]:
         """Every distinct pattern with its number of samples, in an order that follows from the ballots alone."""

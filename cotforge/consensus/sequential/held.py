@@ -29,6 +29,11 @@ class Held:
     """Whether there is a label, and the leading answer is another one."""
     times_N: Floats
 
+    def by_row(self) -> dict[int, tuple[int, float, bool]]:
+        """(column, posterior, accepted) by the place in the Table."""
+        found = zip(self.column_N.tolist(), self.posterior_N.tolist(), self.accepted_N.tolist(), strict=True)
+        return dict(zip(self.row_N.tolist(), found, strict=True))
+
     @property
     def overruled(self) -> float:
         """How many were accepted against their label."""

@@ -157,16 +157,17 @@ class Evidence:
         label: str | None,
         answers: Mapping[str, str | None],
         gold: str | None = None,
+        untold: bool = False,
         everybody: bool = False,
         fold: int = -1,
         probabilities: Mapping[str, float] | None = None,
     ) -> None:
-        """One Sample: what each voter asked said, by its name; None where that could not be read.
+        """One Sample: what each voter asked said, by its name; None where that could not be read. `untold`: people could not tell.
 
         `probabilities`: of the answers, in [0, 1], as the voters themselves gave them, as far as they did.
         """
         symbols, true = coded(self.terms, label, answers, gold, self._columns, self._places)
-        row = (wave, everybody, fold if gold is not None else -1, true, *symbols)
+        row = (wave, everybody, fold if gold is not None or untold else -1, UNTOLD if untold else true, *symbols)
         if probabilities:
             self._rows.extend(row)
             self._probabilities.extend(probabilities.get(voter.name, np.nan) for voter in self.terms.voters)

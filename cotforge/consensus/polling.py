@@ -1,0 +1,90 @@
+"""Rules that ask everybody: each judges the poll of one Sample, at most by what all polls taught it about the voters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Rule, Setting
+from cotforge.consensus.poll import Lead, Poll, poll
+from cotforge.consensus.votes import Votes
+from cotforge.records import Ballot, Sample
+
+
+class Polls(Rows):
+    """The ballots of all Samples."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.votes = Votes()
+
+    def count(self, sample: Sample, heard: Sequence[Heard], times: int) -> None:
+        self.votes.add(_ballots(heard), sample.label, sample.options, times)
+
+
+@dataclass(frozen=True)
+class PollRule(Rule):
+    """A rule by what it makes of a poll."""
+
+    name: str
+    lead: Callable[[Poll, Any, float], Lead]
+    """(poll, what `model` gave, target) to the leading answer. A function that other processes can import."""
+    model: Callable[[Votes, bool], Any] | None = None
+    """(all votes, whether the label votes) to what only `lead` can read; None where nothing is learned."""
+    posterior: bool = False
+    """Whether the confidence is a posterior."""
+
+    @property
+    def targeted(self) -> bool:
+        return self.posterior
+
+    @property
+    def learns(self) -> bool:
+        return self.model is not None
+
+    def rows(self, setting: Setting) -> Polls:
+        return Polls(setting)
+
+    def learn(self, rows: Rows) -> "PollDecider":
+        assert isinstance(rows, Polls)
+        model = self.model(rows.votes, rows.setting.label == "vote") if self.model is not None else None
+        return PollDecider(rows, self, model)
+
+
+class PollDecider(Decider):
+    """A rule with what it learned; figures are computed when they are asked for, and do not travel."""
+
+    def __init__(self, rows: Polls, rule: PollRule, model: Any) -> None:
+        super().__init__(rows)
+        self._rows, self._rule, self._model = rows, rule, model
+        self._needed = min(rows.setting.teachers, 2)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_rows": Polls(self.setting)}
+
+    def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
+        votes = poll(_ballots(heard), sample.label if self.setting.label == "vote" else None, sample.options)
+        return self._judged(votes)._replace(asked=tuple(dict.fromkeys(one.voter for one in heard)))
+
+    def _judged(self, votes: Poll) -> Opinion:
+        """The answer must come from at least two teachers, unless there is only one, and never from the label alone."""
+        if not votes.ballots:
+            return Opinion(None, 0.0, "no_ballots")
+        lead = self._rule.lead(votes, self._model, self.setting.terms.target)
+        few = votes.supporters(lead.answer) < self._needed
+        return Opinion(lead.answer, min(lead.confidence, 1.0), lead.reason or ("one_teacher" if few else ""), votes.ballots)
+
+    @cached_property
+    def estimates(self) -> Mapping[str, float]:
+        from cotforge.consensus import em  # numpy: where something is learned
+
+        return dict(em.one_coin(em.ground(self._rows.votes, label=self.setting.label != "ignore")).teachers)
+
+    @property
+    def twins(self) -> Mapping[str, str]:
+        return {}
+
+
+def _ballots(heard: Sequence[Heard]) -> list[Ballot]:
+    """A readable answer is a ballot, whatever becomes of its text."""
+    return [Ballot(one.voter, one.answer) for one in heard if one.answer is not None]
