@@ -312,6 +312,11 @@ class Gold(Record):
     ambiguous: frozenset[str] = frozenset()
     """ids on which people disagree, or of which one wrote that it cannot be told."""
 
+    @property
+    def checked(self) -> frozenset[str]:
+        """ids of all samples that people looked at."""
+        return self.ambiguous.union(self.answers)
+
 
 @dataclass(frozen=True, slots=True)
 class Judged(Record):
