@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cotforge.consensus.claim import lower_bound
-from cotforge.consensus.promise import STEPS, Promised, Shown, Wish, needed, shows, steps, walk_down
+from cotforge.consensus.claim import Count, lower_bound
+from cotforge.consensus.promise import STEPS, Promised, Wish, needed, shows, steps, walk_down
 
 WISH = Wish(0.95, 0.95)
 
 
 def walked(shown: dict[float, tuple[int, int]], wish: Wish = WISH) -> Promised:
     """The walk over these targets, each with (right, checked)."""
-    return walk_down(wish, lambda target: Shown(*shown[target]), sorted(shown, reverse=True))
+    return walk_down(wish, lambda target: Count(*reversed(shown[target])), sorted(shown, reverse=True))
 
 
 # the walk
@@ -23,7 +23,7 @@ def walked(shown: dict[float, tuple[int, int]], wish: Wish = WISH) -> Promised:
 
 def test_the_least_target_before_the_first_failure_is_taken() -> None:
     found = walked({0.99: (60, 60), 0.98: (80, 80), 0.97: (100, 101), 0.96: (110, 120), 0.95: (400, 400)})
-    assert (found.target, found.shown, found.kept) == (0.97, (100, 101), True)
+    assert (found.target, found.shown, found.kept) == (0.97, (101, 100), True)
 
 
 def test_where_the_first_test_fails_nothing_is_promised() -> None:
@@ -46,9 +46,9 @@ def test_targets_end_with_the_least_and_none_is_left_out() -> None:
 def test_no_target_behind_the_failure_is_looked_at() -> None:
     looked: list[float] = []
 
-    def shown(target: float) -> Shown:
+    def shown(target: float) -> Count:
         looked.append(target)
-        return Shown(100, 100) if target > 0.97 else Shown(90, 110)
+        return Count(100, 100) if target > 0.97 else Count(110, 90)
 
     assert walk_down(WISH, shown, steps(0.9)).target == 0.98
     assert looked == [0.99, 0.98, 0.97]
@@ -59,8 +59,8 @@ def test_no_target_behind_the_failure_is_looked_at() -> None:
 def test_what_is_needed_is_the_fewest_that_show_the_wish(precision: float, confidence: float, wrong: int) -> None:
     wish = Wish(precision, confidence)
     least = needed(wish, wrong)
-    assert shows(wish, Shown(least - wrong, least))
-    assert least == max(wrong, 1) or not shows(wish, Shown(least - 1 - wrong, least - 1))
+    assert shows(wish, Count(least, least - wrong))
+    assert least == max(wrong, 1) or not shows(wish, Count(least - 1, least - 1 - wrong))
 
 
 def test_what_is_needed_is_the_textbook_number() -> None:
@@ -76,9 +76,9 @@ def test_too_much_is_promised_no_oftener_than_the_wish_allows() -> None:
         posteriors = [1 - chance.random() ** 2 * 0.3 for _ in range(gold)]
         right = [chance.random() < top - slope * (1 - posterior) for posterior in posteriors]
 
-        def shown(target: float, posteriors: list[float] = posteriors, right: list[bool] = right) -> Shown:
+        def shown(target: float, posteriors: list[float] = posteriors, right: list[bool] = right) -> Count:
             found = [true for posterior, true in zip(posteriors, right, strict=True) if posterior >= target]
-            return Shown(sum(found), len(found))
+            return Count(len(found), sum(found))
 
         target = walk_down(WISH, shown, steps(0.7)).target
         if target is not None:

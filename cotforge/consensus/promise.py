@@ -10,12 +10,11 @@ Source: Jung, Brahman and Choi 2024, Trust or Escalate, section 2.2 (arXiv 2407.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import ceil, log, log1p
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from cotforge.consensus.claim import Checked, lower_bound
+from cotforge.consensus.claim import Count, HeldOut, effective, fewest, lower_bound
 from cotforge.spec import Spec
 
 STEPS = tuple(step / 100 for step in range(99, 49, -1))
@@ -45,13 +44,6 @@ class Promise(Spec):
         return Wish(self.precision, self.confidence)
 
 
-class Shown(NamedTuple):
-    """Checked answers that are accepted from a target on, while what people said of them is kept from the rule."""
-
-    right: int
-    checked: int
-
-
 @dataclass(frozen=True, slots=True)
 class Promised:
     """What became of a wish."""
@@ -61,7 +53,8 @@ class Promised:
     """Confidence from which answers are accepted; None where no target keeps the promise: then no unchecked answer is accepted."""
     tried: float
     """The target that `shown` is of: the accepted one, else the first that was tested, else the lowest."""
-    shown: Shown
+    shown: Count
+    """Checked answers that are accepted from there on while what people said of them is kept from the rule, and the right ones."""
 
     def allows(self, confidence: float) -> bool:
         """Whether an answer of this confidence can be accepted."""
@@ -75,7 +68,7 @@ class Promised:
     @property
     def wanted(self) -> int | None:
         """Checked answers that would do if no more of them were wrong than now; None where more gold cannot help."""
-        right, checked = self.shown
+        checked, right = self.shown
         least = needed(self.wish)
         if checked < least:
             return least
@@ -83,7 +76,7 @@ class Promised:
 
     def told(self) -> str:
         """The promise in one line, with the shortfall of checked answers where it cannot be given."""
-        right, checked = self.shown
+        checked, right = self.shown
         wish = f"promise: precision of at least {self.wish.precision:g} with {100 * self.wish.confidence:.4g} % confidence"
         if self.target is not None:
             return f"{wish} holds from confidence {self.target:g} on: {right:,} of {checked:,} checked answers are right"
@@ -100,17 +93,17 @@ class Promised:
 def needed(wish: Wish, wrong: int = 0) -> int:
     """The fewest checked answers that show the wish with so many wrong ones among them; at most `MOST`."""
     if not wrong:
-        return max(1, ceil(log1p(-wish.confidence) / log(wish.precision) - 1e-9))
+        return fewest(wish.precision, sure=wish.confidence)
     low, high = wrong, 2 * wrong
-    while high < MOST and not shows(wish, Shown(high - wrong, high)):
+    while high < MOST and not shows(wish, Count(high, high - wrong)):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if shows(wish, Shown(middle - wrong, middle)) else (middle, high)
+        low, high = (low, middle) if shows(wish, Count(middle, middle - wrong)) else (middle, high)
     return min(high, MOST)
 
 
-def shows(wish: Wish, found: Shown) -> bool:
+def shows(wish: Wish, found: Count) -> bool:
     """Whether the exact lower bound reaches the wish. Source: Clopper and Pearson 1934."""
     return found.checked >= needed(wish) and lower_bound(found.right, found.checked, sure=wish.confidence) >= wish.precision
 
@@ -121,17 +114,16 @@ def steps(least: float) -> Iterator[float]:
     yield least
 
 
-def promised(wish: Wish, checked: Sequence[Checked], *, least: float) -> Promised:
+def promised(wish: Wish, held_out: Sequence[HeldOut], *, least: float) -> Promised:
     """What becomes of a wish by what a rule says of Samples that people checked, as if they had not; no target below `least` is tried."""
 
-    def shown(target: float) -> Shown:
-        found = [one for one in checked if one.accepted and one.confidence >= target]
-        return Shown(sum(one.times for one in found if one.right), sum(one.times for one in found))
+    def shown(target: float) -> Count:
+        return effective(one for one in held_out if one.accepted and one.confidence >= target)
 
     return walk_down(wish, shown, steps(least))
 
 
-def walk_down(wish: Wish, shown: Callable[[float], Shown], targets: Iterable[float]) -> Promised:
+def walk_down(wish: Wish, shown: Callable[[float], Count], targets: Iterable[float]) -> Promised:
     """The last of the targets before the first that does not show the wish; `shown` counts what is checked at one, from the strictest."""
     passed: Promised | None = None
     for target in targets:

@@ -85,7 +85,7 @@ class Consensus(Spec):
     @model_validator(mode="after")
     def _can_be_waited_for(self) -> Self:
         if isinstance(self.by, UntilLabel) and self.label == "ignore":
-            raise WrongKey("label", f"'ignore', and rule {self.rule!r} waits for a teacher to say the label; write vote, or take another rule")
+            raise WrongKey("label", f"'ignore', but {self.rule!r} waits for a teacher to say the label; write vote, or take another rule")
         if self.order is not None and self.short_votes:
             raise WrongKey("order", "there is none for short votes; write votes: full, or leave it out")
         return self

@@ -10,7 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from cotforge.consensus.promise import Shown, Wish, steps, walk_down
+from cotforge.consensus.claim import Count
+from cotforge.consensus.promise import Wish, steps, walk_down
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.learning import ROUGH, as_symbols, believe, calibrated, once
 from cotforge.consensus.sequential.policy import Policy
@@ -40,13 +41,13 @@ def _target(terms: Terms, wish: Wish, packed: bytes, width: int) -> float:
     others = [replace(warm, gold_N=np.where(warm.fold_N == fold, UNKNOWN, warm.gold_N)) for fold in range(FOLDS)]
     beliefs = [believe(terms, part) for part in others]
 
-    def shown(target: float) -> Shown:
+    def shown(target: float) -> Count:
         return _shown(replace(terms, target=target), belief, warm, list(zip(beliefs, others, strict=True)))
 
     return walk_down(wish, shown, steps(terms.target)).target or terms.target
 
 
-def _shown(terms: Terms, belief: Belief, warm: Table, parts: Sequence[tuple[Belief, Table]]) -> Shown:
+def _shown(terms: Terms, belief: Belief, warm: Table, parts: Sequence[tuple[Belief, Table]]) -> Count:
     """What is checked of the answers that would be accepted at the target of the terms."""
     policy = Policy(replace(belief, terms=terms), most=ROUGH)
     gold = warm.where(warm.gold_N != UNKNOWN)
@@ -60,7 +61,7 @@ def _shown(terms: Terms, belief: Belief, warm: Table, parts: Sequence[tuple[Beli
         lead = without.lead(symbols_NV, without.posterior(symbols_NV))
         accepted += int(lead.accepted_N.sum())
         right += int((lead.accepted_N & (lead.symbol_N == true_N)).sum())
-    return Shown(right, accepted)
+    return Count(accepted, right)
 
 
 def _parted(table: Table) -> Table:

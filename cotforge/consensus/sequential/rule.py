@@ -1,5 +1,6 @@
 """`sequential` as a rule: how its waves, policies and verdicts come about. What learns is imported by whoever calls it."""
 
+import asyncio
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -51,14 +52,19 @@ class Sequential(Rule):
 
     def policy(self, terms: Terms, evidence: "Evidence", upto: int, hasty: bool) -> "Policy":
         """Whom to ask, by what Samples of the waves up to `upto` said. It may take seconds; in haste it is learned less carefully."""
+        from cotforge.consensus.sequential.aim import aimed
         from cotforge.consensus.sequential.learning import learn
 
-        return learn(terms, evidence, upto, hasty)
+        return learn(aimed(terms, evidence.table(terms)), evidence, upto, hasty)
 
     async def policy_apart(self, terms: Terms, evidence: "Evidence", upto: int) -> "Policy | None":
         """The same with care, in a process of its own; None where that could not be."""
         from cotforge.consensus.sequential.apart import learned
 
+        if terms.promise is not None:
+            from cotforge.consensus.sequential.aim import aimed
+
+            terms = await asyncio.to_thread(aimed, terms, evidence.table(terms))
         return await learned(terms, evidence, upto)
 
 
