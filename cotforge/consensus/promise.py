@@ -10,7 +10,7 @@ Source: Jung, Brahman and Choi 2024, Trust or Escalate, section 2.2 (arXiv 2407.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -73,6 +73,17 @@ class Promised:
         if checked < least:
             return least
         return needed(self.wish, checked - right) if right / checked > self.wish.precision else None
+
+    def summary(self) -> dict[str, Any]:
+        """As `summary.json` holds it."""
+        return {
+            "precision": self.wish.precision,
+            "confidence": self.wish.confidence,
+            "target": self.target,
+            "checked": self.shown.checked,
+            "right": self.shown.right,
+            "wanted": None if self.kept else self.wanted,
+        }
 
     def told(self) -> str:
         """The promise in one line, with the shortfall of checked answers where it cannot be given."""

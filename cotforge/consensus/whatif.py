@@ -70,7 +70,8 @@ def what_if(
     table does not hold: what was never asked cannot be replayed, and the row is a guess by so much), `promised` (the target from which a
     promise is kept; null where it is not, or none is wanted), and for each raw label `coverage:<label>` (the share of its ids accepted).
 
-    `label`, `max_calls`, `promise` and `order` are as in `decide` and a pipeline file; rows with that order stand beside the others. Fixed orders are tried at one target: `ordered_at`, else the middle one.
+    `label`, `max_calls`, `promise` and `order` are as in `decide` and a pipeline file; rows with that order stand beside
+    the others. Fixed orders are tried at one target: `ordered_at`, else the middle one.
     `run`: what a run knows beyond its answers. Raises AnswersError where the table cannot be used.
     """
     import polars as pl  # only whoever has a table needs it

@@ -46,7 +46,10 @@ def compared(rows: Sequence[Row], consensus: Consensus, *, gold: int, order: Seq
     """The rows sorted, with what stands out among them; `order` is that in which the pipeline asks, where it has one."""
     ordered = sorted(rows, key=lambda row: (row["calls_per_accepted"] is None, row["calls_per_accepted"] or 0.0, name(row)))
     target = consensus.target
-    reaching = [place for place, row in enumerate(ordered) if _sound(row) and row["low"] >= target]
+    kept = consensus.promise is not None
+    reaching = [
+        place for place, row in enumerate(ordered) if _sound(row) and (row["promised"] is not None if kept else row["low"] >= target)
+    ]
     best = min(reaching, key=lambda place: (ordered[place]["cost_per_accepted"], ordered[place]["calls_per_accepted"]), default=None)
     present = next((place for place, row in enumerate(ordered) if _is(row, consensus, order)), None)
     return Compared(ordered, present, best, target, gold, consensus)

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cotforge.consensus.promise import needed
 from cotforge.replies.text import one_line
 from cotforge.whatif.choice import LACKING, Compared, Row, class_coverage, name, setting
 from cotforge.whatif.table import Answers, Unit
@@ -85,15 +86,23 @@ def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
         told = f"; {name(near)} comes nearest with at least {near['low']:.3f}" if near is not None else ""
         if any(row["lacking"] > LACKING and (row["low"] or 0) >= found.target for row in found.rows):
             return ["the rows that reach the target rest on calls that were never made; a build with rule majority asks everybody"]
+        if (promise := found.consensus.promise) is not None:
+            least = f"{needed(promise.wish):,} checked answers that it accepts, without an error"
+            return [f"no row keeps the promise of {promise.precision:g}{told}; that takes at least {least}; more gold: {gold}"]
         return [f"no row is shown to reach the target {found.target:g}{told}; more gold narrows the bounds: {gold}"]
     row = found.rows[found.best]
     return [
         f"recommended: {name(row)}: {number(row['calls_per_accepted'])} calls{_costing(row, unit)} per accepted sample, "
         f"coverage {percent(row['coverage'])}, precision {row['precision']:.3f}, at least {row['low']:.3f}; "
         f"in the pipeline file: {setting(row, found.consensus)}",
-        f"it is the cheapest row whose lower bound reaches the target {found.target:g}; as the best of {len(found.rows)} on the same "
+        f"it is the cheapest row {_reached(found)}; as the best of {len(found.rows)} on the same "
         f"{found.gold:,} checked samples it may flatter itself a little",
     ]
+
+
+def _reached(found: Compared) -> str:
+    promise = found.consensus.promise
+    return f"that keeps the promise of {promise.precision:g}" if promise else f"whose lower bound reaches the target {found.target:g}"
 
 
 def _costing(row: Row, unit: Unit) -> str:
