@@ -78,6 +78,9 @@ def _per_class(found: Compared) -> Iterator[str]:
 def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
     """The row to take and one sentence about it, or why there is none."""
     gold = f"cotforge gold {shlex.quote(str(folder))}"
+    if (promise := found.consensus.promise) is not None and found.best is None:
+        takes = f"it takes at least {needed(promise.wish):,} checked samples whose answer a row accepts, without an error"
+        return [f"no row keeps the promise of {promise.precision:g} with {found.gold:,} checked samples; {takes}; more gold: {gold}"]
     if not found.calibrated:
         few = f"{found.gold:,} checked samples are too few" if found.gold else "no person has checked a sample"
         return [f"nothing is calibrated: {few}, so no row can be recommended; {gold} picks samples to check"]
@@ -86,9 +89,6 @@ def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
         told = f"; {name(near)} comes nearest with at least {near['low']:.3f}" if near is not None else ""
         if any(row["lacking"] > LACKING and (row["low"] or 0) >= found.target for row in found.rows):
             return ["the rows that reach the target rest on calls that were never made; a build with rule majority asks everybody"]
-        if (promise := found.consensus.promise) is not None:
-            least = f"{needed(promise.wish):,} checked answers that it accepts, without an error"
-            return [f"no row keeps the promise of {promise.precision:g}{told}; that takes at least {least}; more gold: {gold}"]
         return [f"no row is shown to reach the target {found.target:g}{told}; more gold narrows the bounds: {gold}"]
     row = found.rows[found.best]
     return [
