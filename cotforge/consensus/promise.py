@@ -90,7 +90,8 @@ class Promised:
         checked, right = self.shown
         wish = f"promise: precision of at least {self.wish.precision:g} with {100 * self.wish.confidence:.4g} % confidence"
         if self.target is not None:
-            return f"{wish} holds from confidence {self.target:g} on: {right:,} of {checked:,} checked answers are right"
+            part = f" from confidence {self.target:g} on" if self.target else " for all that the rule accepts"
+            return f"{wish} holds{part}: {right:,} of {checked:,} checked answers are right"
         none = f"{wish} cannot be given, so no answer that nobody checked is accepted"
         if checked < needed(self.wish):
             return f"{none}: {needed(self.wish):,} checked without an error would do; {checked:,} are there"
