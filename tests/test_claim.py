@@ -29,7 +29,8 @@ def held_out(draw: st.DrawFn) -> HeldOut:
         agrees=draw(st.sampled_from([True, False, None])),
         answer=draw(st.sampled_from(["cat", "dog", None])),
         confidence=draw(SHARES),
-        weight=draw(st.sampled_from([1.0, 0.25, 7.0])),
+        weight=draw(st.sampled_from([0.0, 1.0, 0.25, 7.0])),
+        even=draw(st.booleans()),
         times=draw(st.integers(1, 30)),
     )
 
@@ -51,7 +52,7 @@ def test_a_sample_met_twice_is_two_samples(found, expected) -> None:
 
 @given(st.lists(held_out(), max_size=20), EXPECTED)
 def test_a_claim_lies_between_what_gold_shows_and_what_the_rule_expects(found, expected) -> None:
-    made = claim([one._replace(weight=1.0) for one in found], expected)
+    made = claim([one._replace(weight=1.0, even=True) for one in found], expected)
     assert made.gold >= made.checked >= made.right
     assert made.ambiguous <= made.gold
     assert (made.precision is None) or (made.low is not None)
@@ -124,7 +125,7 @@ def test_samples_that_were_drawn_more_often_count_for_less() -> None:
     truth = 0.9 * 0.98 + 0.1 * 0.5
     for _ in range(400):
         easy = [ONE._replace(right=bool(right), weight=9.0) for right in random.random(75) < 0.98]
-        hard = [ONE._replace(right=bool(right), weight=1.0) for right in random.random(75) < 0.5]
+        hard = [ONE._replace(right=bool(right), weight=1.0, even=bool(random.random() < 1 / 9)) for right in random.random(75) < 0.5]
         made = claim([*easy, *hard])
         shares.append(made.precision)
         lows.append(made.low)

@@ -6,7 +6,7 @@ answers nobody checked. Where people could not tell, no answer of the list is ri
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil, exp, floor, fsum, lgamma, log, log1p
+from math import ceil, exp, fsum, lgamma, log, log1p
 from typing import Any, NamedTuple, Self
 
 SURE = 0.95
@@ -60,7 +60,7 @@ class Claim:
     expects nothing. None where nothing is calibrated, or no answer that nobody checked is accepted."""
     low: float | None = None
     """Its lower bound: one-sided 95 % (Clopper and Pearson 1934) over checked Samples that were accepted while what people said of them
-    was kept from the rule; None where there is none."""
+    was kept from the rule; of those that were drawn with unequal probabilities a part. None where there is none."""
     calibrated: bool = False
     """Whether answers of people stand behind it."""
     checked: int = 0
@@ -125,7 +125,9 @@ class HeldOut(NamedTuple):
     confidence: float
     """In [0, 1], as the rule gives it."""
     weight: float = 1.0
-    """How many Samples it stands for: one over the probability of being drawn, in any unit that all share."""
+    """How many Samples it stands for, in any unit that all share: see `drawn.weights`."""
+    even: bool = True
+    """Whether it belongs to a part that is as if drawn with equal probabilities: see `drawn.evenly`."""
     times: int = 1
     """How many Samples were alike in all this."""
 
@@ -142,15 +144,17 @@ class Expected(NamedTuple):
 class _Part:
     """Counts of held-out Samples that were accepted."""
 
-    __slots__ = ("_squares", "_weight", "_weight_right", "checked", "right")
+    __slots__ = ("_even", "_even_right", "_squares", "_weight", "_weight_right", "checked", "right")
 
     def __init__(self) -> None:
-        self.checked, self.right = 0, 0
+        self.checked, self.right, self._even, self._even_right = 0, 0, 0, 0
         self._weight, self._weight_right, self._squares = list[float](), list[float](), list[float]()
 
     def add(self, one: HeldOut) -> None:
         self.checked += one.times
         self.right += one.right * one.times
+        self._even += one.even * one.times
+        self._even_right += one.even * one.right * one.times
         self._weight.append(one.weight * one.times)
         self._weight_right.append(one.right * one.weight * one.times)
         self._squares.append(one.weight**2 * one.times)
@@ -159,12 +163,13 @@ class _Part:
     def size(self) -> float:
         """Answers of equal weight that would tell as much. Source: Kish 1965, section 8.2."""
         whole = fsum(self._weight)
-        return min(whole * whole / fsum(self._squares), self.checked) if whole > 0 else 0.0
+        return whole * whole / fsum(self._squares) if whole > 0 else float(self.checked)
 
     @property
     def share(self) -> float:
-        """The share of right ones, each answer by its weight. Source: Hajek 1971, the weighted mean."""
-        return fsum(self._weight_right) / fsum(self._weight)
+        """The share of right ones, each answer by its weight (Hajek 1971); where none has any, all count alike."""
+        whole = fsum(self._weight)
+        return fsum(self._weight_right) / whole if whole > 0 else self.right / self.checked
 
     def precision(self, expected: float | None) -> float:
         """What is claimed of the part, shrunk towards what the rule expects."""
@@ -172,9 +177,8 @@ class _Part:
         return self.share if expected is None else (self.share * size + SHRINK * expected) / (size + SHRINK)
 
     def low(self) -> float:
-        """Exact where all weights are equal, else for as many answers as tell as much. Source: Korn and Graubard 1998."""
-        of = floor(self.size + _CLOSE)
-        return lower_bound(floor(self.share * of + _CLOSE), of)
+        """Exact: over the part that is as if drawn with equal probabilities."""
+        return lower_bound(self._even_right, self._even)
 
     def stratum(self, expected: float | None = None) -> Stratum | None:
         """Nothing below `FEW` checked answers."""

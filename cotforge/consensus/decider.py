@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from cotforge.consensus.claim import FEW, Bin, Claim, Expected, HeldOut, bins, claim
+from cotforge.consensus.drawn import evenly, place, weights
 from cotforge.consensus.promise import Promised, promised
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
@@ -131,9 +132,15 @@ class Decider(ABC):
     @cached_property
     def held_out(self) -> Sequence[HeldOut]:
         """What it says of the Samples that people checked, as if nobody had: its own verdict with the label's gate."""
-        return [self._held_out(sample, heard, times) for sample, heard, times in self._checked]
+        shares = weights((sample.id for sample, _, _ in self._checked), self.setting.gold.drawn)
+        most = max(shares.values(), default=1.0)
+        found = []
+        for sample, heard, times in self._checked:
+            even = evenly(shares[sample.id], most, place(sample.id)) or not most
+            found.append(self._held_out(sample, heard)._replace(weight=shares[sample.id], even=even, times=times))
+        return found
 
-    def _held_out(self, sample: Sample, heard: Sequence[Heard], times: int) -> HeldOut:
+    def _held_out(self, sample: Sample, heard: Sequence[Heard]) -> HeldOut:
         gold = self.setting.gold
         verdict = settle(self.opinion_apart(sample, heard), sample, replace(self.setting, gold=Gold()))
         return HeldOut(
@@ -143,7 +150,6 @@ class Decider(ABC):
             agrees=None if sample.label is None else verdict.answer == sample.label,
             answer=verdict.answer if sample.options else None,
             confidence=verdict.confidence,
-            times=times,
         )
 
     @property
