@@ -188,15 +188,6 @@ class _Part:
         return Count(self.checked, self.right)
 
 
-def effective(held_out: Iterable[HeldOut]) -> Count:
-    """Held-out Samples as so many of equal weight as would tell as much, rounded down: just their number where all weigh the same."""
-    part = _Part()
-    for one in held_out:
-        part.add(one)
-    of = floor(part.size + _CLOSE)
-    return Count(of, floor(part.share * of + _CLOSE)) if of else NOTHING
-
-
 def claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Claim:
     """The claim by all checked Samples of a run; `expected` only of a rule that they calibrated.
 
