@@ -94,11 +94,11 @@ class Promised:
             return f"{wish} holds{part}: {right:,} of {checked:,} checked answers are right"
         none = f"{wish} cannot be given, so no answer that nobody checked is accepted"
         if checked < needed(self.wish):
-            return f"{none}: {needed(self.wish):,} checked without an error would do; {checked:,} are there"
+            return f"{none}: {needed(self.wish):,} checked without an error would do; {checked:,} are there; cotforge gold picks more"
         wrong = f"{checked - right:,} of {checked:,} checked answers from confidence {self.tried:g} on are wrong"
         if self.wanted is None:
             return f"{none}: {wrong}; that many errors need better teachers or a lower promise, not more gold"
-        return f"{none}: {wrong}; with {checked - right:,} wrong, {self.wanted:,} checked would do"
+        return f"{none}: {wrong}; with {checked - right:,} wrong, {self.wanted:,} checked would do; cotforge gold picks more"
 
 
 @cache

@@ -7,6 +7,7 @@ import yaml
 
 from cotforge.consensus import Consensus
 from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable, fewest, upper_bound
+from cotforge.consensus.promise import needed
 from cotforge.consensus.simpler import Figures, Simpler, Trial
 from cotforge.tally import Tally
 
@@ -96,10 +97,14 @@ def _figures(found: Figures) -> str:
 
 def best_case(checked: int, consensus: Consensus) -> str:
     """What so many checked samples can certify at best, and how many the target of the file takes."""
-    target = consensus.target if consensus.rule in ("dawid_skene", "sequential") else None
+    target = consensus.target if consensus.by.targeted else None
+    if not checked and consensus.promise is not None:
+        return f"nobody has checked a sample; consensus.promise takes {needed(consensus.promise.wish):,}, and until then accepts nothing"
     if not checked:
         return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {certifiable(100):.3f}"
     told = f"{checked:,} checked without an error certify a precision of at least {certifiable(checked):.3f} {_SURE}"
+    if consensus.promise is not None and checked < (least := needed(consensus.promise.wish)):
+        return f"{told}; consensus.promise takes {least:,} whose answer is accepted, and until then accepts nothing"
     if target is not None and certifiable(checked) < target:
         return f"{told}; {target:g} takes {fewest(target):,}"
     return told
