@@ -13,7 +13,7 @@ import pytest
 from cotforge.answers import Task
 from cotforge.consensus.sequential.terms import SHORT, prices
 from cotforge.forge.notes import Notes
-from cotforge.forge.walk import Policy, Walk
+from cotforge.forge.walk import Walk
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Gold, Sample
 from cotforge.replies.attempt import Attempt
@@ -39,7 +39,7 @@ def stored(name: str, text: str | None, *, usd: float = 0.0, seconds: float = 0.
     return attempt(1, name.encode(), error=None if text else "400", cost_usd=usd, seconds=seconds, body=body)
 
 
-def walk(policy: Policy | None, voters: Sequence[str] = WHOLE, *, known: Mapping[str, str | None] | None = None, **fields: Any) -> Walk:
+def walk(policy: Any, voters: Sequence[str] = WHOLE, *, known: Mapping[str, str | None] | None = None, **fields: Any) -> Walk:
     settled = {name: stored(name, text) for name, text in (known or {}).items()}
     calls = {name: call(name) for name in voters}
     return Walk("1", **{"label": None, "wave": 1, "calls": calls, "known": settled, "policy": policy, "everybody": False} | fields)
