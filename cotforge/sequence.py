@@ -50,17 +50,31 @@ class Waves(Protocol):
 class Evidence(Protocol):
     """What the voters said; the order of adding leaves no trace."""
 
-    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, everybody: bool) -> None:
-        """The answers about one Sample, by voter; None of one that was asked and gave none."""
+    def add(
+        self,
+        wave: int,
+        *,
+        label: str | None,
+        answers: Mapping[str, str | None],
+        gold: str | None,
+        everybody: bool,
+        probabilities: Mapping[str, float],
+    ) -> None:
+        """The answers about one Sample, by voter; None of one that was asked and gave none. `probabilities`: of those that have one."""
+
+    def parted(self, terms: Terms) -> Terms:
+        """The terms with the cuts of confidence that the warm-up suggests."""
 
 
 class Policy(Protocol):
     """Whom to ask next about a Sample, and whether what was said is enough."""
 
-    def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
+    def next(
+        self, label: str | None, answers: Mapping[str, str | None], probabilities: Mapping[str, float], *, without: Collection[str] = ()
+    ) -> str | None:
         """The voter to ask next, none of those asked or in `without`; None where it is over."""
 
-    def accepted(self, label: str | None, answers: Mapping[str, str | None]) -> str | None:
+    def accepted(self, label: str | None, answers: Mapping[str, str | None], probabilities: Mapping[str, float]) -> str | None:
         """The answer that is accepted on these grounds, if any."""
 
 

@@ -29,7 +29,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed
 from cotforge.replies.text import one_line
-from cotforge.teachers.batch import OVER, Api, Batch, Refused
+from cotforge.teachers.batch import OVER, Api, Batch, Refused, refusing_logprobs
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import said_by
 
@@ -158,7 +158,7 @@ class Batches:
             harvest.looks += 1
             return False
         await harvest.ends.rest(lambda member: self._fate(member, batch))
-        await self._again(part, harvest.ends.again)
+        await self._again(part, harvest.ends)
         return await self._close(part, batch.status)
 
     def _fate(self, member: Member, batch: Batch) -> Attempt:
@@ -166,13 +166,14 @@ class Batches:
         word = {"completed": "no_result", "failed": batch.code or "batch_failed"}.get(batch.status, batch.status)
         detail = batch.detail or f"batch {batch.id} has no result for it"
         outcome = Outcome(OutcomeKind.PASSING, word, detail, retry=batch.status in ("completed", "expired"))
-        return failed(member.key, outcome, number=member.attempt, max_tokens=self.teacher.max_tokens)
+        attempt = failed(member.key, outcome, number=member.attempt, max_tokens=self.teacher.max_tokens)
+        return refusing_logprobs(attempt, self.teacher) if batch.status == "failed" else attempt
 
-    async def _again(self, part: Part, wanted: dict[str, tuple[str, int]]) -> None:
+    async def _again(self, part: Part, ends: Ends) -> None:
         """Put what was left unanswered into new batches, from the file that was kept for that."""
-        if wanted:
-            self.meter.trouble = f"{len(wanted):,} requests came back unanswered"
-            found = again(self.folder / part.file, wanted)
+        if ends.again:
+            self.meter.trouble = f"{len(ends.again):,} requests came back unanswered"
+            found = again(self.folder / part.file, ends.again, plain=ends.plain)
             await self._submit(self.outbox.submit(found, turn=part.turn + 1, max_tokens=part.max_tokens))
 
     async def _without(self, part: Part, refused: Refused, tell: Tell) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import IPv6Address
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
@@ -11,6 +11,7 @@ from cotforge.errors import shown
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import look_at
+from cotforge.teachers.wire import LOGPROBS
 
 
 def server_url(url: str) -> str:
@@ -54,6 +55,10 @@ def _host_is_sound(host: str, *, bracketed: bool) -> bool:
     return re.fullmatch(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", ascii) is not None and len(ascii) <= 253
 
 
+def _or_none(value: Any) -> Any:
+    return None if value is False else value  # YAML's `off`
+
+
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -65,12 +70,19 @@ class ServedTeacher(TeacherKind):
 
     url: Annotated[tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_listed)] = ()
     """Base URL, or one per replica of the same model."""
+    logprobs: Annotated[Literal["auto"] | None, BeforeValidator(_or_none)] = "auto"
+    """`auto`: the log probabilities of a reply's tokens are asked for, unless the server refuses the field or `body` has one of its own;
+    kept of them is the probability of the answer. Null asks for none. Never part of a Call's key."""
 
     @model_validator(mode="after")
     def _has_a_url(self) -> Self:
         if not self.url:
             raise ValueError("url is missing; write it like 'http://localhost:8000/v1'")
         return self
+
+    @property
+    def asks_logprobs(self) -> bool:
+        return self.logprobs is not None and LOGPROBS not in self.body
 
     @property
     def urls(self) -> tuple[str, ...]:
