@@ -111,7 +111,8 @@ def forget_subjects(run: Path) -> None:
     """The journal as an earlier version left it."""
     with closing(sqlite3.connect(run / "journal.sqlite")) as opened:
         opened.executescript(
-            "ALTER TABLE asked DROP COLUMN place; ALTER TABLE asked DROP COLUMN question; ALTER TABLE replies DROP COLUMN probability; PRAGMA user_version = 3"
+            "ALTER TABLE asked DROP COLUMN place; ALTER TABLE asked DROP COLUMN question; "
+            "ALTER TABLE replies DROP COLUMN probability; PRAGMA user_version = 3"
         )
 
 
