@@ -32,7 +32,7 @@ def asks(teacher: OpenAITeacher, times: int = 1) -> list[Attempt]:
     """One after another in one session."""
 
     async def all_of_them() -> list[Attempt]:
-        async with Session() as session:
+        async with Session(logprobs=True) as session:
             images = {PICTURE.digest: data_url(PICTURE)}
             return [await session.ask(CALL, teacher, teacher.url[0], images=images, number=number) for number in range(times)]
 
@@ -61,9 +61,9 @@ def test_a_server_that_gives_them_is_asked_for_them_and_the_answers_probability_
     assert ended.reply.content == MESSAGE["content"]
 
 
-def test_null_or_off_asks_for_none() -> None:
+def test_off_asks_for_none() -> None:
     with Teacher() as server:
-        for value in (None, False):
+        for value in ("off", False):
             asks(spec(server.url, logprobs=value))
         assert all("logprobs" not in entry.sampling for entry in server.ledger)
 
@@ -122,7 +122,7 @@ def test_a_request_without_them_is_the_one_that_never_asked() -> None:
     images = {PICTURE.digest: data_url(PICTURE)}
     asked = b"".join(request(CALL, spec("http://x/v1"), images))
     assert json.loads(asked)["logprobs"] is True
-    assert without_logprobs(asked) == b"".join(request(CALL, spec("http://x/v1", logprobs=None), images))
+    assert without_logprobs(asked) == b"".join(request(CALL, spec("http://x/v1", logprobs="off"), images))
     assert without_logprobs(without_logprobs(asked)) == without_logprobs(asked)
 
 
@@ -130,7 +130,7 @@ def test_a_call_has_the_same_key_whether_or_not_it_asks_for_them(tmp_path: Path)
     write_rows(tmp_path, 3)
     found = [
         keys(write_pipeline(tmp_path, teacher("http://localhost:1/v1", **fields)))
-        for fields in ({}, {"logprobs": None}, {"logprobs": "auto"})
+        for fields in ({}, {"logprobs": "off"}, {"logprobs": "auto"})
     ]
     assert found[0] == found[1] == found[2] != []
 
@@ -156,6 +156,14 @@ def test_a_build_keeps_one_number_a_reply_and_says_how_many_there_are(tmp_path: 
         rows = journal.rows("SELECT probability, body FROM replies WHERE probability IS NOT NULL")
     assert [probability for probability, _ in rows] == [pytest.approx(math.exp(-0.75))] * 6
     assert all('"logprob"' not in body for _, body in rows)
+
+
+def test_a_run_that_wants_none_asks_no_server(tmp_path: Path) -> None:
+    write_rows(tmp_path, 3)
+    with Teacher(MESSAGE) as server:
+        write_pipeline(tmp_path, teacher(server), consensus={"logprobs": "off"})
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert [entry.sampling.get("logprobs") for entry in server.ledger] == [None] * 3
 
 
 def test_a_batch_asks_for_them_too(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A teacher's own probability as evidence: bins by rank, learned emissions, the same live and replayed, and nothing where there is none."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,11 @@ def test_cuts_are_given_to_as_many_voters_as_can_be_told_apart() -> None:
     parted = with_cuts(terms, np.random.default_rng(0).random((200, 11)))
     assert parted.codable
     assert 0 < sum(bool(voter.cuts) for voter in parted.voters) < 11
+
+
+def test_a_vote_that_is_to_do_without_has_no_cuts() -> None:
+    terms, found = evidence()
+    assert not found.parted(replace(terms, confidence=False)).binned
 
 
 # what is learned

@@ -61,7 +61,9 @@ class Listing(NamedTuple):
 class Session:
     """One pool of connections for all teachers; use it as an async context."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, logprobs: bool = False) -> None:
+        """`logprobs`: whether teachers that ask for log probabilities do so here."""
+        self._logprobs = logprobs
         self._http = http_client()
         self._room = Room()
         self._without_logprobs: set[tuple[str, str]] = set()
@@ -88,7 +90,7 @@ class Session:
         A server that refuses the field `logprobs` is asked again without it, and without it from then on: a refusal costs nothing. Never
         raises but on cancellation.
         """
-        asks = teacher.asks_logprobs and (url, teacher.model) not in self._without_logprobs
+        asks = self._logprobs and teacher.asks_logprobs and (url, teacher.model) not in self._without_logprobs
         sent = b"".join(request(call, teacher, images, logprobs=asks))
         trial, seconds = _Trial(call, teacher, number, time.monotonic()), timeout or (lambda: teacher.timeout)
         ended = await self._sent(trial, url, sent, seconds)

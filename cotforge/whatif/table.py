@@ -75,7 +75,7 @@ def table(curation: Curation, waves: Waves) -> Answers:
     teachers = {teacher.name: place for place, teacher in enumerate(pipeline.teachers)}
     spent, took = {name: _Spent() for name in teachers}, {name: list[tuple[float, float]]() for name in teachers}
     columns, labels, options = _Columns(), dict[str, str | None](), dict[str, tuple[str, ...]]()
-    samples = 0
+    samples, sure = 0, pipeline.consensus.asks_logprobs
     for sample, all_heard in curation.heard():
         samples += 1
         heard = [one for one in all_heard if not one.voter.endswith(SHORT)]
@@ -83,7 +83,7 @@ def table(curation: Curation, waves: Waves) -> Answers:
             continue
         warm = waves.wave(sample.id) == 0
         for one in heard:
-            columns.add(len(labels), teachers[one.voter], one.answer, one.probability)
+            columns.add(len(labels), teachers[one.voter], one.answer, one.probability if sure else None)
             _count(spent[one.voter], one)
             if warm and one.replied:
                 took[one.voter].append((one.cost_usd, one.seconds))

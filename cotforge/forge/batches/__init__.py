@@ -59,7 +59,9 @@ class Batches:
         meter: Meter | None = None,
         ended: Callable[[Attempt], object] | None = None,
         most_bytes: int = MOST_BYTES,
+        logprobs: bool = True,
     ) -> None:
+        """`logprobs`: whether a teacher that asks for log probabilities does so here."""
         self.teacher, self.folder, self.meter = teacher, folder, meter or Meter()
         self.parts, self.api = Parts(journal, teacher), Api(teacher)
         self.outbox = Outbox(self.parts, self.api, folder, run_id, meter=self.meter, tell=self._count, most_bytes=most_bytes)
@@ -69,7 +71,7 @@ class Batches:
         self._parked: list[Part] = []
         self._harvests: dict[int, Harvest] = {}
         self._said: dict[int, str] = {}
-        self._after = 0.0
+        self._after, self._logprobs = 0.0, logprobs
         self._ended = ended
 
     async def __aenter__(self) -> Self:
@@ -111,7 +113,7 @@ class Batches:
 
     async def submit(self, works: Iterator[Work | Fault], admit: Callable[[Call], bool] | None = None) -> None:
         """Bring what is missing to the provider, in one pass over `works`, in a thread. The first no of `admit` to a Call ends it."""
-        found = requests(works, self.teacher, self.parts.held)
+        found = requests(works, self.teacher, self.parts.held, logprobs=self._logprobs)
         await self._submit(self.outbox.submit(found, turn=1, max_tokens=self.teacher.max_tokens, admit=admit))
 
     async def _submit(self, made: AsyncGenerator[Part, None]) -> None:

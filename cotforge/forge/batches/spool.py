@@ -37,7 +37,9 @@ class Request:
     """None where it is taken from an earlier file."""
 
 
-def requests(works: Iterator[Work | Fault], teacher: Teacher, held: Callable[[list[str]], set[str]]) -> Iterator[Request | Fault]:
+def requests(
+    works: Iterator[Work | Fault], teacher: Teacher, held: Callable[[list[str]], set[str]], *, logprobs: bool = True
+) -> Iterator[Request | Fault]:
     """The teacher's missing Calls as requests, without those that `held` knows to be asked already; a Fault where a picture is gone."""
     for work in works:
         if isinstance(work, Fault):
@@ -52,7 +54,7 @@ def requests(works: Iterator[Work | Fault], teacher: Teacher, held: Callable[[li
             yield fault
             continue
         for call in calls:
-            yield Request(call.key, input_tokens(call), b"".join(request(call, teacher, images)), call)
+            yield Request(call.key, input_tokens(call), b"".join(request(call, teacher, images, logprobs=logprobs)), call)
 
 
 def chunked(found: Iterator[Request | Fault]) -> Iterator[list[Request | Fault]]:

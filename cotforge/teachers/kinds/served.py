@@ -2,12 +2,13 @@
 
 import re
 from ipaddress import IPv6Address
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from cotforge.errors import shown
+from cotforge.spec import AutoOrOff
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import look_at
@@ -55,10 +56,6 @@ def _host_is_sound(host: str, *, bracketed: bool) -> bool:
     return re.fullmatch(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", ascii) is not None and len(ascii) <= 253
 
 
-def _or_none(value: Any) -> Any:
-    return None if value is False else value  # YAML's `off`
-
-
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -70,9 +67,9 @@ class ServedTeacher(TeacherKind):
 
     url: Annotated[tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_listed)] = ()
     """Base URL, or one per replica of the same model."""
-    logprobs: Annotated[Literal["auto"] | None, BeforeValidator(_or_none)] = "auto"
-    """`auto`: the log probabilities of a reply's tokens are asked for, unless the server refuses the field or `body` has one of its own;
-    kept of them is the probability of the answer. Null asks for none. Never part of a Call's key."""
+    logprobs: AutoOrOff = "auto"
+    """`auto`: where `consensus.logprobs` is so too, the log probabilities of a reply's tokens are asked for, unless the server refuses the
+    field or `body` has one of its own; kept of them is the probability of the answer. Never part of a Call's key."""
 
     @model_validator(mode="after")
     def _has_a_url(self) -> Self:
@@ -82,7 +79,7 @@ class ServedTeacher(TeacherKind):
 
     @property
     def asks_logprobs(self) -> bool:
-        return self.logprobs is not None and LOGPROBS not in self.body
+        return self.logprobs == "auto" and LOGPROBS not in self.body
 
     @property
     def urls(self) -> tuple[str, ...]:
