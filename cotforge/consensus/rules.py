@@ -65,7 +65,7 @@ class Consensus(Spec):
     max_calls: Annotated[int, Field(ge=1)] | None = None
     """Under `sequential`: voters asked about one sample, at most; null is all."""
     logprobs: AutoOrOff = "auto"
-    """`auto`: servers are asked how probable each answer was to the teacher itself, and `sequential` uses what they tell; `off`: neither."""
+    """`auto`: servers are asked how probable an answer was to the teacher itself, and `sequential` uses what they tell; `off`: neither."""
 
     @property
     def asks_logprobs(self) -> bool:
