@@ -22,7 +22,7 @@ MOST_OFF = 32
 LOGPROBS = "logprobs"
 """The field that asks for log probabilities. A request that has it begins with it."""
 _ASKS = f'{{"{LOGPROBS}": true, '.encode()
-_NAMES = re.compile(r"log_?probs?(?![a-z])", re.IGNORECASE)
+_NAMES = re.compile(r"log[ _-]?prob", re.IGNORECASE)
 _NAMES_NONE = re.compile(
     r"(?:unknown|unsupported|unrecogni[sz]ed|extra|additional)[ _](?:\w+[ _]){0,2}(?:field|param|arg|input|key|propert)|extra_forbidden",
     re.IGNORECASE,
