@@ -80,11 +80,13 @@ class CodedRows(Rows):
         """Of those of which no probability is known, by their rows as bytes."""
         self._rows, self._probabilities, self._times = array("i"), array("d"), array("q")
         """Of all others: they have no codes before the cuts of confidence are known."""
+        self._width = 5 + len(self.coding.names)
         self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in self.coding.names}
 
     def add(self, sample: Sample, heard: Sequence[Heard], times: int = 1) -> None:
         said = Said.of(heard)
         row = self.coding.row(sample, said)
+        self._width = len(row)
         if said.probabilities:
             self._rows.extend(row)
             self._probabilities.extend(said.probabilities.get(name, nan) for name in self.coding.names)
@@ -98,21 +100,21 @@ class CodedRows(Rows):
                     self._took[one.voter].append((one.cost_usd, one.seconds))
 
     def packed(self, terms: Terms) -> tuple[Any, Any, Terms]:
-        """(rows [N, 5 + K], how often each was met, the terms with cuts of confidence): see `table`."""
+        """(rows as `Coding.row` has them, how often each was met, the terms with cuts of confidence)."""
         import numpy as np
 
         from cotforge.consensus.sequential.bins import bins, with_cuts
         from cotforge.consensus.sequential.table import with_bins
 
-        width, k = 5 + len(terms.voters), len(terms.voters)
-        rows = np.frombuffer(b"".join(self.counts), np.int32).reshape(-1, width).astype(np.int64)
+        k = len(terms.voters)
+        rows = np.frombuffer(b"".join(self.counts), np.int32).reshape(-1, self._width).astype(np.int64)
         times = np.array(list(self.counts.values()), float)
         if not self._times:
             return rows, times, terms
-        known, often = np.array(self._rows, np.int64).reshape(-1, width), np.array(self._times)
-        probability_NK = np.array(self._probabilities, float).reshape(-1, k)
-        terms = with_cuts(terms, np.repeat(probability_NK[known[:, 0] == 0], often[known[:, 0] == 0], axis=0))
-        known[:, 4:-1] = with_bins(known[:, 4:-1], bins(probability_NK, terms), terms)
+        known, often = np.array(self._rows, np.int64).reshape(-1, self._width), np.array(self._times)
+        probability_NK, warm_N = np.array(self._probabilities, float).reshape(-1, k), known[:, -5 - k] == 0
+        terms = with_cuts(terms, np.repeat(probability_NK[warm_N], often[warm_N], axis=0))
+        known[:, -1 - k : -1] = with_bins(known[:, -1 - k : -1], bins(probability_NK, terms), terms)
         return np.concatenate([rows, known]), np.append(times, often), terms
 
     @property
