@@ -5,16 +5,17 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import fsum
+from math import fsum, isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
+from cotforge.consensus.answer_rows import answer_rows
 from cotforge.consensus.claim import Checked, claimed
 from cotforge.consensus.decider import Decider, Heard, LabelRole, Rule, Setting, settle
 from cotforge.consensus.decisions import AnswersError, Decisions
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Ints, regrouped, unique_rows
+from cotforge.consensus.sequential.table import ABSTAINED, NONE, Floats, Ints, regrouped, unique_rows
 from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.records import Gold, Sample
@@ -37,7 +38,7 @@ class Tabled:
         """`classes`: empty for free answers, None where they are to be found; `gold`: None for what people cannot tell; `waves`: those of
         a run, by default those of the ids with `seed`; `own`: the closed set of each id, where they share none.
         """
-        self.frame = _rows(answers)
+        self.frame = answer_rows(answers)
         self.firsts = self.frame.unique(["id", "teacher"], keep="first", maintain_order=True)
         """What is read where a teacher is asked once."""
         self.ids = self.frame["id"].unique(maintain_order=True)
@@ -153,7 +154,8 @@ class Tabled:
     def _all_at_once(self) -> "_Asked":
         """What each teacher says where it is asked as often as the table has it."""
         numbered = self.frame.with_columns(number=pl.int_range(pl.len()).over("id", "teacher"))
-        return self._asked(numbered, np.zeros((self.ids.len(), 2), np.int64))
+        unsure = numbered.with_columns(probability=pl.lit(None, pl.Float64))  # no rule that asks everybody uses it
+        return self._asked(unsure, np.zeros((self.ids.len(), 2), np.int64))
 
     def _asked(self, frame: pl.DataFrame, place_N2: Ints) -> "_Asked":
         columns = frame.select("teacher", "number").unique().sort("teacher", "number").with_columns(column=pl.int_range(pl.len()))
@@ -163,16 +165,21 @@ class Tabled:
         answers_NV[:, -1] = self._coded(self.labels, NONE)
         alike_NV = answers_NV if 0 < len(self.options) <= WIDEST or self._own else regrouped(answers_NV)[0]
         checked_N = np.where(self.checked_N, np.arange(len(answers_NV)), -1)
-        _, place_N = unique_rows(np.column_stack([checked_N, self._sets_N, place_N2, alike_NV]))
+        probability_NK = np.full((len(answers_NV), len(columns)), np.nan)
+        probability_NK[placed["row"].to_numpy(), placed["column"].to_numpy()] = placed["probability"].to_numpy()
+        sure_NK = probability_NK[:, ~np.isnan(probability_NK).all(axis=0)].view(np.int64)
+        _, place_N = unique_rows(np.column_stack([checked_N, self._sets_N, place_N2, alike_NV, sure_NK]))
         _, first_M, times_M = np.unique(place_N, return_index=True, return_counts=True)
-        return _Asked(columns["teacher"].to_list(), answers_NV, place_N, first_M, times_M.tolist())
+        sure = bool(sure_NK.size)
+        return _Asked(columns["teacher"].to_list(), answers_NV, probability_NK, sure, place_N, first_M, times_M.tolist())
 
     def _alike(self, asked: "_Asked") -> Iterator["_Alike"]:
         """Samples that differ, in order."""
         said = asked.answers_NV[asked.first_M].tolist()
         for row, said_V, times in zip(asked.first_M.tolist(), said, asked.times_M, strict=True):
             columns = [column for column, symbol in enumerate(said_V[:-1]) if symbol != NONE]
-            heard = [Heard(asked.teachers[column], self._text(said_V[column])) for column in columns]
+            sure_K = asked.probability_NK[row].tolist() if asked.sure else [nan] * len(said_V)
+            heard = [Heard(asked.teachers[k], self._text(said_V[k]), probability=None if isnan(sure_K[k]) else sure_K[k]) for k in columns]
             options = self._own.get(self._id_list[row], self.options)
             yield _Alike(Sample(str(self._id_list[row]), (), "", options, self._text(said_V[-1])), heard, columns, times)
 
@@ -219,6 +226,10 @@ class _Asked:
     """Of each column."""
     answers_NV: Ints
     """The label's last."""
+    probability_NK: Floats
+    """Of the answers, as the teachers gave them; NaN: unknown."""
+    sure: bool
+    """Whether any is known."""
     place_N: Ints
     """Each id's place among the M."""
     first_M: Ints
@@ -265,13 +276,3 @@ class _Found:
         self.turn.append(self.turns.setdefault(opinion.asked, len(self.turns)))
         self.confidence.append(verdict.confidence)
         self.lacking += len(opinion.lacking) * one.times
-
-
-def _rows(answers: Any) -> pl.DataFrame:
-    """The three columns as polars has them, `teacher` and `answer` as text. Raises AnswersError where a teacher or id is null."""
-    frame = answers if isinstance(answers, pl.DataFrame) else pl.from_pandas(answers[["id", "teacher", "answer"]])
-    rows = frame.select(pl.col("id"), pl.col("teacher").cast(pl.String), pl.col("answer").cast(pl.String))
-    for name in ("id", "teacher"):
-        if nulls := rows[name].null_count():
-            raise AnswersError(f"answers: {nulls:,} rows without {name}; every answer belongs to an id and a teacher")
-    return rows
