@@ -99,6 +99,7 @@ def terms(pipeline: Pipeline, prices: Mapping[str, float]) -> Terms:
         label=rule.label == "vote",
         order=rule.order or _usual_order(pipeline),
         promise=rule.promise.wish if rule.promise is not None else None,
+        confidence=rule.asks_logprobs,
     )
 
 
@@ -113,4 +114,4 @@ def saves_nothing(guide: Guide | None) -> list[str]:
     if guide is None or not 0 < guide.total <= guide.waves.whole:
         return []
     few = f"all {guide.total:,} samples are warm-up, about which every teacher is asked"
-    return [f"consensus.rule: 'sequential': {few}; it saves calls from more than {LEAST} samples on"]
+    return [f"consensus.rule: {guide.rule.name!r}: {few}; it saves calls from more than {LEAST} samples on"]

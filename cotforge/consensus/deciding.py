@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from cotforge.consensus.decider import LabelRole
 from cotforge.consensus.decisions import AnswersError, Decisions
@@ -33,8 +33,10 @@ def decide(
     """Decide every id of a table with columns `id`, `teacher`, `answer`: all that a full asking gave, in the order it may be asked.
 
     `sequential` reads only what it asks for: replacing every other answer leaves the Decisions as they are. A null answer is one that
-    could not be read. `classes` is the closed set; without it the set is taken from labels, gold and the warm-up where these are few,
-    else answers are free. `labels` are raw and noisy, `gold` is what people found, `prices` are per call (default 1 each).
+    could not be read. A column `probability` (or `weight`), null where it is unknown, may tell how sure a teacher is of its answer: its
+    ranks within a teacher count, whatever its scale; only `sequential` uses it. `classes` is the closed set; without it the set is taken
+    from labels, gold and the warm-up where these are few, else answers are free. `labels` are raw and noisy, `gold` is what people found,
+    `prices` are per call (default 1 each).
     A gold answer of None is one that people cannot tell. `label` is what the raw label does: see `consensus.label` of a pipeline file.
     `objective` is `balanced`, `cheapest`, or `{"lessons": ..., "budget": ...}`. `promise` is (precision, confidence): only what gold shows
     to be so precise is accepted, from a posterior of `target` or more; the Decisions say what became of it. `order` is that of the teachers
@@ -47,6 +49,8 @@ def decide(
     demand_sound(answers, classes=classes, prices=prices, rule=rule, targets=[target])
     wish = wish_of(promise)
     _demand_mappings(labels=labels, gold=gold)
+    if label not in get_args(LabelRole):
+        raise AnswersError(f"label: {label!r} is none; vote, gate or ignore")
     wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_whole(objective))
     if isinstance(wanted, str) and wanted not in ("balanced", "cheapest"):
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")

@@ -14,7 +14,7 @@ from cotforge.consensus.sequential.rule import SEQUENTIAL
 from cotforge.consensus.until_label import CASCADE, LABEL_MATCH, UntilLabel
 from cotforge.consensus.weighted import WEIGHTED
 from cotforge.errors import shown
-from cotforge.spec import Spec, WrongKey
+from cotforge.spec import AutoOrOff, Spec, WrongKey
 
 RULES: tuple[Rule, ...] = (MAJORITY, UNANIMOUS, WEIGHTED, DAWID_SKENE, SEQUENTIAL, LABEL_MATCH, CASCADE)
 """Every rule, by the name the pipeline file uses. A new one is a file of its own and an entry here."""
@@ -75,6 +75,9 @@ class Consensus(Spec):
     """Under rules that ask in turn: the names of teachers in the order in which they are asked, under `sequential` of all, any of whom may
     be left out; null is any order under `sequential`, else that of the file, under `cascade` the cheapest by `price` first."""
 
+    logprobs: AutoOrOff = "auto"
+    """`auto`: servers are asked how probable an answer was to the teacher itself, and `sequential` uses what they tell; `off`: neither."""
+
     @field_validator("order")
     @classmethod
     def _each_once(cls, order: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -89,6 +92,11 @@ class Consensus(Spec):
         if self.order is not None and self.short_votes:
             raise WrongKey("order", "there is none for short votes; write votes: full, or leave it out")
         return self
+
+    @property
+    def asks_logprobs(self) -> bool:
+        """Whether the teachers' own probabilities count, and are asked for."""
+        return self.logprobs == "auto"
 
     @property
     def by(self) -> Rule:

@@ -76,6 +76,8 @@ class Terms:
     """The names of all voters in the one order in which they may be asked, where any may be left out; empty for any order."""
     promise: Wish | None = None
     """What accepted answers must be shown to reach; `target` is then the least that is tried."""
+    confidence: bool = True
+    """Whether voters' own probabilities of their answers count."""
 
     @property
     def by_class(self) -> bool:
