@@ -82,6 +82,10 @@ class Nothing:
     def add(self, wave: int, **said: object) -> None:
         """Nothing is kept."""
 
+    def parted(self, terms: Terms) -> Terms:
+        """The terms as they are."""
+        return terms
+
 
 @dataclass(frozen=True, slots=True)
 class LabelPolicy:
@@ -89,13 +93,22 @@ class LabelPolicy:
 
     order: tuple[str, ...]
 
-    def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
+    def next(
+        self,
+        label: str | None,
+        answers: Mapping[str, str | None],
+        *,
+        without: Collection[str] = (),
+        probabilities: Mapping[str, float] | None = None,
+    ) -> str | None:
         """The teacher to ask next, never one in `answers` or `without`; None where one said the label, or there is none to say."""
         if label is None or self.accepted(label, answers) is not None:
             return None
         return next((name for name in self.order if name not in answers and name not in without), None)
 
-    def accepted(self, label: str | None, answers: Mapping[str, str | None]) -> str | None:
+    def accepted(
+        self, label: str | None, answers: Mapping[str, str | None], *, probabilities: Mapping[str, float] | None = None
+    ) -> str | None:
         """The label, where a teacher of the order said it."""
         return label if label is not None and any(answers.get(name) == label for name in self.order) else None
 

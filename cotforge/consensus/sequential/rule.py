@@ -52,20 +52,24 @@ class Sequential(Rule):
 
     def policy(self, terms: Terms, evidence: "Evidence", upto: int, hasty: bool) -> "Policy":
         """Whom to ask, by what Samples of the waves up to `upto` said. It may take seconds; in haste it is learned less carefully."""
-        from cotforge.consensus.sequential.aim import aimed
         from cotforge.consensus.sequential.learning import learn
 
-        return learn(aimed(terms, evidence.table(terms)), evidence, upto, hasty)
+        return learn(_aimed(terms, evidence), evidence, upto, hasty)
 
     async def policy_apart(self, terms: Terms, evidence: "Evidence", upto: int) -> "Policy | None":
         """The same with care, in a process of its own; None where that could not be."""
         from cotforge.consensus.sequential.apart import learned
 
         if terms.promise is not None:
-            from cotforge.consensus.sequential.aim import aimed
-
-            terms = await asyncio.to_thread(aimed, terms, evidence.table(terms))
+            terms = await asyncio.to_thread(_aimed, terms, evidence)
         return await learned(terms, evidence, upto)
+
+
+def _aimed(terms: Terms, evidence: "Evidence") -> Terms:
+    """The terms with the target that a promise needs."""
+    from cotforge.consensus.sequential.aim import aimed
+
+    return aimed(terms, evidence.table(terms)) if terms.promise is not None else terms
 
 
 SEQUENTIAL = Sequential()
