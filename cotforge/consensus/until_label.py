@@ -97,9 +97,9 @@ class LabelPolicy:
         self,
         label: str | None,
         answers: Mapping[str, str | None],
+        probabilities: Mapping[str, float] | None = None,
         *,
         without: Collection[str] = (),
-        probabilities: Mapping[str, float] | None = None,
     ) -> str | None:
         """The teacher to ask next, never one in `answers` or `without`; None where one said the label, or there is none to say."""
         if label is None or self.accepted(label, answers) is not None:
@@ -107,7 +107,7 @@ class LabelPolicy:
         return next((name for name in self.order if name not in answers and name not in without), None)
 
     def accepted(
-        self, label: str | None, answers: Mapping[str, str | None], *, probabilities: Mapping[str, float] | None = None
+        self, label: str | None, answers: Mapping[str, str | None], probabilities: Mapping[str, float] | None = None
     ) -> str | None:
         """The label, where a teacher of the order said it."""
         return label if label is not None and any(answers.get(name) == label for name in self.order) else None
