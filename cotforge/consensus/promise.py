@@ -21,6 +21,7 @@ STEPS = tuple(step / 100 for step in range(99, 49, -1))
 """Targets that are tried, from the strictest."""
 MOST = 100_000
 """Checked answers that a shortfall names at most: nobody checks more."""
+_CLOSE = 1e-9
 
 
 class Wish(NamedTuple):
@@ -117,7 +118,8 @@ def needed(wish: Wish, wrong: int = 0) -> int:
 
 def shows(wish: Wish, found: Count) -> bool:
     """Whether the exact lower bound reaches the wish. Source: Clopper and Pearson 1934."""
-    return found.checked >= needed(wish) and lower_bound(found.right, found.checked, sure=wish.confidence) >= wish.precision
+    low = lower_bound(found.right, found.checked, sure=wish.confidence)
+    return found.checked >= needed(wish) and low >= wish.precision - _CLOSE
 
 
 def steps(least: float) -> Iterator[float]:
