@@ -26,6 +26,8 @@ def first_word(poll, model, target):
 
 FIRST_WORD = PollRule("first_word", first_word, posterior=True)
 '''
+ERRS = {"ann": 99, "bob": 3, "cyd": 2}
+"""Each says awe of every so-manieth row."""
 IMPORT, ENTRY = "from cotforge.consensus.first_word import FIRST_WORD\n", "FIRST_WORD"
 
 
@@ -46,24 +48,17 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 def test_every_command_knows_a_rule_that_is_one_file_and_one_entry(tmp_path: Path, home: dict[str, str]) -> None:
     write_rows(tmp_path, 24)
-    right = {f"row-{row}": LABELS[row % 4] for row in range(24)}
-    said_by = {
-        name: {id: said(answer if int(id[4:]) % every else "awe") for id, answer in right.items()}
-        for name, every in (("ann", 99), ("bob", 3), ("cyd", 2))
-    }
-    teachers = [replay(tmp_path, name, dict(replies)) for name, replies in said_by.items()]
+    truth = [LABELS[row % 4] for row in range(24)]
+    says = {name: [true if row % every else "awe" for row, true in enumerate(truth)] for name, every in ERRS.items()}
+    teachers = [replay(tmp_path, name, {f"row-{row}": said(answer) for row, answer in enumerate(says[name])}) for name in says]
     write_pipeline(tmp_path, *teachers, consensus={"rule": "first_word", "target": 0.6, "label": "ignore"})
     for words in (["check", "pipeline.yaml"], ["build", "pipeline.yaml"], ["curate", "runs/feelings", "--what-if"]):
         ended = cotforge(*words, cwd=tmp_path, env=home)
         assert ended.returncode == 0, ended.stderr
     run = tmp_path / "runs/feelings"
-    says = {
-        name: {id: text.rpartition("<answer>")[2].removesuffix("</answer>") for id, text in replies.items()}
-        for name, replies in said_by.items()
-    }
-    accepted = {id for id in right if sum(says[name][id] == says["ann"][id] for name in says) >= 2}
+    accepted = {f"row-{row}": heard[0] for row, heard in enumerate(zip(*says.values(), strict=True)) if heard.count(heard[0]) >= 2}
     assert 0 < len(accepted) < 24
-    assert {row["id"]: row["answer"] for row in table(run, "data")} == {id: says["ann"][id] for id in accepted}
+    assert {row["id"]: row["answer"] for row in table(run, "data")} == accepted
     assert "rule first_word, label ignore, target 0.6" in (run / "dataset/README.md").read_text()
     rows = pl.read_csv(run / "what-if.csv", infer_schema_length=None).filter(pl.col("rule") == "first_word")
     (same,) = rows.filter(pl.col("target") == 0.6).to_dicts()
