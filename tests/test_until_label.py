@@ -144,9 +144,9 @@ def test_an_order_names_teachers_of_the_file_and_each_once(tmp_path: Path) -> No
         assert fault in ended.stderr
 
 
-def test_a_label_that_is_ignored_cannot_be_waited_for() -> None:
-    with pytest.raises(ValueError, match="label"):
-        Consensus(rule="label_match", label="ignore")
+def test_an_order_has_no_short_votes() -> None:
+    with pytest.raises(ValueError, match="order: there is none for short votes"):
+        Consensus(rule="sequential", votes="short", order=("ann",))
 
 
 # the trial of simpler rules

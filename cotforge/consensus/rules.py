@@ -11,7 +11,7 @@ from cotforge.consensus.majority import MAJORITY, UNANIMOUS
 from cotforge.consensus.promise import Promise
 from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.sequential.rule import SEQUENTIAL
-from cotforge.consensus.until_label import CASCADE, LABEL_MATCH, UntilLabel
+from cotforge.consensus.until_label import CASCADE, LABEL_MATCH
 from cotforge.consensus.weighted import WEIGHTED
 from cotforge.errors import shown
 from cotforge.spec import AutoOrOff, Spec, WrongKey
@@ -62,7 +62,8 @@ class Consensus(Spec):
     promise: Promise | None = None
     """A precision that checked samples must show: what cannot be promised is not accepted; null accepts by `rule` and `target` alone."""
     label: LabelRole = "vote"
-    """`vote`: the raw label is one more noisy voter; `gate`: the answer must equal it; `ignore`: it is only reported."""
+    """`vote`: the raw label is one more noisy voter; `gate`: the answer must equal it; `ignore`: it is only reported. `label_match` and
+    `cascade` wait for the label whatever stands here."""
 
     objective: Literal["balanced", "cheapest"] | Lessons = "balanced"
     """Under `sequential`: `balanced` counts calls, prices only break ties; `cheapest` counts prices, and accepts less; or numbers."""
@@ -86,9 +87,7 @@ class Consensus(Spec):
         return order
 
     @model_validator(mode="after")
-    def _can_be_waited_for(self) -> Self:
-        if isinstance(self.by, UntilLabel) and self.label == "ignore":
-            raise WrongKey("label", f"'ignore', but {self.rule!r} waits for a teacher to say the label; write vote, or take another rule")
+    def _full_in_order(self) -> Self:
         if self.order is not None and self.short_votes:
             raise WrongKey("order", "there is none for short votes; write votes: full, or leave it out")
         return self

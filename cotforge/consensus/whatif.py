@@ -154,7 +154,7 @@ class _Variants:
         """What is decided, the rule's and the order's name, and by what setting."""
         setting = self.tabled.setting(
             target=target,
-            label="vote" if rule is not SEQUENTIAL and self.label == "ignore" else self.label,
+            label=self.label,
             prices=self.met,
             objective=objective,
             max_calls=self.max_calls,
