@@ -2,13 +2,20 @@
 
 import math
 import random
+from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cotforge.consensus import RULES, AnswersError, decide
 from cotforge.consensus.claim import Count, lower_bound
 from cotforge.consensus.promise import STEPS, Promised, Wish, needed, shows, steps, walk_down
+from tests.crowd import Crowd
+from tests.project import files, ran, summary, table
+from tests.test_whatif import CLASSES, PRICES, some, world
 
 WISH = Wish(0.95, 0.95)
 
@@ -106,3 +113,98 @@ def test_the_promise_is_told_in_numbers(shown: dict[float, tuple[int, int]], wor
     assert words in told
     assert told.startswith("promise: precision of at least 0.95 with 95 % confidence ")
     assert ("no answer that nobody checked is accepted" in told) == (not walked(shown).kept)
+
+
+# in a vote
+
+
+def test_what_cannot_be_promised_is_not_accepted_and_the_shortfall_is_in_the_decisions() -> None:
+    answers, labels, truth = world()
+    told: dict[str, Any] = {"classes": CLASSES, "labels": labels, "prices": PRICES, "promise": (0.95, 0.95)}
+    for rule in (rule.name for rule in RULES):
+        decided = decide(answers, rule=rule, gold=some(truth, 40), **told)
+        assert decided.promise is not None
+        assert (decided.promise.kept, decided.promise.wanted) == (False, 59)
+        accepted = decided.frame.filter("accepted")
+        assert set(accepted["id"]) <= set(some(truth, 40)), "only what people checked"
+        assert (decided.claim.checked, decided.claim.low) == (0, None)
+        assert f"{59} checked without an error would do; {decided.promise.shown.checked} are there" in decided.promise.told()
+
+
+def test_what_can_be_promised_is_accepted_from_one_confidence_on() -> None:
+    answers, labels, truth = world(600)
+    told: dict[str, Any] = {"classes": CLASSES, "labels": labels, "prices": PRICES, "gold": some(truth, 200)}
+    for rule in (rule.name for rule in RULES):
+        decided = decide(answers, rule=rule, promise=(0.85, 0.9), **told)
+        assert decided.promise is not None
+        assert decided.promise.kept, rule
+        unchecked = decided.frame.filter(pl.col("accepted") & ~pl.col("id").is_in(list(some(truth, 200))))
+        assert unchecked["confidence"].min() >= decided.promise.target
+        assert (decided.claim.checked, decided.claim.right) == decided.promise.shown
+        assert lower_bound(decided.claim.right, decided.claim.checked, sure=0.9) >= 0.85
+        assert sum(truth[id] == answer for id, answer in unchecked.select("id", "answer").rows()) / len(unchecked) > 0.85
+
+
+def test_a_wish_that_is_met_anyway_changes_nothing_but_what_is_asked() -> None:
+    answers, labels, truth = world()
+    told: dict[str, Any] = {"classes": CLASSES, "labels": labels, "gold": some(truth, 120), "rule": "majority"}
+    assert decide(answers, promise=(0.5, 0.9), **told).frame.equals(decide(answers, **told).frame)
+
+
+@pytest.mark.parametrize("promise", [0.95, (0.95,), (0.95, 1), (0, 0.9), ("a", "b"), "ab", (0.95, float("nan")), {"precision": 0.9}])
+def test_a_promise_that_is_none_is_refused_in_a_line(promise: Any) -> None:
+    with pytest.raises(AnswersError, match=r"^promise: .*both between 0 and 1, like"):
+        decide(world(10)[0], promise=promise)
+
+
+# in a run
+
+
+def test_a_run_asks_for_the_target_of_its_promise_and_accepts_no_less(tmp_path: Path) -> None:
+    crowd = Crowd.of(tmp_path / "it", 320)
+    crowd.gold(sorted(crowd.truth)[:140])
+    rule = {"rule": "sequential", "promise": {"precision": 0.9, "confidence": 0.9}}
+    with crowd.servers() as servers:
+        crowd.pipeline(servers, consensus=rule, gold="gold.csv")
+        built = ran("build", "pipeline.yaml", cwd=crowd.folder)
+        assert built.returncode == 0, built.stderr
+        run = crowd.folder / "runs/feelings"
+        told, before = summary(run), files(run / "dataset")
+        again = ran("build", "pipeline.yaml", cwd=crowd.folder)
+    assert told["promise"]["target"] is not None
+    assert "promise: precision of at least 0.9 with 90 % confidence holds" in built.stdout
+    assert (again.returncode, summary(run)["calls"], summary(run)["calls_missing"]) == (0, 0, 0), "a replay aims as the asking did"
+    lessons = table(run, "data")
+    assert all(row["confidence"] >= told["promise"]["target"] for row in lessons)
+    assert crowd.right(lessons) > 0.9
+    assert ran("curate", run, cwd=crowd.folder).returncode == 0
+    assert files(run / "dataset") == before
+    assert "holds from confidence" in (run / "dataset/README.md").read_text()
+    hard = ran("curate", run, "--set", "consensus.promise.precision=0.999", cwd=crowd.folder)
+    assert hard.returncode == 0
+    assert "checked without an error would do" in hard.stdout
+    assert summary(run)["accepted"] <= 140
+
+
+def test_without_gold_nothing_is_accepted_and_it_is_told_how_much_would_do(tmp_path: Path) -> None:
+    crowd = Crowd.of(tmp_path / "it", 20)
+    with crowd.servers() as servers:
+        crowd.pipeline(servers, consensus={"rule": "majority", "promise": {"precision": 0.95}})
+        checked = ran("check", "pipeline.yaml", cwd=crowd.folder)
+        built = ran("build", "pipeline.yaml", cwd=crowd.folder)
+    assert "consensus.promise takes 59, and until then accepts nothing" in checked.stdout
+    assert built.returncode == 0, built.stderr
+    assert "59 checked without an error would do; 0 are there; cotforge gold picks more" in built.stdout
+    told = summary(crowd.folder / "runs/feelings")
+    assert (told["accepted"], told["promise"]["wanted"]) == (0, 59)
+    assert told["rejected"]["vote:below_target"] > 10
+
+
+def test_a_wrong_promise_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    crowd = Crowd.of(tmp_path / "it", 5)
+    with crowd.servers() as servers:
+        for promise, fault in (({"precision": 95}, "consensus.promise.precision: 95: "), ({"precison": 0.9}, "did you mean 'precision'?")):
+            crowd.pipeline(servers, consensus={"promise": promise})
+            ended = ran("check", "pipeline.yaml", cwd=crowd.folder)
+            assert (ended.returncode, ended.stdout) == (2, "")
+            assert fault in ended.stderr
