@@ -189,3 +189,29 @@ def test_a_simpler_rule_is_named_only_where_it_is_in_nothing_worse() -> None:
     assert trial.best(Figures(1.0, 0.9, 4.0, 57, 60)) is None, "as few calls are asked by no other"
     assert trial.best(Figures(0.9, 1.6, 0.5, 57, 60)) is None, "nor are they cheaper"
     assert counted(rows[:1]).best(worse) is None, "one checked Sample is no ground"
+
+
+def test_a_run_names_a_simpler_rule_that_does_better_on_its_gold_with_the_line_that_sets_it(tmp_path: Path) -> None:
+    crowd = Crowd.of(tmp_path / "it", 120, wrong=0.03)
+    crowd.gold(sorted(crowd.truth)[:60])
+    with crowd.servers({"ann": 0.99, "bob": 0.7, "cyd": 0.6}) as servers:
+        crowd.pipeline(servers, consensus={"rule": "unanimous"}, gold="gold.csv")
+        built = ran("build", "pipeline.yaml", cwd=crowd.folder)
+    assert built.returncode == 0, built.stderr
+    (line,) = [line for line in built.stdout.splitlines() if line.startswith("a simpler rule does better on the checked samples: ")]
+    before, _, setting = line.partition("; consensus: ")
+    assert yaml.safe_load(setting) == {"rule": "label_match", "order": ["ann"]}
+    accepted = summary(crowd.folder / RUN)["accepted"]
+    assert f"here at least {summary(crowd.folder / RUN)['claim']['low']:.3f}" in before
+    curated = ran("curate", RUN, "--set", f"consensus={setting}", cwd=crowd.folder)
+    assert curated.returncode == 0, curated.stderr
+    assert summary(crowd.folder / RUN)["accepted"] > accepted
+    assert "a simpler rule" not in curated.stdout
+
+
+def test_a_run_without_enough_gold_names_no_other_rule(tmp_path: Path) -> None:
+    crowd = Crowd.of(tmp_path / "it", 60, wrong=0.03)
+    with crowd.servers({"ann": 0.99, "bob": 0.7, "cyd": 0.6}) as servers:
+        crowd.pipeline(servers, consensus={"rule": "unanimous"})
+        built = ran("build", "pipeline.yaml", cwd=crowd.folder)
+    assert "a simpler rule" not in built.stdout
