@@ -155,7 +155,7 @@ class Tally:
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
             "claim": self.claim.summary(),
-            "promise": self.promise.summary() if self.promise is not None else None,
+            **({"promise": self.promise.summary()} if self.promise is not None else {}),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
             "finish_reasons": dict(sorted(self.finish_reasons.items())),
