@@ -62,6 +62,11 @@ def test_every_stage_has_its_figures_with_intervals_beside_the_base_and_whatever
     assert "vllm serve PATH_OR_REPO --dtype bfloat16" in text
 
 
+def test_a_student_that_was_tried_on_fewer_samples_is_compared_with_their_number(run: Path) -> None:
+    tried(run, "00-base", figures("k0", 0.2) | {"n": 20})
+    assert "better, accuracy 0.500 against 0.200 (of 20 of the 40 samples); the intervals do not meet." in made(run)
+
+
 def test_it_says_what_the_figures_show_and_what_they_do_not(run: Path) -> None:
     text = made(run)
     assert "- Compared with the student it began with: better, accuracy 0.500 against 0.200; the intervals do not meet." in text
