@@ -100,7 +100,9 @@ class Tabled:
         accepted_N = (label_N >= 0) & ~open_N
         asked_K = (turn_NK > 0).sum(axis=0)
         cost = float(asked_K @ np.array([prices.get(name, 1.0) for name in self.teachers]))
-        known = [self._held_out(row, str(self._id_list[row]), accepted=bool(accepted_N[row])) for row in np.flatnonzero(self.checked_N)]
+        known = [
+            self._held_out(row, str(self._id_list[row]), accepted=bool(accepted_N[row])) for row in np.flatnonzero(self.checked_N).tolist()
+        ]
         frame = pl.DataFrame({"accepted": accepted_N, "calls": (turn_NK > 0).sum(axis=1), "against_label": np.zeros(len(accepted_N), bool)})
         return Decisions(frame, claim(known), pl.DataFrame({"teacher": self.teachers, "calls": asked_K}), cost, int(lacking_N.sum()))
 
