@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
     name: str
     stratum: Stratum | None
-    count: Count
+    counted: Count
 
 
 def rows(claim: Claim) -> list[Row]:

@@ -214,7 +214,7 @@ def decided(rows: CodedRows) -> TurnDecider:
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
     columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
     apart = found.held.by_row() if found.held is not None else {}
-    fates = [Fate(*one, apart.get(row)) for row, one in enumerate(zip(*columns, turns, lacking, strict=True))]
+    fates = [Fate(*one)._replace(apart=apart.get(row)) for row, one in enumerate(zip(*columns, turns, lacking, strict=True))]
     keys = (row.tobytes() for row in packed.astype(np.int32))
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
     decider = TurnDecider(rows, Coding(replace(rows.setting, terms=about)), by_key, _figures(about, found))
