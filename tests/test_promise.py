@@ -15,6 +15,7 @@ from cotforge.consensus.claim import Count, lower_bound
 from cotforge.consensus.promise import STEPS, Promised, Wish, needed, shows, steps, walk_down
 from tests.crowd import Crowd
 from tests.project import files, ran, summary, table
+from tests.test_decider import World
 from tests.test_whatif import CLASSES, PRICES, some, world
 
 WISH = Wish(0.95, 0.95)
@@ -158,6 +159,24 @@ def test_a_promise_that_is_none_is_refused_in_a_line(promise: Any) -> None:
 
 
 # in a run
+
+
+def test_a_run_a_table_and_the_what_if_promise_the_same(tmp_path: Path) -> None:
+    journal = World("classes").journal(tmp_path)
+    told: dict[str, Any] = {"classes": journal.classes, "labels": journal.labels, "gold": journal.gold, "promise": (0.85, 0.9)}
+    for rule in ("sequential", "dawid_skene", "majority", "cascade"):
+        consensus = f"consensus={{rule: {rule}, promise: {{precision: 0.85, confidence: 0.9}}}}"
+        assert ran("curate", journal.run, "--set", consensus, cwd=tmp_path).returncode == 0
+        decided, found = decide(journal.answers, rule=rule, **told), summary(journal.run)
+        assert decided.promise is not None
+        assert found["promise"] == decided.promise.summary()
+        accepted = decided.frame.filter("accepted").select("id", "answer", "confidence")
+        lessons = {row["id"]: (row["answer"], row["confidence"]) for row in table(journal.run, "data")}
+        assert lessons == {id: (answer, sure) for id, answer, sure in accepted.rows()}
+        assert found["claim"]["checked"] == decided.claim.checked
+    assert ran("curate", journal.run, "--what-if", "--set", consensus, cwd=tmp_path).returncode == 0
+    (row,) = pl.read_csv(journal.run / "what-if.csv").filter(pl.col("rule") == "cascade").to_dicts()
+    assert (row["accepted"], row["promised"]) == (len(lessons), decided.promise.target)
 
 
 def test_a_run_asks_for_the_target_of_its_promise_and_accepts_no_less(tmp_path: Path) -> None:
