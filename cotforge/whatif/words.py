@@ -61,6 +61,9 @@ def _notes(found: Compared, answers: Answers) -> Iterator[str]:
         yield "at least, about: precision of accepted answers that nobody checked, as gold shows it; the bound is one-sided 95 %"
     else:
         yield "no precision is told: nobody checked enough answers, and how far teachers agree is none"
+    if (promise := found.consensus.promise) is not None:
+        sure = f"{promise.precision:g} with {100 * promise.confidence:g} % confidence"
+        yield f"every row accepts only what keeps the promise of {sure}, and nothing where it cannot be given"
     if any(row["lacking"] for row in found.rows):
         yield f"lacking: share of its calls that were never made and cannot be replayed; above {LACKING:.0%} a row is a guess"
 

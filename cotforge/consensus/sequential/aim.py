@@ -4,8 +4,8 @@ Who is asked depends on the target: a policy goes on until it is reached. So eac
 what people checked, judged by beliefs that have not seen it. All gold is in the warm-up, so every wave goes by the same target.
 """
 
+from collections import OrderedDict
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
@@ -15,22 +15,34 @@ from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.held import FOLDS, held_out
 from cotforge.consensus.sequential.learning import ROUGH, believe
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import Table, symbols_of, unpacked
+from cotforge.consensus.sequential.table import Table, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 
+LATEST = 64
+"""Targets kept in mind: each wave finds what the first found."""
+_latest: OrderedDict[tuple[Terms, bytes], float] = OrderedDict()
+
+
 def aimed(terms: Terms, table: Table) -> Terms:
-    """The terms with the target that the promise needs; where nothing can be promised they stay as they are."""
+    """The terms with the target that the promise needs; where nothing can be promised they stay as they are. It may take seconds."""
     if terms.promise is None:
         return terms
-    warm = table.where(table.wave_N == 0).unfolded().packed()
-    return replace(terms, target=_target(terms, terms.promise, warm.tobytes(), warm.shape[1]))
+    warm = table.where(table.wave_N == 0).unfolded()
+    key = terms, warm.packed().tobytes()
+    if key not in _latest:
+        _latest[key] = _target(terms, terms.promise, _parted(warm))
+        while len(_latest) > LATEST:
+            _latest.popitem(last=False)
+    return replace(terms, target=_latest[key])
 
 
-@lru_cache(maxsize=64)
-def _target(terms: Terms, wish: Wish, packed: bytes, width: int) -> float:
-    """The same from bytes, so that each wave finds what the first found."""
-    warm = _parted(unpacked(np.frombuffer(packed).reshape(-1, width)))
+def is_known(terms: Terms, table: Table) -> bool:
+    """Whether `aimed` takes no time."""
+    return terms.promise is None or (terms, table.where(table.wave_N == 0).unfolded().packed().tobytes()) in _latest
+
+
+def _target(terms: Terms, wish: Wish, warm: Table) -> float:
     if warm.checked_N.sum() < needed(wish):
         return terms.target
     belief = believe(terms, warm)
