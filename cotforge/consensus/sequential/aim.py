@@ -18,7 +18,6 @@ from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import Table, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
-
 LATEST = 64
 """Targets kept in mind: each wave finds what the first found."""
 _latest: OrderedDict[tuple[Terms, bytes], float] = OrderedDict()
