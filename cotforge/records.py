@@ -304,6 +304,18 @@ class Verdict(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Gold(Record):
+    """What people agree on about the samples they checked."""
+
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """id to canonical answer, of the samples on which all agree."""
+    ambiguous: frozenset[str] = frozenset()
+    """ids on which people disagree, or of which one wrote that it cannot be told."""
+    drawn: Mapping[str, float] = field(default_factory=dict)
+    """id to the probability with which it was drawn for people to check, in (0, 1]; what it lacks was drawn as improbably as any other."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judged(Record):
     """A Trace with its measures and its fate."""
 

@@ -57,14 +57,15 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     loaded, journal, previous = curation.loaded, curation.journal, Previous.of(folder.path)
     totals = journal.totals() | {"calls_ended": ended(journal)}
     tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
-    gallery, blindness = Gallery(), Blindness(curation.gold.answers, curation.gold.ambiguous)
+    gallery, blindness = Gallery(), Blindness(curation.setting.gold)
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
     made: list[Exported] = []
     shown: list[Lesson] = []
 
     def told(exported: Exported) -> str:
-        tally.estimated, tally.twins = curation.estimates(), curation.twins()
-        tally.claim, tally.bins, tally.unseen = curation.claim(), curation.bins(), blindness.unseen()
+        decider = curation.decider
+        tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
+        tally.unseen = blindness.unseen()
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
@@ -221,7 +222,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
     """What card and report say of the run beside its counts; `${VAR}` stays as written."""
     pipeline, kept = loaded.pipeline, loaded.unexpanded
     consensus = pipeline.consensus
-    target = f", target {consensus.target:g}" if consensus.rule in ("dawid_skene", "sequential") else ""
+    target = f", target {consensus.target:g}" if consensus.by.targeted else ""
     asked = ["solve", "vote"] if consensus.short_votes else ["solve"]
     return About(
         name=pipeline.name,

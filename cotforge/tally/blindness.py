@@ -5,11 +5,11 @@ checked, labels: of one class far more samples are called something else than la
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from cotforge.consensus.claim import lower_bound
-from cotforge.records import CuratedSample, Fault
+from cotforge.records import CuratedSample, Fault, Gold
 
 MANY = 1_000
 """Most classes that are told apart: rows may bring options of their own, without end."""
@@ -74,9 +74,8 @@ class _Class:
 class Blindness:
     """Looks at the outcomes while they pass by; memory grows with the classes alone."""
 
-    def __init__(self, gold: Mapping[str, str], ambiguous: Iterable[str] = ()) -> None:
-        """`gold`: what people answered, by id of the Sample; `ambiguous`: ids of those they could not tell."""
-        self._gold, self._ambiguous = gold, frozenset(ambiguous)
+    def __init__(self, gold: Gold) -> None:
+        self._gold = gold
         self._classes: dict[str, _Class] = {}
 
     def watch(self, stream: Iterable[CuratedSample | Fault]) -> Iterator[CuratedSample | Fault]:
@@ -89,9 +88,9 @@ class Blindness:
     def add(self, outcome: CuratedSample) -> None:
         """Count one Sample of a closed set."""
         sample, verdict = outcome.sample, outcome.verdict
-        if not sample.options or sample.id in self._ambiguous:
+        if not sample.options or sample.id in self._gold.ambiguous:
             return
-        true = self._gold.get(sample.id)
+        true = self._gold.answers.get(sample.id)
         if true is not None:
             self._add_checked(true, Counter(ballot.answer for ballot in verdict.ballots))
         elif (verdict.accepted or verdict.reason == "label_gate") and verdict.answer is not None and sample.label is not None:
