@@ -205,6 +205,14 @@ class Curation:
         """Every sound Sample with what the journal has of its Calls, in the source's order: what any other vote could be taken over."""
         return ((sample, found) for sample, found in self._map(Curator.heard) if not isinstance(found, Fault))
 
+    def decided(self) -> Decider:
+        """The rule, by all that the journal holds; no Sample is judged for it. Reads the source once."""
+        rows = self._rule.rows(self.setting)
+        for sample, heard in self.heard():
+            rows.add(sample, heard)
+        self._decider = self.curator.decider = self._rule.learn(rows)
+        return self._decider
+
     @property
     def decider(self) -> Decider:
         """The rule, with all that `outcomes` has seen: how far it, and every teacher, can be trusted."""

@@ -7,6 +7,7 @@ which judges a Sample by what was said of it alone (`opinion`). `curate`, `decid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import fsum
 from typing import Literal, NamedTuple
 
 from cotforge.consensus.claim import Bin, Claim
@@ -111,6 +112,15 @@ class Decider(ABC):
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
         """What the rule says of a Sample, whatever people found."""
 
+    def posterior(self, sample: Sample, heard: Sequence[Heard]) -> Mapping[str, float]:
+        """Probability of each answer given, and of the raw label, whatever people found; empty where nobody answered.
+
+        What is missing to 1 lies on answers that nobody gave. A rule without a model of its teachers has its confidence alone.
+        """
+        opinion = self.opinion(sample, heard)
+        shares = {opinion.answer: opinion.confidence} if opinion.answer is not None else {}
+        return with_label(shares, sample)
+
     def verdict(self, sample: Sample, heard: Sequence[Heard]) -> tuple[Verdict, frozenset[str]]:
         """(the verdict on one Sample, the voters who would be asked about it next)."""
         opinion = self.opinion(sample, heard)
@@ -145,6 +155,14 @@ class Rule(ABC):
     @abstractmethod
     def learn(self, rows: Rows) -> Decider:
         """What follows from rows that this rule made. Under a rule that learns it may take seconds."""
+
+
+def with_label(shares: Mapping[str, float], sample: Sample) -> Mapping[str, float]:
+    """The same with the raw label: one that nobody gave has its part of what is missing to 1."""
+    if not shares or sample.label is None or sample.label in shares:
+        return shares
+    unnamed = max(len(sample.options) - len(shares), 1)
+    return {**shares, sample.label: max(1 - fsum(shares.values()), 0.0) / unnamed}
 
 
 def settle(opinion: Opinion, sample: Sample, setting: Setting) -> Verdict:

@@ -7,8 +7,9 @@ from itertools import chain
 from math import fsum
 from typing import Any
 
+from cotforge.consensus.annotators import Matrices, OneCoin
 from cotforge.consensus.claim import FEW, Bin, Checked, Claim, bins, claimed
-from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Rule, Setting, settle
+from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Rule, Setting, settle, with_label
 from cotforge.consensus.poll import Lead, Poll, poll
 from cotforge.consensus.votes import Votes
 from cotforge.records import Ballot, Gold, Sample, Verdict
@@ -79,6 +80,20 @@ class PollDecider(Decider):
         lead = self._rule.lead(votes, self._model, self.setting.terms.target)
         few = votes.supporters(lead.answer) < self._needed
         return Opinion(lead.answer, min(lead.confidence, 1.0), lead.reason or ("one_teacher" if few else ""), votes.ballots)
+
+    def posterior(self, sample: Sample, heard: Sequence[Heard]) -> Mapping[str, float]:
+        given = _ballots(heard)
+        if not given:
+            return {}
+        label = sample.label if self.setting.label != "ignore" else None
+        return with_label(self._annotators.posterior(poll(given, label, sample.options)), sample)
+
+    @cached_property
+    def _annotators(self) -> Matrices | OneCoin:
+        """What Dawid and Skene's model finds of the voters: posteriors, whatever the rule."""
+        from cotforge.consensus import em  # numpy: where something is learned
+
+        return em.learned(self._rows.votes, label=self.setting.label != "ignore")
 
     @cached_property
     def estimates(self) -> Mapping[str, float]:

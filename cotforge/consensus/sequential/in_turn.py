@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from cotforge.consensus.claim import Bin, Claim
-from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting
+from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting, with_label
 from cotforge.consensus.sequential.terms import SHORT, Terms, prices
 from cotforge.records import Ballot, Sample, VoteReason
 
@@ -28,6 +28,8 @@ class Fate(NamedTuple):
     """Columns of the voters asked, in turn."""
     lacking: tuple[int, ...]
     """Columns of those whose replies would be asked for and are not there."""
+    said: tuple[float, ...] = ()
+    """Posterior of what each column says, the label's last; 0 where it says nothing."""
 
 
 _UNSEEN = Fate(-1, 0.0, False, (), (0,))
@@ -111,6 +113,18 @@ class TurnDecider(Decider):
             tuple(names[column] for column in fate.lacking),
         )
 
+    def posterior(self, sample: Sample, heard: Sequence[Heard]) -> Mapping[str, float]:
+        said = {one.voter: one.answer for one in heard}
+        fate = self._fates.get(self._coding.key(sample, said), _UNSEEN)
+        shares: dict[str, float] = {}
+        for column in fate.asked:
+            answer = said.get(self._coding.names[column])
+            if answer is not None:
+                shares[answer] = max(fate.said[column], shares.get(answer, 0.0))
+        if shares and sample.label is not None and self.setting.terms.label:
+            shares.setdefault(sample.label, fate.said[-1])
+        return with_label(shares, sample)
+
     @property
     def claim(self) -> Claim:
         return self._figures.claim
@@ -151,7 +165,7 @@ def decided(rows: CodedRows) -> TurnDecider:
     turns = [tuple(column for column in np.argsort(turn, kind="stable").tolist() if turn[column]) for turn in walked.turn_NK]
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
     columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
-    fates = [Fate(*one) for one in zip(*columns, turns, lacking, strict=True)]
+    fates = [Fate(*one) for one in zip(*columns, turns, lacking, map(tuple, found.said_NV.tolist()), strict=True)]
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
     return TurnDecider(rows.setting, rows.coding, by_key, _figures(about, found))
 

@@ -29,6 +29,8 @@ class Replayed:
     """A column that says the leading answer; `NONE` where no voter asked does. People's answers come later: see `decider.settle`."""
     confidence_N: Floats
     """Posterior of the leading answer, in [0, 1]."""
+    said_NV: Floats
+    """Posterior of what each column says; 0 where it says nothing."""
     accepted_N: Flags
     claim: Claim
     held: Held | None
@@ -42,8 +44,10 @@ def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
     evidence = told.where(_some(told))
     belief = believe(terms, evidence, policy=policy, like=policy.belief)
     view = once(told, belief.twins, terms)
-    lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV))
-    says_NK = symbols_of(view.answers_NV[:, :-1], terms) == lead.symbol_N[:, None]
+    posterior_NS, symbol_NV = belief.posterior(view.answers_NV), symbols_of(view.answers_NV, terms)
+    lead = belief.lead(view.answers_NV, posterior_NS)
+    said_NV = np.where(symbol_NV >= 0, np.take_along_axis(posterior_NS, np.maximum(symbol_NV, 0), axis=1), 0.0)
+    says_NK = symbol_NV[:, :-1] == lead.symbol_N[:, None]
     column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
     held = held_out(belief, policy, evidence, rows) if belief.calibration.weights_F is not None else None
     return Replayed(
@@ -52,6 +56,7 @@ def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
         walked,
         column_N=column[place_N],
         confidence_N=lead.posterior_N[place_N],
+        said_NV=said_NV[place_N],
         accepted_N=lead.accepted_N[place_N],
         claim=claim(told, lead.posterior_N, lead.accepted_N, view.answers_NV[:, -1] == lead.symbol_N, held),
         held=held,

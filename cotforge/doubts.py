@@ -1,0 +1,36 @@
+"""What a run's vote makes of every Sample: how sure it is of its answer, and of the raw label."""
+
+from collections.abc import Iterator, Sequence
+
+from cotforge.consensus import Heard
+from cotforge.curate import Curation
+from cotforge.export.conflicts import votes
+from cotforge.gold.drawing import Doubt
+from cotforge.records import Ballot, Sample, Verdict
+
+
+def doubts(curation: Curation) -> Iterator[tuple[Sample, Doubt]]:
+    """Every sound Sample with its Doubt, whatever people said of it, in the source's order. Reads the source twice."""
+    decider = curation.decided()
+    for sample, heard in curation.heard():
+        shares = decider.posterior(sample, heard)
+        said = _ballots(heard)
+        given = [(shares[ballot.answer], ballot.answer) for ballot in said if ballot.answer in shares]
+        if not given:
+            yield sample, Doubt()
+            continue
+        posterior, answer = min(given, key=lambda one: (-one[0], one[1]))
+        label = shares.get(sample.label) if sample.label is not None else None
+        yield (
+            sample,
+            Doubt(answer, _share(posterior), None if label is None else _share(label), votes(Verdict(None, 0.0, False, ballots=said))),
+        )
+
+
+def _ballots(heard: Sequence[Heard]) -> tuple[Ballot, ...]:
+    return tuple(Ballot(one.voter, one.answer) for one in heard if one.answer is not None)
+
+
+def _share(probability: float) -> float:
+    """Sums of floats may end beyond 0 or 1."""
+    return min(max(probability, 0.0), 1.0)
