@@ -20,11 +20,8 @@ def doubts(curation: Curation) -> Iterator[tuple[Sample, Doubt]]:
             yield sample, Doubt()
             continue
         posterior, answer = min(given, key=lambda one: (-one[0], one[1]))
-        label = shares.get(sample.label) if sample.label is not None else None
-        yield (
-            sample,
-            Doubt(answer, _share(posterior), None if label is None else _share(label), votes(Verdict(None, 0.0, False, ballots=said))),
-        )
+        label = _share(shares[sample.label]) if sample.label is not None and sample.label in shares else None
+        yield sample, Doubt(answer, _share(posterior), label, votes(Verdict(None, 0.0, False, ballots=said)))
 
 
 def _ballots(heard: Sequence[Heard]) -> tuple[Ballot, ...]:
