@@ -21,7 +21,8 @@ def doubts(curation: Curation) -> Iterator[tuple[Sample, Doubt]]:
             continue
         posterior, answer = min(given, key=lambda one: (-one[0], one[1]))
         label = _share(shares[sample.label]) if sample.label is not None and sample.label in shares else None
-        yield sample, Doubt(answer, _share(posterior), label, votes(Verdict(None, 0.0, False, ballots=said)))
+        contradicts = label is not None and answer != sample.label
+        yield sample, Doubt(answer, _share(posterior), label, contradicts, votes(Verdict(None, 0.0, False, ballots=said)))
 
 
 def _ballots(heard: Sequence[Heard]) -> tuple[Ballot, ...]:

@@ -1,15 +1,15 @@
 """Samples drawn for people to check: a part by chance, a part where an answer tells most, each with its probability of being drawn.
 
 By chance are those of least rank, as before anybody was asked. The others are drawn in proportion to their size: how unsure the vote is of
-its answer, and how likely the raw label is wrong; either makes up half of all sizes. Who was checked before is drawn no more, and has the
-probability of all drawings so far. Sources: Gligoric and others 2024 (arXiv 2408.15204) for the sizes; Rosen 1997, "On sampling with
-probability proportional to size", for the drawing (Pareto sampling: with a few dozen samples its probabilities are right within 1 or 2 %).
+its answer, and how sure it is of one that contradicts the raw label; either makes up half of all sizes. Who was checked before is drawn no
+more, and has the probability of all drawings so far. Sources: Gligoric and others 2024 (arXiv 2408.15204) for the sizes; Rosen 1997, "On
+sampling with probability proportional to size", for the drawing (Pareto sampling: its probabilities are right within 1 or 2 % here).
 """
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum, sqrt
+from math import fsum
 from typing import NamedTuple
 
 from cotforge.gold.pick import LEAST, MOST, picture_of
@@ -34,13 +34,23 @@ class Doubt(NamedTuple):
     """Of the leading answer, in [0, 1]."""
     label: float | None = None
     """Posterior of the raw label, in [0, 1]; None where there is no label, or no answer."""
+    contradicts: bool = False
+    """Whether the leading answer is another one than the label."""
     votes: str = ""
     """Who said what, for a person to read."""
 
     @property
     def unsure(self) -> float:
-        """Standard deviation of whether the leading answer is right, in [0, 0.5]; 0 where nothing was answered."""
-        return sqrt(max(self.posterior * (1 - self.posterior), 0.0)) if self.answer is not None else 0.0
+        """Variance of whether the leading answer is right, in [0, 0.25]; 0 where nothing was answered.
+
+        With as many drawn by chance, all are drawn about in proportion to the standard deviation, which tells most of a mean.
+        """
+        return self.posterior * (1 - self.posterior) if self.answer is not None else 0.0
+
+    @property
+    def against(self) -> float:
+        """Posterior of a leading answer that is another one than the label, in [0, 1]; 0 where it is the label, or there is none."""
+        return self.posterior if self.label is not None and self.contradicts else 0.0
 
     @property
     def wrong(self) -> float:
@@ -71,7 +81,7 @@ class Population:
         self._gold = gold
         self._places: dict[int, int] = {}
         self._ids: list[str] = []
-        self._unsure, self._wrong = array("d"), array("d")
+        self._unsure, self._against = array("d"), array("d")
         self.met = 0
 
     def add(self, sample: Sample, doubt: Doubt) -> None:
@@ -82,9 +92,9 @@ class Population:
         if place == len(self._ids):
             self._ids.append(sample.id)
             self._unsure.append(doubt.unsure)
-            self._wrong.append(doubt.wrong)
+            self._against.append(doubt.against)
         elif self._comes_first(sample.id, self._ids[place]):
-            self._ids[place], self._unsure[place], self._wrong[place] = sample.id, doubt.unsure, doubt.wrong
+            self._ids[place], self._unsure[place], self._against[place] = sample.id, doubt.unsure, doubt.against
 
     def _comes_first(self, id: str, other: str) -> bool:
         """Of two ids of one picture the checked one, then the one of lower rank."""
@@ -119,9 +129,9 @@ class Population:
 
     def _sizes(self) -> Sequence[float]:
         """In any unit, 0 or more: either kind of doubt makes up half of all, where there is any."""
-        wholes = [fsum(kind) for kind in (self._unsure, self._wrong)]
+        wholes = [fsum(kind) for kind in (self._unsure, self._against)]
         scales = [1 / whole if whole > 0 else 0.0 for whole in wholes]
-        return array("d", (unsure * scales[0] + wrong * scales[1] for unsure, wrong in zip(self._unsure, self._wrong, strict=True)))
+        return array("d", (unsure * scales[0] + against * scales[1] for unsure, against in zip(self._unsure, self._against, strict=True)))
 
     def _drawn_before(self, ids: Sequence[str]) -> tuple[int, int]:
         """About how many of the checked ones were drawn by chance alone, and how many for their size; an audit's are neither."""

@@ -49,7 +49,7 @@ class Unseen:
         if self.checked:
             return f"the teachers do not see {name!r}: {share} checked ones were {told}; ask other teachers, or take the class out"
         return (
-            f"the teachers do not see {name!r}, or its labels are wrong: {share} samples labelled so, on which they agree, were {told}; "
+            f"the teachers do not see {name!r}, or its labels are wrong: {share} samples labelled so were {told}; "
             "check some of them (cotforge gold), ask other teachers, or take the class out"
         )
 
