@@ -167,7 +167,8 @@ def test_after_a_build_half_is_drawn_where_the_teachers_contradict_label_or_one_
     done = ran("gold", "runs/feelings", "--count", "100", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == (
-        "100 of 400 samples picked, 50 by chance and 50 where teachers are unsure or contradict the label; column drawn: how likely each was"
+        "100 of 400 samples picked, 50 by chance and 50 where teachers are unsure or contradict the label; "
+        "column drawn: how likely each was"
     )
     run = tmp_path / "runs/feelings"
     sheet = table(run / "gold-to-fill.csv")
