@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import inf
+from numbers import Real
 from typing import TYPE_CHECKING, Any, get_args
 
 from cotforge.consensus.decider import LabelRole
@@ -42,7 +43,7 @@ def decide(
 
     demand_sound(answers, classes=classes, prices=prices, rule=rule, targets=[target])
     _demand_mappings(labels=labels, gold=gold, drawn=drawn)
-    if wrong := [share for share in (drawn or {}).values() if not 0 < share <= 1]:
+    if wrong := [share for share in (drawn or {}).values() if not (isinstance(share, Real) and 0 < share <= 1)]:
         raise AnswersError(f"drawn: {wrong[0]!r} is no probability; a number above 0 and at most 1")
     if label not in get_args(LabelRole):
         raise AnswersError(f"label: {label!r} is none; vote, gate or ignore")
