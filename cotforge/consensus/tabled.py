@@ -34,7 +34,7 @@ class Tabled:
         own: Mapping[Any, tuple[str, ...]] | None = None,
     ) -> None:
         """`classes`: empty for free answers, None where they are to be found; `gold`: None for what people cannot tell; `drawn`: how likely
-        each of them was drawn for people, by default all alike; `waves`: those of a run, by default those of the ids with `seed`; `own`: the
+        each of them was drawn for people, by default all alike; `waves`: those of a run, else of the ids with `seed`; `own`: the
         closed set of each id, where they share none.
         """
         self.frame = _rows(answers)
