@@ -55,7 +55,16 @@ class Evidence:
 
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, everybody: bool = False) -> None:
+    def add(
+        self,
+        wave: int,
+        *,
+        label: str | None,
+        answers: Mapping[str, str | None],
+        gold: str | None,
+        untold: bool = False,
+        everybody: bool = False,
+    ) -> None:
         self.rows.append((wave, label, tuple(sorted(answers.items())), gold))
 
     def upto(self, wave: int) -> list[Row]:

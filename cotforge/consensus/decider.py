@@ -6,11 +6,13 @@ which judges a Sample by what was said of it alone (`opinion`). `curate`, `decid
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import fsum
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.claim import FEW, Bin, Claim, Expected, HeldOut, bins, claim
+from cotforge.consensus.drawn import place, weights
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.records import Ballot, Gold, Sample, Verdict, VoteReason
@@ -76,27 +78,71 @@ class Rows(ABC):
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
+        self.checked: list[tuple[Sample, tuple[Heard, ...], int]] = []
+        """One by one, those that people checked."""
 
-    @abstractmethod
     def add(self, sample: Sample, heard: Sequence[Heard], times: int = 1) -> None:
         """Count one Sample in, or several alike."""
+        self.count(sample, heard, times)
+        if self.setting.checked(sample.id):
+            self.checked.append((Sample(sample.id, (), "", sample.options, sample.label), tuple(heard), times))
+
+    @abstractmethod
+    def count(self, sample: Sample, heard: Sequence[Heard], times: int) -> None:
+        """What the rule itself keeps of it."""
 
 
 class Decider(ABC):
     """A rule that has learned what it needs. It travels to other processes."""
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
+    def __init__(self, rows: Rows) -> None:
+        self.setting, self._checked = rows.setting, rows.checked
 
-    @property
-    @abstractmethod
+    def __getstate__(self) -> dict[str, Any]:
+        """Figures are computed where the rows were, and do not travel."""
+        return {**self.__dict__, "_checked": []}
+
+    @cached_property
     def claim(self) -> Claim:
         """About accepted answers that nobody checked, of all rows it was made from."""
+        # What a rule expects it expects before the gate, which lets the surer ones pass.
+        return claim(self.held_out, self.expected if self.setting.label != "gate" else None)
 
     @property
-    @abstractmethod
     def bins(self) -> Sequence[Bin]:
         """Points of a calibration plot, where people checked enough."""
+        found = [(one.confidence, one.right, one.times) for one in self.held_out]
+        return bins(found) if sum(times for _, _, times in found) >= FEW else []
+
+    @cached_property
+    def held_out(self) -> Sequence[HeldOut]:
+        """What it says of the Samples that people checked, as if nobody had: its own verdict with the label's gate."""
+        return [self._held_out(sample, heard, times) for sample, heard, times in self._checked]
+
+    def _held_out(self, sample: Sample, heard: Sequence[Heard], times: int) -> HeldOut:
+        gold = self.setting.gold
+        verdict = settle(self.opinion_apart(sample, heard), sample, replace(self.setting, gold=Gold()))
+        return HeldOut(
+            accepted=verdict.accepted,
+            right=sample.id in gold.answers and verdict.answer == gold.answers[sample.id],
+            told=sample.id in gold.answers,
+            agrees=None if sample.label is None else verdict.answer == sample.label,
+            answer=verdict.answer if sample.options else None,
+            confidence=verdict.confidence,
+            weight=self._weights[sample.id],
+            place=place(sample.id),
+            times=times,
+        )
+
+    @cached_property
+    def _weights(self) -> Mapping[str, float]:
+        """How many unchecked Samples each checked one stands for."""
+        return weights((sample.id for sample, _, _ in self._checked), self.setting.gold.drawn)
+
+    @property
+    def expected(self) -> Expected | None:
+        """What it expects of its own answers; None of a rule whose confidence gold has not calibrated."""
+        return None
 
     @property
     @abstractmethod
@@ -120,6 +166,10 @@ class Decider(ABC):
         opinion = self.opinion(sample, heard)
         shares = {opinion.answer: opinion.confidence} if opinion.answer is not None else {}
         return with_label(shares, sample)
+
+    def opinion_apart(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
+        """What it says of a checked Sample where it has learned nothing from what people said of it."""
+        return self.opinion(sample, heard)
 
     def verdict(self, sample: Sample, heard: Sequence[Heard]) -> tuple[Verdict, frozenset[str]]:
         """(the verdict on one Sample, the voters who would be asked about it next)."""

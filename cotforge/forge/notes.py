@@ -35,8 +35,9 @@ class Notes:
             for name, took in walk.took.items():
                 self._took[name].append(took)
         if walk.answers:
-            checked = self._guide.gold.answers.get(walk.id)
-            self._evidence.add(walk.wave, label=walk.label, answers=walk.answers, gold=checked, everybody=walk.everybody)
+            gold, answers, everybody = self._guide.gold, walk.answers, walk.everybody
+            true, untold = gold.answers.get(walk.id), walk.id in gold.ambiguous
+            self._evidence.add(walk.wave, label=walk.label, answers=answers, gold=true, untold=untold, everybody=everybody)
 
     def learn(self, basis: Basis) -> "Policy":
         """The policy that follows from some waves."""

@@ -15,6 +15,7 @@ from cotforge.gold.reading import DRAWN, FILE, find, place
 from cotforge.gold.sheet import AUDIT, SHEET, Known, keep, to_fill
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
+from cotforge.tally.claims import best_case
 
 PAGE = "gold.html"
 Samples = Callable[[], Iterator[Sample | Fault]]
@@ -31,11 +32,12 @@ def ask(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: int | Non
     known, then, before = _known(place(loaded, folder.path)), _then(folder), list[tuple[str, str]]()
     if doubts is None:
         picked, met = pick(samples(), count)
+        even = len(picked)
         drawn = dict.fromkeys((sample.id for sample in picked), len(picked) / met) if len(picked) < met else {}
         told = [f"{len(picked):,} of {met:,} samples picked by chance, the same ones at every run"]
     else:
         drawing = draw(doubts(), find(loaded, folder.path), count)
-        picked, drawn, told = _these(samples(), drawing.ids), dict(drawing.drawn), _drawn(drawing)
+        picked, drawn, told, even = _these(samples(), drawing.ids), dict(drawing.drawn), _drawn(drawing), drawing.even
         before = [one for one in known if one[0] in drawn]
     folder.write(PAGE, page(loaded.pipeline.name, picked, then=f"{then} {FILE}", drawn=drawn, known=before))
     sheet = folder.path / SHEET
@@ -46,6 +48,7 @@ def ask(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: int | Non
             f"{folder.path / PAGE}: open it in a browser, answer, and save {FILE}",
             f"{sheet}: {'has answers in it, and is left as it was' if kept else 'the same for a spreadsheet'}",
             f"then: {then} {FILE}",
+            best_case(even, loaded.pipeline.consensus),
         ]
     )
 

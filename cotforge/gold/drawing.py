@@ -72,6 +72,8 @@ class Drawing:
     """Samples of which they were drawn."""
     before: int
     """Samples that were checked before."""
+    even: int
+    """How many, these and those checked before, a bound will stand on: about those drawn by chance alone."""
 
 
 class Population:
@@ -109,7 +111,7 @@ class Population:
         checked = [id for id in self._ids if self._checked(id)]
         count = min(count or min(MOST, max(LEAST, self.met // 10)), len(free))
         if count == len(free):
-            return Drawing(self._in_order(free), {}, count, self.met, len(checked))
+            return Drawing(self._in_order(free), {}, count, self.met, len(checked), count + len(checked))
         sizes = self._sizes()
         targeted = min(int(TARGETED * count), sum(sizes[place] > 0 for place in free))
         chance_before, targeted_before = self._drawn_before(checked)
@@ -122,7 +124,7 @@ class Population:
         told = [*chosen, *(place for place, id in enumerate(self._ids) if self._checked(id))]
         drawn = {self._ids[place]: chance + (1 - chance) * shares[place] for place in told}
         drawn |= {id: max(drawn[id], self._gold.drawn[id]) for id in checked if id in self._gold.drawn}
-        return Drawing(self._in_order(chosen), drawn, len(by_chance), self.met, len(checked))
+        return Drawing(self._in_order(chosen), drawn, len(by_chance), self.met, len(checked), chance_before + len(by_chance))
 
     def _in_order(self, places: Sequence[int]) -> list[str]:
         return sorted((self._ids[place] for place in places), key=lambda id: (rank(id, _ORDER), id))

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cotforge.consensus.drawn import even_part
 from cotforge.errors import PipelineError
 from cotforge.folder import RunFolder
 from cotforge.gold.cells import Table, put, table, unguarded, written
@@ -12,6 +13,7 @@ from cotforge.gold.reading import DRAWN, Checked, Options, agreed, checked, plac
 from cotforge.gold.sheet import SHEET, share
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
+from cotforge.tally.claims import best_case
 
 
 def take(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str:
@@ -29,20 +31,18 @@ def take(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str
         text, columns = _kept(had, fresh, again)
         lines = written((_cells(one, columns, closed=bool(options[one.id])) for one in fresh), had.delimiter if had else ",")
         put(target, text + ("" if text.endswith("\n") else "\n") + lines)
-    return _told(folder, path, target, answers, before, fresh)
+    told = [f"{path}: {len(answers):,} answers to {len({one.id for one in answers}):,} samples", f"{target}: {len(fresh):,} rows added; "]
+    first, *others = _have(loaded, target)
+    return "\n".join([told[0], told[1] + first, *others, f"next: cotforge curate {shlex.quote(str(folder.path))}"])
 
 
-def _told(
-    folder: RunFolder, path: Path, target: Path, answers: Sequence[Checked], before: Sequence[Checked], fresh: Sequence[Checked]
-) -> str:
-    gold = agreed([*before, *fresh])
-    lines = [
-        f"{path}: {len(answers):,} answers to {len({one.id for one in answers}):,} samples",
-        f"{target}: {len(fresh):,} rows added; {len(gold.answers):,} samples have an answer, {len(gold.ambiguous):,} are ambiguous",
-    ]
+def _have(loaded: Loaded, target: Path) -> list[str]:
+    """What people have told by now, and what that can certify."""
+    gold = agreed(checked(target, table(target, ("id", "answer")), loaded.pipeline.task, options={}, strict=False))
+    found = [f"{len(gold.answers):,} samples have an answer, {len(gold.ambiguous):,} are ambiguous"]
     if gold.ambiguous:
-        lines.append(f"ambiguous, as people disagree or cannot tell: {_few(sorted(gold.ambiguous))}; settle them in {target} if you can")
-    return "\n".join([*lines, f"next: cotforge curate {shlex.quote(str(folder.path))}"])
+        found.append(f"ambiguous, as people disagree or cannot tell: {_few(sorted(gold.ambiguous))}; settle them in {target} if you can")
+    return [*found, best_case(len(even_part([*gold.answers, *gold.ambiguous], gold.drawn)), loaded.pipeline.consensus)]
 
 
 def _ids(rows: Iterable[tuple[int, dict[str, str]]]) -> set[str]:

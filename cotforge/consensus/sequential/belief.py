@@ -40,6 +40,8 @@ class Belief:
     """Share of Samples without a label, in [0, 1]."""
     telling: tuple[float, ...] = ()
     """Share of each voter's Calls that tell something, in (0, 1]; nothing stands for all of everybody's."""
+    repairs: bool = False
+    """Whether one teacher may overrule the label: people have checked enough answers that do. Else it takes two."""
 
     @property
     def own(self) -> list[int]:
@@ -57,8 +59,8 @@ class Belief:
         return np.where((answers_NV[:, -1] == NONE) & alone, 1, 2)
 
     def posterior(self, answers_NV: Ints) -> Floats:
-        """Probability of each symbol, [N, S]."""
-        parts = [self.calibration(self._raw(part), part) for part in self.parts(answers_NV)]
+        """Probability of each symbol, [N, S]; what is missing to 1 is that none of them is right."""
+        parts = [self._corrected(self._raw(part), part) for part in self.parts(answers_NV)]
         return np.concatenate(parts) if parts else np.zeros((0, self.model.symbols))
 
     def raw(self, answers_NV: Ints) -> Floats:
@@ -75,6 +77,11 @@ class Belief:
         shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
         return np.asarray(shares_NS / np.maximum(shares_NS.sum(axis=1, keepdims=True), _TINY))
 
+    def _corrected(self, shares_NS: Floats, answers_NV: Ints) -> Floats:
+        """The posterior by what people's answers showed, [N, S]."""
+        corrected_NS = self.calibration(shares_NS, answers_NV)
+        return np.asarray(corrected_NS * self.calibration.some(corrected_NS)[:, None])
+
     def lead(self, answers_NV: Ints, posterior_NS: Floats) -> Lead:
         """Accepted is what reaches the target and a teacher says, never the label alone."""
         named_NS = posterior_NS[:, : self.model.symbols]
@@ -85,17 +92,28 @@ class Belief:
         support_N = says_NV[:, :-1].any(axis=1)
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
         accepted_N = (best_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices(answers_NV))
+        if not self.repairs:
+            accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._teachers(says_NV) >= 2)
         return Lead(symbol_N, best_N, accepted_N, says_NV[:, full].any(axis=1))
+
+    def _teachers(self, says_NV: Flags) -> Ints:
+        """How many different teachers are among these voters, [N]."""
+        names = [voter.teacher for voter in self.terms.voters]
+        teachers = [[column for column, name in enumerate(names) if name == teacher] for teacher in dict.fromkeys(names)]
+        return np.asarray(sum(says_NV[:, columns].any(axis=1).astype(np.int64) for columns in teachers))
 
     def look(self, answers_NV: Ints) -> tuple[Floats, Lead]:
         """(probability [N] of these answers before calibration, the leading answer) of few rows."""
         shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
         mass_N = shares_NS.sum(axis=1)
-        posterior_NS = self.calibration(shares_NS / np.maximum(mass_N, _TINY)[:, None], answers_NV)
+        posterior_NS = self._corrected(shares_NS / np.maximum(mass_N, _TINY)[:, None], answers_NV)
         return mass_N, self.lead(answers_NV, posterior_NS)
 
     def hidden(self, answers_NV: Ints) -> Floats:
-        """Probability of each hidden state [N, H] of few rows, the true symbol's as calibrated."""
+        """Probability of each hidden state [N, H] of few rows, the true symbol's as calibrated.
+
+        Where none of the classes is right, teachers are taken to answer as they do elsewhere.
+        """
         joint_NH = self.model.joint_NH(answers_NV)
         shares_NS = self.model.by_answer(joint_NH)
         posterior_NS = self.calibration(shares_NS / np.maximum(shares_NS.sum(axis=1), _TINY)[:, None], answers_NV)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.claim import Expected
 from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting, with_label
 from cotforge.consensus.sequential.terms import SHORT, Terms, prices
 from cotforge.records import Ballot, Sample, VoteReason
@@ -30,6 +30,8 @@ class Fate(NamedTuple):
     """Columns of those whose replies would be asked for and are not there."""
     said: tuple[float, ...] = ()
     """Posterior of what each column says, the label's last; 0 where it says nothing."""
+    apart: tuple[int, float, bool] | None = None
+    """(column, confidence, accepted) where what people said of these Samples was kept from the vote; None where they said nothing."""
 
 
 _UNSEEN = Fate(-1, 0.0, False, (), (0,))
@@ -47,11 +49,12 @@ class Coding:
 
     def key(self, sample: Sample, said: Said) -> bytes:
         """[wave, everybody, fold, gold, answers..., label]: see `table`."""
-        from cotforge.consensus.sequential.table import coded
+        from cotforge.consensus.sequential.table import UNTOLD, coded
 
         waves, gold = self._setting.waves, self._setting.gold.answers.get(sample.id)
-        fold = waves.fold(sample.id) if gold is not None else -1
+        fold = waves.fold(sample.id) if self._setting.checked(sample.id) else -1
         symbols, true = coded(self._setting.terms, sample.label, said, gold, self._columns, self._places)
+        true = UNTOLD if sample.id in self._setting.gold.ambiguous else true
         return array("i", (*waves.place(sample.id), fold, true, *symbols)).tobytes()
 
 
@@ -64,7 +67,7 @@ class CodedRows(Rows):
         self.counts: dict[bytes, int] = {}
         self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in self.coding.names}
 
-    def add(self, sample: Sample, heard: Sequence[Heard], times: int = 1) -> None:
+    def count(self, sample: Sample, heard: Sequence[Heard], times: int) -> None:
         key = self.coding.key(sample, {one.voter: one.answer for one in heard})
         self.counts[key] = self.counts.get(key, 0) + times
         if not self.setting.priced and self.setting.waves.wave(sample.id) == 0:
@@ -86,8 +89,7 @@ class CodedRows(Rows):
 class Figures:
     """What is known of a vote beside its verdicts."""
 
-    claim: Claim
-    bins: Sequence[Bin]
+    expected: Expected | None
     estimates: Mapping[str, float]
     twins: Mapping[str, str]
 
@@ -95,13 +97,21 @@ class Figures:
 class TurnDecider(Decider):
     """The vote, decided: it looks up what was said of a Sample."""
 
-    def __init__(self, setting: Setting, coding: Coding, fates: Mapping[bytes, Fate], figures: Figures) -> None:
-        super().__init__(setting)
-        self._coding, self._fates, self._figures = coding, fates, figures
+    def __init__(self, rows: CodedRows, fates: Mapping[bytes, Fate], figures: Figures) -> None:
+        super().__init__(rows)
+        self._coding, self._fates, self._figures = rows.coding, fates, figures
 
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
+        return self._opinion(sample, heard)
+
+    def opinion_apart(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
+        return self._opinion(sample, heard, apart=True)
+
+    def _opinion(self, sample: Sample, heard: Sequence[Heard], *, apart: bool = False) -> Opinion:
         said, names = {one.voter: one.answer for one in heard}, self._coding.names
         fate = self._fates.get(self._coding.key(sample, said), _UNSEEN)
+        if apart and fate.apart is not None:
+            fate = Fate(*fate.apart, fate.asked, fate.lacking)
         cast = [(names[column], said[names[column]]) for column in sorted(fate.asked)]
         ballots = tuple(Ballot(name.removesuffix(SHORT), answer) for name, answer in cast if answer is not None)
         return Opinion(
@@ -126,12 +136,8 @@ class TurnDecider(Decider):
         return with_label(shares, sample)
 
     @property
-    def claim(self) -> Claim:
-        return self._figures.claim
-
-    @property
-    def bins(self) -> Sequence[Bin]:
-        return self._figures.bins
+    def expected(self) -> Expected | None:
+        return self._figures.expected
 
     @property
     def estimates(self) -> Mapping[str, float]:
@@ -165,16 +171,17 @@ def decided(rows: CodedRows) -> TurnDecider:
     turns = [tuple(column for column in np.argsort(turn, kind="stable").tolist() if turn[column]) for turn in walked.turn_NK]
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
     columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
-    fates = [Fate(*one) for one in zip(*columns, turns, lacking, map(tuple, found.said_NV.tolist()), strict=True)]
+    apart = found.held.by_row() if found.held is not None else {}
+    parts = zip(*columns, turns, lacking, map(tuple, found.said_NV.tolist()), strict=True)
+    fates = [Fate(*one, apart.get(row)) for row, one in enumerate(parts)]
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
-    return TurnDecider(rows.setting, rows.coding, by_key, _figures(about, found))
+    return TurnDecider(rows, by_key, _figures(about, found))
 
 
 def _figures(about: Terms, found: "Replayed") -> Figures:
     accuracies = found.belief.model.accuracy().tolist()
     return Figures(
-        found.claim,
-        found.held.bins() if found.held is not None else [],
+        found.expected,
         {voter.teacher: accuracy for voter, accuracy in zip(about.voters, accuracies, strict=False) if not voter.short},
         {about.voters[one].teacher: about.voters[other].teacher for one, other in found.belief.twins.items()},
     )
