@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cotforge.consensus.drawn import even_part
@@ -31,18 +32,16 @@ def take(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str
         text, columns = _kept(had, fresh, again)
         lines = written((_cells(one, columns, closed=bool(options[one.id])) for one in fresh), had.delimiter if had else ",")
         put(target, text + ("" if text.endswith("\n") else "\n") + lines)
-    told = [f"{path}: {len(answers):,} answers to {len({one.id for one in answers}):,} samples", f"{target}: {len(fresh):,} rows added; "]
-    first, *others = _have(loaded, target)
-    return "\n".join([told[0], told[1] + first, *others, f"next: cotforge curate {shlex.quote(str(folder.path))}"])
-
-
-def _have(loaded: Loaded, target: Path) -> list[str]:
-    """What people have told by now, and what that can certify."""
-    gold = agreed(checked(target, table(target, ("id", "answer")), loaded.pipeline.task, options={}, strict=False))
-    found = [f"{len(gold.answers):,} samples have an answer, {len(gold.ambiguous):,} are ambiguous"]
-    if gold.ambiguous:
-        found.append(f"ambiguous, as people disagree or cannot tell: {_few(sorted(gold.ambiguous))}; settle them in {target} if you can")
-    return [*found, best_case(len(even_part([*gold.answers, *gold.ambiguous], gold.drawn)), loaded.pipeline.consensus)]
+    before = [replace(one, drawn=float(again[one.line])) if one.line in again else one for one in before]
+    have = agreed([*before, *fresh])
+    lines = [
+        f"{path}: {len(answers):,} answers to {len({one.id for one in answers}):,} samples",
+        f"{target}: {len(fresh):,} rows added; {len(have.answers):,} samples have an answer, {len(have.ambiguous):,} are ambiguous",
+    ]
+    if have.ambiguous:
+        lines.append(f"ambiguous, as people disagree or cannot tell: {_few(sorted(have.ambiguous))}; settle them in {target} if you can")
+    lines.append(best_case(len(even_part([*have.answers, *have.ambiguous], have.drawn)), loaded.pipeline.consensus))
+    return "\n".join([*lines, f"next: cotforge curate {shlex.quote(str(folder.path))}"])
 
 
 def _ids(rows: Iterable[tuple[int, dict[str, str]]]) -> set[str]:
