@@ -229,26 +229,18 @@ class Run:
         return what_if(self._curation(), self.folder, lambda: self.reader.total)
 
     def gold(self, *, count: int | None = None, answers: Path | None = None, audit: bool = False) -> str:
-        """Samples drawn for a person to check, or the answers in a file put to those of the run; asks no teacher.
+        """Samples drawn for a person to check, with `audit` the likeliest wrong labels, or the answers in a file put to those of the run.
 
-        With `audit`, the samples are those whose labels are likeliest wrong. Raises PipelineError where the answers are wrong, having taken
-        none of them, and where there is nothing to audit.
+        Asks no teacher. Raises PipelineError where the answers are wrong, having taken none of them, and where there is nothing to audit.
         """
-        from cotforge.doubts import doubts
-        from cotforge.gold import command, taking  # Pillow: only where pictures are shown
+        from cotforge.doubts import ask  # Pillow: only where pictures are shown
+        from cotforge.gold.taking import take
 
         if not self.folder.pipeline.exists():
             self._keep()
         if answers is not None:
-            return taking.take(self.loaded, self.folder, self.samples, answers)
-        if self.journal.empty:
-            if audit:
-                raise PipelineError(f"{self.journal.path}: holds no reply to audit labels by; cotforge build asks the teachers")
-            return command.ask(self.loaded, self.folder, self.samples, count=count)
-        found = partial(doubts, self._curation())
-        if audit:
-            return command.audit(self.loaded, self.folder, found, count=count)
-        return command.ask(self.loaded, self.folder, self.samples, count=count, doubts=found)
+            return take(self.loaded, self.folder, self.samples, answers)
+        return ask(self.loaded, self.folder, self.samples, None if self.journal.empty else self._curation, count=count, audit=audit)
 
     def _keep(self) -> None:
         """Leave in the folder what its dataset is made by."""

@@ -1,12 +1,38 @@
 """What a run's vote makes of every Sample: how sure it is of its answer, and of the raw label."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from cotforge.consensus import Heard
 from cotforge.curate import Curation
+from cotforge.errors import PipelineError
 from cotforge.export.conflicts import votes
+from cotforge.folder import RunFolder
+from cotforge.gold import command
 from cotforge.gold.drawing import Doubt
+from cotforge.pipeline import Loaded
 from cotforge.records import Ballot, Sample, Verdict
+
+
+def ask(
+    loaded: Loaded,
+    folder: RunFolder,
+    samples: command.Samples,
+    curation: Callable[[], Curation] | None,
+    *,
+    count: int | None = None,
+    audit: bool = False,
+) -> str:
+    """Samples drawn for a person to check, or with `audit` the likeliest wrong labels; what the command prints.
+
+    `curation`: None where nobody was asked yet. Raises PipelineError where there is nothing to audit.
+    """
+    if curation is None:
+        if audit:
+            raise PipelineError(f"{folder.journal}: holds no reply to audit labels by; cotforge build asks the teachers")
+        return command.ask(loaded, folder, samples, count=count)
+    found = partial(doubts, curation())
+    return command.audit(loaded, folder, found, count=count) if audit else command.ask(loaded, folder, samples, count=count, doubts=found)
 
 
 def doubts(curation: Curation) -> Iterator[tuple[Sample, Doubt]]:

@@ -48,7 +48,7 @@ def ask(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: int | Non
             f"{folder.path / PAGE}: open it in a browser, answer, and save {FILE}",
             f"{sheet}: {'has answers in it, and is left as it was' if kept else 'the same for a spreadsheet'}",
             f"then: {then} {FILE}",
-            best_case(even, loaded.pipeline.consensus),
+            at_best(even, len(picked) + len(before), loaded),
         ]
     )
 
@@ -79,6 +79,12 @@ def audit(loaded: Loaded, folder: RunFolder, doubts: Doubts, *, count: int | Non
             f"then: {then} {FILE}",
         ]
     )
+
+
+def at_best(even: int, checked: int, loaded: Loaded) -> str:
+    """What checked samples can certify at best, where about `even` of them are as if drawn by chance alone."""
+    told = best_case(even, loaded.pipeline.consensus)
+    return told if even >= checked else f"a bound stands on those that are as if drawn by chance alone: {told}"
 
 
 def _drawn(drawing: Drawing) -> list[str]:

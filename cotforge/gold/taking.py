@@ -9,12 +9,11 @@ from cotforge.consensus.drawn import even_part
 from cotforge.errors import PipelineError
 from cotforge.folder import RunFolder
 from cotforge.gold.cells import Table, put, table, unguarded, written
-from cotforge.gold.command import Samples
+from cotforge.gold.command import Samples, at_best
 from cotforge.gold.reading import DRAWN, Checked, Options, agreed, checked, place
 from cotforge.gold.sheet import SHEET, share
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.tally.claims import best_case
 
 
 def take(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str:
@@ -40,7 +39,8 @@ def take(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str
     ]
     if have.ambiguous:
         lines.append(f"ambiguous, as people disagree or cannot tell: {_few(sorted(have.ambiguous))}; settle them in {target} if you can")
-    lines.append(best_case(len(even_part([*have.answers, *have.ambiguous], have.drawn)), loaded.pipeline.consensus))
+    ids = [*have.answers, *have.ambiguous]
+    lines.append(at_best(len(even_part(ids, have.drawn)), len(ids), loaded))
     return "\n".join([*lines, f"next: cotforge curate {shlex.quote(str(folder.path))}"])
 
 
