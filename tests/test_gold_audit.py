@@ -7,12 +7,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import gone
 
 from cotforge.answers import Task
+from cotforge.consensus import decide
+from cotforge.consensus.claim import lower_bound
 from cotforge.gold import Gold, find, read
 from cotforge.gold.audit import MOST_ODDS, Audit, rows
 from cotforge.gold.drawing import Doubt
@@ -20,7 +23,7 @@ from cotforge.gold.page import page
 from cotforge.pipeline import Loaded
 from cotforge.records import Picture, Sample
 from tests.browser import PROGRAM, chromium
-from tests.project import LABELS, ran, replay, said, write_pipeline, write_rows
+from tests.project import LABELS, ran, replay, said, summary, write_pipeline, write_rows
 
 FLIPPED = {f"row-{number}" for number in range(7, 400, 37)}
 """Rows whose label is wrong."""
@@ -73,16 +76,19 @@ def test_labels_that_people_checked_and_samples_without_a_label_are_not_listed()
 # the command
 
 
+def truth(count: int) -> dict[str, str]:
+    return {f"row-{number}": LABELS[(number + (f"row-{number}" in FLIPPED)) % 4] for number in range(count)}
+
+
+def answers(teacher: str, count: int) -> dict[str, str]:
+    drawn = random.Random(teacher)
+    return {id: true if drawn.random() < 0.9 else drawn.choice(LABELS) for id, true in truth(count).items()}
+
+
 def build(folder: Path, count: int = 400, *, rule: str = "majority", teachers: Sequence[str] = ("one", "two", "three")) -> None:
     """Teachers who err by chance, each on its own; labels are wrong where `FLIPPED`."""
     write_rows(folder, count)
-    specs = []
-    for place, name in enumerate(teachers):
-        told, drawn = {}, random.Random(place)
-        for number in range(count):
-            true = LABELS[(number + (f"row-{number}" in FLIPPED)) % 4]
-            told[f"row-{number}"] = said(true if drawn.random() < 0.93 else drawn.choice(LABELS))
-        specs.append(replay(folder, name, told))
+    specs = [replay(folder, name, {id: said(answer) for id, answer in answers(name, count).items()}) for name in teachers]
     write_pipeline(folder, *specs, consensus={"rule": rule})
     built = ran("build", "pipeline.yaml", cwd=folder)
     assert built.returncode == 0, built.stderr
@@ -130,8 +136,7 @@ def test_an_audit_that_a_person_filled_in_is_read_back_and_its_samples_stand_for
     run = tmp_path / "runs/feelings"
     listed = table(run / "audit.csv")
     text = (run / "audit.csv").read_text().splitlines()
-    answers = [LABELS[(int(row["id"].removeprefix("row-")) + (row["id"] in FLIPPED)) % 4] for row in listed[:12]]
-    filled = [text[0], *(f"{line}{answer}" for line, answer in zip(text[1:], answers, strict=False)), *text[13:]]
+    filled = [text[0], *(f"{line}{truth(400)[row['id']]}" for line, row in zip(text[1:], listed[:12], strict=False)), *text[13:]]
     (run / "audit.csv").write_text("\n".join(filled) + "\n")
     kept = ran("gold", "runs/feelings", "--audit", cwd=tmp_path)
     assert "audit.csv: has answers in it, and is left as it was" in kept.stdout
@@ -199,6 +204,34 @@ def test_who_was_checked_before_is_not_asked_about_again_and_gets_its_probabilit
     assert lines[2].startswith("row-1;awe;;;0.")
     gold = find(Loaded.of_run(run), run)
     assert gold.drawn == pytest.approx({id: share for id, share in shares.items() if id in {*gold.answers, *gold.ambiguous}})
+
+
+@pytest.mark.parametrize("rule", ["majority", "sequential"])
+def test_a_run_and_a_table_claim_the_same_of_samples_that_were_not_drawn_alike(tmp_path: Path, rule: str) -> None:
+    build(tmp_path, rule=rule)
+    run, true = tmp_path / "runs/feelings", truth(400)
+    assert ran("gold", "runs/feelings", "--count", "200", cwd=tmp_path).returncode == 0
+    sheet = table(run / "gold-to-fill.csv")
+    (run / "gold.csv").write_text("id,answer,drawn\n" + "".join(f"{row['id']},{true[row['id']]},{row['drawn']}\n" for row in sheet))
+    if rule == "sequential":  # those that people checked are asked about anew, everybody
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+    assert ran("curate", "runs/feelings", cwd=tmp_path).returncode == 0
+    told = summary(run)["claim"]
+    rows = [(id, name, answer) for name in ("one", "two", "three") for id, answer in answers(name, 400).items()]
+    decided = decide(
+        pl.DataFrame(rows, schema=["id", "teacher", "answer"], orient="row"),
+        classes=LABELS,
+        labels={f"row-{number}": LABELS[number % 4] for number in range(400)},
+        gold={row["id"]: true[row["id"]] for row in sheet},
+        drawn={row["id"]: float(row["drawn"]) for row in sheet},
+        rule=rule,
+    )
+    claim = decided.claim
+    assert told["unequal"] is claim.unequal is True
+    assert (told["precision"], told["low"], told["checked"], told["right"]) == (claim.precision, claim.low, claim.checked, claim.right)
+    assert claim.low == lower_bound(claim.right, claim.checked)
+    assert 60 < claim.checked < 140  # of 200, about those drawn by chance
+    assert "some of the 200 checked samples were likelier to be drawn" in ran("curate", "runs/feelings", cwd=tmp_path).stdout
 
 
 # the column

@@ -2,13 +2,16 @@
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from math import fsum, sqrt
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import gone
 
+from cotforge.consensus import decide
 from cotforge.consensus.drawn import evenly, place, weights
 from cotforge.gold import Gold
 from cotforge.gold.drawing import SUREST, Doubt, Drawing, draw, proportional
@@ -180,3 +183,52 @@ def test_samples_chosen_by_no_chance_stand_for_none() -> None:
     assert found == {"chosen": 0.0, "drawn": pytest.approx(1.5), "drawn before": pytest.approx(1.5)}
     assert not evenly(found["chosen"], 1.5, place("chosen"))
     assert set(weights(["a", "b"], {"a": 1.0, "b": 1.0}).values()) == {0.0}
+
+
+def test_over_many_runs_a_claim_is_as_high_as_the_truth_and_its_bound_holds() -> None:
+    weighted, plain, held = list[float](), list[float](), 0
+    for world in range(40):
+        answers, labels, truth = run(world)
+        doubts = [(of(id), doubt) for id, doubt in doubts_of(answers, labels)]
+        drawing = draw(doubts, Gold(), 150)
+        rows = [(id, f"t{place}", answer) for id, said in answers.items() for place, answer in enumerate(said)]
+        frame = pl.DataFrame(rows, schema=["id", "teacher", "answer"], orient="row")
+        gold = {id: truth[id] for id in drawing.ids}
+        told = {"classes": list("abcd"), "labels": labels, "gold": gold, "rule": "majority"}
+        decided = decide(frame, **told, drawn=drawing.drawn)  # type: ignore[arg-type]
+        unchecked = decided.frame.filter(pl.col("accepted") & ~pl.col("id").is_in(drawing.ids)).select("id", "answer").rows()
+        right = sum(truth[id] == answer for id, answer in unchecked) / len(unchecked)
+        claim, unweighted = decided.claim, decide(frame, **told).claim  # type: ignore[arg-type]
+        assert claim.precision is not None
+        assert claim.low is not None
+        assert unweighted.precision is not None
+        weighted.append(claim.precision - right)
+        plain.append(unweighted.precision - right)
+        held += claim.low <= right
+    bias = fsum(weighted) / len(weighted)
+    error = sqrt(fsum((one - bias) ** 2 for one in weighted)) / len(weighted)
+    assert abs(bias) < 3 * error + 0.003
+    assert fsum(plain) / len(plain) < -0.02  # as if they had been drawn by chance
+    assert held >= 36
+
+
+def run(world: int, size: int = 800) -> tuple[dict[str, list[str]], dict[str, str], dict[str, str]]:
+    """(answers, labels, truth) by id: two teachers are right about easy samples, and guess at one of eight."""
+    drawn = random.Random(world)
+    answers, labels, truth = dict[str, list[str]](), dict[str, str](), dict[str, str]()
+    for number in range(size):
+        id, true, hard = f"{world}-{number}", drawn.choice("abcd"), drawn.random() < 0.125
+        lure = drawn.choice("abcd")
+        answers[id] = [lure if hard and drawn.random() < 0.7 else true if drawn.random() < 0.97 else drawn.choice("abcd") for _ in range(2)]
+        labels[id], truth[id] = true if drawn.random() < 0.9 else drawn.choice("abcd"), true
+    return answers, labels, truth
+
+
+def doubts_of(answers: dict[str, list[str]], labels: dict[str, str]) -> Iterator[tuple[str, Doubt]]:
+    """As a vote may have them: unsure where teachers differ, and less sure of what contradicts the label."""
+    for id, said in answers.items():
+        if said[0] != said[1]:
+            yield id, Doubt(said[0], 0.5, 0.4, contradicts=said[0] != labels[id])
+        else:
+            agrees = said[0] == labels[id]
+            yield id, Doubt(said[0], 0.99 if agrees else 0.9, 0.99 if agrees else 0.1, contradicts=not agrees)

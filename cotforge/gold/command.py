@@ -23,6 +23,8 @@ Samples = Callable[[], Iterator[Sample | Fault]]
 Doubts = Callable[[], Iterator[tuple[Sample, Doubt]]]
 """Every Sample with what the vote makes of it, in the source's order."""
 
+_BY_CHANCE = "{:,} of {:,} samples picked by chance, the same ones at every run"
+
 
 def ask(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: int | None = None, doubts: Doubts | None = None) -> str:
     """Draw Samples and write the page and the sheet for them; what the command prints. Nothing that a person filled in is overwritten.
@@ -34,7 +36,7 @@ def ask(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: int | Non
         picked, met = pick(samples(), count)
         even = len(picked)
         drawn = dict.fromkeys((sample.id for sample in picked), len(picked) / met) if len(picked) < met else {}
-        told = [f"{len(picked):,} of {met:,} samples picked by chance, the same ones at every run"]
+        told = [_BY_CHANCE.format(len(picked), met)]
     else:
         drawing = draw(doubts(), find(loaded, folder.path), count)
         picked, drawn, told, even = _these(samples(), drawing.ids), dict(drawing.drawn), _drawn(drawing), drawing.even
@@ -90,9 +92,12 @@ def at_best(even: int, checked: int, loaded: Loaded) -> str:
 def _drawn(drawing: Drawing) -> list[str]:
     """What a person should know of how samples were drawn."""
     targeted = len(drawing.ids) - drawing.by_chance
-    told = [f"{len(drawing.ids):,} of {drawing.met:,} samples picked, {drawing.by_chance:,} by chance"]
+    told = [_BY_CHANCE.format(len(drawing.ids), drawing.met)]
     if targeted:
-        told = [f"{told[0]} and {targeted:,} where teachers are unsure or contradict the label; column {DRAWN}: how likely each was"]
+        told = [
+            f"{len(drawing.ids):,} of {drawing.met:,} samples picked, {drawing.by_chance:,} by chance and {targeted:,} where teachers are "
+            f"unsure or contradict the label; column {DRAWN}: how likely each was"
+        ]
     if drawing.before:
         told.append(f"{drawing.before:,} samples that people checked before are not asked about again")
     return told

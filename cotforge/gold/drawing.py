@@ -110,14 +110,14 @@ class Population:
         free = [place for place, id in enumerate(self._ids) if not self._checked(id)]
         checked = [id for id in self._ids if self._checked(id)]
         count = min(count or min(MOST, max(LEAST, self.met // 10)), len(free))
+        free.sort(key=lambda place: (rank(self._ids[place]), self._ids[place]))
         if count == len(free):
-            return Drawing(self._in_order(free), {}, count, self.met, len(checked), count + len(checked))
+            return Drawing([self._ids[place] for place in free], {}, count, self.met, len(checked), count + len(checked))
         sizes = self._sizes()
         targeted = min(int(TARGETED * count), sum(sizes[place] > 0 for place in free))
         chance_before, targeted_before = self._drawn_before(checked)
         chance = (chance_before + count - targeted) / len(self._ids)
         shares = proportional(sizes, (targeted_before + targeted) / (1 - chance))
-        free.sort(key=lambda place: (rank(self._ids[place]), self._ids[place]))
         by_chance, rest = free[: count - targeted], free[count - targeted :]
         rest.sort(key=lambda place: (_pareto(self._ids[place], shares[place]), self._ids[place]))
         chosen = [*by_chance, *rest[:targeted]]
