@@ -62,7 +62,7 @@ class Claim:
     expects nothing. None where nothing is calibrated, or no answer that nobody checked is accepted."""
     low: float | None = None
     """Its lower bound: one-sided 95 % (Clopper and Pearson 1934) over checked Samples that were accepted while what people said of them
-    was kept from the rule; None where there is none."""
+    was kept from the rule; of those that were drawn with unequal probabilities a part. None where there is none."""
     calibrated: bool = False
     """Whether answers of people stand behind it."""
     checked: int = 0
@@ -84,6 +84,8 @@ class Claim:
     unequal: bool = False
     """Whether they were drawn with unequal probabilities: then counts, and the bounds that stand on them, are of those that are as if drawn
     by chance alone for the part in question; the precision is of all, each by its weight."""
+    chosen: int = 0
+    """Of them, those that were certain to be checked, as an audit's: they say nothing of any that nobody checked."""
     expected: float | None = None
     """The precision that the rule, calibrated by gold, expects of its own answers; None of a rule that expects nothing."""
     count_with: Count = NOTHING
@@ -104,6 +106,7 @@ class Claim:
             "ambiguous_share": self.ambiguous_share,
             "gold": self.gold,
             "unequal": self.unequal,
+            "chosen": self.chosen,
             "with_label": _summary(self.with_label),
             "against_label": _summary(self.against_label),
             "per_class": {name: _summary(part) for name, part in self.per_class.items()},
@@ -193,7 +196,8 @@ def claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Clai
     whole, with_label, against = _Part(accepted), *(_Part(one for one in accepted if one.agrees is kind) for kind in (True, False))
     names = {one.answer for one in accepted if one.answer is not None}
     classes = {name: _Part(one for one in accepted if one.answer == name) for name in sorted(names)}
-    calibrated = expected is not None or whole.checked >= FEW
+    gold, chosen = sum(one.times for one in everything), sum(one.times for one in everything if one.weight <= 0)
+    calibrated = whole.checked >= FEW if expected is None else not 0 < chosen == gold
     about = expected or Expected(None)
     claims = calibrated and whole.checked and (expected is None or about.precision is not None)
     return Claim(
@@ -207,8 +211,9 @@ def claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Clai
         per_class={name: part.stratum() if calibrated else None for name, part in classes.items()},
         ambiguous=sum(one.times for one in everything if not one.told),
         ambiguous_share=_ambiguous(everything),
-        gold=sum(one.times for one in everything),
+        gold=gold,
         unequal=len({one.weight for one in everything}) > 1,
+        chosen=chosen,
         expected=about.precision,
         count_with=with_label.count(),
         count_against=against.count(),

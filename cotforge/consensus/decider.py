@@ -117,9 +117,13 @@ class Decider(ABC):
     @cached_property
     def held_out(self) -> Sequence[HeldOut]:
         """What it says of the Samples that people checked, as if nobody had: its own verdict with the label's gate."""
-        return [self._held_out(sample, heard, times) for sample, heard, times in self._checked]
+        shares = weights((sample.id for sample, _, _ in self._checked), self.setting.gold.drawn)
+        return [
+            self._held_out(sample, heard)._replace(weight=shares[sample.id], place=place(sample.id), times=times)
+            for sample, heard, times in self._checked
+        ]
 
-    def _held_out(self, sample: Sample, heard: Sequence[Heard], times: int) -> HeldOut:
+    def _held_out(self, sample: Sample, heard: Sequence[Heard]) -> HeldOut:
         gold = self.setting.gold
         verdict = settle(self.opinion_apart(sample, heard), sample, replace(self.setting, gold=Gold()))
         return HeldOut(
@@ -129,15 +133,7 @@ class Decider(ABC):
             agrees=None if sample.label is None else verdict.answer == sample.label,
             answer=verdict.answer if sample.options else None,
             confidence=verdict.confidence,
-            weight=self._weights[sample.id],
-            place=place(sample.id),
-            times=times,
         )
-
-    @cached_property
-    def _weights(self) -> Mapping[str, float]:
-        """How many unchecked Samples each checked one stands for."""
-        return weights((sample.id for sample, _, _ in self._checked), self.setting.gold.drawn)
 
     @property
     def expected(self) -> Expected | None:

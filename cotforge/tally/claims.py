@@ -37,6 +37,8 @@ def rows(claim: Claim) -> list[Row]:
 
 def headline(claim: Claim) -> str:
     """What is claimed of all accepted answers, in one sentence; the bound comes first."""
+    if not claim.calibrated and 0 < claim.chosen == claim.gold:
+        return f"precision: uncalibrated, none of the {claim.gold:,} checked samples was drawn by chance; cotforge gold draws some"
     if not claim.calibrated:
         return "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check"
     if claim.low is None:
