@@ -157,13 +157,18 @@ def evenly_drawn(held_out: Iterable[HeldOut]) -> list[HeldOut]:
     return [one for one in found if evenly(one.weight, most, one.place)]
 
 
+def effective(held_out: Iterable[HeldOut]) -> Count:
+    """The checked Samples, and the right ones, on which an exact bound can stand: see `evenly_drawn`."""
+    even = evenly_drawn(held_out)
+    return Count(sum(one.times for one in even), sum(one.times for one in even if one.right))
+
+
 class _Part:
     """Held-out Samples whose answer the rule accepts: all, or a part of them."""
 
     def __init__(self, found: Iterable[HeldOut]) -> None:
         found = [one for one in found if one.weight > 0]
-        even = evenly_drawn(found)
-        self.checked, self.right = sum(one.times for one in even), sum(one.times for one in even if one.right)
+        self.checked, self.right = effective(found)
         whole = fsum(one.weight * one.times for one in found)
         self.size = whole * whole / fsum(one.weight**2 * one.times for one in found) if found else 0.0
         """Answers of equal weight that would tell as much. Source: Kish 1965, section 8.2."""
