@@ -22,7 +22,7 @@ USUAL = 0.1
 """Share of wrong labels where nothing shows it: data sets are mostly right."""
 FEWEST = 10
 """Samples of a class that must be labelled so before labels alone tell anything of it."""
-LONGEST = 40
+LONGEST = 34
 """Characters of a class name that a line shows."""
 SELDOM = 0.05
 """Answers of a class per sample labelled so, below which no model of wrong labels is asked: the class is as good as never named."""
@@ -49,8 +49,8 @@ class Unseen:
         if self.checked:
             return f"the teachers do not see {name!r}: {share} checked ones were {told}; ask other teachers, or take the class out"
         return (
-            f"the teachers do not see {name!r}, or its labels are wrong: {share} samples labelled so were {told}; "
-            "check some of them (cotforge gold), ask other teachers, or take the class out"
+            f"the teachers do not see {name!r}, or its labels are wrong: {share} samples labelled so, where they agree, were {told}; "
+            "check some (cotforge gold), ask other teachers, or take the class out"
         )
 
 
