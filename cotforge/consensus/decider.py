@@ -33,6 +33,8 @@ class Heard(NamedTuple):
     replied: bool = True
     passing: bool = False
     """Whether it did not come for a reason that may pass."""
+    probability: float | None = None
+    """Of the answer, as its teacher itself gave it; None where that is not known, which is no evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +120,16 @@ class Decider(ABC):
     def held_out(self) -> Sequence[HeldOut]:
         """What it says of the Samples that people checked, as if nobody had: its own verdict with the label's gate."""
         shares = weights((sample.id for sample, _, _ in self._checked), self.setting.gold.drawn)
+        plain = replace(self.setting, gold=Gold())
         return [
-            self._held_out(sample, heard)._replace(weight=shares[sample.id], place=place(sample.id), times=times)
+            self._held_out(sample, heard, plain)._replace(weight=shares[sample.id], place=place(sample.id), times=times)
             for sample, heard, times in self._checked
         ]
 
-    def _held_out(self, sample: Sample, heard: Sequence[Heard]) -> HeldOut:
+    def _held_out(self, sample: Sample, heard: Sequence[Heard], plain: Setting) -> HeldOut:
+        """`plain` is the setting without gold."""
         gold = self.setting.gold
-        verdict = settle(self.opinion_apart(sample, heard), sample, replace(self.setting, gold=Gold()))
+        verdict = settle(self.opinion_apart(sample, heard), sample, plain)
         return HeldOut(
             accepted=verdict.accepted,
             right=sample.id in gold.answers and verdict.answer == gold.answers[sample.id],

@@ -35,9 +35,16 @@ class Notes:
             for name, took in walk.took.items():
                 self._took[name].append(took)
         if walk.answers:
-            gold, answers, everybody = self._guide.gold, walk.answers, walk.everybody
-            true, untold = gold.answers.get(walk.id), walk.id in gold.ambiguous
-            self._evidence.add(walk.wave, label=walk.label, answers=answers, gold=true, untold=untold, everybody=everybody)
+            gold = self._guide.gold
+            self._evidence.add(
+                walk.wave,
+                label=walk.label,
+                answers=walk.answers,
+                gold=gold.answers.get(walk.id),
+                untold=walk.id in gold.ambiguous,
+                everybody=walk.everybody,
+                probabilities=walk.probabilities,
+            )
 
     def learn(self, basis: Basis) -> "Policy":
         """The policy that follows from some waves."""
@@ -45,7 +52,7 @@ class Notes:
 
     @property
     def _terms(self) -> Terms:
-        return self._guide.terms(prices(self._took))
+        return self._evidence.parted(self._guide.terms(prices(self._took)))
 
     async def learned(self, basis: Basis) -> "Policy":
         """The same, in a process of its own, or in a thread: in haste, or where there is no process."""

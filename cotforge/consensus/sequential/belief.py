@@ -59,8 +59,8 @@ class Belief:
         return np.where((answers_NV[:, -1] == NONE) & alone, 1, 2)
 
     def posterior(self, answers_NV: Ints) -> Floats:
-        """Probability of each symbol, [N, S]; what is missing to 1 is that none of them is right."""
-        parts = [self._corrected(self._raw(part), part) for part in self.parts(answers_NV)]
+        """Probability of each symbol, [N, S], where one of them is right."""
+        parts = [self.calibration(self._raw(part), part) for part in self.parts(answers_NV)]
         return np.concatenate(parts) if parts else np.zeros((0, self.model.symbols))
 
     def raw(self, answers_NV: Ints) -> Floats:
@@ -77,13 +77,11 @@ class Belief:
         shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
         return np.asarray(shares_NS / np.maximum(shares_NS.sum(axis=1, keepdims=True), _TINY))
 
-    def _corrected(self, shares_NS: Floats, answers_NV: Ints) -> Floats:
-        """The posterior by what people's answers showed, [N, S]."""
-        corrected_NS = self.calibration(shares_NS, answers_NV)
-        return np.asarray(corrected_NS * self.calibration.some(corrected_NS)[:, None])
-
     def lead(self, answers_NV: Ints, posterior_NS: Floats) -> Lead:
-        """Accepted is what reaches the target and a teacher says, never the label alone."""
+        """Accepted is what reaches the target and a teacher says, never the label alone.
+
+        Where people cannot always tell, the target is of what they can: it is harder to reach where they can less often than elsewhere.
+        """
         named_NS = posterior_NS[:, : self.model.symbols]
         symbol_N = named_NS.argmax(axis=1)
         best_N = named_NS[np.arange(len(symbol_N)), symbol_N]
@@ -91,10 +89,12 @@ class Belief:
         full = [column for column, voter in enumerate(self.terms.voters) if not voter.short]
         support_N = says_NV[:, :-1].any(axis=1)
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
-        accepted_N = (best_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices(answers_NV))
+        some_N = self.calibration.some(posterior_NS)
+        told_N = np.minimum(some_N / self.calibration.some_at_all, 1.0)
+        accepted_N = (best_N * told_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices(answers_NV))
         if not self.repairs:
             accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._teachers(says_NV) >= 2)
-        return Lead(symbol_N, best_N, accepted_N, says_NV[:, full].any(axis=1))
+        return Lead(symbol_N, best_N * some_N, accepted_N, says_NV[:, full].any(axis=1))
 
     def _teachers(self, says_NV: Flags) -> Ints:
         """How many different teachers are among these voters, [N]."""
@@ -106,14 +106,11 @@ class Belief:
         """(probability [N] of these answers before calibration, the leading answer) of few rows."""
         shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
         mass_N = shares_NS.sum(axis=1)
-        posterior_NS = self._corrected(shares_NS / np.maximum(mass_N, _TINY)[:, None], answers_NV)
+        posterior_NS = self.calibration(shares_NS / np.maximum(mass_N, _TINY)[:, None], answers_NV)
         return mass_N, self.lead(answers_NV, posterior_NS)
 
     def hidden(self, answers_NV: Ints) -> Floats:
-        """Probability of each hidden state [N, H] of few rows, the true symbol's as calibrated.
-
-        Where none of the classes is right, teachers are taken to answer as they do elsewhere.
-        """
+        """Probability of each hidden state [N, H] of few rows, the true symbol's as calibrated."""
         joint_NH = self.model.joint_NH(answers_NV)
         shares_NS = self.model.by_answer(joint_NH)
         posterior_NS = self.calibration(shares_NS / np.maximum(shares_NS.sum(axis=1), _TINY)[:, None], answers_NV)

@@ -33,6 +33,8 @@ class Calibration:
     none_F: Floats | None = None
     """Of the log odds that none of the classes is right: a constant, and per log odds of the leading one; None where people always could
     tell."""
+    some_at_all: float = 1.0
+    """Share of Samples of which people can tell."""
 
     def __call__(self, posterior_NS: Floats, answers_NV: Ints) -> Floats:
         """The posterior as corrected, [N, S], where one of the classes is right."""
@@ -82,8 +84,8 @@ def sureness(corrected_NS: Floats) -> Floats:
     return np.column_stack([np.ones(len(odds_N)), odds_N])
 
 
-def none_of_them(corrected_NS: Floats, told_N: Flags, weight_N: Floats) -> Floats:
-    """Weights of the log odds that none is right, fit to checked rows by Newton's method, [F]."""
+def with_none(found: Calibration, corrected_NS: Floats, told_N: Flags, weight_N: Floats) -> Calibration:
+    """The same with the odds that none is right, fit to checked rows by Newton's method."""
     features_NF, untold_N = sureness(corrected_NS), (~told_N).astype(float)
     share = float((weight_N @ untold_N + 0.5) / (weight_N.sum() + 1))
     none_F = np.array([np.log(share) - np.log1p(-share), 0.0])
@@ -96,7 +98,7 @@ def none_of_them(corrected_NS: Floats, told_N: Flags, weight_N: Floats) -> Float
         weights_F = weights_F + step_F
         if np.abs(step_F).max() < 1e-7:
             break
-    return weights_F
+    return Calibration(found.weights_F, weights_F, 1 - share)
 
 
 def _softmax(scores_NS: Floats) -> Floats:

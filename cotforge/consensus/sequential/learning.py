@@ -11,7 +11,7 @@ import numpy as np
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.sequential.agreement import Agreement
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.calibration import Calibration, calibrate, none_of_them
+from cotforge.consensus.sequential.calibration import Calibration, calibrate, with_none
 from cotforge.consensus.sequential.difficulty import Difficulty, nearest
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import (
@@ -184,7 +184,7 @@ def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibrati
     raw_NS, told_N = belief.raw(answers_NV), gold_N != UNTOLD
     true_N = np.where(gold_N == UNNAMED, raw_NS.shape[1] - 1, gold_N)
     found = calibrate(raw_NS[told_N], answers_NV[told_N], true_N[told_N], weight_N[told_N])
-    return found if told_N.all() else replace(found, none_F=none_of_them(found(raw_NS, answers_NV), told_N, weight_N))
+    return found if told_N.all() else with_none(found, found(raw_NS, answers_NV), told_N, weight_N)
 
 
 def _parts(gold: Table, terms: Terms, voters: Sequence[int]) -> tuple[Ints, Ints, Floats]:
