@@ -66,7 +66,7 @@ def test_a_class_that_people_find_called_something_else_is_named_with_its_counts
         (4, 5, True),
         (8, 10, True),
         (5, 10, False),
-        (12, 24, True),
+        (13, 24, True),
         (11, 24, False),
         (0, 9, False),
     ],

@@ -22,6 +22,8 @@ USUAL = 0.1
 """Share of wrong labels where nothing shows it: data sets are mostly right."""
 FEWEST = 10
 """Samples of a class that must be labelled so before labels alone tell anything of it."""
+UNEVEN = 2.0
+"""How many times as often as elsewhere labels of one class may be wrong before that is taken for blindness."""
 LONGEST = 34
 """Characters of a class name that a line shows."""
 SELDOM = 0.05
@@ -136,7 +138,7 @@ class Blindness:
         otherwise = one.labelled_as.total()
         if one.checked >= FEWEST or one.labelled < FEWEST or 2 * otherwise < one.labelled:
             return None
-        noise = self._noise(name) / one.labelled if one.agreed > SELDOM * one.labelled else 0.0
+        noise = UNEVEN * self._noise(name) / one.labelled if one.agreed > SELDOM * one.labelled else 0.0
         if lower_bound(otherwise, one.labelled) < max(LEAST, noise):
             return None
         return Unseen(name, False, otherwise, one.labelled, _commonest(one.labelled_as))
