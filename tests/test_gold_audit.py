@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import gone
+from PIL import Image
 
 from cotforge.answers import Task
 from cotforge.consensus import decide
@@ -87,7 +88,12 @@ def answers(teacher: str, count: int) -> dict[str, str]:
 
 def build(folder: Path, count: int = 400, *, rule: str = "majority", teachers: Sequence[str] = ("one", "two", "three")) -> None:
     """Teachers who err by chance, each on its own; labels are wrong where `FLIPPED`."""
-    write_rows(folder, count)
+    (folder / "images").mkdir()
+    lines = []
+    for number in range(count):  # no two pictures are alike: one picture under two ids is asked about once
+        Image.new("RGB", (8, 8), (number % 256, number // 256, 7)).save(folder / f"images/{number}.png")
+        lines.append(json.dumps({"id": f"row-{number}", "image": f"images/{number}.png", "label": LABELS[number % 4]}) + "\n")
+    (folder / "rows.jsonl").write_text("".join(lines))
     specs = [replay(folder, name, {id: said(answer) for id, answer in answers(name, count).items()}) for name in teachers]
     write_pipeline(folder, *specs, consensus={"rule": rule})
     built = ran("build", "pipeline.yaml", cwd=folder)

@@ -49,8 +49,11 @@ class Doubt(NamedTuple):
 
     @property
     def against(self) -> float:
-        """Posterior of a leading answer that is another one than the label, in [0, 1]; 0 where it is the label, or there is none."""
-        return self.posterior if self.label is not None and self.contradicts else 0.0
+        """Fourth power of the posterior of a leading answer that is another one than the label; 0 where it is the label, or there is none.
+
+        Of the power, so that most are drawn of those that may be accepted: of these something is claimed.
+        """
+        return self.posterior**4 if self.label is not None and self.contradicts else 0.0
 
     @property
     def wrong(self) -> float:

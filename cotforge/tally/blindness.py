@@ -7,6 +7,7 @@ checked, labels: of one class far more samples are called something else than la
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 from cotforge.consensus.claim import lower_bound
 from cotforge.records import CuratedSample, Fault, Gold
@@ -18,6 +19,8 @@ LEAST = 1 / 3
 3 of 3 checked samples are enough, and 3 of 4 are not."""
 NOISE = 0.3
 """Share of wrong labels, over all classes, that is never taken for blindness: labels worse than that are told of by another line."""
+MOSTLY = 0.5
+"""Share of wrong labels elsewhere from which on labels tell nothing of any class."""
 USUAL = 0.1
 """Share of wrong labels where nothing shows it: data sets are mostly right."""
 FEWEST = 10
@@ -153,6 +156,8 @@ class Blindness:
             share = third / rest * others / (others - 1) if rest else USUAL
         else:
             share = 1 - own.confirmed / own.agreed if own.agreed >= FEWEST else USUAL
+        if share > MOSTLY:
+            return inf
         return min(share, NOISE) / max(others, 1) * (agreed - own.agreed)
 
     def _total(self, count: Callable[[_Class], int]) -> int:
