@@ -123,13 +123,20 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
 
     def __init__(self, prepared: Prepared, rows: list[int], pupil: student.Pupil, config: Any) -> None:
         self._lengths = [prepared.lengths[row] for row in rows]
+        self._rows, self._collate = rows, Collate(prepared, pupil.processor.tokenizer.pad_token_id)
         super().__init__(
             model=pupil.model,
             args=config,
             train_dataset=datasets.Dataset.from_dict({"row": rows, "length": self._lengths}),
-            data_collator=Collate(prepared, pupil.processor.tokenizer.pad_token_id),
+            data_collator=self._collate,
             processing_class=pupil.processor,
         )
+
+    def trial(self) -> dict[str, Any] | None:
+        """The shortest lesson and the next longer one."""
+        length, shortest = min(zip(self._lengths, self._rows, strict=True))
+        longer = min((one for one in zip(self._lengths, self._rows, strict=True) if one[0] > length), default=None)
+        return self._collate([{"row": shortest}, {"row": longer[1]}]) if longer else None
 
     def order(self, rows_per_batch: int) -> Any:
         """Batches of about one length, unless `trl:` names another way of sampling."""
