@@ -78,8 +78,8 @@ def test_the_body_tells_funnel_agreement_classes_prompts_cost_and_limits():
 
 
 def test_a_calibrated_run_tells_its_claim_with_bound_and_strata():
-    with_label, per_class = Stratum(0.991, 0.971, 240), {"awe": Stratum(0.95, 0.83, 40), "fear": None}
-    parts = {"with_label": with_label, "per_class": per_class, "counts": {"awe": Count(40, 38), "fear": Count(7, 7)}}
+    with_label, per_class = Stratum(0.991, 0.971, 240), {"awe": Stratum(0.95, 0.83, 40)}
+    parts = {"with_label": with_label, "per_class": per_class, "counts": {"awe": Count(40, 38)}, "gold": 300}
     text = made(said=Claim(0.987, 0.964, True, 255, 251, count_with=Count(240, 238), count_against=Count(15, 13), **parts))
     assert "Uncalibrated" not in text
     assert "| all | 96.4% | 98.7% | 255 | 251 |" in text
@@ -87,8 +87,12 @@ def test_a_calibrated_run_tells_its_claim_with_bound_and_strata():
     assert "| those that are another one than the label | - | - | 15 | 13 |" in text
     assert "below 20 checked ones no precision is claimed" in text
     assert "| 40 | 38 | 83.0% | 95.0% |" in text
+
+
+def test_a_class_of_which_too_few_answers_are_checked_has_counts_and_no_share():
+    text = made(said=Claim(0.987, 0.964, True, 255, 251, per_class={"awe": None}, counts={"awe": Count(7, 7)}))
     assert "| 7 | 7 | - | - |" in text
-    assert "fear (7)" in text
+    assert "nothing is claimed of one class alone, below 20 checked answers: awe (7)" in text
 
 
 def test_without_gold_no_number_is_given_for_precision():
