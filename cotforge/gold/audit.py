@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cotforge.gold.drawing import Doubt
-from cotforge.gold.reading import Gold
 from cotforge.gold.sheet import files
-from cotforge.records import Sample
+from cotforge.records import Gold, Sample
 
 LISTED = 0.1
 """Posterior that a label is wrong from which on it is listed, however many there are; below, only those on the page are."""

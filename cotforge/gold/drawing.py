@@ -13,9 +13,8 @@ from math import fsum
 from typing import NamedTuple
 
 from cotforge.gold.pick import LEAST, MOST, picture_of
-from cotforge.gold.reading import Gold
 from cotforge.order import rank
-from cotforge.records import Sample
+from cotforge.records import Gold, Sample
 
 TARGETED = 0.5
 """Share of the samples that are not drawn by chance alone: an exact bound stands on the others, so there must be many of them."""

@@ -29,8 +29,8 @@ def take(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str
     fresh, again = _new(answers, before), _drawn_again(answers, before)
     if fresh or again:
         text, columns = _kept(had, fresh, again)
-        lines = written((_cells(one, columns, closed=bool(options[one.id])) for one in fresh), had.delimiter if had else ",")
-        put(target, text + ("" if text.endswith("\n") else "\n") + lines)
+        rows = written((_cells(one, columns, closed=bool(options[one.id])) for one in fresh), had.delimiter if had else ",")
+        put(target, text + ("" if text.endswith("\n") else "\n") + rows)
     before = [replace(one, drawn=float(again[one.line])) if one.line in again else one for one in before]
     have = agreed([*before, *fresh])
     lines = [

@@ -144,7 +144,7 @@ class Tally:
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
             "claim": self.claim.summary(),
-            "unseen": [asdict(one) for one in self.unseen],
+            **({"unseen": [asdict(one) for one in self.unseen]} if self.unseen else {}),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
             "finish_reasons": dict(sorted(self.finish_reasons.items())),

@@ -218,8 +218,12 @@ def decided(rows: CodedRows) -> TurnDecider:
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
     columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
     apart = found.held.by_row() if found.held is not None else {}
-    parts = zip(*columns, turns, lacking, map(tuple, found.said_NV.tolist()), strict=True)
-    fates = [Fate(*one, apart.get(row)) for row, one in enumerate(parts)]
+    fates = [
+        Fate(*led, turn, missing, tuple(said), apart.get(row))
+        for row, (led, turn, missing, said) in enumerate(
+            zip(zip(*columns, strict=True), turns, lacking, found.said_NV.tolist(), strict=True)
+        )
+    ]
     keys = (row.tobytes() for row in packed.astype(np.int32))
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
     return TurnDecider(rows, Coding(replace(rows.setting, terms=about)), by_key, _figures(about, found))
