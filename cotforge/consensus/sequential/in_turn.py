@@ -216,13 +216,10 @@ def decided(rows: CodedRows) -> TurnDecider:
     walked = found.walk
     turns = [tuple(column for column in np.argsort(turn, kind="stable").tolist() if turn[column]) for turn in walked.turn_NK]
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
-    columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
+    columns, sure, accepted, said = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N, found.said_NV))
     apart = found.held.by_row() if found.held is not None else {}
     fates = [
-        Fate(*led, turn, missing, tuple(said), apart.get(row))
-        for row, (led, turn, missing, said) in enumerate(
-            zip(zip(*columns, strict=True), turns, lacking, found.said_NV.tolist(), strict=True)
-        )
+        Fate(columns[row], sure[row], accepted[row], turn, lacking[row], tuple(said[row]), apart.get(row)) for row, turn in enumerate(turns)
     ]
     keys = (row.tobytes() for row in packed.astype(np.int32))
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
