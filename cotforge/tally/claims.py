@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
     name: str
     stratum: Stratum | None
-    count: Count
+    counted: Count
 
 
 def rows(claim: Claim) -> list[Row]:
@@ -80,7 +80,7 @@ def notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
 
 def best_case(checked: int, consensus: Consensus) -> str:
     """What so many checked samples can certify at best, and how many the target of the file takes."""
-    target = consensus.target if consensus.rule in ("dawid_skene", "sequential") else None
+    target = consensus.target if consensus.by.targeted else None
     if not checked:
         return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {certifiable(100):.3f}"
     told = f"{checked:,} checked without an error certify a precision of at least {certifiable(checked):.3f} {_SURE}"
