@@ -10,6 +10,7 @@ from cotforge.export.conflicts import votes
 from cotforge.folder import RunFolder
 from cotforge.gold import command
 from cotforge.gold.drawing import Doubt
+from cotforge.gold.reading import place
 from cotforge.pipeline import Loaded
 from cotforge.records import Ballot, Sample, Verdict
 
@@ -27,7 +28,8 @@ def ask(
 
     `curation`: None where nobody was asked yet. Raises PipelineError where there is nothing to audit.
     """
-    if curation is None:
+    unmade = loaded.pipeline.gold is not None and not place(loaded, folder.path).exists()  # the file is what this is for
+    if curation is None or (unmade and not audit):
         if audit:
             raise PipelineError(f"{folder.journal}: holds no reply to audit labels by; cotforge build asks the teachers")
         return command.ask(loaded, folder, samples, count=count)

@@ -241,6 +241,18 @@ def test_a_run_and_a_table_claim_the_same_of_samples_that_were_not_drawn_alike(t
     assert "some of the 200 checked samples were likelier to be drawn" in ran("curate", "runs/feelings", cwd=tmp_path).stdout
 
 
+def test_a_file_of_gold_that_is_named_and_not_there_yet_is_made_by_this(tmp_path: Path) -> None:
+    build(tmp_path, 12)
+    with (tmp_path / "pipeline.yaml").open("a") as file:
+        file.write("gold: people/mine.csv\n")
+    (tmp_path / "people").mkdir()
+    done = ran("gold", "runs/feelings", cwd=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "12 of 12 samples picked by chance, the same ones at every run")
+    (tmp_path / "back.csv").write_text("id,answer,drawn\nrow-0,awe,0.5\n")
+    assert ran("gold", "runs/feelings", "--read", "back.csv", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "people/mine.csv").read_text() == "id,answer,drawn\nrow-0,awe,0.5\n"
+
+
 # the column
 
 
