@@ -195,10 +195,10 @@ def test_a_policy_asks_on_after_an_unsure_answer_and_not_after_a_sure_one() -> N
     terms = found.parted(terms)
     policy = solved(terms, found.table(terms))
     sure, unsure = ({"one": value} for value in (0.99, 0.3))
-    assert policy.next("ab", {"one": "ab"}, sure) is None
-    assert policy.accepted("ab", {"one": "ab"}, sure) == "ab"
-    assert policy.next("ab", {"one": "ab"}, unsure) is not None
-    assert policy.accepted("cd", {"one": "ab"}, unsure) is None
+    assert policy.next(None, {"one": "ab"}, sure) is None
+    assert policy.accepted(None, {"one": "ab"}, sure) == "ab"
+    assert policy.next(None, {"one": "ab"}, unsure) is not None
+    assert policy.accepted(None, {"one": "ab"}, unsure) is None
 
 
 def test_walking_and_asking_one_by_one_are_the_same() -> None:

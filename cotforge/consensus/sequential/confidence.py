@@ -26,7 +26,7 @@ class Confidence:
         """`bins`: of each column; 1 where a column has none."""
         self.bins = tuple(bins)
         self.levels = levels
-        self._known_V = np.ones(len(bins))
+        self._known_V = np.where(np.array(self.bins) > 1, 0.5, 1.0)
         self._share_V = [np.full((max(count - 1, 1), 2, levels), 1 / max(count - 1, 1)) for count in bins]
         """[bin from 1, wrong or right, level]."""
 
