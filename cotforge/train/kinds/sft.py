@@ -28,6 +28,8 @@ RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
 POOL = 50
 """Batches whose lessons are sorted by length together (as transformers' own sampler does)."""
+ALIKE = 8
+"""Tokens within which lengths count as one (ours): sorted to the token, a batch of a small dataset holds lessons of one kind alone."""
 
 
 def train(stage: Sft, work: Work) -> None:
@@ -105,7 +107,7 @@ class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
             mixed[:1], mixed[longest : longest + 1] = mixed[longest : longest + 1], mixed[:1]
         batches = []
         for start in range(0, len(mixed), POOL * self.batch):
-            pool = sorted(mixed[start : start + POOL * self.batch], key=lambda row: self.lengths[row], reverse=True)
+            pool = sorted(mixed[start : start + POOL * self.batch], key=lambda row: self.lengths[row] // ALIKE, reverse=True)
             batches += [pool[at : at + self.batch] for at in range(0, len(pool), self.batch)]
         last = [batches.pop()] if batches and len(batches[-1]) < self.batch else []  # a short one anywhere else would tear the others
         order = torch.randperm(len(batches), generator=draw).tolist()
