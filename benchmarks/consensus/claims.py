@@ -9,18 +9,21 @@ People check items drawn by chance; of an item that belongs to no class they say
 
 import argparse
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 from statistics import fmean
+from time import perf_counter
 
 import numpy as np
 
 from benchmarks.consensus import item_response, mechanisms
 from benchmarks.consensus.__main__ import number, share
-from benchmarks.consensus.ours import Ours
-from benchmarks.consensus.score import Figures, mean, scored
+from benchmarks.consensus.ours import decision, read
+from benchmarks.consensus.score import Figures, figures, mean
 from benchmarks.consensus.worlds import Inputs, Maker, World, inputs, item_ids
 from benchmarks.forge.table import print_table
+from cotforge.consensus.claim import Claim
 
 STYLES: dict[str, dict[str, Maker]] = {"item response": item_response.WORLDS, "mechanisms": mechanisms.WORLDS}
 GOLD = (0, 100, 300)
@@ -55,6 +58,13 @@ class Run:
     world: str
     gold: int
     found: Figures
+    claim: Claim
+
+    def weighed(self, shrink: float, wrong: float) -> float:
+        """What would be claimed if the rule's expectation weighed as much as `shrink` checked answers, and so many more were wrong."""
+        if self.claim.expected is None or not self.claim.checked:
+            return math.nan
+        return (self.claim.right + shrink * self.claim.expected) / (self.claim.checked + shrink + wrong)
 
 
 def main() -> None:
@@ -66,6 +76,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--gold", type=int, nargs="+", default=list(GOLD))
     parser.add_argument("--target", type=float, default=0.9)
+    parser.add_argument("--weights", action="store_true", help="also what other weights of what the rule expects would claim")
     parser.add_argument("--smoke", action="store_true", help="300 items of three worlds of each style, one seed: only to see that it runs")
     options = parser.parse_args()
     if options.smoke:
@@ -77,21 +88,34 @@ def main() -> None:
         print_table(HEAD, rows(style, names[:: len(names) // 3] if options.smoke else names, options, runs))
     print(LEGEND)
     print_table(TOTALS, totals(runs))
+    if options.weights:
+        print("\nOther weights of what the rule expects, and of one more answer that is taken to be wrong\n")
+        print_table(WEIGHTS, weights(runs))
 
 
 def rows(style: str, names: Iterable[str], options: argparse.Namespace, runs: list[Run]) -> Iterator[tuple[str, ...]]:
     """A line for each world and number of checked items; every decision goes to `runs`."""
     for name in names:
-        measured: dict[int, list[Figures]] = {gold: [] for gold in options.gold}
+        measured: dict[int, list[Run]] = {gold: [] for gold in options.gold}
         for seed in options.seeds:
             world = STYLES[style][name](options.items, np.random.default_rng([seed, *name.encode()]))
             given = inputs(world)
             for gold in options.gold:
-                rule = Ours(given, checked(world, given, gold, seed), options.target, seed=0)
-                measured[gold].append(scored(rule, world))
+                people = checked(world, given, gold, seed)
+                measured[gold].append(Run(style, name, gold, *decided(world, given, people, options.target)))
         for gold, several in measured.items():
-            runs += [Run(style, name, gold, found) for found in several]
-            yield line(name, gold, several)
+            runs += several
+            yield line(name, gold, [run.found for run in several])
+
+
+def decided(world: World, given: Inputs, people: Mapping[str, str | None], target: float) -> tuple[Figures, Claim]:
+    """What the rule makes of a world, and what it claims."""
+    begun = perf_counter()
+    labels, prices = given.labels or None, given.prices
+    found = decision(given.frame, classes=given.classes, labels=labels, prices=prices, gold=people or None, target=target)
+    seconds = perf_counter() - begun
+    result = read(found.frame, gold=people, price=found.cost, claim=found.claim.precision, low=found.claim.low)
+    return figures(replace(result, against_claim=found.claim.against_label), world, seconds=seconds), found.claim
 
 
 def checked(world: World, given: Inputs, count: int, seed: int) -> dict[str, str | None]:
@@ -160,6 +184,21 @@ def total(style: str, gold: str, found: Sequence[Figures]) -> tuple[str, ...]:
         number(_mean(errors), 4),
         str(sum(away)),
     )
+
+
+WEIGHTS = ("style", "gold", "weight", "wrong", "over", "mean of claim - precision", "its root mean square")
+
+
+def weights(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
+    """For each style and number of checked items, how the claim fares with other weights."""
+    for style in dict.fromkeys(run.style for run in runs):
+        for gold in dict.fromkeys(run.gold for run in runs):
+            some = [run for run in runs if (run.style, run.gold) == (style, gold) and not math.isnan(run.weighed(0, 0))]
+            for shrink, wrong in product((0, 10, 20, 30, 50, 75, 100), (0, 0.5, 1, 1.5, 2)) if some else ():
+                found = [replace(run.found, claim=run.weighed(shrink, wrong)) for run in some]
+                bias, error = _mean([one.overclaim for one in found]), math.sqrt(_mean([one.overclaim**2 for one in found]))
+                counts = str(shrink), f"{wrong:g}", str(sum(one.over for one in found))
+                yield style, str(gold), *counts, number(bias, 4), number(error, 4)
 
 
 def _standard_error(found: Figures) -> float:
