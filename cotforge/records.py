@@ -234,6 +234,8 @@ class Reply(Record):
     outcome: Outcome = ANSWERED
     unread_field: str = ""
     """A field of the message that is not known, with a long text in it, where no reasoning was found."""
+    probability: float | None = None
+    """With which its model said the final answer, given all before it, in [0, 1]; None where the server gave no log probabilities."""
 
     @property
     def error(self) -> str | None:
@@ -276,6 +278,8 @@ class Trace(Record):
     origin: Origin = "solve"
     unread_field: str = ""
     """See `Reply`."""
+    probability: float | None = None
+    """Of the answer; see `Reply`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +305,16 @@ class Verdict(Record):
     """The teachers' ballots (never the label's)."""
     label_conflict: bool = False
     """A label is known, an answer was accepted, and they differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gold(Record):
+    """What people agree on about the samples they checked."""
+
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """id to canonical answer, of the samples on which all agree."""
+    ambiguous: frozenset[str] = frozenset()
+    """ids on which people disagree, or of which one wrote that it cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
