@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="three worlds: only to see that it runs")
     options = parser.parse_args()
     count = 3 if options.smoke else options.worlds
-    wish = {"precision": options.precision, "confidence": options.confidence}
+    wish = (options.precision, options.confidence)
     runs = [one_run(np.random.default_rng([options.seed, place]), wish) for place in range(count)]
     print(f"\n{count} small worlds, promised {options.precision:g} with {options.confidence:g}\n")
     print_table(HEAD, lines(runs, options.precision, 1 - options.confidence))
@@ -55,7 +55,7 @@ def main() -> None:
     print_table(("world", "items", "checked", "accepted", "precision"), broken_ones(runs, options.precision))
 
 
-def one_run(random: np.random.Generator, wish: dict[str, float]) -> Run:
+def one_run(random: np.random.Generator, wish: tuple[float, float]) -> Run:
     """A world drawn by chance, and what came of the promise in it."""
     style = list(STYLES)[random.integers(len(STYLES))]
     name = list(STYLES[style])[random.integers(len(STYLES[style]))]
