@@ -39,6 +39,7 @@ from cotforge.records import Fault, Sample, Stop
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults
+from cotforge.tally import claims
 from cotforge.teachers.preflight import preflight
 from cotforge.visible import visible
 
@@ -139,9 +140,10 @@ class Run:
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         With `show`, the prompt of that Sample, counted from 1, is told first.
         """
-        gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        people = gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
+        tell(f"gold: {claims.best_case(len(people.answers) + len(people.ambiguous), self.loaded.pipeline.consensus)}")
         guide, refreshed = self._guide(), self._interrupted()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._limited)
         if self.journal.empty:

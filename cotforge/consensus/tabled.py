@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from cotforge.consensus.answer_rows import answer_rows
-from cotforge.consensus.claim import Checked, claimed
+from cotforge.consensus.claim import HeldOut, claim
 from cotforge.consensus.decider import Decider, Heard, LabelRole, Rule, Setting, settle
 from cotforge.consensus.decisions import AnswersError, Decisions
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, Floats, Ints, regrouped, unique_rows
@@ -50,7 +50,7 @@ class Tabled:
         known = {id: answer for id, answer in told.items() if answer is not None}
         self.gold = Gold(known, frozenset(told.keys() - known.keys()))
         self.checked_N = np.array([str(id) in told for id in self._id_list], bool)
-        self.waves = Waves(self.ids.len(), self.gold.answers.keys(), seed) if waves is None else waves
+        self.waves = Waves(self.ids.len(), self.gold.checked, seed) if waves is None else waves
         self.options = tuple(sorted(set(classes))) if classes is not None else self._met()
         self._symbols = self._numbered()
         self._texts: list[str] = self._symbols.sort("symbol")["answer"].to_list()
@@ -101,12 +101,17 @@ class Tabled:
         asked_K = (turn_NK > 0).sum(axis=0)
         cost = float(asked_K @ np.array([prices.get(name, 1.0) for name in self.teachers]))
         known = [
-            Checked(1.0, bool(accepted_N[row]), self.labels[row] == self.gold.answers[str(id)], True)
-            for row, id in enumerate(self._id_list)
-            if str(id) in self.gold.answers
+            self._held_out(row, str(self._id_list[row]), accepted=bool(accepted_N[row])) for row in np.flatnonzero(self.checked_N).tolist()
         ]
         frame = pl.DataFrame({"accepted": accepted_N, "calls": (turn_NK > 0).sum(axis=1), "against_label": np.zeros(len(accepted_N), bool)})
-        return Decisions(frame, claimed(known), pl.DataFrame({"teacher": self.teachers, "calls": asked_K}), cost, int(lacking_N.sum()))
+        return Decisions(frame, claim(known), pl.DataFrame({"teacher": self.teachers, "calls": asked_K}), cost, int(lacking_N.sum()))
+
+    def _held_out(self, row: int, id: str, *, accepted: bool) -> HeldOut:
+        """A checked id whose label was accepted or not."""
+        label, told = self.labels[row], id in self.gold.answers
+        right = told and label == self.gold.answers[id]
+        agrees = None if label is None else True
+        return HeldOut(accepted, right, told, agrees, label if self.options else None, 1.0)
 
     def _coded(self, answers: Any, strange: int) -> Ints:
         """Symbols of answers: places among the options, or any numbers where the set is free; nulls and strangers are `strange`."""

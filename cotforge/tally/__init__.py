@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -117,6 +117,10 @@ class Tally:
         """Share of pairs of ballots on one Sample that are equal; None where the two never met on one."""
         return share(*self.pairs.get((min(one, other), max(one, other)), (0, 0)))
 
+    def answers(self) -> dict[str, int]:
+        """Samples with a Lesson by their agreed answer, of closed sets."""
+        return {name: one.answers for name, one in self.classes.items()}
+
     def accepted_as(self, name: str) -> int:
         """Samples with a Lesson whose agreed answer is this class."""
         return self.classes[name].answers if name in self.classes else 0
@@ -136,7 +140,7 @@ class Tally:
             "calls_missing": self.missing,
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
-            "claim": asdict(self.claim),
+            "claim": self.claim.summary(),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
             "finish_reasons": dict(sorted(self.finish_reasons.items())),

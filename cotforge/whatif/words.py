@@ -29,7 +29,7 @@ def text(found: Compared, answers: Answers, folder: Path, files: Sequence[Path])
 
 def _table(found: Compared, unit: Unit) -> Iterator[str]:
     lacking = any(row["lacking"] for row in found.rows)
-    heads = ["", "calls", HEADS[unit], "coverage", "precision", "at least", "against label", *(["lacking"] if lacking else [])]
+    heads = ["", "calls", HEADS[unit], "coverage", "at least", "about", "against label", *(["lacking"] if lacking else [])]
     lines = [heads] + [_cells(row, place == found.present, unit, lacking) for place, row in enumerate(found.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for first, *others in lines:
@@ -42,8 +42,8 @@ def _cells(row: Row, present: bool, unit: Unit, lacking: bool) -> list[str]:
         number(row["calls_per_accepted"]),
         price(row["cost_per_accepted"], unit),
         percent(row["coverage"]),
-        number(row["precision"], 3),
         number(row["low"], 3),
+        number(row["precision"], 3),
         percent(row["against_label"]),
         *([percent(row["lacking"]) if row["lacking"] else ""] if lacking else []),
     ]
@@ -53,9 +53,9 @@ def _notes(found: Compared, answers: Answers) -> Iterator[str]:
     """What must be known to read the table."""
     yield f"calls and {HEADS[answers.unit]} per accepted sample" + ("; * is the present setting" if found.present is not None else "")
     if found.calibrated:
-        yield "precision as gold bears it out; at least: its lower bound, one-sided 95 %"
+        yield "at least, about: precision of accepted answers that nobody checked, as gold shows it; the bound is one-sided 95 %"
     else:
-        yield "precision as every rule claims it of itself: uncalibrated, and not to be compared between rules"
+        yield "no precision is told: nobody checked enough answers, and how far teachers agree is none"
     if any(row["lacking"] for row in found.rows):
         yield f"lacking: share of its calls that were never made and cannot be replayed; above {LACKING:.0%} a row is a guess"
 
@@ -75,7 +75,7 @@ def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
     row = found.rows[found.best]
     return [
         f"recommended: {name(row)}: {number(row['calls_per_accepted'])} calls{_costing(row, unit)} per accepted sample, "
-        f"coverage {percent(row['coverage'])}, precision {row['precision']:.3f}, at least {row['low']:.3f}",
+        f"coverage {percent(row['coverage'])}, precision at least {row['low']:.3f}, about {row['precision']:.3f}",
         f"it is the cheapest row whose lower bound reaches the target {found.target:g}; as the best of {len(found.rows)} on the same "
         f"{found.gold:,} checked samples it may flatter itself a little",
     ]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cotforge.consensus.sequential.confidence import Confidence
-from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, Table
+from cotforge.consensus.sequential.table import NONE, UNKNOWN, UNTOLD, Flags, Floats, Ints, Table
 
 KAPPA = 20.0
 """Pseudo-counts by which what a voter does in one class is shrunk towards what it does in all (ours)."""
@@ -242,9 +242,10 @@ def nearest(table: Table, classes: int) -> Flags:
 
 def known(gold_N: Ints, answer_H: Ints) -> Any:
     """1 where a hidden state agrees with what is known of a row, else 0; the number 1 where nothing is known of any."""
-    if not (gold_N != -1).any():
+    open_N = (gold_N == UNKNOWN) | (gold_N == UNTOLD)
+    if open_N.all():
         return 1.0
-    return (gold_N[:, None] == -1) | (gold_N[:, None] == answer_H)
+    return open_N[:, None] | (gold_N[:, None] == answer_H)
 
 
 def thinned(table: Table, most: int) -> Table:

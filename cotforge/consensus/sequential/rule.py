@@ -40,7 +40,7 @@ class Sequential(Rule):
     # while asking
 
     def waves(self, total: int, gold: Collection[str], seed: int = 0) -> Waves:
-        """Which of about `total` Samples are asked when; `gold`: ids whose answer people know."""
+        """Which of about `total` Samples are asked when; `gold`: ids that people checked."""
         return Waves(total, gold, seed)
 
     def evidence(self, terms: Terms) -> "Evidence":
