@@ -77,7 +77,7 @@ def _told(
     ]
     if gold.ambiguous:
         lines.append(f"ambiguous, as people disagree or cannot tell: {_few(sorted(gold.ambiguous))}; settle them in {target} if you can")
-    lines.append(best_case(len(gold.answers) + len(gold.ambiguous), loaded.pipeline.consensus))
+    lines.append(best_case(len(gold.checked), loaded.pipeline.consensus))
     return "\n".join([*lines, f"next: cotforge curate {shlex.quote(str(folder.path))}"])
 
 
