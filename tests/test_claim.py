@@ -64,7 +64,7 @@ def test_a_claim_lies_between_what_gold_shows_and_what_the_rule_expects(found, e
         assert made.low == pytest.approx(lower_bound(made.right, made.checked))
 
 
-def test_what_the_rule_expects_weighs_as_much_as_fifty_checked_answers() -> None:
+def test_what_the_rule_expects_weighs_as_much_as_so_many_checked_answers() -> None:
     found = [ONE] * 90 + [WRONG] * 10
     assert claim(found, Expected(0.99)).precision == pytest.approx((90 + SHRINK * 0.99) / (100 + SHRINK + UNSEEN))
     assert claim(found).precision == pytest.approx(0.9)

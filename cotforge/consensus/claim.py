@@ -13,7 +13,7 @@ SURE = 0.95
 """Of a lower bound."""
 FEW = 20
 """Answers of people below which nothing is calibrated by them, and nothing claimed (ours)."""
-SHRINK = 50.0
+SHRINK = 75.0
 """Checked answers that weigh as much as what a calibrated rule expects of its own answers (default chosen by measurement: benchmarks)."""
 UNSEEN = 1.0
 """Wrong answers added to these, for errors that neither gold nor the rule has met: one, as in Laplace's rule of succession. Where teachers
