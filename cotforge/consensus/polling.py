@@ -89,6 +89,10 @@ class PollDecider(Decider):
 
         return em.learned(self._rows.votes, label=self.setting.label != "ignore")
 
+    @property
+    def least(self) -> float:
+        return self.setting.terms.target if self._rule.targeted else 0.0
+
     @cached_property
     def estimates(self) -> Mapping[str, float]:
         from cotforge.consensus import em  # numpy: where something is learned
