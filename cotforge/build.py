@@ -143,7 +143,6 @@ class Run:
         people = gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
-        tell(f"gold: {claims.best_case(len(people.answers) + len(people.ambiguous), self.loaded.pipeline.consensus)}")
         guide, refreshed = self._guide(), self._interrupted()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._limited)
         if self.journal.empty:
@@ -154,6 +153,8 @@ class Run:
         warn([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking()])
         if not probe:
             tell(estimator.text())
+        if people.checked:
+            tell(f"gold: {claims.best_case(len(people.checked), self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
             warn([*notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])

@@ -65,8 +65,8 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     def told(exported: Exported) -> str:
         decider = curation.decider
         tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
-        tally.promise, tally.simpler = decider.promised, claims.simpler(tally, curation.trial)
         tally.unseen = blindness.unseen()
+        tally.promise, tally.simpler = decider.promised, claims.simpler(tally, curation.trial)
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):

@@ -131,7 +131,7 @@ def steps(least: float) -> Iterator[float]:
 def promised(wish: Wish, held_out: Sequence[HeldOut], *, least: float) -> Promised:
     """What becomes of a wish by what a rule says of Samples that people checked, as if they had not; no target below `least` is tried."""
 
-    even = evenly_drawn(held_out)  # for which the test is exact
+    even = evenly_drawn(held_out)  # the test is exact for what was drawn with equal probabilities
 
     def shown(target: float) -> Count:
         found = [one for one in even if one.accepted and one.confidence >= target]
