@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.consensus.claim import FEW, SHRINK, Claim, Expected, HeldOut, certifiable, claim, fewest, lower_bound, upper_bound
+from cotforge.consensus.claim import FEW, SHRINK, UNSEEN, Claim, Expected, HeldOut, certifiable, claim, fewest, lower_bound, upper_bound
 
 ONE = HeldOut(accepted=True, right=True, told=True, agrees=True, answer="cat", confidence=0.9)
 WRONG = ONE._replace(right=False)
@@ -58,15 +58,22 @@ def test_a_claim_lies_between_what_gold_shows_and_what_the_rule_expects(found, e
     assert (made.precision is None) or (made.low is not None)
     if made.precision is not None:
         ends = [made.right / made.checked, *([made.expected] if made.expected is not None else [])]
-        assert min(ends) - 1e-9 <= made.precision <= max(ends) + 1e-9
+        unseen = (made.checked + SHRINK) / (made.checked + SHRINK + UNSEEN)
+        assert min(ends) * unseen - 1e-9 <= made.precision <= max(ends) + 1e-9
+        assert made.low <= made.precision + 1e-9
         assert made.low == pytest.approx(lower_bound(made.right, made.checked))
 
 
-def test_what_the_rule_expects_weighs_as_much_as_fifty_checked_answers() -> None:
+def test_what_the_rule_expects_weighs_as_much_as_so_many_checked_answers() -> None:
     found = [ONE] * 90 + [WRONG] * 10
-    assert claim(found, Expected(0.99)).precision == pytest.approx((90 + SHRINK * 0.99) / (100 + SHRINK))
+    assert claim(found, Expected(0.99)).precision == pytest.approx((90 + SHRINK * 0.99) / (100 + SHRINK + UNSEEN))
     assert claim(found).precision == pytest.approx(0.9)
     assert claim(found, Expected(0.99)).low == claim(found).low == pytest.approx(lower_bound(90, 100))
+
+
+def test_a_claim_is_never_below_its_own_bound() -> None:
+    made = claim([ONE] * 300, Expected(0.8))
+    assert made.precision == made.low == pytest.approx(lower_bound(300, 300))
 
 
 def test_where_nobody_checked_there_is_no_number() -> None:
@@ -91,7 +98,7 @@ def test_answers_against_the_label_are_claimed_by_themselves_and_only_with_enoug
     found = [ONE] * 100 + [AGAINST] * (count - 5) + [AGAINST._replace(right=False)] * 5
     made = claim(found, Expected(0.99, 0.995))
     assert made.with_label is not None
-    assert made.with_label == pytest.approx((100 + SHRINK * 0.995) / (100 + SHRINK))
+    assert made.with_label == pytest.approx((100 + SHRINK * 0.995) / (100 + SHRINK + UNSEEN))
     assert (made.count_against.checked, made.count_against.right) == (count, count - 5)
     assert set(made.per_class) == set(made.counts) == {"cat", "dog"}
     if count < FEW:

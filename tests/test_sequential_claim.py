@@ -12,7 +12,7 @@ from scipy.stats import beta
 
 from benchmarks.consensus.worlds import Inputs
 from cotforge.consensus import decide
-from cotforge.consensus.claim import FEW, SHRINK, Claim, lower_bound
+from cotforge.consensus.claim import FEW, SHRINK, UNSEEN, Claim, lower_bound
 from tests.voting import given, precision, sure_of, vote
 
 
@@ -50,7 +50,7 @@ def test_what_is_claimed_is_what_is_true(kind: str, classes: int, seed: int) -> 
     accepted = [row["confidence"] for row in decided.frame.filter("accepted").rows(named=True) if row["id"] not in gold]
     claim = decided.claim
     assert claim.expected == pytest.approx(mean(accepted))
-    assert claim.precision == pytest.approx((claim.right + SHRINK * mean(accepted)) / (claim.checked + SHRINK))
+    assert claim.precision == pytest.approx((claim.right + SHRINK * mean(accepted)) / (claim.checked + SHRINK + UNSEEN))
     assert claim.low == lower_bound(claim.right, claim.checked)
     assert claim.with_label is not None
     assert claim.count_with.checked + claim.count_against.checked == claim.checked
