@@ -137,7 +137,7 @@ def of_no_class(world: Inputs, share: float) -> tuple[pl.DataFrame, dict[str, st
 
 
 def test_where_samples_belong_to_no_class_the_claim_holds_and_fewer_of_them_are_accepted() -> None:
-    world = given(4000, classes=4, accuracies=(0.7, 0.8, 0.85))
+    world = given(4000, classes=4, accuracies=(0.7, 0.8, 0.85), kind="IND")
     frame, labels, truth = of_no_class(world, 0.15)
     checked = list(sure_of(world, 300))
 
