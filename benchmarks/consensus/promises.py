@@ -3,8 +3,9 @@
     python -m benchmarks.consensus.promises
     python -m benchmarks.consensus.promises --smoke
 
-Each world is one of those of `claims` with 1,000 to 2,500 items, three of its teachers, and 150 to 400 items that people checked. A promise is broken where less than its precision of the accepted
-items that nobody checked is true; where nothing could be promised nothing is accepted, and nothing is broken.
+Each world is one of those of `claims` with 1,000 to 2,500 items, three of its teachers, and 150 to 400 items that people checked. A promise
+is broken where less than its precision of the accepted items that nobody checked is true; where nothing could be promised nothing is
+accepted, and nothing is broken.
 """
 
 import argparse
