@@ -64,6 +64,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     def told(exported: Exported) -> str:
         decider = curation.decider
         tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
+        tally.promise, tally.simpler = decider.promised, claims.simpler(tally, curation.trial)
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
@@ -154,8 +155,12 @@ class Ending:
             yield f"perhaps mislabelled: {files}, listed in {self.folder / conflicts.FILE}, the surest first"
         yield rule(self.loaded)
         yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
+        if self.tally.promise is not None:
+            yield self.tally.promise.told()
         if summary["accepted"]:
             yield from claims.told(self.tally)
+        if self.tally.simpler is not None:
+            yield claims.does_better(self.tally, self.tally.simpler)
         if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
             yield _CONTRADICTED
         for name, about in summary["teachers"].items():

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from cotforge.consensus.claim import FEW, Bin, Claim, Expected, HeldOut, bins, claim
 from cotforge.consensus.drawn import evenly, place, weights
+from cotforge.consensus.promise import Promised, promised
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.records import Ballot, Gold, Sample, Verdict, VoteReason
@@ -100,14 +101,29 @@ class Decider(ABC):
         self.setting, self._checked = rows.setting, rows.checked
 
     def __getstate__(self) -> dict[str, Any]:
-        """Figures are computed where the rows were, and do not travel."""
-        return {**self.__dict__, "_checked": []}
+        """Figures are computed where the rows were, and do not travel; what became of the promise does."""
+        return {**self.__dict__, "promised": self.promised, "_checked": []}
 
     @cached_property
     def claim(self) -> Claim:
         """About accepted answers that nobody checked, of all rows it was made from."""
         # What a rule expects it expects before the gate, which lets the surer ones pass.
-        return claim(self.held_out, self.expected if self.setting.label != "gate" else None)
+        return claim(map(self._kept, self.held_out), self.expected if self.setting.label != "gate" else None)
+
+    @cached_property
+    def promised(self) -> Promised | None:
+        """What became of the promise, by all rows it was made from; None where none is wanted."""
+        wish = self.setting.terms.promise
+        return None if wish is None else promised(wish, self.held_out, least=self.least)
+
+    @property
+    def least(self) -> float:
+        """The least confidence that a promise may accept, of an answer that the rule accepts itself."""
+        return 0.0
+
+    def _kept(self, one: HeldOut) -> HeldOut:
+        """The same under the promise."""
+        return one if self.promised is None or self.promised.allows(one.confidence) else one._replace(accepted=False)
 
     @property
     def bins(self) -> Sequence[Bin]:
@@ -165,7 +181,14 @@ class Decider(ABC):
     def verdict(self, sample: Sample, heard: Sequence[Heard]) -> tuple[Verdict, frozenset[str]]:
         """(the verdict on one Sample, the voters who would be asked about it next)."""
         opinion = self.opinion(sample, heard)
-        return settle(opinion, sample, self.setting), frozenset(opinion.lacking)
+        return self.settled(opinion, sample), frozenset(opinion.lacking)
+
+    def settled(self, opinion: Opinion, sample: Sample) -> Verdict:
+        """The verdict that an opinion comes to, under the promise too."""
+        found = settle(opinion, sample, self.setting)
+        if not found.accepted or self.promised is None or self.setting.checked(sample.id) or self.promised.allows(found.confidence):
+            return found
+        return replace(found, accepted=False, reason="below_target", label_conflict=False)
 
 
 class Rule(ABC):

@@ -74,6 +74,10 @@ class PollDecider(Decider):
         few = votes.supporters(lead.answer) < self._needed
         return Opinion(lead.answer, min(lead.confidence, 1.0), lead.reason or ("one_teacher" if few else ""), votes.ballots)
 
+    @property
+    def least(self) -> float:
+        return self.setting.terms.target if self._rule.targeted else 0.0
+
     @cached_property
     def estimates(self) -> Mapping[str, float]:
         from cotforge.consensus import em  # numpy: where something is learned

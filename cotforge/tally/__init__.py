@@ -4,9 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from math import inf
 from typing import Any
 
 from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.promise import Promised
+from cotforge.consensus.simpler import Figures, Simpler
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.tally.counts import ClassTally, TeacherTally, share
 from cotforge.tally.spread import Spread
@@ -31,6 +34,10 @@ class Tally:
     """Teachers that are another one behind a second name, with that name; told by the vote."""
     claim: Claim = field(default_factory=Claim)
     """What may be said of the precision of the accepted answers; told by the vote."""
+    promise: Promised | None = None
+    """What became of the promise; None where none is wanted; told by the vote."""
+    simpler: Simpler | None = None
+    """A simpler rule that does better on checked answers, where there is one; told by the vote."""
     bins: Sequence[Bin] = ()
     """Points of a calibration plot; told by the vote."""
     samples: int = 0
@@ -102,6 +109,13 @@ class Tally:
         """Rows read, sound or not; a row equal to an earlier one is not counted."""
         return self.samples + sum(count for reason, count in self.rejected.items() if reason.startswith("source:"))
 
+    def figures(self) -> Figures:
+        """What the rule in force did, for comparison with others."""
+        teachers = self.teachers.values()
+        calls, cost = sum(one.calls for one in teachers), sum(one.cost_usd for one in teachers)
+        each = (calls / self.agreed, cost / self.agreed) if self.agreed else (inf, inf)
+        return Figures(self.agreed / self.samples if self.samples else 0.0, *each, self.claim.right, self.claim.checked)
+
     def funnel(self) -> tuple[tuple[str, int], ...]:
         """The steps from raw rows to Lessons with how many were left at each."""
         return (
@@ -141,6 +155,7 @@ class Tally:
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
             "claim": self.claim.summary(),
+            **({"promise": self.promise.summary()} if self.promise is not None else {}),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
             "finish_reasons": dict(sorted(self.finish_reasons.items())),

@@ -3,8 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import yaml
+
 from cotforge.consensus import Consensus
 from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable, fewest, upper_bound
+from cotforge.consensus.promise import needed
+from cotforge.consensus.simpler import Figures, Simpler, Trial
 from cotforge.tally import Tally
 
 NAMED = 6
@@ -71,12 +75,36 @@ def notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
     yield from _unvouched(claim, accepted)
 
 
+def simpler(tally: Tally, trial: Trial) -> Simpler | None:
+    """A rule that only waits for the label and does better on checked answers than the one in force; None where there is none."""
+    return trial.best(tally.figures()) if tally.claim.calibrated else None
+
+
+def does_better(tally: Tally, found: Simpler) -> str:
+    """The sentence about such a rule, with the line of the pipeline file that sets it."""
+    line = yaml.safe_dump(
+        {"rule": found.rule, "order": list(found.order)}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=1_000_000
+    ).strip()
+    return (
+        f"a simpler rule does better on the checked samples: {_figures(found.figures)}; here {_figures(tally.figures())}; consensus: {line}"
+    )
+
+
+def _figures(found: Figures) -> str:
+    calls = f"{found.calls:.2f} calls per accepted sample"
+    return f"at least {found.low:.3f} ({found.right:,} of {found.checked:,} right), coverage {found.coverage:.1%}, {calls}"
+
+
 def best_case(checked: int, consensus: Consensus) -> str:
     """What so many checked samples can certify at best, and how many the target of the file takes."""
     target = consensus.target if consensus.by.targeted else None
+    if not checked and consensus.promise is not None:
+        return f"nobody has checked a sample; consensus.promise takes {needed(consensus.promise.wish):,}, and until then accepts nothing"
     if not checked:
         return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {certifiable(100):.3f}"
     told = f"{checked:,} checked without an error certify a precision of at least {certifiable(checked):.3f} {_SURE}"
+    if consensus.promise is not None and checked < (least := needed(consensus.promise.wish)):
+        return f"{told}; consensus.promise takes {least:,} whose answer is accepted, and until then accepts nothing"
     if target is not None and certifiable(checked) < target:
         return f"{told}; {target:g} takes {fewest(target):,}"
     return told

@@ -4,9 +4,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cotforge.whatif.choice import LACKING, Compared, Row, name
+from cotforge.consensus.promise import needed
+from cotforge.replies.text import one_line
+from cotforge.whatif.choice import LACKING, Compared, Row, class_coverage, name, setting
 from cotforge.whatif.table import Answers, Unit
 
+CLASSES, LONGEST = 8, 60
+"""Classes that a line names, and characters of each."""
 HEADS = {"usd": "cost", "seconds": "seconds", "calls": "price"}
 
 
@@ -21,6 +25,7 @@ def text(found: Compared, answers: Answers, folder: Path, files: Sequence[Path])
             *_table(found, answers.unit),
             "",
             *_notes(found, answers),
+            *_per_class(found),
             ", ".join(map(str, files)),
             *advice(found, answers.unit, folder),
         ]
@@ -56,13 +61,29 @@ def _notes(found: Compared, answers: Answers) -> Iterator[str]:
         yield "at least, about: precision of accepted answers that nobody checked, as gold shows it; the bound is one-sided 95 %"
     else:
         yield "no precision is told: nobody checked enough answers, and how far teachers agree is none"
+    if (promise := found.consensus.promise) is not None:
+        sure = f"{promise.precision:g} with {100 * promise.confidence:g} % confidence"
+        yield f"every row accepts only what keeps the promise of {sure}, and nothing where it cannot be given"
     if any(row["lacking"] for row in found.rows):
         yield f"lacking: share of its calls that were never made and cannot be replayed; above {LACKING:.0%} a row is a guess"
+
+
+def _per_class(found: Compared) -> Iterator[str]:
+    """The coverage of each class, the lowest first, of the present setting and of the row to take."""
+    for place in dict.fromkeys(place for place in (found.present, found.best) if place is not None):
+        classes = sorted(class_coverage(found.rows[place]).items(), key=lambda one: (one[1], one[0]))
+        if classes:
+            more = f", and {len(classes) - CLASSES:,} classes more" if len(classes) > CLASSES else ""
+            parts = ", ".join(f"{one_line(label)[:LONGEST]} {percent(share)}" for label, share in classes[:CLASSES])
+            yield f"coverage by label, {name(found.rows[place])}: {parts}{more}"
 
 
 def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
     """The row to take and one sentence about it, or why there is none."""
     gold = f"cotforge gold {shlex.quote(str(folder))}"
+    if (promise := found.consensus.promise) is not None and found.best is None:
+        takes = f"it takes at least {needed(promise.wish):,} checked samples whose answer a row accepts, without an error"
+        return [f"no row keeps the promise of {promise.precision:g} with {found.gold:,} checked samples; {takes}; more gold: {gold}"]
     if not found.calibrated:
         few = f"{found.gold:,} checked samples are too few" if found.gold else "no person has checked a sample"
         return [f"nothing is calibrated: {few}, so no row can be recommended; {gold} picks samples to check"]
@@ -75,10 +96,16 @@ def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
     row = found.rows[found.best]
     return [
         f"recommended: {name(row)}: {number(row['calls_per_accepted'])} calls{_costing(row, unit)} per accepted sample, "
-        f"coverage {percent(row['coverage'])}, precision at least {row['low']:.3f}, about {row['precision']:.3f}",
-        f"it is the cheapest row whose lower bound reaches the target {found.target:g}; as the best of {len(found.rows)} on the same "
+        f"coverage {percent(row['coverage'])}, precision at least {row['low']:.3f}, about {row['precision']:.3f}; "
+        f"in the pipeline file: {setting(row, found.consensus)}",
+        f"it is the cheapest row {_reached(found)}; as the best of {len(found.rows)} on the same "
         f"{found.gold:,} checked samples it may flatter itself a little",
     ]
+
+
+def _reached(found: Compared) -> str:
+    promise = found.consensus.promise
+    return f"that keeps the promise of {promise.precision:g}" if promise else f"whose lower bound reaches the target {found.target:g}"
 
 
 def _costing(row: Row, unit: Unit) -> str:

@@ -68,7 +68,7 @@ class Difficulty:
         self.right_VTC = np.repeat(self._guess_VT()[:, :, None], classes, axis=2)
         self.falls_V = np.full(columns, 0.4 if self.priors.distractor else 0.0)
         self.errors_VCC = np.repeat((self.unlike / (classes - 1))[None], columns, axis=0)
-        self.confidence = Confidence(bins or [1] * columns, self.T)
+        self.confidence = Confidence(bins or [1] * columns)
         self._first_C = np.searchsorted(self.y_M, np.arange(classes))
         self._tables: Any = None
 
@@ -163,7 +163,8 @@ class Difficulty:
             whole_N = joint_NH.sum(axis=1)
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
             self._maximise(joint_NH, said)
-            self._part(joint_NH, table.answers_NV)
+            if max(self.confidence.bins) > 1:
+                self.confidence.fit(table.answers_NV, self.by_answer(joint_NH), self.C)
             now = float(times_N @ np.log(np.maximum(whole_N, _TINY))) / times_N.sum()
             if now - before < CLOSE:
                 break
@@ -185,14 +186,6 @@ class Difficulty:
             self.distractor_CC = pairs_CC / pairs_CC.sum(axis=1, keepdims=True)
         for v, guess_T in enumerate(self._guess_VT()):
             self._voter(v, (said[v].T @ weight_NH).reshape(self.C, self.T, -1), guess_T)
-
-    def _part(self, weight_NH: Floats, codes_NV: Ints) -> None:
-        """What the voters' bins of confidence tell."""
-        if max(self.confidence.bins) > 1:
-            levels_XC = np.add.reduceat(weight_NH.reshape(len(weight_NH) * self.T, -1), self._first_C, axis=1)
-            for v, bins in enumerate(self.confidence.bins):
-                if bins > 1:
-                    self.confidence.fit(v, codes_NV[:, v], levels_XC.reshape(-1, self.T, self.C), self.C)
 
     def _voter(self, v: int, count_CTM: Floats, guess_T: Floats) -> None:
         """One voter's accuracies by level and class, and what it says when it errs."""

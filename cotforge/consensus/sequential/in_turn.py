@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import nan
+from math import inf, nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cotforge.consensus.claim import Expected
@@ -134,6 +134,8 @@ class CodedRows(Rows):
 class Figures:
     """What is known of a vote beside its verdicts."""
 
+    target: float
+    """By which teachers were asked."""
     expected: Expected | None
     estimates: Mapping[str, float]
     twins: Mapping[str, str]
@@ -169,8 +171,16 @@ class TurnDecider(Decider):
         )
 
     @property
+    def least(self) -> float:
+        return self._figures.target
+
+    @property
     def expected(self) -> Expected | None:
         return self._figures.expected
+
+    def expect(self, expected: Expected) -> None:
+        """Of the answers that are accepted under the promise."""
+        self._figures = replace(self._figures, expected=expected)
 
     @property
     def estimates(self) -> Mapping[str, float]:
@@ -207,13 +217,17 @@ def decided(rows: CodedRows) -> TurnDecider:
     fates = [Fate(*one)._replace(apart=apart.get(row)) for row, one in enumerate(zip(*columns, turns, lacking, strict=True))]
     keys = (row.tobytes() for row in packed.astype(np.int32))
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
-    return TurnDecider(rows, Coding(replace(rows.setting, terms=about)), by_key, _figures(about, found))
+    decider = TurnDecider(rows, Coding(replace(rows.setting, terms=about)), by_key, _figures(about, found))
+    if decider.promised is not None and found.expected is not None:
+        decider.expect(found.expected(inf if decider.promised.target is None else decider.promised.target))
+    return decider
 
 
 def _figures(about: Terms, found: "Replayed") -> Figures:
     accuracies = found.belief.model.accuracy().tolist()
     return Figures(
-        found.expected,
+        found.belief.terms.target,
+        found.expected(0.0) if found.expected is not None else None,
         {voter.teacher: accuracy for voter, accuracy in zip(about.voters, accuracies, strict=False) if not voter.short},
         {about.voters[one].teacher: about.voters[other].teacher for one, other in found.belief.twins.items()},
     )

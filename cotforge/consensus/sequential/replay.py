@@ -3,11 +3,14 @@
 It reads an answer only once the policy has asked for it, so that a journal, a table and a live run give the same verdicts.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from cotforge.consensus.claim import FEW, Expected
+from cotforge.consensus.sequential.aim import aimed
 from cotforge.consensus.sequential.belief import Belief, Lead
 from cotforge.consensus.sequential.held import Held, held_out, says
 from cotforge.consensus.sequential.learning import as_symbols, believe, learn, once
@@ -30,14 +33,15 @@ class Replayed:
     confidence_N: Floats
     """Posterior of the leading answer, in [0, 1]."""
     accepted_N: Flags
-    expected: Expected | None
-    """Of accepted answers that nobody checked; None where gold has not calibrated the belief."""
+    expected: Callable[[float], Expected] | None
+    """Of accepted answers that nobody checked, from a confidence on; None where gold has not calibrated the belief."""
     held: Held | None
     """None where nobody checked anything."""
 
 
 def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
     """Wave by wave: learn, walk; at the end believe all that was heard."""
+    terms = _aimed(terms, rows)
     policy, walked = _walked(terms, rows, waves)
     told, place_N = _heard(rows, walked.seen_NV, terms)
     evidence = told.where(_some(told))
@@ -56,20 +60,26 @@ def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
         column_N=says(symbols_of(view.answers_NV[:, :-1], terms), lead.symbol_N)[place_N],
         confidence_N=lead.posterior_N[place_N],
         accepted_N=lead.accepted_N[place_N],
-        expected=_expected(told, lead, view.answers_NV[:, -1]) if belief.calibration.weights_F is not None else None,
+        expected=partial(_expected, told, lead, view.answers_NV[:, -1]) if belief.calibration.weights_F is not None else None,
         held=held,
     )
 
 
-def _expected(told: Table, lead: Lead, label_N: Ints) -> Expected:
+def _expected(told: Table, lead: Lead, label_N: Ints, least: float) -> Expected:
     """The mean posterior of accepted answers that nobody checked."""
 
     def mean(some_N: Flags) -> float | None:
         weight = float(told.times_N[some_N].sum())
         return float(told.times_N[some_N] @ lead.posterior_N[some_N]) / weight if weight else None
 
-    plain_N = lead.accepted_N & ~told.checked_N
+    plain_N = lead.accepted_N & (lead.posterior_N >= least) & ~told.checked_N
     return Expected(mean(plain_N), mean(plain_N & (label_N == lead.symbol_N)))
+
+
+def _aimed(terms: Terms, rows: Table) -> Terms:
+    """The terms with the target that a promise needs: known once everybody has been asked about the warm-up."""
+    warm = rows.where(rows.wave_N == 0)
+    return aimed(terms, heard(warm, everybody(warm.answers_NV).seen_NV, terms))
 
 
 def _walked(terms: Terms, rows: Table, waves: Waves) -> tuple[Policy, Walk]:

@@ -53,12 +53,23 @@ class Sequential(Rule):
         """Whom to ask, by what Samples of the waves up to `upto` said. It may take seconds; in haste it is learned less carefully."""
         from cotforge.consensus.sequential.learning import learn
 
+        if terms.promise is not None:
+            from cotforge.consensus.sequential.aim import aimed
+
+            terms = aimed(terms, evidence.table(terms))
         return learn(terms, evidence, upto, hasty)
 
     async def policy_apart(self, terms: Terms, evidence: "Evidence", upto: int) -> "Policy | None":
         """The same with care, in a process of its own; None where that could not be."""
         from cotforge.consensus.sequential.apart import learned
 
+        if terms.promise is not None:
+            from cotforge.consensus.sequential.aim import aimed, is_known
+
+            told = evidence.table(terms)
+            if not is_known(terms, told):
+                return None  # whoever asks finds it in a thread then
+            terms = aimed(terms, told)
         return await learned(terms, evidence, upto)
 
 
