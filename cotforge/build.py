@@ -17,6 +17,7 @@ from typing import Self
 
 from cotforge import gold
 from cotforge.budget import Purse
+from cotforge.consensus.drawn import even_part
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.curate import Curation
 from cotforge.display import Display
@@ -154,7 +155,7 @@ class Run:
         if not probe:
             tell(estimator.text())
         if people.checked:
-            tell(f"gold: {claims.best_case(len(people.checked), self.loaded.pipeline.consensus)}")
+            tell(f"gold: {claims.best_case(len(even_part(people.checked, people.drawn)), self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
             warn([*notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
