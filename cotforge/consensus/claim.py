@@ -191,6 +191,12 @@ class _Part:
         """Nothing below `FEW` checked answers."""
         return Stratum(self.precision(expected), self.low(), self.checked) if self.checked >= FEW else None
 
+    def alone(self) -> Stratum | None:
+        """By these answers alone, one wrong one more: with twenty of them they claimed up to 0.05 too much (measured: benchmarks)."""
+        if self.checked < FEW:
+            return None
+        return Stratum(max(self.share * self.size / (self.size + UNSEEN), self.low()), self.low(), self.checked)
+
     def count(self) -> Count:
         return Count(self.checked, self.right)
 
@@ -216,8 +222,8 @@ def claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Clai
         checked=whole.checked,
         right=whole.right,
         with_label=with_label.stratum(about.with_label) if calibrated else None,
-        against_label=against.stratum() if calibrated else None,
-        per_class={name: part.stratum() if calibrated else None for name, part in classes.items()},
+        against_label=against.alone() if calibrated else None,
+        per_class={name: part.alone() if calibrated else None for name, part in classes.items()},
         ambiguous=sum(one.times for one in everything if not one.told),
         ambiguous_share=_ambiguous(everything),
         gold=gold,
