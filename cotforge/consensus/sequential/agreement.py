@@ -21,6 +21,7 @@ from cotforge.consensus.sequential.difficulty import (
     known,
     thinned,
 )
+from cotforge.consensus.sequential.relatives import Relatives, same_symbol
 from cotforge.consensus.sequential.table import UNNAMED, Floats, Ints, Table
 
 _FLOOR = 1e-4
@@ -42,6 +43,7 @@ class Agreement:
         self.level_T = np.full(self.T, 1 / self.T)
         self.right_VT = self._guess_VT()
         self.falls_V = np.full(columns, 0.4)
+        self.relatives = Relatives(columns - 1)
         self._tables: list[Floats] | None = None
         self._ways_G = np.cumprod([1.0, *(self.size - np.arange(columns, dtype=float))])
 
@@ -68,7 +70,9 @@ class Agreement:
         joint_NH = self._prior_NH(answers_NV.max(axis=1, initial=-1) + 1)
         for v, rows_GH in enumerate(self._prepared()):
             said_N = answers_NV[:, v]
-            if (said_N >= 0).any():
+            if v == self.V - 1 and self.relatives.any:
+                joint_NH *= self.relatives.likelihood(self._prepared(), answers_NV, self.V)
+            elif (said_N >= 0).any():
                 joint_NH *= rows_GH[np.where(said_N < 0, self.V, said_N)]
         return joint_NH
 
@@ -109,12 +113,21 @@ class Agreement:
     def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
         """Probability of each answer of a voter, [N, G]: joining a group, or founding the next one."""
         groups_N = answers_NV.max(axis=1, initial=-1) + 1
-        joined_NG = hidden_NH @ self._prepared()[voter][: self.V].T
+        joined_NG = self._joined(hidden_NH, voter, answers_NV)
         joined_NG[np.arange(self.V) >= groups_N[:, None]] = 0
         fresh_N = np.maximum(hidden_NH.sum(axis=1) - joined_NG.sum(axis=1), 0)
         room = groups_N < self.V
         joined_NG[np.flatnonzero(room), groups_N[room]] = fresh_N[room]
         return joined_NG
+
+    def _joined(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
+        """Probability of each group that a voter may join, [N, G], were they all there."""
+        rows_GH = self._prepared()[voter][: self.V]
+        if not self.relatives.share_K[voter]:
+            return np.asarray(hidden_NH @ rows_GH.T)
+        apart_NH, copied_NH = self.relatives.before(voter, self._prepared(), answers_NV, self.V)
+        copied_NG = (hidden_NH * copied_NH) @ rows_GH.T
+        return np.asarray((hidden_NH * apart_NH) @ rows_GH.T + copied_NG * same_symbol(copied_NG.shape[1], answers_NV, self.V))
 
     # learning
 
@@ -127,11 +140,11 @@ class Agreement:
         known_NH = known(table.gold_N, self.answer_H)
         before = -np.inf
         for _ in range(rounds):
-            self._tables = None
             joint_NH = self.joint_NH(table.answers_NV) * known_NH
             whole_N = joint_NH.sum(axis=1)
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
             self._maximise(joint_NH, table.answers_NV)
+            self._tables = None
             now = float(times_N @ np.log(np.maximum(whole_N, _TINY))) / times_N.sum()
             if now - before < CLOSE:
                 break
@@ -142,10 +155,14 @@ class Agreement:
     def _maximise(self, weight_NH: Floats, answers_NV: Ints) -> None:
         kappa = self.priors.kappa
         level_T = np.bincount(self.level_H, weight_NH.sum(axis=0), self.T) + kappa / 4
+        own_NH, copied = weight_NH, dict[int, Floats]()
+        if self.relatives.any:
+            own_NH, copied = self.relatives.parts(weight_NH, self._prepared(), answers_NV, self.V)
+            self.relatives.fit(copied, float(weight_NH[answers_NV[:, -1] >= 0].sum()))
         for v, guess_T in enumerate(self._guess_VT()):
             pseudo = self.priors.label if v == self.V - 1 else self.priors.teacher
             some = answers_NV[:, v] >= 0
-            said_N, weights_NH = answers_NV[some, v][:, None], weight_NH[some]
+            said_N, weights_NH = answers_NV[some, v][:, None], (own_NH if v == self.V - 1 else weight_NH)[some]
             right_NH = weights_NH * (self.answer_H == said_N)
             right_T = np.bincount(self.level_H, right_NH.sum(axis=0), self.T)
             whole_T = np.bincount(self.level_H, weights_NH.sum(axis=0), self.T)

@@ -1,6 +1,6 @@
 """What is believed of a Sample, given what was said of it: a model with its calibration."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,14 @@ from cotforge.consensus.sequential.terms import Terms
 CACHED = 1 << 16
 """Rows times hidden states looked at in one go: what is computed of them stays in the processor's cache."""
 _TINY = 1e-300
+
+
+def new_model(terms: Terms, twins: Collection[int], near_CC: Flags | None) -> Difficulty | Agreement:
+    """The model of these voters that has learned nothing yet; `near_CC`: see `Difficulty`, where answers are kept class by class."""
+    columns = len(terms.voters) + 1
+    if terms.by_class:
+        return Difficulty(len(terms.options), columns, near_CC=near_CC)
+    return Agreement(terms.size if terms.options else terms.size - len(twins), columns)
 
 
 @dataclass(frozen=True, slots=True)

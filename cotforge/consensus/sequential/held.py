@@ -6,7 +6,8 @@ import numpy as np
 
 from cotforge.consensus.claim import Bin, Claim, bins, lower_bound
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.learning import as_symbols, believe, once
+from cotforge.consensus.sequential.learning import MEMORY, as_symbols, believed, once
+from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Table
 from cotforge.consensus.sequential.walk import walk
@@ -31,7 +32,7 @@ class Held:
         return bins(list(rows))
 
 
-def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table) -> Held:
+def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table, *, memory: LearningCache = MEMORY) -> Held:
     """Judge every gold row by a belief that has not seen its part."""
     gold = rows.where(rows.gold_N != UNKNOWN)
     seen_NV = walk(policy, gold.answers_NV).seen_NV
@@ -39,7 +40,7 @@ def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table) -> He
     for fold in range(FOLDS):
         hidden = evidence.fold_N % FOLDS == fold
         others = replace(evidence, gold_N=np.where(hidden, UNKNOWN, evidence.gold_N))
-        without = believe(belief.terms, others, policy=policy, like=belief)
+        without = believed(belief.terms, others, policy=policy, like=belief, memory=memory)
         part = gold.fold_N % FOLDS == fold
         view = once(gold.where(part).with_answers(seen_NV[part]), without.twins, belief.terms)
         symbols_NV, true_N = as_symbols(view.answers_NV, view.gold_N, belief.terms)

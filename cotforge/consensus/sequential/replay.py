@@ -11,7 +11,8 @@ import numpy as np
 from cotforge.consensus.claim import Claim
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.held import Held, claim, held_out
-from cotforge.consensus.sequential.learning import as_symbols, believe, learn, once
+from cotforge.consensus.sequential.learning import MEMORY, as_symbols, believed, learn, once
+from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, table
 from cotforge.consensus.sequential.terms import Terms
@@ -46,12 +47,12 @@ class Replayed:
     """None where there was no gold to speak of."""
 
 
-def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
-    """Wave by wave: learn, walk; at the end believe all that was heard."""
-    policy, walked = _walked(terms, rows, waves)
+def replay(terms: Terms, rows: Table, waves: Waves, *, memory: LearningCache = MEMORY) -> Replayed:
+    """Wave by wave: learn, walk; at the end believe all that was heard. What `memory` knows is not learned again."""
+    policy, walked = _walked(terms, rows, waves, memory)
     told, place_N = _heard(rows, walked.seen_NV, terms)
     evidence = told.where(_some(told))
-    belief = believe(terms, evidence, policy=policy, like=policy.belief)
+    belief = believed(terms, evidence, policy=policy, like=policy.belief, memory=memory)
     view = once(told, belief.twins, terms)
     lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV))
     checked = view.gold_N != UNKNOWN
@@ -61,7 +62,7 @@ def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
     column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
     accepted = np.where(checked, column != NONE, lead.accepted_N)
     confidence = np.where(checked & accepted, 1.0, lead.posterior_N)
-    held = held_out(belief, policy, evidence, rows) if belief.calibration.weights_F is not None else None
+    held = held_out(belief, policy, evidence, rows, memory=memory) if belief.calibration.weights_F is not None else None
     return Replayed(
         belief,
         policy,
@@ -74,7 +75,7 @@ def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
     )
 
 
-def _walked(terms: Terms, rows: Table, waves: Waves) -> tuple[Policy, Walk]:
+def _walked(terms: Terms, rows: Table, waves: Waves, memory: LearningCache) -> tuple[Policy, Walk]:
     """(the last policy, who was asked and what was heard)."""
     n, k = len(rows), len(terms.voters)
     seen_NV, turn_NK, lacking_NK = np.full_like(rows.answers_NV, NONE), np.zeros((n, k), np.int64), np.zeros((n, k), bool)
@@ -83,10 +84,10 @@ def _walked(terms: Terms, rows: Table, waves: Waves) -> tuple[Policy, Walk]:
         here = rows.wave_N == wave
         if here.any() and (waves.needs(wave), waves.hasty(wave)) != learned:
             learned = waves.needs(wave), waves.hasty(wave)
-            policy = learn(terms, heard(rows, seen_NV, terms), *learned)
+            policy = learn(terms, heard(rows, seen_NV, terms), *learned, memory=memory)
         part = walk(policy, rows.answers_NV[here], rows.everybody_N[here]) if policy else everybody(rows.answers_NV[here])
         seen_NV[here], turn_NK[here], lacking_NK[here] = part.seen_NV, part.turn_NK, part.lacking_NK
-    return policy or learn(terms, heard(rows, seen_NV, terms), 0), Walk(seen_NV, turn_NK, lacking_NK)
+    return policy or learn(terms, heard(rows, seen_NV, terms), 0, memory=memory), Walk(seen_NV, turn_NK, lacking_NK)
 
 
 def heard(rows: Table, seen_NV: Ints, terms: Terms) -> Table:

@@ -1,0 +1,48 @@
+"""Finding out whether the labels were made by a relative of one of the teachers: see `relatives`."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from cotforge.consensus.sequential.agreement import Agreement
+from cotforge.consensus.sequential.difficulty import ELEMENTS, Difficulty, known, thinned
+from cotforge.consensus.sequential.table import NONE, Table
+
+BEGIN = 0.5
+"""Share of the labels that a teacher is tried as the source of."""
+FIRST = 6
+"""Rounds of EM after which the teachers tried are compared."""
+GAIN = 6.0
+"""Nats by which a relative has to make the answers likelier, all rows together."""
+FEW = 50
+"""Rows with a label and two teachers heard, below which no relative is looked for."""
+_TINY = 1e-300
+
+Model = TypeVar("Model", Difficulty, Agreement)
+
+
+def with_relative(model: Model, table: Table, voters: Sequence[int]) -> Model:
+    """The model, or where one of these voters explains the labels better than their own accuracy does, one that says so."""
+    told_N = (table.answers_NV[:, -1] != NONE) & ((table.answers_NV[:, :-1] >= 0).sum(axis=1) >= 2)
+    if len(voters) < 2 or table.times_N[told_N].sum() < FEW:
+        return model
+    table = thinned(table, ELEMENTS // model.H)
+    plain = likelihood(model, table)
+    tried = [_tried(model, table, column) for column in voters]
+    best = max(tried, key=lambda one: likelihood(one, table)).fit(table)
+    return best if likelihood(best, table) >= plain + GAIN else model
+
+
+def _tried(model: Model, table: Table, column: int) -> Model:
+    """The model after some rounds with one voter as the label's relative."""
+    one = model.copy()
+    one.relatives.share_K[column] = BEGIN
+    return one.fit(table, rounds=FIRST)
+
+
+def likelihood(model: Model, table: Table) -> float:
+    """Log probability of all answers and gold of a table, in nats."""
+    joint_NH = model.joint_NH(table.answers_NV)
+    known_NH = known(table.gold_N, model.answer_H)
+    return float(table.times_N @ np.log(np.maximum((joint_NH * known_NH).sum(axis=1), _TINY)))
