@@ -8,7 +8,8 @@ import numpy as np
 from cotforge.consensus.sequential.agreement import Agreement
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.difficulty import Difficulty
-from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints
+from cotforge.consensus.sequential.relatives import RELATED
+from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 CACHED = 1 << 16
@@ -18,10 +19,10 @@ _TINY = 1e-300
 
 def new_model(terms: Terms, twins: Collection[int], near_CC: Flags | None) -> Difficulty | Agreement:
     """The model of these voters that has learned nothing yet; `near_CC`: see `Difficulty`, where answers are kept class by class."""
-    columns = len(terms.voters) + 1
+    columns, bins = len(terms.voters) + 1, (*(voter.bins for voter in terms.voters), 1)
     if terms.by_class:
-        return Difficulty(len(terms.options), columns, near_CC=near_CC)
-    return Agreement(terms.size if terms.options else terms.size - len(twins), columns)
+        return Difficulty(len(terms.options), columns, near_CC=near_CC, bins=bins)
+    return Agreement(terms.size if terms.options else terms.size - len(twins), columns, bins=bins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,42 @@ class Belief:
         """Columns of the voters that are no twins."""
         return [column for column in range(len(self.terms.voters)) if column not in self.twins]
 
-    def voices(self, answers_NV: Ints) -> Ints:
-        """How many voters, the label among them, must say an accepted answer, [N]: without gold nobody is believed alone.
+    @property
+    def vouched(self) -> bool:
+        """Whether answers of people stand behind it: then one teacher may be believed alone."""
+        return self.calibration.weights_F is not None
 
-        A single teacher is where there is nothing else to go by: no label either.
+    def supported(self, answers_NV: Ints, says_NV: Flags) -> Flags:
+        """Whether enough voters say an answer for it to be accepted, [N]; `says_NV`: which of them do, the label last.
+
+        A teacher has to say it. Without answers of people nobody is believed alone: the label, or a second teacher, has to say it too; and
+        where there is no label, the two most accurate teachers of those that were heard. A single teacher is enough where there is no other.
         """
-        if self.calibration.weights_F is not None:
-            return np.ones(len(answers_NV), np.int64)
-        alone = len({self.terms.voters[column].teacher for column in self.own}) == 1
-        return np.where((answers_NV[:, -1] == NONE) & alone, 1, 2)
+        one_N = says_NV[:, :-1].any(axis=1)
+        if self.vouched:
+            return one_N
+        related_K = self.model.relatives.share_K >= RELATED
+        with_label_N = says_NV[:, -1] & (says_NV[:, :-1] & ~related_K).any(axis=1)
+        two_N = (says_NV[:, :-1].sum(axis=1) >= 2) | with_label_N
+        best_N = one_N if len(self._ranked) == 1 else self._best_two(answers_NV, says_NV)
+        return np.where(answers_NV[:, -1] == NONE, best_N, two_N)
+
+    @property
+    def _ranked(self) -> list[list[int]]:
+        """Columns of each teacher that is no twin, the most accurate teacher first."""
+        accuracy_V, columns = self.model.accuracy(), dict[str, list[int]]()
+        for column in self.own:
+            columns.setdefault(self.terms.voters[column].teacher, []).append(column)
+        return sorted(columns.values(), key=lambda some: -max(accuracy_V[some]))
+
+    def _best_two(self, answers_NV: Ints, says_NV: Flags) -> Flags:
+        """Whether the two most accurate teachers of those that were heard say it, [N]."""
+        heard_N, agree_N = np.zeros(len(answers_NV), np.int64), np.ones(len(answers_NV), bool)
+        for some in self._ranked:
+            counts_N = (answers_NV[:, some] >= 0).any(axis=1) & (heard_N < 2)
+            agree_N &= ~counts_N | says_NV[:, some].any(axis=1)
+            heard_N += counts_N
+        return np.asarray(agree_N & (heard_N == 2))
 
     def posterior(self, answers_NV: Ints) -> Floats:
         """Probability of each symbol, [N, S]."""
@@ -88,11 +116,10 @@ class Belief:
         named_NS = posterior_NS[:, : self.model.symbols]
         symbol_N = named_NS.argmax(axis=1)
         best_N = named_NS[np.arange(len(symbol_N)), symbol_N]
-        says_NV = answers_NV == symbol_N[:, None]
+        says_NV = symbols_of(answers_NV, self.terms) == symbol_N[:, None]
         full = [column for column, voter in enumerate(self.terms.voters) if not voter.short]
-        support_N = says_NV[:, :-1].any(axis=1)
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
-        accepted_N = (best_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices(answers_NV))
+        accepted_N = (best_N >= self.terms.target) & self.supported(answers_NV, says_NV)
         return Lead(symbol_N, best_N, accepted_N, says_NV[:, full].any(axis=1))
 
     def look(self, answers_NV: Ints) -> tuple[Floats, Lead]:
