@@ -1,6 +1,6 @@
 """What is believed of a Sample, given what was said of it: a model with its calibration."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,8 +63,8 @@ class Belief:
     def supported(self, answers_NV: Ints, says_NV: Flags) -> Flags:
         """Whether enough voters say an answer for it to be accepted, [N]; `says_NV`: which of them do, the label last.
 
-        A teacher has to say it. Without answers of people nobody is believed alone: the label, or a second teacher, has to say it too; and
-        where there is no label, the two most accurate teachers of those that were heard. A single teacher is enough where there is no other.
+        A teacher has to say it. Without answers of people nobody is believed alone: the label, or a second teacher, has to say it too. Where
+        there is no label either, the two most accurate of the teachers heard have to say it; one is enough only where there is no other.
         """
         one_N = says_NV[:, :-1].any(axis=1)
         if self.vouched:
@@ -72,7 +72,8 @@ class Belief:
         related_K = self.model.relatives.share_K >= RELATED
         with_label_N = says_NV[:, -1] & (says_NV[:, :-1] & ~related_K).any(axis=1)
         two_N = (says_NV[:, :-1].sum(axis=1) >= 2) | with_label_N
-        best_N = one_N if len(self._ranked) == 1 else self._best_two(answers_NV, says_NV)
+        ranked = self._ranked
+        best_N = one_N if len(ranked) == 1 else _first_two_agree(ranked, answers_NV, says_NV)
         return np.where(answers_NV[:, -1] == NONE, best_N, two_N)
 
     @property
@@ -82,15 +83,6 @@ class Belief:
         for column in self.own:
             columns.setdefault(self.terms.voters[column].teacher, []).append(column)
         return sorted(columns.values(), key=lambda some: -max(accuracy_V[some]))
-
-    def _best_two(self, answers_NV: Ints, says_NV: Flags) -> Flags:
-        """Whether the two most accurate teachers of those that were heard say it, [N]."""
-        heard_N, agree_N = np.zeros(len(answers_NV), np.int64), np.ones(len(answers_NV), bool)
-        for some in self._ranked:
-            counts_N = (answers_NV[:, some] >= 0).any(axis=1) & (heard_N < 2)
-            agree_N &= ~counts_N | says_NV[:, some].any(axis=1)
-            heard_N += counts_N
-        return np.asarray(agree_N & (heard_N == 2))
 
     def posterior(self, answers_NV: Ints) -> Floats:
         """Probability of each symbol, [N, S]."""
@@ -136,3 +128,13 @@ class Belief:
         posterior_NS = self.calibration(shares_NS / np.maximum(shares_NS.sum(axis=1), _TINY)[:, None], answers_NV)
         joint_NH *= self.model.spread(posterior_NS / np.maximum(shares_NS, _TINY))
         return joint_NH
+
+
+def _first_two_agree(ranked: Sequence[Sequence[int]], answers_NV: Ints, says_NV: Flags) -> Flags:
+    """Whether the first two teachers (columns of each) of those that were heard say it, [N]."""
+    heard_N, agree_N = np.zeros(len(answers_NV), np.int64), np.ones(len(answers_NV), bool)
+    for columns in ranked:
+        counts_N = (answers_NV[:, columns] >= 0).any(axis=1) & (heard_N < 2)
+        agree_N &= ~counts_N | says_NV[:, columns].any(axis=1)
+        heard_N += counts_N
+    return np.asarray(agree_N & (heard_N == 2))
