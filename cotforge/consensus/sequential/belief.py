@@ -63,8 +63,8 @@ class Belief:
     def supported(self, answers_NV: Ints, says_NV: Flags) -> Flags:
         """Whether enough voters say an answer for it to be accepted, [N]; `says_NV`: which of them do, the label last.
 
-        A teacher has to say it. Without answers of people nobody is believed alone: the label, or a second teacher, has to say it too. Where
-        there is no label either, the two most accurate of the teachers heard have to say it; one is enough only where there is no other.
+        A teacher has to say it. Without answers of people nobody is believed alone: the label, or a second teacher, has to say it as well.
+        Where there is no label either, the two most accurate of the teachers heard have to say it; one is enough if there is no other.
         """
         one_N = says_NV[:, :-1].any(axis=1)
         if self.vouched:

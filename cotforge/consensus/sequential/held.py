@@ -6,7 +6,7 @@ import numpy as np
 
 from cotforge.consensus.claim import Bin, Claim, bins, lower_bound
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.learning import MEMORY, as_symbols, believed, once
+from cotforge.consensus.sequential.learning import as_symbols, believed, once
 from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Table
@@ -32,7 +32,7 @@ class Held:
         return bins(list(rows))
 
 
-def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table, *, memory: LearningCache = MEMORY) -> Held:
+def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table, *, memory: LearningCache) -> Held:
     """Judge every gold row by a belief that has not seen its part."""
     gold = rows.where(rows.gold_N != UNKNOWN)
     seen_NV = walk(policy, gold.answers_NV).seen_NV

@@ -12,7 +12,7 @@ from cotforge.consensus.sequential.agreement import Agreement
 from cotforge.consensus.sequential.belief import Belief, new_model
 from cotforge.consensus.sequential.calibration import Calibration, calibrate
 from cotforge.consensus.sequential.difficulty import Difficulty, nearest
-from cotforge.consensus.sequential.learning_cache import LearningCache, key_of
+from cotforge.consensus.sequential.learning_cache import LearningCache, cache_of, key_of
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.related import with_relative
 from cotforge.consensus.sequential.stored import belief_bytes, policy_bytes
@@ -66,13 +66,9 @@ class Grounds(NamedTuple):
         return key_of("policy", *self)
 
 
-MEMORY = LearningCache()
-"""Of votes over tables, which belong to no run folder."""
-
-
-def learn(terms: Terms, evidence: Evidence | Table, upto: int, hasty: bool = False, *, memory: LearningCache = MEMORY) -> Policy:
+def learn(terms: Terms, evidence: Evidence | Table, upto: int, hasty: bool = False, *, memory: LearningCache | None = None) -> Policy:
     """The policy by what Samples of the waves up to `upto` said. Takes seconds, in haste less, of known ones none; raises nothing."""
-    grounds = Grounds.of(terms, evidence, upto, hasty=hasty)
+    grounds, memory = Grounds.of(terms, evidence, upto, hasty=hasty), memory or cache_of(None)
     policy = known(grounds, memory)
     if policy is None:
         policy = taught(grounds)

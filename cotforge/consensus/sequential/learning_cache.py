@@ -8,7 +8,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -97,6 +97,12 @@ class LearningCache:
             kept.write(str(self._folder / key), data)
             for path in _oldest(self._folder):
                 path.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=4)
+def cache_of(run: Path | None) -> LearningCache:
+    """The one of a run folder, or of votes over tables, which belong to none."""
+    return LearningCache(run)
 
 
 def key_of(*parts: object) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 from cotforge.consensus.claim import Claim
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.held import Held, claim, held_out
-from cotforge.consensus.sequential.learning import MEMORY, as_symbols, believed, learn, once
-from cotforge.consensus.sequential.learning_cache import LearningCache
+from cotforge.consensus.sequential.learning import as_symbols, believed, learn, once
+from cotforge.consensus.sequential.learning_cache import LearningCache, cache_of
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, symbols_of, table
 from cotforge.consensus.sequential.terms import Terms
@@ -47,8 +47,9 @@ class Replayed:
     """None where there was no gold to speak of."""
 
 
-def replay(terms: Terms, rows: Table, waves: Waves, *, memory: LearningCache = MEMORY) -> Replayed:
+def replay(terms: Terms, rows: Table, waves: Waves, *, memory: LearningCache | None = None) -> Replayed:
     """Wave by wave: learn, walk; at the end believe all that was heard. What `memory` knows is not learned again."""
+    memory = memory or cache_of(None)
     policy, walked = _walked(terms, rows, waves, memory)
     told, place_N = _heard(rows, walked.seen_NV, terms)
     evidence = told.where(_some(told))
