@@ -26,6 +26,8 @@ KINDS = {
     "with bins": BINNED,
 }
 
+FOLLOWS = ("_tables", "_asked", "_taken", "_most")
+
 
 def world(terms: Terms, *, gold: int = 60) -> Table:
     """Answers of voters about these terms; the last but one repeats the first where that is wanted."""
@@ -151,11 +153,11 @@ FORGERIES = [
     _meta("unlabelled", float("nan")),
     _meta("figures", [1, 2]),
     _meta("kind", "belief"),
-    _array(0, ["calibration", "|O", [2]]),
-    _array(0, ["calibration", "<f8", [-2]]),
-    _array(0, ["calibration", "<f8", [1 << 60]]),
-    _array(0, ["calibration", "<f8", [1, 2]]),
-    _array(0, 5),
+    _array(["calibration", "|O", [2]]),
+    _array(["calibration", "<f8", [-2]]),
+    _array(["calibration", "<f8", [1 << 60]]),
+    _array(["calibration", "<f8", [1, 2]]),
+    _array(5),
     lambda told, payload: (told, payload[:-8]),
     lambda told, payload: (told, payload + b"12345678"),
     lambda told, payload: (told, b"\xff" * len(payload)),
