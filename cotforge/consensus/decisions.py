@@ -31,3 +31,5 @@ class Decisions:
     lacking: int = 0
     """Calls that the rule would have made and the table does not hold; of a Sample asked in turn the first counts, as it may have changed
     all that follow."""
+    remarks: tuple[str, ...] = ()
+    """Sentences about how the rule came to its verdicts, where that is not as usual."""

@@ -140,7 +140,7 @@ class Tabled:
         cost = sum(calls * voter.price for calls, voter in zip(teachers["calls"].to_list(), setting.terms.voters, strict=True))
         lacking = sum(one.lacking * times for one, times in zip(found, asked.times_M, strict=True))
         missing = 0 if rule.in_turn else int((asked.answers_NV[:, :-1] == NONE).sum())
-        return Decisions(self._frame(asked, found), decider.claim, teachers, float(cost), lacking + missing)
+        return Decisions(self._frame(asked, found), decider.claim, teachers, float(cost), lacking + missing, tuple(decider.remarks))
 
     @cached_property
     def _in_turn(self) -> "_Asked":

@@ -33,6 +33,8 @@ class Tally:
     """What may be said of the precision of the accepted answers; told by the vote."""
     bins: Sequence[Bin] = ()
     """Points of a calibration plot; told by the vote."""
+    remarks: Sequence[str] = ()
+    """Sentences about how the vote came to its verdicts, where that is not as usual."""
     samples: int = 0
     readable: int = 0
     """Samples with at least one reply in which an answer could be read."""

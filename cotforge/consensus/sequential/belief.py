@@ -77,6 +77,21 @@ class Belief:
         return np.where(answers_NV[:, -1] == NONE, best_N, two_N)
 
     @property
+    def remarks(self) -> list[str]:
+        """What a user should know of how answers are accepted."""
+        found = [
+            f"the labels repeat what teacher {voter.teacher} says, errors included, in about {share:.0%} of the samples: "
+            "where they agree, that tells little more than the teacher alone"
+            for voter, share in zip(self.terms.voters, self.model.relatives.share_K, strict=True)
+            if share >= RELATED
+        ]
+        if not self.vouched and self.unlabelled > 0 and len(self._ranked) > 1:
+            found.append(
+                "without a label and without checked answers, an answer is accepted only if the two most accurate teachers asked agree"
+            )
+        return found
+
+    @property
     def _ranked(self) -> list[list[int]]:
         """Columns of each teacher that is no twin, the most accurate teacher first."""
         accuracy_V, columns = self.model.accuracy(), dict[str, list[int]]()
