@@ -85,7 +85,7 @@ class Curator:
             verdict, lacking = self.decider.verdict(sample, _heard(replies))
             if self.loaded.pipeline.consensus.sequential:  # who was not asked is missed only where the policy wants it
                 replies = [one for one in replies if one[1].error != NOT_ASKED or voter(one[0]) in lacking]
-            return self._judged(sample, verdict, replies)
+            return self._judged(sample, verdict, self._explained(replies))
         except Fault as fault:
             return fault
 
@@ -100,14 +100,22 @@ class Curator:
         """Every Call about a Sample with its Reply, and that read where it has no error. Raises Fault where it cannot be asked about."""
         pairs = self.loaded.calls(sample)
         stored = self.journal.replies([call.key for _, call in pairs])
-        lacking = [call.key for _, call in pairs if call.key not in stored]
-        begun = self.journal.begun(lacking) if lacking else {}
         replies = []
         for _, call in pairs:
             found = stored.get(call.key)
-            reply = found.reply if found is not None else Reply(call.key, outcome=replace(_NOT_ASKED, detail=begun.get(call.key, "")))
+            reply = found.reply if found is not None else Reply(call.key, outcome=_NOT_ASKED)
             replies.append((call, reply, _read(reply, call, self.task) if reply.outcome.has_text else None))
         return replies
+
+    def _explained(self, replies: Sequence[Answered]) -> Sequence[Answered]:
+        """With how the last attempt ended, where a Call was asked and not to the end."""
+        lacking = [call.key for call, reply, _ in replies if reply.error == NOT_ASKED]
+        if not lacking or not (begun := self.journal.begun(lacking)):
+            return replies
+        return [
+            (call, replace(reply, outcome=replace(reply.outcome, detail=begun[call.key])) if call.key in begun else reply, trace)
+            for call, reply, trace in replies
+        ]
 
     def _judged(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> Finding:
         """The fate of every trace, and the Lessons."""
