@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 from cotforge import answers
 from cotforge.consensus import Decider, Heard
+from cotforge.consensus.decider import Rows
 from cotforge.filters import Bound, resolved
+from cotforge.heard import Answered, heard, read_trace
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
 from cotforge.records import (
     NOT_ASKED,
-    Call,
     CuratedSample,
     Fault,
     Gold,
@@ -39,8 +40,6 @@ SHOWN = 200
 
 _NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 
-Answered = tuple[Call, Reply, Trace | None]
-"""A Call, its Reply, and that read; None where it is an error."""
 Samples = Callable[[], Iterator[Sample | Fault]]
 """Reads the source from its beginning; called twice where a rule must see all ballots first."""
 
@@ -82,7 +81,7 @@ class Curator:
         assert self.decider is not None
         try:
             replies = self._replies(sample)
-            verdict, lacking = self.decider.verdict(sample, _heard(replies))
+            verdict, lacking = self.decider.verdict(sample, heard(replies))
             if self.loaded.pipeline.consensus.sequential:  # who was not asked is missed only where the policy wants it
                 replies = [one for one in replies if one[1].error != NOT_ASKED or voter(one[0]) in lacking]
             return self._judged(sample, verdict, self._explained(replies))
@@ -92,7 +91,7 @@ class Curator:
     def heard(self, sample: Sample) -> list[Heard] | Fault:
         """What came of the Calls about a Sample, in the pipeline's order; without those that were never asked."""
         try:
-            return _heard(self._replies(sample))
+            return heard(self._replies(sample))
         except Fault as fault:
             return fault
 
@@ -104,7 +103,7 @@ class Curator:
         for _, call in pairs:
             found = stored.get(call.key)
             reply = found.reply if found is not None else Reply(call.key, outcome=_NOT_ASKED)
-            replies.append((call, reply, _read(reply, call, self.task) if reply.outcome.has_text else None))
+            replies.append((call, reply, read_trace(reply, call, self.task) if reply.outcome.has_text else None))
         return replies
 
     def _explained(self, replies: Sequence[Answered]) -> Sequence[Answered]:
@@ -179,15 +178,19 @@ class Curation:
         *,
         gold: Gold | None = None,
         guide: Guide | None = None,
+        rows: Rows | None = None,
         many: int = MANY,
     ) -> None:
-        """`guide`: of a run whose teachers are asked in turn; `many`: attempts in the journal from which on other processes help."""
+        """`guide`: of a run whose teachers are asked in turn; `rows`: what the journal has of all Samples, where that is counted already;
+        `many`: attempts in the journal from which on other processes help.
+        """
         self.loaded, self.journal, self.samples = loaded, journal, samples
         self.setting = setting(loaded.pipeline, gold) if guide is None else guide.setting
         self.curator = Curator(loaded, journal)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
         self._rule = loaded.pipeline.consensus.by if guide is None else guide.rule
         self._decider: Decider | None = None
+        self._counted = rows
         self._many = journal.latest() >= many
 
     def outcomes(self) -> Iterator[CuratedSample | Fault]:
@@ -195,8 +198,8 @@ class Curation:
         return not_only_faults(self._outcomes())
 
     def _outcomes(self) -> Iterator[CuratedSample | Fault]:
-        rows = self._rule.rows(self.setting)
-        if self._rule.learns:
+        rows = self._counted or self._rule.rows(self.setting)
+        if self._rule.learns and self._counted is None:
             for sample, heard in self.heard():
                 rows.add(sample, heard)
         self._decider = self.curator.decider = self._rule.learn(rows)
@@ -227,14 +230,6 @@ class Curation:
         return in_processes(self.samples(), work, start=(Curator.again, asked))
 
 
-def _read(reply: Reply, call: Call, task: answers.Task) -> Trace:
-    """A Reply read, without credentials that lay in pieces in it: reading takes out what lay between."""
-    trace = answers.read(reply, call, task)
-    is_piece = trace.reasoning in reply.content or trace.reasoning in reply.reasoning
-    reasoning, answer = trace.reasoning if is_piece else redact(trace.reasoning), trace.answer and redact(trace.answer)
-    return trace if (reasoning, answer) == (trace.reasoning, trace.answer) else replace(trace, reasoning=reasoning, answer=answer)
-
-
 def _shown(judged: Judged, reply: Reply) -> Judged:
     """With the beginning of the reply, where it was not read: its loss shows that, and nobody has to look the reply up again."""
     if judged.fate != "unread":
@@ -251,15 +246,6 @@ def _parted(replies: Iterable[Answered]) -> tuple[list[Trace], list[tuple[str, R
         else:
             failed.append((call.teacher, reply))
     return traces, failed
-
-
-def _heard(replies: Sequence[Answered]) -> list[Heard]:
-    """As a vote takes it."""
-    return [
-        Heard(voter(call), trace.answer if trace is not None else None, reply.cost_usd, reply.seconds, trace is not None, reply.passing)
-        for call, reply, trace in replies
-        if reply.error != NOT_ASKED
-    ]
 
 
 def _why(verdict: Verdict, judged: Sequence[Judged]) -> str:

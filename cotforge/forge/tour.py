@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from cotforge.consensus.decider import Rows
 from cotforge.forge.line import Line
 from cotforge.forge.notes import Notes
 from cotforge.forge.progress import Progress
@@ -16,6 +17,7 @@ from cotforge.forge.reading import Reading
 from cotforge.forge.turn import Turn
 from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
+from cotforge.heard import heard_in
 from cotforge.records import Call, Fault
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Basis, Guide, voter, voters
@@ -188,6 +190,22 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
                 else:
                     over = min(over, wave)
             yield work
+
+
+def left(guide: Guide, works: Iterator[Work | Fault]) -> tuple[bool, Rows | None]:
+    """Whether any of what `remaining` gave is to be asked; if none is, with what was said of all Samples, as curating counts it.
+
+    That is None where a reply that does not settle its Call may be in the journal: curating counts it, and asking does not.
+    """
+    rows: Rows | None = guide.rule.rows(guide.setting)
+    for work in works:
+        if isinstance(work, Work):
+            if work.calls:
+                return True, None
+            rows = None if work.stale else rows
+            if rows is not None:
+                rows.add(work.sample, heard_in(work.had, guide.pipeline.task))
+    return False, rows
 
 
 def walk_of(work: Work, guide: Guide, wave: int, policy: "Policy | None") -> Walk:
