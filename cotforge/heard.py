@@ -25,7 +25,9 @@ def read_trace(reply: Reply, call: Call, task: answers.Task) -> Trace:
 def heard(replies: Iterable[Answered]) -> list[Heard]:
     """As a vote takes them; those that were never asked are none."""
     return [
-        Heard(voter(call), trace.answer if trace is not None else None, reply.cost_usd, reply.seconds, trace is not None, reply.passing)
+        Heard(voter(call), None, reply.cost_usd, reply.seconds, False, reply.passing)
+        if trace is None
+        else Heard(voter(call), trace.answer, reply.cost_usd, reply.seconds, probability=trace.probability)
         for call, reply, trace in replies
         if reply.error != NOT_ASKED
     ]

@@ -55,8 +55,20 @@ class Evidence:
 
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, everybody: bool = False) -> None:
+    def add(
+        self,
+        wave: int,
+        *,
+        label: str | None,
+        answers: Mapping[str, str | None],
+        gold: str | None,
+        everybody: bool = False,
+        probabilities: Mapping[str, float] | None = None,
+    ) -> None:
         self.rows.append((wave, label, tuple(sorted(answers.items())), gold))
+
+    def parted(self, terms: Terms) -> Terms:
+        return terms
 
     def upto(self, wave: int) -> list[Row]:
         return sorted((row for row in self.rows if row[0] <= wave), key=repr)
@@ -69,7 +81,7 @@ class Policy:
     order: Sequence[str]
     needed: int = 2
 
-    def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
+    def next(self, label: str | None, answers: Mapping[str, str | None], sure: Any = None, *, without: Collection[str] = ()) -> str | None:
         if self.accepted(label, answers) is not None:
             return None
         asked = {name.removesuffix(SHORT) for name in answers}
@@ -77,7 +89,7 @@ class Policy:
         fits = [name for name in self.order if name.endswith(SHORT) == short and name.removesuffix(SHORT) not in asked]
         return next((name for name in fits if name not in without), None)
 
-    def accepted(self, label: str | None, answers: Mapping[str, str | None]) -> str | None:
+    def accepted(self, label: str | None, answers: Mapping[str, str | None], sure: Any = None) -> str | None:
         said = [answer for answer in answers.values() if answer is not None]
         enough = [answer for answer in said if said.count(answer) + (answer == label) >= self.needed]
         return min(enough, default=None)

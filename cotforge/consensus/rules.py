@@ -11,7 +11,7 @@ from cotforge.consensus.majority import MAJORITY, UNANIMOUS
 from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.sequential.rule import SEQUENTIAL
 from cotforge.consensus.weighted import WEIGHTED
-from cotforge.spec import Spec
+from cotforge.spec import AutoOrOff, Spec
 
 RULES: tuple[Rule, ...] = (MAJORITY, UNANIMOUS, WEIGHTED, DAWID_SKENE, SEQUENTIAL)
 """Every rule, by the name the pipeline file uses. A new one is a file of its own and an entry here."""
@@ -64,6 +64,13 @@ class Consensus(Spec):
     keeps the teacher's own `max_tokens`: its prompt makes it short, and a model that thinks first is not cut off."""
     max_calls: Annotated[int, Field(ge=1)] | None = None
     """Under `sequential`: voters asked about one sample, at most; null is all."""
+    logprobs: AutoOrOff = "auto"
+    """`auto`: servers are asked how probable an answer was to the teacher itself, and `sequential` uses what they tell; `off`: neither."""
+
+    @property
+    def asks_logprobs(self) -> bool:
+        """Whether the teachers' own probabilities count, and are asked for."""
+        return self.logprobs == "auto"
 
     @property
     def by(self) -> Rule:

@@ -36,7 +36,14 @@ class Notes:
                 self._took[name].append(took)
         if walk.answers:
             checked = self._guide.gold.answers.get(walk.id)
-            self._evidence.add(walk.wave, label=walk.label, answers=walk.answers, gold=checked, everybody=walk.everybody)
+            self._evidence.add(
+                walk.wave,
+                label=walk.label,
+                answers=walk.answers,
+                gold=checked,
+                everybody=walk.everybody,
+                probabilities=walk.probabilities,
+            )
 
     def learn(self, basis: Basis) -> "Policy":
         """The policy that follows from some waves."""
@@ -44,7 +51,7 @@ class Notes:
 
     @property
     def _terms(self) -> Terms:
-        return self._guide.terms(prices(self._took))
+        return self._evidence.parted(self._guide.terms(prices(self._took)))
 
     async def learned(self, basis: Basis) -> "Policy":
         """The same, in a process of its own, or in a thread: in haste, or where there is no process."""

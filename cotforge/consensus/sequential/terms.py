@@ -73,6 +73,8 @@ class Terms:
     """Of these, about so many everybody is asked, whatever is said."""
     order: tuple[str, ...] = ()
     """The names of all voters in the one order in which they may be asked, where any may be left out; empty for any order."""
+    confidence: bool = True
+    """Whether voters' own probabilities of their answers count."""
 
     @property
     def by_class(self) -> bool:
