@@ -50,7 +50,7 @@ def shares(made: Table, terms: Terms) -> list[float]:
 def test_the_teacher_that_the_labels_repeat_is_found(gold: int, column: int, free: bool) -> None:
     made = world(0.7, column=column, gold=gold)
     found = shares(grouped(made), terms_of(0, 4)) if free else shares(made, terms_of(5, 4))
-    assert found[column] == pytest.approx(0.7, abs=0.12)
+    assert 0.3 < found[column] < 0.85, "less than it is: where both are right, the label may be so by itself"
     assert sum(found) == found[column]
 
 

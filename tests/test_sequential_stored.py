@@ -31,7 +31,7 @@ FOLLOWS = ("_tables", "_asked", "_taken", "_most")
 
 def world(terms: Terms, *, gold: int = 60) -> Table:
     """Answers of voters about these terms; the last but one repeats the first where that is wanted."""
-    made, _ = drawn(np.random.default_rng(0), 400, max(len(terms.options), 4) if terms.by_class else 6, (0.6, 0.7, 0.8, 0.9), gold=gold)
+    made, _ = drawn(np.random.default_rng(0), 400, len(terms.options) if terms.by_class else 6, (0.6, 0.7, 0.8, 0.9), gold=gold)
     answers_NV, gold_N = made.answers_NV.copy(), made.gold_N
     if terms.binned:
         answers_NV[:, 0] += terms.symbols * (np.arange(len(made)) % 4)
@@ -136,11 +136,8 @@ def _meta(name: str, value: Any) -> Any:
     return lambda told, payload: (told | {"meta": told["meta"] | {name: value}}, payload)
 
 
-def _array(place: int, value: Any) -> Any:
-    return lambda told, payload: (
-        told | {"arrays": [value if number == place else one for number, one in enumerate(told["arrays"])]},
-        payload,
-    )
+def _array(value: Any) -> Any:
+    return lambda told, payload: (told | {"arrays": [value, *told["arrays"][1:]]}, payload)
 
 
 FORGERIES = [

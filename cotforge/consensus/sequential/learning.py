@@ -115,8 +115,12 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
 
 def _fitted(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | Agreement:
     """A new model that has learned from a table, with a relative of the label among the teachers where that explains it better."""
-    model = new_model(terms, found, nearest(table, len(terms.options)) if terms.by_class else None).fit(table)
-    return with_relative(model, table, [column for column in range(len(terms.voters)) if column not in found])
+    near_CC = nearest(table, len(terms.options)) if terms.by_class else None
+
+    def fresh() -> Difficulty | Agreement:
+        return new_model(terms, found, near_CC)
+
+    return with_relative(fresh().fit(table), table, [column for column in range(len(terms.voters)) if column not in found], fresh)
 
 
 def believed(terms: Terms, table: Table, *, policy: Policy, like: Belief, memory: LearningCache) -> Belief:
