@@ -127,13 +127,19 @@ def test_without_answers_of_people_the_label_and_its_relative_are_one_voice() ->
     assert accepted(belief(terms_of(5, 4), share=RELATED, people=True), *rows) == [True, True, True, True, False]
 
 
-def test_without_label_and_answers_of_people_the_two_best_teachers_heard_must_agree() -> None:
-    agreed = [2, -1, -1, 2, -1], [2, 2, -1, 2, -1], [0, 2, 2, 2, -1], [2, 0, -1, 2, -1], [2, 2, -2, -2, -1]
-    apart = [-1, -1, -1, 2, -1], [2, 2, 0, 2, -1], [2, 2, -1, 0, -1], [2, 2, 2, 0, -1], [-2, -2, 2, -2, -1]
+def test_without_label_and_answers_of_people_two_teachers_must_agree_and_none_disagree() -> None:
+    agreed = [2, -1, -1, 2, -1], [-1, 2, 2, 2, -1], [2, 2, -2, -2, -1]
+    apart = [-1, -1, -1, 2, -1], [0, -1, 2, 2, -1], [2, 2, -1, 0, -1], [2, 2, 2, 0, -1], [-2, -2, 2, -2, -1]
     of = belief(terms_of(5, 4))
-    assert accepted(of, *agreed) == [True, True, True, False, True]
+    assert accepted(of, *agreed) == [True] * 3
     assert accepted(of, *apart) == [False] * 5
     assert accepted(belief(terms_of(5, 4), people=True), *apart) == [True] * 5, "people's answers say whom to believe alone"
+
+
+def test_where_all_are_asked_at_once_the_two_most_accurate_heard_must_agree() -> None:
+    rows = np.array([[0, 0, 2, 2, -1], [0, 2, 2, -2, -1], [2, 2, 2, 0, -1], [2, -2, -2, -2, -1]])
+    lead = belief(terms_of(5, 4)).lead(rows, np.eye(5)[np.full(4, 2)], np.ones(4, bool))
+    assert lead.accepted_N.tolist() == [True, True, False, False]
 
 
 def test_a_single_teacher_without_label_is_believed_alone() -> None:

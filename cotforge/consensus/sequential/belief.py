@@ -60,11 +60,11 @@ class Belief:
         """Whether answers of people stand behind it: then one teacher may be believed alone."""
         return self.calibration.weights_F is not None
 
-    def supported(self, answers_NV: Ints, says_NV: Flags) -> Flags:
+    def supported(self, answers_NV: Ints, says_NV: Flags, everybody_N: Flags | None = None) -> Flags:
         """Whether enough voters say an answer for it to be accepted, [N]; `says_NV`: which of them do, the label last.
 
         A teacher has to say it. Without answers of people nobody is believed alone: the label, or a second teacher, has to say it as well.
-        Where there is no label either, the two most accurate of the teachers heard have to say it; one is enough if there is no other.
+        Where there is no label either, two teachers have to agree: see `_two_agree`; one is enough where there is no other.
         """
         one_N = says_NV[:, :-1].any(axis=1)
         if self.vouched:
@@ -73,7 +73,7 @@ class Belief:
         with_label_N = says_NV[:, -1] & (says_NV[:, :-1] & ~related_K).any(axis=1)
         two_N = (says_NV[:, :-1].sum(axis=1) >= 2) | with_label_N
         ranked = self._ranked
-        best_N = one_N if len(ranked) == 1 else _first_two_agree(ranked, answers_NV, says_NV)
+        best_N = one_N if len(ranked) == 1 else _two_agree(ranked, answers_NV, says_NV, everybody_N)
         return np.where(answers_NV[:, -1] == NONE, best_N, two_N)
 
     @property
@@ -118,15 +118,15 @@ class Belief:
         shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
         return np.asarray(shares_NS / np.maximum(shares_NS.sum(axis=1, keepdims=True), _TINY))
 
-    def lead(self, answers_NV: Ints, posterior_NS: Floats) -> Lead:
-        """Accepted is what reaches the target and a teacher says, never the label alone."""
+    def lead(self, answers_NV: Ints, posterior_NS: Floats, everybody_N: Flags | None = None) -> Lead:
+        """Accepted is what reaches the target and a teacher says, never the label alone; `everybody_N`: where all were asked at once."""
         named_NS = posterior_NS[:, : self.model.symbols]
         symbol_N = named_NS.argmax(axis=1)
         best_N = named_NS[np.arange(len(symbol_N)), symbol_N]
         says_NV = symbols_of(answers_NV, self.terms) == symbol_N[:, None]
         full = [column for column, voter in enumerate(self.terms.voters) if not voter.short]
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
-        accepted_N = (best_N >= self.terms.target) & self.supported(answers_NV, says_NV)
+        accepted_N = (best_N >= self.terms.target) & self.supported(answers_NV, says_NV, everybody_N)
         return Lead(symbol_N, best_N, accepted_N, says_NV[:, full].any(axis=1))
 
     def look(self, answers_NV: Ints) -> tuple[Floats, Lead]:
@@ -145,11 +145,16 @@ class Belief:
         return joint_NH
 
 
-def _first_two_agree(ranked: Sequence[Sequence[int]], answers_NV: Ints, says_NV: Flags) -> Flags:
-    """Whether the first two teachers (columns of each) of those that were heard say it, [N]."""
-    heard_N, agree_N = np.zeros(len(answers_NV), np.int64), np.ones(len(answers_NV), bool)
+def _two_agree(ranked: Sequence[Sequence[int]], answers_NV: Ints, says_NV: Flags, everybody_N: Flags | None) -> Flags:
+    """Whether every teacher heard says it, and at least two; where all were asked at once, whether the two most accurate heard do, [N].
+
+    `ranked`: columns of each teacher, the most accurate first. If asking on could outvote a disagreement, a policy would ask the weaker
+    teachers first, and have two chances. Asking two alone was more precise, and cheaper, than any policy that goes on.
+    """
+    heard_N, first_N, agree_N = np.zeros(len(answers_NV), np.int64), np.ones(len(answers_NV), bool), np.ones(len(answers_NV), bool)
     for columns in ranked:
-        counts_N = (answers_NV[:, columns] >= 0).any(axis=1) & (heard_N < 2)
-        agree_N &= ~counts_N | says_NV[:, columns].any(axis=1)
+        counts_N, says_N = (answers_NV[:, columns] >= 0).any(axis=1), says_NV[:, columns].any(axis=1)
+        first_N &= ~(counts_N & (heard_N < 2)) | says_N
+        agree_N &= ~counts_N | says_N
         heard_N += counts_N
-    return np.asarray(agree_N & (heard_N == 2))
+    return np.asarray((heard_N >= 2) & (agree_N if everybody_N is None else np.where(everybody_N, first_N, agree_N)))

@@ -44,7 +44,7 @@ def replay(terms: Terms, rows: Table, waves: Waves, *, memory: LearningCache | N
     evidence = told.where(_some(told))
     belief = believed(terms, evidence, policy=policy, like=policy.belief, memory=memory)
     view = once(told, belief.twins, terms)
-    lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV))
+    lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV), told.everybody_N)
     says_NK = symbols_of(view.answers_NV[:, :-1], terms) == lead.symbol_N[:, None]
     column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
     held = held_out(belief, policy, evidence, rows, memory=memory) if belief.calibration.weights_F is not None else None
