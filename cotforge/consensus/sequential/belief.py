@@ -66,7 +66,7 @@ class Belief:
         A teacher has to say it. Without answers of people nobody is believed alone: the label, or a second teacher, has to say it as well.
         Where there is no label either, two teachers have to agree: see `_two_agree`; one is enough where there is no other.
         """
-        one_N = says_NV[:, :-1].any(axis=1)
+        one_N = np.asarray(says_NV[:, :-1].any(axis=1))
         if self.vouched:
             return one_N
         related_K = self.model.relatives.share_K >= RELATED
@@ -74,7 +74,7 @@ class Belief:
         two_N = (says_NV[:, :-1].sum(axis=1) >= 2) | with_label_N
         ranked = self._ranked
         best_N = one_N if len(ranked) == 1 else _two_agree(ranked, answers_NV, says_NV, everybody_N)
-        return np.where(answers_NV[:, -1] == NONE, best_N, two_N)
+        return np.asarray(np.where(answers_NV[:, -1] == NONE, best_N, two_N))
 
     @property
     def remarks(self) -> list[str]:

@@ -1,7 +1,6 @@
 """Finding out whether the labels were made by a relative of one of the teachers: see `relatives`."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import numpy as np
 
@@ -20,7 +19,7 @@ FEW = 50
 """Rows with a label and two teachers heard, below which no relative is looked for."""
 _TINY = 1e-300
 
-Model = TypeVar("Model", Difficulty, Agreement)
+Model = Difficulty | Agreement
 
 
 def with_relative(model: Model, table: Table, voters: Sequence[int], fresh: Callable[[], Model]) -> Model:
