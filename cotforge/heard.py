@@ -7,7 +7,6 @@ from cotforge import answers
 from cotforge.consensus import Heard
 from cotforge.records import NOT_ASKED, Call, Reply, Trace
 from cotforge.redaction import redact
-from cotforge.replies.attempt import Attempt
 from cotforge.sequence import voter
 
 Answered = tuple[Call, Reply, Trace | None]
@@ -24,16 +23,15 @@ def read_trace(reply: Reply, call: Call, task: answers.Task) -> Trace:
 
 def heard(replies: Iterable[Answered]) -> list[Heard]:
     """As a vote takes them; those that were never asked are none."""
-    return [
-        Heard(voter(call), None, reply.cost_usd, reply.seconds, False, reply.passing)
-        if trace is None
-        else Heard(voter(call), trace.answer, reply.cost_usd, reply.seconds, probability=trace.probability)
-        for call, reply, trace in replies
-        if reply.error != NOT_ASKED
-    ]
+    return [_heard(*one) for one in replies if one[1].error != NOT_ASKED]
 
 
-def heard_in(replies: Iterable[tuple[Call, Attempt]], task: answers.Task) -> list[Heard]:
-    """The replies to Calls about one Sample, as a vote takes them."""
-    read = ((call, attempt.reply) for call, attempt in replies)
-    return heard((call, reply, read_trace(reply, call, task) if reply.outcome.has_text else None) for call, reply in read)
+def one_heard(call: Call, reply: Reply, task: answers.Task) -> Heard:
+    """The reply to one Call, as a vote takes it."""
+    return _heard(call, reply, read_trace(reply, call, task) if reply.outcome.has_text else None)
+
+
+def _heard(call: Call, reply: Reply, trace: Trace | None) -> Heard:
+    if trace is None:
+        return Heard(voter(call), None, reply.cost_usd, reply.seconds, False, reply.passing)
+    return Heard(voter(call), trace.answer, reply.cost_usd, reply.seconds, probability=trace.probability)
