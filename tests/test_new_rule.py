@@ -59,7 +59,7 @@ def test_every_command_knows_a_rule_that_is_one_file_and_one_entry(tmp_path: Pat
     accepted = {f"row-{row}": heard[0] for row, heard in enumerate(zip(*says.values(), strict=True)) if heard.count(heard[0]) >= 2}
     assert 0 < len(accepted) < 24
     assert {row["id"]: row["answer"] for row in table(run, "data")} == accepted
-    assert "rule first_word, label ignore, target 0.6" in (run / "dataset/README.md").read_text()
+    assert "label ignore, target 0.6" in (run / "dataset/README.md").read_text()
     rows = pl.read_csv(run / "what-if.csv", infer_schema_length=None).filter(pl.col("rule") == "first_word")
     (same,) = rows.filter(pl.col("target") == 0.6).to_dicts()
     assert len(rows) > 1
