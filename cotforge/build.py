@@ -40,6 +40,7 @@ from cotforge.records import Fault, Sample, Stop
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults
+from cotforge.tally import claims
 from cotforge.teachers.preflight import preflight
 from cotforge.visible import visible
 
@@ -142,7 +143,7 @@ class Run:
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         With `show`, the prompt of that Sample, counted from 1, is told first.
         """
-        gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        people = gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
         guide, refreshed = self._guide(), self._interrupted()
@@ -155,6 +156,8 @@ class Run:
         warn([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking()])
         if not probe:
             tell(estimator.text())
+        if people.checked:
+            tell(f"gold: {claims.best_case(len(people.checked), self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
             warn([*notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])

@@ -23,7 +23,7 @@ from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
-from cotforge.spec import PathText, Spec, path_keys
+from cotforge.spec import PathText, Spec, WrongKey, path_keys
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
 from cotforge.trust import Finding, findings, is_near
@@ -83,6 +83,17 @@ class Pipeline(Spec):
                 f"consensus.rule: {self.consensus.rule!r} asks one teacher after another, and {shown(batched[0])} is a batch, "
                 "which answers in hours; use another rule, or kind 'openai'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _order_is_of_teachers(self) -> Self:
+        names, order = [teacher.name for teacher in self.teachers], self.consensus.order or ()
+        if unknown := [name for name in order if name not in names]:
+            there = ", ".join(map(shown, names[:10]))
+            raise WrongKey("consensus.order", f"no teacher named {shown(unknown[0])}; there are {there}")
+        missing = [name for name in names if name not in order] if order and self.consensus.rule == "sequential" else []
+        if missing:
+            raise WrongKey("consensus.order", f"{shown(missing[0])} is not in it; under 'sequential' every teacher has its place")
         return self
 
 

@@ -62,6 +62,7 @@ class Evidence:
         label: str | None,
         answers: Mapping[str, str | None],
         gold: str | None,
+        untold: bool = False,
         everybody: bool = False,
         probabilities: Mapping[str, float] | None = None,
     ) -> None:

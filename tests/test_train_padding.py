@@ -64,9 +64,9 @@ def test_losses_are_those_with_masks_whatever_the_family(family: str, masked: bo
         pupil = student.load(given.plan.student, tmp_path / "model")
         assert isinstance(given.stage, sft.Sft)
         trainer = sft.Trainer(made, rows, pupil, sft.config_of(given.stage, given, made))
-        trainer._masked = True if stay else None
+        trainer.masked = True if stay else None
         trainer.train()
         losses.append([row["loss"] for row in trainer.state.log_history if "loss" in row])
-        assert masked is None or stay or trainer._masked is masked
+        assert masked is None or stay or trainer.masked is masked
     assert losses[0]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from cotforge.consensus.decider import LabelRole
 from cotforge.consensus.decisions import AnswersError, Decisions
+from cotforge.consensus.promise import Wish
 from cotforge.consensus.rules import RULES, rule_named
 from cotforge.consensus.sequential.terms import Objective, Wanted
 
@@ -25,6 +26,8 @@ def decide(
     target: float = 0.9,
     objective: Objective | Mapping[str, float] = "balanced",
     label: LabelRole = "vote",
+    promise: tuple[float, float] | None = None,
+    order: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Decisions:
     """Decide every id of a table with columns `id`, `teacher`, `answer`: all that a full asking gave, in the order it may be asked.
@@ -35,12 +38,16 @@ def decide(
     from labels, gold and the warm-up where these are few, else answers are free. `labels` are raw and noisy, `gold` is what people found,
     `prices` are per call (default 1 each).
     A gold answer of None is one that people cannot tell. `label` is what the raw label does: see `consensus.label` of a pipeline file.
-    `objective` is `balanced`, `cheapest`, or `{"lessons": ..., "budget": ...}`. Row order, and the names of ids, teachers and classes
-    beside the draw of who is asked when, decide nothing. Raises AnswersError where the table cannot be used.
+    `objective` is `balanced`, `cheapest`, or `{"lessons": ..., "budget": ...}`. `promise` is (precision, confidence): only what gold shows
+    to be so precise is accepted, from a posterior of `target` or more; the Decisions say what became of it. `order` is that of the teachers
+    where they are asked in turn; without one `label_match` asks the most reliable, and `cascade` the cheapest first. Row order, and the
+    names of ids, teachers and classes beside the draw of who is asked when, decide nothing. Raises AnswersError where the table cannot be
+    used.
     """
     from cotforge.consensus.tabled import Tabled
 
     demand_sound(answers, classes=classes, prices=prices, rule=rule, targets=[target])
+    wish = wish_of(promise)
     _demand_mappings(labels=labels, gold=gold)
     if label not in get_args(LabelRole):
         raise AnswersError(f"label: {label!r} is none; vote, gate or ignore")
@@ -49,7 +56,19 @@ def decide(
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
     tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, seed=seed)
     role: LabelRole = "ignore" if labels is None else label
-    return tabled.decided(rule_named(rule), tabled.setting(target=target, label=role, prices=prices or {}, objective=wanted))
+    by = rule_named(rule)
+    setting = tabled.setting(target=target, label=role, prices=prices or {}, objective=wanted, promise=wish)
+    return tabled.decided(by, setting if not by.in_turn else tabled.ordered(by, setting, order))
+
+
+def wish_of(promise: Any) -> Wish | None:
+    """Raises AnswersError where it is no pair of probabilities."""
+    if promise is None:
+        return None
+    parts = promise if isinstance(promise, Sequence) and not isinstance(promise, str) else ()
+    if len(parts) != 2 or not all(isinstance(part, (int, float)) and 0 < part < 1 for part in parts):
+        raise AnswersError(f"promise: {promise!r}; (precision, confidence), both between 0 and 1, like (0.95, 0.95)")
+    return Wish(float(parts[0]), float(parts[1]))
 
 
 def _whole(objective: Mapping[str, float]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cotforge.consensus.claim import Claim
+    from cotforge.consensus.promise import Promised
 
 
 class AnswersError(CotforgeError):
@@ -31,5 +32,7 @@ class Decisions:
     lacking: int = 0
     """Calls that the rule would have made and the table does not hold; of a Sample asked in turn the first counts, as it may have changed
     all that follow."""
+    promise: "Promised | None" = None
+    """What became of the promise that was wanted; None without one."""
     remarks: tuple[str, ...] = ()
     """Sentences about how the rule came to its verdicts, where that is not as usual."""

@@ -105,7 +105,7 @@ class SftHooks(Resuming):
     args: Any
     _train_batch_size: int
     """Rows of one process in a forward pass."""
-    _masked: bool | None = None
+    masked: bool | None = None
     """Whether the student gets its attention masks; None before that was tried."""
 
     def order(self, rows_per_batch: int) -> Any:
@@ -122,9 +122,9 @@ class SftHooks(Resuming):
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *given: Any, **named: Any) -> Any:
         """TRL's, which counts tokens by the mask, of a student that does not get to see it."""
-        if self._masked is None:
-            self._masked = self._tried(model)
-        if self._masked:
+        if self.masked is None:
+            self.masked = self.has_masks(model)
+        if self.masked:
             return super().compute_loss(model, inputs, *given, **named)  # type: ignore[misc]
         hook = self.model.register_forward_pre_hook(without_mask, with_kwargs=True)
         try:
@@ -132,7 +132,8 @@ class SftHooks(Resuming):
         finally:
             hook.remove()
 
-    def _tried(self, model: Any) -> bool:
+    def has_masks(self, model: Any) -> bool:
+        """Whether the student has to get them: tried, where its attention is PyTorch's own."""
         plain = getattr(self.model.config, "_attn_implementation", None) == "sdpa" and not self.args.torch_compile
         batch = self.trial() if plain else None
         if batch is None:

@@ -10,7 +10,7 @@ import numpy as np
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.sequential.agreement import Agreement
 from cotforge.consensus.sequential.belief import Belief, new_model
-from cotforge.consensus.sequential.calibration import Calibration, calibrate
+from cotforge.consensus.sequential.calibration import Calibration, calibrate, with_none
 from cotforge.consensus.sequential.difficulty import Difficulty, nearest
 from cotforge.consensus.sequential.learning_cache import LearningCache, cache_of, key_of
 from cotforge.consensus.sequential.policy import Policy
@@ -19,8 +19,8 @@ from cotforge.consensus.sequential.stored import belief_bytes, policy_bytes
 from cotforge.consensus.sequential.table import (
     ABSTAINED,
     NONE,
-    UNKNOWN,
     UNNAMED,
+    UNTOLD,
     Evidence,
     Floats,
     Ints,
@@ -99,7 +99,7 @@ def solved(terms: Terms, table: Table, *, most: int | None = None) -> Policy:
     if belief.calibration.weights_F is None:
         return Policy(belief, most=most)
     rough = Policy(belief, most=ROUGH)
-    return Policy(replace(belief, calibration=calibrated(belief, table, rough)), most=most)
+    return Policy(_by_gold(belief, table, rough), most=most)
 
 
 def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: Belief | None = None) -> Belief:
@@ -109,8 +109,23 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
     labelled = float(table.times_N[table.answers_NV[:, -1] != NONE].sum())
     unlabelled = 1 - labelled / max(float(table.times_N.sum()), 1.0)
     model = _fitted(terms, table, found) if like is None else like.model.copy().fit(table)
-    belief = Belief(terms, model, Calibration(), found, unlabelled, telling(heard, terms))
-    return replace(belief, calibration=calibrated(belief, table, policy))
+    return _by_gold(Belief(terms, model, Calibration(), found, unlabelled, telling(heard, terms)), table, policy)
+
+
+def _by_gold(belief: Belief, table: Table, policy: Policy | None) -> Belief:
+    """The belief as the gold rows correct it, with what a single teacher may do by them."""
+    belief = replace(belief, calibration=calibrated(belief, table, policy))
+    if policy is None or belief.calibration.weights_F is None:
+        return belief
+    return replace(belief, repairs=_overruled(replace(belief, repairs=True), table, policy) >= FEW)
+
+
+def _overruled(belief: Belief, table: Table, policy: Policy) -> float:
+    """How many checked rows would be accepted against their label."""
+    gold = once(table.where(table.checked_N), belief.twins, belief.terms)
+    seen_NV, _ = as_symbols(walk(policy, gold.answers_NV).seen_NV, gold.gold_N, belief.terms)
+    lead = belief.lead(seen_NV, belief.posterior(seen_NV))
+    return float(gold.times_N[lead.accepted_N & (seen_NV[:, -1] != NONE) & (seen_NV[:, -1] != lead.symbol_N)].sum())
 
 
 def _fitted(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | Agreement:
@@ -123,9 +138,9 @@ def _fitted(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | 
     return with_relative(fresh().fit(table), table, [column for column in range(len(terms.voters)) if column not in found], fresh)
 
 
-def believed(terms: Terms, table: Table, *, policy: Policy, like: Belief, memory: LearningCache) -> Belief:
+def believed(terms: Terms, table: Table, *, policy: Policy, like: Belief, memory: LearningCache | None) -> Belief:
     """`believe`, once for the same grounds where `memory` outlives the process."""
-    if not memory.lasts:
+    if memory is None or not memory.lasts:
         return believe(terms, table, policy=policy, like=like)
     key = key_of("belief", terms, table.packed().tobytes(), policy_bytes(policy), belief_bytes(like))
     belief = memory.belief(key, terms)
@@ -170,8 +185,8 @@ def once(table: Table, found: Collection[int], terms: Terms) -> Table:
 
 def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibration:
     """What the gold rows correct; nothing where they are too few."""
-    gold = once(table.where(table.gold_N != UNKNOWN), belief.twins, belief.terms)
-    if gold.times_N.sum() < FEW:
+    gold = once(table.where(table.checked_N), belief.twins, belief.terms)
+    if gold.times_N[gold.told_N].sum() < FEW:
         return Calibration()
     answers_NV, gold_N, weight_N = _parts(gold, belief.terms, belief.own)
     if policy is not None:
@@ -179,9 +194,10 @@ def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibrati
         answers_NV = np.concatenate([answers_NV, stopped_NV])
         gold_N = np.concatenate([gold_N, stopped_gold_N])
         weight_N = np.concatenate([(1 - STOPPED) * weight_N, STOPPED * gold.times_N])
-    raw_NS = belief.raw(answers_NV)
+    raw_NS, told_N = belief.raw(answers_NV), gold_N != UNTOLD
     true_N = np.where(gold_N == UNNAMED, raw_NS.shape[1] - 1, gold_N)
-    return calibrate(raw_NS, answers_NV, true_N, weight_N)
+    found = calibrate(raw_NS[told_N], answers_NV[told_N], true_N[told_N], weight_N[told_N])
+    return found if told_N.all() else with_none(found, found(raw_NS, answers_NV), told_N, weight_N)
 
 
 def _parts(gold: Table, terms: Terms, voters: Sequence[int]) -> tuple[Ints, Ints, Floats]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.stored import Damaged, belief_bytes, belief_of, policy_bytes, policy_of
+from cotforge.consensus.sequential.stored import Damaged, belief_bytes, belief_of, number_bytes, number_of, policy_bytes, policy_of
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.errors import JournalError
 from cotforge.images import kept
@@ -37,6 +37,7 @@ class LearningCache:
         """`run`: the run folder; without one nothing outlives the process."""
         self._folder = run and run / FOLDER
         self._latest: OrderedDict[str, Policy] = OrderedDict()
+        self._numbers: dict[str, float] = {}
 
     @property
     def lasts(self) -> bool:
@@ -70,6 +71,19 @@ class LearningCache:
         """Keep a belief under a key; without a folder it is not kept."""
         if self._folder is not None:
             self._write(key, belief_bytes(belief))
+
+    def number(self, key: str) -> float | None:
+        """The probability that was kept under a key; None where there is none."""
+        if key not in self._numbers and (data := self._read(key)) is not None:
+            with suppress(Damaged):
+                self._numbers[key] = number_of(data)
+        return self._numbers.get(key)
+
+    def keep_number(self, key: str, number: float) -> None:
+        """Keep a probability under a key."""
+        self._numbers[key] = number
+        if self._folder is not None:
+            self._write(key, number_bytes(number))
 
     def _note(self, key: str, policy: Policy) -> None:
         self._latest[key] = policy

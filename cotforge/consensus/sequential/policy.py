@@ -16,12 +16,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, prod
 from types import MappingProxyType
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.states import likeliest, numbered
+from cotforge.consensus.sequential.states import behind, likeliest, noted, numbered
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, coded, regrouped, symbols_of
 from cotforge.consensus.sequential.terms import Wanted
 
@@ -33,14 +33,10 @@ WORTH = {"balanced": 4.0, "cheapest": 3.0}
 """What a lesson is worth, in costs of the cheapest lessons: less leaves many Samples out, more pays for hopeless ones (ours)."""
 RARE = 1e-3
 """Least share of Samples without label, and of those with one, that a policy is made for (ours)."""
-REMEMBERED = 1 << 16
-"""Ways of having answered whose next voter is kept in mind: each takes about 200 bytes."""
 Probabilities = Mapping[str, float]
 """By voter."""
 NOTHING: Probabilities = MappingProxyType({})
 STOP = -1
-
-Key = TypeVar("Key")
 
 
 @dataclass(slots=True)
@@ -101,7 +97,7 @@ class Policy:
         self._rivals = [
             [other for other, one in enumerate(self.terms.voters) if one.teacher == voter.teacher] for voter in self.terms.voters
         ]
-        self._later = [[self._columns[name] for name in _behind(voter.name, self.terms.order)] for voter in self.terms.voters]
+        self._later = [[self._columns[name] for name in behind(voter.name, self.terms.order)] for voter in self.terms.voters]
         self._short = any(voter.short for voter in self.terms.voters)
         self._unlabelled = min(max(belief.unlabelled, RARE), 1 - RARE) if self.terms.label else 1.0
         price_K = np.array([voter.price for voter in self.terms.voters], float)
@@ -314,15 +310,37 @@ class Policy:
 
     def choose(self, answers_NV: Ints, may_NK: Flags) -> Ints:
         """The column of the voter to ask next of each row, of those that may be asked; `STOP` where it is over."""
-        code_N = self.encode(answers_NV)
-        at_N = np.minimum(np.searchsorted(self._code_N, code_N), len(self._code_N) - 1)
-        choice_NK = np.where((self._code_N[at_N] == code_N)[:, None], self._choice_NK[at_N], STOP)
+        known_N, choice_NK = self._ranked(answers_NV)
+        if self.terms.binned and not known_N.all():
+            choice_NK[~known_N] = self._earlier(answers_NV[~known_N])
         if self.terms.order:  # one who abstained left no trace in the state, and still had its turn
             may_NK = may_NK & ~np.stack([(answers_NV[:, later] != NONE).any(axis=1) for later in self._later], axis=1)
         open_NK = (choice_NK != STOP) & np.take_along_axis(may_NK, np.maximum(choice_NK, 0), axis=1)
         first_N = open_NK.argmax(axis=1)
-        rows = np.arange(len(code_N))
+        rows = np.arange(len(answers_NV))
         return np.where(open_NK[rows, first_N], choice_NK[rows, first_N], STOP)
+
+    def _ranked(self, answers_NV: Ints) -> tuple[Flags, Ints]:
+        """(whether the state was looked at, the voters worth asking in it, the best first, then `STOP`) of each row."""
+        code_N = self.encode(answers_NV)
+        at_N = np.minimum(np.searchsorted(self._code_N, code_N), len(self._code_N) - 1)
+        known_N = self._code_N[at_N] == code_N
+        return known_N, np.where(known_N[:, None], self._choice_NK[at_N], STOP)
+
+    def _earlier(self, answers_NV: Ints) -> Ints:
+        """Whom to ask in states too unlikely to be looked at, as bins make many: nobody where an answer is accepted, else those who were
+        worth asking one answer earlier.
+        """
+        open_N = ~self.belief.lead(answers_NV, self.belief.posterior(answers_NV)).accepted_N
+        choice_NK = np.full((len(answers_NV), len(self.terms.voters)), STOP, np.int64)
+        for column in range(len(self.terms.voters)):
+            before_NV = answers_NV.copy()
+            before_NV[:, column] = NONE
+            known_N, earlier_NK = self._ranked(before_NV if self.terms.by_class else regrouped(before_NV, None, self.terms)[0])
+            taken_N = open_N & known_N & (answers_NV[:, column] >= 0)
+            choice_NK[taken_N] = earlier_NK[taken_N]
+            open_N &= ~taken_N
+        return choice_NK
 
     def next(
         self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING, *, without: Collection[str] = ()
@@ -338,7 +356,7 @@ class Policy:
         if (column := self._asked.get((codes, shut))) is None:
             answers_1V = self._row(codes)
             may_1K = self.open(answers_1V[:, :-1] != NONE) & ~np.array([voter.name in shut for voter in self.terms.voters])
-            column = _noted(self._asked, (codes, shut), int(self.choose(answers_1V, may_1K)[0]))
+            column = noted(self._asked, (codes, shut), int(self.choose(answers_1V, may_1K)[0]))
         return None if column == STOP else self.terms.voters[column].name
 
     def accepted(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING) -> str | None:
@@ -348,7 +366,7 @@ class Policy:
             answers_1V = self._row(codes)
             lead = self.belief.lead(answers_1V, self.belief.posterior(answers_1V))
             says_K = symbols_of(answers_1V, self.terms)[0, :-1] == lead.symbol_N[0]
-            taken = _noted(self._taken, codes, int(says_K.argmax()) if lead.accepted_N[0] else STOP)
+            taken = noted(self._taken, codes, int(says_K.argmax()) if lead.accepted_N[0] else STOP)
         return None if taken == STOP else answers[self.terms.voters[taken].name]
 
     def _codes(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities) -> tuple[int, ...]:
@@ -364,16 +382,3 @@ class Policy:
     def _row(self, codes: tuple[int, ...]) -> Ints:
         answers_1V = np.array([codes], np.int64)
         return answers_1V if self.terms.by_class else regrouped(answers_1V, None, self.terms)[0]
-
-
-def _noted(known: dict[Key, int], key: Key, value: int) -> int:
-    """Keep a value in mind, so that Samples that were answered alike are looked at once."""
-    if len(known) >= REMEMBERED:
-        known.clear()
-    known[key] = value
-    return value
-
-
-def _behind(name: str, order: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that stand after it."""
-    return order[order.index(name) + 1 :] if order else ()

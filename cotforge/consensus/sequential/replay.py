@@ -3,13 +3,16 @@
 It reads an answer only once the policy has asked for it, so that a journal, a table and a live run give the same verdicts.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from cotforge.consensus.claim import Claim
-from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.held import Held, claim, held_out
+from cotforge.consensus.claim import FEW, Expected
+from cotforge.consensus.sequential.aim import aimed
+from cotforge.consensus.sequential.belief import Belief, Lead
+from cotforge.consensus.sequential.held import Held, held_out, says
 from cotforge.consensus.sequential.learning import as_symbols, believed, learn, once
 from cotforge.consensus.sequential.learning_cache import LearningCache, cache_of
 from cotforge.consensus.sequential.policy import Policy
@@ -31,33 +34,54 @@ class Replayed:
     confidence_N: Floats
     """Posterior of the leading answer, in [0, 1]."""
     accepted_N: Flags
-    claim: Claim
+    expected: Callable[[float], Expected] | None
+    """Of accepted answers that nobody checked, from a confidence on; None where gold has not calibrated the belief."""
     held: Held | None
-    """None where there was no gold to speak of."""
+    """None where nobody checked anything."""
 
 
 def replay(terms: Terms, rows: Table, waves: Waves, *, memory: LearningCache | None = None) -> Replayed:
     """Wave by wave: learn, walk; at the end believe all that was heard. What `memory` knows is not learned again."""
     memory = memory or cache_of(None)
+    terms = _aimed(terms, rows, memory)
     policy, walked = _walked(terms, rows, waves, memory)
     told, place_N = _heard(rows, walked.seen_NV, terms)
     evidence = told.where(_some(told))
     belief = believed(terms, evidence, policy=policy, like=policy.belief, memory=memory)
     view = once(told, belief.twins, terms)
+    held = held_out(belief, policy, evidence, rows, memory=memory) if rows.checked_N.any() else None
+    if held is not None and belief.repairs and held.overruled < FEW:
+        # Fewer are accepted where what people said of them is kept from the vote.
+        belief = replace(belief, repairs=False)
+        held = held_out(belief, policy, evidence, rows, memory=memory)
     lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV), told.everybody_N)
-    says_NK = symbols_of(view.answers_NV[:, :-1], terms) == lead.symbol_N[:, None]
-    column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
-    held = held_out(belief, policy, evidence, rows, memory=memory) if belief.calibration.weights_F is not None else None
     return Replayed(
         belief,
         policy,
         walked,
-        column_N=column[place_N],
+        column_N=says(symbols_of(view.answers_NV[:, :-1], terms), lead.symbol_N)[place_N],
         confidence_N=lead.posterior_N[place_N],
         accepted_N=lead.accepted_N[place_N],
-        claim=claim(told, lead.posterior_N, lead.accepted_N, view.answers_NV[:, -1] == lead.symbol_N, held),
+        expected=partial(_expected, told, lead, view.answers_NV[:, -1]) if belief.calibration.weights_F is not None else None,
         held=held,
     )
+
+
+def _expected(told: Table, lead: Lead, label_N: Ints, least: float) -> Expected:
+    """The mean posterior of accepted answers that nobody checked."""
+
+    def mean(some_N: Flags) -> float | None:
+        weight = float(told.times_N[some_N].sum())
+        return float(told.times_N[some_N] @ lead.posterior_N[some_N]) / weight if weight else None
+
+    plain_N = lead.accepted_N & (lead.posterior_N >= least) & ~told.checked_N
+    return Expected(mean(plain_N), mean(plain_N & (label_N == lead.symbol_N)))
+
+
+def _aimed(terms: Terms, rows: Table, memory: LearningCache) -> Terms:
+    """The terms with the target that a promise needs: known once everybody has been asked about the warm-up."""
+    warm = rows.where(rows.wave_N == 0)
+    return aimed(terms, heard(warm, everybody(warm.answers_NV).seen_NV, terms), memory)
 
 
 def _walked(terms: Terms, rows: Table, waves: Waves, memory: LearningCache) -> tuple[Policy, Walk]:

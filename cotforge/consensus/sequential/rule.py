@@ -50,7 +50,7 @@ class Sequential(Rule):
     # while asking
 
     def waves(self, total: int, gold: Collection[str], seed: int = 0) -> Waves:
-        """Which of about `total` Samples are asked when; `gold`: ids whose answer people know."""
+        """Which of about `total` Samples are asked when; `gold`: ids that people checked."""
         return Waves(total, gold, seed)
 
     def evidence(self, terms: Terms) -> "Evidence":
@@ -64,6 +64,10 @@ class Sequential(Rule):
         from cotforge.consensus.sequential.learning import learn
         from cotforge.consensus.sequential.learning_cache import cache_of
 
+        if terms.promise is not None:
+            from cotforge.consensus.sequential.aim import aimed
+
+            terms = aimed(terms, evidence.table(terms), cache_of(self.run))
         return learn(terms, evidence, upto, hasty, memory=cache_of(self.run))
 
     async def policy_apart(self, terms: Terms, evidence: "Evidence", upto: int) -> "Policy | None":
@@ -71,6 +75,13 @@ class Sequential(Rule):
         from cotforge.consensus.sequential.apart import learned
         from cotforge.consensus.sequential.learning_cache import cache_of
 
+        if terms.promise is not None:
+            from cotforge.consensus.sequential.aim import aimed, is_known
+
+            told = evidence.table(terms)
+            if not is_known(terms, told, cache_of(self.run)):
+                return None  # whoever asks finds it in a thread then
+            terms = aimed(terms, told, cache_of(self.run))
         return await learned(terms, evidence, upto, memory=cache_of(self.run))
 
 

@@ -21,6 +21,7 @@ from cotforge.consensus.sequential.terms import Terms
 MAGIC = b"cotforge learned 1\n"
 """Begins every file; the number is the version of the format."""
 _KINDS = {"<f8", "<i8", "|i1", "|b1"}
+_CALIBRATION = ("weights_F", "none_F")
 _LENGTH = 4
 """Bytes that tell how long the header is."""
 
@@ -73,15 +74,39 @@ def belief_of(data: bytes, terms: Terms) -> Belief:
         raise Damaged(str(fault)) from fault
 
 
+def number_bytes(number: float) -> bytes:
+    """A number as bytes."""
+    return _written({"kind": "number", "value": number}, {})
+
+
+def number_of(data: bytes) -> float:
+    """The number in (0, 1) that became these bytes. Raises Damaged."""
+    try:
+        number = float(_read(data, "number")[0]["value"])
+    except Damaged:
+        raise
+    except Exception as fault:  # as above
+        raise Damaged(str(fault)) from fault
+    if not 0 < number < 1:
+        raise Damaged("no probability")
+    return number
+
+
 def _belief_parts(belief: Belief) -> tuple[dict[str, Any], Arrays]:
     """(what fits into JSON, the arrays)."""
     arrays: Arrays = {f"model{path}": owner[key] for path, owner, key in _places(belief.model)}
     if (near_CC := getattr(belief.model, "near_CC", None)) is not None:
         arrays["near"] = near_CC
-    if belief.calibration.weights_F is not None:
-        arrays["calibration"] = belief.calibration.weights_F
-    meta = {"twins": sorted(belief.twins.items()), "unlabelled": belief.unlabelled, "telling": list(belief.telling)}
-    return meta, arrays
+    for name in _CALIBRATION:
+        if (weights_F := getattr(belief.calibration, name)) is not None:
+            arrays[name] = weights_F
+    return {
+        "twins": sorted(belief.twins.items()),
+        "unlabelled": belief.unlabelled,
+        "telling": list(belief.telling),
+        "repairs": belief.repairs,
+        "some_at_all": belief.calibration.some_at_all,
+    }, arrays
 
 
 def _belief(meta: Mapping[str, Any], arrays: Arrays, terms: Terms) -> Belief:
@@ -104,9 +129,13 @@ def _belief(meta: Mapping[str, Any], arrays: Arrays, terms: Terms) -> Belief:
         if found.shape != wanted.shape or found.dtype != wanted.dtype or not np.isfinite(found).all():
             raise Damaged(f"no model of these terms: {path}")
         owner[key] = found
-    belief = Belief(terms, model, Calibration(arrays.get("calibration")), twins, unlabelled, telling)
+    some_at_all = float(meta["some_at_all"])
+    if not 0 < some_at_all <= 1:
+        raise Damaged("no share of what people can tell")
+    calibration = Calibration(*(arrays.get(name) for name in _CALIBRATION), some_at_all)
+    belief = Belief(terms, model, calibration, twins, unlabelled, telling, bool(meta["repairs"]))
     posterior_NS = belief.posterior(np.full((1, len(terms.voters) + 1), NONE))  # a calibration of another shape fails here
-    if not np.isfinite(posterior_NS).all():
+    if not np.isfinite(posterior_NS).all() or not np.isfinite(calibration.some(posterior_NS)).all():
         raise Damaged("no belief that gives probabilities")
     return belief
 
