@@ -42,6 +42,8 @@ def test_another_process_finds_in_the_folder_what_was_kept(run: Path) -> None:
     assert memory.policy("p", TERMS) is found, "read once"
     assert memory.policy("q", TERMS) is None
     assert memory.belief("p", TERMS) is None
+    memory.keep_number("n", 0.9)
+    assert (memory.number("n"), LearningCache(run).number("n"), LearningCache(run).number("p")) == (0.9, 0.9, None)
     assert {path.stat().st_mode & 0o777 for path in (run / FOLDER,)} == {0o700}
 
 

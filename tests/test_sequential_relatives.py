@@ -111,7 +111,7 @@ def belief(terms: Terms, *, share: float = 0.0, people: bool = False) -> Belief:
     """Of somebody who takes teachers for as good as they are."""
     made = believe(terms, world(0.0))
     made.model.relatives.share_K[3] = share
-    return Belief(terms, made.model, Calibration(np.array([1.0, 0.0])) if people else Calibration())
+    return Belief(terms, made.model, Calibration(np.array([1.0, 0.0])) if people else Calibration(), repairs=people)
 
 
 def accepted(of: Belief, *rows: list[int]) -> list[bool]:

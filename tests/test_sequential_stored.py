@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from cotforge.consensus.sequential import Terms, Voter
 from cotforge.consensus.sequential.belief import Belief
+from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.learning import believe, solved
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.stored import MAGIC, Damaged, belief_bytes, belief_of, policy_bytes, policy_of
+from cotforge.consensus.sequential.stored import MAGIC, Damaged, belief_bytes, belief_of, number_bytes, number_of, policy_bytes, policy_of
 from cotforge.consensus.sequential.table import Table, regrouped, table
 from tests.voting import drawn, terms_of
 
@@ -87,11 +88,12 @@ def test_a_belief_that_was_read_learns_on_as_the_one_that_was_written() -> None:
     alike(one, other)
 
 
-def test_twins_and_relatives_of_the_label_are_part_of_it() -> None:
+def test_twins_relatives_of_the_label_and_what_people_said_are_part_of_it() -> None:
     terms = KINDS["classes"]
     made = believe(terms, world(terms))
     made.model.relatives.share_K[1] = 0.3
-    kept = Belief(terms, made.model, made.calibration, {2: 0}, 0.25, (1.0, 0.5, 1.0))
+    calibration = Calibration(np.array([0.9, 0.2]), np.array([-2.0, -0.5]), 0.75)
+    kept = Belief(terms, made.model, calibration, {2: 0}, 0.25, (1.0, 0.5, 1.0), repairs=True)
     alike(belief_of(belief_bytes(kept), terms), kept)
 
 
@@ -147,6 +149,8 @@ FORGERIES = [
     _meta("telling", [0, 1, 1]),
     _meta("telling", [1.0]),
     _meta("unlabelled", "much"),
+    _meta("some_at_all", 0),
+    _meta("some_at_all", None),
     _meta("unlabelled", float("nan")),
     _meta("figures", [1, 2]),
     _meta("kind", "belief"),
@@ -162,6 +166,13 @@ FORGERIES = [
     lambda told, payload: ([], payload),
     lambda told, payload: ({"meta": told["meta"], "arrays": {}}, payload),
 ]
+
+
+def test_a_number_is_read_as_it_was_written_and_is_a_probability() -> None:
+    assert number_of(number_bytes(0.875)) == 0.875
+    for data in (number_bytes(1.5), number_bytes(float("nan")), BYTES, b""):
+        with pytest.raises(Damaged):
+            number_of(data)
 
 
 @pytest.mark.parametrize("change", FORGERIES, ids=range(len(FORGERIES)))

@@ -21,7 +21,6 @@ from cotforge.consensus.sequential.terms import Terms
 MAGIC = b"cotforge learned 1\n"
 """Begins every file; the number is the version of the format."""
 _KINDS = {"<f8", "<i8", "|i1", "|b1"}
-_CALIBRATION = ("weights_F", "none_F")
 _LENGTH = 4
 """Bytes that tell how long the header is."""
 
@@ -97,8 +96,8 @@ def _belief_parts(belief: Belief) -> tuple[dict[str, Any], Arrays]:
     arrays: Arrays = {f"model{path}": owner[key] for path, owner, key in _places(belief.model)}
     if (near_CC := getattr(belief.model, "near_CC", None)) is not None:
         arrays["near"] = near_CC
-    for name in _CALIBRATION:
-        if (weights_F := getattr(belief.calibration, name)) is not None:
+    for name, weights_F in (("weights_F", belief.calibration.weights_F), ("none_F", belief.calibration.none_F)):
+        if weights_F is not None:
             arrays[name] = weights_F
     return {
         "twins": sorted(belief.twins.items()),
@@ -132,7 +131,7 @@ def _belief(meta: Mapping[str, Any], arrays: Arrays, terms: Terms) -> Belief:
     some_at_all = float(meta["some_at_all"])
     if not 0 < some_at_all <= 1:
         raise Damaged("no share of what people can tell")
-    calibration = Calibration(*(arrays.get(name) for name in _CALIBRATION), some_at_all)
+    calibration = Calibration(arrays.get("weights_F"), arrays.get("none_F"), some_at_all)
     belief = Belief(terms, model, calibration, twins, unlabelled, telling, bool(meta["repairs"]))
     posterior_NS = belief.posterior(np.full((1, len(terms.voters) + 1), NONE))  # a calibration of another shape fails here
     if not np.isfinite(posterior_NS).all() or not np.isfinite(calibration.some(posterior_NS)).all():
