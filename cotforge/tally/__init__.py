@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from math import inf
 from typing import Any
@@ -11,6 +11,7 @@ from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.promise import Promised
 from cotforge.consensus.simpler import Figures, Simpler
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
+from cotforge.tally.blindness import Unseen
 from cotforge.tally.counts import ClassTally, TeacherTally, share
 from cotforge.tally.spread import Spread
 
@@ -42,6 +43,8 @@ class Tally:
     """Points of a calibration plot; told by the vote."""
     remarks: Sequence[str] = ()
     """Sentences about how the vote came to its verdicts, where that is not as usual."""
+    unseen: Sequence[Unseen] = ()
+    """Classes that the teachers call something else; told by `Blindness`."""
     samples: int = 0
     readable: int = 0
     """Samples with at least one reply in which an answer could be read."""
@@ -157,6 +160,7 @@ class Tally:
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
             "claim": self.claim.summary(),
+            **({"unseen": [asdict(one) for one in self.unseen]} if self.unseen else {}),
             **({"promise": self.promise.summary()} if self.promise is not None else {}),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),

@@ -59,6 +59,10 @@ class Sequential(Rule):
 
         return Evidence(terms)
 
+    def first(self, terms: Terms) -> "Policy | None":
+        """By what the first wave is asked; None where that is a warm-up, about which everybody is asked."""
+        return None
+
     def policy(self, terms: Terms, evidence: "Evidence", upto: int, hasty: bool) -> "Policy":
         """Whom to ask, by what Samples of the waves up to `upto` said. It may take seconds; in haste it is learned less carefully."""
         from cotforge.consensus.sequential.learning import learn
