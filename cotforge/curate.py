@@ -209,8 +209,8 @@ class Curation:
     def _outcomes(self) -> Iterator[CuratedSample | Fault]:
         rows = self._counted or self._rule.rows(self.setting)
         if self._first and self._counted is None:
-            for sample, heard in self.heard():
-                rows.add(sample, heard)
+            for sample, said in self.heard():
+                rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
         for sample, found in self._map(Curator.find):
             if isinstance(found, Fault):
@@ -239,8 +239,8 @@ class Curation:
     def decided(self) -> Decider:
         """The rule, by all that the journal holds; no Sample is judged for it. Reads the source once."""
         rows = self._rule.rows(self.setting)
-        for sample, heard in self.heard():
-            rows.add(sample, heard)
+        for sample, said in self.heard():
+            rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
         return self._decider
 
