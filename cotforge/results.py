@@ -65,6 +65,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     def told(exported: Exported) -> str:
         decider = curation.decider
         tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
+        tally.remarks = decider.remarks
         tally.unseen = blindness.unseen()
         tally.promise, tally.simpler = decider.promised, claims.simpler(tally, curation.trial)
         tally.labels_unknown = now.counts().labels_unknown
@@ -157,6 +158,7 @@ class Ending:
             files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
             yield f"perhaps mislabelled: {files}, listed in {self.folder / conflicts.FILE}, the surest first"
         yield rule(self.loaded)
+        yield from self.tally.remarks
         yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
         if self.tally.promise is not None:
             yield self.tally.promise.told()

@@ -170,6 +170,11 @@ class Decider(ABC):
     def twins(self) -> Mapping[str, str]:
         """Teachers that are another one behind a second name, with that name."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Sentences for the user about how it came to its verdicts, where that is not as usual."""
+        return ()
+
     @abstractmethod
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
         """What the rule says of a Sample, whatever people found."""

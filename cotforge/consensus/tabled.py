@@ -155,8 +155,8 @@ class Tabled:
         calls = [found.calls[name] for name in self.teachers]
         cost = fsum(count * voter.price for count, voter in zip(calls, setting.terms.voters, strict=True))
         missing = 0 if rule.in_turn else int((asked.answers_NV[:, :-1] == NONE).sum())
-        told = self._reliability(decider, found)
-        return Decisions(self._frame(asked, found), decider.claim, told, cost, found.lacking + missing, decider.promised)
+        told, remarks = self._reliability(decider, found), tuple(decider.remarks)
+        return Decisions(self._frame(asked, found), decider.claim, told, cost, found.lacking + missing, decider.promised, remarks)
 
     @cached_property
     def _in_turn(self) -> "_Asked":

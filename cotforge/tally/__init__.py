@@ -41,6 +41,8 @@ class Tally:
     """A simpler rule that does better on checked answers, where there is one; told by the vote."""
     bins: Sequence[Bin] = ()
     """Points of a calibration plot; told by the vote."""
+    remarks: Sequence[str] = ()
+    """Sentences about how the vote came to its verdicts, where that is not as usual."""
     unseen: Sequence[Unseen] = ()
     """Classes that the teachers call something else; told by `Blindness`."""
     samples: int = 0

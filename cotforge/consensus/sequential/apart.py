@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cotforge
 from cotforge.consensus.sequential.learning import Grounds, known, remember, taught
+from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import Evidence
 from cotforge.consensus.sequential.terms import Terms
@@ -18,12 +19,12 @@ BEHIND = 5
 """How nice the process is (ours): what asks goes first."""
 
 
-async def learned(terms: Terms, evidence: Evidence, upto: int) -> Policy | None:
+async def learned(terms: Terms, evidence: Evidence, upto: int, *, memory: LearningCache) -> Policy | None:
     """`learning.learn`, once it is done elsewhere; None where no process can be had, or it came to nothing."""
     grounds = Grounds.of(terms, evidence, upto)
-    policy = known(grounds)
+    policy = known(grounds, memory)
     if policy is None and (policy := await _elsewhere(grounds)) is not None:
-        remember(grounds, policy)
+        remember(grounds, policy, memory)
     return policy
 
 
