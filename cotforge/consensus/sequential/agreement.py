@@ -5,10 +5,12 @@ first appearance with the label's first; the true answer, and the distractor, is
 Shapes: as in `difficulty`; G = V groups at most, hidden states (level, true group or none, distractor group or none).
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import numpy as np
 
+from cotforge.consensus.sequential.confidence import Confidence
 from cotforge.consensus.sequential.difficulty import (
     CLOSE,
     EASY,
@@ -30,8 +32,8 @@ _TINY = 1e-300
 class Agreement:
     """The model with its parameters; `fit` changes them, all else is pure."""
 
-    def __init__(self, size: int, columns: int, priors: Priors | None = None) -> None:
-        """`size`: classes an answer is one of, at least 2; `columns`: voters and the label."""
+    def __init__(self, size: int, columns: int, priors: Priors | None = None, *, bins: Sequence[int] = ()) -> None:
+        """`size`: classes an answer is one of, at least 2; `columns`: voters and the label; `bins`: of confidence, of each column."""
         self.priors = priors or Priors()
         self.size, self.V = max(size, columns + 1), columns
         self.T = self.priors.levels
@@ -42,6 +44,7 @@ class Agreement:
         self.level_T = np.full(self.T, 1 / self.T)
         self.right_VT = self._guess_VT()
         self.falls_V = np.full(columns, 0.4)
+        self.confidence = Confidence(bins or [1] * columns, self.T)
         self._tables: list[Floats] | None = None
         self._ways_G = np.cumprod([1.0, *(self.size - np.arange(columns, dtype=float))])
 
@@ -65,18 +68,22 @@ class Agreement:
 
     def joint_NH(self, answers_NV: Ints) -> Floats:
         """Probability that voters agree like this, whatever it is they say, with each hidden state; 0 for groups that are not there."""
-        joint_NH = self._prior_NH(answers_NV.max(axis=1, initial=-1) + 1)
-        for v, rows_GH in enumerate(self._prepared()):
+        joint_NH = self._prior_NH(self._groups(answers_NV))
+        for v, rows_XH in enumerate(self._prepared()):
             said_N = answers_NV[:, v]
             if (said_N >= 0).any():
-                joint_NH *= rows_GH[np.where(said_N < 0, self.V, said_N)]
+                joint_NH *= rows_XH[np.where(said_N < 0, len(rows_XH) - 1, said_N)]
         return joint_NH
 
+    def _groups(self, codes_NV: Ints) -> Ints:
+        """How many groups there are, [N]."""
+        return np.asarray(np.where(codes_NV < 0, -1, codes_NV % self.V).max(axis=1, initial=-1) + 1)
+
     def _prepared(self) -> list[Floats]:
-        """Per column the probability of joining each group in each hidden state, [G + 1, H], the last for no answer; kept until a fit."""
+        """Per column the probability of each code in each hidden state, [codes + 1, H], the last for no answer; kept until a fit."""
         if self._tables is None:
             ones = np.ones((1, self.H))
-            self._tables = [np.vstack([self._emission(v), ones]) for v in range(self.V)]
+            self._tables = [np.vstack([self.confidence.parted(v, self._emission(v), self.answer_H), ones]) for v in range(self.V)]
         return self._tables
 
     def _prior_NH(self, groups_N: Ints) -> Floats:
@@ -107,14 +114,23 @@ class Agreement:
         return np.asarray(factor_NC[:, np.where(self.answer_H == UNNAMED, self.V, self.answer_H)])
 
     def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
-        """Probability of each answer of a voter, [N, G]: joining a group, or founding the next one."""
-        groups_N = answers_NV.max(axis=1, initial=-1) + 1
-        joined_NG = hidden_NH @ self._prepared()[voter][: self.V].T
-        joined_NG[np.arange(self.V) >= groups_N[:, None]] = 0
-        fresh_N = np.maximum(hidden_NH.sum(axis=1) - joined_NG.sum(axis=1), 0)
+        """Probability of each code of a voter's answer, [N, codes]: joining a group, or founding the next one."""
+        joined_NBG = (hidden_NH @ self._prepared()[voter][:-1].T).reshape(len(hidden_NH), self.confidence.bins[voter], self.V)
+        groups_N = self._groups(answers_NV)
+        joined_NBG *= (np.arange(self.V) < groups_N[:, None])[:, None]
+        fresh_NB = np.maximum(self._in_bins(hidden_NH, voter) - joined_NBG.sum(axis=2), 0)
         room = groups_N < self.V
-        joined_NG[np.flatnonzero(room), groups_N[room]] = fresh_N[room]
-        return joined_NG
+        joined_NBG[np.flatnonzero(room), :, groups_N[room]] = fresh_NB[room]
+        return np.asarray(joined_NBG.reshape(len(hidden_NH), self.confidence.bins[voter] * self.V))
+
+    def _in_bins(self, hidden_NH: Floats, voter: int) -> Floats:
+        """Probability of each bin of a voter's confidence, whatever it says, [N, B]."""
+        if self.confidence.bins[voter] == 1:
+            return np.asarray(hidden_NH.sum(axis=1)[:, None])
+        right_H = self.right_VT[voter][self.level_H]
+        wrong_or_right_2H = np.stack([1 - right_H, right_H])
+        parted_XH = self.confidence.parted(voter, wrong_or_right_2H, np.ones(self.H, np.int64))
+        return np.asarray(hidden_NH @ parted_XH.reshape(-1, 2, self.H).sum(axis=1).T)
 
     # learning
 
@@ -125,6 +141,7 @@ class Agreement:
             return self
         times_N = table.times_N
         known_NH = known(table.gold_N, self.answer_H)
+        self.confidence.know(table.answers_NV, times_N, self.V)
         before = -np.inf
         for _ in range(rounds):
             self._tables = None
@@ -140,12 +157,12 @@ class Agreement:
         return self
 
     def _maximise(self, weight_NH: Floats, answers_NV: Ints) -> None:
-        kappa = self.priors.kappa
+        kappa, symbols_NV = self.priors.kappa, np.where(answers_NV < 0, answers_NV, answers_NV % self.V)
         level_T = np.bincount(self.level_H, weight_NH.sum(axis=0), self.T) + kappa / 4
         for v, guess_T in enumerate(self._guess_VT()):
             pseudo = self.priors.label if v == self.V - 1 else self.priors.teacher
-            some = answers_NV[:, v] >= 0
-            said_N, weights_NH = answers_NV[some, v][:, None], weight_NH[some]
+            some = symbols_NV[:, v] >= 0
+            said_N, weights_NH = symbols_NV[some, v][:, None], weight_NH[some]
             right_NH = weights_NH * (self.answer_H == said_N)
             right_T = np.bincount(self.level_H, right_NH.sum(axis=0), self.T)
             whole_T = np.bincount(self.level_H, weights_NH.sum(axis=0), self.T)
@@ -155,6 +172,9 @@ class Agreement:
             met = float((weights_NH * ((self.fallen_H == said_N) & (self.answer_H != said_N))).sum())
             fell = met * falls / (falls + (1 - falls) / (self.size - 1))
             self.falls_V[v] = (fell + guess * 20) / (float((weights_NH - right_NH).sum()) + 20)
+            if self.confidence.bins[v] > 1:
+                by_answer_NTS = weight_NH.reshape(len(weight_NH), self.T, self.V + 1, -1).sum(axis=3)
+                self.confidence.fit(v, answers_NV[:, v], by_answer_NTS, self.V)
         self.level_T = level_T / level_T.sum()
 
     def accuracy(self) -> Floats:

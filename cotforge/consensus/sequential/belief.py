@@ -8,7 +8,7 @@ import numpy as np
 from cotforge.consensus.sequential.agreement import Agreement
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.difficulty import Difficulty
-from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints
+from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 CACHED = 1 << 16
@@ -80,7 +80,7 @@ class Belief:
         named_NS = posterior_NS[:, : self.model.symbols]
         symbol_N = named_NS.argmax(axis=1)
         best_N = named_NS[np.arange(len(symbol_N)), symbol_N]
-        says_NV = answers_NV == symbol_N[:, None]
+        says_NV = symbols_of(answers_NV, self.terms) == symbol_N[:, None]
         full = [column for column, voter in enumerate(self.terms.voters) if not voter.short]
         support_N = says_NV[:, :-1].any(axis=1)
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.

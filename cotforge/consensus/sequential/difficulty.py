@@ -8,13 +8,15 @@ Source: ours. The shared distractor as a mixture is in the spirit of EBCC (Li, R
 Shapes: N rows, V columns (voters, then the label), C classes, T levels, M pairs (y, d) that resemble each other, H = T x M hidden states.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Flags, Floats, Ints, Table
+from cotforge.consensus.sequential.confidence import Confidence
+from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, Table
 
 KAPPA = 20.0
 """Pseudo-counts by which what a voter does in one class is shrunk towards what it does in all (ours)."""
@@ -48,8 +50,12 @@ class Priors:
 class Difficulty:
     """The model with its parameters; `fit` changes them, all else is pure."""
 
-    def __init__(self, classes: int, columns: int, priors: Priors | None = None, *, near_CC: Flags | None = None) -> None:
-        """`classes`: at least 2; `columns`: voters and the label; `near_CC`: which classes d may be what a Sample of y resembles."""
+    def __init__(
+        self, classes: int, columns: int, priors: Priors | None = None, *, near_CC: Flags | None = None, bins: Sequence[int] = ()
+    ) -> None:
+        """`classes`: at least 2; `columns`: voters and the label; `near_CC`: which classes d may be what a Sample of y resembles; `bins`:
+        of confidence, of each column.
+        """
         self.priors = priors or Priors()
         self.C, self.V, self.T = classes, columns, self.priors.levels
         self.unlike = ~np.eye(classes, dtype=bool)
@@ -62,6 +68,7 @@ class Difficulty:
         self.right_VTC = np.repeat(self._guess_VT()[:, :, None], classes, axis=2)
         self.falls_V = np.full(columns, 0.4 if self.priors.distractor else 0.0)
         self.errors_VCC = np.repeat((self.unlike / (classes - 1))[None], columns, axis=0)
+        self.confidence = Confidence(bins or [1] * columns, self.T)
         self._first_C = np.searchsorted(self.y_M, np.arange(classes))
         self._tables: Any = None
 
@@ -103,10 +110,11 @@ class Difficulty:
         return np.maximum(all_VCH, 1e-9)
 
     def prepared(self) -> "tuple[Floats, list[Floats]]":
-        """(prior [H], per column [C + 1, H] with a row of ones for no answer), kept until the next fit."""
+        """(prior [H], per column [codes + 1, H] with a row of ones for no answer), kept until the next fit."""
         if self._tables is None:
-            ones = np.ones((1, self.H))
-            self._tables = (self.prior_H(), [np.vstack([emission, ones]) for emission in self.emission_VCH()])
+            ones, all_VCH = np.ones((1, self.H)), self.emission_VCH()
+            columns = [self.confidence.parted(v, emission, self.answer_H) for v, emission in enumerate(all_VCH)]
+            self._tables = (self.prior_H(), [np.vstack([rows, ones]) for rows in columns])
         return self._tables  # type: ignore[no-any-return]
 
     def joint_NH(self, answers_NV: Ints) -> Floats:
@@ -116,7 +124,7 @@ class Difficulty:
         for v, rows in enumerate(columns):
             said_N = answers_NV[:, v]
             if (said_N >= 0).any():
-                joint_NH *= rows[np.where(said_N < 0, self.C, said_N)]
+                joint_NH *= rows[np.where(said_N < 0, len(rows) - 1, said_N)]
         return joint_NH
 
     def by_answer(self, joint_NH: Floats) -> Floats:
@@ -130,11 +138,11 @@ class Difficulty:
         return np.asarray(factor_NC[:, self.answer_H])
 
     def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
-        """Probability of each answer of a voter, [N, C], where the hidden states have these probabilities."""
-        says_HC = self.prepared()[1][voter][: self.C].T
+        """Probability of each code of a voter's answer, [N, codes], where the hidden states have these probabilities."""
+        says_HC = self.prepared()[1][voter][:-1].T
         size = max(1, ALONE // says_HC.size)
         parts = [hidden_NH[at : at + size] @ says_HC for at in range(0, len(hidden_NH), size)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.C))
+        return np.concatenate(parts) if parts else np.zeros((0, says_HC.shape[1]))
 
     # learning
 
@@ -145,6 +153,7 @@ class Difficulty:
             return self
         times_N = table.times_N
         said = [_one_hot(table.answers_NV[:, v], self.C) for v in range(self.V)]
+        self.confidence.know(table.answers_NV, times_N, self.C)
         known_NH = known(table.gold_N, self.answer_H)
         before = -np.inf
         for _ in range(rounds):
@@ -154,6 +163,7 @@ class Difficulty:
             whole_N = joint_NH.sum(axis=1)
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
             self._maximise(joint_NH, said)
+            self._part(joint_NH, table.answers_NV)
             now = float(times_N @ np.log(np.maximum(whole_N, _TINY))) / times_N.sum()
             if now - before < CLOSE:
                 break
@@ -175,6 +185,14 @@ class Difficulty:
             self.distractor_CC = pairs_CC / pairs_CC.sum(axis=1, keepdims=True)
         for v, guess_T in enumerate(self._guess_VT()):
             self._voter(v, (said[v].T @ weight_NH).reshape(self.C, self.T, -1), guess_T)
+
+    def _part(self, weight_NH: Floats, codes_NV: Ints) -> None:
+        """What the voters' bins of confidence tell."""
+        if max(self.confidence.bins) > 1:
+            levels_XC = np.add.reduceat(weight_NH.reshape(len(weight_NH) * self.T, -1), self._first_C, axis=1)
+            for v, bins in enumerate(self.confidence.bins):
+                if bins > 1:
+                    self.confidence.fit(v, codes_NV[:, v], levels_XC.reshape(-1, self.T, self.C), self.C)
 
     def _voter(self, v: int, count_CTM: Floats, guess_T: Floats) -> None:
         """One voter's accuracies by level and class, and what it says when it errs."""
@@ -210,7 +228,7 @@ def nearest(table: Table, classes: int) -> Flags:
     if classes <= NEAR + 1:
         return ~np.eye(classes, dtype=bool)
     met_CC = np.zeros((classes, classes))
-    columns = [*table.answers_NV.T, np.maximum(table.gold_N, -1)]
+    columns = [*np.where(table.answers_NV < 0, NONE, table.answers_NV % classes).T, np.maximum(table.gold_N, -1)]
     for place, one_N in enumerate(columns):
         for other_N in columns[:place]:
             both = (one_N >= 0) & (other_N >= 0)
@@ -243,7 +261,8 @@ def thinned(table: Table, most: int) -> Table:
     return table.where(chosen)
 
 
-def _one_hot(said_N: Ints, classes: int) -> Floats:
+def _one_hot(codes_N: Ints, classes: int) -> Floats:
+    said_N = np.where(codes_N < 0, NONE, codes_N % classes)
     return np.asarray((said_N[:, None] == np.arange(classes)).astype(float))
 
 

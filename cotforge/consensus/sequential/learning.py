@@ -14,7 +14,19 @@ from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.calibration import Calibration, calibrate
 from cotforge.consensus.sequential.difficulty import Difficulty, nearest
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, UNKNOWN, UNNAMED, Evidence, Floats, Ints, Table, regrouped, unpacked
+from cotforge.consensus.sequential.table import (
+    ABSTAINED,
+    NONE,
+    UNKNOWN,
+    UNNAMED,
+    Evidence,
+    Floats,
+    Ints,
+    Table,
+    regrouped,
+    symbols_of,
+    unpacked,
+)
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.twins import twins
 from cotforge.consensus.sequential.walk import walk
@@ -44,7 +56,7 @@ class Grounds(NamedTuple):
     @classmethod
     def of(cls, terms: Terms, evidence: Evidence | Table, upto: int, *, hasty: bool = False) -> Self:
         """What Samples of the waves up to `upto` said."""
-        told = evidence.table() if isinstance(evidence, Evidence) else evidence
+        told = evidence.table(terms) if isinstance(evidence, Evidence) else evidence
         packed = told.where(told.wave_N <= upto).unfolded().packed()
         return cls(terms, packed.tobytes(), packed.shape[1], HASTY if hasty else None)
 
@@ -104,10 +116,10 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
 
 
 def _fresh(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | Agreement:
-    columns, classes = len(terms.voters) + 1, len(terms.options)
+    columns, classes, bins = len(terms.voters) + 1, len(terms.options), (*(voter.bins for voter in terms.voters), 1)
     if terms.by_class:
-        return Difficulty(classes, columns, near_CC=nearest(table, classes))
-    return Agreement(terms.size if terms.options else terms.size - len(found), columns)
+        return Difficulty(classes, columns, near_CC=nearest(table, classes), bins=bins)
+    return Agreement(terms.size if terms.options else terms.size - len(found), columns, bins=bins)
 
 
 def telling(table: Table, terms: Terms) -> tuple[float, ...]:
@@ -115,7 +127,8 @@ def telling(table: Table, terms: Terms) -> tuple[float, ...]:
     answers_NK = table.answers_NV[:, :-1]
     asked_K, told_K = table.times_N @ (answers_NK != NONE), table.times_N @ (answers_NK >= 0)
     if terms.by_class:
-        most_K = np.array([_most_said(table, column) for column in range(len(terms.voters))])
+        said = table.with_answers(symbols_of(table.answers_NV, terms))
+        most_K = np.array([_most_said(said, column) for column in range(len(terms.voters))])
         moves = ((most_K > 0) & (most_K < MOVES)).any()
         told_K[(most_K >= STUCK) & moves] = 0
     return tuple(((told_K + 1) / (asked_K + 1)).tolist())
@@ -137,7 +150,7 @@ def once(table: Table, found: Collection[int], terms: Terms) -> Table:
         answers_NV[answers_NV[:, column] >= 0, column] = ABSTAINED
     if terms.by_class:
         return table.with_answers(answers_NV)
-    answers_NV, gold_N = regrouped(answers_NV, table.gold_N)
+    answers_NV, gold_N = regrouped(answers_NV, table.gold_N, terms)
     assert gold_N is not None
     return replace(table.with_answers(answers_NV), gold_N=gold_N)
 
@@ -177,6 +190,6 @@ def as_symbols(answers_NV: Ints, gold_N: Ints, terms: Terms) -> tuple[Ints, Ints
     """Answers and gold as the model wants them: groups numbered anew where something was left out."""
     if terms.by_class:
         return answers_NV, gold_N
-    symbols_NV, symbol_N = regrouped(answers_NV, gold_N)
+    symbols_NV, symbol_N = regrouped(answers_NV, gold_N, terms)
     assert symbol_N is not None
     return symbols_NV, symbol_N

@@ -14,12 +14,13 @@ Shapes: N states, V columns, S symbols, K voters.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, prod
+from types import MappingProxyType
 
 import numpy as np
 
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, coded, regrouped
+from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, coded, regrouped, symbols_of, with_bins
 from cotforge.consensus.sequential.terms import Wanted
 
 EXACT = 1_000_000
@@ -31,6 +32,9 @@ WORTH = {"balanced": 4.0, "cheapest": 3.0}
 RARE = 1e-3
 """Least share of Samples without label, and of those with one, that a policy is made for (ours)."""
 _DENSE = 1 << 23
+Probabilities = Mapping[str, float]
+"""By voter."""
+NOTHING: Probabilities = MappingProxyType({})
 STOP = -1
 
 
@@ -56,7 +60,8 @@ class Policy:
         self.belief, self.terms = belief, belief.terms
         self._columns = {voter.name: column for column, voter in enumerate(self.terms.voters)}
         self._places = {option: place for place, option in enumerate(sorted(self.terms.options))}
-        self._base_V = (belief.model.symbols + 1) ** np.arange(len(self.terms.voters) + 1, dtype=np.int64)
+        self._codes_V = np.array(self.terms.codes, np.int64)
+        self._base_V = np.cumprod([1, *(self._codes_V[:-1] + 1)], dtype=np.int64)
         self._rivals = [
             [other for other, one in enumerate(self.terms.voters) if one.teacher == voter.teacher] for voter in self.terms.voters
         ]
@@ -77,9 +82,9 @@ class Policy:
         self._code_N, self._choice_NK = self._solved()
 
     def _affordable(self) -> int | None:
-        k = len(self.belief.own)
-        s = self.belief.model.symbols if self.terms.by_class else k + 1
-        if (s + 1.0) ** k * s <= EXACT:
+        own = [self.terms.voters[column] for column in self.belief.own]
+        s = self.belief.model.symbols if self.terms.by_class else len(own) + 1
+        if prod(voter.bins * s + 1.0 for voter in own) * s <= EXACT:
             return None
         return max(2_000, min(100_000, WORK // self.belief.model.H))
 
@@ -124,12 +129,12 @@ class Policy:
         extra_N = np.zeros(len(symbol_N))
         if not self._short:
             return extra_N
-        dearest = float(self.cost_K.max())
+        dearest, said_NV = float(self.cost_K.max()), symbols_of(answers_NV, self.terms)
         extra_N[~traced_N] = dearest
         for column, voter in enumerate(self.terms.voters):
             if voter.short:
                 full = self.cost_K[self._columns[voter.teacher]]
-                says_N = ~traced_N & (answers_NV[:, column] == symbol_N)
+                says_N = ~traced_N & (said_NV[:, column] == symbol_N)
                 extra_N[says_N] = np.minimum(extra_N[says_N], full)
         return extra_N
 
@@ -146,7 +151,7 @@ class Policy:
                     chances.append(self.belief.model.outcomes(hidden_NH[may], k, answers_NV[may]).astype(np.float32))
                     codes.append(self._after(answers_NV[may], k))
         joined = [(k, np.concatenate(p), np.concatenate(c), np.concatenate(f)) for k, p, c, f in found if p]
-        space = int(self._base_V[-1]) * (self.belief.model.symbols + 1)
+        space = int(self._base_V[-1]) * int(self._codes_V[-1] + 1)
         if self._most is None:
             following, places = _numbered([codes for _, _, _, codes in joined], space)
         else:
@@ -169,21 +174,22 @@ class Policy:
         return np.asarray(may_N)
 
     def _after(self, answers_NV: Ints, k: int) -> Ints:
-        """Codes of the states after each answer of a voter, [N, S]."""
+        """Codes of the states after each answer of a voter, [N, X], where X are the codes that it may have."""
+        n, said_X = len(answers_NV), np.arange(self._codes_V[k])
         if self.terms.by_class:
-            said_S = np.arange(self.belief.model.symbols) + 1
-            return np.asarray(self.encode(answers_NV)[:, None] + said_S * self._base_V[k])
-        n, s = len(answers_NV), self.belief.model.symbols
-        all_NSV = np.repeat(answers_NV[:, None, :], s, axis=1)
-        all_NSV[:, :, k] = np.minimum(np.arange(s)[None], answers_NV.max(axis=1, initial=-1)[:, None] + 1)
-        return self.encode(regrouped(all_NSV.reshape(n * s, -1))[0]).reshape(n, s)
+            return np.asarray(self.encode(answers_NV)[:, None] + (said_X + 1) * self._base_V[k])
+        groups_N = symbols_of(answers_NV, self.terms).max(axis=1, initial=-1) + 1
+        bins_X, symbols_X = np.divmod(said_X, self.belief.model.symbols)
+        all_NXV = np.repeat(answers_NV[:, None, :], len(said_X), axis=1)
+        all_NXV[:, :, k] = self.belief.model.symbols * bins_X + np.minimum(symbols_X, groups_N[:, None])
+        return self.encode(regrouped(all_NXV.reshape(n * len(said_X), -1), None, self.terms)[0]).reshape(n, -1)
 
     def encode(self, answers_NV: Ints) -> Ints:
         """The states of rows; one who abstained is as if never asked."""
         return np.asarray((np.maximum(answers_NV, -1) + 1) @ self._base_V)
 
     def decode(self, code_N: Ints) -> Ints:
-        return np.asarray(code_N[:, None] // self._base_V % (self.belief.model.symbols + 1) - 1)
+        return np.asarray(code_N[:, None] // self._base_V % (self._codes_V + 1) - 1)
 
     # solving
 
@@ -286,33 +292,37 @@ class Policy:
         rows = np.arange(len(code_N))
         return np.where(open_NK[rows, first_N], choice_NK[rows, first_N], STOP)
 
-    def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
+    def next(
+        self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING, *, without: Collection[str] = ()
+    ) -> str | None:
         """The voter to ask next about a Sample, given the label and what those asked said (None: unreadable); None where it is over.
 
-        Never one in `answers`, nor in `without`, whom nobody can ask now.
+        `probabilities`: in [0, 1], that voters gave their answers, as far as they did. Never one in `answers`, nor in `without`, whom
+        nobody can ask now.
         """
         if self.terms.max_calls is not None and len(answers) >= self.terms.max_calls:
             return None
-        answers_1V = self._coded(label, answers)
+        answers_1V = self._coded(label, answers, probabilities)
         may_1K = self.open(answers_1V[:, :-1] != NONE) & ~np.array([voter.name in without for voter in self.terms.voters])
         column = int(self.choose(answers_1V, may_1K)[0])
         return None if column == STOP else self.terms.voters[column].name
 
-    def accepted(self, label: str | None, answers: Mapping[str, str | None]) -> str | None:
+    def accepted(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING) -> str | None:
         """The answer that would be accepted now; None where none would."""
-        answers_1V = self._coded(label, answers)
+        answers_1V = self._coded(label, answers, probabilities)
         lead = self.belief.lead(answers_1V, self.belief.posterior(answers_1V))
         if not lead.accepted_N[0]:
             return None
-        symbol = int(lead.symbol_N[0])
-        return next(answers[voter.name] for column, voter in enumerate(self.terms.voters) if answers_1V[0, column] == symbol)
+        symbol, said_1V = int(lead.symbol_N[0]), symbols_of(answers_1V, self.terms)
+        return next(answers[voter.name] for column, voter in enumerate(self.terms.voters) if said_1V[0, column] == symbol)
 
-    def _coded(self, label: str | None, answers: Mapping[str, str | None]) -> Ints:
+    def _coded(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities) -> Ints:
         symbols, _ = coded(self.terms, label, answers, None, self._columns, self._places)
+        bins = [*(voter.bin(probabilities.get(voter.name)) for voter in self.terms.voters), 0]
         for twin in self.belief.twins:
             symbols = [ABSTAINED if column == twin and symbol >= 0 else symbol for column, symbol in enumerate(symbols)]
-        answers_1V = np.array([symbols], np.int64)
-        return answers_1V if self.terms.by_class else regrouped(answers_1V)[0]
+        answers_1V = with_bins(np.array([symbols], np.int64), np.array([bins], np.int64), self.terms)
+        return answers_1V if self.terms.by_class else regrouped(answers_1V, None, self.terms)[0]
 
 
 def _likeliest(codes: list[Ints], masses: list[Floats], most: int) -> tuple[Ints, list[Ints]]:

@@ -13,7 +13,7 @@ from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.held import Held, claim, held_out
 from cotforge.consensus.sequential.learning import as_symbols, believe, learn, once
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, table
+from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, symbols_of, table
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.walk import Walk, everybody, walk
 
@@ -57,7 +57,7 @@ def replay(terms: Terms, rows: Table, waves: Waves) -> Replayed:
     checked = view.gold_N != UNKNOWN
     symbol = np.where(checked, view.gold_N, lead.symbol_N)
     # Who abstained does not say what nobody named.
-    says_NK = (view.answers_NV[:, :-1] == symbol[:, None]) & (symbol[:, None] >= 0)
+    says_NK = (symbols_of(view.answers_NV[:, :-1], terms) == symbol[:, None]) & (symbol[:, None] >= 0)
     column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
     accepted = np.where(checked, column != NONE, lead.accepted_N)
     confidence = np.where(checked & accepted, 1.0, lead.posterior_N)

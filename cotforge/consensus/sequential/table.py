@@ -3,6 +3,7 @@
 Shapes: N rows, V columns (the voters in the order of the terms, then the raw label).
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cotforge.consensus.sequential.bins import bins, with_cuts
 from cotforge.consensus.sequential.terms import Terms
 
 NONE, ABSTAINED = -1, -2
@@ -27,7 +29,8 @@ class Table:
     """Distinct rows of answers with how often each was met; sorted, so that no order of arrival shows."""
 
     answers_NV: Ints
-    """A symbol from 0, `NONE` or `ABSTAINED`. A symbol is a class by its place among the sorted options, or who agrees with whom."""
+    """The code of an answer, `NONE` or `ABSTAINED`. A code is `bin * symbols + symbol`. The symbol, from 0, is a class by its place among
+    the sorted options, or who agrees with whom. The bin is that of the voter's confidence; 0 where none is known."""
     gold_N: Ints
     """The true symbol, `UNKNOWN` or `UNNAMED`."""
     wave_N: Ints
@@ -90,8 +93,28 @@ def unique_rows(rows: Ints) -> tuple[Ints, Ints]:
     return ordered[fresh], place
 
 
-def regrouped(answers_NV: Ints, gold_N: Ints | None = None) -> tuple[Ints, Ints | None]:
-    """Symbols that only say who agrees with whom, numbered by first appearance, the label's first; gold follows its answer."""
+def symbols_of(codes_NV: Ints, terms: Terms) -> Ints:
+    """The codes without their bins; `NONE` and `ABSTAINED` stay."""
+    return np.where(codes_NV < 0, codes_NV, codes_NV % terms.symbols) if terms.binned else codes_NV
+
+
+def with_bins(symbols_NV: Ints, bins_NV: Ints, terms: Terms) -> Ints:
+    """Codes from symbols and the bins of confidence they were said with."""
+    return np.where(symbols_NV < 0, symbols_NV, symbols_NV + terms.symbols * bins_NV)
+
+
+def regrouped(codes_NV: Ints, gold_N: Ints | None = None, terms: Terms | None = None) -> tuple[Ints, Ints | None]:
+    """Symbols that only say who agrees with whom, numbered by first appearance, the label's first; gold follows its answer.
+
+    Without terms that have bins any numbers may stand for the answers, so long as they differ as these do.
+    """
+    if terms is None or not terms.binned:
+        return _renumbered(codes_NV, gold_N)
+    symbols_NV, gold_N = _renumbered(symbols_of(codes_NV, terms), gold_N)
+    return with_bins(symbols_NV, codes_NV // terms.symbols, terms), gold_N
+
+
+def _renumbered(answers_NV: Ints, gold_N: Ints | None) -> tuple[Ints, Ints | None]:
     n, v = answers_NV.shape
     new_NV = np.where(answers_NV < 0, answers_NV, -9)
     new_gold_N = None if gold_N is None else np.where(gold_N >= 0, UNNAMED, gold_N)
@@ -107,13 +130,15 @@ def regrouped(answers_NV: Ints, gold_N: Ints | None = None) -> tuple[Ints, Ints 
 
 
 class Evidence:
-    """Answers of Samples, added one at a time; memory follows the distinct ways of answering."""
+    """Answers of Samples, added one at a time; memory follows the distinct ways of answering, and Samples that have probabilities."""
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self._columns = {voter.name: column for column, voter in enumerate(terms.voters)}
         self._places = {option: place for place, option in enumerate(sorted(terms.options))}
         self._counts: Counter[tuple[int, ...]] = Counter()
+        self._rows, self._probabilities = array("i"), array("d")
+        """Samples of which a probability is known: without its cuts a row has no code, and cuts are known once all are there."""
 
     def add(
         self,
@@ -124,16 +149,39 @@ class Evidence:
         gold: str | None = None,
         everybody: bool = False,
         fold: int = -1,
+        probabilities: Mapping[str, float] | None = None,
     ) -> None:
-        """One Sample: what each voter asked said, by its name; None where that could not be read."""
-        symbols, true = coded(self.terms, label, answers, gold, self._columns, self._places)
-        self._counts[wave, everybody, fold if gold is not None else -1, true, *symbols] += 1
+        """One Sample: what each voter asked said, by its name; None where that could not be read.
 
-    def table(self) -> Table:
-        """What was added, whatever the order."""
+        `probabilities`: of the answers, in [0, 1], as the voters themselves gave them, as far as they did.
+        """
+        symbols, true = coded(self.terms, label, answers, gold, self._columns, self._places)
+        row = (wave, everybody, fold if gold is not None else -1, true, *symbols)
+        if probabilities:
+            self._rows.extend(row)
+            self._probabilities.extend(probabilities.get(voter.name, np.nan) for voter in self.terms.voters)
+        else:
+            self._counts[row] += 1
+
+    def parted(self, terms: Terms) -> Terms:
+        """The terms with the cuts of confidence that the warm-up, wave 0, suggests."""
+        rows, probability_NK = self._known()
+        return with_cuts(terms, probability_NK[rows[:, 0] == 0]) if len(rows) else terms
+
+    def table(self, terms: Terms | None = None) -> Table:
+        """What was added, whatever the order, in bins of confidence by the cuts of these terms."""
         width = 5 + len(self.terms.voters)
-        rows = np.array(list(self._counts), np.int64).reshape(-1, width)
-        return table(rows, np.array(list(self._counts.values()), float))[0]
+        rows, times = np.array(list(self._counts), np.int64).reshape(-1, width), np.array(list(self._counts.values()), float)
+        if len(self._rows):
+            known, probability_NK = self._known()
+            if terms is not None and terms.binned:
+                known[:, 4:-1] = with_bins(known[:, 4:-1], bins(probability_NK, terms), terms)
+            rows, times = np.concatenate([rows, known]), np.append(times, np.ones(len(known)))
+        return table(rows, times)[0]
+
+    def _known(self) -> tuple[Ints, Floats]:
+        rows = np.array(self._rows, np.int64).reshape(-1, 5 + len(self.terms.voters))
+        return rows, np.array(self._probabilities, float).reshape(len(rows), len(self.terms.voters))
 
 
 def coded(

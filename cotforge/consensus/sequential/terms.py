@@ -1,6 +1,8 @@
 """What a sequential vote is about: who may be asked, about which answers, and what an accepted one has to be worth."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 from cotforge.consensus.annotators import FREE
@@ -18,6 +20,17 @@ class Voter:
     """Whether it is asked for its answer alone, without reasoning."""
     price: float = 1.0
     """Of one Call, in any unit that all voters share."""
+    cuts: tuple[float, ...] = ()
+    """Probabilities, ascending, at which its answers are parted into bins of confidence; empty where nothing is known of them."""
+
+    @property
+    def bins(self) -> int:
+        """Bins of its answers; the first holds those of which no probability is known, and all of them where there are no cuts."""
+        return len(self.cuts) + 2 if self.cuts else 1
+
+    def bin(self, probability: float | None) -> int:
+        """The bin of an answer that the voter itself gave this probability, in [0, 1]; None where it gave none."""
+        return 1 + bisect_right(self.cuts, probability) if self.cuts and probability is not None else 0
 
     @property
     def name(self) -> str:
@@ -63,10 +76,24 @@ class Terms:
         return 0 < len(self.options) <= WIDEST
 
     @property
+    def symbols(self) -> int:
+        """How many different answers a column may hold."""
+        return len(self.options) if self.by_class else len(self.voters) + 1
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """How many different codes each column may hold, the label's last: an answer's code is `bin * symbols + symbol`."""
+        return (*(voter.bins * self.symbols for voter in self.voters), self.symbols)
+
+    @property
+    def binned(self) -> bool:
+        """Whether any voter's answers are parted by its confidence; if not, codes are symbols."""
+        return any(voter.cuts for voter in self.voters)
+
+    @property
     def codable(self) -> bool:
         """Whether all that may be said fits into a number; more voters cannot be told apart."""
-        symbols = len(self.options) if self.by_class else len(self.voters) + 1
-        return bool((symbols + 1) ** (len(self.voters) + 1) < 1 << 63)
+        return prod(codes + 1 for codes in self.codes) < 1 << 63
 
     @property
     def size(self) -> int:

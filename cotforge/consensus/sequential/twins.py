@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import UNKNOWN, Flags, Ints, Table
+from cotforge.consensus.sequential.table import UNKNOWN, Flags, Ints, Table, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 ENOUGH = 20
@@ -16,6 +16,7 @@ SAME = 0.9
 def twins(table: Table, terms: Terms) -> dict[int, int]:
     """Columns of voters that repeat another one, with that one's; of twins the cheapest stays, then the first by name."""
     table = table.where(table.everybody_N)
+    table = table.with_answers(symbols_of(table.answers_NV, terms))
     order = sorted(range(len(terms.voters)), key=lambda column: (terms.voters[column].price, terms.voters[column].name))
     found: dict[int, int] = {}
     for one, other in combinations(order, 2):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Ints, regrouped
+from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Ints, regrouped, symbols_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,14 @@ def _untraced(policy: Policy, answers_NV: Ints, seen_NV: Ints) -> Flags:
     columns = {voter.name: column for column, voter in enumerate(policy.terms.voters)}
     view_NV = _view(policy, seen_NV)
     lead = policy.belief.lead(view_NV, policy.belief.posterior(view_NV))
+    said_NV, shown_NV = symbols_of(view_NV, policy.terms), symbols_of(answers_NV, policy.terms)
     open_N, wanted_NK = lead.accepted_N & ~lead.traced_N, np.zeros((len(seen_NV), len(columns)), bool)
     for column, voter in enumerate(policy.terms.voters):
         if voter.short:
             full = columns[voter.teacher]
-            asks_N = open_N & (view_NV[:, column] == lead.symbol_N) & (seen_NV[:, full] == NONE)
+            asks_N = open_N & (said_NV[:, column] == lead.symbol_N) & (seen_NV[:, full] == NONE)
             wanted_NK[:, full] = asks_N & (answers_NV[:, full] == NONE)
-            shown_N = asks_N & (answers_NV[:, full] == seen_NV[:, column])
+            shown_N = asks_N & (shown_NV[:, full] == symbols_of(seen_NV[:, column], policy.terms))
             open_N = open_N & ~wanted_NK[:, full] & ~shown_N
     return wanted_NK
 
@@ -78,4 +79,4 @@ def _view(policy: Policy, seen_NV: Ints) -> Ints:
         seen_NV = seen_NV.copy()
         for column in policy.belief.twins:
             seen_NV[seen_NV[:, column] >= 0, column] = ABSTAINED
-    return seen_NV if policy.terms.by_class else regrouped(seen_NV)[0]
+    return seen_NV if policy.terms.by_class else regrouped(seen_NV, None, policy.terms)[0]
