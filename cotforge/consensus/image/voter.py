@@ -17,7 +17,6 @@ FOLDS = 5
 """Parts of the Samples, each of which is judged by what the others taught."""
 EDGES = (0.25, 0.5)
 """Shares of the Samples, the least sure first, at which the answers are parted into bins of confidence."""
-BINS = len(EDGES) + 1
 MOST = 10_000
 """Samples that a classifier learns from; of more, those that were asked about first, then a random part."""
 TRIED = 2_000
@@ -43,7 +42,7 @@ class Pictures:
 
 
 def says(pictures: Pictures, targets_NC: Floats, known_N: Flags, heard_N: Flags) -> Ints:
-    """The code of each picture's answer, `bin * C + class`, the surest in the last bin; `NONE` without features.
+    """The code of each picture's answer, `bin * C + class`, the bins from 1, the surest last; `NONE` without features.
 
     `targets_NC`: probability of each class; `known_N`: where they tell anything; `heard_N`: Samples that somebody was asked about. All
     `NONE` where there are no features, or too few Samples with them to part.
@@ -59,7 +58,8 @@ def says(pictures: Pictures, targets_NC: Floats, known_N: Flags, heard_N: Flags)
     share_NC = _crossfitted(pictures, targets_NC, np.sort(taught), np.flatnonzero(pictures.there_N), ridge)
     sure_N = np.round(share_NC.max(axis=1), 6)  # the last digits of a sum must not decide
     edges = np.quantile(sure_N, EDGES, method="lower")
-    code_N[pictures.there_N] = np.searchsorted(edges, sure_N, side="right") * targets_NC.shape[1] + share_NC.argmax(axis=1)
+    bin_N = 1 + np.searchsorted(edges, sure_N, side="right")
+    code_N[pictures.there_N] = bin_N * targets_NC.shape[1] + share_NC.argmax(axis=1)
     return code_N
 
 

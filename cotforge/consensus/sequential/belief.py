@@ -38,6 +38,8 @@ class Belief:
     """Columns of voters that are another one behind a second name, with that one's column."""
     unlabelled: float = 0.0
     """Share of Samples without a label, in [0, 1]."""
+    unseen: float = 1.0
+    """Share of Samples whose picture says nothing, in [0, 1]."""
     telling: tuple[float, ...] = ()
     """Share of each voter's Calls that tell something, in (0, 1]; nothing stands for all of everybody's."""
 
@@ -82,6 +84,8 @@ class Belief:
         best_N = named_NS[np.arange(len(symbol_N)), symbol_N]
         says_NV = symbols_of(answers_NV, self.terms) == symbol_N[:, None]
         full = [column for column, voter in enumerate(self.terms.voters) if not voter.short]
+        if self.terms.image:
+            says_NV = np.delete(says_NV, -2, axis=1)  # a picture's features say it to nobody: they are no support
         support_N = says_NV[:, :-1].any(axis=1)
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
         accepted_N = (best_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices(answers_NV))

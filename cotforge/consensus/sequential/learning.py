@@ -109,22 +109,23 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
     heard, found = table, twins(table, terms)
     table = once(table, found, terms)
     labelled = float(table.times_N[table.answers_NV[:, -1] != NONE].sum())
-    unlabelled = 1 - labelled / max(float(table.times_N.sum()), 1.0)
+    whole = max(float(table.times_N.sum()), 1.0)
+    seen = float(table.times_N[table.answers_NV[:, -2] != NONE].sum()) if terms.image else 0.0
     model = like.model.copy() if like is not None else _fresh(terms, table, found)
-    belief = Belief(terms, model.fit(table), Calibration(), found, unlabelled, telling(heard, terms))
+    belief = Belief(terms, model.fit(table), Calibration(), found, 1 - labelled / whole, 1 - seen / whole, telling(heard, terms))
     return replace(belief, calibration=calibrated(belief, table, policy))
 
 
 def _fresh(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | Agreement:
-    columns, classes, bins = len(terms.voters) + 1, len(terms.options), (*(voter.bins for voter in terms.voters), 1)
+    columns, classes = len(terms.bins), len(terms.options)
     if terms.by_class:
-        return Difficulty(classes, columns, near_CC=nearest(table, classes), bins=bins)
-    return Agreement(terms.size if terms.options else terms.size - len(found), columns, bins=bins)
+        return Difficulty(classes, columns, near_CC=nearest(table, classes), bins=terms.bins)
+    return Agreement(terms.size if terms.options else terms.size - len(found), columns, bins=terms.bins)
 
 
 def telling(table: Table, terms: Terms) -> tuple[float, ...]:
     """Share of each voter's Calls that could be read; next to none of one that says the same class of whatever others tell apart."""
-    answers_NK = table.answers_NV[:, :-1]
+    answers_NK = table.answers_NV[:, : len(terms.voters)]
     asked_K, told_K = table.times_N @ (answers_NK != NONE), table.times_N @ (answers_NK >= 0)
     if terms.by_class:
         said = table.with_answers(symbols_of(table.answers_NV, terms))
@@ -172,14 +173,14 @@ def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibrati
 
 
 def _parts(gold: Table, terms: Terms, voters: Sequence[int]) -> tuple[Ints, Ints, Floats]:
-    """(answers, gold, weight) of every small set of voters beside the label, and of all; each row weighs 1 in all."""
-    k = gold.answers_NV.shape[1] - 1
+    """(answers, gold, weight) of every small set of voters beside picture and label, and of all; each row weighs 1 in all."""
+    free = range(len(terms.voters), gold.answers_NV.shape[1])  # what nobody is asked for: the picture and the label
     sets = [chosen for size in range(1, min(len(voters), 3) + 1) for chosen in combinations(voters, size)]
     sets += [tuple(voters)] if len(voters) > 3 else []
     answers, true = [], []
     for chosen in sets:
         part_NV = np.full_like(gold.answers_NV, NONE)
-        part_NV[:, [*chosen, k]] = gold.answers_NV[:, [*chosen, k]]
+        part_NV[:, [*chosen, *free]] = gold.answers_NV[:, [*chosen, *free]]
         part_NV, gold_N = as_symbols(part_NV, gold.gold_N, terms)
         answers.append(part_NV)
         true.append(gold_N)

@@ -21,7 +21,7 @@ import numpy as np
 
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, coded, regrouped, symbols_of, with_bins
-from cotforge.consensus.sequential.terms import Wanted
+from cotforge.consensus.sequential.terms import PICTURED, Wanted
 
 EXACT = 1_000_000
 """(C + 1)^K C up to which every state is looked at."""
@@ -68,6 +68,7 @@ class Policy:
         self._later = [[self._columns[name] for name in _behind(voter.name, self.terms.order)] for voter in self.terms.voters]
         self._short = any(voter.short for voter in self.terms.voters)
         self._unlabelled = min(max(belief.unlabelled, RARE), 1 - RARE) if self.terms.label else 1.0
+        self._unseen = min(max(belief.unseen, RARE), 1 - RARE) if self.terms.image and belief.unseen < 1 else 1.0
         price_K = np.array([voter.price for voter in self.terms.voters], float)
         self.price_K = price_K
         by_price = self.terms.objective != "balanced"
@@ -84,7 +85,8 @@ class Policy:
     def _affordable(self) -> int | None:
         own = [self.terms.voters[column] for column in self.belief.own]
         s = self.belief.model.symbols if self.terms.by_class else len(own) + 1
-        if prod(voter.bins * s + 1.0 for voter in own) * s <= EXACT:
+        pictures = 1 + (PICTURED - 1) * s if self._unseen < 1 else 1
+        if prod(voter.bins * s + 1.0 for voter in own) * s * pictures <= EXACT:
             return None
         return max(2_000, min(100_000, WORK // self.belief.model.H))
 
@@ -102,9 +104,14 @@ class Policy:
         return levels
 
     def _roots(self) -> Ints:
-        """Nothing asked yet: a state without label, and one for each label (of groups: just one)."""
-        labels = (self.belief.model.symbols if self.terms.by_class else 1) if self.terms.label else 0
-        return np.asarray(np.arange(labels + 1) * self._base_V[-1])
+        """Nothing asked yet: a state without label, and one for each label (of groups: just one); each with all a picture may say."""
+        symbols = self.belief.model.symbols
+        labels = (symbols if self.terms.by_class else 1) if self.terms.label else 0
+        root_N = np.asarray(np.arange(labels + 1) * self._base_V[-1])
+        if self._unseen == 1:
+            return root_N
+        said_X = np.array([NONE, *range(symbols, PICTURED * symbols)])  # in none is the confidence unknown
+        return np.asarray(np.sort((root_N[:, None] + (said_X + 1) * self._base_V[-2]).ravel()))
 
     def _looked_at(self, code_N: Ints, *, last: bool) -> tuple[Level, Ints]:
         """The level, and the places of those states that have successors."""
@@ -113,6 +120,8 @@ class Policy:
             answers_NV = self.decode(codes)
             mass_N, lead = self.belief.look(answers_NV)
             masses.append(mass_N * np.where(answers_NV[:, -1] == NONE, self._unlabelled, 1 - self._unlabelled))
+            if self._unseen < 1:
+                masses[-1] *= np.where(answers_NV[:, -2] == NONE, self._unseen, 1 - self._unseen)
             accepts.append(lead.accepted_N)
             extras.append(self._missing_trace(answers_NV, lead.symbol_N, lead.traced_N))
         level = Level(code_N, np.concatenate(masses), np.concatenate(accepts), np.concatenate(extras))
@@ -163,7 +172,7 @@ class Policy:
     def _may(self, answers_NV: Ints, k: int) -> Flags:
         """Whether a voter may be asked: once, in its turn, and of short votes only the first Call is a full trace."""
         voter = self.terms.voters[k]
-        asked_NV = answers_NV[:, :-1] != NONE
+        asked_NV = answers_NV[:, : len(self.terms.voters)] != NONE
         may_N = ~asked_NV[:, [*self._rivals[k], *self._later[k]]].any(axis=1)
         if k in self.belief.twins:
             return np.zeros(len(answers_NV), bool)
@@ -293,35 +302,46 @@ class Policy:
         return np.where(open_NK[rows, first_N], choice_NK[rows, first_N], STOP)
 
     def next(
-        self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING, *, without: Collection[str] = ()
+        self,
+        label: str | None,
+        answers: Mapping[str, str | None],
+        probabilities: Probabilities = NOTHING,
+        *,
+        without: Collection[str] = (),
+        picture: int = NONE,
     ) -> str | None:
         """The voter to ask next about a Sample, given the label and what those asked said (None: unreadable); None where it is over.
 
         `probabilities`: in [0, 1], that voters gave their answers, as far as they did. Never one in `answers`, nor in `without`, whom
-        nobody can ask now.
+        nobody can ask now. `picture`: the code of what the Sample's picture says, where `terms.image`.
         """
         if self.terms.max_calls is not None and len(answers) >= self.terms.max_calls:
             return None
-        answers_1V = self._coded(label, answers, probabilities)
-        may_1K = self.open(answers_1V[:, :-1] != NONE) & ~np.array([voter.name in without for voter in self.terms.voters])
+        answers_1V = self._coded(label, answers, probabilities, picture)
+        may_1K = self.open(answers_1V[:, : len(self.terms.voters)] != NONE) & ~np.array(
+            [voter.name in without for voter in self.terms.voters]
+        )
         column = int(self.choose(answers_1V, may_1K)[0])
         return None if column == STOP else self.terms.voters[column].name
 
-    def accepted(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING) -> str | None:
+    def accepted(
+        self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING, *, picture: int = NONE
+    ) -> str | None:
         """The answer that would be accepted now; None where none would."""
-        answers_1V = self._coded(label, answers, probabilities)
+        answers_1V = self._coded(label, answers, probabilities, picture)
         lead = self.belief.lead(answers_1V, self.belief.posterior(answers_1V))
         if not lead.accepted_N[0]:
             return None
         symbol, said_1V = int(lead.symbol_N[0]), symbols_of(answers_1V, self.terms)
         return next(answers[voter.name] for column, voter in enumerate(self.terms.voters) if said_1V[0, column] == symbol)
 
-    def _coded(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities) -> Ints:
+    def _coded(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities, picture: int) -> Ints:
         symbols, _ = coded(self.terms, label, answers, None, self._columns, self._places)
         bins = [*(voter.bin(probabilities.get(voter.name)) for voter in self.terms.voters), 0]
         for twin in self.belief.twins:
             symbols = [ABSTAINED if column == twin and symbol >= 0 else symbol for column, symbol in enumerate(symbols)]
         answers_1V = with_bins(np.array([symbols], np.int64), np.array([bins], np.int64), self.terms)
+        answers_1V = np.insert(answers_1V, -1, picture, axis=1) if self.terms.image else answers_1V
         return answers_1V if self.terms.by_class else regrouped(answers_1V, None, self.terms)[0]
 
 

@@ -10,6 +10,9 @@ from cotforge.consensus.annotators import FREE
 WIDEST = 30
 """Classes up to which confusions are kept class by class; above, and for free answers, only who agrees with whom is kept."""
 
+PICTURED = 4
+"""Bins of what pictures say: the first stays empty, then the unsure quarter of them, the next, and the surer half."""
+
 
 @dataclass(frozen=True, slots=True)
 class Voter:
@@ -67,6 +70,8 @@ class Terms:
     """Samples, where `objective` counts them."""
     whole: int = 0
     """Of these, about so many everybody is asked, whatever is said."""
+    image: bool = False
+    """Whether there is a column of what pictures say, between the voters and the label: known before anybody is asked, and no support."""
     order: tuple[str, ...] = ()
     """The names of all voters in the one order in which they may be asked, where any may be left out; empty for any order."""
 
@@ -83,12 +88,17 @@ class Terms:
     @property
     def codes(self) -> tuple[int, ...]:
         """How many different codes each column may hold, the label's last: an answer's code is `bin * symbols + symbol`."""
-        return (*(voter.bins * self.symbols for voter in self.voters), self.symbols)
+        return tuple(bins * self.symbols for bins in self.bins)
+
+    @property
+    def bins(self) -> tuple[int, ...]:
+        """Bins of confidence of each column, the label's last."""
+        return (*(voter.bins for voter in self.voters), *((PICTURED,) if self.image else ()), 1)
 
     @property
     def binned(self) -> bool:
         """Whether any voter's answers are parted by its confidence; if not, codes are symbols."""
-        return any(voter.cuts for voter in self.voters)
+        return self.image or any(voter.cuts for voter in self.voters)
 
     @property
     def codable(self) -> bool:
