@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cotforge.consensus.dawid_skene import accuracies, dawid_skene, learned
+from cotforge.consensus.image.spec import Image
 from cotforge.consensus.majority import majority, unanimous
 from cotforge.consensus.poll import Lead, Poll, poll
 from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.votes import Votes
 from cotforge.consensus.weighted import agreement, weighted
 from cotforge.records import Ballot, Verdict, VoteReason
-from cotforge.spec import Spec
+from cotforge.spec import Spec, WrongKey
 
 
 class Lessons(Spec):
@@ -49,6 +50,15 @@ class Consensus(Spec):
     keeps the teacher's own `max_tokens`: its prompt makes it short, and a model that thinks first is not cut off."""
     max_calls: Annotated[int, Field(ge=1)] | None = None
     """Under `sequential`: voters asked about one sample, at most; null is all."""
+    image: Image | None = None
+    """Under `sequential`: what pictures are known by, so that a classifier of them votes too, at no price: `pixels`, `{model: ID}` or
+    `{embeddings: FILE}`. It is heard where checked answers show that it helps, and is never support enough for an answer."""
+
+    @model_validator(mode="after")
+    def _image_votes_in_turn(self) -> Self:
+        if self.image is not None and not self.sequential:
+            raise WrongKey("image", f"has no vote under rule {self.rule!r}; write rule: sequential, or leave it out")
+        return self
 
     @property
     def sequential(self) -> bool:

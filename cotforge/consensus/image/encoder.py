@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import io
 import multiprocessing
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -35,28 +36,36 @@ def recipe(model: str, root: Path) -> str:
 class Encoder:
     """Vectors of pictures from one model, in another process."""
 
-    def __init__(self, pool: ProcessPoolExecutor, model: str) -> None:
-        self._pool, self._model = pool, model
+    def __init__(self, pool: ProcessPoolExecutor, model: str, root: Path) -> None:
+        self._pool, self._model, self._root = pool, model, root
 
     def __call__(self, pictures: Sequence[bytes]) -> list[Vectors | None]:
         """A vector of length 1 for each; None where the bytes are no picture. Raises PipelineError where the model cannot be used."""
         try:
-            return self._pool.submit(_encoded, self._model, list(pictures)).result()
+            return self._pool.submit(_encoded, demand(self._model, self._root), list(pictures)).result()
         except BrokenExecutor as fault:
             raise PipelineError(f"consensus.image.model: {self._model!r}: its process ended; is there memory enough for it?") from fault
 
 
-@contextmanager
-def opened(model: str, root: Path) -> Iterator[Encoder]:
-    """The encoder, as long as it is needed. Raises PipelineError where transformers is missing or a folder holds no model."""
+def demand(model: str, root: Path) -> str:
+    """The model's folder, absolute, where there is one; else its id. Raises PipelineError where transformers or the model is missing."""
     if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
         raise PipelineError(NEEDS)
     folder = root / model
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise PipelineError(f"consensus.image.model: {folder} is no model folder; there is no config.json in it")
-    name = str(folder.resolve()) if folder.is_dir() else model
+    if folder.is_dir():
+        return str(folder.resolve())
+    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", model):
+        raise PipelineError(f"consensus.image.model: no such model folder: {folder}")
+    return model
+
+
+@contextmanager
+def opened(model: str, root: Path) -> Iterator[Encoder]:
+    """The encoder, as long as it is needed; its process starts with the first pictures."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield Encoder(pool, name)
+        yield Encoder(pool, model, root)
 
 
 @lru_cache(maxsize=1)

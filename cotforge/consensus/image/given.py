@@ -1,6 +1,6 @@
 """Features handed to `decide`, in any of the forms that a notebook has them in."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ STEP = 1_024
 """Vectors looked at in one go."""
 
 
-def of_table(features: Any, ids: Sequence[Hashable], *, folded: int) -> Pictures:
+def of_table(features: Any, ids: Sequence[Hashable], *, fold: Callable[[str], int]) -> Pictures:
     """The Pictures of the ids, in their order; ids without a finite vector have no features. Raises AnswersError."""
     found = _by_place(features, ids)
     length = max((len(vector) for vector in found.values()), default=0)
@@ -27,7 +27,7 @@ def of_table(features: Any, ids: Sequence[Hashable], *, folded: int) -> Pictures
     names = [str(id) for id in ids]
     order = sorted(sound, key=lambda place: names[place])  # sums must not depend on the order of rows
     parts = [order[at : at + STEP] for at in range(0, len(order), STEP)]
-    return pictures(names, lambda: ((part, np.array([found[place] for place in part], np.float32)) for part in parts), folded=folded)
+    return pictures(names, lambda: ((part, np.array([found[place] for place in part], np.float32)) for part in parts), fold=fold)
 
 
 def _by_place(features: Any, ids: Sequence[Hashable]) -> dict[int, Vectors]:
