@@ -24,7 +24,7 @@ from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
-from cotforge.spec import PathText, Spec, path_keys
+from cotforge.spec import PathText, Spec, WrongKey, path_keys
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
 from cotforge.trust import Finding, findings, is_near

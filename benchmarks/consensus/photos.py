@@ -2,7 +2,7 @@
 
 Shapes: N pictures, C classes.
 """
-# ruff: noqa: N806
+# ruff: noqa: N803, N806
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +76,7 @@ def digits(seed: int) -> Photos:
 
 
 def textile(seed: int) -> Photos:
-    """2,000 photos of three classes. Teachers see less of a picture that a classifier of its own finds hard, and err towards its next guess.
+    """2,000 photos of three classes. Teachers see less of a picture that another classifier finds hard, and err towards its next guess.
 
     Raises SystemExit where the photos are not installed.
     """

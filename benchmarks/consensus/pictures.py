@@ -21,9 +21,9 @@ WAYS = {"plain": (False, False), "picture": (True, False), "probability": (False
 """By name: (whether pictures vote, whether the teachers' own probabilities are told)."""
 HEAD = ("", "precision", "coverage", "calls", "flips found", "precision at .80", "at .90", "claim", "low", "admitted")
 LEGEND = """
-Means over the draws of gold, with their standard errors. Precision and coverage are of pictures that nobody checked; calls are all that were
-charged, divided by all accepted. Flips found are wrong labels whose picture was accepted with its true class. Precision at a coverage is of so
-large a share of the unchecked pictures, the surest first; nothing where fewer were accepted in any draw.
+Means over the draws of gold, with their standard errors. Precision and coverage are of pictures that nobody checked; calls are all that
+were charged, divided by all accepted. Flips found are wrong labels whose picture was accepted with its true class. Precision at a coverage
+is of so large a share of the unchecked pictures, the surest first; nothing where fewer were accepted in any draw.
 """
 
 
