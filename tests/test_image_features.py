@@ -3,7 +3,6 @@
 import hashlib
 import io
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +190,7 @@ def test_a_file_that_is_none_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def encoders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny image models with random weights: CLIP, DINOv2 and a convolutional one."""
     folder = tmp_path_factory.mktemp("encoders")
     torch = pytest.importorskip("torch")
@@ -219,7 +218,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         model.save_pretrained(folder / name)
         size = {"height": 16, "width": 16}
         CLIPImageProcessorPil(size=size, crop_size=size, do_center_crop=False).save_pretrained(folder / name)
-    yield folder
+    return folder
 
 
 @pytest.mark.parametrize("name", ["clip", "dino", "convnext"])
