@@ -17,6 +17,7 @@ from typing import Self
 
 from cotforge import gold
 from cotforge.budget import Purse
+from cotforge.consensus.sequential.rule import Sequential
 from cotforge.curate import Curation
 from cotforge.display import Display
 from cotforge.early_end import CLOSED, ended_early
@@ -36,7 +37,7 @@ from cotforge.pipeline import Loaded
 from cotforge.plan import lines, notes
 from cotforge.records import Fault, Sample, Stop
 from cotforge.sample_reader import SampleReader
-from cotforge.sequence import ENGINE, Engine, Guide, saves_nothing
+from cotforge.sequence import Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults
 from cotforge.teachers.preflight import preflight
 from cotforge.visible import visible
@@ -61,8 +62,8 @@ class Run:
     """Sound Samples, at most."""
     spreads: bool = True
     """Whether these are spread over the classes; else they are the first ones, as in a run folder of an earlier version."""
-    engine: Engine = ENGINE
-    """The statistics of `consensus.rule: sequential`."""
+    rule: Sequential | None = None
+    """How teachers are asked in turn; None for the pipeline's own rule."""
     again: Retry | None = None
     """Which Calls that came to nothing are asked anew in this invocation; None leaves that to how they failed."""
     begun: float = field(default_factory=time.monotonic)
@@ -79,7 +80,7 @@ class Run:
         out: Path | None = None,
         sets: Sequence[str] = (),
         limit: int | None = None,
-        engine: Engine = ENGINE,
+        rule: Sequential | None = None,
         trust: bool = True,
         sends: bool = True,
     ) -> Self:
@@ -88,17 +89,17 @@ class Run:
         Raises PipelineError where the file is wrong, JournalError where the folder is in use, of another pipeline, or cannot be kept.
         """
         loaded = Loaded.load(pipeline, sets, trust=trust, sends=sends)
-        return cls._in(loaded, out or Path("runs") / loaded.pipeline.name, limit, engine)
+        return cls._in(loaded, out or Path("runs") / loaded.pipeline.name, limit, rule)
 
     @classmethod
-    def reopen(cls, run: Path, *, sets: Sequence[str] = (), engine: Engine = ENGINE, trust: bool = True) -> Self:
+    def reopen(cls, run: Path, *, sets: Sequence[str] = (), rule: Sequential | None = None, trust: bool = True) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
         loaded = Loaded.of_run(run, sets, trust=trust, sends=False)
         limit, spreads = loaded.limit(run)
-        return cls._in(loaded, run, limit, engine, spreads=spreads)
+        return cls._in(loaded, run, limit, rule, spreads=spreads)
 
     @classmethod
-    def _in(cls, loaded: Loaded, out: Path, limit: int | None, engine: Engine, *, spreads: bool = True) -> Self:
+    def _in(cls, loaded: Loaded, out: Path, limit: int | None, rule: Sequential | None, *, spreads: bool = True) -> Self:
         with ExitStack() as stack:
             folder = stack.enter_context(RunFolder(out, name=loaded.pipeline.name))
             journal = stack.enter_context(Journal(folder.journal))
@@ -106,7 +107,7 @@ class Run:
             stack.callback(store.close)
             loaded = loaded.in_run(out, new="content" if gold.names_content(loaded, out) else "path")
             warn(folder.notes())
-            return cls(loaded, folder, journal, store, limit, spreads, engine, _open=stack.pop_all())
+            return cls(loaded, folder, journal, store, limit, spreads, rule, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
         return self
@@ -223,7 +224,7 @@ class Run:
         """Every rule, target and order of asking over what the journal holds, asking nothing; the dataset stays as it is."""
         from cotforge.whatif import what_if  # polars
 
-        return what_if(self._curation(), self.folder)
+        return what_if(self._curation(), self.folder, lambda: self.reader.total)
 
     def gold(self, *, count: int | None = None, answers: Path | None = None) -> str:
         """Samples picked for a person to check, or the answers in a file put to those of the run; asks no teacher.
@@ -313,7 +314,7 @@ class Run:
         """By what teachers are asked one after another; None where they are asked all at once."""
         if not self.loaded.pipeline.consensus.sequential:
             return None
-        return Guide.of(self.engine, self.loaded, self.folder.path, lambda: self.reader.total)
+        return Guide.of(self.loaded, self.folder.path, lambda: self.reader.total, rule=self.rule)
 
     def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""

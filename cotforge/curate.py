@@ -1,24 +1,22 @@
 """Curating: from the journal to Lessons, a pure function of (pipeline file, source, journal). It asks nothing, however often it runs."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cotforge import answers
-from cotforge.consensus import Votes
-from cotforge.consensus.claim import FEW, Bin, Claim, bins, lower_bound
+from cotforge.consensus import Decider, Heard
 from cotforge.filters import Bound, resolved
-from cotforge.gold import Gold
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
 from cotforge.records import (
     NOT_ASKED,
-    Ballot,
     Call,
     CuratedSample,
     Fault,
+    Gold,
     Judged,
     Lesson,
     Outcome,
@@ -30,9 +28,8 @@ from cotforge.records import (
 )
 from cotforge.redaction import redact
 from cotforge.replies.text import one_line
-from cotforge.sequence import Guide, voter
+from cotforge.sequence import Guide, setting, voter
 from cotforge.sources import not_only_faults
-from cotforge.verdicts import Heard, Rows, Verdicts
 
 MANY = 100_000
 """Attempts in the journal from which on other processes help (ours): below, starting them costs more time than they save."""
@@ -48,15 +45,6 @@ Samples = Callable[[], Iterator[Sample | Fault]]
 """Reads the source from its beginning; called twice where a rule must see all ballots first."""
 
 
-class Held(NamedTuple):
-    """A verdict beside what people found."""
-
-    accepted: bool
-    right: bool
-    with_label: bool
-    confidence: float
-
-
 class Finding(NamedTuple):
     """All that is found out about one Sample; an CuratedSample but for the Sample."""
 
@@ -68,8 +56,6 @@ class Finding(NamedTuple):
     pair: tuple[str, str] | None
     rejected: str
     failed: tuple[tuple[str, Reply], ...]
-    held: Held | None = None
-    """Of a Sample that people checked: what the rule says without knowing it."""
 
     def outcome(self, sample: Sample) -> CuratedSample:
         """The same with the Sample, and with its Lessons as such."""
@@ -80,53 +66,26 @@ class Finding(NamedTuple):
 class Curator:
     """Reads, votes, filters and selects, one Sample at a time; every process has its own."""
 
-    def __init__(self, loaded: Loaded, journal: Journal, gold: Gold, model: Any = None) -> None:
-        """`model`: what the rule has learned; of `sequential` its Verdicts."""
-        self.loaded, self.journal, self.gold, self.model = loaded, journal, gold, model
-        self.task, self.consensus, self.select = loaded.pipeline.task, loaded.pipeline.consensus, loaded.pipeline.select
+    def __init__(self, loaded: Loaded, journal: Journal, decider: Decider | None = None) -> None:
+        """`decider`: by which verdicts are found; without one Samples can only be heard."""
+        self.loaded, self.journal, self.decider = loaded, journal, decider
+        self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
         self.bounds: Sequence[Bound] = resolved(loaded.pipeline.filters, loaded.root)
 
     @classmethod
-    def again(cls, path: str, sets: Sequence[str], journal: str, gold: Gold, model: Any) -> "Curator":
+    def again(cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None) -> "Curator":
         """The same in another process."""
-        return cls(Loaded.load(path, sets), Journal(Path(journal)), gold, model)
+        return cls(Loaded.load(path, sets), Journal(Path(journal)), decider)
 
     def find(self, sample: Sample) -> Finding | Fault:
         """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
+        assert self.decider is not None
         try:
             replies = self._replies(sample)
-            if isinstance(self.model, Verdicts):
-                verdict, lacking = self.model.of(sample, _heard(replies))
-                worth_it = [one for one in replies if one[1].error != NOT_ASKED or voter(one[0]) in lacking]
-                return self._judged(sample, verdict, worth_it)
-            traces = _parted(replies)[0]
-            verdict = self.consensus.decide(
-                ballots(traces), sample.label, sample.options, self.model, teachers=len(self.loaded.pipeline.teachers)
-            )
-            known = self._checked(sample, verdict, traces)
-            return self._judged(sample, known or verdict, replies)._replace(held=self._held(sample, verdict))
-        except Fault as fault:
-            return fault
-
-    def _held(self, sample: Sample, verdict: Verdict) -> Held | None:
-        true = self.gold.answers.get(sample.id)
-        return Held(verdict.accepted, verdict.answer == true, verdict.answer == sample.label, verdict.confidence) if true else None
-
-    def _checked(self, sample: Sample, verdict: Verdict, traces: Sequence[Trace]) -> Verdict | None:
-        """What people found, in place of the rule's verdict; None of a Sample that nobody checked."""
-        if sample.id in self.gold.ambiguous:
-            return Verdict(None, 0.0, False, "ambiguous", verdict.ballots)
-        true = self.gold.answers.get(sample.id)
-        if true is None:
-            return None
-        said = any(trace.answer == true for trace in traces)
-        conflict = said and sample.label is not None and sample.label != true
-        return Verdict(true, 1.0 if said else 0.0, said, "" if said else "gold_unsaid", verdict.ballots, conflict)
-
-    def ballots(self, sample: Sample) -> list[Ballot] | Fault:
-        """What the teachers said of a Sample: all that a rule learns from."""
-        try:
-            return ballots(self.traces(sample)[0])
+            verdict, lacking = self.decider.verdict(sample, _heard(replies))
+            if self.loaded.pipeline.consensus.sequential:  # who was not asked is missed only where the policy wants it
+                replies = [one for one in replies if one[1].error != NOT_ASKED or voter(one[0]) in lacking]
+            return self._judged(sample, verdict, replies)
         except Fault as fault:
             return fault
 
@@ -136,10 +95,6 @@ class Curator:
             return _heard(self._replies(sample))
         except Fault as fault:
             return fault
-
-    def traces(self, sample: Sample) -> tuple[list[Trace], list[tuple[str, Reply]]]:
-        """(what was answered, read; what was not). Raises Fault where it cannot be asked about."""
-        return _parted(self._replies(sample))
 
     def _replies(self, sample: Sample) -> list[Answered]:
         """Every Call about a Sample with its Reply, and that read where it has no error. Raises Fault where it cannot be asked about."""
@@ -206,7 +161,7 @@ class Curator:
 
 
 class Curation:
-    """The curating of one run: `outcomes()` is read once, and `estimates()` then knows every ballot."""
+    """The curating of one run: `outcomes()` is read once, and `decider` then knows every ballot."""
 
     def __init__(
         self,
@@ -220,12 +175,11 @@ class Curation:
     ) -> None:
         """`guide`: of a run whose teachers are asked in turn; `many`: attempts in the journal from which on other processes help."""
         self.loaded, self.journal, self.samples = loaded, journal, samples
-        self.gold, self._guide = (guide.gold if guide is not None else gold) or Gold(), guide
-        self.curator = Curator(loaded, journal, self.gold)
+        self.setting = setting(loaded.pipeline, gold) if guide is None else guide.setting
+        self.curator = Curator(loaded, journal)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
-        self._votes = Votes()
-        self._held: list[Held] = []
-        self._sure = [0.0, 0]
+        self._rule = loaded.pipeline.consensus.by if guide is None else guide.rule
+        self._decider: Decider | None = None
         self._many = journal.latest() >= many
 
     def outcomes(self) -> Iterator[CuratedSample | Fault]:
@@ -233,77 +187,35 @@ class Curation:
         return not_only_faults(self._outcomes())
 
     def _outcomes(self) -> Iterator[CuratedSample | Fault]:
-        if self._guide is not None:
-            self.curator.model = self._decided(self._guide)
-        elif self.loaded.pipeline.consensus.learns:
-            self.curator.model = self._learned()
+        rows = self._rule.rows(self.setting)
+        if self._rule.learns:
+            for sample, heard in self.heard():
+                rows.add(sample, heard)
+        self._decider = self.curator.decider = self._rule.learn(rows)
         for sample, found in self._map(Curator.find):
             if isinstance(found, Fault):
                 yield found
             else:
-                self._votes.add(found.verdict.ballots, sample.label, sample.options)
-                self._note(sample, found)
+                if not self._rule.learns:
+                    rows.add(sample, [Heard(ballot.teacher, ballot.answer) for ballot in found.verdict.ballots])
                 yield found.outcome(sample)
+        self._decider = self._rule.learn(rows) if not self._rule.learns else self._decider
 
     def heard(self) -> Iterator[tuple[Sample, list[Heard]]]:
         """Every sound Sample with what the journal has of its Calls, in the source's order: what any other vote could be taken over."""
         return ((sample, found) for sample, found in self._map(Curator.heard) if not isinstance(found, Fault))
 
-    def estimates(self) -> Mapping[str, float]:
-        """Each teacher's estimated accuracy in [0, 1], from the ballots that `outcomes` has seen."""
-        model = self.curator.model
-        return model.accuracies if isinstance(model, Verdicts) else self.loaded.pipeline.consensus.estimated_accuracy(self._votes)
-
-    def twins(self) -> Mapping[str, str]:
-        """Teachers found to be another one behind a second name, with that name."""
-        return self.curator.model.twins if isinstance(self.curator.model, Verdicts) else {}
-
-    def bins(self) -> Sequence[Bin]:
-        """Points of a calibration plot, where people checked enough."""
-        if isinstance(self.curator.model, Verdicts):
-            return self.curator.model.bins
-        return bins([(one.confidence, one.right, 1) for one in self._held]) if len(self._held) >= FEW else []
-
-    def claim(self) -> Claim:
-        """What may be said of the precision of the answers that `outcomes` accepted and nobody checked."""
-        if isinstance(self.curator.model, Verdicts):
-            return self.curator.model.claim
-        kept = [one for one in self._held if one.accepted]
-        if len(kept) < FEW:
-            total, count = self._sure
-            posterior = self.loaded.pipeline.consensus.rule == "dawid_skene" and count
-            return Claim(total / count if posterior else None, None, False)
-        right = sum(one.right for one in kept)
-        same, other = ([one.right for one in kept if one.with_label == is_label] for is_label in (True, False))
-        parts = (sum(part) / len(part) if part else None for part in (same, other))
-        return Claim(right / len(kept), lower_bound(right, len(kept)), True, len(kept), right, *parts)
-
-    def _note(self, sample: Sample, found: Finding) -> None:
-        """Take down what a claim is made of."""
-        if found.held is not None:
-            self._held.append(found.held)
-        elif found.verdict.accepted:
-            self._sure[0] += found.verdict.confidence
-            self._sure[1] += 1
-
-    def _decided(self, guide: Guide) -> Verdicts:
-        rows = Rows(guide)
-        for sample, heard in self.heard():
-            rows.add(sample, heard)
-        return rows.decided()
-
-    def _learned(self) -> Any:
-        votes = Votes()
-        for sample, found in self._map(Curator.ballots):
-            if not isinstance(found, Fault):
-                votes.add(found, sample.label, sample.options)
-        return self.loaded.pipeline.consensus.learn(votes)
+    @property
+    def decider(self) -> Decider:
+        """The rule, with all that `outcomes` has seen: how far it, and every teacher, can be trusted."""
+        assert self._decider is not None, "outcomes() is read first"
+        return self._decider
 
     def _map(self, work: Callable[[Curator, Sample], Any]) -> Iterator[tuple[Any, Any]]:
         """(Sample, what `work` makes of it), or (None, Fault) for a row that is none, in order."""
         if not self._many:
             return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
-        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.gold, self.curator.model)
+        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.curator.decider)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
 
 
@@ -340,11 +252,6 @@ def _heard(replies: Sequence[Answered]) -> list[Heard]:
         for call, reply, trace in replies
         if reply.error != NOT_ASKED
     ]
-
-
-def ballots(traces: Sequence[Trace]) -> list[Ballot]:
-    """A readable answer is a ballot, whatever becomes of its text."""
-    return [Ballot(trace.teacher, trace.answer) for trace in traces if trace.answer is not None]
 
 
 def _why(verdict: Verdict, judged: Sequence[Judged]) -> str:

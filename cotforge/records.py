@@ -304,6 +304,16 @@ class Verdict(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Gold(Record):
+    """What people agree on about the samples they checked."""
+
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """id to canonical answer, of the samples on which all agree."""
+    ambiguous: frozenset[str] = frozenset()
+    """ids on which people disagree, or of which one wrote that it cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judged(Record):
     """A Trace with its measures and its fate."""
 

@@ -62,8 +62,8 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     shown: list[Lesson] = []
 
     def told(exported: Exported) -> str:
-        tally.estimated, tally.twins = curation.estimates(), curation.twins()
-        tally.claim, tally.bins = curation.claim(), curation.bins()
+        decider = curation.decider
+        tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
@@ -219,7 +219,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
     """What card and report say of the run beside its counts; `${VAR}` stays as written."""
     pipeline, kept = loaded.pipeline, loaded.unexpanded
     consensus = pipeline.consensus
-    target = f", target {consensus.target:g}" if consensus.rule in ("dawid_skene", "sequential") else ""
+    target = f", target {consensus.target:g}" if consensus.by.targeted else ""
     asked = ["solve", "vote"] if consensus.short_votes else ["solve"]
     return About(
         name=pipeline.name,

@@ -5,63 +5,20 @@ the next waves are walked, and what these say teaches a better one. A voter is a
 `qwen:short` for a short vote.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from math import fsum
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
-from cotforge import consensus, gold
-from cotforge.consensus.sequential import Terms, Voter
+from cotforge import gold
+from cotforge.consensus import Setting
+from cotforge.consensus.sequential import Terms, Voter, Waves
+from cotforge.consensus.sequential.rule import Sequential
+from cotforge.consensus.sequential.terms import SHORT
 from cotforge.consensus.sequential.waves import LEAST
 from cotforge.errors import PipelineError
-from cotforge.gold import Gold
 from cotforge.pipeline import Loaded, Pipeline
-from cotforge.records import Call
-
-SHORT = ":short"
-"""Ends the name of a voter that gives short answers."""
-
-
-class Waves(Protocol):
-    """Which Samples are asked about when: it depends on their number, the ids with gold, and each id alone."""
-
-    @property
-    def count(self) -> int:
-        """How many waves there are; 0 is the warm-up."""
-
-    @property
-    def whole(self) -> int:
-        """About how many Samples every voter is asked, all at once."""
-
-    def wave(self, id: str) -> int:
-        """That of a Sample."""
-
-    def everybody(self, id: str) -> bool:
-        """Whether every voter is asked about a Sample, all at once."""
-
-    def needs(self, wave: int) -> int:
-        """The last wave that must be over before the policy of this one is learned; -1 where nothing is."""
-
-    def hasty(self, wave: int) -> bool:
-        """Whether that policy is made in haste: it bridges the time in which one of the same evidence is made with care."""
-
-
-class Evidence(Protocol):
-    """What the voters said; the order of adding leaves no trace."""
-
-    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, everybody: bool) -> None:
-        """The answers about one Sample, by voter; None of one that was asked and gave none."""
-
-
-class Policy(Protocol):
-    """Whom to ask next about a Sample, and whether what was said is enough."""
-
-    def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
-        """The voter to ask next, none of those asked or in `without`; None where it is over."""
-
-    def accepted(self, label: str | None, answers: Mapping[str, str | None]) -> str | None:
-        """The answer that is accepted on these grounds, if any."""
+from cotforge.records import Call, Gold
 
 
 class Basis(NamedTuple):
@@ -73,37 +30,30 @@ class Basis(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """The statistics behind the rule; `ENGINE` unless a test brings simpler ones."""
-
-    waves: Callable[[int, Collection[str]], Waves]
-    """(how many Samples there are, ids with gold) to their waves."""
-    evidence: Callable[[Terms], Evidence]
-    learn: Callable[[Terms, Any, int, bool], Policy]
-    """(terms with prices, evidence, last wave that counts, in haste) to a policy. It may take seconds."""
-    apart: Callable[[Terms, Any, int], Awaitable[Policy | None]] | None = None
-    """The same with care, in a process of its own; None where that could not be."""
-
-
-@dataclass(frozen=True, slots=True)
 class Guide:
-    """The engine, for one pipeline and source."""
+    """A rule that asks in turn, for one pipeline and source."""
 
     pipeline: Pipeline
-    engine: Engine
+    rule: Sequential
     waves: Waves
+    """They depend on the number of Samples, the ids with gold, and each id alone."""
     gold: Gold = field(default_factory=Gold)
     total: int = 0
     """Samples, about: rows of the source."""
 
     @classmethod
-    def of(cls, engine: Engine, loaded: Loaded, folder: Path, total: Callable[[], int]) -> Self:
-        """The guide of a run in `folder`; `total` counts its Samples. Raises PipelineError where its gold is wrong, or voters too many."""
+    def of(cls, loaded: Loaded, folder: Path, total: Callable[[], int], *, rule: Sequential | None = None) -> Self:
+        """The guide of a run in `folder`, by the pipeline's rule or `rule`; `total` counts its Samples.
+
+        Raises PipelineError where its gold is wrong, or voters too many.
+        """
         if not terms(loaded.pipeline, {}).codable:
             count = len(voters(loaded.pipeline))
             raise PipelineError(f"{loaded.path}: teachers: {count} voters are too many to ask in turn; take fewer teachers, or full votes")
+        by = loaded.pipeline.consensus.by if rule is None else rule
+        assert isinstance(by, Sequential), "only rules that ask in turn have a guide"
         found, samples = gold.find(loaded, folder), total()
-        return cls(loaded.pipeline, engine, engine.waves(samples, found.answers.keys()), found, samples)
+        return cls(loaded.pipeline, by, by.waves(samples, found.answers.keys()), found, samples)
 
     def terms(self, prices: Mapping[str, float]) -> Terms:
         """The constants of the vote, where a Call to each voter has this price."""
@@ -112,6 +62,16 @@ class Guide:
     def basis(self, wave: int) -> Basis:
         """Of which the policy of a wave is made."""
         return Basis(self.waves.needs(wave), self.waves.hasty(wave))
+
+    @property
+    def setting(self) -> Setting:
+        """The vote over the journal, with prices as they were met."""
+        return Setting(self.terms({}), self.pipeline.consensus.label, self.gold, self.waves, priced=False)
+
+
+def setting(pipeline: Pipeline, gold: Gold | None = None) -> Setting:
+    """The vote of a pipeline whose teachers are all asked at once."""
+    return Setting(terms(pipeline, {}), pipeline.consensus.label, gold or Gold())
 
 
 def voter(call: Call) -> str:
@@ -137,44 +97,6 @@ def terms(pipeline: Pipeline, prices: Mapping[str, float]) -> Terms:
         max_calls=rule.max_calls,
         label=rule.label == "vote",
     )
-
-
-Took = Mapping[str, Sequence[tuple[float, float]]]
-"""(dollars, seconds) of each reply in the warm-up, by voter."""
-
-
-def prices(took: Took) -> dict[str, float]:
-    """What a Call to each voter took in the warm-up, on average: dollars, where nobody has a price seconds, else 1.
-
-    Of one that never answered, as much as of the others.
-    """
-    for kind in (0, 1):
-        means = {name: fsum(each[kind] for each in all_of) / len(all_of) for name, all_of in took.items() if all_of}
-        if any(means.values()):
-            usual = fsum(means.values()) / len(means)
-            return {name: means.get(name, usual) for name in took}
-    return dict.fromkeys(took, 1.0)
-
-
-def _evidence(about: Terms) -> Evidence:
-    from cotforge.consensus.sequential.table import Evidence as Counted  # numpy: where something is learned
-
-    return Counted(about)
-
-
-def _learn(about: Terms, evidence: Any, upto: int, hasty: bool) -> Policy:
-    from cotforge.consensus.sequential.learning import learn
-
-    return learn(about, evidence, upto, hasty)
-
-
-async def _apart(about: Terms, evidence: Any, upto: int) -> Policy | None:
-    from cotforge.consensus.sequential.apart import learned
-
-    return await learned(about, evidence, upto)
-
-
-ENGINE = Engine(consensus.Waves, _evidence, _learn, _apart)
 
 
 def saves_nothing(guide: Guide | None) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, fsum, lgamma, log, log1p
+from typing import NamedTuple
 
 SURE = 0.95
 """Of a lower bound."""
@@ -40,6 +41,32 @@ class Bin:
     right: float
     """Share of these answers that are true."""
     count: int
+
+
+class Checked(NamedTuple):
+    """What a rule says of a Sample that people checked, as if they had not; or of several alike."""
+
+    confidence: float
+    accepted: bool
+    right: bool
+    with_label: bool
+    """Whether the answer is the raw label."""
+    times: int = 1
+
+
+def claimed(checked: Sequence[Checked], *, posterior: float | None = None) -> Claim:
+    """The claim that checked Samples bear out; `posterior` is what the rule says itself, told where they are too few."""
+    kept = [one for one in checked if one.accepted]
+    count, right = _count(kept)
+    if count < FEW:
+        return Claim(posterior)
+    parts = (_count([one for one in kept if one.with_label == is_label]) for is_label in (True, False))
+    return Claim(right / count, lower_bound(right, count), True, count, right, *(sure / of if of else None for of, sure in parts))
+
+
+def _count(checked: Sequence[Checked]) -> tuple[int, int]:
+    """(how many there are, how many of them are right)."""
+    return sum(one.times for one in checked), sum(one.times for one in checked if one.right)
 
 
 def lower_bound(right: int, of: int, *, sure: float = SURE) -> float:

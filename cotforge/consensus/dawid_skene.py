@@ -6,23 +6,17 @@ it is a score to rank by, not a measured precision.
 
 from cotforge.consensus.annotators import Matrices, OneCoin
 from cotforge.consensus.poll import CLOSE, Lead, Poll
+from cotforge.consensus.polling import PollRule
 from cotforge.consensus.votes import Votes
 
 
-def learned(votes: Votes, *, label: bool) -> Matrices | OneCoin:
+def learned(votes: Votes, label: bool) -> Matrices | OneCoin:
     """Confusion matrices where all samples share one closed set of few classes, else one accuracy per voter."""
     # numpy is imported only by a run that learns.
     from cotforge.consensus import em
 
     grounds = em.ground(votes, label=label)
     return em.matrices(grounds, votes.options) if votes.options else em.one_coin(grounds)
-
-
-def accuracies(votes: Votes, *, label: bool) -> dict[str, float]:
-    """Every teacher's accuracy in (0, 1) as estimated from who agrees with whom, whatever rule decides."""
-    from cotforge.consensus import em
-
-    return dict(em.one_coin(em.ground(votes, label=label)).teachers)
 
 
 def dawid_skene(poll: Poll, annotators: Matrices | OneCoin, target: float) -> Lead:
@@ -32,3 +26,6 @@ def dawid_skene(poll: Poll, annotators: Matrices | OneCoin, target: float) -> Le
     if len(ranked) > 1 and share - ranked[1][0] <= CLOSE:
         return Lead(None, share, "tie")
     return Lead(answer, share, "" if share >= target else "below_target")
+
+
+DAWID_SKENE = PollRule("dawid_skene", dawid_skene, learned, posterior=True)

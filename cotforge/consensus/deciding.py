@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from cotforge.consensus.decider import LabelRole
 from cotforge.consensus.decisions import AnswersError, Decisions
-from cotforge.consensus.rules import RULES
+from cotforge.consensus.rules import RULES, rule_named
 from cotforge.consensus.sequential.terms import Objective, Wanted
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ def decide(
     classes: Sequence[str] | None = None,
     labels: Mapping[Any, str | None] | None = None,
     prices: Mapping[str, float] | None = None,
-    gold: Mapping[Any, str] | None = None,
+    gold: Mapping[Any, str | None] | None = None,
     rule: str = "sequential",
     target: float = 0.9,
     objective: Objective | Mapping[str, float] = "balanced",
+    label: LabelRole = "vote",
     seed: int = 0,
 ) -> Decisions:
     """Decide every id of a table with columns `id`, `teacher`, `answer`: all that a full asking gave, in the order it may be asked.
@@ -30,6 +32,7 @@ def decide(
     `sequential` reads only what it asks for: replacing every other answer leaves the Decisions as they are. A null answer is one that
     could not be read. `classes` is the closed set; without it the set is taken from labels, gold and the warm-up where these are few,
     else answers are free. `labels` are raw and noisy, `gold` is what people found, `prices` are per call (default 1 each).
+    A gold answer of None is one that people cannot tell. `label` is what the raw label does: see `consensus.label` of a pipeline file.
     `objective` is `balanced`, `cheapest`, or `{"lessons": ..., "budget": ...}`. Row order, and the names of ids, teachers and classes
     beside the draw of who is asked when, decide nothing. Raises AnswersError where the table cannot be used.
     """
@@ -41,9 +44,8 @@ def decide(
     if isinstance(wanted, str) and wanted not in ("balanced", "cheapest"):
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
     tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, seed=seed)
-    if rule != "sequential":
-        return tabled.asked_all(rule, target=target, prices=prices or {}, label="ignore" if labels is None else "vote")
-    return tabled.sequential(tabled.terms(target, wanted, prices=prices or {}, label=labels is not None))
+    role: LabelRole = "ignore" if labels is None else label
+    return tabled.decided(rule_named(rule), tabled.setting(target=target, label=role, prices=prices or {}, objective=wanted))
 
 
 def _whole(objective: Mapping[str, float]) -> dict[str, Any]:
@@ -80,10 +82,10 @@ def demand_sound(
         faults.append(f"answers: no column {', '.join(missing)}; a polars or pandas frame with id, teacher and answer is needed")
     elif not len(answers):
         faults.append("answers: there is no row in it; at least one answer is needed")
-    names = [one.name for one in RULES] + ["sequential"]
+    names = [one.name for one in RULES]
     if rule not in names:
         faults.append(f"rule: {rule!r} is none; {', '.join(names)}")
-    least = 0 if rule == "sequential" else 0.5
+    least = 0 if rule in names and rule_named(rule).in_turn else 0.5
     faults += [f"target: {target!r}; a probability between {least} and 1" for target in targets if not least < target < 1]
     if classes is not None and len(set(classes)) < 2:
         faults.append(f"classes: {len(set(classes))} of them; at least two different ones, or None for free answers")

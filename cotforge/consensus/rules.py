@@ -1,20 +1,35 @@
-"""`consensus:` of the pipeline file: from the ballots on one Sample to a verdict, whatever the order they came in."""
+"""Every rule by its name, and `consensus:` of the pipeline file, which chooses one."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from difflib import get_close_matches
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from cotforge.consensus.dawid_skene import accuracies, dawid_skene, learned
+from cotforge.consensus.dawid_skene import DAWID_SKENE
+from cotforge.consensus.decider import LabelRole, Rule
 from cotforge.consensus.image.spec import Image
-from cotforge.consensus.majority import majority, unanimous
-from cotforge.consensus.poll import Lead, Poll, poll
+from cotforge.consensus.majority import MAJORITY, UNANIMOUS
 from cotforge.consensus.sequential import Objective, Wanted
-from cotforge.consensus.votes import Votes
-from cotforge.consensus.weighted import agreement, weighted
-from cotforge.records import Ballot, Verdict, VoteReason
+from cotforge.consensus.sequential.rule import SEQUENTIAL
+from cotforge.consensus.weighted import WEIGHTED
 from cotforge.spec import Spec, WrongKey
+
+RULES: tuple[Rule, ...] = (MAJORITY, UNANIMOUS, WEIGHTED, DAWID_SKENE, SEQUENTIAL)
+"""Every rule, by the name the pipeline file uses. A new one is a file of its own and an entry here."""
+
+
+def rule_named(name: str) -> Rule:
+    """The rule of that name. Raises ValueError where there is none, with the names there are."""
+    for rule in RULES:
+        if rule.name == name:
+            return rule
+    names = [rule.name for rule in RULES]
+    near = get_close_matches(name, names, n=1)
+    raise ValueError(f"no rule named {name[:60]!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"))
+
+
+def _known(name: str) -> str:
+    return rule_named(name).name
 
 
 class Lessons(Spec):
@@ -35,12 +50,12 @@ class Lessons(Spec):
 class Consensus(Spec):
     """How the teachers' answers become one, and what the raw label has to say in it."""
 
-    rule: Literal["majority", "unanimous", "weighted", "dawid_skene", "sequential"] = "majority"
+    rule: Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": [rule.name for rule in RULES]})] = "majority"
     """`majority`: more than half of the ballots; `unanimous`: all; `weighted`: more than half by agreement; `dawid_skene`: posterior;
     `sequential`: one teacher after another is asked about a sample, until the posterior is reached or not worth the rest."""
     target: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     """The posterior an answer must reach under `dawid_skene` and `sequential`; the other rules do not use it."""
-    label: Literal["vote", "gate", "ignore"] = "vote"
+    label: LabelRole = "vote"
     """`vote`: the raw label is one more noisy voter; `gate`: the answer must equal it; `ignore`: it is only reported."""
 
     objective: Literal["balanced", "cheapest"] | Lessons = "balanced"
@@ -61,9 +76,14 @@ class Consensus(Spec):
         return self
 
     @property
+    def by(self) -> Rule:
+        """The rule itself."""
+        return rule_named(self.rule)
+
+    @property
     def sequential(self) -> bool:
         """Whether teachers are asked about a Sample one after another, as their answers demand."""
-        return self.rule == "sequential"
+        return self.by.in_turn
 
     @property
     def short_votes(self) -> bool:
@@ -74,61 +94,3 @@ class Consensus(Spec):
     def wanted(self) -> Objective:
         """`objective` as the statistics take it."""
         return self.objective if isinstance(self.objective, str) else Wanted(self.objective.lessons, self.objective.budget)
-
-    @property
-    def learns(self) -> bool:
-        """Whether the rule must see all ballots (`learn`) before it decides."""
-        return not self.sequential and self._rule.learn is not None
-
-    def learn(self, votes: Votes) -> Any:
-        """What the rule needs to know about the voters, to be handed to `decide`; None where it needs nothing."""
-        return self._rule.learn(votes, self.label == "vote") if self._rule.learn else None
-
-    def decide(self, ballots: Iterable[Ballot], label: str | None, options: Sequence[str], model: Any = None, *, teachers: int) -> Verdict:
-        """The verdict on one sample; `teachers` is how many are configured, `model` what `learn` gave.
-
-        The answer must come from at least two teachers, unless one alone is configured, and never from the label alone.
-        """
-        votes = poll(ballots, label if self.label == "vote" else None, options)
-        if not votes.ballots:
-            return Verdict(None, 0.0, False, "no_ballots")
-        lead = self._rule.decide(votes, model, self.target)
-        reason = lead.reason or self._bar(votes, lead, label, min(teachers, 2))
-        conflict = not reason and label is not None and label != lead.answer
-        return Verdict(lead.answer, min(lead.confidence, 1.0), not reason, reason, votes.ballots, conflict)
-
-    def estimated_accuracy(self, votes: Votes) -> dict[str, float]:
-        """Each teacher's accuracy in (0, 1), estimated from agreement (with the label's too, unless it is ignored); uncalibrated."""
-        return accuracies(votes, label=self.label != "ignore")
-
-    @property
-    def _rule(self) -> "Rule":
-        return next(rule for rule in RULES if rule.name == self.rule)
-
-    def _bar(self, votes: Poll, lead: Lead, label: str | None, needed: int) -> VoteReason:
-        """Why an answer the rule accepts is still not accepted; empty where it is."""
-        if votes.supporters(lead.answer) < needed:
-            return "one_teacher"
-        if self.label == "gate" and label != lead.answer:
-            return "label_missing" if label is None else "label_gate"
-        return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One way of agreeing; a new rule is a file of its own and a line in `RULES`."""
-
-    name: str
-    decide: Callable[[Poll, Any, float], Lead]
-    """(poll, what `learn` gave, target) to the leading answer."""
-    learn: Callable[[Votes, bool], Any] | None = None
-    """(all votes, whether the label votes) to what only this rule's `decide` can read; None where nothing is learned."""
-
-
-RULES = (
-    Rule("majority", lambda votes, model, target: majority(votes)),
-    Rule("unanimous", lambda votes, model, target: unanimous(votes)),
-    Rule("weighted", lambda votes, model, target: weighted(votes, model), lambda votes, label: agreement(votes, label=label)),
-    Rule("dawid_skene", dawid_skene, lambda votes, label: learned(votes, label=label)),
-)
-"""Every rule, by the name the pipeline file uses."""

@@ -55,8 +55,8 @@ class Votes:
         """The closed set, sorted, where answers are kept by class."""
         return tuple(self._places) if self.by_class else ()
 
-    def add(self, ballots: Iterable[Ballot], label: str | None, options: Sequence[str]) -> None:
-        """Counts one sample in; one without ballots says nothing about a teacher and is left out.
+    def add(self, ballots: Iterable[Ballot], label: str | None, options: Sequence[str], times: int = 1) -> None:
+        """Counts one sample in, or several alike; one without ballots says nothing about a teacher and is left out.
 
         Raises KeyError where an answer or the label is not one of the options all samples share.
         """
@@ -76,13 +76,22 @@ class Votes:
         answers = [
             (-1 if places is None else places[answer], answer == label, tuple(sorted(counts.items()))) for answer, counts in voices.items()
         ]
-        self._counts[_packed(len(options), answers)] += 1
+        self._counts[_packed(len(options), answers)] += times
 
     def patterns(self) -> Iterator[tuple[Pattern, int]]:
         """Every distinct pattern with its number of samples, in an order that follows from the ballots alone."""
         self._settle()
         for key in sorted(self._counts):
             yield _unpacked(key), self._counts[key]
+
+    def samples(self) -> Iterator[tuple[list[Ballot], str | None, tuple[str, ...], int]]:
+        """(ballots, label, options, how many) of the samples again; where no closed set is shared, an answer is any text that differs."""
+        teachers, options = self.teachers, self.options
+        for pattern, times in self.patterns():
+            named = [(options[said.place] if self.by_class else str(place), said) for place, said in enumerate(pattern.answers)]
+            ballots = [Ballot(teachers[voter], answer) for answer, said in named for voter, count in said.voices for _ in range(count)]
+            label = next((answer for answer, said in named if said.by_label), None)
+            yield ballots, label, options if self.by_class else ("",) * pattern.size, times
 
     def _see(self, options: Sequence[str]) -> None:
         """Takes note of a sample's options; a second closed set, a wide one or none ends keeping answers by class."""

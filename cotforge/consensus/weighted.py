@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cotforge.consensus.poll import Lead, Poll, half, leading
+from cotforge.consensus.polling import PollRule
 from cotforge.consensus.votes import Votes
 
 
@@ -19,7 +20,7 @@ class Weights:
     label: float
 
 
-def agreement(votes: Votes, *, label: bool) -> Weights:
+def agreement(votes: Votes, label: bool) -> Weights:
     """How often each teacher, and the label where it votes, gave the answer most ballots gave; ties say nothing."""
     agreed: Counter[int] = Counter()
     cast: Counter[int] = Counter()
@@ -38,7 +39,7 @@ def agreement(votes: Votes, *, label: bool) -> Weights:
     return Weights({name: shares.get(place, 0.0) for place, name in enumerate(votes.teachers)}, shares.get(the_label, 0.0))
 
 
-def weighted(poll: Poll, weights: Weights) -> Lead:
+def weighted(poll: Poll, weights: Weights, target: float) -> Lead:
     """Strictly more than half of the weight cast; the confidence is the share of weight."""
     cast = [(ballot.answer, ballot.weight * weights.teachers[ballot.teacher]) for ballot in poll.ballots]
     if poll.label is not None:
@@ -46,3 +47,6 @@ def weighted(poll: Poll, weights: Weights) -> Lead:
     answer, share = leading(cast)
     # Nobody ever agreed with anybody: there is no weight to go by.
     return half(answer, share) if share else Lead(None, 0.0, "no_majority")
+
+
+WEIGHTED = PollRule("weighted", weighted, agreement)

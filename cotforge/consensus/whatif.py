@@ -1,12 +1,15 @@
 """`what_if`: one table of answers under every rule, target and order of asking, so that they can be compared without a call."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from cotforge.consensus.decider import LabelRole
 from cotforge.consensus.deciding import demand_sound
 from cotforge.consensus.decisions import AnswersError, Decisions
 from cotforge.consensus.rules import RULES
+from cotforge.consensus.sequential.rule import SEQUENTIAL
 from cotforge.consensus.sequential.terms import Objective
+from cotforge.consensus.sequential.waves import Waves
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +23,20 @@ EVERYBODY, POLICY, CHEAP, BEST, ALONE = "everybody", "policy", "cheap to dear", 
 """Orders of asking."""
 MATCH, CASCADE = "label match", "cascade"
 """Rules that only wait for a teacher to say the label."""
-TARGETED = ("dawid_skene", "sequential")
-"""Rules that have a target."""
 
 Row = dict[str, Any]
+
+
+class Run(NamedTuple):
+    """What a run knows beyond its answers, so that a row decides what the run would."""
+
+    waves: Waves
+    prices: Mapping[str, float]
+    """Of a Call of each teacher, as the warm-up met it."""
+    options: tuple[str, ...]
+    """The closed set that all Samples share by the pipeline file; empty for none."""
+    own: Mapping[Any, tuple[str, ...]]
+    """The closed set of each id; empty where all share one."""
 
 
 def what_if(
@@ -32,11 +45,13 @@ def what_if(
     classes: Sequence[str] | None = None,
     labels: Mapping[Any, str | None] | None = None,
     prices: Mapping[str, float] | None = None,
-    gold: Mapping[Any, str] | None = None,
+    gold: Mapping[Any, str | None] | None = None,
     targets: Sequence[float] = TARGETS,
-    label: Literal["vote", "gate", "ignore"] = "vote",
+    label: LabelRole = "vote",
     ordered_at: float | None = None,
+    max_calls: int | None = None,
     seed: int = 0,
+    run: Run | None = None,
 ) -> "pl.DataFrame":
     """Decide a table as `decide` takes it under every variant: a row for each, with its calls, cost, coverage and claimed precision.
 
@@ -46,8 +61,8 @@ def what_if(
     `checked` (accepted gold ids), `against_label` (share of the accepted; null without labels), `lacking` (share of the calls that the
     table does not hold: what was never asked cannot be replayed, and the row is a guess by so much).
 
-    `label` is what the raw label does where everybody is asked, as in a pipeline file; in turn it votes unless it is ignored. Fixed orders
-    are tried at one target: `ordered_at`, else the middle one. Raises AnswersError where the table cannot be used.
+    `label` and `max_calls` are as in a pipeline file. Fixed orders are tried at one target: `ordered_at`, else the middle one.
+    `run`: what a run knows beyond its answers. Raises AnswersError where the table cannot be used.
     """
     import polars as pl  # only whoever has a table needs it
 
@@ -56,10 +71,16 @@ def what_if(
     demand_sound(answers, classes=classes, prices=prices, rule="sequential", targets=targets)
     if not targets:
         raise AnswersError("targets: there is none; at least one is needed")
-    tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, seed=seed)
-    label = label if labels else "ignore"
+    told: dict[str, Any] = {"labels": labels or {}, "gold": gold or {}}
+    if run is None:
+        tabled = Tabled(answers, classes=classes, seed=seed, **told)
+    else:
+        tabled = Tabled(answers, classes=run.options, own=run.own, waves=run.waves, **told)
+    role: LabelRole = "ignore" if labels is None else label
+    labelled = any(label is not None for label in (labels or {}).values())
     ordered_at = sorted(targets)[len(targets) // 2] if ordered_at is None else ordered_at
-    variants = _Variants(tabled, prices or {}, tuple(dict.fromkeys((*targets, ordered_at))), label, ordered_at, bool(labels))
+    variants = _Variants(tabled, prices or {}, tuple(dict.fromkeys((*targets, ordered_at))), role, ordered_at, labelled)
+    variants.max_calls, variants.met = max_calls, run.prices if run else variants.prices
     rows = list(variants.rows())
     return pl.DataFrame(rows, schema=_schema())
 
@@ -68,17 +89,20 @@ class _Variants:
     """Every way of deciding one table."""
 
     def __init__(
-        self, tabled: "Tabled", prices: Mapping[str, float], targets: Sequence[float], label: Any, ordered_at: float, labelled: bool
+        self, tabled: "Tabled", prices: Mapping[str, float], targets: Sequence[float], label: LabelRole, ordered_at: float, labelled: bool
     ) -> None:
         self.tabled, self.targets, self.label, self.ordered_at, self.labelled = tabled, targets, label, ordered_at, labelled
-        self.prices = {teacher: float(prices.get(teacher, 1.0)) for teacher in tabled.teachers}
+        self.prices: Mapping[str, float] = {teacher: float(prices.get(teacher, 1.0)) for teacher in tabled.teachers}
+        self.met = self.prices
+        """By which teachers are chosen."""
+        self.max_calls: int | None = None
 
     def rows(self) -> Iterator[Row]:
         """Those that ask everybody first, the quick ones; then those that ask in turn."""
         for rule in RULES:
-            for target in self.targets if rule.name in TARGETED else (None,):
-                asked = self.tabled.asked_all(rule.name, target=target or 0.9, prices=self.prices, label=self.label)
-                yield self._row(asked, rule.name, EVERYBODY, target=target)
+            for target in () if rule.in_turn else self.targets if rule.targeted else (None,):
+                setting = self.tabled.setting(target=target or 0.9, prices=self.prices, label=self.label)
+                yield self._row(self.tabled.decided(rule, setting), rule.name, EVERYBODY, target=target)
         reliable: Mapping[str, float] = {}
         for target in self.targets:
             decided: Decisions | None = None
@@ -104,12 +128,15 @@ class _Variants:
             yield self._row(self.tabled.until_label(cheap, prices=self.prices), CASCADE, CHEAP)
 
     def _in_turn(self, target: float, objective: Objective, order: tuple[str, ...] = ()) -> Decisions:
-        terms = self.tabled.terms(target, objective, prices=self.prices, label=self.label != "ignore", order=order)
-        return self.tabled.sequential(terms)
+        setting = self.tabled.setting(
+            target=target, label=self.label, prices=self.met, objective=objective, max_calls=self.max_calls, order=order
+        )
+        return self.tabled.decided(SEQUENTIAL, setting)
 
     def _row(self, decided: Decisions, rule: str, order: str, *, target: float | None = None, objective: Objective | None = None) -> Row:
         frame, claim = decided.frame, decided.claim
         accepted, calls = int(frame["accepted"].sum()), int(frame["calls"].sum())
+        cost = float(sum(calls * self.prices[name] for name, calls in decided.teachers.select("teacher", "calls").iter_rows()))
         return {
             "rule": rule,
             "order": order,
@@ -119,8 +146,8 @@ class _Variants:
             "coverage": accepted / len(frame),
             "calls": calls,
             "calls_per_accepted": calls / accepted if accepted else None,
-            "cost": decided.cost,
-            "cost_per_accepted": decided.cost / accepted if accepted else None,
+            "cost": cost,
+            "cost_per_accepted": cost / accepted if accepted else None,
             "precision": claim.precision,
             "calibrated": claim.calibrated,
             "low": claim.low,

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from cotforge import answers
+from cotforge.consensus import Heard
+from cotforge.consensus.majority import MAJORITY
 from cotforge.forge.progress import Progress
 from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
 from cotforge.pipeline import Pipeline
-from cotforge.records import Ballot, Sample
+from cotforge.records import Sample
+from cotforge.sequence import setting
 
 MANY, EVERY = 200, 10
 """Samples after which only every so-manieth is judged (ours): it would be a tenth of the work."""
@@ -18,7 +21,7 @@ class Agreement:
 
     def __init__(self, pipeline: Pipeline, progress: Progress) -> None:
         self._pipeline, self._progress = pipeline, progress
-        self._majority = pipeline.consensus.model_copy(update={"rule": "majority"})
+        self._majority = MAJORITY.learn(MAJORITY.rows(setting(pipeline)))
         self._calls = sum(teacher.samples for teacher in pipeline.teachers)
 
     def settled(self, work: Work) -> None:
@@ -48,5 +51,4 @@ class Agreement:
 
     def _majority_of(self, sample: Sample, said: Iterable[tuple[str, str | None]]) -> bool:
         """Whether there is one, of the label's vote too where it has one."""
-        ballots = [Ballot(teacher, answer) for teacher, answer in said if answer is not None]
-        return self._majority.decide(ballots, sample.label, sample.options, teachers=len(self._pipeline.teachers)).accepted
+        return self._majority.verdict(sample, [Heard(teacher, answer) for teacher, answer in said])[0].accepted

@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cotforge.consensus.sequential import Terms
+from cotforge.consensus.sequential.terms import prices
 from cotforge.forge.walk import Walk
-from cotforge.sequence import Basis, Guide, Policy, prices, voters
+from cotforge.sequence import Basis, Guide, voters
+
+if TYPE_CHECKING:
+    from cotforge.consensus.sequential.policy import Policy
 
 T = TypeVar("T")
 
@@ -17,7 +21,7 @@ class Notes:
     """What the walks of one reading have shown, and what is learned from it."""
 
     def __init__(self, guide: Guide) -> None:
-        self._guide, self._evidence = guide, guide.engine.evidence(guide.terms({}))
+        self._guide, self._evidence = guide, guide.rule.evidence(guide.terms({}))
         self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in voters(guide.pipeline)}
         self._learning = asyncio.Lock()
         self._held: list[Walk] = []
@@ -34,19 +38,18 @@ class Notes:
             checked = self._guide.gold.answers.get(walk.id)
             self._evidence.add(walk.wave, label=walk.label, answers=walk.answers, gold=checked, everybody=walk.everybody)
 
-    def learn(self, basis: Basis) -> Policy:
+    def learn(self, basis: Basis) -> "Policy":
         """The policy that follows from some waves."""
-        return self._guide.engine.learn(self._terms, self._evidence, *basis)
+        return self._guide.rule.policy(self._terms, self._evidence, *basis)
 
     @property
     def _terms(self) -> Terms:
         return self._guide.terms(prices(self._took))
 
-    async def learned(self, basis: Basis) -> Policy:
+    async def learned(self, basis: Basis) -> "Policy":
         """The same, in a process of its own, or in a thread: in haste, or where there is no process."""
         async with self._learning:  # one after another: what was held back meanwhile belongs to the next
-            apart = None if basis.hasty else self._guide.engine.apart
-            policy = None if apart is None else await apart(self._terms, self._evidence, basis.upto)
+            policy = None if basis.hasty else await self._guide.rule.policy_apart(self._terms, self._evidence, basis.upto)
             if policy is None:
                 policy = await _in_thread(lambda: self.learn(basis))
             held, self._held = self._held, []

@@ -7,6 +7,7 @@ is learned from are over; the learning goes on beside the waves in between, so t
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from cotforge.forge.line import Line
 from cotforge.forge.notes import Notes
@@ -17,7 +18,10 @@ from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
 from cotforge.records import Call, Fault
 from cotforge.replies.attempt import Attempt
-from cotforge.sequence import Basis, Guide, Policy, voter, voters
+from cotforge.sequence import Basis, Guide, voter, voters
+
+if TYPE_CHECKING:
+    from cotforge.consensus.sequential.policy import Policy
 
 Found = Callable[[Call], Attempt | None]
 """The reply to a Call that has ended in this invocation."""
@@ -57,7 +61,7 @@ class Tour(Turn):
         return any(self._open.values())
 
     async def _all(self) -> None:
-        waves, learning = self._guide.waves, dict[Basis, asyncio.Task[Policy | None]]()
+        waves, learning = self._guide.waves, dict[Basis, "asyncio.Task[Policy | None]"]()
         try:
             for wave in range(waves.count):
                 for near in (wave, wave + 1):
@@ -71,7 +75,7 @@ class Tour(Turn):
                 task.cancel()
             await asyncio.gather(*learning.values(), return_exceptions=True)
 
-    async def _policy(self, basis: Basis) -> Policy | None:
+    async def _policy(self, basis: Basis) -> "Policy | None":
         """What some waves teach, once they are over; None where there is nobody left to ask."""
         while self._read <= basis.upto or any(self._open[wave] for wave in range(basis.upto + 1)):
             self._changed.clear()
@@ -80,7 +84,7 @@ class Tour(Turn):
             return None
         return await self._notes.learned(basis)
 
-    async def _begin_all(self, wave: int, policy: Policy | None) -> None:
+    async def _begin_all(self, wave: int, policy: "Policy | None") -> None:
         with Reading(self._in_wave(wave)) as reading:
             while (chunk := await reading.chunk()) and not self._progress.stopped:
                 for work in chunk:
@@ -186,7 +190,7 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
             yield work
 
 
-def walk_of(work: Work, guide: Guide, wave: int, policy: Policy | None) -> Walk:
+def walk_of(work: Work, guide: Guide, wave: int, policy: "Policy | None") -> Walk:
     """The way of a Sample from its beginning, with what is settled of its Calls."""
     calls = {voter(call): call for call in (*(call for _, call in work.calls), *(call for call, _ in work.had))}
     return Walk(

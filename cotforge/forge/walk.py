@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cotforge import answers
 from cotforge.answers import Task
 from cotforge.records import Call
 from cotforge.replies.attempt import Attempt
-from cotforge.sequence import Policy
+
+if TYPE_CHECKING:
+    from cotforge.consensus.sequential.policy import Policy
 
 
 @dataclass(slots=True, eq=False)
@@ -21,7 +24,7 @@ class Walk:
     """By voter, in the order of the teachers, each before its short self."""
     known: dict[str, Attempt]
     """What was settled before, by voter: it is heard where the way leads there, and not otherwise."""
-    policy: Policy | None
+    policy: "Policy | None"
     """None in the warm-up, or where there was nobody left to ask when it was to be learned."""
     everybody: bool
     answers: dict[str, str | None] = field(default_factory=dict)

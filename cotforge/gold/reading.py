@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from cotforge.answers.text import normal, seen
 from cotforge.errors import PipelineError
 from cotforge.gold.cells import Table, demand, table, unguarded
 from cotforge.pipeline import Loaded
-from cotforge.records import Record
+from cotforge.records import Gold, Record
 
 FILE = "gold.csv"
 """In the run folder: where gold is kept if the pipeline file names no other place."""
@@ -22,16 +22,6 @@ UNTOLD = "?"
 
 Options = Mapping[str, tuple[str, ...]]
 """Closed sets of Samples by id, where rows may bring their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gold(Record):
-    """What people agree on about the samples they checked."""
-
-    answers: Mapping[str, str] = field(default_factory=dict)
-    """id to canonical answer, of the samples on which all agree."""
-    ambiguous: frozenset[str] = frozenset()
-    """ids on which people disagree, or of which one wrote that it cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)

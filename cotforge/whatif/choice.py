@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cotforge.consensus import Consensus
-from cotforge.consensus.whatif import MATCH, POLICY, TARGETED
+from cotforge.consensus.whatif import MATCH, POLICY
 
 LACKING = 0.02
 """Share of calls that were never made above which a row is no ground for a choice (ours)."""
@@ -53,13 +53,11 @@ def _sound(row: Row) -> bool:
 
 def _is(row: Row, consensus: Consensus) -> bool:
     """Whether a row is what the pipeline does."""
-    rule: str = consensus.rule
-    if row["rule"] != rule or (rule in TARGETED and row["target"] != consensus.target):
+    if row["rule"] != consensus.rule or (consensus.by.targeted and row["target"] != consensus.target):
         return False
-    if rule != "sequential":
+    if not consensus.sequential:
         return True
-    usual = consensus.label != "gate" and getattr(consensus, "max_calls", None) is None and getattr(consensus, "votes", "full") == "full"
-    return bool(usual and row["order"] == POLICY and row["objective"] == getattr(consensus, "objective", None))
+    return bool(consensus.votes == "full" and row["order"] == POLICY and row["objective"] == consensus.objective)
 
 
 def name(row: Row) -> str:

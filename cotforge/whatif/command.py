@@ -1,9 +1,10 @@
 """`curate --what-if`: the journal decided anew in every way, a table of it, and a page."""
 
 import math
+from collections.abc import Callable
 
-from cotforge import gold
-from cotforge.consensus.whatif import TARGETS
+from cotforge.consensus.sequential.rule import SEQUENTIAL
+from cotforge.consensus.whatif import TARGETS, Run
 from cotforge.consensus.whatif import what_if as variants
 from cotforge.curate import Curation
 from cotforge.folder import RunFolder
@@ -15,28 +16,31 @@ from cotforge.whatif.words import text
 CSV, PAGE = "what-if.csv", "what-if.html"
 
 
-def what_if(curation: Curation, folder: RunFolder) -> str:
+def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> str:
     """Leaves `what-if.csv` and `what-if.html` in the run folder; the text that the command prints. Nothing else is touched.
 
-    Raises PipelineError where the journal holds nothing or gold is wrong.
+    `total` counts the Samples of the source. Raises PipelineError where the journal holds nothing.
     """
-    loaded = curation.loaded
-    consensus = loaded.pipeline.consensus
-    checked = gold.find(loaded, folder.path).answers
-    answers = table(curation)
-    known = {id: answer for id, answer in checked.items() if id in answers.labels}
+    loaded, setting = curation.loaded, curation.setting
+    consensus, checked = loaded.pipeline.consensus, setting.gold
+    waves = setting.waves if consensus.sequential else SEQUENTIAL.waves(total(), checked.answers.keys())
+    answers = table(curation, waves)
+    told = {**checked.answers, **dict.fromkeys(checked.ambiguous)}
+    known = {id: answer for id, answer in told.items() if id in answers.labels}
     near = next((target for target in TARGETS if math.isclose(target, consensus.target)), consensus.target)
     frame = variants(
         answers.frame,
         classes=answers.classes,
-        labels=answers.labels if any(label is not None for label in answers.labels.values()) else None,
+        labels=answers.labels,
         prices=answers.prices,
         gold=known,
         targets=sorted({*TARGETS, near}),
         label=consensus.label,
         ordered_at=near,
+        max_calls=consensus.max_calls,
+        run=Run(waves, answers.met, setting.terms.options, answers.options),
     )
     folder.write(CSV, frame.write_csv())
-    found = compared(frame.to_dicts(), consensus, gold=len(known))
+    found = compared(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()))
     folder.write(PAGE, page(loaded.pipeline.name, found, answers, folder.path))
     return text(found, answers, folder.path, [folder.path / CSV, folder.path / PAGE])

@@ -7,10 +7,11 @@ from typing import Literal
 
 import polars as pl
 
+from cotforge.consensus import Heard
+from cotforge.consensus.sequential import Waves
+from cotforge.consensus.sequential.terms import SHORT, prices
 from cotforge.curate import Curation
 from cotforge.errors import PipelineError
-from cotforge.sequence import SHORT
-from cotforge.verdicts import Heard
 
 Unit = Literal["usd", "seconds", "calls"]
 
@@ -29,6 +30,10 @@ class Answers:
     unit: Unit
     samples: int
     """Sound ones in the source, also those of which nothing was heard."""
+    met: Mapping[str, float] = field(default_factory=dict)
+    """The price of one Call of each teacher as the warm-up met it: by these a run chooses whom to ask."""
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The closed set of each Sample, where they share none."""
 
 
 @dataclass(slots=True)
@@ -59,28 +64,32 @@ class _Columns:
         return pl.DataFrame(dict(zip(("id", "teacher", "answer"), columns, strict=True)))
 
 
-def table(curation: Curation) -> Answers:
-    """All that the journal holds. Raises PipelineError where that is nothing."""
+def table(curation: Curation, waves: Waves) -> Answers:
+    """All that the journal holds; `waves` are those of the run. Raises PipelineError where no teacher ever replied."""
     pipeline = curation.loaded.pipeline
     teachers = {teacher.name: place for place, teacher in enumerate(pipeline.teachers)}
-    spent = {name: _Spent() for name in teachers}
-    columns, labels, sets = _Columns(), dict[str, str | None](), set[tuple[str, ...]]()
+    spent, took = {name: _Spent() for name in teachers}, {name: list[tuple[float, float]]() for name in teachers}
+    columns, labels, options = _Columns(), dict[str, str | None](), dict[str, tuple[str, ...]]()
     samples = 0
     for sample, all_heard in curation.heard():
         samples += 1
-        heard = [one for one in all_heard if not one.passing and not one.voter.endswith(SHORT)]
+        heard = [one for one in all_heard if not one.voter.endswith(SHORT)]
         if not heard:
             continue
+        warm = waves.wave(sample.id) == 0
         for one in heard:
             columns.add(len(labels), teachers[one.voter], one.answer)
             _count(spent[one.voter], one)
-        labels[sample.id] = sample.label
-        sets.add(tuple(sorted(sample.options)))
-    if not labels:
+            if warm and one.replied:
+                took[one.voter].append((one.cost_usd, one.seconds))
+        labels[sample.id], options[sample.id] = sample.label, sample.options
+    if not any(one.replies for one in spent.values()):
         raise PipelineError(f"{curation.journal.path}: holds no reply to what this pipeline asks; cotforge build asks the teachers")
+    sets = {tuple(sorted(own)) for own in set(options.values())}
     classes = next(iter(sets)) if len(sets) == 1 else ()
-    prices, unit = _prices(spent)
-    return Answers(columns.frame(labels, teachers), labels, classes or None, prices, unit, samples)
+    prices_, unit = _prices(spent)
+    own = {} if classes and curation.setting.terms.options else options
+    return Answers(columns.frame(labels, teachers), labels, classes or None, prices_, unit, samples, prices(took), own)
 
 
 def _count(spent: _Spent, heard: Heard) -> None:

@@ -4,7 +4,6 @@ It reads an answer only once the policy has asked for it, so that a journal, a t
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -15,20 +14,10 @@ from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.held import Held, claim, held_out
 from cotforge.consensus.sequential.learning import as_symbols, believe, learn, once
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, symbols_of, table
+from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, Table, symbols_of, table
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.walk import Walk, everybody, walk
-
-
-class Waves(Protocol):
-    """What a replay needs to know of `waves.Waves`."""
-
-    @property
-    def count(self) -> int: ...
-
-    def needs(self, wave: int) -> int: ...
-
-    def hasty(self, wave: int) -> bool: ...
+from cotforge.consensus.sequential.waves import Waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +28,9 @@ class Replayed:
     policy: Policy
     walk: Walk
     column_N: Ints
-    """A column that says the leading answer; `NONE` where no voter asked does."""
+    """A column that says the leading answer; `NONE` where no voter asked does. People's answers come later: see `decider.settle`."""
     confidence_N: Floats
-    """Posterior of the leading answer; 1 where a person said it."""
+    """Posterior of the leading answer, in [0, 1]."""
     accepted_N: Flags
     claim: Claim
     held: Held | None
@@ -63,22 +52,17 @@ def replay(terms: Terms, rows: Table, waves: Waves, pictures: Pictures | None = 
     belief = believe(terms, evidence, policy=policy, like=policy.belief)
     view = once(told, belief.twins, terms)
     lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV))
-    checked = view.gold_N != UNKNOWN
-    symbol = np.where(checked, view.gold_N, lead.symbol_N)
-    # Who abstained does not say what nobody named.
-    says_NK = (symbols_of(view.answers_NV[:, : len(terms.voters)], terms) == symbol[:, None]) & (symbol[:, None] >= 0)
+    says_NK = symbols_of(view.answers_NV[:, : len(terms.voters)], terms) == lead.symbol_N[:, None]
     column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
-    accepted = np.where(checked, column != NONE, lead.accepted_N)
-    confidence = np.where(checked & accepted, 1.0, lead.posterior_N)
     held = held_out(belief, policy, evidence, rows) if belief.calibration.weights_F is not None else None
     return Replayed(
         belief,
         policy,
         walked,
         column_N=column[place_N],
-        confidence_N=confidence[place_N],
-        accepted_N=accepted[place_N],
-        claim=claim(told, confidence, accepted, view.answers_NV[:, -1] == symbol, held),
+        confidence_N=lead.posterior_N[place_N],
+        accepted_N=lead.accepted_N[place_N],
+        claim=claim(told, lead.posterior_N, lead.accepted_N, view.answers_NV[:, -1] == lead.symbol_N, held),
         held=held,
         admission=admission,
     )

@@ -1,14 +1,18 @@
 """What a sequential vote is about: who may be asked, about which answers, and what an accepted one has to be worth."""
 
 from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import fsum, prod
 from typing import Literal
 
 from cotforge.consensus.annotators import FREE
 
 WIDEST = 30
 """Classes up to which confusions are kept class by class; above, and for free answers, only who agrees with whom is kept."""
+
+SHORT = ":short"
+"""Ends the name of a voter that gives short answers."""
 
 PICTURED = 4
 """Bins of what pictures say: the first stays empty, then the unsure quarter of them, the next, and the surer half."""
@@ -37,7 +41,7 @@ class Voter:
 
     @property
     def name(self) -> str:
-        return f"{self.teacher}:short" if self.short else self.teacher
+        return f"{self.teacher}{SHORT}" if self.short else self.teacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +113,20 @@ class Terms:
     def size(self) -> int:
         """How many classes an answer is one of; for free answers as many as it could plausibly have been (ours)."""
         return max(2, len(self.options)) if self.options else FREE + len(self.voters)
+
+
+Took = Mapping[str, Sequence[tuple[float, float]]]
+"""(dollars, seconds) of each reply in the warm-up, by voter."""
+
+
+def prices(took: Took) -> dict[str, float]:
+    """What a Call to each voter took in the warm-up, on average: dollars, where nobody has a price seconds, else 1.
+
+    Of one that never answered, as much as of the others.
+    """
+    for kind in (0, 1):
+        means = {name: fsum(each[kind] for each in all_of) / len(all_of) for name, all_of in took.items() if all_of}
+        if any(means.values()):
+            usual = fsum(means.values()) / len(means)
+            return {name: means.get(name, usual) for name in took}
+    return dict.fromkeys(took, 1.0)

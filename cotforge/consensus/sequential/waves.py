@@ -22,6 +22,8 @@ HASTE, HASTY = 0.2, 1_000
 ask while the whole one is found (ours: ten seconds of 64 in flight that take half a second)."""
 AUDIT = 0.01
 """Share of the Samples about which everybody is asked, so that drift and joint errors show."""
+FOLDED = 1 << 20
+"""Numbers by which Samples with gold are parted for cross-validation."""
 _WHOLE = 1 << 64
 
 
@@ -30,7 +32,7 @@ class Waves:
 
     def __init__(self, total: int, gold: Collection[str] = (), seed: int = 0) -> None:
         """`total`: Samples there are, about; `gold`: ids whose answer a person gave, always part of the warm-up."""
-        self._gold, self._seed = frozenset(gold), seed
+        self._gold, self._seed, self.total = frozenset(gold), seed, total
         warm = max(min(warm_up(total) - len(self._gold), total), 0)
         self.whole = min(warm + len(self._gold), total)
         """Samples about which everybody is asked, or about as many."""
@@ -56,7 +58,7 @@ class Waves:
 
     def wave(self, id: str) -> int:
         """The Sample's wave; 0 is the warm-up."""
-        return 0 if id in self._gold else self.of_rank(rank(id, self._seed))
+        return self.place(id)[0]
 
     def of_rank(self, rank: int) -> int:
         """The wave of a Sample that is no gold, by its place in the random order."""
@@ -64,8 +66,19 @@ class Waves:
 
     def everybody(self, id: str) -> bool:
         """Whether every voter is asked: in the warm-up, and for an audit."""
+        return self.place(id)[1]
+
+    def place(self, id: str) -> tuple[int, bool]:
+        """(`wave`, `everybody`) of a Sample."""
+        if id in self._gold:
+            return 0, True
         place = rank(id, self._seed)
-        return id in self._gold or self.of_rank(place) == 0 or self.audited(place)
+        wave = self.of_rank(place)
+        return wave, wave == 0 or self.audited(place)
+
+    def fold(self, id: str) -> int:
+        """A number by which a Sample with gold is parted from others for cross-validation."""
+        return rank(id, self._seed) % FOLDED
 
     def audited(self, rank: int) -> bool:
         """Whether everybody is asked about it though it is not in the warm-up."""

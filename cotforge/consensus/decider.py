@@ -1,0 +1,174 @@
+"""One vote for every rule: `Rule.learn(rows)` makes a `Decider`, and people's answers and the label's gate come last, in one place.
+
+A rule is a file of its own and an entry in `rules.RULES`. It says how Samples are counted (`Rows`), and what follows from them: a Decider,
+which judges a Sample by what was said of it alone (`opinion`). `curate`, `decide` and `what_if` all take their verdicts from here.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.sequential.terms import Terms
+from cotforge.consensus.sequential.waves import Waves
+from cotforge.records import Ballot, Gold, Sample, Verdict, VoteReason
+
+LabelRole = Literal["vote", "gate", "ignore"]
+"""What the raw label does: it is one more voter, the answer must equal it, or it is only reported."""
+
+
+class Heard(NamedTuple):
+    """What came of one Call."""
+
+    voter: str
+    """The teacher's name, with `:short` behind it where it was asked for its answer alone."""
+    answer: str | None
+    """None where it could not be read, or did not come."""
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+    replied: bool = True
+    passing: bool = False
+    """Whether it did not come for a reason that may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a vote is about, whatever was said."""
+
+    terms: Terms
+    label: LabelRole = "vote"
+    gold: Gold = field(default_factory=Gold)
+    waves: Waves = field(default_factory=lambda: Waves(0))
+    """Which Samples are asked when, under a rule that asks in turn."""
+    priced: bool = True
+    """Whether the terms hold the voters' prices; else they are what replies of the warm-up took."""
+
+    @property
+    def teachers(self) -> int:
+        """How many there are."""
+        return len({voter.teacher for voter in self.terms.voters})
+
+    def checked(self, id: str) -> bool:
+        """Whether a person looked at the Sample."""
+        return id in self.gold.answers or id in self.gold.ambiguous
+
+
+class Opinion(NamedTuple):
+    """What a rule makes of one Sample, before people's answers and the label's gate."""
+
+    answer: str | None
+    """The leading answer; None on a tie, or where nobody says it."""
+    confidence: float
+    """In [0, 1]."""
+    reason: VoteReason
+    """Why the rule does not accept it; empty where it does."""
+    ballots: tuple[Ballot, ...] = ()
+    asked: tuple[str, ...] = ()
+    """Voters on whose answers it rests, in turn."""
+    lacking: tuple[str, ...] = ()
+    """Voters who would be asked next and have not answered."""
+
+
+class Rows(ABC):
+    """What was said of all Samples, equal ones counted once: memory follows the distinct ways of answering."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    @abstractmethod
+    def add(self, sample: Sample, heard: Sequence[Heard], times: int = 1) -> None:
+        """Count one Sample in, or several alike."""
+
+
+class Decider(ABC):
+    """A rule that has learned what it needs. It travels to other processes."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    @property
+    @abstractmethod
+    def claim(self) -> Claim:
+        """About accepted answers that nobody checked, of all rows it was made from."""
+
+    @property
+    @abstractmethod
+    def bins(self) -> Sequence[Bin]:
+        """Points of a calibration plot, where people checked enough."""
+
+    @property
+    @abstractmethod
+    def estimates(self) -> Mapping[str, float]:
+        """Each teacher's estimated accuracy in [0, 1]."""
+
+    @property
+    @abstractmethod
+    def twins(self) -> Mapping[str, str]:
+        """Teachers that are another one behind a second name, with that name."""
+
+    @abstractmethod
+    def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
+        """What the rule says of a Sample, whatever people found."""
+
+    def verdict(self, sample: Sample, heard: Sequence[Heard]) -> tuple[Verdict, frozenset[str]]:
+        """(the verdict on one Sample, the voters who would be asked about it next)."""
+        opinion = self.opinion(sample, heard)
+        return settle(opinion, sample, self.setting), frozenset(opinion.lacking)
+
+
+class Rule(ABC):
+    """One way of agreeing: a file of its own and an entry in `rules.RULES`."""
+
+    name: str
+    """As the pipeline file has it."""
+
+    @property
+    def targeted(self) -> bool:
+        """Whether its confidence is a posterior that has to reach `target`."""
+        return False
+
+    @property
+    def learns(self) -> bool:
+        """Whether it must have seen all rows before it can judge any."""
+        return False
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether teachers are asked one after another; else everybody is asked everything."""
+        return False
+
+    @abstractmethod
+    def rows(self, setting: Setting) -> Rows:
+        """Empty ones, to be filled in any order."""
+
+    @abstractmethod
+    def learn(self, rows: Rows) -> Decider:
+        """What follows from rows that this rule made. Under a rule that learns it may take seconds."""
+
+
+def settle(opinion: Opinion, sample: Sample, setting: Setting) -> Verdict:
+    """The verdict: what people say stands above the rule, and above the label's gate."""
+    ballots = opinion.ballots
+    if sample.id in setting.gold.ambiguous:
+        return Verdict(None, 0.0, False, "ambiguous", ballots)
+    true = setting.gold.answers.get(sample.id)
+    if true is not None:
+        said = any(ballot.answer == true for ballot in ballots)
+        return _verdict(true, 1.0 if said else 0.0, "" if said else _unsaid(opinion), sample, ballots)
+    reason = opinion.reason
+    if not reason and setting.label == "gate" and sample.label != opinion.answer:
+        reason = "label_missing" if sample.label is None else "label_gate"
+    return _verdict(opinion.answer, min(opinion.confidence, 1.0), reason, sample, ballots)
+
+
+def _unsaid(opinion: Opinion) -> VoteReason:
+    """Why an answer of people that no teacher gave is not accepted."""
+    if opinion.lacking:
+        return "not_asked"
+    return "not_wanted" if opinion.reason == "not_wanted" else "gold_unsaid"
+
+
+def _verdict(answer: str | None, confidence: float, reason: VoteReason, sample: Sample, ballots: tuple[Ballot, ...]) -> Verdict:
+    conflict = not reason and sample.label is not None and sample.label != answer
+    return Verdict(answer, confidence, not reason, reason, ballots, conflict)

@@ -1,0 +1,166 @@
+"""A sequential vote over Samples one by one: they are counted by what was said of them, and looked up by it afterwards."""
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting
+from cotforge.consensus.sequential.terms import SHORT, Terms, prices
+from cotforge.records import Ballot, Sample, VoteReason
+
+if TYPE_CHECKING:
+    from cotforge.consensus.sequential.replay import Replayed
+
+Said = Mapping[str, str | None]
+"""Answers by voter; None of one that gave none."""
+
+
+class Fate(NamedTuple):
+    """What the vote makes of Samples that were answered alike."""
+
+    column: int
+    """Of a voter that says the leading answer; -1 where none does."""
+    confidence: float
+    accepted: bool
+    asked: tuple[int, ...]
+    """Columns of the voters asked, in turn."""
+    lacking: tuple[int, ...]
+    """Columns of those whose replies would be asked for and are not there."""
+
+
+_UNSEEN = Fate(-1, 0.0, False, (), (0,))
+"""Of answers that no Sample had when the vote was decided: the source or the journal has changed since. The next run tells."""
+
+
+class Coding:
+    """Samples and what was said of them, as numbers. It travels to other processes."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self.names = tuple(voter.name for voter in setting.terms.voters)
+        self._columns = {name: column for column, name in enumerate(self.names)}
+        self._places = {option: place for place, option in enumerate(sorted(setting.terms.options))}
+
+    def key(self, sample: Sample, said: Said) -> bytes:
+        """[wave, everybody, fold, gold, answers..., label]: see `table`."""
+        from cotforge.consensus.sequential.table import coded
+
+        waves, gold = self._setting.waves, self._setting.gold.answers.get(sample.id)
+        fold = waves.fold(sample.id) if gold is not None else -1
+        symbols, true = coded(self._setting.terms, sample.label, said, gold, self._columns, self._places)
+        return array("i", (*waves.place(sample.id), fold, true, *symbols)).tobytes()
+
+
+class CodedRows(Rows):
+    """All Samples by their codes."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.coding = Coding(setting)
+        self.counts: dict[bytes, int] = {}
+        self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in self.coding.names}
+
+    def add(self, sample: Sample, heard: Sequence[Heard], times: int = 1) -> None:
+        key = self.coding.key(sample, {one.voter: one.answer for one in heard})
+        self.counts[key] = self.counts.get(key, 0) + times
+        if not self.setting.priced and self.setting.waves.wave(sample.id) == 0:
+            for one in heard:
+                if one.replied:
+                    self._took[one.voter].append((one.cost_usd, one.seconds))
+
+    @property
+    def terms(self) -> Terms:
+        """Those of the setting, with the voters' prices."""
+        about = self.setting.terms
+        if self.setting.priced:
+            return about
+        found = prices(self._took)
+        return replace(about, voters=tuple(replace(voter, price=found[voter.name]) for voter in about.voters))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is known of a vote beside its verdicts."""
+
+    claim: Claim
+    bins: Sequence[Bin]
+    estimates: Mapping[str, float]
+    twins: Mapping[str, str]
+
+
+class TurnDecider(Decider):
+    """The vote, decided: it looks up what was said of a Sample."""
+
+    def __init__(self, setting: Setting, coding: Coding, fates: Mapping[bytes, Fate], figures: Figures) -> None:
+        super().__init__(setting)
+        self._coding, self._fates, self._figures = coding, fates, figures
+
+    def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
+        said, names = {one.voter: one.answer for one in heard}, self._coding.names
+        fate = self._fates.get(self._coding.key(sample, said), _UNSEEN)
+        cast = [(names[column], said[names[column]]) for column in sorted(fate.asked)]
+        ballots = tuple(Ballot(name.removesuffix(SHORT), answer) for name, answer in cast if answer is not None)
+        return Opinion(
+            said[names[fate.column]] if fate.column >= 0 else None,
+            fate.confidence,
+            "" if fate.accepted else _why(fate, ballots),
+            ballots,
+            tuple(names[column] for column in fate.asked),
+            tuple(names[column] for column in fate.lacking),
+        )
+
+    @property
+    def claim(self) -> Claim:
+        return self._figures.claim
+
+    @property
+    def bins(self) -> Sequence[Bin]:
+        return self._figures.bins
+
+    @property
+    def estimates(self) -> Mapping[str, float]:
+        return self._figures.estimates
+
+    @property
+    def twins(self) -> Mapping[str, str]:
+        return self._figures.twins
+
+
+def _why(fate: Fate, ballots: Sequence[Ballot]) -> VoteReason:
+    if fate.lacking:
+        return "not_asked"
+    if not fate.asked:
+        return "not_wanted"
+    return "below_target" if ballots else "no_ballots"
+
+
+def decided(rows: CodedRows) -> TurnDecider:
+    """The vote over all rows, replayed. Takes seconds."""
+    import numpy as np  # where something is learned
+
+    from cotforge.consensus.sequential.replay import replay
+    from cotforge.consensus.sequential.table import table
+
+    about, keys = rows.terms, list(rows.counts)
+    packed = np.frombuffer(b"".join(keys), np.int32).reshape(len(keys), 5 + len(about.voters)).astype(np.int64)
+    distinct, places = table(packed, np.array(list(rows.counts.values()), float))
+    found = replay(about, distinct, rows.setting.waves)
+    walked = found.walk
+    turns = [tuple(column for column in np.argsort(turn, kind="stable").tolist() if turn[column]) for turn in walked.turn_NK]
+    lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
+    columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
+    fates = [Fate(*one) for one in zip(*columns, turns, lacking, strict=True)]
+    by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
+    return TurnDecider(rows.setting, rows.coding, by_key, _figures(about, found))
+
+
+def _figures(about: Terms, found: "Replayed") -> Figures:
+    accuracies = found.belief.model.accuracy().tolist()
+    return Figures(
+        found.claim,
+        found.held.bins() if found.held is not None else [],
+        {voter.teacher: accuracy for voter, accuracy in zip(about.voters, accuracies, strict=False) if not voter.short},
+        {about.voters[one].teacher: about.voters[other].teacher for one, other in found.belief.twins.items()},
+    )

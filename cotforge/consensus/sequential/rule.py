@@ -1,0 +1,65 @@
+"""`sequential` as a rule: how its waves, policies and verdicts come about. What learns is imported by whoever calls it."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from cotforge.consensus.decider import Decider, Rows, Rule, Setting
+from cotforge.consensus.sequential.in_turn import CodedRows, decided
+from cotforge.consensus.sequential.terms import Terms
+from cotforge.consensus.sequential.waves import Waves
+
+if TYPE_CHECKING:
+    from cotforge.consensus.sequential.policy import Policy
+    from cotforge.consensus.sequential.table import Evidence
+
+
+class Sequential(Rule):
+    """One teacher at a time, by a policy that is learned wave by wave. Rules that ask in another order override what differs."""
+
+    name = "sequential"
+
+    @property
+    def targeted(self) -> bool:
+        return True
+
+    @property
+    def learns(self) -> bool:
+        return True
+
+    @property
+    def in_turn(self) -> bool:
+        return True
+
+    def rows(self, setting: Setting) -> CodedRows:
+        return CodedRows(setting)
+
+    def learn(self, rows: Rows) -> Decider:
+        assert isinstance(rows, CodedRows)
+        return decided(rows)
+
+    # while asking
+
+    def waves(self, total: int, gold: Collection[str], seed: int = 0) -> Waves:
+        """Which of about `total` Samples are asked when; `gold`: ids whose answer people know."""
+        return Waves(total, gold, seed)
+
+    def evidence(self, terms: Terms) -> "Evidence":
+        """Empty; the order of adding leaves no trace."""
+        from cotforge.consensus.sequential.table import Evidence
+
+        return Evidence(terms)
+
+    def policy(self, terms: Terms, evidence: "Evidence", upto: int, hasty: bool) -> "Policy":
+        """Whom to ask, by what Samples of the waves up to `upto` said. It may take seconds; in haste it is learned less carefully."""
+        from cotforge.consensus.sequential.learning import learn
+
+        return learn(terms, evidence, upto, hasty)
+
+    async def policy_apart(self, terms: Terms, evidence: "Evidence", upto: int) -> "Policy | None":
+        """The same with care, in a process of its own; None where that could not be."""
+        from cotforge.consensus.sequential.apart import learned
+
+        return await learned(terms, evidence, upto)
+
+
+SEQUENTIAL = Sequential()
