@@ -7,12 +7,16 @@ which judges a Sample by what was said of it alone (`opinion`). `curate`, `decid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.records import Ballot, Gold, Sample, Verdict, VoteReason
+
+if TYPE_CHECKING:
+    from cotforge.consensus.image.samples import SamplePictures
 
 LabelRole = Literal["vote", "gate", "ignore"]
 """What the raw label does: it is one more voter, the answer must equal it, or it is only reported."""
@@ -43,6 +47,8 @@ class Setting:
     """Which Samples are asked when, under a rule that asks in turn."""
     priced: bool = True
     """Whether the terms hold the voters' prices; else they are what replies of the warm-up took."""
+    pictures: "SamplePictures | None" = None
+    """Features of the Samples' pictures, where they may vote: then `terms.image`."""
 
     @property
     def teachers(self) -> int:
@@ -106,6 +112,11 @@ class Decider(ABC):
     @abstractmethod
     def twins(self) -> Mapping[str, str]:
         """Teachers that are another one behind a second name, with that name."""
+
+    @property
+    def admission(self) -> Admission | None:
+        """Whether pictures were heard; None where there are no features of them."""
+        return None
 
     @abstractmethod
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:

@@ -25,6 +25,7 @@ def decide(
     target: float = 0.9,
     objective: Objective | Mapping[str, float] = "balanced",
     label: LabelRole = "vote",
+    features: Any = None,
     seed: int = 0,
 ) -> Decisions:
     """Decide every id of a table with columns `id`, `teacher`, `answer`: all that a full asking gave, in the order it may be asked.
@@ -33,6 +34,8 @@ def decide(
     could not be read. `classes` is the closed set; without it the set is taken from labels, gold and the warm-up where these are few,
     else answers are free. `labels` are raw and noisy, `gold` is what people found, `prices` are per call (default 1 each).
     A gold answer of None is one that people cannot tell. `label` is what the raw label does: see `consensus.label` of a pipeline file.
+    `features` of the ids' pictures (a mapping of id to vector, a frame with `id`, or an array with a row for each id) let a classifier of
+    them vote under `sequential`, at no price, where `gold` shows that it helps: see `Decisions.admission`.
     `objective` is `balanced`, `cheapest`, or `{"lessons": ..., "budget": ...}`. Row order, and the names of ids, teachers and classes
     beside the draw of who is asked when, decide nothing. Raises AnswersError where the table cannot be used.
     """
@@ -43,7 +46,9 @@ def decide(
     wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_whole(objective))
     if isinstance(wanted, str) and wanted not in ("balanced", "cheapest"):
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
-    tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, seed=seed)
+    if features is not None and not rule_named(rule).in_turn:
+        raise AnswersError(f"features: rule {rule!r} does not hear pictures; rule='sequential' does")
+    tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, features=features, seed=seed)
     role: LabelRole = "ignore" if labels is None else label
     return tabled.decided(rule_named(rule), tabled.setting(target=target, label=role, prices=prices or {}, objective=wanted))
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cotforge.consensus.claim import Claim
+    from cotforge.consensus.image.admitted import Admission
 
 
 class AnswersError(CotforgeError):
@@ -31,3 +32,5 @@ class Decisions:
     lacking: int = 0
     """Calls that the rule would have made and the table does not hold; of a Sample asked in turn the first counts, as it may have changed
     all that follow."""
+    admission: "Admission | None" = None
+    """Whether pictures were heard, where there were features of them."""

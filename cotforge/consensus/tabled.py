@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -12,6 +12,10 @@ import polars as pl
 from cotforge.consensus.claim import Checked, claimed
 from cotforge.consensus.decider import Decider, Heard, LabelRole, Rule, Setting, settle
 from cotforge.consensus.decisions import AnswersError, Decisions
+from cotforge.consensus.image.admitted import LEAST, Admission
+from cotforge.consensus.image.given import of_table
+from cotforge.consensus.image.samples import with_labels
+from cotforge.consensus.image.voter import Pictures
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, Ints, regrouped, unique_rows
 from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter
 from cotforge.consensus.sequential.waves import Waves
@@ -31,9 +35,10 @@ class Tabled:
         seed: int = 0,
         waves: Waves | None = None,
         own: Mapping[Any, tuple[str, ...]] | None = None,
+        features: Any = None,
     ) -> None:
         """`classes`: empty for free answers, None where they are to be found; `gold`: None for what people cannot tell; `waves`: those of
-        a run, by default those of the ids with `seed`; `own`: the closed set of each id, where they share none.
+        a run, by default those of the ids with `seed`; `own`: the closed set of each id, where they share none; `features`: see `decide`.
         """
         self.frame = _rows(answers)
         self.firsts = self.frame.unique(["id", "teacher"], keep="first", maintain_order=True)
@@ -52,8 +57,15 @@ class Tabled:
         self._symbols = self._numbered()
         self._texts: list[str] = self._symbols.sort("symbol")["answer"].to_list()
         self._own = own or {}
+        self.pictures = None if features is None else self._pictured(features)
         if classes and (strange := set(self.gold.answers.values()) - set(classes)):
             raise AnswersError(f"gold: {sorted(strange)[0]!r} is none of the classes; people must choose from the same set")
+
+    def _pictured(self, features: Any) -> Pictures:
+        """Raises AnswersError where there are no classes that pictures could say, or no features."""
+        if not 2 <= len(self.options) <= WIDEST or self._own:
+            raise AnswersError(f"features: pictures vote for one of 2 to {WIDEST} classes that all ids share; give them as classes")
+        return of_table(features, self._id_list, fold=self.waves.fold)
 
     @cached_property
     def _sets_N(self) -> Ints:
@@ -123,7 +135,12 @@ class Tabled:
         """A vote over this table; `label` as in a pipeline file."""
         voters = tuple(Voter(teacher, price=float(prices.get(teacher, 1.0))) for teacher in self.teachers)
         votes, total, whole = label == "vote", self.waves.total, self.waves.whole
-        return Setting(Terms(voters, self.options, target, objective, max_calls, votes, total, whole, order), label, self.gold, self.waves)
+        terms = Terms(voters, self.options, target, objective, max_calls, votes, total, whole, order)
+        if self.pictures is None or len(self.gold.answers) < LEAST:
+            return Setting(terms, label, self.gold, self.waves)
+        labels = self.labels if votes else [None] * len(self.labels)
+        pictures = with_labels(self.pictures, [str(id) for id in self._id_list], labels, self.options)
+        return Setting(replace(terms, image=True), label, self.gold, self.waves, pictures=pictures)
 
     def decided(self, rule: Rule, setting: Setting) -> Decisions:
         """What a rule decides. Raises AnswersError where there are more teachers than a policy can tell apart."""
@@ -140,7 +157,8 @@ class Tabled:
         cost = sum(calls * voter.price for calls, voter in zip(teachers["calls"].to_list(), setting.terms.voters, strict=True))
         lacking = sum(one.lacking * times for one, times in zip(found, asked.times_M, strict=True))
         missing = 0 if rule.in_turn else int((asked.answers_NV[:, :-1] == NONE).sum())
-        return Decisions(self._frame(asked, found), decider.claim, teachers, float(cost), lacking + missing)
+        admission = None if self.pictures is None else decider.admission or Admission(False, len(self.gold.answers))
+        return Decisions(self._frame(asked, found), decider.claim, teachers, float(cost), lacking + missing, admission)
 
     @cached_property
     def _in_turn(self) -> "_Asked":
@@ -160,7 +178,8 @@ class Tabled:
         answers_NV[placed["row"].to_numpy(), placed["column"].to_numpy()] = self._coded(placed["answer"], ABSTAINED)
         answers_NV[:, -1] = self._coded(self.labels, NONE)
         alike_NV = answers_NV if 0 < len(self.options) <= WIDEST or self._own else regrouped(answers_NV)[0]
-        checked_N = np.where(self.checked_N, np.arange(len(answers_NV)), -1)
+        own_N = self.checked_N | (self.pictures is not None)  # of these no two are alike
+        checked_N = np.where(own_N, np.arange(len(answers_NV)), -1)
         _, place_N = unique_rows(np.column_stack([checked_N, self._sets_N, place_N2, alike_NV]))
         _, first_M, times_M = np.unique(place_N, return_index=True, return_counts=True)
         return _Asked(columns["teacher"].to_list(), answers_NV, place_N, first_M, times_M.tolist())

@@ -5,35 +5,23 @@ is admitted where the log posterior of the true answer grows by more than `SURE`
 Shapes: N Samples, V columns, C classes.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import combinations
 
 import numpy as np
 
-from cotforge.consensus.claim import FEW
+from cotforge.consensus.image.admitted import LEAST, SURE, Admission
+from cotforge.consensus.image.samples import with_codes
 from cotforge.consensus.image.voter import FOLDS, Pictures, says
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.learning import believe, once
 from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, table, unique_rows
 from cotforge.consensus.sequential.terms import Terms
 
-SURE = 2.0
-"""Standard errors by which it has to be better."""
 _LEAST = 1e-3
 """Probability below which being wrong counts no more: one answer must not decide."""
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Whether the picture votes, and what that stands on."""
-
-    admitted: bool
-    checked: int
-    """Samples with features that people checked."""
-    gain: float | None = None
-    """By how much the log posterior of the true answer grows, in nats; None where too few are checked to say."""
-    error: float | None = None
-    """Its standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +33,38 @@ class Look:
     admission: Admission
 
 
+LATEST = 6
+"""Looks kept in mind: a run finds out what is missing, asks, and curates by the same ones."""
+_latest: OrderedDict[bytes, Look] = OrderedDict()
+
+
 def look(terms: Terms, pictures: Pictures, told: Table, upto: int) -> Look:
-    """What pictures say once Samples of the waves up to `upto` were asked about. Takes seconds.
+    """What pictures say once Samples of the waves up to `upto` were asked about. Takes seconds, the latest times none.
 
     `told`: a row for each Sample, in the order of the pictures, with whatever was heard and every label; `terms.image`.
     """
     told = _heard(terms, told, upto)
+    key = sha256(repr(terms).encode())
+    for array in (told.answers_NV, told.gold_N, pictures.features_NP, pictures.there_N, pictures.rank_N, pictures.fold_N):
+        key.update(np.ascontiguousarray(array))
+    found = _latest.pop(key.digest(), None) or _found_out(terms, pictures, told)
+    _latest[key.digest()] = found
+    while len(_latest) > LATEST:
+        _latest.popitem(last=False)
+    return found
+
+
+def _found_out(terms: Terms, pictures: Pictures, told: Table) -> Look:
     seen_N = pictures.there_N & (told.gold_N != UNKNOWN) & _anything(terms, told)
     checked = int(seen_N.sum())
     nothing = np.full(len(pictures), NONE, np.int64)
-    if checked < FEW:
+    if checked < LEAST:
         return Look(nothing, Admission(False, checked))
-    plain = believe(terms, _evidence(terms, told))
+    plain = believe(terms, evidence_of(terms, told))
     code_N = _said(terms, pictures, told, plain)
-    sighted = believe(terms, _evidence(terms, _with(told, code_N)))
-    code_N = _said(terms, pictures, _with(told, code_N), sighted)
-    admission = _admission(pictures, _with(told, code_N), seen_N, plain, sighted)
+    sighted = believe(terms, evidence_of(terms, with_codes(told, code_N)))
+    code_N = _said(terms, pictures, with_codes(told, code_N), sighted)
+    admission = _admission(pictures, with_codes(told, code_N), seen_N, plain, sighted)
     return Look(code_N if admission.admitted else nothing, admission)
 
 
@@ -78,17 +82,18 @@ def _said(terms: Terms, pictures: Pictures, told: Table, belief: Belief) -> Ints
 
 def _admission(pictures: Pictures, told: Table, seen_N: Flags, plain: Belief, sighted: Belief) -> Admission:
     gain_N = np.zeros(len(told))
-    blank = _with(told, np.full(len(told), NONE, np.int64))
+    blank = with_codes(told, np.full(len(told), NONE, np.int64))
     for fold in range(FOLDS):
         hidden_N = pictures.fold_N == fold
         here_N = hidden_N & seen_N
         for sign, rows, like in ((1, told, sighted), (-1, blank, plain)):
             others = replace(rows, gold_N=np.where(hidden_N, UNKNOWN, rows.gold_N))
-            belief = believe(like.terms, _evidence(like.terms, others), like=like)
+            belief = believe(like.terms, evidence_of(like.terms, others), like=like)
             gain_N[here_N] += sign * _log_posterior(belief, rows.where(here_N))
     gains = gain_N[seen_N]
     gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
-    return Admission(gain > SURE * error and gain > 0, len(gains), gain, error)
+    admitted = gain > max(SURE * error, 0.0)
+    return Admission(admitted, len(gains), gain, error, float(sighted.model.accuracy()[-2]) if admitted else None)
 
 
 def _log_posterior(belief: Belief, rows: Table) -> Floats:
@@ -116,13 +121,7 @@ def _anything(terms: Terms, told: Table) -> Flags:
     return np.asarray((told.answers_NV[:, : len(terms.voters)] != NONE).any(axis=1))
 
 
-def _with(told: Table, code_N: Ints) -> Table:
-    answers_NV = told.answers_NV.copy()
-    answers_NV[:, -2] = code_N
-    return told.with_answers(answers_NV)
-
-
-def _evidence(terms: Terms, told: Table) -> Table:
+def evidence_of(terms: Terms, told: Table) -> Table:
     """Rows of which anything was heard, equal ones counted once."""
     told = told.where(_anything(terms, told))
-    return table(np.column_stack([told.wave_N, told.everybody_N, np.full(len(told), -1), told.gold_N, told.answers_NV]))[0]
+    return table(np.column_stack([told.wave_N, told.everybody_N, np.full(len(told), -1), told.gold_N, told.answers_NV]), told.times_N)[0]

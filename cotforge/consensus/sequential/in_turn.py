@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting
+from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.sequential.terms import SHORT, Terms, prices
 from cotforge.records import Ballot, Sample, VoteReason
 
@@ -38,19 +39,21 @@ class Coding:
     """Samples and what was said of them, as numbers. It travels to other processes."""
 
     def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+        self._setting = replace(setting, pictures=None)
+        self._pictured = None if setting.pictures is None else setting.pictures.places
         self.names = tuple(voter.name for voter in setting.terms.voters)
         self._columns = {name: column for column, name in enumerate(self.names)}
         self._places = {option: place for place, option in enumerate(sorted(setting.terms.options))}
 
     def key(self, sample: Sample, said: Said) -> bytes:
-        """[wave, everybody, fold, gold, answers..., label]: see `table`."""
+        """[wave, everybody, fold, gold, answers..., label]: see `table`; with pictures, the place of the Sample's own before that."""
         from cotforge.consensus.sequential.table import coded
 
         waves, gold = self._setting.waves, self._setting.gold.answers.get(sample.id)
         fold = waves.fold(sample.id) if gold is not None else -1
         symbols, true = coded(self._setting.terms, sample.label, said, gold, self._columns, self._places)
-        return array("i", (*waves.place(sample.id), fold, true, *symbols)).tobytes()
+        front = () if self._pictured is None else (self._pictured.get(sample.id, -1),)
+        return array("i", (*front, *waves.place(sample.id), fold, true, *symbols)).tobytes()
 
 
 class CodedRows(Rows):
@@ -88,6 +91,7 @@ class Figures:
     bins: Sequence[Bin]
     estimates: Mapping[str, float]
     twins: Mapping[str, str]
+    admission: Admission | None = None
 
 
 class TurnDecider(Decider):
@@ -127,6 +131,10 @@ class TurnDecider(Decider):
     def twins(self) -> Mapping[str, str]:
         return self._figures.twins
 
+    @property
+    def admission(self) -> Admission | None:
+        return self._figures.admission
+
 
 def _why(fate: Fate, ballots: Sequence[Ballot]) -> VoteReason:
     if fate.lacking:
@@ -143,17 +151,21 @@ def decided(rows: CodedRows) -> TurnDecider:
     from cotforge.consensus.sequential.replay import replay
     from cotforge.consensus.sequential.table import table
 
-    about, keys = rows.terms, list(rows.counts)
-    packed = np.frombuffer(b"".join(keys), np.int32).reshape(len(keys), 5 + len(about.voters)).astype(np.int64)
-    distinct, places = table(packed, np.array(list(rows.counts.values()), float))
-    found = replay(about, distinct, rows.setting.waves)
+    about, keys, times = rows.terms, list(rows.counts), np.array(list(rows.counts.values()), float)
+    packed = np.frombuffer(b"".join(keys), np.int32).reshape(len(keys), -1).astype(np.int64)
+    if (pictures := rows.setting.pictures) is None:
+        distinct, places = table(packed, times)
+        found = replay(about, distinct, rows.setting.waves)
+    else:
+        distinct, places = pictures.table(packed[:, 0], packed[:, 1:], times)
+        found = replay(about, distinct, rows.setting.waves, pictures.padded(len(distinct)))
     walked = found.walk
     turns = [tuple(column for column in np.argsort(turn, kind="stable").tolist() if turn[column]) for turn in walked.turn_NK]
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
     columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
     fates = [Fate(*one) for one in zip(*columns, turns, lacking, strict=True)]
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
-    return TurnDecider(rows.setting, rows.coding, by_key, _figures(about, found))
+    return TurnDecider(replace(rows.setting, pictures=None), rows.coding, by_key, _figures(about, found))
 
 
 def _figures(about: Terms, found: "Replayed") -> Figures:
@@ -163,4 +175,5 @@ def _figures(about: Terms, found: "Replayed") -> Figures:
         found.held.bins() if found.held is not None else [],
         {voter.teacher: accuracy for voter, accuracy in zip(about.voters, accuracies, strict=False) if not voter.short},
         {about.voters[one].teacher: about.voters[other].teacher for one, other in found.belief.twins.items()},
+        found.admission,
     )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cotforge.consensus.claim import Claim
-from cotforge.consensus.image.admission import Admission, look
+from cotforge.consensus.image.admission import look
+from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.image.voter import Pictures
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.held import Held, claim, held_out

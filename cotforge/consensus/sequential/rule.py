@@ -9,8 +9,12 @@ from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
 
 if TYPE_CHECKING:
+    from cotforge.consensus.image.policy import PicturedPolicy
+    from cotforge.consensus.image.samples import SamplePictures
     from cotforge.consensus.sequential.policy import Policy
     from cotforge.consensus.sequential.table import Evidence
+
+    AnyPolicy = Policy | PicturedPolicy
 
 
 class Sequential(Rule):
@@ -43,22 +47,31 @@ class Sequential(Rule):
         """Which of about `total` Samples are asked when; `gold`: ids whose answer people know."""
         return Waves(total, gold, seed)
 
-    def evidence(self, terms: Terms) -> "Evidence":
-        """Empty; the order of adding leaves no trace."""
+    def evidence(self, terms: Terms, pictures: "SamplePictures | None" = None) -> "Evidence":
+        """Empty; the order of adding leaves no trace. `pictures`: of the Samples, where they may vote."""
+        from cotforge.consensus.image.evidence import PicturedEvidence
         from cotforge.consensus.sequential.table import Evidence
 
-        return Evidence(terms)
+        return Evidence(terms) if pictures is None else PicturedEvidence(terms, pictures)
 
-    def policy(self, terms: Terms, evidence: "Evidence", upto: int, hasty: bool) -> "Policy":
+    def policy(self, terms: Terms, evidence: "Evidence", upto: int, hasty: bool) -> "AnyPolicy":
         """Whom to ask, by what Samples of the waves up to `upto` said. It may take seconds; in haste it is learned less carefully."""
+        from cotforge.consensus.image import policy as pictured
+        from cotforge.consensus.image.evidence import PicturedEvidence
         from cotforge.consensus.sequential.learning import learn
 
+        if isinstance(evidence, PicturedEvidence):
+            return pictured.learned(terms, evidence, upto, hasty)
         return learn(terms, evidence, upto, hasty)
 
-    async def policy_apart(self, terms: Terms, evidence: "Evidence", upto: int) -> "Policy | None":
+    async def policy_apart(self, terms: Terms, evidence: "Evidence", upto: int) -> "AnyPolicy | None":
         """The same with care, in a process of its own; None where that could not be."""
+        from cotforge.consensus.image import policy as pictured
+        from cotforge.consensus.image.evidence import PicturedEvidence
         from cotforge.consensus.sequential.apart import learned
 
+        if isinstance(evidence, PicturedEvidence):
+            return await pictured.learned_apart(terms, evidence, upto)
         return await learned(terms, evidence, upto)
 
 

@@ -74,10 +74,10 @@ class Terms:
     """Samples, where `objective` counts them."""
     whole: int = 0
     """Of these, about so many everybody is asked, whatever is said."""
-    image: bool = False
-    """Whether there is a column of what pictures say, between the voters and the label: known before anybody is asked, and no support."""
     order: tuple[str, ...] = ()
     """The names of all voters in the one order in which they may be asked, where any may be left out; empty for any order."""
+    image: bool = False
+    """Whether there is a column of what pictures say, between the voters and the label: known before anybody is asked, and no support."""
 
     @property
     def by_class(self) -> bool:
