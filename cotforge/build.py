@@ -71,6 +71,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.reader = self._open.enter_context(closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads)))
+        self._features = self.reader.features(self.folder.path, lambda line: warn([line]))
 
     @classmethod
     def open(
@@ -139,7 +140,7 @@ class Run:
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         With `show`, the prompt of that Sample, counted from 1, is told first.
         """
-        gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        self._demand_sound()
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
         guide, refreshed = self._guide(), self._interrupted()
@@ -165,6 +166,12 @@ class Run:
         if probe:
             self._probe(estimator, asked)
             tell(estimator.text())
+
+    def _demand_sound(self) -> None:
+        """Tell what is wrong with gold, and with the features of pictures, before anything is paid for. Raises PipelineError."""
+        gold.find(self.loaded, self.folder.path)
+        if self._features is not None:
+            self._features.demand()
 
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
@@ -192,7 +199,7 @@ class Run:
         `refresh` names teachers whose Calls are asked anew; `retry` says why a Call came to nothing that is asked anew, and no other then.
         Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
         """
-        gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        self._demand_sound()
         keep_larger = not replace and (offline or self._limited)
         stays = keep_larger and self._limit is not None and self._limit < Previous.of(self.folder.path).samples
         if not stays and not (offline and self.folder.pipeline.exists()):
@@ -314,7 +321,7 @@ class Run:
         """By what teachers are asked one after another; None where they are asked all at once."""
         if not self.loaded.pipeline.consensus.sequential:
             return None
-        return Guide.of(self.loaded, self.folder.path, lambda: self.reader.total, rule=self.rule)
+        return Guide.of(self.loaded, self.folder.path, lambda: self.reader.total, rule=self.rule, features=self._features)
 
     def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""

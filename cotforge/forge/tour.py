@@ -21,7 +21,7 @@ from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Basis, Guide, voter, voters
 
 if TYPE_CHECKING:
-    from cotforge.consensus.sequential.policy import Policy
+    from cotforge.consensus.sequential.rule import AnyPolicy
 
 Found = Callable[[Call], Attempt | None]
 """The reply to a Call that has ended in this invocation."""
@@ -61,7 +61,7 @@ class Tour(Turn):
         return any(self._open.values())
 
     async def _all(self) -> None:
-        waves, learning = self._guide.waves, dict[Basis, "asyncio.Task[Policy | None]"]()
+        waves, learning = self._guide.waves, dict[Basis, "asyncio.Task[AnyPolicy | None]"]()
         try:
             for wave in range(waves.count):
                 for near in (wave, wave + 1):
@@ -75,7 +75,7 @@ class Tour(Turn):
                 task.cancel()
             await asyncio.gather(*learning.values(), return_exceptions=True)
 
-    async def _policy(self, basis: Basis) -> "Policy | None":
+    async def _policy(self, basis: Basis) -> "AnyPolicy | None":
         """What some waves teach, once they are over; None where there is nobody left to ask."""
         while self._read <= basis.upto or any(self._open[wave] for wave in range(basis.upto + 1)):
             self._changed.clear()
@@ -84,7 +84,7 @@ class Tour(Turn):
             return None
         return await self._notes.learned(basis)
 
-    async def _begin_all(self, wave: int, policy: "Policy | None") -> None:
+    async def _begin_all(self, wave: int, policy: "AnyPolicy | None") -> None:
         with Reading(self._in_wave(wave)) as reading:
             while (chunk := await reading.chunk()) and not self._progress.stopped:
                 for work in chunk:
@@ -190,7 +190,7 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
             yield work
 
 
-def walk_of(work: Work, guide: Guide, wave: int, policy: "Policy | None") -> Walk:
+def walk_of(work: Work, guide: Guide, wave: int, policy: "AnyPolicy | None") -> Walk:
     """The way of a Sample from its beginning, with what is settled of its Calls."""
     calls = {voter(call): call for call in (*(call for _, call in work.calls), *(call for call, _ in work.had))}
     return Walk(
@@ -199,6 +199,6 @@ def walk_of(work: Work, guide: Guide, wave: int, policy: "Policy | None") -> Wal
         wave=wave,
         calls={name: calls[name] for name in voters(guide.pipeline) if name in calls},
         known={voter(call): stored for call, stored in work.had},
-        policy=policy,
+        policy=policy and policy.about(work.sample.id),
         everybody=guide.waves.everybody(work.sample.id),
     )

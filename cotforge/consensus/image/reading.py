@@ -14,6 +14,7 @@ from cotforge.consensus.image.projection import Vectors
 from cotforge.consensus.image.samples import SamplePictures, gathered
 from cotforge.consensus.image.spec import Image, ImageEmbeddings, ImageModel
 from cotforge.consensus.image.store import FeatureStore
+from cotforge.consensus.sequential.terms import Terms
 from cotforge.records import Fault, Picture, Sample
 
 FILE = "cache/features.sqlite"
@@ -24,7 +25,6 @@ MANY = 500
 """New features from which on it is told that they are computed."""
 
 Compute = Callable[[Sequence[bytes]], Sequence[Vectors | None]]
-Samples = Iterable[Sample | Fault]
 
 
 @dataclass(slots=True)
@@ -45,17 +45,20 @@ class _Met:
         self.labels.append(sample.label)
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Where the features of a run's pictures come from, and where they are kept."""
+@dataclass
+class Features:
+    """Where the features of a run's pictures come from, and where they are kept; called, they are read once."""
 
     image: Image
     root: Path
     """Of the pipeline file: a model's folder or a file of embeddings is named from there."""
     run: Path
     """The run folder."""
+    samples: Callable[[], Iterable[Sample | Fault]]
+    """Reads the source from its beginning."""
     tell: Callable[[str], object]
     """Gets a line where computing takes long."""
+    _found: SamplePictures | None = None
 
     def demand(self) -> None:
         """Raises PipelineError where the features cannot be had, as far as that shows without reading them."""
@@ -64,29 +67,34 @@ class Reader:
         elif isinstance(self.image, ImageEmbeddings):
             Embeddings(self.root / self.image.embeddings)
 
-    def read(self, samples: Samples, options: Sequence[str], *, fold: Callable[[str], int]) -> SamplePictures:
-        """The features of all Samples, and their labels; see `gathered`. Raises PipelineError, and JournalError on a full disk."""
+    def __call__(self, terms: Terms, fold: Callable[[str], int]) -> SamplePictures:
+        """The features of all Samples with their labels; `fold` parts them. Raises PipelineError, and JournalError on a full disk."""
+        if self._found is None:
+            self._found = self._read(terms.options if terms.label else (), fold)
+        return self._found
+
+    def _read(self, options: Sequence[str], fold: Callable[[str], int]) -> SamplePictures:
         met = _Met()
         if isinstance(self.image, ImageEmbeddings):
             file = Embeddings(self.root / self.image.embeddings)
-            for sample in samples:
+            for sample in self.samples():
                 if isinstance(sample, Sample):
                     met.add(sample)
             places = {id: place for place, id in enumerate(met.ids)}
             return gathered(met.ids, met.labels, options, lambda: file.read(places), fold=fold)
         with closing(FeatureStore(self.run / FILE, self._recipe())) as store:
-            self._compute(samples, met, store)
+            self._compute(met, store)
             return gathered(met.ids, met.labels, options, _kept(store, met), fold=fold)
 
     def _recipe(self) -> str:
         return encoder.recipe(self.image.model, self.root) if isinstance(self.image, ImageModel) else pixels.RECIPE
 
-    def _compute(self, samples: Samples, met: _Met, store: FeatureStore) -> None:
+    def _compute(self, met: _Met, store: FeatureStore) -> None:
         """Reads all Samples, and keeps the features that are missing; a picture that cannot be read any more has none."""
         lacking: dict[bytes, Picture] = {}
         count = 0
         with self._opened() as compute:
-            for sample in samples:
+            for sample in self.samples():
                 if isinstance(sample, Fault):
                     continue
                 met.add(sample)

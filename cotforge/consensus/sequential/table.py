@@ -150,10 +150,12 @@ class Evidence:
         everybody: bool = False,
         fold: int = -1,
         probabilities: Mapping[str, float] | None = None,
+        id: str = "",
     ) -> None:
         """One Sample: what each voter asked said, by its name; None where that could not be read.
 
-        `probabilities`: of the answers, in [0, 1], as the voters themselves gave them, as far as they did.
+        `probabilities`: of the answers, in [0, 1], as the voters themselves gave them, as far as they did; `id`: of use where
+        Samples have pictures.
         """
         row = self._row(wave, label=label, answers=answers, gold=gold, everybody=everybody, fold=fold)
         if probabilities:
