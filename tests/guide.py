@@ -6,36 +6,38 @@ that learning takes.
 
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cotforge.build import Run
+from cotforge.consensus import sequential
 from cotforge.consensus.sequential import Terms
+from cotforge.consensus.sequential.rule import Sequential
+from cotforge.consensus.sequential.terms import SHORT
 from cotforge.forge import Meter, Progress
 from cotforge.order import rank
-from cotforge.sequence import SHORT, Engine
 
 AUDIT = 10
 """One Sample in so many, of those after the warm-up, is asked about of everybody."""
 
 
-@dataclass(frozen=True)
-class Waves:
+class Waves(sequential.Waves):
     """A warm-up of a given share, then waves of equal shares."""
 
-    gold: frozenset[str] = frozenset()
-    count: int = 5
-    warm: float = 0.2
-    audit: int = AUDIT
-    whole: int = 0
+    def __init__(self, gold: Collection[str] = (), *, count: int = 5, warm: float = 0.2, audit: int = AUDIT, whole: int = 0) -> None:
+        super().__init__(0)
+        self.gold, self._count, self.warm, self.audit, self.whole = frozenset(gold), count, warm, audit, whole
 
-    def wave(self, id: str) -> int:
+    @property
+    def count(self) -> int:
+        return self._count
+
+    def place(self, id: str) -> tuple[int, bool]:
         place = rank(id) / 2**64
-        return 0 if place < self.warm else 1 + int((place - self.warm) / (1 - self.warm) * (self.count - 1))
-
-    def everybody(self, id: str) -> bool:
-        return self.wave(id) == 0 or id in self.gold or (self.audit > 0 and rank(id, 1) % self.audit == 0)
+        wave = 0 if place < self.warm else 1 + int((place - self.warm) / (1 - self.warm) * (self.count - 1))
+        return wave, wave == 0 or id in self.gold or (self.audit > 0 and rank(id, 1) % self.audit == 0)
 
     def needs(self, wave: int) -> int:
         return (-1, 0, 0, 1, 1, 3)[wave]
@@ -90,11 +92,26 @@ def learn(terms: Terms, evidence: Evidence, upto: int, hasty: bool = False) -> P
     return Policy(sorted(agreed, key=lambda name: (-agreed[name], name)))
 
 
-def evidence(terms: Terms) -> Evidence:
-    return Evidence()
+class ByHand(Sequential):
+    """The rule, with statistics that anybody can follow."""
+
+    def __init__(self, waves: Callable[[int, Collection[str]], Waves], learn: Callable[..., Any]) -> None:
+        self._waves, self._learn = waves, learn
+
+    def waves(self, total: int, gold: Collection[str], seed: int = 0) -> Waves:
+        return self._waves(total, gold)
+
+    def evidence(self, terms: Terms) -> Evidence:  # type: ignore[override]
+        return Evidence()
+
+    def policy(self, terms: Terms, evidence: Any, upto: int, hasty: bool) -> Any:
+        return self._learn(terms, evidence, upto, hasty)
+
+    async def policy_apart(self, terms: Terms, evidence: Any, upto: int) -> Any:
+        return None
 
 
-def engine(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = None, **shape: float) -> Engine:
+def by_hand(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = None, **shape: Any) -> ByHand:
     """The whole; to learn takes so many seconds of somebody else's time, and leaves (upto, rows known) in `learned`."""
 
     def slowly(terms: Terms, evidence: Evidence, upto: int, hasty: bool) -> Policy:
@@ -103,16 +120,16 @@ def engine(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = None
         time.sleep(seconds)
         return learn(terms, evidence, upto)
 
-    return Engine(lambda total, gold: Waves(frozenset(gold), **shape), evidence, slowly)  # type: ignore[arg-type]
+    return ByHand(lambda total, gold: Waves(gold, **shape), slowly)
 
 
-def forge(pipeline: Path, run: Path, with_: Engine, sets: Sequence[str] = ()) -> Progress:
+def forge(pipeline: Path, run: Path, rule: Sequential, sets: Sequence[str] = ()) -> Progress:
     """What came of forging a pipeline in a run folder."""
-    with Run.open(pipeline, out=run, engine=with_, sets=sets) as opened:
+    with Run.open(pipeline, out=run, rule=rule, sets=sets) as opened:
         progress = Progress({teacher.name: Meter() for teacher in opened.loaded.pipeline.teachers})
         opened.forge(progress, {})
     return progress
 
 
 if __name__ == "__main__":
-    forge(Path(sys.argv[1]), Path(sys.argv[2]), engine(seconds=float(sys.argv[3])))
+    forge(Path(sys.argv[1]), Path(sys.argv[2]), by_hand(seconds=float(sys.argv[3])))

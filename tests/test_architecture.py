@@ -28,7 +28,7 @@ FLOORS = (
     "tally pages",
     "gold",
     "sequence",
-    "verdicts sample_reader",
+    "sample_reader",
     "forge curate",
     "export card report simulate display estimate whatif",
     "results early_end",

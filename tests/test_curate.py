@@ -322,9 +322,7 @@ def test_a_row_that_comes_while_a_run_is_curated_is_told_and_no_bug(tmp_path: Pa
         run.build()
         whole = [sample for sample in run.samples() if isinstance(sample, Sample)]
         readings = iter([[sample for sample in whole if sample.label != LABELS[3]], whole])
-        curation = Curation(
-            run.loaded, run.journal, lambda: iter(next(readings)), guide=Guide.of(run.engine, run.loaded, tmp_path, lambda: 8)
-        )
+        curation = Curation(run.loaded, run.journal, lambda: iter(next(readings)), guide=Guide.of(run.loaded, tmp_path, lambda: 8))
         found = {one.sample.id: one.rejected for one in curation.outcomes() if isinstance(one, CuratedSample)}
     assert len(found) == 8
     assert {id for id, rejected in found.items() if rejected == "vote:not_asked"} == {"row-3", "row-7"}

@@ -8,11 +8,12 @@ import pytest
 pytest.importorskip("scipy", reason="benchmarks need the extra 'dev'")
 
 from benchmarks.consensus.worlds import Inputs
-from cotforge.consensus import RULES, AnswersError, Consensus, Votes, decide
-from cotforge.records import Ballot
+from cotforge.consensus import RULES, AnswersError, Heard, Setting, decide, rule_named
+from cotforge.consensus.sequential import Terms, Voter
+from cotforge.records import Sample
 from tests.voting import COLUMNS, given, precision, same, sound, sure_of, vote
 
-PLAIN = [rule.name for rule in RULES]
+PLAIN = [rule.name for rule in RULES if not rule.in_turn]
 
 
 @pytest.fixture(scope="module")
@@ -158,33 +159,56 @@ def test_rules_that_ask_everybody_agree_with_a_run_sample_by_sample(rule: str, l
     world = given(120, classes=12, samples=2, accuracies=(0.5, 0.6, 0.9))
     frame = world.frame.with_columns(answer=pl.when(pl.int_range(pl.len()) % 6 != 0).then("answer"))
     decided = decide(frame, classes=world.classes, labels=world.labels if labelled else None, rule=rule, target=0.8)
-    consensus = Consensus.model_validate({"rule": rule, "target": 0.8, "label": "vote" if labelled else "ignore"})
-    options, votes = sorted(world.classes or []), Votes()
-    ballots: dict[str, list[Ballot]] = {id: [] for id in world.truth}
-    for id, teacher, answer in frame.drop_nulls().iter_rows():
-        ballots[id].append(Ballot(teacher, answer))
-    labels = world.labels if labelled else {}
-    for id, cast in ballots.items():
-        votes.add(cast, labels.get(id), options)
-    model = consensus.learn(votes)
+    voters, labels = tuple(Voter(name) for name in ("t1", "t2", "t3")), world.labels if labelled else {}
+    options = tuple(world.classes or ())
+    by = rule_named(rule)
+    rows = by.rows(Setting(Terms(voters, options, 0.8, label=labelled), "vote" if labelled else "ignore"))
+    heard: dict[str, list[Heard]] = {id: [] for id in world.truth}
+    for id, teacher, answer in frame.iter_rows():
+        heard[id].append(Heard(teacher, answer))
+    samples = {id: Sample(id, (), "", options, labels.get(id)) for id in heard}
+    for id, sample in samples.items():
+        rows.add(sample, heard[id])
+    decider = by.learn(rows)
     for id, answer, confidence, accepted, *_ in decided.frame.iter_rows():
-        verdict = consensus.decide(ballots[id], labels.get(id), options, model, teachers=3)
-        assert (answer, accepted) == (verdict.answer if verdict.accepted else None, verdict.accepted)
+        verdict, lacking = decider.verdict(samples[id], heard[id])
+        assert (answer, accepted, lacking) == (verdict.answer if verdict.accepted else None, verdict.accepted, frozenset())
         assert confidence == pytest.approx(verdict.confidence, abs=1e-6)
 
 
 @pytest.mark.parametrize("rule", PLAIN)
-def test_gold_is_for_the_claim_alone_where_everybody_is_asked(world: Inputs, rule: str) -> None:
+def test_gold_is_believed_and_the_claim_is_what_the_rule_says_without_it(world: Inputs, rule: str) -> None:
     gold = sure_of(world, 150)
     checked, plain = vote(world, rule=rule, gold=gold), vote(world, rule=rule)
-    assert checked.frame.equals(plain.frame)
+    others = ~pl.col("id").is_in(list(gold))
+    assert checked.frame.filter(others).equals(plain.frame.filter(others)), "what people found teaches the rule nothing"
     assert not plain.claim.calibrated
     assert plain.claim.low is None
-    accepted = checked.frame.filter(pl.col("accepted") & pl.col("id").is_in(list(gold)))
+    believed = dict(checked.frame.filter(pl.col("accepted") & ~others).select("id", "answer").rows())
+    said = {id: set(answers) for id, answers in world.frame.group_by("id").agg("answer").rows()}
+    assert believed == {id: true for id, true in gold.items() if true in said[id]}
+    accepted = plain.frame.filter(pl.col("accepted") & ~others)
     right = sum(gold[id] == answer for id, answer in accepted.select("id", "answer").rows())
     assert (checked.claim.calibrated, checked.claim.right, checked.claim.checked) == (True, right, len(accepted))
     assert checked.claim.low is not None
-    assert checked.claim.low < right / len(accepted) == checked.claim.precision
+    assert checked.claim.low < right / len(accepted)
+
+
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
+def test_what_people_cannot_tell_is_not_accepted(world: Inputs, rule: str) -> None:
+    untold = dict.fromkeys(list(world.truth)[:10])
+    frame = vote(world, rule=rule, gold=sure_of(world, 60) | untold).frame
+    assert not frame.filter(pl.col("id").is_in(list(untold)))["accepted"].any()
+
+
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
+def test_the_label_gates_under_every_rule_but_not_what_people_found(world: Inputs, rule: str) -> None:
+    gold = sure_of(world, 150)
+    frame = vote(world, rule=rule, gold=gold, label="gate").frame
+    against = set(frame.filter("against_label")["id"])
+    assert against
+    assert against <= set(gold)
+    assert frame.filter(~pl.col("id").is_in(list(gold)))["accepted"].any()
 
 
 GOOD = pl.DataFrame({"id": ["x", "y"], "teacher": ["a", "b"], "answer": ["awe", "joy"]})
@@ -198,6 +222,7 @@ GOOD = pl.DataFrame({"id": ["x", "y"], "teacher": ["a", "b"], "answer": ["awe", 
         ([("x", "a", "awe")], {}, "answers: no column id, teacher, answer; "),
         (GOOD.with_columns(teacher=pl.lit(None)), {}, "answers: 2 rows without teacher; "),
         (GOOD.with_columns(id=pl.lit(None, pl.String)), {}, "answers: 2 rows without id; "),
+        (GOOD, {"label": "rules"}, "label: 'rules' is none; vote, gate or ignore"),
         (GOOD, {"rule": "wisest"}, "rule: 'wisest' is none; majority, unanimous, weighted, dawid_skene, sequential"),
         (GOOD, {"target": 1.0}, "target: 1.0; a probability between 0 and 1"),
         (GOOD, {"target": 0.4, "rule": "majority"}, "target: 0.4; a probability between 0.5 and 1"),

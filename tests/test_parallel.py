@@ -48,7 +48,9 @@ def built(folder: Path, rows: int, measure: str) -> Path:
 
 def outcomes(run: Run, many: int) -> list[Any]:
     curation = Curation(run.loaded, run.journal, run.samples, many=many)
-    return [item if isinstance(item, CuratedSample) else (item.reason, item.where) for item in curation.outcomes()] + [curation.estimates()]
+    return [item if isinstance(item, CuratedSample) else (item.reason, item.where) for item in curation.outcomes()] + [
+        curation.decider.estimates
+    ]
 
 
 def test_processes_find_what_this_one_finds_in_the_same_order(tmp_path: Path) -> None:

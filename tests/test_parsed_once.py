@@ -14,7 +14,7 @@ import pytest
 from cotforge.build import Run
 from cotforge.forge import Meter, Progress
 from cotforge.replies.chat import completion
-from tests.guide import engine, forge
+from tests.guide import by_hand, forge
 from tests.project import sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Failure, Teacher
 
@@ -117,6 +117,6 @@ def test_a_body_is_parsed_once_where_teachers_are_asked_one_after_another(tmp_pa
     with three() as servers:
         path = pipeline(tmp_path, servers, "sequential")
         with parsed() as asking:
-            told = forge(path, tmp_path / "run", engine())
+            told = forge(path, tmp_path / "run", by_hand())
         assert told.asked < len(NAMES) * 80, "not everybody is asked about everything"
         assert asking.total() == came(servers)

@@ -132,7 +132,7 @@ def test_every_choice_of_a_key_is_named() -> None:
 
 def test_the_tables_name_exactly_what_there_is() -> None:
     assert [row[0].strip("`") for row in rows("measure")] == [measure.__name__ for measure in MEASURES]
-    assert [row[0].strip("`") for row in rows("rule")] == [*(rule.name for rule in RULES), "sequential"]
+    assert [row[0].strip("`") for row in rows("rule")] == [rule.name for rule in RULES]
     kinds = {get_args(source.model_fields["kind"].annotation)[0] for source in sections(Pipeline.model_fields["source"].annotation)}
     assert {row[0].strip("`") for row in rows("kind")} == kinds
     assert {row[0].split()[1].strip("`") for row in rows("command")} == set(cli.cli.commands)

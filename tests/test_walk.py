@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from cotforge.answers import Task
+from cotforge.consensus.sequential.terms import SHORT, prices
 from cotforge.forge.notes import Notes
-from cotforge.forge.walk import Policy, Walk
-from cotforge.gold import Gold
+from cotforge.forge.walk import Walk
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Sample
+from cotforge.records import Call, Gold, Sample
 from cotforge.replies.attempt import Attempt
-from cotforge.sequence import SHORT, Basis, Engine, Guide, prices
+from cotforge.sequence import Basis, Guide
 from tests.attempts import attempt
-from tests.guide import Evidence, Waves, evidence
+from tests.guide import ByHand, Evidence, Waves
 from tests.guide import Policy as InOrder
 from tests.project import LABELS, said, write_pipeline
 
@@ -39,7 +39,7 @@ def stored(name: str, text: str | None, *, usd: float = 0.0, seconds: float = 0.
     return attempt(1, name.encode(), error=None if text else "400", cost_usd=usd, seconds=seconds, body=body)
 
 
-def walk(policy: Policy | None, voters: Sequence[str] = WHOLE, *, known: Mapping[str, str | None] | None = None, **fields: Any) -> Walk:
+def walk(policy: Any, voters: Sequence[str] = WHOLE, *, known: Mapping[str, str | None] | None = None, **fields: Any) -> Walk:
     settled = {name: stored(name, text) for name, text in (known or {}).items()}
     calls = {name: call(name) for name in voters}
     return Walk("1", **{"label": None, "wave": 1, "calls": calls, "known": settled, "policy": policy, "everybody": False} | fields)
@@ -127,7 +127,7 @@ def test_a_policy_that_asks_whom_it_cannot_is_a_bug(order: tuple[str, ...]) -> N
 def guide(folder: Path, learn: Any = None) -> Guide:
     teachers = [{"name": name, "model": name, "url": "http://localhost:1/v1"} for name in WHOLE]
     loaded = Loaded.load(write_pipeline(folder, *teachers, consensus={"rule": "sequential"}))
-    return Guide(loaded.pipeline, Engine(lambda total, gold: Waves(), evidence, learn), Waves(), Gold({"1": "fear"}))
+    return Guide(loaded.pipeline, ByHand(lambda total, gold: Waves(), learn), Waves(), Gold({"1": "fear"}))
 
 
 def over(wave: int, **took: tuple[float, float]) -> Walk:
@@ -187,13 +187,13 @@ def test_what_is_not_learned_in_haste_is_learned_apart_and_here_where_that_canno
         here.append((upto, hasty))
         return InOrder(WHOLE)
 
-    async def elsewhere(terms: Any, evidence: Evidence, upto: int) -> InOrder | None:
-        apart.append(upto)
-        return InOrder(WHOLE) if upto == 0 else None
+    class Elsewhere(ByHand):
+        async def policy_apart(self, terms: Any, evidence: Any, upto: int) -> Any:
+            apart.append(upto)
+            return InOrder(WHOLE) if upto == 0 else None
 
     async def run() -> None:
-        plain = guide(tmp_path, learn)
-        notes = Notes(replace(plain, engine=replace(plain.engine, apart=elsewhere)))
+        notes = Notes(replace(guide(tmp_path), rule=Elsewhere(lambda total, gold: Waves(), learn)))
         notes.add(over(0, ann=(1.0, 1.0)))
         for basis in (Basis(0, hasty=True), Basis(0, hasty=False), Basis(1, hasty=False)):
             await notes.learned(basis)

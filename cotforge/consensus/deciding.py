@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from cotforge.consensus.decider import LabelRole
 from cotforge.consensus.decisions import AnswersError, Decisions
@@ -43,6 +43,8 @@ def decide(
 
     demand_sound(answers, classes=classes, prices=prices, rule=rule, targets=[target])
     _demand_mappings(labels=labels, gold=gold)
+    if label not in get_args(LabelRole):
+        raise AnswersError(f"label: {label!r} is none; vote, gate or ignore")
     wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_whole(objective))
     if isinstance(wanted, str) and wanted not in ("balanced", "cheapest"):
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
