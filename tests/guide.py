@@ -55,7 +55,7 @@ class Evidence:
 
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, everybody: bool = False) -> None:
+    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, **more: Any) -> None:
         self.rows.append((wave, label, tuple(sorted(answers.items())), gold))
 
     def upto(self, wave: int) -> list[Row]:
@@ -68,6 +68,9 @@ class Policy:
 
     order: Sequence[str]
     needed: int = 2
+
+    def about(self, id: str) -> "Policy":
+        return self
 
     def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
         if self.accepted(label, answers) is not None:
@@ -101,7 +104,7 @@ class ByHand(Sequential):
     def waves(self, total: int, gold: Collection[str], seed: int = 0) -> Waves:
         return self._waves(total, gold)
 
-    def evidence(self, terms: Terms) -> Evidence:  # type: ignore[override]
+    def evidence(self, terms: Terms, pictures: object = None) -> Evidence:  # type: ignore[override]
         return Evidence()
 
     def policy(self, terms: Terms, evidence: Any, upto: int, hasty: bool) -> Any:
