@@ -11,6 +11,7 @@ from cotforge import __version__
 from cotforge.budget import dollars
 from cotforge.card import card
 from cotforge.consensus.claim import FEW, Claim
+from cotforge.consensus.image.admitted import Admission
 from cotforge.curate import Curation
 from cotforge.export import Exported, conflicts, export
 from cotforge.export.previous import KeepOldDataset, Previous
@@ -64,6 +65,8 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     def told(exported: Exported) -> str:
         decider = curation.decider
         tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
+        if loaded.pipeline.consensus.image is not None:
+            tally.admission = decider.admission or Admission(False, len(curation.setting.gold.answers))
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
@@ -156,6 +159,8 @@ class Ending:
         yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
         if summary["accepted"]:
             yield claimed(claim)
+        if self.tally.admission is not None:
+            yield f"the picture ({self.loaded.pipeline.consensus.pictures}) {self.tally.admission.words}"
         if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
             yield _CONTRADICTED
         for name, about in summary["teachers"].items():
@@ -232,6 +237,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
         ],
         source=f"{kept['source']['kind']}: {Path(kept['source']['path']).name}",
         license=pipeline.source.license,
+        pictures=consensus.pictures,
         consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
         filters=[bounds(bound) for bound in pipeline.filters],
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from cotforge.consensus.dawid_skene import DAWID_SKENE
 from cotforge.consensus.decider import LabelRole, Rule
-from cotforge.consensus.image.spec import Image
+from cotforge.consensus.image.spec import Image, named
 from cotforge.consensus.majority import MAJORITY, UNANIMOUS
 from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.sequential.rule import SEQUENTIAL
@@ -74,6 +74,11 @@ class Consensus(Spec):
         if self.image is not None and not self.sequential:
             raise WrongKey("image", f"has no vote under rule {self.rule!r}; write rule: sequential, or leave it out")
         return self
+
+    @property
+    def pictures(self) -> str:
+        """What pictures are known by where they may vote, in a few words; empty where they do not."""
+        return "" if self.image is None else named(self.image)
 
     @property
     def by(self) -> Rule:

@@ -12,9 +12,9 @@ import polars as pl
 from cotforge.consensus.claim import Checked, claimed
 from cotforge.consensus.decider import Decider, Heard, LabelRole, Rule, Setting, settle
 from cotforge.consensus.decisions import AnswersError, Decisions
-from cotforge.consensus.image.admitted import LEAST, Admission
+from cotforge.consensus.image.admitted import LEAST, PICTURE, Admission
 from cotforge.consensus.image.given import of_table
-from cotforge.consensus.image.samples import with_labels
+from cotforge.consensus.image.samples import SamplePictures, with_labels
 from cotforge.consensus.image.voter import Pictures
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, Ints, regrouped, unique_rows
 from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter
@@ -36,9 +36,11 @@ class Tabled:
         waves: Waves | None = None,
         own: Mapping[Any, tuple[str, ...]] | None = None,
         features: Any = None,
+        pictures: SamplePictures | None = None,
     ) -> None:
         """`classes`: empty for free answers, None where they are to be found; `gold`: None for what people cannot tell; `waves`: those of
-        a run, by default those of the ids with `seed`; `own`: the closed set of each id, where they share none; `features`: see `decide`.
+        a run, by default those of the ids with `seed`; `own`: the closed set of each id, where they share none; `features`: see `decide`; `pictures`: those of a run in
+        their place.
         """
         self.frame = _rows(answers)
         self.firsts = self.frame.unique(["id", "teacher"], keep="first", maintain_order=True)
@@ -57,7 +59,7 @@ class Tabled:
         self._symbols = self._numbered()
         self._texts: list[str] = self._symbols.sort("symbol")["answer"].to_list()
         self._own = own or {}
-        self.pictures = None if features is None else self._pictured(features)
+        self._pictures, self._given = pictures, None if features is None else self._pictured(features)
         if classes and (strange := set(self.gold.answers.values()) - set(classes)):
             raise AnswersError(f"gold: {sorted(strange)[0]!r} is none of the classes; people must choose from the same set")
 
@@ -136,11 +138,11 @@ class Tabled:
         voters = tuple(Voter(teacher, price=float(prices.get(teacher, 1.0))) for teacher in self.teachers)
         votes, total, whole = label == "vote", self.waves.total, self.waves.whole
         terms = Terms(voters, self.options, target, objective, max_calls, votes, total, whole, order)
-        if self.pictures is None or len(self.gold.answers) < LEAST:
-            return Setting(terms, label, self.gold, self.waves)
-        labels = self.labels if votes else [None] * len(self.labels)
-        pictures = with_labels(self.pictures, [str(id) for id in self._id_list], labels, self.options)
-        return Setting(replace(terms, image=True), label, self.gold, self.waves, pictures=pictures)
+        pictures = self._pictures
+        if self._given is not None and len(self.gold.answers) >= LEAST:
+            labels = self.labels if votes else [None] * len(self.labels)
+            pictures = with_labels(self._given, [str(id) for id in self._id_list], labels, self.options)
+        return Setting(replace(terms, image=pictures is not None), label, self.gold, self.waves, pictures=pictures)
 
     def decided(self, rule: Rule, setting: Setting) -> Decisions:
         """What a rule decides. Raises AnswersError where there are more teachers than a policy can tell apart."""
@@ -157,7 +159,10 @@ class Tabled:
         cost = sum(calls * voter.price for calls, voter in zip(teachers["calls"].to_list(), setting.terms.voters, strict=True))
         lacking = sum(one.lacking * times for one, times in zip(found, asked.times_M, strict=True))
         missing = 0 if rule.in_turn else int((asked.answers_NV[:, :-1] == NONE).sum())
-        admission = None if self.pictures is None else decider.admission or Admission(False, len(self.gold.answers))
+        admission = decider.admission
+        if self._given is not None:
+            admission = admission or Admission(False, len(self.gold.answers))
+            teachers = pl.concat([teachers, _of_pictures(admission, teachers)])
         return Decisions(self._frame(asked, found), decider.claim, teachers, float(cost), lacking + missing, admission)
 
     @cached_property
@@ -178,7 +183,7 @@ class Tabled:
         answers_NV[placed["row"].to_numpy(), placed["column"].to_numpy()] = self._coded(placed["answer"], ABSTAINED)
         answers_NV[:, -1] = self._coded(self.labels, NONE)
         alike_NV = answers_NV if 0 < len(self.options) <= WIDEST or self._own else regrouped(answers_NV)[0]
-        own_N = self.checked_N | (self.pictures is not None)  # of these no two are alike
+        own_N = self.checked_N | (self._given is not None or self._pictures is not None)  # of these no two are alike
         checked_N = np.where(own_N, np.arange(len(answers_NV)), -1)
         _, place_N = unique_rows(np.column_stack([checked_N, self._sets_N, place_N2, alike_NV]))
         _, first_M, times_M = np.unique(place_N, return_index=True, return_counts=True)
@@ -233,6 +238,11 @@ class Tabled:
                 "twin_of": pl.Series([decider.twins.get(name) for name in self.teachers], dtype=pl.String),
             }
         )
+
+
+def _of_pictures(admission: Admission, teachers: pl.DataFrame) -> pl.DataFrame:
+    """The pictures' row in the table of the teachers."""
+    return pl.DataFrame({"teacher": PICTURE, "calls": 0, "accuracy": admission.accuracy, "twin_of": None}, schema=teachers.schema)
 
 
 @dataclass(frozen=True)

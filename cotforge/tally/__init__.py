@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.image.admitted import Admission
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.tally.counts import ClassTally, TeacherTally, share
 from cotforge.tally.spread import Spread
@@ -33,6 +34,8 @@ class Tally:
     """What may be said of the precision of the accepted answers; told by the vote."""
     bins: Sequence[Bin] = ()
     """Points of a calibration plot; told by the vote."""
+    admission: Admission | None = None
+    """Whether pictures were heard; None where `consensus.image` asks for no such vote. Told by the vote."""
     samples: int = 0
     readable: int = 0
     """Samples with at least one reply in which an answer could be read."""
@@ -137,6 +140,7 @@ class Tally:
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
             "claim": asdict(self.claim),
+            **({} if self.admission is None else {"image": asdict(self.admission)}),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
             "finish_reasons": dict(sorted(self.finish_reasons.items())),

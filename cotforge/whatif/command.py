@@ -38,7 +38,7 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
         label=consensus.label,
         ordered_at=near,
         max_calls=consensus.max_calls,
-        run=Run(waves, answers.met, setting.terms.options, answers.options),
+        run=Run(waves, answers.met, setting.terms.options, answers.options, setting.pictures),
     )
     folder.write(CSV, frame.write_csv())
     found = compared(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()))

@@ -30,5 +30,7 @@ class Admission:
 
 SURE = 2.0
 """Standard errors by which the log posterior has to rise; default as measured in benchmarks.consensus, real pictures."""
+PICTURE = "(picture)"
+"""Stands in a table of teachers where it tells of pictures."""
 LEAST = 20
 """Checked samples without which there is nothing to say."""
