@@ -39,8 +39,8 @@ class Tabled:
         pictures: SamplePictures | None = None,
     ) -> None:
         """`classes`: empty for free answers, None where they are to be found; `gold`: None for what people cannot tell; `waves`: those of
-        a run, by default those of the ids with `seed`; `own`: the closed set of each id, where they share none; `features`: see `decide`; `pictures`: those of a run in
-        their place.
+        a run, by default those of the ids with `seed`; `own`: the closed set of each id, where they share none; `features`: see `decide`;
+        `pictures`: those of a run in their place.
         """
         self.frame = _rows(answers)
         self.firsts = self.frame.unique(["id", "teacher"], keep="first", maintain_order=True)

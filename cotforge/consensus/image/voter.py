@@ -53,9 +53,9 @@ def says(pictures: Pictures, targets_NC: Floats, known_N: Flags, heard_N: Flags)
     taught = learnable[order[:MOST]]
     if not pictures.features_NP.shape[1] or len(np.unique(pictures.fold_N[taught])) < FOLDS:
         return code_N
-    tried = np.sort(taught[:TRIED])
+    tried = taught[:TRIED]
     ridge = min(RIDGES, key=lambda ridge: _loss(pictures, targets_NC, tried, ridge))
-    share_NC = _crossfitted(pictures, targets_NC, np.sort(taught), np.flatnonzero(pictures.there_N), ridge)
+    share_NC = _crossfitted(pictures, targets_NC, taught, np.flatnonzero(pictures.there_N), ridge)
     sure_N = np.round(share_NC.max(axis=1), 6)  # the last digits of a sum must not decide
     edges = np.quantile(sure_N, EDGES, method="lower")
     bin_N = 1 + np.searchsorted(edges, sure_N, side="right")
