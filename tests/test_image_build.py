@@ -81,9 +81,6 @@ def test_a_second_build_asks_nothing_and_curating_again_finds_the_same(tmp_path:
         ended = ran(*words, cwd=crowd.folder)
         assert ended.returncode == 0, ended.stderr
         assert verdicts(crowd.folder / RUN) == before
-        assert files(crowd.folder / RUN / "dataset/data") == {
-            name: data for name, data in files(crowd.folder / RUN / "dataset/data").items()
-        }
     (crowd.folder / RUN / "cache/features.sqlite").unlink()
     assert ran("curate", RUN, cwd=crowd.folder).returncode == 0
     assert verdicts(crowd.folder / RUN) == before
