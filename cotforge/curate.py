@@ -248,7 +248,9 @@ def _parted(replies: Iterable[Answered]) -> tuple[list[Trace], list[tuple[str, R
 def _heard(replies: Sequence[Answered]) -> list[Heard]:
     """As a vote takes it."""
     return [
-        Heard(voter(call), trace.answer if trace is not None else None, reply.cost_usd, reply.seconds, trace is not None, reply.passing)
+        Heard(voter(call), None, reply.cost_usd, reply.seconds, False, reply.passing)
+        if trace is None
+        else Heard(voter(call), trace.answer, reply.cost_usd, reply.seconds, probability=trace.probability)
         for call, reply, trace in replies
         if reply.error != NOT_ASKED
     ]

@@ -234,6 +234,8 @@ class Reply(Record):
     outcome: Outcome = ANSWERED
     unread_field: str = ""
     """A field of the message that is not known, with a long text in it, where no reasoning was found."""
+    probability: float | None = None
+    """With which its model said the final answer, given all before it, in [0, 1]; None where the server gave no log probabilities."""
 
     @property
     def error(self) -> str | None:
@@ -276,6 +278,8 @@ class Trace(Record):
     origin: Origin = "solve"
     unread_field: str = ""
     """See `Reply`."""
+    probability: float | None = None
+    """Of the answer; see `Reply`."""
 
 
 @dataclass(frozen=True, slots=True)

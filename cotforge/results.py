@@ -173,6 +173,7 @@ class Ending:
             if meter.failed:
                 yield f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}"
         yield from (told_redacted(name, meter.redacted) for name, meter in teachers.items() if meter.redacted)
+        yield from (told_without(name, meter.without_logprobs) for name, meter in teachers.items() if meter.without_logprobs)
         yield from not_used(summary["unread"], summary["unread_fields"], summary["attempts_charged"])
         yield self._paid()
         if self.written:
@@ -195,6 +196,12 @@ def told_redacted(teacher: str, count: int) -> str:
     """The line about a server that repeated a credential."""
     answers = "1 answer" if count == 1 else f"{count:,} answers"
     return f"teacher {teacher}: {answers} held a key of yours, which is cut out; its server may have logged it too: change the key"
+
+
+def told_without(teacher: str, count: int) -> str:
+    """The line about a server that gives no log probabilities."""
+    requests = "1 request was" if count == 1 else f"{count:,} requests were"
+    return f"teacher {teacher}: its server refuses logprobs; {requests} sent again without them, and its answers have no probability"
 
 
 _KEPT = "{dataset} stays as it was: it is made of {more}; --replace takes the smaller one, --out DIR writes it elsewhere"

@@ -117,6 +117,7 @@ def terms(pipeline: Pipeline, prices: Mapping[str, float]) -> Terms:
         objective=rule.wanted,
         max_calls=rule.max_calls,
         label=rule.label == "vote",
+        confidence=rule.asks_logprobs,
     )
 
 

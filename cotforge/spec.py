@@ -1,9 +1,9 @@
 """The base of every typed section of the pipeline file."""
 
 from collections.abc import Iterator
-from typing import Annotated, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 
 def _path(text: str) -> str:
@@ -16,6 +16,13 @@ def _path(text: str) -> str:
 _IS_PATH = AfterValidator(_path)
 PathText = Annotated[str, _IS_PATH]
 """A path, or another name that a file of that name goes before."""
+
+
+def _word(value: Any) -> Any:
+    return "off" if value is False else value  # what YAML makes of `off`
+
+
+AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(_word)]
 
 
 class Spec(BaseModel):

@@ -232,13 +232,15 @@ class Provider:
             return [json.dumps({"custom_id": name, "response": None, "error": {"code": f"batch_{status}", "message": "not made in time"}})]
         if fate == "missing":
             return []
-        if isinstance(fate, int):
-            error = {"error": {"code": "told", "message": "told to fail"}}
-            return [json.dumps({"custom_id": name, "response": {"status_code": fate, "body": error}, "error": None})]
+        if isinstance(fate, int) or (fate == "no logprobs" and "logprobs" in body):
+            status, why = (fate, "told to fail") if isinstance(fate, int) else (400, "you may not request logprobs from this model")
+            error = {"error": {"code": "told", "message": why}}
+            return [json.dumps({"custom_id": name, "response": {"status_code": status, "body": error}, "error": None})]
         self.paid.append(hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
         text = self.answer(body) if callable(self.answer) else self.answer
         message = {"role": "assistant", **({"content": text} if isinstance(text, str) else text)}
-        reply: dict[str, Any] = {"id": "x", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        told = {"logprobs": message.pop("logprobs")} if "logprobs" in message else {}
+        reply: dict[str, Any] = {"id": "x", "choices": [{"index": 0, "message": message, "finish_reason": "stop", **told}]}
         if fate != "bare":
             reply["usage"] = {"prompt_tokens": 7_500_000 if fate == "overcounted" else 100, "completion_tokens": 10}
         whole = {"id": "batch_req", "custom_id": name, "response": {"status_code": 200, "body": reply}, "error": None}

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -39,6 +40,8 @@ class Crowd:
     """By id."""
     asked: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
     """How often (teacher, id, whether for a short vote) was asked."""
+    sure: bool = False
+    """Whether servers give log probabilities; those of right answers are higher, mostly."""
     _ids: dict[str, str] = field(default_factory=dict)
     """From a picture, as it is sent, to its row's id."""
 
@@ -65,18 +68,26 @@ class Crowd:
         right = drawn("right", name, id) < (ACCURACIES[name] if accuracy is None else accuracy)
         return self.truth[id] if right else _other(self.truth[id], (name, id))
 
-    def says(self, name: str, accuracy: float, *, told: str = "") -> Callable[[dict[str, Any]], str]:
+    def says(self, name: str, accuracy: float, *, told: str = "") -> Callable[[dict[str, Any]], str | dict[str, Any]]:
         """A teacher, in as many words as it is asked for, under its name or as `told`."""
 
-        def answer(body: dict[str, Any]) -> str:
+        def answer(body: dict[str, Any]) -> str | dict[str, Any]:
             self.asked[self.key(told or name, body)] += 1
             choice = self.answer(name, self.id(body), accuracy)
             if choice is None:
                 return "I cannot tell."
             whole = said(choice)
-            return whole[whole.index("<answer>") :] if is_vote(body) else whole
+            whole = whole[whole.index("<answer>") :] if is_vote(body) else whole
+            return self._told(whole, choice, name, self.id(body)) if self.sure and body.get("logprobs") else whole
 
         return answer
+
+    def _told(self, text: str, answer: str, name: str, id: str) -> dict[str, Any]:
+        """A message with its log probabilities, the answer's in two tokens."""
+        start = text.rindex(answer)
+        sure = 0.4 + 0.35 * (answer == self.truth[id]) + 0.25 * drawn("sure", name, id)
+        pieces = [(text[:start], -0.01), (answer[:2], math.log(sure)), (answer[2:], 0.0), (text[start + len(answer) :], -0.01)]
+        return {"content": text, "logprobs": {"content": [{"token": token, "logprob": logprob} for token, logprob in pieces]}}
 
     def fails(self, name: str) -> Callable[[dict[str, Any]], Failure]:
         """Some Calls are refused, for good."""

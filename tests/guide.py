@@ -58,6 +58,9 @@ class Evidence:
     def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, **more: Any) -> None:
         self.rows.append((wave, label, tuple(sorted(answers.items())), gold))
 
+    def parted(self, terms: Terms) -> Terms:
+        return terms
+
     def upto(self, wave: int) -> list[Row]:
         return sorted((row for row in self.rows if row[0] <= wave), key=repr)
 
@@ -72,7 +75,7 @@ class Policy:
     def about(self, id: str) -> "Policy":
         return self
 
-    def next(self, label: str | None, answers: Mapping[str, str | None], *, without: Collection[str] = ()) -> str | None:
+    def next(self, label: str | None, answers: Mapping[str, str | None], sure: Any = None, *, without: Collection[str] = ()) -> str | None:
         if self.accepted(label, answers) is not None:
             return None
         asked = {name.removesuffix(SHORT) for name in answers}
@@ -80,7 +83,7 @@ class Policy:
         fits = [name for name in self.order if name.endswith(SHORT) == short and name.removesuffix(SHORT) not in asked]
         return next((name for name in fits if name not in without), None)
 
-    def accepted(self, label: str | None, answers: Mapping[str, str | None]) -> str | None:
+    def accepted(self, label: str | None, answers: Mapping[str, str | None], sure: Any = None) -> str | None:
         said = [answer for answer in answers.values() if answer is not None]
         enough = [answer for answer in said if said.count(answer) + (answer == label) >= self.needed]
         return min(enough, default=None)

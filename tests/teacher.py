@@ -51,7 +51,7 @@ class Raw:
 
 
 Answer: TypeAlias = str | dict[str, Any] | Raw
-"""The text of a reply, its whole message (`{"content": ..., "reasoning_content": ...}`), or the whole response."""
+"""The text of a reply, its whole message (`{"content": ..., "logprobs": ...}`: these stand beside it), or the whole response."""
 Failure: TypeAlias = int | str | tuple[int, str] | None
 """None, a status, a status with OpenAI's error code, or one word:
 
@@ -269,9 +269,9 @@ def _reply(failure: Failure, answer: str | dict[str, Any], model: str, size: int
     finish = {"truncated": "length", "filtered": "content_filter"}.get(str(failure), "stop")
     if finish != "stop":
         message["content"] = message["content"][: len(message["content"]) // 2] if failure == "truncated" else ""
-    words = len((message["content"] or "").split())
+    words, told = len((message["content"] or "").split()), {"logprobs": message.pop("logprobs")} if "logprobs" in message else {}
     reply = {"id": "chatcmpl-test", "object": "chat.completion", "created": int(time.time()), "model": model}
-    reply["choices"] = [] if failure == "empty" else [{"index": 0, "message": message, "finish_reason": finish}]
+    reply["choices"] = [] if failure == "empty" else [{"index": 0, "message": message, "finish_reason": finish, **told}]
     if failure != "bare":
         reply["usage"] = {"prompt_tokens": size // 100, "completion_tokens": words, "total_tokens": size // 100 + words}
     return reply

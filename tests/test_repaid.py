@@ -110,7 +110,10 @@ def test_more_samples_of_each_call_are_no_change(tmp_path: Path) -> None:
 def forget_subjects(run: Path) -> None:
     """The journal as an earlier version left it."""
     with closing(sqlite3.connect(run / "journal.sqlite")) as opened:
-        opened.executescript("ALTER TABLE asked DROP COLUMN place; ALTER TABLE asked DROP COLUMN question; PRAGMA user_version = 3")
+        opened.executescript(
+            "ALTER TABLE asked DROP COLUMN place; ALTER TABLE asked DROP COLUMN question; "
+            "ALTER TABLE replies DROP COLUMN probability; PRAGMA user_version = 3"
+        )
 
 
 def test_of_an_older_journal_a_change_is_told_where_the_whole_source_is_asked_about(tmp_path: Path) -> None:

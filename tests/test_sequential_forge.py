@@ -336,7 +336,7 @@ def test_a_bug_in_the_engine_ends_the_run_with_its_traceback(tmp_path: Path) -> 
         raise ZeroDivisionError
 
     class Stubborn(Policy):
-        def next(self, label: Any, answers: Any, *, without: Any = ()) -> str | None:
+        def next(self, label: Any, answers: Any, sure: Any = None, *, without: Any = ()) -> str | None:
             return self.order[0]
 
     with three() as servers:
@@ -476,7 +476,7 @@ def test_what_follows_in_a_sample_goes_before_what_begins_another(tmp_path: Path
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labelled))
 
     class Either(Policy):
-        def next(self, label: Any, answers: Any, *, without: Any = ()) -> str | None:
+        def next(self, label: Any, answers: Any, sure: Any = None, *, without: Any = ()) -> str | None:
             return next((name for name in (("bob", "ann") if label == "fear" else ("ann",)) if name not in answers), None)
 
     either = ByHand(lambda total, gold: Waves(count=2, warm=0.0, audit=0), lambda *_: Either(NAMES))
@@ -599,7 +599,7 @@ def test_a_trace_is_asked_of_one_after_another_until_one_says_what_was_voted(tmp
 class Unlabelled(Policy):
     """One to whom the label is nothing."""
 
-    def accepted(self, label: Any, answers: Any) -> str | None:
+    def accepted(self, label: Any, answers: Any, sure: Any = None) -> str | None:
         return super().accepted(None, answers)
 
 

@@ -114,7 +114,7 @@ def test_a_trace_is_wanted_where_what_is_accepted_was_said_in_short_alone() -> N
 @pytest.mark.parametrize("order", [("ann", "ann"), ("dan",)])
 def test_a_policy_that_asks_whom_it_cannot_is_a_bug(order: tuple[str, ...]) -> None:
     class Wrong(InOrder):
-        def next(self, label: Any, answers: Any, *, without: Any = ()) -> str | None:
+        def next(self, label: Any, answers: Any, sure: Any = None, *, without: Any = ()) -> str | None:
             return self.order[len(answers)]
 
     with pytest.raises(RuntimeError, match="who cannot be asked"):

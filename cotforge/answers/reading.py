@@ -6,7 +6,7 @@ from typing import NamedTuple
 from cotforge.answers.cleaning import boxed, own_turn, without_controls
 from cotforge.answers.finding import NOTHING, Found, agreed, answers_in, placeholders
 from cotforge.answers.task import Task
-from cotforge.answers.text import seen
+from cotforge.answers.text import LONGEST, seen
 from cotforge.answers.thoughts import ANSWER_TAG, find, split
 from cotforge.answers.written_tags import with_plain_tags
 from cotforge.records import Call, OutcomeKind, ReadingFault, Reply, Trace
@@ -64,6 +64,7 @@ def read(reply: Reply, call: Call, task: Task, *, refused: frozenset[str] | None
         cost_usd=reply.cost_usd,
         origin=call.origin,
         unread_field="" if found.reasoning else reply.unread_field,
+        probability=None if found.answer is None else reply.probability,
     )
 
 
@@ -200,3 +201,25 @@ def _reasoning_tokens(reply: Reply, reasoning: str) -> int:
         return reply.reasoning_tokens or 0
     whole = len(reply.content) + len(reply.reasoning)
     return round(reply.output_tokens * len(reasoning) / whole) if reply.output_tokens else round(len(reasoning) / _CHARACTERS_PER_TOKEN)
+
+
+class Span(NamedTuple):
+    """A part of a text."""
+
+    text: str
+    start: int
+    end: int
+    """The place behind its last character."""
+
+
+def answer_span(reply: Reply) -> Span | None:
+    """Where a reply gives its final answer, whatever that is; None where it gives none, or one that is not found again as it stands."""
+    texts = answers_in(_parts(reply).rest, bare=True).texts
+    raw = texts[-1].strip() if texts else ""
+    text = reply.reasoning if _is_blank(reply.content) else reply.content
+    if not raw or len(raw) > LONGEST:
+        return None
+    # The words of an answer may stand in the text more than once: it is the last between marks, else the last.
+    *_, last = [None, *re.finditer(rf"(?<=[>{{\]])\s*+({re.escape(raw)})\s*+(?=[<}}\[])", text)]
+    start = last.start(1) if last is not None else text.rfind(raw)
+    return Span(text, start, start + len(raw)) if start >= 0 else None

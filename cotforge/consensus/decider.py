@@ -34,6 +34,8 @@ class Heard(NamedTuple):
     replied: bool = True
     passing: bool = False
     """Whether it did not come for a reason that may pass."""
+    probability: float | None = None
+    """Of the answer, as its teacher itself gave it; None where that is not known, which is no evidence."""
 
 
 @dataclass(frozen=True, slots=True)

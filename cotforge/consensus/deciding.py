@@ -31,8 +31,10 @@ def decide(
     """Decide every id of a table with columns `id`, `teacher`, `answer`: all that a full asking gave, in the order it may be asked.
 
     `sequential` reads only what it asks for: replacing every other answer leaves the Decisions as they are. A null answer is one that
-    could not be read. `classes` is the closed set; without it the set is taken from labels, gold and the warm-up where these are few,
-    else answers are free. `labels` are raw and noisy, `gold` is what people found, `prices` are per call (default 1 each).
+    could not be read. A column `probability` (or `weight`), null where it is unknown, may tell how sure a teacher is of its answer: its
+    ranks within a teacher count, whatever its scale; only `sequential` uses it. `classes` is the closed set; without it the set is taken
+    from labels, gold and the warm-up where these are few, else answers are free. `labels` are raw and noisy, `gold` is what people found,
+    `prices` are per call (default 1 each).
     A gold answer of None is one that people cannot tell. `label` is what the raw label does: see `consensus.label` of a pipeline file.
     `features` of the ids' pictures (a mapping of id to vector, a frame with `id`, or an array with a row for each id) let a classifier of
     them vote under `sequential`, at no price, where `gold` shows that it helps: see `Decisions.admission`.

@@ -12,7 +12,7 @@ from cotforge.consensus.majority import MAJORITY, UNANIMOUS
 from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.sequential.rule import SEQUENTIAL
 from cotforge.consensus.weighted import WEIGHTED
-from cotforge.spec import Spec, WrongKey
+from cotforge.spec import AutoOrOff, Spec, WrongKey
 
 RULES: tuple[Rule, ...] = (MAJORITY, UNANIMOUS, WEIGHTED, DAWID_SKENE, SEQUENTIAL)
 """Every rule, by the name the pipeline file uses. A new one is a file of its own and an entry here."""
@@ -68,6 +68,8 @@ class Consensus(Spec):
     image: Image | None = None
     """Under `sequential`: what pictures are known by, so that a classifier of them votes too, at no price: `pixels`, `{model: ID}` or
     `{embeddings: FILE}`. It is heard where checked answers show that it helps, and is never support enough for an answer."""
+    logprobs: AutoOrOff = "auto"
+    """`auto`: servers are asked how probable an answer was to the teacher itself, and `sequential` uses what they tell; `off`: neither."""
 
     @model_validator(mode="after")
     def _image_votes_in_turn(self) -> Self:
@@ -79,6 +81,11 @@ class Consensus(Spec):
     def pictures(self) -> str:
         """What pictures are known by where they may vote, in a few words; empty where they do not."""
         return "" if self.image is None else named(self.image)
+
+    @property
+    def asks_logprobs(self) -> bool:
+        """Whether the teachers' own probabilities count, and are asked for."""
+        return self.logprobs == "auto"
 
     @property
     def by(self) -> Rule:

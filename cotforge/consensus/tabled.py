@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isnan
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
 
+from cotforge.consensus.answer_rows import answer_rows
 from cotforge.consensus.claim import Checked, claimed
 from cotforge.consensus.decider import Decider, Heard, LabelRole, Rule, Setting, settle
 from cotforge.consensus.decisions import AnswersError, Decisions
@@ -16,7 +18,7 @@ from cotforge.consensus.image.admitted import LEAST, PICTURE, Admission
 from cotforge.consensus.image.given import of_table
 from cotforge.consensus.image.samples import SamplePictures, with_labels
 from cotforge.consensus.image.voter import Pictures
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Ints, regrouped, unique_rows
+from cotforge.consensus.sequential.table import ABSTAINED, NONE, Floats, Ints, regrouped, unique_rows
 from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.records import Gold, Sample
@@ -42,7 +44,7 @@ class Tabled:
         a run, by default those of the ids with `seed`; `own`: the closed set of each id, where they share none; `features`: see `decide`;
         `pictures`: those of a run in their place.
         """
-        self.frame = _rows(answers)
+        self.frame = answer_rows(answers)
         self.firsts = self.frame.unique(["id", "teacher"], keep="first", maintain_order=True)
         """What is read where a teacher is asked once."""
         self.ids = self.frame["id"].unique(maintain_order=True)
@@ -174,7 +176,8 @@ class Tabled:
     def _all_at_once(self) -> "_Asked":
         """What each teacher says where it is asked as often as the table has it."""
         numbered = self.frame.with_columns(number=pl.int_range(pl.len()).over("id", "teacher"))
-        return self._asked(numbered, np.zeros((self.ids.len(), 2), np.int64))
+        unsure = numbered.with_columns(probability=pl.lit(None, pl.Float64))  # no rule that asks everybody uses it
+        return self._asked(unsure, np.zeros((self.ids.len(), 2), np.int64))
 
     def _asked(self, frame: pl.DataFrame, place_N2: Ints) -> "_Asked":
         columns = frame.select("teacher", "number").unique().sort("teacher", "number").with_columns(column=pl.int_range(pl.len()))
@@ -185,15 +188,22 @@ class Tabled:
         alike_NV = answers_NV if 0 < len(self.options) <= WIDEST or self._own else regrouped(answers_NV)[0]
         own_N = self.checked_N | (self._given is not None or self._pictures is not None)  # of these no two are alike
         checked_N = np.where(own_N, np.arange(len(answers_NV)), -1)
-        _, place_N = unique_rows(np.column_stack([checked_N, self._sets_N, place_N2, alike_NV]))
+        probability_NK = np.full((len(answers_NV), len(columns)), np.nan)
+        probability_NK[placed["row"].to_numpy(), placed["column"].to_numpy()] = placed["probability"].to_numpy()
+        sure_NK = probability_NK[:, ~np.isnan(probability_NK).all(axis=0)].view(np.int64)
+        _, place_N = unique_rows(np.column_stack([checked_N, self._sets_N, place_N2, alike_NV, sure_NK]))
         _, first_M, times_M = np.unique(place_N, return_index=True, return_counts=True)
-        return _Asked(columns["teacher"].to_list(), answers_NV, place_N, first_M, times_M.tolist())
+        return _Asked(columns["teacher"].to_list(), answers_NV, probability_NK, place_N, first_M, times_M.tolist())
 
     def _samples(self, asked: "_Asked") -> Iterator[tuple[Sample, list[Heard], int]]:
         """(the first of Samples that are alike, what was said of it, how many they are)."""
-        said = asked.answers_NV[asked.first_M].tolist()
-        for row, said_V, times in zip(asked.first_M.tolist(), said, asked.times_M, strict=True):
-            heard = [Heard(name, self._text(symbol)) for name, symbol in zip(asked.teachers, said_V, strict=False) if symbol != NONE]
+        said, sure = (part[asked.first_M].tolist() for part in (asked.answers_NV, asked.probability_NK))
+        for row, said_V, sure_K, times in zip(asked.first_M.tolist(), said, sure, asked.times_M, strict=True):
+            heard = [
+                Heard(name, self._text(symbol), probability=None if isnan(probability) else probability)
+                for name, symbol, probability in zip(asked.teachers, said_V, sure_K, strict=False)
+                if symbol != NONE
+            ]
             options = self._own.get(self._id_list[row], self.options)
             yield Sample(str(self._id_list[row]), (), "", options, self._text(said_V[-1])), heard, times
 
@@ -253,6 +263,8 @@ class _Asked:
     """Of each column."""
     answers_NV: Ints
     """The label's last."""
+    probability_NK: Floats
+    """Of the answers, as the teachers gave them; NaN: unknown."""
     place_N: Ints
     """Each id's place among the M."""
     first_M: Ints
@@ -281,13 +293,3 @@ class _Found(NamedTuple):
         calls = Counter(one.voter for one in heard if one.voter in opinion.asked)
         told = frozenset(ballot.teacher for ballot in opinion.ballots)
         return cls(verdict.answer if verdict.accepted else None, verdict.confidence, opinion.asked, calls, told, len(opinion.lacking))
-
-
-def _rows(answers: Any) -> pl.DataFrame:
-    """The three columns as polars has them, `teacher` and `answer` as text. Raises AnswersError where a teacher or id is null."""
-    frame = answers if isinstance(answers, pl.DataFrame) else pl.from_pandas(answers[["id", "teacher", "answer"]])
-    rows = frame.select(pl.col("id"), pl.col("teacher").cast(pl.String), pl.col("answer").cast(pl.String))
-    for name in ("id", "teacher"):
-        if nulls := rows[name].null_count():
-            raise AnswersError(f"answers: {nulls:,} rows without {name}; every answer belongs to an id and a teacher")
-    return rows

@@ -107,7 +107,9 @@ class Forge:
         works = partial(self._works, samples, refreshed)
         if (minutes := self.purse.budget.minutes) is not None:
             asyncio.get_running_loop().call_later(60 * minutes, self.stop, Stop.MINUTES, minutes_over(minutes))
-        async with Places(self.loaded.root, self.loaded.pipeline.teachers, self.tell) as places:
+        async with Places(
+            self.loaded.root, self.loaded.pipeline.teachers, self.tell, logprobs=self.loaded.pipeline.consensus.asks_logprobs
+        ) as places:
             running = [self._group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
             batched = [teacher for teacher in asked if teacher.batched]
             self._batched = [asyncio.create_task(self._batch(teacher, works, counts=not groups)) for teacher in batched]
@@ -217,7 +219,13 @@ class Forge:
             self._stop_at_failures()
 
         async with Batches(
-            teacher, self.journal, self.journal.path.parent / "batches", self.loaded.pipeline.name, meter=meter, ended=ended
+            teacher,
+            self.journal,
+            self.journal.path.parent / "batches",
+            self.loaded.pipeline.name,
+            meter=meter,
+            ended=ended,
+            logprobs=self.loaded.pipeline.consensus.asks_logprobs,
         ) as batches:
             await batches.adopt(self.tell)
             await batches.submit(self._counted(works([teacher])) if counts else works([teacher]), admit)

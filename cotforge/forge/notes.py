@@ -37,7 +37,15 @@ class Notes:
                 self._took[name].append(took)
         if walk.answers:
             checked = self._guide.gold.answers.get(walk.id)
-            self._evidence.add(walk.wave, label=walk.label, answers=walk.answers, gold=checked, everybody=walk.everybody, id=walk.id)
+            self._evidence.add(
+                walk.wave,
+                label=walk.label,
+                answers=walk.answers,
+                gold=checked,
+                everybody=walk.everybody,
+                probabilities=walk.probabilities,
+                id=walk.id,
+            )
 
     def learn(self, basis: Basis) -> "AnyPolicy":
         """The policy that follows from some waves."""
@@ -45,7 +53,7 @@ class Notes:
 
     @property
     def _terms(self) -> Terms:
-        return self._guide.terms(prices(self._took))
+        return self._evidence.parted(self._guide.terms(prices(self._took)))
 
     async def learned(self, basis: Basis) -> "AnyPolicy":
         """The same, in a process of its own, or in a thread: in haste, or where there is no process."""

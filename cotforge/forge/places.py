@@ -14,10 +14,10 @@ from cotforge.teachers.openai import Session
 class Places:
     """All of them, with one pool of connections; an async context."""
 
-    def __init__(self, root: Path, teachers: Sequence[TeacherKind], tell: Callable[[str], object]) -> None:
-        """`tell` gets a line where this process cannot hold all the connections that the `teachers` may have."""
+    def __init__(self, root: Path, teachers: Sequence[TeacherKind], tell: Callable[[str], object], *, logprobs: bool = False) -> None:
+        """`tell` gets a line where this process cannot hold all the connections that the `teachers` may have; `logprobs`: see `Session`."""
         self._root = root
-        self._session = Session()
+        self._session = Session(logprobs=logprobs)
         wanted = sum(teacher.connections for teacher in teachers)
         held = sockets(wanted)
         self._share = held / max(1, wanted)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from cotforge.records import Closing, OutcomeKind, Stop
 from cotforge.replies.attempt import Attempt
+from cotforge.teachers.wire import LOGPROBS
 
 LONG_S, LONG_TIMES = 30.0, 3.0
 """An attempt is waited for when it has taken so many seconds, and so many times what the others took."""
@@ -49,11 +50,14 @@ class Meter:
     """Calls that are not asked because of that."""
     redacted: int = 0
     """Attempts whose answer held a credential."""
+    without_logprobs: int = 0
+    """Attempts whose server refused to give log probabilities."""
 
     def note(self, attempt: Attempt) -> None:
         """An attempt has ended."""
         self.trouble = attempt.error or ""
         self.redacted += attempt.redacted
+        self.without_logprobs += attempt.refused_field == LOGPROBS
 
     def waiting(self, now: float) -> Waiting | None:
         """The attempts that have been in flight for long; None where there are none."""

@@ -32,6 +32,8 @@ class Walk:
     everybody: bool
     answers: dict[str, str | None] = field(default_factory=dict)
     """By voter, of those asked for the verdict; None of one that gave none."""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    """By voter, of those of these answers whose server told how probable they were."""
     shown: dict[str, str | None] = field(default_factory=dict)
     """By voter, of those asked for a trace once the verdict stood."""
     took: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -51,21 +53,24 @@ class Walk:
         if self.policy is None:
             return self._open([name for name in self.calls if name in closed], closed)
         if not self._decided:
-            name = self.policy.next(self.label, self.answers)
+            name = self.policy.next(self.label, self.answers, self.probabilities)
             if name is not None and not self._open([name], closed):
-                name = self.policy.next(self.label, self.answers, without=closed)
+                name = self.policy.next(self.label, self.answers, self.probabilities, without=closed)
             if name is not None:
                 if name not in self.calls or name in self.answers or name in closed:
                     raise RuntimeError(f"sample {self.id!r}: the policy asks {name!r}, who cannot be asked (again)")
                 return [name]
-            self._decided, self._accepted = True, self.policy.accepted(self.label, self.answers)
+            self._decided, self._accepted = True, self.policy.accepted(self.label, self.answers, self.probabilities)
         return self._trace(closed)
 
     def hear(self, name: str, attempt: Attempt, task: Task) -> None:
         """What a voter said, or that it said nothing."""
         reply = attempt.reply
         has_text = reply.outcome.has_text
-        (self.shown if self._decided else self.answers)[name] = answers.read(reply, self.calls[name], task).answer if has_text else None
+        read = answers.read(reply, self.calls[name], task) if has_text else None
+        (self.shown if self._decided else self.answers)[name] = read.answer if read is not None else None
+        if read is not None and read.probability is not None and not self._decided:
+            self.probabilities[name] = read.probability
         if has_text:
             self.took[name] = reply.cost_usd, reply.seconds
 

@@ -9,12 +9,12 @@ from cotforge.replies.finish_reasons import Finish, finish
 
 COLUMNS = (
     "id, key, status, error, detail, passing, final, finish_reason, input_tokens, output_tokens, cost_usd, seconds, max_tokens, body, url, "
-    "checksum"
+    "checksum, probability"
 )
-"""Of `replies`, in the order of `row_of`."""
+"""Of `replies`, in the order of `row_of` and of the table."""
 READ = COLUMNS.replace(" body", " CAST(body AS BLOB)")
 """To be read so: the checksum is of bytes, and turning a text back into them takes longer than the checksum."""
-_BODY, _URL, _CHECKSUM = 13, 14, 15
+BODY, _URL, _CHECKSUM, _PROBABILITY = 13, 14, 15, 16
 
 Row = tuple[Any, ...]
 
@@ -28,22 +28,29 @@ def row_of(attempt: Attempt) -> Row:
         float(attempt.cost_usd) + 0.0, float(attempt.seconds) + 0.0,  # SQLite has no -0.0
         attempt.max_tokens, attempt.body, redact(attempt.url),
     )  # fmt: skip
-    return (*row, _checksum(row, attempt.body.encode("utf-8", "surrogatepass")))
+    probability = None if attempt.probability is None else float(attempt.probability) + 0.0
+    return (*row, _checksum(row, attempt.body.encode("utf-8", "surrogatepass"), probability), probability)
 
 
-def _checksum(row: Row, body: bytes) -> int:
-    """CRC-32 over all columns of a row; 3 us for a body of 4 kB."""
-    return zlib.crc32(body, zlib.crc32(repr((row[:_BODY], row[_URL])).encode()))
+def _checksum(row: Row, body: bytes, probability: float | None) -> int:
+    """CRC-32 over all columns of a row; 3 us for a body of 4 kB. Rows from before there were probabilities have none."""
+    told = (row[:BODY], row[_URL]) if probability is None else (row[:BODY], row[_URL], probability)
+    return zlib.crc32(body, zlib.crc32(repr(told).encode()))
+
+
+def is_kept(row: Row, body: bytes) -> bool:
+    """Whether a row has a checksum, and is as it was written."""
+    return row[_CHECKSUM] is not None and sound(row, body)
 
 
 def sound(row: Row, body: bytes) -> bool:
     """Whether a row is as it was written; rows from before there were checksums are believed."""
-    return row[_CHECKSUM] is None or bool(row[_CHECKSUM] == _checksum(row, body))
+    return row[_CHECKSUM] is None or bool(row[_CHECKSUM] == _checksum(row, body, row[_PROBABILITY]))
 
 
 def attempt_of(row: Row) -> Attempt:
     """The Attempt of a row in the order of READ; a failure `damaged` where it is not sound."""
-    body = row[_BODY]
+    body = row[BODY]
     try:
         if isinstance(body, bytes) and sound(row, body):
             return _attempt(row, body.decode())
@@ -53,10 +60,13 @@ def attempt_of(row: Row) -> Attempt:
 
 
 def _attempt(row: Row, body: str) -> Attempt:
-    number, key, status, error, detail, passing, final, reason, tokens_in, tokens_out, cost, seconds, limit = row[:_BODY]
+    number, key, status, error, detail, passing, final, reason, tokens_in, tokens_out, cost, seconds, limit = row[:BODY]
     error, detail = error and redact(error), redact(detail or "")  # earlier versions knew one spelling of a key
     outcome = outcome_of_row(status, error, detail, passing=bool(passing), finish_reason=reason or "", body=body)
     if reason not in ("stop", "", None):  # earlier versions kept the server's own word
         known = finish(reason)
         reason = redact(reason) if known is Finish.UNKNOWN else known.value
-    return Attempt(number, key, status, outcome, bool(final), reason or "", tokens_in, tokens_out, cost, seconds, limit, body, row[_URL])
+    return Attempt(
+        number, key, status, outcome, bool(final), reason or "", tokens_in, tokens_out, cost, seconds, limit, body, row[_URL],
+        row[_PROBABILITY],
+    )  # fmt: skip

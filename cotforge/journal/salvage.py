@@ -16,7 +16,7 @@ from pathlib import Path
 from cotforge.errors import JournalError
 from cotforge.journal.damage import note
 from cotforge.journal.leaves import Values, leaves
-from cotforge.journal.rows import sound
+from cotforge.journal.rows import BODY, sound
 from cotforge.journal.schema import connect, migrate
 
 TABLES = ("teachers", "asked", "replies", "batches", "members", "steps")
@@ -107,7 +107,7 @@ def _fitted(row: Values, shape: Values) -> Values:
 
 
 def _sound(row: Values) -> bool:
-    *_, body, _, _ = row
+    body = row[BODY]
     return body is not None and len(row[1]) == 32 and sound(row, body.encode())
 
 

@@ -11,7 +11,7 @@ from cotforge.journal.damage import Damage
 from cotforge.journal.leaves import PAGE, broken_off
 from cotforge.regular_files import demand_regular, open_regular
 
-VERSION = 4
+VERSION = 5
 """Of the schema, in SQLite's `user_version`. A newer file is refused, an older one migrated by the scripts below, never edited."""
 
 MIGRATIONS = (
@@ -40,6 +40,9 @@ MIGRATIONS = (
     """
     ALTER TABLE asked ADD COLUMN place BLOB;
     ALTER TABLE asked ADD COLUMN question BLOB;
+    """,
+    """
+    ALTER TABLE replies ADD COLUMN probability REAL;
     """,
 )
 

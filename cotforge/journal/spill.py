@@ -15,14 +15,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from cotforge.journal.rows import COLUMNS, Row, sound
+from cotforge.journal.rows import BODY, COLUMNS, Row, is_kept
 
 _MARKS = ", ".join("?" * len(COLUMNS.split(", ")))
 _TAKE = f"""
     INSERT INTO replies ({COLUMNS}) SELECT {_MARKS}
     WHERE EXISTS (SELECT 1 FROM asked WHERE id = ? AND key = ?) AND NOT EXISTS (SELECT 1 FROM replies WHERE id = ?)
 """
-_KEY, _BODY = 1, 13
+_KEY = 1
+_WIDTH, _WAS_WIDTH = len(COLUMNS.split(", ")), 16
+"""Of a row: today's, and that from before there were probabilities."""
 
 
 def places() -> list[Path]:
@@ -101,8 +103,8 @@ def _rows(lines: Iterable[bytes]) -> Iterator[Row]:
     for line in lines:
         with suppress(ValueError, TypeError, IndexError, AttributeError):
             said = json.loads(line)
-            row = (*said[:_KEY], bytes.fromhex(said[_KEY]), *said[_KEY + 1 :])
-            if len(row) == len(COLUMNS.split(", ")) and row[-1] is not None and sound(row, row[_BODY].encode("utf-8", "surrogatepass")):
+            row = (*said[:_KEY], bytes.fromhex(said[_KEY]), *said[_KEY + 1 :], *[None] * (len(said) == _WAS_WIDTH))
+            if len(row) == _WIDTH and is_kept(row, row[BODY].encode("utf-8", "surrogatepass")):
                 yield row
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from cotforge.records import ANSWERED, Outcome, OutcomeKind, Reply
 from cotforge.redaction import redact
+from cotforge.replies import logprobs
 from cotforge.replies.chat import Completion, completion, outcome_of
 from cotforge.replies.finish_reasons import Finish, finish
 from cotforge.replies.redacted import redacted, without_credentials
@@ -48,6 +49,10 @@ class Attempt:
     """As received, whatever the reader makes of it; the first 2,000 characters of an error's. What held a credential is `redacted`."""
     url: str = ""
     """Who answered."""
+    probability: float | None = None
+    """Of the final answer, in [0, 1], by the log probabilities of its tokens; None where there were none."""
+    refused_field: str = field(default="", compare=False)
+    """A field of the request that its server refused, so that it was asked without; empty where it refused none."""
     overcount: str = field(default="", compare=False)
     """What its server counted, or wrote, beyond what can be, on one line; empty where it did not, and where it comes from the journal."""
     held: object = field(default=None, repr=False, compare=False)
@@ -80,7 +85,7 @@ class Attempt:
         read = read if read is not None and outcome.has_text else _NOTHING
         return Reply(
             self.key.hex(), read.content, read.reasoning, self.finish_reason, self.input_tokens, self.output_tokens,
-            read.reasoning_tokens, self.cost_usd, self.seconds, self.max_tokens, outcome, read.unread_field,
+            read.reasoning_tokens, self.cost_usd, self.seconds, self.max_tokens, outcome, read.unread_field, self.probability,
         )  # fmt: skip
 
     @property
@@ -141,20 +146,29 @@ def answered(
     most: Most | None = None,
     seconds: float = 0.0,
     content_type: str = "application/json",
+    span: Callable[[Reply], tuple[str, int, int] | None] | None = None,
+    keeps_logprobs: bool = True,
 ) -> Attempt:
     """What came with status 200, whatever it is: never raises. `usd` prices input and output tokens; `estimate` is the input in tokens,
-    for a server that does not count, and `most` what can be believed of one that does.
+    for a server that does not count, and `most` what can be believed of one that does. `span`: where (text, start, end) a reply gives its
+    answer, for its probability; without `keeps_logprobs` those of single tokens are not kept.
     """
+    lean, values = ("", []) if is_dense(body) else logprobs.cut(body)
+    if lean and not keeps_logprobs:
+        body = lean
     read, kept = without_credentials(_bounded(body, content_type), body)
     is_redacted, body = kept is not body, kept
     took = usage(read, estimate=estimate, most=most)
     outcome = replace(read.outcome, detail=took.note) if took.note else read.outcome
-    return Attempt(
+    attempt = Attempt(
         number, bytes.fromhex(key), 200, outcome, outcome.has_text, read.finish_reason, took.input, took.output,
         usd(took.input, took.output), seconds, max_tokens,
         body if outcome.has_text or read.finish_reason else body[:KEPT],  # text that broke off was paid for
         overcount=took.overcount, redacted=is_redacted, _read=read,
     )  # fmt: skip
+    if values and span is not None and outcome.has_text and (found := span(attempt.reply)) is not None:
+        attempt.probability = logprobs.probability(logprobs.tokens(values), *found)
+    return attempt
 
 
 def _bounded(body: str, content_type: str) -> Completion:

@@ -1,6 +1,7 @@
 """What a simulated server answers: a chat completion, an error in OpenAI's form, or a web page."""
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from cotforge.simulate.request import Asked, Refused
-from cotforge.simulate.speaker import Spoken
+from cotforge.simulate.speaker import TOKEN, Spoken
 from cotforge.teachers.simulated import Simulated
 
 BUSY = frozenset({429, 503, 529})
@@ -27,7 +28,8 @@ def completion(asked: Asked, choices: Sequence[Spoken], input_tokens: int, *, us
         "created": int(time.time()),
         "model": asked.model,
         "choices": [
-            {"index": index, "message": _message(choice), "finish_reason": choice.finish_reason} for index, choice in enumerate(choices)
+            {"index": index, "message": _message(choice), "finish_reason": choice.finish_reason, **_logprobs(choice, asked)}
+            for index, choice in enumerate(choices)
         ],
     }
     if usage != "missing":
@@ -39,6 +41,19 @@ def _message(choice: Spoken) -> dict[str, Any]:
     if choice.refusal:
         return {"role": "assistant", "content": None, "refusal": choice.refusal}
     return {"role": "assistant", "content": choice.text}
+
+
+def _logprobs(choice: Spoken, asked: Asked) -> dict[str, Any]:
+    """Of every token, as vLLM and OpenAI give them; nothing where none were asked for, or none are given."""
+    if choice.sure is None or not asked.logprobs:
+        return {}
+    place, first = 0, choice.text.rfind(choice.answer)
+    content = []
+    for token in TOKEN.findall(choice.text):
+        place, begun = place + len(token), place
+        logprob = math.log(choice.sure) if begun <= first < place else -0.001
+        content.append({"token": token, "logprob": logprob, "bytes": list(token.encode()), "top_logprobs": []})
+    return {"logprobs": {"content": content}}
 
 
 def answer(body: bytes) -> web.Response:

@@ -48,7 +48,8 @@ class Asked:
     max_tokens: int | None
     temperature: float
     digest: bytes
-    """Of everything that was asked but its length: equal for a call tried again."""
+    """Of everything that was asked but its length, and what is told beside it: equal for a call tried again."""
+    logprobs: bool = False
 
     def pictures(self, media: Path | None) -> list[bytes]:
         """The images' bytes; files are read below `media` alone. Raises Refused where one is not base64 or may not be read."""
@@ -89,7 +90,7 @@ def read(raw: bytes) -> Asked:
     texts, images = _parts(body.get("messages"))
     if not images:
         raise Refused(400, "a simulated teacher looks at pictures, and none was sent")
-    lasting = {name: value for name, value in body.items() if name not in ("max_tokens", "max_completion_tokens")}
+    lasting = {name: value for name, value in body.items() if name not in ("max_tokens", "max_completion_tokens", "logprobs")}
     return Asked(
         model=body["model"],
         text="\n".join(texts),
@@ -98,6 +99,7 @@ def read(raw: bytes) -> Asked:
         max_tokens=_whole(body, "max_completion_tokens") or _whole(body, "max_tokens"),
         temperature=_temperature(body),
         digest=hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).digest(),
+        logprobs=body.get("logprobs") is True,
     )
 
 

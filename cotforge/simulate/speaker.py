@@ -23,6 +23,8 @@ TOKEN = re.compile(r"\s*(?:\w{1,6}|[^\w\s])")
 """About what a byte-pair vocabulary makes of English: short words whole, long ones in pieces, punctuation apart."""
 PATCH = 28
 """Pixels of a side of the square that counts as one token of a picture."""
+LEAST_SURE = 1e-6
+"""Probability that an answer has at least."""
 SHAKE = 0.1
 """Most that a temperature of 1 adds to a score; scores sum to 1."""
 COLOURS = {
@@ -42,6 +44,10 @@ class Spoken:
     tokens: int
     refusal: str = ""
     """What is said instead of a text."""
+    answer: str = ""
+    """Which the text gives last."""
+    sure: float | None = None
+    """Its probability, in (0, 1]; None where log probabilities are not given."""
 
 
 class Speaker:
@@ -93,6 +99,8 @@ class Speaker:
         if context is not None and wanted > context:
             message = f"this model's maximum context length is {context} tokens; {wanted} were requested ({tokens} in the prompt)"
             raise Refused(400, message, code="context_length_exceeded")
+        if asked.logprobs and self.simulated.logprobs == "refused":
+            raise Refused(400, "'logprobs' is not supported with this model", code="unsupported_parameter")
         if self._strikes(asked, "blocked"):
             raise Refused(400, "the prompt was refused by the content filter", code="content_filter")
 
@@ -107,34 +115,38 @@ class Speaker:
         if self._strikes(asked, "declined"):
             refusal = rng.choice(REFUSALS)
             return Spoken("", "stop", len(TOKEN.findall(refusal)), refusal)
-        text = rng.choice(BLANKS) if self._strikes(asked, "blank") else self._text(asked, seen, rng)
+        thought = _Thought("", "") if (blank := self._strikes(asked, "blank")) else self._thought(asked, seen, rng)
+        text = rng.choice(BLANKS) if blank else self._text(asked, thought, rng)
+        told = (thought.answer, thought.sure if self.simulated.logprobs == "given" else None)
         tokens = TOKEN.findall(text)
         limit = len(tokens) // 2 if self._strikes(asked, "truncate") else asked.max_tokens
         if limit is None or len(tokens) <= limit:
-            return Spoken(text, "stop", len(tokens))
-        return Spoken("".join(tokens[:limit]), "length", limit)
+            return Spoken(text, "stop", len(tokens), "", *told)
+        return Spoken("".join(tokens[:limit]), "length", limit, "", *told)
 
-    def _text(self, asked: Asked, seen: "_Seen", rng: Random) -> str:
+    def _text(self, asked: Asked, found: "_Thought", rng: Random) -> str:
         """Reasoning and answer in their tags, or what a slip makes of them."""
-        thought, answer = self._thought(asked, seen, rng)
+        thought, answer, _ = found
         for slip in SLIPS:
             if self._strikes(asked, slip.__name__):
                 return slip(thought, answer, [label for label in self._labels if label != answer], rng)
         return f"<think>{thought}</think>\n<answer>{answer}</answer>"
 
-    def _thought(self, asked: Asked, seen: "_Seen", rng: Random) -> tuple[str, str]:
-        """(reasoning, answer): from the cells, from the whole picture by the labels that it has learned, or from a measurement."""
+    def _thought(self, asked: Asked, seen: "_Seen", rng: Random) -> "_Thought":
+        """From the cells, from the whole picture by the labels that it has learned, or from a measurement."""
         simulated = self.simulated
         if simulated.cells is not None and seen.cells is not None:
             scores = [_shaken(each, list(each), asked, rng) for each in self._eye.scores_each(seen.cells)]
             read = [best(each) for each in scores]
             thought, answer = work_out(simulated.cells, read, style=STYLES[simulated.seed % len(STYLES)])
-            return thought, simulated.stuck or answer
+            return _Thought(thought, simulated.stuck or answer)
         if self._labels:
             found = self._scores(asked, seen.sights, rng)
-            return words.reasoning(seen.sights[0], found, self._eye.usual, rng=rng), best(found)
+            answer, whole = best(found), sum(max(score, 0.0) for score in found.values())
+            sure = min(max(found[answer] / whole if whole > 0 else 1.0, LEAST_SURE), 1.0)
+            return _Thought(words.reasoning(seen.sights[0], found, self._eye.usual, rng=rng), answer, sure)
         answer = simulated.stuck or measured_answer(asked.text, seen.sights[0])
-        return words.measuring(seen.sights[0], answer, rng=rng), answer
+        return _Thought(words.measuring(seen.sights[0], answer, rng=rng), answer)
 
     def _scores(self, asked: Asked, sights: Sequence[Sight], rng: Random) -> dict[str, float]:
         """The eye's scores of the labels that the request offers (all of them where it names none), shaken by the temperature.
@@ -147,6 +159,15 @@ class Speaker:
         if self.simulated.stuck is None:
             return shaken
         return {label: score / 2 for label, score in shaken.items()} | {self.simulated.stuck: 1.0}
+
+
+class _Thought(NamedTuple):
+    """What a teacher thinks of a picture."""
+
+    text: str
+    answer: str
+    sure: float = 0.9
+    """The probability that it gives its answer."""
 
 
 class _Seen(NamedTuple):

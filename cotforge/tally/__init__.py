@@ -161,6 +161,7 @@ class Tally:
             "agreement": teacher.agreement(),
             "estimated_accuracy": self.estimated.get(name),
             "cost_usd": teacher.cost_usd,
+            **({"with_probability": teacher.probable} if teacher.probable else {}),
             **({"twin_of": self.twins[name]} if name in self.twins else {}),
         }
 
@@ -199,6 +200,7 @@ class Tally:
             teacher.unread_fields[trace.unread_field] += 1
         if trace.answer is not None:
             teacher.answered += 1
+            teacher.probable += trace.probability is not None
             self.read_as[trace.read_as] += 1
 
     def _voted(self, outcome: CuratedSample) -> None:

@@ -13,6 +13,8 @@ class TeacherTally:
     failed: int = 0
     answered: int = 0
     """Replies in which an answer could be read."""
+    probable: int = 0
+    """Those of them whose server told how probable the answer was."""
     unread: Counter[str] = field(default_factory=Counter)
     """Why replies were of no use: `truncated`, `no_answer`, ... (`records.ReadingFault`)."""
     unread_fields: Counter[str] = field(default_factory=Counter)

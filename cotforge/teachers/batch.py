@@ -5,13 +5,14 @@ One request is one HTTP request here; nothing is repeated. A file of results is 
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 import aiohttp
 
+from cotforge.answers import answer_span
 from cotforge.records import Outcome, OutcomeKind
 from cotforge.redaction import holds_credential
 from cotforge.regular_files import open_regular
@@ -25,7 +26,7 @@ from cotforge.teachers.connections import http_client
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import CONNECT_S, authorization, proxy
 from cotforge.teachers.teacher import Batched, Teacher
-from cotforge.teachers.wire import believable_input, longest_output
+from cotforge.teachers.wire import LOGPROBS, believable_input, longest_output, refuses_logprobs
 from cotforge.teachers.within import Within
 
 ENDPOINT = "/v1/chat/completions"
@@ -266,10 +267,19 @@ def ended(found: Result, member: Member, teacher: Teacher) -> Attempt:
             member.key, found.text, number=member.attempt, max_tokens=teacher.max_tokens, usd=teacher.price.usd,
             estimate=lambda: member.input_tokens,
             most=Most(lambda: believable_input(member.input_tokens, pictures=PICTURES), longest_output(teacher)),
+            span=answer_span, keeps_logprobs=not teacher.asks_logprobs,
         )  # fmt: skip
     word = found.code.removeprefix("batch_")
     if found.status is None:
         outcome = Outcome(OutcomeKind.PASSING, word, found.detail, retry=word != "cancelled")
     else:
         outcome = refusal(found.status, found.text)
-    return failed(member.key, outcome, number=member.attempt, max_tokens=teacher.max_tokens, status=found.status, body=found.text)
+    attempt = failed(member.key, outcome, number=member.attempt, max_tokens=teacher.max_tokens, status=found.status, body=found.text)
+    return refusing_logprobs(attempt, teacher)
+
+
+def refusing_logprobs(attempt: Attempt, teacher: Teacher) -> Attempt:
+    """The same; to be asked once more, and without log probabilities, where it may be these that the provider refused."""
+    if not teacher.asks_logprobs or attempt.outcome.has_text or not refuses_logprobs(f"{attempt.detail} {attempt.body}"):
+        return attempt
+    return replace(attempt.with_retry(True), refused_field=LOGPROBS)

@@ -30,7 +30,7 @@ from cotforge.teachers.bodies import MOST_BYTES_OF_AN_ERROR, SMALL, Holding, Roo
 from cotforge.teachers.connections import http_client
 from cotforge.teachers.metrics import queue_of
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import attempt_of, request
+from cotforge.teachers.wire import LOGPROBS, attempt_of, refuses_logprobs, request, without_logprobs
 from cotforge.teachers.within import Within
 
 CONNECT_S, CONNECT_SHARE = 30.0, 0.5
@@ -61,9 +61,13 @@ class Listing(NamedTuple):
 class Session:
     """One pool of connections for all teachers; use it as an async context."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, logprobs: bool = False) -> None:
+        """`logprobs`: whether teachers that ask for log probabilities do so here."""
+        self._logprobs = logprobs
         self._http = http_client()
         self._room = Room()
+        self._without_logprobs: set[tuple[str, str]] = set()
+        """(URL, model) of servers that refuse to be asked for log probabilities."""
 
     async def __aenter__(self) -> "Session":
         return self
@@ -83,11 +87,24 @@ class Session:
     ) -> Attempt:
         """Send the Call to one replica and wait for its end, `timeout()` (`teacher.timeout`) seconds at most; it may change meanwhile.
 
-        Never raises but on cancellation.
+        A server that refuses the field `logprobs` is asked again without it, and without it from then on: a refusal costs nothing. Never
+        raises but on cancellation.
         """
-        seconds = timeout or (lambda: teacher.timeout)
-        trial = _Trial(call, teacher, number, time.monotonic())
-        sent = b"".join(request(call, teacher, images))
+        asks = self._logprobs and teacher.asks_logprobs and (url, teacher.model) not in self._without_logprobs
+        sent = b"".join(request(call, teacher, images, logprobs=asks))
+        trial, seconds = _Trial(call, teacher, number, time.monotonic()), timeout or (lambda: teacher.timeout)
+        ended = await self._sent(trial, url, sent, seconds)
+        if not asks or ended.outcome.has_text or not refuses_logprobs(f"{ended.detail} {ended.body}"):
+            return ended
+        again = await self._sent(trial, url, without_logprobs(sent), seconds)
+        if not again.outcome.has_text:  # it may have been refused for something else
+            return again
+        self._without_logprobs.add((url, teacher.model))
+        return replace(again, refused_field=LOGPROBS)
+
+    async def _sent(self, trial: "_Trial", url: str, sent: bytes, seconds: Callable[[], float]) -> Attempt:
+        """How a request ends that is sent to one replica."""
+        teacher = trial.teacher
         limits = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, CONNECT_SHARE * seconds()))
         headers = {"Content-Type": "application/json", **authorization(teacher)}
         holding = self._room.holding()

@@ -118,6 +118,8 @@ class Simulated(Spec):
     trickle: Trickle | None = None
     usage: Literal["counted", "missing", "absurd"] = "counted"
     """What replies say of their tokens."""
+    logprobs: Literal["ignored", "given", "refused"] = "ignored"
+    """What becomes of a request for log probabilities: they are given, that of the answer by the classifier's own score, or it is a 400."""
 
     media: str | None = None
     """The folder, relative to the pipeline file, below which images may be named as `file:` URLs: vLLM's `--allowed-local-media-path`."""

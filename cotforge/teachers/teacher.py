@@ -91,6 +91,11 @@ class Teacher(Spec):
             )
         return self
 
+    @property
+    def asks_logprobs(self) -> bool:
+        """Whether a request asks for the log probabilities of its reply's tokens, beside what the Call asks."""
+        return False
+
     def key(self) -> str | None:
         """The API key from the environment, which is redacted from then on; None where the teacher needs none.
 

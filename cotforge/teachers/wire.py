@@ -1,12 +1,15 @@
 """The OpenAI chat protocol: the bytes of a request, and the Attempt that its answer makes."""
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from cotforge.answers import answer_span
 from cotforge.records import Call
 from cotforge.replies.attempt import Attempt, answered
+from cotforge.replies.text import LOOKED_AT
 from cotforge.replies.usage import ANY_INPUT, CHARACTERS_PER_TOKEN, Most
 from cotforge.teachers.teacher import Teacher
 
@@ -16,15 +19,27 @@ LONGEST_OUTPUT = 131_072
 """Output tokens that are believed there: the longest that models of today write."""
 MOST_OFF = 32
 """Times our own count of the input that a server's count is believed (default chosen by us): a token is a byte of text at least."""
+LOGPROBS = "logprobs"
+"""The field that asks for log probabilities. A request that has it begins with it."""
+_ASKS = f'{{"{LOGPROBS}": true, '.encode()
+_NAMES = re.compile(r"log[ _-]?prob", re.IGNORECASE)
+_NAMES_NONE = re.compile(
+    r"(?:unknown|unsupported|unrecogni[sz]ed|extra|additional)[ _](?:\w+[ _]){0,2}(?:field|param|arg|input|key|propert)|extra_forbidden",
+    re.IGNORECASE,
+)
 _HERE = secrets.token_hex(16)
 """Stands where a picture goes while the request is JSON; not to be guessed by any text."""
 
 
-def request(call: Call, teacher: Teacher, images: Mapping[str, bytes]) -> list[bytes]:
-    """The body of a chat completion request in pieces; `images` maps digests to URLs (`images.Sending`), which are not copied."""
+def request(call: Call, teacher: Teacher, images: Mapping[str, bytes], *, logprobs: bool = True) -> list[bytes]:
+    """The body of a chat completion request in pieces; `images` maps digests to URLs (`images.Sending`), which are not copied.
+
+    Without `logprobs` none are asked for, though the teacher may ask for them.
+    """
     digests: list[str] = []
     messages = [{"role": message["role"], "content": [_part(part, digests) for part in message["content"]]} for message in call.messages]
-    fields: dict[str, Any] = {"model": teacher.model, "messages": messages, **teacher.body}
+    fields: dict[str, Any] = {LOGPROBS: True} if logprobs and teacher.asks_logprobs else {}
+    fields |= {"model": teacher.model, "messages": messages, **teacher.body}
     for name in ("temperature", "top_p", "max_tokens"):
         if (value := getattr(teacher, name)) is not None:
             fields[name] = value
@@ -33,6 +48,17 @@ def request(call: Call, teacher: Teacher, images: Mapping[str, bytes]) -> list[b
     for digest, text in zip(digests, texts[1:], strict=True):
         pieces += (images[digest], text)
     return pieces
+
+
+def without_logprobs(sent: bytes) -> bytes:
+    """A request that asks for no log probabilities; one that never did stays as it is."""
+    return b"{" + sent[len(_ASKS) :] if sent.startswith(_ASKS) else sent
+
+
+def refuses_logprobs(told: str) -> bool:
+    """Whether an error may mean that the server does not know the field `logprobs`, or does not allow it."""
+    told = told[:LOOKED_AT]
+    return bool(_NAMES.search(told) or _NAMES_NONE.search(told))
 
 
 def _part(part: Mapping[str, Any], digests: list[str]) -> Mapping[str, Any]:
@@ -47,6 +73,7 @@ def attempt_of(body: str, *, number: int, call: Call, teacher: Teacher, seconds:
     return answered(
         call.key, body, number=number, max_tokens=teacher.max_tokens, usd=teacher.price.usd, estimate=lambda: input_tokens(call),
         most=Most(lambda: most_input(call), longest_output(teacher)), seconds=seconds, content_type=content_type,
+        span=answer_span, keeps_logprobs=not teacher.asks_logprobs,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import nan
 from typing import Literal
 
 import polars as pl
@@ -21,7 +22,7 @@ class Answers:
     """What the teachers said of a run's Samples."""
 
     frame: pl.DataFrame
-    """Columns id, teacher, answer; in the pipeline's order."""
+    """Columns id, teacher, answer, probability; in the pipeline's order."""
     labels: Mapping[str, str | None]
     classes: tuple[str, ...] | None
     """The closed set that all Samples share; None where they share none."""
@@ -50,18 +51,22 @@ class _Columns:
     id: "array[int]" = field(default_factory=lambda: array("i"))
     teacher: "array[int]" = field(default_factory=lambda: array("i"))
     answer: "array[int]" = field(default_factory=lambda: array("i"))
+    probability: "array[float]" = field(default_factory=lambda: array("d"))
+    """NaN: unknown."""
     texts: dict[str | None, int] = field(default_factory=dict)
 
-    def add(self, id: int, teacher: int, answer: str | None) -> None:
+    def add(self, id: int, teacher: int, answer: str | None, probability: float | None) -> None:
         self.id.append(id)
         self.teacher.append(teacher)
         self.answer.append(self.texts.setdefault(answer, len(self.texts)))
+        self.probability.append(nan if probability is None else probability)
 
     def frame(self, ids: Iterable[str], teachers: Iterable[str]) -> pl.DataFrame:
         texts: tuple[Iterable[str | None], ...] = (ids, teachers, self.texts)
         places = (self.id, self.teacher, self.answer)
         columns = [pl.Series([*words], dtype=pl.String).gather(pl.Series(place)) for words, place in zip(texts, places, strict=True)]
-        return pl.DataFrame(dict(zip(("id", "teacher", "answer"), columns, strict=True)))
+        known = pl.Series(self.probability, dtype=pl.Float64).fill_nan(None)
+        return pl.DataFrame(dict(zip(("id", "teacher", "answer", "probability"), (*columns, known), strict=True)))
 
 
 def table(curation: Curation, waves: Waves) -> Answers:
@@ -70,7 +75,7 @@ def table(curation: Curation, waves: Waves) -> Answers:
     teachers = {teacher.name: place for place, teacher in enumerate(pipeline.teachers)}
     spent, took = {name: _Spent() for name in teachers}, {name: list[tuple[float, float]]() for name in teachers}
     columns, labels, options = _Columns(), dict[str, str | None](), dict[str, tuple[str, ...]]()
-    samples = 0
+    samples, sure = 0, pipeline.consensus.asks_logprobs
     for sample, all_heard in curation.heard():
         samples += 1
         heard = [one for one in all_heard if not one.voter.endswith(SHORT)]
@@ -78,7 +83,7 @@ def table(curation: Curation, waves: Waves) -> Answers:
             continue
         warm = waves.wave(sample.id) == 0
         for one in heard:
-            columns.add(len(labels), teachers[one.voter], one.answer)
+            columns.add(len(labels), teachers[one.voter], one.answer, one.probability if sure else None)
             _count(spent[one.voter], one)
             if warm and one.replied:
                 took[one.voter].append((one.cost_usd, one.seconds))

@@ -33,7 +33,7 @@ def cuts(probability_N: Any) -> tuple[float, ...]:
 
 def with_cuts(terms: Terms, probability_NK: Any) -> Terms:
     """The terms with the cuts that these probabilities suggest, for as many voters as can be told apart then; NaN: unknown."""
-    for column in range(len(terms.voters)):
+    for column in range(len(terms.voters) if terms.confidence else 0):
         voter = replace(terms.voters[column], cuts=cuts(probability_NK[:, column]))
         parted = replace(terms, voters=(*terms.voters[:column], voter, *terms.voters[column + 1 :]))
         terms = parted if parted.codable else terms

@@ -3,7 +3,8 @@
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from math import nan
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting
@@ -14,8 +15,21 @@ from cotforge.records import Ballot, Sample, VoteReason
 if TYPE_CHECKING:
     from cotforge.consensus.sequential.replay import Replayed
 
-Said = Mapping[str, str | None]
-"""Answers by voter; None of one that gave none."""
+
+class Said(NamedTuple):
+    """What was said of a Sample, by voter."""
+
+    answers: Mapping[str, str | None]
+    """None of one that gave none."""
+    probabilities: Mapping[str, float]
+    """Of those answers of which it is known."""
+
+    @classmethod
+    def of(cls, heard: Sequence[Heard]) -> "Said":
+        """The last that each voter said."""
+        last = {one.voter: one for one in heard}
+        known = {name: one.probability for name, one in last.items() if one.probability is not None and one.answer is not None}
+        return cls({name: one.answer for name, one in last.items()}, known)
 
 
 class Fate(NamedTuple):
@@ -45,15 +59,18 @@ class Coding:
         self._columns = {name: column for column, name in enumerate(self.names)}
         self._places = {option: place for place, option in enumerate(sorted(setting.terms.options))}
 
-    def key(self, sample: Sample, said: Said) -> bytes:
+    def row(self, sample: Sample, said: Said) -> "array[int]":
         """[wave, everybody, fold, gold, answers..., label]: see `table`; with pictures, the place of the Sample's own before that."""
         from cotforge.consensus.sequential.table import coded
 
-        waves, gold = self._setting.waves, self._setting.gold.answers.get(sample.id)
+        terms, waves, gold = self._setting.terms, self._setting.waves, self._setting.gold.answers.get(sample.id)
         fold = waves.fold(sample.id) if gold is not None else -1
-        symbols, true = coded(self._setting.terms, sample.label, said, gold, self._columns, self._places)
+        symbols, true = coded(terms, sample.label, said.answers, gold, self._columns, self._places)
+        if terms.binned and said.probabilities:
+            bins = [voter.bin(said.probabilities.get(voter.name)) for voter in terms.voters]
+            symbols = [symbol + terms.symbols * bin if symbol >= 0 else symbol for symbol, bin in zip(symbols, (*bins, 0), strict=True)]
         front = () if self._pictured is None else (self._pictured.get(sample.id, -1),)
-        return array("i", (*front, *waves.place(sample.id), fold, true, *symbols)).tobytes()
+        return array("i", (*front, *waves.place(sample.id), fold, true, *symbols))
 
 
 class CodedRows(Rows):
@@ -63,15 +80,45 @@ class CodedRows(Rows):
         super().__init__(setting)
         self.coding = Coding(setting)
         self.counts: dict[bytes, int] = {}
+        """Of those of which no probability is known, by their rows as bytes."""
+        self._rows, self._probabilities, self._times = array("i"), array("d"), array("q")
+        """Of all others: they have no codes before the cuts of confidence are known."""
+        self._width = 5 + len(self.coding.names)
         self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in self.coding.names}
 
     def add(self, sample: Sample, heard: Sequence[Heard], times: int = 1) -> None:
-        key = self.coding.key(sample, {one.voter: one.answer for one in heard})
-        self.counts[key] = self.counts.get(key, 0) + times
+        said = Said.of(heard)
+        row = self.coding.row(sample, said)
+        self._width = len(row)
+        if said.probabilities:
+            self._rows.extend(row)
+            self._probabilities.extend(said.probabilities.get(name, nan) for name in self.coding.names)
+            self._times.append(times)
+        else:
+            key = row.tobytes()
+            self.counts[key] = self.counts.get(key, 0) + times
         if not self.setting.priced and self.setting.waves.wave(sample.id) == 0:
             for one in heard:
                 if one.replied:
                     self._took[one.voter].append((one.cost_usd, one.seconds))
+
+    def packed(self, terms: Terms) -> tuple[Any, Any, Terms]:
+        """(rows as `Coding.row` has them, how often each was met, the terms with cuts of confidence)."""
+        import numpy as np
+
+        from cotforge.consensus.sequential.bins import bins, with_cuts
+        from cotforge.consensus.sequential.table import with_bins
+
+        k = len(terms.voters)
+        rows = np.frombuffer(b"".join(self.counts), np.int32).reshape(-1, self._width).astype(np.int64)
+        times = np.array(list(self.counts.values()), float)
+        if not self._times:
+            return rows, times, terms
+        known, often = np.array(self._rows, np.int64).reshape(-1, self._width), np.array(self._times)
+        probability_NK, warm_N = np.array(self._probabilities, float).reshape(-1, k), known[:, -5 - k] == 0
+        terms = with_cuts(terms, np.repeat(probability_NK[warm_N], often[warm_N], axis=0))
+        known[:, -1 - k : -1] = with_bins(known[:, -1 - k : -1], bins(probability_NK, terms), terms)
+        return np.concatenate([rows, known]), np.append(times, often), terms
 
     @property
     def terms(self) -> Terms:
@@ -102,8 +149,8 @@ class TurnDecider(Decider):
         self._coding, self._fates, self._figures = coding, fates, figures
 
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
-        said, names = {one.voter: one.answer for one in heard}, self._coding.names
-        fate = self._fates.get(self._coding.key(sample, said), _UNSEEN)
+        told, names = Said.of(heard), self._coding.names
+        said, fate = told.answers, self._fates.get(self._coding.row(sample, told).tobytes(), _UNSEEN)
         cast = [(names[column], said[names[column]]) for column in sorted(fate.asked)]
         ballots = tuple(Ballot(name.removesuffix(SHORT), answer) for name, answer in cast if answer is not None)
         return Opinion(
@@ -151,8 +198,7 @@ def decided(rows: CodedRows) -> TurnDecider:
     from cotforge.consensus.sequential.replay import replay
     from cotforge.consensus.sequential.table import table
 
-    about, keys, times = rows.terms, list(rows.counts), np.array(list(rows.counts.values()), float)
-    packed = np.frombuffer(b"".join(keys), np.int32).reshape(len(keys), -1).astype(np.int64)
+    packed, times, about = rows.packed(rows.terms)
     if (pictures := rows.setting.pictures) is None:
         distinct, places = table(packed, times)
         found = replay(about, distinct, rows.setting.waves)
@@ -164,8 +210,9 @@ def decided(rows: CodedRows) -> TurnDecider:
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
     columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
     fates = [Fate(*one) for one in zip(*columns, turns, lacking, strict=True)]
+    keys = (row.tobytes() for row in packed.astype(np.int32))
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
-    return TurnDecider(replace(rows.setting, pictures=None), rows.coding, by_key, _figures(about, found))
+    return TurnDecider(replace(rows.setting, pictures=None), Coding(replace(rows.setting, terms=about)), by_key, _figures(about, found))
 
 
 def _figures(about: Terms, found: "Replayed") -> Figures:

@@ -76,6 +76,8 @@ class Terms:
     """Of these, about so many everybody is asked, whatever is said."""
     order: tuple[str, ...] = ()
     """The names of all voters in the one order in which they may be asked, where any may be left out; empty for any order."""
+    confidence: bool = True
+    """Whether voters' own probabilities of their answers count."""
     image: bool = False
     """Whether there is a column of what pictures say, between the voters and the label: known before anybody is asked, and no support."""
 

@@ -29,7 +29,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed
 from cotforge.replies.text import one_line
-from cotforge.teachers.batch import OVER, Api, Batch, Refused
+from cotforge.teachers.batch import OVER, Api, Batch, Refused, refusing_logprobs
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import said_by
 
@@ -59,7 +59,9 @@ class Batches:
         meter: Meter | None = None,
         ended: Callable[[Attempt], object] | None = None,
         most_bytes: int = MOST_BYTES,
+        logprobs: bool = True,
     ) -> None:
+        """`logprobs`: whether a teacher that asks for log probabilities does so here."""
         self.teacher, self.folder, self.meter = teacher, folder, meter or Meter()
         self.parts, self.api = Parts(journal, teacher), Api(teacher)
         self.outbox = Outbox(self.parts, self.api, folder, run_id, meter=self.meter, tell=self._count, most_bytes=most_bytes)
@@ -69,7 +71,7 @@ class Batches:
         self._parked: list[Part] = []
         self._harvests: dict[int, Harvest] = {}
         self._said: dict[int, str] = {}
-        self._after = 0.0
+        self._after, self._logprobs = 0.0, logprobs
         self._ended = ended
 
     async def __aenter__(self) -> Self:
@@ -111,7 +113,7 @@ class Batches:
 
     async def submit(self, works: Iterator[Work | Fault], admit: Callable[[Call], bool] | None = None) -> None:
         """Bring what is missing to the provider, in one pass over `works`, in a thread. The first no of `admit` to a Call ends it."""
-        found = requests(works, self.teacher, self.parts.held)
+        found = requests(works, self.teacher, self.parts.held, logprobs=self._logprobs)
         await self._submit(self.outbox.submit(found, turn=1, max_tokens=self.teacher.max_tokens, admit=admit))
 
     async def _submit(self, made: AsyncGenerator[Part, None]) -> None:
@@ -158,7 +160,7 @@ class Batches:
             harvest.looks += 1
             return False
         await harvest.ends.rest(lambda member: self._fate(member, batch))
-        await self._again(part, harvest.ends.again)
+        await self._again(part, harvest.ends)
         return await self._close(part, batch.status)
 
     def _fate(self, member: Member, batch: Batch) -> Attempt:
@@ -166,13 +168,14 @@ class Batches:
         word = {"completed": "no_result", "failed": batch.code or "batch_failed"}.get(batch.status, batch.status)
         detail = batch.detail or f"batch {batch.id} has no result for it"
         outcome = Outcome(OutcomeKind.PASSING, word, detail, retry=batch.status in ("completed", "expired"))
-        return failed(member.key, outcome, number=member.attempt, max_tokens=self.teacher.max_tokens)
+        attempt = failed(member.key, outcome, number=member.attempt, max_tokens=self.teacher.max_tokens)
+        return refusing_logprobs(attempt, self.teacher) if batch.status == "failed" else attempt
 
-    async def _again(self, part: Part, wanted: dict[str, tuple[str, int]]) -> None:
+    async def _again(self, part: Part, ends: Ends) -> None:
         """Put what was left unanswered into new batches, from the file that was kept for that."""
-        if wanted:
-            self.meter.trouble = f"{len(wanted):,} requests came back unanswered"
-            found = again(self.folder / part.file, wanted)
+        if ends.again:
+            self.meter.trouble = f"{len(ends.again):,} requests came back unanswered"
+            found = again(self.folder / part.file, ends.again, plain=ends.plain)
             await self._submit(self.outbox.submit(found, turn=part.turn + 1, max_tokens=part.max_tokens))
 
     async def _without(self, part: Part, refused: Refused, tell: Tell) -> bool:

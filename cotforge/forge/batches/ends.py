@@ -24,11 +24,14 @@ class Ends:
     """A Call of a Part of an earlier turn than this may be asked once more; 1: of none."""
     again: dict[str, tuple[str, int]] = field(default_factory=dict)
     """`custom_id` to (key, input tokens)."""
+    plain: bool = False
+    """Whether that is asked without what the provider may have refused: log probabilities."""
 
     async def put(self, ends: list[tuple[Attempt, Member]]) -> None:
         """Into the journal. Raises JournalError where they cannot be kept."""
         rows = []
         for end, member in ends:
+            self.plain = self.plain or bool(end.refused_field)
             more = end.outcome.retry and self.part.turn < self.turns
             if more:
                 self.again[member.name] = (member.key, member.input_tokens)

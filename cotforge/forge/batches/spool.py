@@ -13,7 +13,7 @@ from cotforge.records import Call, Fault
 from cotforge.regular_files import open_regular
 from cotforge.teachers.batch import ENDPOINT
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import input_tokens, request
+from cotforge.teachers.wire import input_tokens, request, without_logprobs
 
 MOST_BYTES = 190_000_000
 """Of a file (ours): OpenAI's limit is 200 MB, whichever megabyte is meant."""
@@ -37,7 +37,9 @@ class Request:
     """None where it is taken from an earlier file."""
 
 
-def requests(works: Iterator[Work | Fault], teacher: Teacher, held: Callable[[list[str]], set[str]]) -> Iterator[Request | Fault]:
+def requests(
+    works: Iterator[Work | Fault], teacher: Teacher, held: Callable[[list[str]], set[str]], *, logprobs: bool = True
+) -> Iterator[Request | Fault]:
     """The teacher's missing Calls as requests, without those that `held` knows to be asked already; a Fault where a picture is gone."""
     for work in works:
         if isinstance(work, Fault):
@@ -52,7 +54,7 @@ def requests(works: Iterator[Work | Fault], teacher: Teacher, held: Callable[[li
             yield fault
             continue
         for call in calls:
-            yield Request(call.key, input_tokens(call), b"".join(request(call, teacher, images)), call)
+            yield Request(call.key, input_tokens(call), b"".join(request(call, teacher, images, logprobs=logprobs)), call)
 
 
 def chunked(found: Iterator[Request | Fault]) -> Iterator[list[Request | Fault]]:
@@ -113,10 +115,14 @@ class Spool:
             self._file.close()
 
 
-def again(path: Path, wanted: Mapping[str, tuple[str, int]]) -> Iterator[Request]:
-    """The requests of a file whose `custom_id` is in `wanted`, which maps it to (key, input tokens). A line that is torn is left out."""
+def again(path: Path, wanted: Mapping[str, tuple[str, int]], *, plain: bool = False) -> Iterator[Request]:
+    """The requests of a file whose `custom_id` is in `wanted`, which maps it to (key, input tokens). A line that is torn is left out.
+
+    `plain` ones ask for no log probabilities.
+    """
     with open(open_regular(path), "rb") as file:
         for line in file:
             name = line[len(_HEAD) :].partition(b'"')[0]
             if line.endswith(_TAIL) and (found := wanted.get(name.decode("ascii", "replace"))) is not None:
-                yield Request(*found, line[len(_HEAD) + len(name) + len(_MIDDLE) : -len(_TAIL)])
+                body = line[len(_HEAD) + len(name) + len(_MIDDLE) : -len(_TAIL)]
+                yield Request(*found, without_logprobs(body) if plain else body)

@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from cotforge.errors import shown
+from cotforge.spec import AutoOrOff
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import look_at
+from cotforge.teachers.wire import LOGPROBS
 
 
 def server_url(url: str) -> str:
@@ -65,12 +67,19 @@ class ServedTeacher(TeacherKind):
 
     url: Annotated[tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_listed)] = ()
     """Base URL, or one per replica of the same model."""
+    logprobs: AutoOrOff = "auto"
+    """`auto`: where `consensus.logprobs` is so too, the log probabilities of a reply's tokens are asked for, unless the server refuses the
+    field or `body` has one of its own; kept of them is the probability of the answer. Never part of a Call's key."""
 
     @model_validator(mode="after")
     def _has_a_url(self) -> Self:
         if not self.url:
             raise ValueError("url is missing; write it like 'http://localhost:8000/v1'")
         return self
+
+    @property
+    def asks_logprobs(self) -> bool:
+        return self.logprobs == "auto" and LOGPROBS not in self.body
 
     @property
     def urls(self) -> tuple[str, ...]:
