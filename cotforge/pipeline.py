@@ -81,8 +81,8 @@ class Pipeline(Spec):
     def _can_be_asked_in_turn(self) -> Self:
         if self.consensus.sequential and (batched := [teacher.name for teacher in self.teachers if teacher.batched]):
             raise ValueError(
-                f"consensus.rule: 'sequential' asks one teacher after another, and {shown(batched[0])} is a batch, which answers in hours; "
-                "use another rule, or kind 'openai'"
+                f"consensus.rule: {self.consensus.rule!r} asks one teacher after another, and {shown(batched[0])} is a batch, "
+                "which answers in hours; use another rule, or kind 'openai'"
             )
         return self
 

@@ -126,4 +126,4 @@ def saves_nothing(guide: Guide | None) -> list[str]:
     if guide is None or not 0 < guide.total <= guide.waves.whole:
         return []
     few = f"all {guide.total:,} samples are warm-up, about which every teacher is asked"
-    return [f"consensus.rule: 'sequential': {few}; it saves calls from more than {LEAST} samples on"]
+    return [f"consensus.rule: {guide.rule.name!r}: {few}; it saves calls from more than {LEAST} samples on"]

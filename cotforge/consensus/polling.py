@@ -64,6 +64,7 @@ class PollDecider(Decider):
         super().__init__(rows.setting)
         self._rows, self._rule, self._model = rows, rule, model
         self._needed = min(rows.setting.teachers, 2)
+        self._unchecked = replace(rows.setting, gold=Gold())
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_rows": Polls(self.setting)}
@@ -123,7 +124,7 @@ class PollDecider(Decider):
     def _plain(self, ballots: Iterable[Ballot], label: str | None, options: tuple[str, ...]) -> Verdict:
         """The verdict on a Sample that nobody checked."""
         votes = poll(ballots, label if self.setting.label == "vote" else None, options)
-        return settle(self._judged(votes), Sample("", (), "", options, label), replace(self.setting, gold=Gold()))
+        return settle(self._judged(votes), Sample("", (), "", options, label), self._unchecked)
 
 
 def _ballots(heard: Sequence[Heard]) -> list[Ballot]:

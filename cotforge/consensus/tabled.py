@@ -1,11 +1,12 @@
 """A table of answers as Samples, and what a rule makes of it: the same as of a run's journal."""
 
+from array import array
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isnan
-from typing import Any, NamedTuple, Self
+from math import fsum, isnan, nan
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -153,19 +154,19 @@ class Tabled:
             raise AnswersError(f"answers: {voters} teachers; fewer, or a rule that asks everybody: sequential takes at most about a dozen")
         asked = self._in_turn if rule.in_turn else self._all_at_once
         rows = rule.rows(setting)
-        for sample, heard, times in self._samples(asked):
-            rows.add(sample, heard, times)
-        decider = rule.learn(rows)
-        found = [_Found.of(decider, sample, heard) for sample, heard, _ in self._samples(asked)]
-        teachers = self._reliability(decider, found, asked.times_M)
-        cost = sum(calls * voter.price for calls, voter in zip(teachers["calls"].to_list(), setting.terms.voters, strict=True))
-        lacking = sum(one.lacking * times for one, times in zip(found, asked.times_M, strict=True))
+        for one in self._alike(asked):
+            rows.add(one.sample, one.heard, one.times)
+        decider, found = rule.learn(rows), _Found()
+        for one in self._alike(asked):
+            found.add(decider, one)
+        calls = [found.calls[name] for name in self.teachers]
+        cost = fsum(count * voter.price for count, voter in zip(calls, setting.terms.voters, strict=True))
         missing = 0 if rule.in_turn else int((asked.answers_NV[:, :-1] == NONE).sum())
-        admission = decider.admission
+        admission, teachers = decider.admission, self._reliability(decider, found)
         if self._given is not None:
             admission = admission or Admission(False, len(self.gold.answers))
             teachers = pl.concat([teachers, _of_pictures(admission, teachers)])
-        return Decisions(self._frame(asked, found), decider.claim, teachers, float(cost), lacking + missing, admission)
+        return Decisions(self._frame(asked, found), decider.claim, teachers, cost, found.lacking + missing, admission)
 
     @cached_property
     def _in_turn(self) -> "_Asked":
@@ -193,57 +194,48 @@ class Tabled:
         sure_NK = probability_NK[:, ~np.isnan(probability_NK).all(axis=0)].view(np.int64)
         _, place_N = unique_rows(np.column_stack([checked_N, self._sets_N, place_N2, alike_NV, sure_NK]))
         _, first_M, times_M = np.unique(place_N, return_index=True, return_counts=True)
-        return _Asked(columns["teacher"].to_list(), answers_NV, probability_NK, place_N, first_M, times_M.tolist())
+        sure = bool(sure_NK.size)
+        return _Asked(columns["teacher"].to_list(), answers_NV, probability_NK, sure, place_N, first_M, times_M.tolist())
 
-    def _samples(self, asked: "_Asked") -> Iterator[tuple[Sample, list[Heard], int]]:
-        """(the first of Samples that are alike, what was said of it, how many they are)."""
-        said, sure = (part[asked.first_M].tolist() for part in (asked.answers_NV, asked.probability_NK))
-        for row, said_V, sure_K, times in zip(asked.first_M.tolist(), said, sure, asked.times_M, strict=True):
-            heard = [
-                Heard(name, self._text(symbol), probability=None if isnan(probability) else probability)
-                for name, symbol, probability in zip(asked.teachers, said_V, sure_K, strict=False)
-                if symbol != NONE
-            ]
+    def _alike(self, asked: "_Asked") -> Iterator["_Alike"]:
+        """Samples that differ, in order."""
+        said = asked.answers_NV[asked.first_M].tolist()
+        for row, said_V, times in zip(asked.first_M.tolist(), said, asked.times_M, strict=True):
+            columns = [column for column, symbol in enumerate(said_V[:-1]) if symbol != NONE]
+            sure_K = asked.probability_NK[row].tolist() if asked.sure else [nan] * len(said_V)
+            heard = [Heard(asked.teachers[k], self._text(said_V[k]), probability=None if isnan(sure_K[k]) else sure_K[k]) for k in columns]
             options = self._own.get(self._id_list[row], self.options)
-            yield Sample(str(self._id_list[row]), (), "", options, self._text(said_V[-1])), heard, times
+            yield _Alike(Sample(str(self._id_list[row]), (), "", options, self._text(said_V[-1])), heard, columns, times)
 
     def _text(self, symbol: int) -> str | None:
         return self._texts[symbol] if symbol >= 0 else None
 
-    def _frame(self, asked: "_Asked", found: Sequence["_Found"]) -> pl.DataFrame:
+    def _frame(self, asked: "_Asked", found: "_Found") -> pl.DataFrame:
         place_N, label = asked.place_N, pl.Series("label", self.labels, dtype=pl.String)
+        column_N = np.array(found.column)[place_N]
         # The same column says what is accepted of all Samples that are alike, each in its own words.
-        saying_M = [
-            next((v for v, symbol in enumerate(said_V[:-1]) if symbol >= 0 and self._texts[symbol] == one.answer), 0)
-            for one, said_V in zip(found, asked.answers_NV[asked.first_M].tolist(), strict=True)
-        ]
-        symbol_N = asked.answers_NV[np.arange(len(place_N)), np.array(saying_M)[place_N]]
-        turns = pl.Series("asked", [one.asked for one in found], pl.List(pl.String))
+        symbol_N = asked.answers_NV[np.arange(len(place_N)), np.maximum(column_N, 0)]
+        turns = pl.Series("asked", list(found.turns), pl.List(pl.String))
         frame = pl.DataFrame(
             {
                 "id": self.ids,
                 "answer": pl.Series(self._texts, dtype=pl.String).gather(pl.Series(np.maximum(symbol_N, 0))),
-                "confidence": np.array([one.confidence for one in found])[place_N],
-                "accepted": np.array([one.answer is not None for one in found])[place_N],
-                "calls": np.array([sum(one.calls.values()) for one in found], np.int64)[place_N],
-                "asked": turns.gather(pl.Series(place_N)),
+                "confidence": np.array(found.confidence)[place_N],
+                "accepted": column_N >= 0,
+                "calls": np.array(found.count, np.int64)[place_N],
+                "asked": turns.gather(pl.Series(np.array(found.turn)[place_N])),
             }
         )
         return frame.with_columns(answer=pl.when("accepted").then("answer")).with_columns(
             against_label=(pl.col("accepted") & (pl.col("answer") != label)).fill_null(False)
         )
 
-    def _reliability(self, decider: Decider, found: Sequence["_Found"], times_M: Sequence[int]) -> pl.DataFrame:
-        calls, told = Counter[str](), set[str]()
-        for one, times in zip(found, times_M, strict=True):
-            told.update(one.told)
-            for teacher, count in one.calls.items():
-                calls[teacher] += count * times
-        known = {name: share for name, share in decider.estimates.items() if name in told and name not in decider.twins}
+    def _reliability(self, decider: Decider, found: "_Found") -> pl.DataFrame:
+        known = {name: share for name, share in decider.estimates.items() if name in found.told and name not in decider.twins}
         return pl.DataFrame(
             {
                 "teacher": self.teachers,
-                "calls": pl.Series([calls[name] for name in self.teachers], dtype=pl.Int64),
+                "calls": pl.Series([found.calls[name] for name in self.teachers], dtype=pl.Int64),
                 "accuracy": pl.Series([known.get(name) for name in self.teachers], dtype=pl.Float64),
                 "twin_of": pl.Series([decider.twins.get(name) for name in self.teachers], dtype=pl.String),
             }
@@ -265,6 +257,8 @@ class _Asked:
     """The label's last."""
     probability_NK: Floats
     """Of the answers, as the teachers gave them; NaN: unknown."""
+    sure: bool
+    """Whether any is known."""
     place_N: Ints
     """Each id's place among the M."""
     first_M: Ints
@@ -272,24 +266,42 @@ class _Asked:
     times_M: Sequence[int]
 
 
-class _Found(NamedTuple):
-    """What became of Samples that are alike."""
+class _Alike(NamedTuple):
+    """Samples that are alike, by the first of them."""
 
-    answer: str | None
-    """None where it is not accepted."""
-    confidence: float
-    asked: tuple[str, ...]
-    """Teachers, in turn."""
-    calls: Counter[str]
-    told: frozenset[str]
-    """Teachers that said something readable."""
-    lacking: int
+    sample: Sample
+    heard: Sequence[Heard]
+    columns: Sequence[int]
+    """Of what was heard."""
+    times: int
 
-    @classmethod
-    def of(cls, decider: Decider, sample: Sample, heard: Sequence[Heard]) -> Self:
-        """By the verdict on one of them."""
-        opinion = decider.opinion(sample, heard)
-        verdict = settle(opinion, sample, decider.setting)
-        calls = Counter(one.voter for one in heard if one.voter in opinion.asked)
-        told = frozenset(ballot.teacher for ballot in opinion.ballots)
-        return cls(verdict.answer if verdict.accepted else None, verdict.confidence, opinion.asked, calls, told, len(opinion.lacking))
+
+class _Found:
+    """What became of them; columns of numbers, as there may be a million."""
+
+    def __init__(self) -> None:
+        self.column, self.count, self.turn = array("i"), array("i"), array("i")
+        """(column that says what is accepted, -1 for nothing; how many calls; place among `turns`) of each."""
+        self.confidence = array("d")
+        self.turns: dict[tuple[str, ...], int] = {}
+        """Who was asked in turn."""
+        self.calls: Counter[str] = Counter()
+        """By teacher."""
+        self.told: set[str] = set()
+        """Teachers that said something readable."""
+        self.lacking = 0
+
+    def add(self, decider: Decider, one: _Alike) -> None:
+        """The verdict on Samples that are alike."""
+        opinion = decider.opinion(one.sample, one.heard)
+        verdict = settle(opinion, one.sample, decider.setting)
+        charged = [heard.voter for heard in one.heard if heard.voter in opinion.asked]
+        for name in charged:
+            self.calls[name] += one.times
+        self.told.update(ballot.teacher for ballot in opinion.ballots)
+        says = (column for column, heard in zip(one.columns, one.heard, strict=True) if heard.answer == verdict.answer)
+        self.column.append(next(says, -1) if verdict.accepted else -1)
+        self.count.append(len(charged))
+        self.turn.append(self.turns.setdefault(opinion.asked, len(self.turns)))
+        self.confidence.append(verdict.confidence)
+        self.lacking += len(opinion.lacking) * one.times
