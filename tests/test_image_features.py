@@ -18,7 +18,7 @@ from cotforge.consensus import AnswersError
 from cotforge.consensus.image import pixels
 from cotforge.consensus.image.embeddings import Embeddings
 from cotforge.consensus.image.given import of_table
-from cotforge.consensus.image.reading import Reader
+from cotforge.consensus.image.reading import Features
 from cotforge.consensus.image.spec import ImageEmbeddings, ImageModel
 from cotforge.consensus.image.store import FeatureStore
 from cotforge.errors import PipelineError
@@ -106,8 +106,10 @@ def test_a_store_that_is_broken_is_made_anew(tmp_path: Path) -> None:
 
 def read(tmp_path: Path, image: Any, samples: list[Sample | Fault], told: list[str] | None = None) -> Any:
     (tmp_path / "cache").mkdir(exist_ok=True)
-    reader = Reader(image, root=tmp_path, run=tmp_path, tell=(told if told is not None else []).append)
-    return reader.read(samples, ("x", "y"), fold=rank)
+    from cotforge.consensus.sequential import Terms, Voter
+
+    features = Features(image, tmp_path, tmp_path, lambda: iter(samples), (told if told is not None else []).append)
+    return features(Terms((Voter("a"),), ("x", "y")), rank)
 
 
 def coloured(count: int) -> list[Sample | Fault]:

@@ -41,30 +41,40 @@ _latest: OrderedDict[bytes, Look] = OrderedDict()
 def look(terms: Terms, pictures: Pictures, told: Table, upto: int) -> Look:
     """What pictures say once Samples of the waves up to `upto` were asked about. Takes seconds, the latest times none.
 
-    `told`: a row for each Sample, in the order of the pictures, with whatever was heard and every label; `terms.image`.
+    `told`: a row for each Sample, in the order of the pictures, with whatever was heard and every label; `terms.image`. The warm-up decides
+    whether pictures are heard, for there everybody is asked about all that people checked. It decides for the whole vote: a policy that
+    reckoned with pictures would else have asked too little.
     """
-    told = _heard(terms, told, upto)
-    key = sha256(repr(terms).encode())
+    first = _remembered(terms, pictures, _heard(terms, told, 0), None)
+    if upto <= 0 or not first.admission.admitted:
+        return first
+    return _remembered(terms, pictures, _heard(terms, told, upto), first.admission)
+
+
+def _remembered(terms: Terms, pictures: Pictures, told: Table, admission: Admission | None) -> Look:
+    key = sha256(repr((terms, admission)).encode())
     for array in (told.answers_NV, told.gold_N, pictures.features_NP, pictures.there_N, pictures.rank_N, pictures.fold_N):
         key.update(np.ascontiguousarray(array))
-    found = _latest.pop(key.digest(), None) or _found_out(terms, pictures, told)
+    found = _latest.pop(key.digest(), None) or _found_out(terms, pictures, told, admission)
     _latest[key.digest()] = found
     while len(_latest) > LATEST:
         _latest.popitem(last=False)
     return found
 
 
-def _found_out(terms: Terms, pictures: Pictures, told: Table) -> Look:
+def _found_out(terms: Terms, pictures: Pictures, told: Table, admission: Admission | None) -> Look:
+    """With the `admission`, which is tested where there is none yet."""
     seen_N = pictures.there_N & (told.gold_N != UNKNOWN) & _anything(terms, told)
     checked = int(seen_N.sum())
     nothing = np.full(len(pictures), NONE, np.int64)
-    if checked < LEAST:
+    if admission is None and checked < LEAST:
         return Look(nothing, Admission(False, checked))
     plain = believe(terms, evidence_of(terms, told))
     code_N = _said(terms, pictures, told, plain)
     sighted = believe(terms, evidence_of(terms, with_codes(told, code_N)))
     code_N = _said(terms, pictures, with_codes(told, code_N), sighted)
-    admission = _admission(pictures, with_codes(told, code_N), seen_N, plain, sighted)
+    if admission is None:
+        admission = _admission(pictures, with_codes(told, code_N), seen_N, plain, sighted)
     return Look(code_N if admission.admitted else nothing, admission)
 
 
