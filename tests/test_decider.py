@@ -14,7 +14,7 @@ from PIL import Image
 from cotforge.consensus import RULES, decide
 from tests.project import LABELS, ran, replay, said, summary, table, write_pipeline
 
-ROWS, GOLD, UNTOLD = 420, 160, 8
+ROWS, GOLD, UNTOLD = 320, 140, 8
 SKILLS = {"ann": 0.9, "bob": 0.8, "cyd": 0.7, "dee": 0.6}
 KEYS = ("precision", "low", "calibrated", "checked", "right")
 MANY = [f"kind {number}" for number in range(40)]
@@ -125,8 +125,8 @@ def test_a_run_a_table_and_the_what_if_decide_and_claim_the_same(
     told = summary(journal.run)
     lessons = {row["id"]: (row["answer"], row["confidence"]) for row in table(journal.run, "data")}
     claim = {key: told["claim"][key] for key in KEYS}
-    assert len(lessons) > ROWS / 3
-    assert claim["checked"] > 50
+    assert len(lessons) > ROWS / 4
+    assert claim["checked"] >= 20
     if kind != "own options":  # of which a table knows nothing
         decided = decide(
             journal.answers, classes=journal.classes, labels=journal.labels, gold=journal.gold, rule=rule.name, target=0.9, label=label

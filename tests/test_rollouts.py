@@ -170,6 +170,8 @@ def test_completions_are_made_by_transformers_where_there_is_no_gpu(pupil: Calla
 
 def test_where_vllm_lacks_auto_says_so_and_goes_on_and_a_wish_for_it_is_a_line(pupil: Callable[[str], Pupil]) -> None:
     lacks = "it needs vllm, also to talk to its server: pip install --no-deps vllm, and what it lacks (it names an older transformers)"
+    unused = choose(grpo(vllm={}), pupil("llava"), gpu=False)
+    assert unused == engine.Engine(line="rollouts by transformers, and `vllm` is not used: there is no GPU here")
     found = choose(grpo(), pupil("llava"), gpu=True)
     assert (found.vllm, found.line) == (False, f"rollouts by transformers, which takes longer than vLLM: {lacks}")
     for stage in (grpo(rollouts="vllm"), grpo(trl={"use_vllm": True}), grpo(vllm={"url": "http://gpu2:8000"}, rollouts="vllm")):

@@ -87,7 +87,7 @@ def test_each_stage_begins_with_the_weights_it_names_and_a_changed_branch_leaves
     assert (refused.returncode, refused.stdout) == (2, "")
     line = refused.stderr.splitlines()[-1]
     assert line.startswith("stage 'plain': learning_rate was null and is 0.001; it would start again: 2 steps (")
-    assert line.endswith(" minutes) would be thrown away; undo the change, or start again with --from plain")
+    assert line.endswith(" s) would be thrown away; undo the change, or start again with --from plain")
     other = ran(*TRAIN, "--from", "plain", cwd=folder)
     assert other.returncode == 0, other.stderr
     kept = "done already; --from {} does it again"

@@ -8,9 +8,11 @@ import pytest
 import yaml
 
 from cotforge.pipeline import Loaded
+from cotforge.plan import Plan
 from cotforge.train.data.lessons import find
 from cotforge.train.report import card
 from cotforge.train.report.card import Data, lessons_of
+from cotforge.train.report.past import outdone, past
 from tests import squares
 from tests.project import write_pipeline
 from tests.trained import REWARDED, figures, stage, tried
@@ -60,6 +62,23 @@ def test_every_stage_has_its_figures_with_intervals_beside_the_base_and_whatever
     assert "| red | 30 | 20.0% | 50.0% |" in text
     assert "| 02 reason: grpo, on lessons, 3 steps, batch 16 x 8, 1 correct, groups of 8 | 3 | " in text
     assert "vllm serve PATH_OR_REPO --dtype bfloat16" in text
+
+
+def test_a_student_that_was_tried_on_fewer_samples_is_compared_with_their_number(run: Path) -> None:
+    tried(run, "00-base", figures("k0", 0.2) | {"n": 20})
+    assert "better, accuracy 0.500 against 0.200 (of 20 of the 40 samples); the intervals do not meet." in made(run)
+
+
+def test_a_branch_that_is_surely_better_than_the_student_is_told(tmp_path: Path) -> None:
+    stages = [{"name": "labels", "kind": "sft", "data": "source"}, STAGES[0] | {"from": "base"}]
+    plan = Plan.model_validate({"student": {"model": "org/small"}, "stages": stages})
+    for name, key, share in (("01-labels", "k1", 0.9), ("02-inject", "k2", 0.5)):
+        stage(tmp_path, name, key, "k0", [{"step": 9, "loss": 0.5}])
+        tried(tmp_path, name, figures(key, share))
+    line = outdone(plan, past(plan, tmp_path))
+    assert line.startswith("train/student is 'inject, from base', the last stage, with accuracy 0.500; 'labels' has 0.900: have it last")
+    tried(tmp_path, "02-inject", figures("k2", 0.85))
+    assert outdone(plan, past(plan, tmp_path)) == ""
 
 
 def test_it_says_what_the_figures_show_and_what_they_do_not(run: Path) -> None:

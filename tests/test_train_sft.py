@@ -275,7 +275,12 @@ def test_every_lesson_comes_once_per_epoch_beside_others_of_its_length(lengths: 
     assert sorted(rows) == list(range(len(lengths)))
     assert rows == list(sampler)
     if len(lengths) <= sft.POOL * batch:
-        spans = sorted(
-            (min(cut), max(cut)) for at in range(0, len(rows), batch) if (cut := [lengths[row] for row in rows[at : at + batch]])
-        )
+        about = [lengths[row] // sft.ALIKE for row in rows]
+        spans = sorted((min(cut), max(cut)) for at in range(0, len(rows), batch) if (cut := about[at : at + batch]))
         assert all(high <= low for (_, high), (low, _) in pairwise(spans))
+
+
+def test_lessons_of_nearly_one_length_are_mixed_so_that_no_batch_holds_one_kind_alone() -> None:
+    lengths = [16, 17] * 32
+    rows = list(sft.Grouped(lengths, 8, seed=0))
+    assert all({lengths[row] for row in rows[at : at + 8]} == {16, 17} for at in range(0, len(rows), 8))

@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText, Trainer
+from transformers import AutoModelForImageTextToText, PreTrainedConfig, Trainer
 from transformers.core_model_loading import Chunk, WeightConverter
 from trl import DPOTrainer, GRPOTrainer, SFTTrainer
 from trl.generation.vllm_client import VLLMClient, parse_logprobs
@@ -242,6 +242,14 @@ def test_a_rollout_is_made_by_the_method_that_is_overridden_and_only_there() -> 
     assert "self._tokenize_prompts(prompts)" in inspect.getsource(GRPOTrainer._generate)
 
 
+def test_a_loss_is_computed_from_log_probabilities_and_tokens_are_counted_by_the_mask() -> None:
+    assert "outputs = model(**inputs, fused_lm_head=True)" in inspect.getsource(SFTTrainer.compute_loss)
+    assert "outputs.log_probs" in inspect.getsource(SFTTrainer.compute_loss)
+    assert 'inputs["attention_mask"].sum()' in inspect.getsource(SFTTrainer.compute_loss)
+    assert "self._prepare_inputs(inputs)" in inspect.getsource(Trainer.training_step)
+    assert PreTrainedConfig(attn_implementation="sdpa")._attn_implementation == "sdpa"
+
+
 def test_functions_and_tables_are_there() -> None:
     assert list(inspect.signature(trl_seam.prepare_multimodal_messages).parameters) == ["messages", "images"]
     assert [*inspect.signature(trl_seam.apply_chat_template).parameters][:2] == ["example", "processing_class"]
@@ -251,7 +259,9 @@ def test_functions_and_tables_are_there() -> None:
 @pytest.mark.parametrize(("hooks", "owner"), [(Resuming, DPOTrainer), (SftHooks, SFTTrainer), (GrpoHooks, GRPOTrainer)])
 def test_our_own_names_are_not_taken_by_a_trainer(hooks: type, owner: type) -> None:
     ours = {name for each in hooks.__mro__[:-1] for name, value in vars(each).items() if callable(value) and name[0] != "_"}
-    assert {name for name in ours if hasattr(owner, name) or f"self.{name} =" in source(owner)} <= {"create_model_card", "create_optimizer"}
+    meant = {"create_model_card", "create_optimizer", "compute_loss"}
+    assert {name for name in ours if hasattr(owner, name) or f"self.{name} =" in source(owner)} <= meant
+    assert "self.masked" not in source(owner)
     assert not {
         name for name in ("_logps_BT", "_waiting", "_short", "_newest_prompts", "at_once", "_generate_short") if name in source(owner)
     }

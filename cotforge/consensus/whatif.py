@@ -83,7 +83,8 @@ def what_if(
     labelled = any(label is not None for label in (labels or {}).values())
     ordered_at = sorted(targets)[len(targets) // 2] if ordered_at is None else ordered_at
     variants = _Variants(tabled, prices or {}, tuple(dict.fromkeys((*targets, ordered_at))), role, ordered_at, labelled)
-    variants.max_calls, variants.met = max_calls, run.prices if run else variants.prices
+    variants.max_calls = max_calls
+    variants.met = dict(run.prices) if run is not None else variants.prices
     rows = list(variants.rows())
     return pl.DataFrame(rows, schema=_schema())
 
@@ -95,7 +96,7 @@ class _Variants:
         self, tabled: "Tabled", prices: Mapping[str, float], targets: Sequence[float], label: LabelRole, ordered_at: float, labelled: bool
     ) -> None:
         self.tabled, self.targets, self.label, self.ordered_at, self.labelled = tabled, targets, label, ordered_at, labelled
-        self.prices: Mapping[str, float] = {teacher: float(prices.get(teacher, 1.0)) for teacher in tabled.teachers}
+        self.prices = {teacher: float(prices.get(teacher, 1.0)) for teacher in tabled.teachers}
         self.met = self.prices
         """By which teachers are chosen."""
         self.max_calls: int | None = None

@@ -17,7 +17,7 @@ from cotforge.train.report.past import BASE, MANIFEST
 
 SEEDS = 3
 """Students of each kind: of their first weights, and of all that is drawn in training."""
-LONGER = 1.5
+LONGER = 2.2
 """How many times the optimizer steps the label-only student gets for as many seconds as the one that reasons: its texts are shorter."""
 ANSWERS: dict[str, Any] = {
     "steps": 10,

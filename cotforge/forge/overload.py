@@ -143,12 +143,14 @@ class OverloadTest:
 
     @property
     def ceiling(self) -> float:
-        """Calls in flight that were not refused, until the refusals are judged; infinite where the background explains them."""
+        """Calls in flight that were accepted before, until the refusals are judged; infinite where the background explains them."""
         if self._unproved:
             return self.mark - 1
-        if self.proved and len(self._pending) <= 1 + TIMES * self.share * len(self._calls):
+        if not self._pending or (self.proved and len(self._pending) <= 1 + TIMES * self.share * len(self._calls)):
             return inf
-        return min((ticket % SPAN for ticket in self._pending), default=inf) - 1
+        # In a burst, positions count refusals that were not known yet: what a server takes lies below the least of them.
+        least = min(ticket % SPAN for ticket in self._pending) - 1
+        return min(least, self.proved) if self.proved else least
 
     @property
     def judged_at(self) -> float:

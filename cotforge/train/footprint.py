@@ -158,7 +158,9 @@ def _gb(size: float) -> str:
 
 
 def _time(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 1 else f"{max(1, round(hours * 60))} min"
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{round(hours * 60)} min" if hours >= 1 / 30 else f"{max(1, round(hours * 3600))} s"
 
 
 def room_on(device: torch.device) -> float | None:

@@ -14,7 +14,7 @@ def pass_over_torchvision() -> str:
     if find_spec("torchvision") is None:
         return ""
     try:
-        import torchvision  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+        import torchvision  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401
     except Exception as fault:
         sys.modules["torchvision"] = None  # type: ignore[assignment]
         said = (str(fault).strip().splitlines() or [type(fault).__name__])[0]

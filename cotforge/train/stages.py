@@ -16,7 +16,7 @@ from cotforge.train.faults import room
 from cotforge.train.foreseen import estimates
 from cotforge.train.links import linked
 from cotforge.train.report import trackers
-from cotforge.train.report.past import BASE
+from cotforge.train.report.past import BASE, outdone, past
 from cotforge.train.rollouts.engine import lacking
 from cotforge.train.step import Step
 from cotforge.train.students.fits import demand_fit
@@ -81,7 +81,10 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     if not all(_is_done(step) for step in steps.values()):
         return None
     weights = [training.begin, *(step.weights for step in steps.values() if step.stage.leaves_weights)][-1]
-    return ranks.shared(lambda: _student(training, training.out / ("smoke" if choice.smoke else ""), weights))
+    student = ranks.shared(lambda: _student(training, training.out / ("smoke" if choice.smoke else ""), weights))
+    if ranks.first() and not choice.smoke and (line := outdone(plan, past(plan, training.out.parent))):
+        training.tell(line)
+    return student
 
 
 def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: Mapping[str, Mapping[str, str]]) -> None:

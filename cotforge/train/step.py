@@ -43,7 +43,8 @@ class Progress:
         return Progress(self.steps + other.steps, self.seconds + other.seconds)
 
     def __str__(self) -> str:
-        return f"{self.steps:,} step{'s' * (self.steps != 1)} ({self.seconds / 60:,.1f} minutes)"
+        took = f"{self.seconds / 60:,.1f} minutes" if self.seconds >= 60 else f"{self.seconds:.0f} s"
+        return f"{self.steps:,} step{'s' * (self.steps != 1)} ({took})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 from cotforge.errors import PipelineError
 from cotforge.train import family_inputs
 from cotforge.train.students.folder import SAFE_WEIGHTS
+from cotforge.train.students.padding import needs_mask, without_mask
 
 GRPO_TAKES = frozenset(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
 """What TRL's GRPO hands on of what a processor makes, by name."""
@@ -98,11 +99,14 @@ def by_rate(group: Mapping[str, Any], rates: Mapping[int, float]) -> Iterator[di
 
 
 class SftHooks(Resuming):
-    """Goes before TRL's SFTTrainer: its order of rows can be replaced."""
+    """Goes before TRL's SFTTrainer: its order of rows can be replaced, and attention masks that change nothing are left out."""
 
     accelerator: Any
+    args: Any
     _train_batch_size: int
     """Rows of one process in a forward pass."""
+    masked: bool | None = None
+    """Whether the student gets its attention masks; None before that was tried."""
 
     def order(self, rows_per_batch: int) -> Any:
         """A sampler of rows, `rows_per_batch` of which make one forward pass over all processes; None takes transformers' own."""
@@ -111,6 +115,39 @@ class SftHooks(Resuming):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         ours = self.order(self._train_batch_size * self.accelerator.num_processes)
         return super()._get_train_sampler(train_dataset) if ours is None else ours  # type: ignore[misc]
+
+    def trial(self) -> dict[str, Any] | None:
+        """A small batch with padding, by which it is tried if masks are needed; None where they are to stay."""
+        return None
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *given: Any, **named: Any) -> Any:
+        """TRL's, which counts tokens by the mask, of a student that does not get to see it."""
+        if self.masked is None:
+            self.masked = self.has_masks(model)
+        if self.masked:
+            return super().compute_loss(model, inputs, *given, **named)  # type: ignore[misc]
+        hook = self.model.register_forward_pre_hook(without_mask, with_kwargs=True)
+        try:
+            return super().compute_loss(model, inputs, *given, **named)  # type: ignore[misc]
+        finally:
+            hook.remove()
+
+    def has_masks(self, model: Any) -> bool:
+        """Whether the student has to get them: tried, where its attention is PyTorch's own."""
+        plain = getattr(self.model.config, "_attn_implementation", None) == "sdpa" and not self.args.torch_compile
+        batch = self.trial() if plain else None
+        if batch is None:
+            return True
+
+        def loss_of(one: dict[str, Any]) -> Any:
+            return -model(**one, use_cache=False, fused_lm_head=True).log_probs.float().sum()
+
+        training = model.training
+        model.eval()
+        try:
+            return needs_mask(loss_of, self._prepare_inputs(batch))  # type: ignore[attr-defined]
+        finally:
+            model.train(training)
 
 
 class Sampled(NamedTuple):

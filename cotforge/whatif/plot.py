@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from cotforge import consensus
+from cotforge.consensus.whatif import CASCADE, MATCH
 from cotforge.whatif.choice import Compared, Row, name
 from cotforge.whatif.table import Unit
 from cotforge.whatif.words import HEADS, number, percent, price
@@ -19,7 +21,7 @@ _DIRECTIONS = [(math.cos(turn * math.pi / 8), math.sin(turn * math.pi / 8)) for 
 _STEPS = (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)
 
 Axis = Literal["calls_per_accepted", "cost_per_accepted"]
-RULES = ("majority", "unanimous", "weighted", "dawid_skene", "sequential", "label match", "cascade")
+RULES = tuple(dict.fromkeys((*(rule.name for rule in consensus.RULES), MATCH, CASCADE)))
 """In the order of their colours."""
 
 

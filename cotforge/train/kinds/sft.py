@@ -28,6 +28,8 @@ RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
 POOL = 50
 """Batches whose lessons are sorted by length together (as transformers' own sampler does)."""
+ALIKE = 8
+"""Tokens within which lengths count as one (ours): sorted to the token, a batch of a small dataset holds lessons of one kind alone."""
 
 
 def train(stage: Sft, work: Work) -> None:
@@ -105,7 +107,7 @@ class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
             mixed[:1], mixed[longest : longest + 1] = mixed[longest : longest + 1], mixed[:1]
         batches = []
         for start in range(0, len(mixed), POOL * self.batch):
-            pool = sorted(mixed[start : start + POOL * self.batch], key=lambda row: self.lengths[row], reverse=True)
+            pool = sorted(mixed[start : start + POOL * self.batch], key=lambda row: self.lengths[row] // ALIKE, reverse=True)
             batches += [pool[at : at + self.batch] for at in range(0, len(pool), self.batch)]
         last = [batches.pop()] if batches and len(batches[-1]) < self.batch else []  # a short one anywhere else would tear the others
         order = torch.randperm(len(batches), generator=draw).tolist()
@@ -123,13 +125,20 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
 
     def __init__(self, prepared: Prepared, rows: list[int], pupil: student.Pupil, config: Any) -> None:
         self._lengths = [prepared.lengths[row] for row in rows]
+        self._rows, self._collate = rows, Collate(prepared, pupil.processor.tokenizer.pad_token_id)
         super().__init__(
             model=pupil.model,
             args=config,
             train_dataset=datasets.Dataset.from_dict({"row": rows, "length": self._lengths}),
-            data_collator=Collate(prepared, pupil.processor.tokenizer.pad_token_id),
+            data_collator=self._collate,
             processing_class=pupil.processor,
         )
+
+    def trial(self) -> dict[str, Any] | None:
+        """The shortest lesson and the next longer one."""
+        length, shortest = min(zip(self._lengths, self._rows, strict=True))
+        longer = min((one for one in zip(self._lengths, self._rows, strict=True) if one[0] > length), default=None)
+        return self._collate([{"row": shortest}, {"row": longer[1]}]) if longer else None
 
     def order(self, rows_per_batch: int) -> Any:
         """Batches of about one length, unless `trl:` names another way of sampling."""

@@ -126,6 +126,8 @@ def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence
 def _compared(before: dict[str, Any], now: dict[str, Any]) -> str:
     (low, high), (least, most) = before["accuracy_interval"], now["accuracy_interval"]
     figures = f"accuracy {now['accuracy']:.3f} against {before['accuracy']:.3f}"
+    if before["n"] != now["n"]:
+        figures += f" (of {before['n']:,} of the {now['n']:,} samples)"
     if least > high and (label := one_answer(now)) is not None:
         return f"more often right, {figures}, but by always answering {shown(label)}."
     if least > high:

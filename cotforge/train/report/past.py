@@ -82,6 +82,22 @@ def trained(plan: Plan, chapters: Sequence[Chapter]) -> list[Chapter]:
     return [chapter for chapter in chapters if chapter.stage.name in line]
 
 
+def outdone(plan: Plan, chapters: Sequence[Chapter]) -> str:
+    """A line where another branch's student was right more often than the last one, surely (intervals apart); empty elsewhere."""
+    line = trained(plan, chapters)
+    last = line[-1].tried if line else None
+    others = [chapter for chapter in chapters if chapter not in line and chapter.tried]
+    if not last or last.get("accuracy") is None or not others:
+        return ""
+    best = max(others, key=lambda chapter: chapter.tried["accuracy"] or 0.0 if chapter.tried else 0.0)
+    if not best.tried or not best.tried.get("accuracy_interval") or best.tried["accuracy_interval"][0] <= last["accuracy_interval"][1]:
+        return ""
+    return (
+        f"train/student is {line[-1].title!r}, the last stage, with accuracy {last['accuracy']:.3f}; {best.title!r} has "
+        f"{best.tried['accuracy']:.3f}: have it last in train.stages to keep it as the student"
+    )
+
+
 def base(run: Path, chapters: list[Chapter]) -> dict[str, Any] | None:
     """The figures of the student before any stage."""
     found = read(run / "eval" / f"{BASE}.json")

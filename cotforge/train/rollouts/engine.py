@@ -59,7 +59,8 @@ def choose(stage: Grpo, pupil: Pupil, *, pictures: Callable[[], int] = lambda: 2
     gpu = torch.cuda.is_available() if gpu is None else gpu
     wanted = stage.wants_vllm
     if wanted is False or (wanted is None and not gpu):
-        return Engine()
+        why = "rollouts is transformers" if wanted is False else "there is no GPU here"
+        return Engine(line="" if stage.vllm is None else f"rollouts by transformers, and `vllm` is not used: {why}")
     against = lacking(gpu) or pairing_fault(pupil, pictures())
     if against and wanted:
         raise PipelineError(f"rollouts: vllm: {against}; set rollouts to transformers")
