@@ -15,6 +15,9 @@ from cotforge.consensus.sequential.table import Floats, Ints
 KAPPA = 20.0
 """Pseudo-counts by which a level's bins are shrunk towards those of all levels, and these towards the bins of all answers (default chosen
 by us, as that of the confusions)."""
+USUAL, USUALLY = ((0.6, 0.2), (0.25, 0.25), (0.15, 0.55)), 5.0
+"""Bins of a picture's wrong and right answers before anything is known, as pseudo-counts: they are those of a classifier, which is unsure
+where it errs, and among a hundred checked answers a handful is wrong (chosen by us; on the digits 5 and 15 do the same)."""
 WRONG, RIGHT = 0, 1
 _TINY = 1e-300
 
@@ -22,9 +25,9 @@ _TINY = 1e-300
 class Confidence:
     """How often each voter's answers fall into each bin: right ones and wrong ones, by level. `fit` changes it, all else is pure."""
 
-    def __init__(self, bins: Sequence[int], levels: int) -> None:
-        """`bins`: of each column; 1 where a column has none."""
-        self.bins = tuple(bins)
+    def __init__(self, bins: Sequence[int], levels: int, *, picture: int | None = None) -> None:
+        """`bins`: of each column; 1 where a column has none; `picture`: the column of what pictures say, where there is one."""
+        self.bins, self.picture = tuple(bins), picture
         self.levels = levels
         self._known_V = np.ones(len(bins))
         self._share_V = [np.full((max(count - 1, 1), 2, levels), 1 / max(count - 1, 1)) for count in bins]
@@ -56,12 +59,15 @@ class Confidence:
         right_NT = np.take_along_axis(weight_NTS[some], symbol_N[:, None, None], axis=2)[:, :, 0]
         kinds_N2T = np.stack([whole_NT - right_NT, right_NT], axis=1)
         count_B2T = np.stack([kinds_N2T[bin_N == b].sum(axis=0) for b in range(self.bins[v] - 1)])
-        share_B = _shrunk(count_B2T.sum(axis=(1, 2)), np.full(self.bins[v] - 1, 1 / (self.bins[v] - 1)))
-        share_B2 = _shrunk(count_B2T.sum(axis=2), share_B[:, None])
+        if v == self.picture:
+            share_B2 = _shrunk(count_B2T.sum(axis=2), np.array(USUAL), USUALLY)
+        else:
+            share_B = _shrunk(count_B2T.sum(axis=(1, 2)), np.full(self.bins[v] - 1, 1 / (self.bins[v] - 1)))
+            share_B2 = _shrunk(count_B2T.sum(axis=2), share_B[:, None])
         self._share_V[v] = _shrunk(count_B2T, share_B2[:, :, None])
 
 
-def _shrunk(count_B: Floats, towards_B: Floats) -> Floats:
+def _shrunk(count_B: Floats, towards_B: Floats, kappa: float = KAPPA) -> Floats:
     """Counts along the first axis as shares."""
-    count_B = np.maximum(count_B, 0) + KAPPA * towards_B
+    count_B = np.maximum(count_B, 0) + kappa * towards_B
     return np.asarray(count_B / count_B.sum(axis=0))

@@ -119,7 +119,7 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
 def _fresh(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | Agreement:
     columns, classes = len(terms.bins), len(terms.options)
     if terms.by_class:
-        return Difficulty(classes, columns, near_CC=nearest(table, classes), bins=terms.bins)
+        return Difficulty(classes, columns, near_CC=nearest(table, classes), bins=terms.bins, pictured=terms.image)
     return Agreement(terms.size if terms.options else terms.size - len(found), columns, bins=terms.bins)
 
 
