@@ -16,6 +16,7 @@ import numpy as np
 
 from cotforge.consensus.image.projection import Vectors
 from cotforge.errors import PipelineError, in_words
+from cotforge.optional import pass_over_torchvision
 
 NEEDS = "consensus.image.model needs torch and transformers: pip install 'cotforge[transformers]'"
 
@@ -71,6 +72,7 @@ def opened(model: str, root: Path) -> Iterator[Encoder]:
 @lru_cache(maxsize=1)
 def _loaded(model: str) -> tuple[Any, Any]:
     """(processor, network) on the GPU where there is one."""
+    pass_over_torchvision()
     import torch
     from transformers import AutoImageProcessor, AutoModel
 
