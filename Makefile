@@ -35,13 +35,15 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.fuzz
 	$(BIN)/python -m benchmarks.consensus
 	$(BIN)/python -m benchmarks.consensus.sweep --big
+	$(BIN)/python -m benchmarks.consensus.claims
+	$(BIN)/python -m benchmarks.consensus.promises
 	$(BIN)/python -m benchmarks.train
 	$(BIN)/python -m benchmarks.families
 	$(BIN)/python -m benchmarks.pretrained
 	$(BIN)/python -m benchmarks.sums
 	$(BIN)/python -m benchmarks.gpu
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep train families pretrained gpu)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained gpu)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev

@@ -35,10 +35,11 @@ from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.plan import lines, notes
-from cotforge.records import Fault, Sample, Stop
+from cotforge.records import Fault, Gold, Sample, Stop
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults
+from cotforge.tally import claims
 from cotforge.teachers.preflight import preflight
 from cotforge.visible import visible
 
@@ -140,7 +141,7 @@ class Run:
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         With `show`, the prompt of that Sample, counted from 1, is told first.
         """
-        self._demand_sound()
+        people = self._demand_sound()
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
         guide, refreshed = self._guide(), self._interrupted()
@@ -153,6 +154,8 @@ class Run:
         warn([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking()])
         if not probe:
             tell(estimator.text())
+        if people.checked:
+            tell(f"gold: {claims.best_case(len(people.checked), self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
             warn([*notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
@@ -167,11 +170,12 @@ class Run:
             self._probe(estimator, asked)
             tell(estimator.text())
 
-    def _demand_sound(self) -> None:
-        """Tell what is wrong with gold, and with the features of pictures, before anything is paid for. Raises PipelineError."""
-        gold.find(self.loaded, self.folder.path)
+    def _demand_sound(self) -> Gold:
+        """What people found. Raises PipelineError where that, or what features of pictures come from, is wrong: before anything is paid."""
+        found = gold.find(self.loaded, self.folder.path)
         if self._features is not None:
             self._features.demand()
+        return found
 
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from cotforge import answers
 from cotforge.consensus import Decider, Heard
+from cotforge.consensus.simpler import Trial
 from cotforge.filters import Bound, resolved
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
@@ -179,6 +180,11 @@ class Curation:
         self.curator = Curator(loaded, journal)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
         self._rule = loaded.pipeline.consensus.by if guide is None else guide.rule
+        self._first = self._rule.learns or self.setting.terms.promise is not None
+        """Whether all Samples are heard before any is judged."""
+        self.trial = Trial([teacher.name for teacher in loaded.pipeline.teachers])
+        """What simpler rules would have done, as far as that is known."""
+        self._everybody = guide.waves.everybody if guide is not None else lambda id: True
         self._decider: Decider | None = None
         self._many = journal.latest() >= many
 
@@ -188,7 +194,7 @@ class Curation:
 
     def _outcomes(self) -> Iterator[CuratedSample | Fault]:
         rows = self._rule.rows(self.setting)
-        if self._rule.learns:
+        if self._first:
             for sample, heard in self.heard():
                 rows.add(sample, heard)
         self._decider = self.curator.decider = self._rule.learn(rows)
@@ -196,10 +202,21 @@ class Curation:
             if isinstance(found, Fault):
                 yield found
             else:
-                if not self._rule.learns:
+                if not self._first:
                     rows.add(sample, [Heard(ballot.teacher, ballot.answer) for ballot in found.verdict.ballots])
+                self._try(sample, found.traces)
                 yield found.outcome(sample)
-        self._decider = self._rule.learn(rows) if not self._rule.learns else self._decider
+        self._decider = self._rule.learn(rows) if not self._first else self._decider
+
+    def _try(self, sample: Sample, traces: Sequence[Judged]) -> None:
+        """Note what simpler rules would have heard of a Sample."""
+        said: dict[str, str | None] = {}
+        for judged in traces:
+            said.setdefault(judged.trace.teacher, judged.trace.answer)
+            self.trial.spent(judged.trace.teacher, judged.trace.cost_usd)
+        if said and self._everybody(sample.id):
+            true, checked = self.setting.gold.answers.get(sample.id), self.setting.checked(sample.id)
+            self.trial.add(sample.label, said.items(), true=true, checked=checked)
 
     def heard(self) -> Iterator[tuple[Sample, list[Heard]]]:
         """Every sound Sample with what the journal has of its Calls, in the source's order: what any other vote could be taken over."""

@@ -93,6 +93,17 @@ class Pipeline(Spec):
             raise WrongKey("consensus.image", f"needs a task of kind classify with 2 to {WIDEST} labels that all samples share")
         return self
 
+    @model_validator(mode="after")
+    def _order_is_of_teachers(self) -> Self:
+        names, order = [teacher.name for teacher in self.teachers], self.consensus.order or ()
+        if unknown := [name for name in order if name not in names]:
+            there = ", ".join(map(shown, names[:10]))
+            raise WrongKey("consensus.order", f"no teacher named {shown(unknown[0])}; there are {there}")
+        missing = [name for name in names if name not in order] if order and self.consensus.rule == "sequential" else []
+        if missing:
+            raise WrongKey("consensus.order", f"{shown(missing[0])} is not in it; under 'sequential' every teacher has its place")
+        return self
+
 
 def _sorted(value: Any) -> Any:
     if isinstance(value, dict):

@@ -315,6 +315,13 @@ class Gold(Record):
     """id to canonical answer, of the samples on which all agree."""
     ambiguous: frozenset[str] = frozenset()
     """ids on which people disagree, or of which one wrote that it cannot be told."""
+    drawn: Mapping[str, float] = field(default_factory=dict)
+    """id to the probability with which it was drawn for people to check, in (0, 1]; what it lacks was drawn as improbably as any other."""
+
+    @property
+    def checked(self) -> frozenset[str]:
+        """ids of all samples that people looked at."""
+        return self.ambiguous.union(self.answers)
 
 
 @dataclass(frozen=True, slots=True)

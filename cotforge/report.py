@@ -10,7 +10,7 @@ from markupsafe import Markup
 from cotforge.images.small import data_uri
 from cotforge.pages import About, environment
 from cotforge.records import CuratedSample, Fault
-from cotforge.tally import Tally
+from cotforge.tally import Tally, claims
 from cotforge.tally.counts import share
 
 BEGIN, END = "<!-- training -->", "<!-- /training -->"
@@ -70,7 +70,8 @@ def report(about: About, tally: Tally, gallery: Gallery, *, before: str = "") ->
     ]
     names = sorted(tally.teachers)
     page = environment(autoescape=True).get_template("report.html")
-    return page.render(about=about, tally=tally, shown=shown, names=names, share=share, models=_models(about), training=_training(before))
+    told = {"shown": shown, "names": names, "models": _models(about), "training": _training(before)}
+    return page.render(about=about, tally=tally, share=share, claims=claims, **told)
 
 
 def with_training(page: str | None, training: Markup, *, title: str) -> str:

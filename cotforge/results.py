@@ -10,7 +10,7 @@ from typing import Any
 from cotforge import __version__
 from cotforge.budget import dollars
 from cotforge.card import card
-from cotforge.consensus.claim import FEW, Claim
+from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
 from cotforge.curate import Curation
 from cotforge.export import Exported, conflicts, export
@@ -28,7 +28,7 @@ from cotforge.report import Gallery, report
 from cotforge.sources import Counts
 from cotforge.sources.stream import LABELS_NAMED
 from cotforge.sources.text import clean
-from cotforge.tally import Tally
+from cotforge.tally import Tally, claims
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.unused import not_used
 from cotforge.tally.words import lost, per_class, rule, vanished
@@ -67,6 +67,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
         if loaded.pipeline.consensus.image is not None:
             tally.admission = decider.admission or Admission(False, len(curation.setting.gold.answers))
+        tally.promise, tally.simpler = decider.promised, claims.simpler(tally, curation.trial)
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
@@ -146,7 +147,7 @@ class Ending:
 
     def lines(self, teachers: Mapping[str, Meter]) -> Iterator[str]:
         """All of them; `teachers` are the counts of this invocation."""
-        summary, claim = self.summary, self.tally.claim
+        summary = self.summary
         yield from vanished(self.loaded, self.tally)
         yield f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label"
         if self.exported.note:
@@ -157,8 +158,12 @@ class Ending:
             yield f"perhaps mislabelled: {files}, listed in {self.folder / conflicts.FILE}, the surest first"
         yield rule(self.loaded)
         yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
+        if self.tally.promise is not None:
+            yield self.tally.promise.told()
         if summary["accepted"]:
-            yield claimed(claim)
+            yield from claims.told(self.tally)
+        if self.tally.simpler is not None:
+            yield claims.does_better(self.tally, self.tally.simpler)
         if self.tally.admission is not None:
             yield f"the picture ({self.loaded.pipeline.consensus.pictures}) {self.tally.admission.words}"
         if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
@@ -210,21 +215,6 @@ _CONTRADICTED = (
     "most accepted answers contradict their label: the labels are wrong, the teachers are one model, or they cannot see it; "
     "check some by hand"
 )
-
-
-def claimed(claim: Claim) -> str:
-    """A claim in one line."""
-    if not claim.calibrated:
-        known = "" if claim.precision is None else f"; the model of the teachers says {claim.precision:.3f}"
-        return f"precision: uncalibrated, nobody checked enough answers{known}; cotforge gold picks some to check"
-    if claim.precision is None:
-        return "precision: no answer that nobody checked is accepted yet"
-    parts = [("with their label", claim.with_label), ("against it", claim.against_label)]
-    strata = ", ".join(f"{share:.3f} {name}" for name, share in parts if share is not None)
-    bound = "no bound, for no checked answer was accepted on the teachers' word"
-    if claim.low is not None:
-        bound = f"at least {claim.low:.3f} with 95 % confidence: {claim.right:,} of {claim.checked:,} checked answers are right"
-    return f"precision: {claim.precision:.3f} claimed{f' ({strata})' if strata else ''}; {bound}"
 
 
 def about(loaded: Loaded, totals: dict[str, Any]) -> About:

@@ -17,6 +17,7 @@ from cotforge.consensus.sequential import Terms, Voter, Waves
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.consensus.sequential.terms import SHORT
 from cotforge.consensus.sequential.waves import LEAST
+from cotforge.consensus.until_label import UntilLabel
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.records import Call, Gold
@@ -62,13 +63,13 @@ class Guide:
 
         Raises PipelineError where its gold is wrong, or voters too many.
         """
-        if not replace(terms(loaded.pipeline, {}), image=features is not None).codable:
+        if loaded.pipeline.consensus.by.targeted and not replace(terms(loaded.pipeline, {}), image=features is not None).codable:
             count = len(voters(loaded.pipeline))
             raise PipelineError(f"{loaded.path}: teachers: {count} voters are too many to ask in turn; take fewer teachers, or full votes")
         by = loaded.pipeline.consensus.by if rule is None else rule
         assert isinstance(by, Sequential), "only rules that ask in turn have a guide"
         found, samples = gold.find(loaded, folder), total()
-        return cls(loaded.pipeline, by, by.waves(samples, found.answers.keys()), found, samples, features)
+        return cls(loaded.pipeline, by, by.waves(samples, found.checked), found, samples, features)
 
     def terms(self, prices: Mapping[str, float]) -> Terms:
         """The constants of the vote, where a Call to each voter has this price."""
@@ -117,8 +118,16 @@ def terms(pipeline: Pipeline, prices: Mapping[str, float]) -> Terms:
         objective=rule.wanted,
         max_calls=rule.max_calls,
         label=rule.label == "vote",
+        order=rule.order or _usual_order(pipeline),
+        promise=rule.promise.wish if rule.promise is not None else None,
         confidence=rule.asks_logprobs,
     )
+
+
+def _usual_order(pipeline: Pipeline) -> tuple[str, ...]:
+    """In which a rule that waits for the label asks, by the prices in the file; empty of a rule that asks in any order."""
+    by, prices = pipeline.consensus.by, {one.name: one.price.input + one.price.output for one in pipeline.teachers}
+    return by.usual(prices) if isinstance(by, UntilLabel) else ()
 
 
 def saves_nothing(guide: Guide | None) -> list[str]:

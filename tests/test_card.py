@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from outcomes import mixed
 
 from cotforge.card import card, fenced, plain
-from cotforge.consensus.claim import Claim
+from cotforge.consensus.claim import Claim, Count, Stratum, claim
 from cotforge.export import columns
 from cotforge.pages import About, AboutTeacher, Exported, Shard
 from cotforge.tally import Tally
@@ -30,8 +30,8 @@ def about(**others):
     return About(**(known | others))
 
 
-def made(shards=None, claim=None, **others):
-    tally = Tally(claim=claim or Claim())
+def made(shards=None, said=None, **others):
+    tally = Tally(claim=said or Claim())
     for outcome in mixed(20):
         tally.add(outcome)
     shards = {"default": {"train": [Shard("data/train-00000-aa.parquet", 8, 100)]}} if shards is None else shards
@@ -78,10 +78,27 @@ def test_the_body_tells_funnel_agreement_classes_prompts_cost_and_limits():
 
 
 def test_a_calibrated_run_tells_its_claim_with_bound_and_strata():
-    text = made(claim=Claim(0.987, 0.964, True, 255, 251, 0.991, 0.871))
+    with_label, per_class = Stratum(0.991, 0.971, 240), {"awe": Stratum(0.95, 0.83, 40)}
+    parts = {"with_label": with_label, "per_class": per_class, "counts": {"awe": Count(40, 38)}, "gold": 300}
+    text = made(said=Claim(0.987, 0.964, True, 255, 251, count_with=Count(240, 238), count_against=Count(15, 13), **parts))
     assert "Uncalibrated" not in text
-    assert all(share in text for share in ("98.7%", "96.4%", "99.1%", "87.1%"))
-    assert "of 255 checked samples" in text
+    assert "| all | 96.4% | 98.7% | 255 | 251 |" in text
+    assert "| those that are the raw label | 97.1% | 99.1% | 240 | 238 |" in text
+    assert "| those that are another one than the label | - | - | 15 | 13 |" in text
+    assert "below 20 checked ones no precision is claimed" in text
+    assert "| 40 | 38 | 83.0% | 95.0% |" in text
+
+
+def test_a_class_of_which_too_few_answers_are_checked_has_counts_and_no_share():
+    text = made(said=Claim(0.987, 0.964, True, 255, 251, per_class={"awe": None}, counts={"awe": Count(7, 7)}))
+    assert "| 7 | 7 | - | - |" in text
+    assert "nothing is claimed of one class alone, below 20 checked answers: awe (7)" in text
+
+
+def test_without_gold_no_number_is_given_for_precision():
+    text = made(said=claim([]))
+    assert "so no precision is claimed" in text
+    assert "at least, with 95 %" not in text
 
 
 def test_tables_have_no_blank_lines_and_equal_cells():

@@ -89,7 +89,7 @@ POLLS = [rule.name for rule in RULES if isinstance(rule, PollRule)]
 
 
 def test_every_rule_is_known_by_its_name_and_a_misspelt_one_is_told() -> None:
-    assert [rule.name for rule in RULES] == ["majority", "unanimous", "weighted", "dawid_skene", "sequential"]
+    assert [rule.name for rule in RULES] == ["majority", "unanimous", "weighted", "dawid_skene", "sequential", "label_match", "cascade"]
     for rule in RULES:
         assert Consensus.model_validate({"rule": rule.name}).by is rule
     with pytest.raises(ValidationError, match="no rule named 'majorty'; did you mean 'majority'"):

@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("scipy", reason="benchmarks need the extra 'dev'")
 
+from benchmarks.consensus import item_response, mechanisms
+from benchmarks.consensus.claims import checked
 from benchmarks.consensus.worlds import ACCURACIES, KINDS, Recipe, World, inputs
 
 ITEMS = 4000
@@ -91,3 +93,98 @@ def test_a_recipe_that_cannot_be_followed_says_so() -> None:
         world(Recipe("BAD"))
     with pytest.raises(ValueError, match="every teacher has a price"):
         world(Recipe(accuracies=(0.5,)))
+
+
+STYLES = [item_response.WORLDS, mechanisms.WORLDS]
+MAKERS = {name: maker for worlds in STYLES for name, maker in worlds.items()}
+
+
+def made_by(name: str, items: int = ITEMS, seed: int = 0) -> World:
+    return MAKERS[name](items, np.random.default_rng(seed))
+
+
+def label_errors(made: World) -> float:
+    """Share of the labels that are wrong, of items in a class."""
+    labelled = (made.label_N >= 0) & (made.truth_N >= 0)
+    return float((made.label_N != made.truth_N)[labelled].mean())
+
+
+def accuracies(made: World) -> list[float]:
+    return (made.answer_NKS[:, :, 0] == made.truth_N[:, None]).mean(0).tolist()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_each_world_follows_from_its_seed_and_can_be_said_in_words(name: str) -> None:
+    first, again, other = made_by(name, 300, 1), made_by(name, 300, 1), made_by(name, 300, 2)
+    assert np.array_equal(first.answer_NKS, again.answer_NKS)
+    assert np.array_equal(first.truth_N, again.truth_N)
+    assert np.array_equal(first.label_N, again.label_N)
+    assert not np.array_equal(first.answer_NKS, other.answer_NKS)
+    assert max(first.truth_N.max(), first.label_N.max(), first.answer_NKS.max()) < first.classes
+    assert min(first.truth_N.min(), first.label_N.min(), first.answer_NKS.min()) >= -1
+    given = inputs(first)
+    assert given.frame.height == first.answer_NKS.size
+    assert given.frame["answer"].null_count() == (first.answer_NKS < 0).sum()
+    assert len(given.labels) == (first.label_N >= 0).sum()
+    assert len(given.truth) == (first.truth_N >= 0).sum()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_some_teacher_of_each_world_is_of_use(name: str) -> None:
+    made = made_by(name)
+    assert max(accuracies(made)) > 1.5 / made.classes
+    assert max(accuracies(made)) < 1
+
+
+def test_worlds_are_told_in_their_first_line() -> None:
+    assert len(item_response.WORLDS) == 17
+    assert not item_response.WORLDS.keys() & mechanisms.WORLDS.keys()
+    assert all(maker.__doc__ for maker in MAKERS.values())
+
+
+def test_an_open_set_has_items_of_no_class_that_everybody_names_all_the_same() -> None:
+    made = made_by("open set")
+    assert within((made.truth_N < 0).mean(), 0.12, ITEMS)
+    assert made.label_N.min() == made.answer_NKS.min() == 0
+
+
+def test_labels_of_a_relative_share_its_errors() -> None:
+    repeated = {}
+    for name in ("relatives labels", "plain"):
+        made = made_by(name)
+        best = made.answer_NKS[:, -1, 0]
+        repeated[name] = (made.label_N == best)[best != made.truth_N].mean()
+    assert repeated["relatives labels"] > 0.6
+    assert repeated["plain"] < 0.2
+
+
+def test_a_blind_spot_deceives_all_alike_and_no_label() -> None:
+    made = made_by("blind spot")
+    answers = made.answer_NKS[:, :, 0]
+    alike = (answers == answers[:, :1]).all(1) & (answers[:, 0] != made.truth_N)
+    assert 0.03 < alike.mean() < 0.12
+    assert within((made.label_N != made.truth_N)[alike].mean(), 0.1, int(alike.sum()))
+
+
+def test_an_adversary_renames_one_class_alone() -> None:
+    made = made_by("adversary")
+    wrong = made.label_N != made.truth_N
+    renamed = made.truth_N == 2
+    assert 0.4 < wrong[renamed].mean() < 0.5
+    assert wrong[~renamed].mean() < 0.02
+
+
+def test_folders_bear_one_name_for_all_their_pictures() -> None:
+    made = made_by("folders")
+    assert 0.04 < label_errors(made) < 0.22
+    assert len({*zip(made.truth_N.tolist(), made.label_N.tolist(), strict=True)}) < 40
+
+
+def test_people_cannot_tell_what_belongs_to_no_class_and_check_the_same_items_first() -> None:
+    made = made_by("open set", 600)
+    given = inputs(made)
+    few, many = (checked(made, given, count, seed=3) for count in (40, 200))
+    assert (len(few), len(many)) == (40, 200)
+    assert few.items() <= many.items()
+    assert all(answer == given.truth.get(id) for id, answer in many.items())
+    assert 5 < list(many.values()).count(None) < 60

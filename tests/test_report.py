@@ -5,7 +5,7 @@ from markupsafe import Markup
 from outcomes import OPTIONS, filtered, gone, lesson, mixed, sample, trace, undecided, verdict
 from test_card import about
 
-from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.claim import Bin, Claim, Stratum
 from cotforge.records import CuratedSample, Fault, Judged, Sample
 from cotforge.report import BEGIN, END, Gallery, report, with_training
 from cotforge.tally import Tally
@@ -119,7 +119,9 @@ def test_the_classes_and_corrections_stand_on_the_page():
 
 
 def test_a_calibrated_page_has_its_claim_and_a_point_for_every_bin():
-    made = page(*mixed(7), claim=Claim(0.987, 0.964, True, 255, 251, 0.991, None), bins=[Bin(0.7, 0.65, 30), Bin(0.98, 0.99, 220)])
+    made = page(
+        *mixed(7), claim=Claim(0.987, 0.964, True, 255, 251, Stratum(0.991, 0.97, 240)), bins=[Bin(0.7, 0.65, 30), Bin(0.98, 0.99, 220)]
+    )
     assert "Uncalibrated" not in made.text
     assert all(share in made.text for share in ("98.7%", "96.4%", "99.1%", "251 of 255"))
     assert made.tags.count("circle") == 2

@@ -145,7 +145,10 @@ def test_gold_calibrates_the_claim_and_stands_for_the_rows_it_is_of(tmp_path: Pa
     assert claim["calibrated"] is True
     assert 20 <= claim["right"] <= claim["checked"] <= 61
     assert 0.8 < claim["low"] < claim["precision"] <= 1
-    assert None not in (claim["with_label"], claim["against_label"])
+    assert next(iter(claim)) == "low"
+    assert claim["with_label"]["checked"] >= 20
+    assert claim["against_label"] is None
+    assert (claim["ambiguous"], claim["gold"]) == (1, 62)
     assert told["rejected"]["vote:ambiguous"] == 1
     assert told["rejected"]["vote:gold_unsaid"] >= 1
     assert "row-70" not in found
@@ -153,11 +156,11 @@ def test_gold_calibrates_the_claim_and_stands_for_the_rows_it_is_of(tmp_path: Pa
     assert all(found[id]["answer"] == crowd.truth[id] for id in ids if id in found)
     assert all(found[id]["confidence"] == 1 for id in ids if id in found)
     assert sum(id in found for id in ids) > 55
-    assert sum(crowd.asked[name, id, False] for id in ids for name in ACCURACIES) == 4 * 60
+    assert sum(crowd.asked[name, id, False] for id in [*ids, "row-70"] for name in ACCURACIES) == 4 * 61
     assert 'aria-labelledby="calibration"' in (crowd.folder / RUN / "report.html").read_text()
     card = (crowd.folder / RUN / "dataset/README.md").read_text()
-    assert "where the answer is the raw label" in card
-    assert "where it is another one" in card
+    assert "those that are the raw label" in card
+    assert "people could not tell 1 of 62 checked samples" in card
     assert build(crowd)["claim"] == claim
 
 

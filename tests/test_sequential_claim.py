@@ -8,7 +8,9 @@ pytest.importorskip("scipy", reason="benchmarks need the extra 'dev'")
 
 from scipy.stats import beta
 
-from cotforge.consensus.claim import FEW, lower_bound
+from benchmarks.consensus.worlds import Inputs
+from cotforge.consensus import decide
+from cotforge.consensus.claim import FEW, SHRINK, UNSEEN, lower_bound
 from tests.voting import given, precision, sure_of, vote
 
 
@@ -30,9 +32,8 @@ def test_a_claim_is_calibrated_by_enough_answers_of_people(count: int, calibrate
     world = given(500, classes=3, free=free)
     claim = vote(world, gold=sure_of(world, count)).claim
     assert claim.calibrated == calibrated
-    assert (claim.low is not None) == calibrated
-    assert claim.right <= claim.checked <= count
-    assert claim.precision is not None
+    assert (claim.low is not None) == (claim.precision is not None) == calibrated
+    assert claim.right <= claim.checked <= claim.gold == count
 
 
 @pytest.mark.parametrize(("kind", "classes", "seed"), [("COR", 4, 0), ("COR+L", 5, 1), ("COR30", 3, 2)])
@@ -44,11 +45,70 @@ def test_what_is_claimed_is_what_is_true(kind: str, classes: int, seed: int) -> 
     assert decided.claim.precision == pytest.approx(truth, abs=0.03)
     assert decided.claim.low is not None
     assert decided.claim.low < truth
-    accepted = [row for row in decided.frame.filter("accepted").rows(named=True) if row["id"] not in gold]
-    assert decided.claim.precision == pytest.approx(mean(row["confidence"] for row in accepted))
-    for against, claimed in ((False, decided.claim.with_label), (True, decided.claim.against_label)):
-        part = [row["confidence"] for row in accepted if row["against_label"] is against]
-        assert claimed == (pytest.approx(mean(part)) if part else None)
+    accepted = [row["confidence"] for row in decided.frame.filter("accepted").rows(named=True) if row["id"] not in gold]
+    claim = decided.claim
+    assert claim.expected == pytest.approx(mean(accepted))
+    assert claim.precision == pytest.approx((claim.right + SHRINK * mean(accepted)) / (claim.checked + SHRINK + UNSEEN))
+    assert claim.low == lower_bound(claim.right, claim.checked)
+    assert claim.with_label is not None
+    assert claim.count_with.checked + claim.count_against.checked == claim.checked
+    assert (claim.against_label is None) == (claim.count_against.checked < FEW)
+    assert sum(count.checked for count in claim.counts.values()) == claim.checked
+
+
+def unsure(world: Inputs, gold: dict[str, str], every: int) -> dict[str, str | None]:
+    """Gold in which people cannot tell some of the samples."""
+    return {id: None if place % every == 0 else true for place, (id, true) in enumerate(gold.items())}
+
+
+def test_what_people_cannot_tell_counts_as_wrong_in_the_claim_and_in_the_bound() -> None:
+    world = given(2000, classes=4, accuracies=(0.7, 0.8, 0.85))
+    gold = sure_of(world, 300)
+    sure, less = vote(world, gold=gold, target=0.8).claim, vote(world, gold=unsure(world, gold, 15), target=0.8).claim
+    assert (sure.ambiguous, less.ambiguous, less.gold) == (0, 20, 300)
+    assert less.ambiguous_share == pytest.approx(20 / 300)
+    assert None not in (sure.precision, less.precision, sure.low, less.low)
+    assert less.precision < sure.precision - 0.03
+    assert less.low < sure.low - 0.03
+    assert less.expected < sure.expected
+
+
+@pytest.mark.parametrize("rule", ["majority", "dawid_skene", "sequential"])
+def test_a_sample_that_people_cannot_tell_is_not_accepted_under_any_rule(rule: str) -> None:
+    world = given(600, classes=3)
+    gold = unsure(world, sure_of(world, 100), 10)
+    decided = vote(world, gold=gold, rule=rule, target=0.7)
+    untold = [id for id, answer in gold.items() if answer is None]
+    rows = decided.frame.filter(decided.frame["id"].is_in(untold))
+    assert not rows["accepted"].any()
+    assert rows["answer"].null_count() == len(untold) == decided.claim.ambiguous
+
+
+@pytest.mark.parametrize("gold", [0, 60])
+def test_one_teacher_overrules_a_label_only_where_people_checked_enough_such_answers(gold: int) -> None:
+    world = given(1500, classes=4, accuracies=(0.7, 0.8, 0.9))
+    decided = vote(world, gold=sure_of(world, gold))
+    said = {(id, teacher): answer for id, teacher, answer in world.frame.iter_rows()}
+    repaired = decided.frame.filter("against_label").rows(named=True)
+    unchecked = [row for row in repaired if row["id"] not in sure_of(world, gold)]
+    assert unchecked
+    assert decided.claim.against_label is None
+    assert all(sum(said[row["id"], teacher] == row["answer"] for teacher in row["asked"]) >= 2 for row in unchecked)
+
+
+def test_with_many_checked_answers_against_the_label_one_teacher_may_overrule_it() -> None:
+    world = given(1500, classes=4, accuracies=(0.7, 0.8, 0.95), kind="IND")
+    wrong = {id: f"c{(int(true[1:]) + 1) % 4}" if place % 3 == 0 else true for place, (id, true) in enumerate(world.truth.items())}
+    gold = sure_of(world, 300)
+    decided = decide(world.frame, classes=world.classes, labels=wrong, gold=gold)
+    said = {(id, teacher): answer for id, teacher, answer in world.frame.iter_rows()}
+    repaired = [row for row in decided.frame.filter("against_label").rows(named=True) if row["id"] not in gold]
+    assert decided.claim.against_label is not None
+    assert decided.claim.against_label.checked >= FEW
+    right = [row["answer"] == world.truth[row["id"]] for row in repaired]
+    assert decided.claim.against_label == pytest.approx(mean(right), abs=0.1)
+    assert decided.claim.against_label.low < mean(right)
+    assert any(sum(said[row["id"], teacher] == row["answer"] for teacher in row["asked"]) == 1 for row in repaired)
 
 
 def test_a_claim_without_accepted_answers_is_none() -> None:

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cotforge.consensus import AnswersError, Consensus, decide, what_if
+from cotforge.consensus.promise import Promise
 from cotforge.consensus.sequential.learning import solved
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import Evidence
 from cotforge.consensus.sequential.terms import Terms, Voter
-from cotforge.whatif.choice import compared, name
+from cotforge.consensus.whatif import OF_CLASS
+from cotforge.whatif.choice import compared, name, setting
 from cotforge.whatif.page import page
 from cotforge.whatif.table import Answers
 from tests.project import LABELS, ran, replay, said, summary, teacher, write_pipeline, write_rows
@@ -72,7 +75,7 @@ def test_every_variant_has_its_row(whole: pl.DataFrame) -> None:
         ("sequential", "policy", "cheapest", 0.95),
         ("sequential", "cheap to dear", "cheapest", 0.95),
         ("sequential", "best to worst", "balanced", 0.95),
-        ("label match", "best alone", None, None),
+        ("label_match", "best alone", None, None),
         ("cascade", "cheap to dear", None, None),
     ]
     assert whole["lacking"].to_list() == [0.0] * len(whole)
@@ -103,38 +106,44 @@ def test_a_row_has_the_figures_of_decide(whole: pl.DataFrame, row: dict[str, Any
 def test_the_rules_that_wait_for_the_label_do_what_they_say(whole: pl.DataFrame) -> None:
     answers, labels, truth = world()
     wide = answers.pivot("teacher", index="id", values="answer").to_dicts()
+    gold = some(truth, 100)
     matched = [row["id"] for row in wide if row["dear"] == labels[row["id"]]]
-    found = one(whole, rule="label match")
-    assert (found["accepted"], found["calls"], found["cost"]) == (len(matched), 240, 240 * 6.0)
-    checked = [id for id in matched if id in some(truth, 100)]
+    known = [row["id"] for row in wide if row["id"] in gold and row["dear"] == gold[row["id"]]]
+    found = one(whole, rule="label_match")
+    unchecked = len(set(matched) - gold.keys())
+    assert (found["accepted"], found["calls"], found["cost"]) == (unchecked + len(known), 240, 240 * 6.0), (
+        "a checked one is what people say"
+    )
+    checked = [id for id in matched if id in gold]
     assert (found["checked"], found["calibrated"]) == (len(checked), True)
     assert found["precision"] == pytest.approx(np.mean([labels[id] == truth[id] for id in checked]))
     assert 0 < found["low"] < found["precision"]
-    calls = cost = accepted = 0
+    calls = cost = accepted = against = 0
     for row in wide:
+        said = []
         for who in ("cheap", "middle", "dear"):
-            calls, cost = calls + 1, cost + PRICES[who]
+            calls, cost, said = calls + 1, cost + PRICES[who], [*said, row[who]]
             if row[who] == labels[row["id"]]:
-                accepted += 1
                 break
+        true = gold.get(row["id"], labels[row["id"]])
+        accepted, against = accepted + (true in said), against + (true in said and true != labels[row["id"]])
     found = one(whole, rule="cascade")
-    assert (found["accepted"], found["calls"], found["cost"], found["against_label"]) == (accepted, calls, cost, 0)
+    assert (found["accepted"], found["calls"], found["cost"]) == (accepted, calls, cost)
+    assert found["against_label"] == pytest.approx(against / accepted)
 
 
-def test_without_gold_nothing_is_calibrated_and_what_only_waits_for_the_label_claims_nothing() -> None:
+def test_without_gold_nothing_is_calibrated_and_no_precision_is_told() -> None:
     answers, labels, _ = world()
     table = what_if(answers, classes=CLASSES, labels=labels, prices=PRICES, targets=[0.9])
     assert not table["calibrated"].any()
     assert table["low"].null_count() == len(table)
-    silent = table.filter(pl.col("precision").is_null())
-    assert not {"dawid_skene", "sequential"} & set(silent["rule"])
-    assert {"majority", "label match", "cascade"} <= set(silent["rule"])
+    assert table["precision"].null_count() == len(table)
 
 
 def test_without_labels_nobody_waits_for_one_and_equal_prices_need_no_second_look() -> None:
     answers, _, _ = world()
     table = what_if(answers, classes=CLASSES, targets=[0.9])
-    assert not {"label match", "cascade"} & set(table["rule"])
+    assert not {"label_match", "cascade"} & set(table["rule"])
     assert table["against_label"].null_count() == len(table)
     assert table["cost"].to_list() == table["calls"].to_list()
     policies = table.filter(pl.col("order") == "policy").drop("objective")
@@ -148,7 +157,8 @@ def test_free_answers_are_compared_too() -> None:
     closed = what_if(answers, classes=CLASSES, labels=labels, prices=PRICES, targets=[0.9])
     assert len(table) == len(closed)
     for rule in ("majority", "cascade"):
-        assert one(table, rule=rule) == one(closed, rule=rule)
+        told = {name: value for name, value in one(closed, rule=rule).items() if not name.startswith(OF_CLASS)}
+        assert one(table, rule=rule) == told, "what a label covers is told of a closed set alone"
 
 
 def test_the_label_gates_or_is_ignored_where_everybody_is_asked() -> None:
@@ -187,6 +197,42 @@ def test_a_table_or_target_that_cannot_be_used_is_refused() -> None:
         what_if(answers, targets=[])
     with pytest.raises(AnswersError, match="no column answer"):
         what_if(answers.drop("answer"))
+
+
+def test_the_coverage_of_each_label_is_told(whole: pl.DataFrame) -> None:
+    answers, labels, truth = world()
+    decided = decide(answers, classes=CLASSES, labels=labels, prices=PRICES, gold=some(truth, 100), rule="majority")
+    accepted = dict(decided.frame.select("id", "accepted").iter_rows())
+    for label in CLASSES:
+        ids = [id for id, given_label in labels.items() if given_label == label]
+        assert one(whole, rule="majority")[OF_CLASS + label] == pytest.approx(sum(accepted[id] for id in ids) / len(ids))
+
+
+def test_a_promise_holds_in_every_row_and_decides_which_is_recommended() -> None:
+    answers, labels, truth = world()
+    told: dict[str, Any] = {"classes": CLASSES, "labels": labels, "prices": PRICES, "gold": some(truth, 150), "promise": (0.95, 0.9)}
+    table = what_if(answers, targets=[0.9], **told)
+    assert 0 < table["promised"].null_count() < len(table)
+    row = one(table, rule="sequential", order="policy", objective="balanced")
+    decided = decide(answers, **told)
+    assert decided.promise is not None
+    assert (row["promised"], row["accepted"]) == (decided.promise.target, int(decided.frame["accepted"].sum()))
+    for row in table.filter(pl.col("promised").is_null()).to_dicts():
+        assert row["accepted"] <= 150, "only what people checked"
+    found = compared(table.to_dicts(), Consensus(rule="sequential", promise=Promise(precision=0.95, confidence=0.9)), gold=150)
+    assert found.best is not None
+    assert found.rows[found.best]["promised"] is not None
+
+
+def test_the_line_for_the_pipeline_file_sets_the_row_that_it_is_of(whole: pl.DataFrame) -> None:
+    for row in whole.to_dicts():
+        (written,) = yaml.safe_load(setting(row, Consensus())).values()
+        consensus = Consensus(**written)
+        assert consensus.rule == row["rule"]
+        assert not consensus.by.targeted or consensus.target == row["target"]
+        found = compared(whole.to_dicts(), consensus, gold=100, order=consensus.order or ())
+        assert found.present is not None
+        assert found.rows[found.present] == row
 
 
 # a fixed order
@@ -328,7 +374,7 @@ def test_the_page_is_one_file_without_scripts_in_which_hostile_names_are_text(go
     (policy_,) = [value for value in made.attributes["content"] if "default-src" in value]
     assert policy_ == "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     assert made.tags.count("svg") == 2 == made.tags.count("desc")
-    assert ("claimed, uncalibrated" in text) == (not gold)
+    assert ("so no precision is told" in text) == (not gold)
     assert ("bound r" in text) == bool(gold)
 
 

@@ -1,8 +1,8 @@
 """cotforge's own rule in a world: `cotforge.consensus.decide`, and what it says read as a Result."""
 # ruff: noqa: N806
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ class Ours:
     """`sequential` as told."""
 
     given: Inputs
-    gold: Mapping[str, str]
-    """Empty for none."""
+    gold: Mapping[str, str | None]
+    """What people found, None where they cannot tell; empty for none."""
     target: float
     seed: int
     objective: str = "balanced"
@@ -30,14 +30,15 @@ class Ours:
         decided = decision(
             self.given.frame,
             classes=self.given.classes,
-            labels=self.given.labels if self.labels else None,
+            labels=self.given.labels or None if self.labels else None,
             prices=self.given.prices,
             gold=self.gold or None,
             target=self.target,
             objective=self.objective,
             seed=self.seed,
         )
-        return read(decided.frame, gold=self.gold, price=decided.cost, claim=decided.claim.precision, low=decided.claim.low)
+        result = read(decided.frame, gold=self.gold, price=decided.cost, claim=decided.claim.precision, low=decided.claim.low)
+        return replace(result, against_claim=decided.claim.against_label)
 
 
 def decision(frame: pl.DataFrame, **options: Any) -> Any:
@@ -45,7 +46,7 @@ def decision(frame: pl.DataFrame, **options: Any) -> Any:
     return decide(frame, rule="sequential", **options)
 
 
-def read(frame: pl.DataFrame, *, gold: Mapping[str, str], price: float, claim: float | None, low: float | None) -> Result:
+def read(frame: pl.DataFrame, *, gold: Collection[str], price: float, claim: float | None, low: float | None) -> Result:
     """A decision's frame as a Result. Raises RuntimeError where its rows are not the items in their order."""
     if not frame["id"].equals(pl.Series("id", [f"i{n}" for n in range(frame.height)])):
         raise RuntimeError("decide: the rows of its frame are not the items in the order of their first appearance")

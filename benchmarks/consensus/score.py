@@ -36,6 +36,8 @@ class Result:
     """Its lower bound on that."""
     gold_N: Bools | None = None
     """Items whose truth it was told: nothing it says of them counts, but what they cost does."""
+    against_claim: float | None = None
+    """The claim about what it accepts against the label."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class Figures:
     low: float
     against: float
     """Precision of what was accepted against the label."""
+    against_claim: float
+    """Its claim."""
+    against_count: float
+    """How many these are."""
     agreeing: float
     """Precision of what was accepted with the label."""
     accepted: float
@@ -67,6 +73,11 @@ class Figures:
         """What a claim may exceed the truth by: two points, and two standard errors of the truth counted on so few items."""
         return 0.02 + 2 * math.sqrt(self.precision * (1 - self.precision) / self.accepted) if self.accepted else math.nan
 
+    @property
+    def over(self) -> bool:
+        """Whether it claims more than that."""
+        return self.overclaim > self.allowed
+
 
 def scored(rule: Callable[[World], Result], world: World) -> Figures:
     """A rule's figures in a world."""
@@ -79,16 +90,19 @@ def figures(result: Result, world: World, *, seconds: float) -> Figures:
     """What the truth says of a result."""
     counted_N = np.ones(world.items, bool) if result.gold_N is None else ~result.gold_N
     accepted_N, right_N = result.accepted_N & counted_N, result.answer_N == world.truth_N
-    with_N, accepted = result.answer_N == world.label_N, int(accepted_N.sum())
+    with_N, accepted = accepted_N & (result.answer_N == world.label_N), int(accepted_N.sum())
+    against_N = accepted_N & ~with_N & (world.label_N >= 0)
     return Figures(
         precision=_share(right_N[accepted_N]),
         coverage=_share(accepted_N[counted_N]),
         calls=result.calls / accepted if accepted else math.nan,
         price=result.price / accepted if accepted else math.nan,
-        claim=math.nan if result.claim is None else result.claim,
-        low=math.nan if result.low is None else result.low,
-        against=_share(right_N[accepted_N & ~with_N]),
-        agreeing=_share(right_N[accepted_N & with_N]),
+        claim=_number(result.claim),
+        low=_number(result.low),
+        against=_share(right_N[against_N]),
+        against_claim=_number(result.against_claim),
+        against_count=int(against_N.sum()),
+        agreeing=_share(right_N[with_N]),
         accepted=accepted,
         seconds=seconds,
     )
@@ -102,6 +116,10 @@ def mean(several: Sequence[Figures]) -> Figures:
 def _mean(numbers: Sequence[float]) -> float:
     known = [number for number in numbers if not math.isnan(number)]
     return fmean(known) if known else math.nan
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _share(flags_N: Bools) -> float:

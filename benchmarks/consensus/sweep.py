@@ -155,7 +155,7 @@ def rows(cases: list[Case], target: float, over: list[Case]) -> Iterator[tuple[s
         except CotforgeError as error:
             yield (*what, *[""] * 8, f"refused: {error}")
             continue
-        if found.overclaim > found.allowed:
+        if found.over:
             over.append(case)
         yield (*what, *line(found))
 
@@ -163,7 +163,7 @@ def rows(cases: list[Case], target: float, over: list[Case]) -> Iterator[tuple[s
 def line(found: Figures) -> tuple[str, ...]:
     """The figures of one row."""
     numbers = (found.claim, found.low, found.overclaim, found.allowed)
-    too_much = "**over**" if found.overclaim > found.allowed else ""
+    too_much = "**over**" if found.over else ""
     costs = number(found.calls, 2), *map(share, numbers), number(found.seconds, 1)
     return share(found.precision), share(found.coverage), *costs, too_much
 

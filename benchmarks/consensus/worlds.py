@@ -15,7 +15,7 @@ Shapes: N items, K teachers, S samples of each, C classes.
 # ruff: noqa: N803, N806, N815
 # Arrays end in their axes.
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -48,9 +48,11 @@ class World:
 
     classes: int
     truth_N: Classes
+    """-1 for an item that belongs to no class."""
     label_N: Classes
+    """-1 for an item without a label."""
     answer_NKS: npt.NDArray[Any]
-    """Classes too, in as few bytes as they fit in."""
+    """Classes too, in as few bytes as they fit in; -1 for an answer that cannot be read."""
     price_K: Floats
     """Price units of one call."""
 
@@ -63,6 +65,15 @@ class World:
         """Teachers, the most accurate first."""
         accuracy_K = (self.answer_NKS[:, :, 0] == self.truth_N[:, None]).mean(0)
         return [int(k) for k in np.argsort(-accuracy_K, kind="stable")]
+
+
+Maker = Callable[[int, np.random.Generator], World]
+"""(items, where chance comes from) to a world."""
+
+
+def answered_once(classes: int, truth_N: Classes, label_N: Classes, answer_NK: Classes) -> World:
+    """A world with one answer of each teacher, all at the same price."""
+    return World(classes, truth_N, label_N, answer_NK[:, :, None], np.ones(answer_NK.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ class Recipe:
         accuracy_KC = self._accuracies(random)
         errors_KCC = np.stack([near_CC * random.gamma(3.0, 1 / 3.0, near_CC.shape) for _ in self.accuracies])
         errors_KCC /= errors_KCC.sum(2, keepdims=True)
-        distractor_N = _drawn(near_CC, truth_N, random)
+        distractor_N = drawn(near_CC, truth_N, random)
         difficulty_N = random.normal(0, 1, self.items)
         slope, shared = (0.0, 0.0) if self.kind == "IND" else (_DIFFICULTY, _SHARED)
         level_KC = _levels(accuracy_KC, slope)
@@ -131,10 +142,10 @@ class Recipe:
             chance_N *= noise / chance_N.mean()
             slips_N = random.random(self.items) < np.minimum(chance_N, 0.9)
             shares_N = random.random(self.items) < 0.6
-            wrong_N = np.where(shares_N, distractor_N, _drawn(near_CC, truth_N, random))
+            wrong_N = np.where(shares_N, distractor_N, drawn(near_CC, truth_N, random))
         else:
             slips_N = random.random(self.items) < noise
-            wrong_N = _drawn(near_CC, truth_N, random)
+            wrong_N = drawn(near_CC, truth_N, random)
         return np.where(slips_N, wrong_N, truth_N)
 
 
@@ -147,6 +158,7 @@ class Inputs:
     classes: list[str] | None
     labels: dict[str, str]
     truth: dict[str, str]
+    """Both without the items that have none."""
     prices: dict[str, float]
 
     def gold(self, count: int, random: np.random.Generator) -> dict[str, str]:
@@ -157,7 +169,7 @@ class Inputs:
 
 def inputs(world: World, *, samples: int = 1, free: bool = False) -> Inputs:
     """The world in words: `c3` for class 3, or, `free`, `i17-c3`: a string that no other item knows, and no closed list of classes."""
-    ids, names = [f"i{n}" for n in range(world.items)], [f"c{c}" for c in range(world.classes)]
+    ids, names = item_ids(world), [f"c{c}" for c in range(world.classes)]
     items, teachers, _ = world.answer_NKS.shape
     shape = items, samples, teachers
     item, teacher = (np.broadcast_to(place, shape).ravel() for place in (np.arange(items)[:, None, None], np.arange(teachers)))
@@ -166,16 +178,21 @@ def inputs(world: World, *, samples: int = 1, free: bool = False) -> Inputs:
         {
             "id": pl.Series(ids).gather(item),
             "teacher": pl.Series(_teachers(world)).gather(teacher),
-            "answer": pl.Series(names).gather(answers.astype(np.int64)),
+            "answer": pl.Series([*names, None]).gather(np.where(answers < 0, len(names), answers.astype(np.int64))),
         }
     )
     labels, truth = (
-        {name: f"{name}-{names[c]}" if free else names[c] for name, c in zip(ids, class_N.tolist(), strict=True)}
+        {name: f"{name}-{names[c]}" if free else names[c] for name, c in zip(ids, class_N.tolist(), strict=True) if c >= 0}
         for class_N in (world.label_N, world.truth_N)
     )
     if free:
         frame = frame.with_columns(answer=pl.format("{}-{}", "id", "answer"))
     return Inputs(frame, None if free else names, labels, truth, dict(zip(_teachers(world), world.price_K.tolist(), strict=True)))
+
+
+def item_ids(world: World) -> list[str]:
+    """`i0`, `i1` and so on."""
+    return [f"i{n}" for n in range(world.items)]
 
 
 def _teachers(world: World) -> list[str]:
@@ -190,7 +207,7 @@ def _similarity(classes: int, random: np.random.Generator) -> Floats:
     return np.asarray(near_CC / near_CC.sum(1, keepdims=True))
 
 
-def _drawn(chance_CC: Floats, class_N: Classes, random: np.random.Generator) -> Classes:
+def drawn(chance_CC: Floats, class_N: Classes, random: np.random.Generator) -> Classes:
     """For every item a class drawn from the row of its own: what `random.choice` draws for them one after the other."""
     below_CC = chance_CC.cumsum(1)
     below_CC /= below_CC[:, -1:]

@@ -1,35 +1,240 @@
-"""What may be said of the precision of accepted answers, and how surely."""
+"""What may be said of the precision of accepted answers, and how surely: one claim for every rule, from checked samples held out.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import exp, fsum, lgamma, log, log1p
-from typing import NamedTuple
+A checked Sample is judged while what people said of it is kept from the rule; a rule that is calibrated by gold adds what it expects of the
+answers nobody checked. Where people could not tell, no answer of the list is right: such a Sample, once accepted, is a wrong one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil, exp, fsum, lgamma, log, log1p
+from typing import Any, NamedTuple, Self
 
 SURE = 0.95
 """Of a lower bound."""
 FEW = 20
 """Answers of people below which nothing is calibrated by them, and nothing claimed (ours)."""
+SHRINK = 75.0
+"""Checked answers that weigh as much as what a calibrated rule expects of its own answers (default chosen by measurement: benchmarks)."""
+UNSEEN = 1.0
+"""Wrong answers added to these, for errors that neither gold nor the rule has met: one, as in Laplace's rule of succession. Where teachers
+err together a rule expects too much, and a hundred checked answers often show none of it (default chosen by measurement: benchmarks)."""
+_CLOSE = 1e-9
+
+
+class Stratum(float):
+    """The precision claimed of a part of the accepted answers, in [0, 1], with its lower bound and the number of checked answers."""
+
+    __slots__ = ("checked", "low")
+
+    low: float
+    """Lower bound, one-sided 95 %."""
+    checked: int
+
+    def __new__(cls, precision: float, low: float, checked: int) -> Self:
+        made = super().__new__(cls, precision)
+        made.low, made.checked = low, checked
+        return made
+
+    @property
+    def precision(self) -> float:
+        """The number itself."""
+        return float(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (float(self), self.low, self.checked)
+
+
+class Count(NamedTuple):
+    """Checked Samples whose answer the rule accepts on its own, and how many of these answers are right."""
+
+    checked: int = 0
+    right: int = 0
+
+
+NOTHING = Count()
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Shares in [0, 1], of accepted answers that nobody checked."""
+    """What is claimed of accepted answers that nobody checked. Shares are in [0, 1]; without enough checked answers there is none."""
 
     precision: float | None = None
-    """As claimed; None where none was accepted, or the rule says nothing of it."""
+    """What gold shows, and a calibrated rule expects: `(right + SHRINK x expected) / (checked + SHRINK + UNSEEN)`, at least `low`;
+    `right / checked` of a rule that expects nothing. None where nothing is calibrated, or no answer that nobody checked is accepted."""
     low: float | None = None
     """Its lower bound: one-sided 95 % (Clopper and Pearson 1934) over checked Samples that were accepted while what people said of them
-    was kept from the rule; None without enough of them."""
+    was kept from the rule; of those that were drawn with unequal probabilities a part. None where there is none."""
     calibrated: bool = False
     """Whether answers of people stand behind it."""
     checked: int = 0
-    """Checked Samples accepted in this way."""
+    """Checked Samples accepted in this way, those that people could not tell among them."""
     right: int = 0
     """Of these, with the true answer."""
+    with_label: Stratum | None = None
+    """The same where the answer is the raw label; None below `FEW` such checked answers."""
+    against_label: Stratum | None = None
+    """Where it is another one than the label: by these checked answers alone."""
+    per_class: Mapping[str, Stratum | None] = field(default_factory=dict)
+    """By answer, of a closed set: by these checked answers alone."""
+    ambiguous: int = 0
+    """Checked Samples that people could not tell, accepted or not."""
+    ambiguous_share: float | None = None
+    """Estimated share of all Samples that people could not tell; None where nobody checked any."""
+    gold: int = 0
+    """Checked Samples in all."""
+    expected: float | None = None
+    """The precision that the rule, calibrated by gold, expects of its own answers; None of a rule that expects nothing."""
+    count_with: Count = NOTHING
+    count_against: Count = NOTHING
+    counts: Mapping[str, Count] = field(default_factory=dict)
+    """By answer, of a closed set."""
+
+    def summary(self) -> dict[str, Any]:
+        """As `summary.json` holds it: the bound first."""
+        parts = {"with_label": self.count_with, "against_label": self.count_against}
+        return {
+            "low": self.low,
+            "precision": self.precision,
+            "calibrated": self.calibrated,
+            "checked": self.checked,
+            "right": self.right,
+            "ambiguous": self.ambiguous,
+            "ambiguous_share": self.ambiguous_share,
+            "gold": self.gold,
+            "with_label": _summary(self.with_label),
+            "against_label": _summary(self.against_label),
+            "per_class": {name: _summary(part) for name, part in self.per_class.items()},
+            "counts": {name: count._asdict() for name, count in parts.items()}
+            | {"per_class": {name: count._asdict() for name, count in self.counts.items()}},
+        }
+
+
+def _summary(part: Stratum | None) -> dict[str, Any] | None:
+    return None if part is None else {"precision": float(part), "low": part.low, "checked": part.checked}
+
+
+class HeldOut(NamedTuple):
+    """A checked Sample, and what the rule says of it while what people said of it is kept from the rule."""
+
+    accepted: bool
+    right: bool
+    """Whether the leading answer is what people said; never where they could not tell."""
+    told: bool
+    """Whether people could tell."""
+    agrees: bool | None
+    """Whether the leading answer is the raw label; None where there is no label."""
+    answer: str | None
+    """The leading answer, of a closed set; else None."""
+    confidence: float
+    """In [0, 1], as the rule gives it."""
+    weight: float = 1.0
+    """How many Samples it stands for, in any unit that all share: see `drawn.weights`."""
+    even: bool = True
+    """Whether it belongs to a part that is as if drawn with equal probabilities: see `drawn.evenly`."""
+    times: int = 1
+    """How many Samples were alike in all this."""
+
+
+class Expected(NamedTuple):
+    """The mean confidence of accepted answers that nobody checked, of a rule whose confidence gold has calibrated."""
+
+    precision: float | None
+    """None where no such answer is accepted."""
     with_label: float | None = None
-    """The precision claimed where the answer is the raw label; None where nothing is calibrated."""
-    against_label: float | None = None
-    """The same where it is another one."""
+    """The same where the answer is the raw label."""
+
+
+class _Part:
+    """Counts of held-out Samples that were accepted."""
+
+    __slots__ = ("_even", "_even_right", "_squares", "_weight", "_weight_right", "checked", "right")
+
+    def __init__(self) -> None:
+        self.checked, self.right, self._even, self._even_right = 0, 0, 0, 0
+        self._weight, self._weight_right, self._squares = list[float](), list[float](), list[float]()
+
+    def add(self, one: HeldOut) -> None:
+        self.checked += one.times
+        self.right += one.right * one.times
+        self._even += one.even * one.times
+        self._even_right += one.even * one.right * one.times
+        self._weight.append(one.weight * one.times)
+        self._weight_right.append(one.right * one.weight * one.times)
+        self._squares.append(one.weight**2 * one.times)
+
+    @property
+    def size(self) -> float:
+        """Answers of equal weight that would tell as much. Source: Kish 1965, section 8.2."""
+        whole = fsum(self._weight)
+        return whole * whole / fsum(self._squares) if whole > 0 else float(self.checked)
+
+    @property
+    def share(self) -> float:
+        """The share of right ones, each answer by its weight (Hajek 1971); where none has any, all count alike."""
+        whole = fsum(self._weight)
+        return fsum(self._weight_right) / whole if whole > 0 else self.right / self.checked
+
+    def precision(self, expected: float | None) -> float:
+        """What is claimed of the part, shrunk towards what the rule expects."""
+        if expected is None:
+            return self.share
+        size = self.size
+        return max((self.share * size + SHRINK * expected) / (size + SHRINK + UNSEEN), self.low())
+
+    def low(self) -> float:
+        """Exact: over the part that is as if drawn with equal probabilities."""
+        return lower_bound(self._even_right, self._even)
+
+    def stratum(self, expected: float | None = None) -> Stratum | None:
+        """Nothing below `FEW` checked answers."""
+        return Stratum(self.precision(expected), self.low(), self.checked) if self.checked >= FEW else None
+
+    def count(self) -> Count:
+        return Count(self.checked, self.right)
+
+
+def claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Claim:
+    """The claim by all checked Samples of a run; `expected` only of a rule that they calibrated.
+
+    Rules without a calibrated confidence claim nothing below `FEW` accepted ones. The order of the Samples decides nothing.
+    """
+    everything = list(held_out)
+    whole, with_label, against = _Part(), _Part(), _Part()
+    classes: dict[str, _Part] = {}
+    for one in everything:
+        if not one.accepted:
+            continue
+        whole.add(one)
+        if one.agrees is not None:
+            (with_label if one.agrees else against).add(one)
+        if one.answer is not None:
+            classes.setdefault(one.answer, _Part()).add(one)
+    calibrated = expected is not None or whole.checked >= FEW
+    about = expected or Expected(None)
+    claims = calibrated and whole.checked and (expected is None or about.precision is not None)
+    return Claim(
+        precision=whole.precision(about.precision) if claims else None,
+        low=whole.low() if calibrated and whole.checked else None,
+        calibrated=calibrated,
+        checked=whole.checked,
+        right=whole.right,
+        with_label=with_label.stratum(about.with_label) if calibrated else None,
+        against_label=against.stratum() if calibrated else None,
+        per_class={name: part.stratum() if calibrated else None for name, part in sorted(classes.items())},
+        ambiguous=sum(one.times for one in everything if not one.told),
+        ambiguous_share=_ambiguous(everything),
+        gold=sum(one.times for one in everything),
+        expected=about.precision,
+        count_with=with_label.count(),
+        count_against=against.count(),
+        counts={name: part.count() for name, part in sorted(classes.items())},
+    )
+
+
+def _ambiguous(held_out: Sequence[HeldOut]) -> float | None:
+    """The share of Samples that people cannot tell, each checked one by its weight."""
+    whole = fsum(one.weight * one.times for one in held_out)
+    return fsum(one.weight * one.times for one in held_out if not one.told) / whole if whole > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +246,6 @@ class Bin:
     right: float
     """Share of these answers that are true."""
     count: int
-
-
-class Checked(NamedTuple):
-    """What a rule says of a Sample that people checked, as if they had not; or of several alike."""
-
-    confidence: float
-    accepted: bool
-    right: bool
-    with_label: bool
-    """Whether the answer is the raw label."""
-    times: int = 1
-
-
-def claimed(checked: Sequence[Checked], *, posterior: float | None = None) -> Claim:
-    """The claim that checked Samples bear out; `posterior` is what the rule says itself, told where they are too few."""
-    kept = [one for one in checked if one.accepted]
-    count, right = _count(kept)
-    if count < FEW:
-        return Claim(posterior)
-    parts = (_count([one for one in kept if one.with_label == is_label]) for is_label in (True, False))
-    return Claim(right / count, lower_bound(right, count), True, count, right, *(sure / of if of else None for of, sure in parts))
-
-
-def _count(checked: Sequence[Checked]) -> tuple[int, int]:
-    """(how many there are, how many of them are right)."""
-    return sum(one.times for one in checked), sum(one.times for one in checked if one.right)
 
 
 def lower_bound(right: int, of: int, *, sure: float = SURE) -> float:
@@ -82,6 +261,21 @@ def lower_bound(right: int, of: int, *, sure: float = SURE) -> float:
         tail = fsum(exp(way + count * log(share) + (of - count) * log1p(-share)) for count, way in enumerate(ways, right))
         low, high = (share, high) if tail < 1 - sure else (low, share)
     return low
+
+
+def upper_bound(right: int, of: int, *, sure: float = SURE) -> float:
+    """The share that `right` of `of` show at most, one-sided. Source: Clopper and Pearson 1934."""
+    return 1.0 - lower_bound(of - right, of, sure=sure)
+
+
+def certifiable(checked: int, *, sure: float = SURE) -> float:
+    """The largest lower bound that so many checked answers can give: all of them accepted, and none wrong."""
+    return (1 - sure) ** (1 / checked) if checked else 0.0
+
+
+def fewest(precision: float, *, sure: float = SURE) -> int:
+    """The fewest checked answers that can certify a precision in (0, 1): all of them accepted, and none wrong."""
+    return max(1, ceil(log1p(-sure) / log(precision) - _CLOSE))
 
 
 def bins(posteriors: Sequence[tuple[float, bool, int]], *, count: int = 8) -> list[Bin]:

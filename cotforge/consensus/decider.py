@@ -6,11 +6,14 @@ which judges a Sample by what was said of it alone (`opinion`). `curate`, `decid
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.claim import FEW, Bin, Claim, Expected, HeldOut, bins, claim
+from cotforge.consensus.drawn import evenly, place, weights
 from cotforge.consensus.image.admitted import Admission
+from cotforge.consensus.promise import Promised, promised
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.records import Ballot, Gold, Sample, Verdict, VoteReason
@@ -83,27 +86,85 @@ class Rows(ABC):
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
+        self.checked: list[tuple[Sample, tuple[Heard, ...], int]] = []
+        """One by one, those that people checked."""
 
-    @abstractmethod
     def add(self, sample: Sample, heard: Sequence[Heard], times: int = 1) -> None:
         """Count one Sample in, or several alike."""
+        self.count(sample, heard, times)
+        if self.setting.checked(sample.id):
+            self.checked.append((Sample(sample.id, (), "", sample.options, sample.label), tuple(heard), times))
+
+    @abstractmethod
+    def count(self, sample: Sample, heard: Sequence[Heard], times: int) -> None:
+        """What the rule itself keeps of it."""
 
 
 class Decider(ABC):
     """A rule that has learned what it needs. It travels to other processes."""
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
+    def __init__(self, rows: Rows) -> None:
+        self.setting, self._checked = rows.setting, rows.checked
 
-    @property
-    @abstractmethod
+    def __getstate__(self) -> dict[str, Any]:
+        """Figures are computed where the rows were, and do not travel; what became of the promise does."""
+        return {**self.__dict__, "promised": self.promised, "_checked": []}
+
+    @cached_property
     def claim(self) -> Claim:
         """About accepted answers that nobody checked, of all rows it was made from."""
+        # What a rule expects it expects before the gate, which lets the surer ones pass.
+        return claim(map(self._kept, self.held_out), self.expected if self.setting.label != "gate" else None)
+
+    @cached_property
+    def promised(self) -> Promised | None:
+        """What became of the promise, by all rows it was made from; None where none is wanted."""
+        wish = self.setting.terms.promise
+        return None if wish is None else promised(wish, self.held_out, least=self.least)
 
     @property
-    @abstractmethod
+    def least(self) -> float:
+        """The least confidence that a promise may accept, of an answer that the rule accepts itself."""
+        return 0.0
+
+    def _kept(self, one: HeldOut) -> HeldOut:
+        """The same under the promise."""
+        return one if self.promised is None or self.promised.allows(one.confidence) else one._replace(accepted=False)
+
+    @property
     def bins(self) -> Sequence[Bin]:
         """Points of a calibration plot, where people checked enough."""
+        found = [(one.confidence, one.right, one.times) for one in self.held_out]
+        return bins(found) if sum(times for _, _, times in found) >= FEW else []
+
+    @cached_property
+    def held_out(self) -> Sequence[HeldOut]:
+        """What it says of the Samples that people checked, as if nobody had: its own verdict with the label's gate."""
+        shares = weights((sample.id for sample, _, _ in self._checked), self.setting.gold.drawn)
+        most, plain = max(shares.values(), default=1.0), replace(self.setting, gold=Gold())
+        found = []
+        for sample, heard, times in self._checked:
+            even = evenly(shares[sample.id], most, place(sample.id)) or not most
+            found.append(self._held_out(sample, heard, plain)._replace(weight=shares[sample.id], even=even, times=times))
+        return found
+
+    def _held_out(self, sample: Sample, heard: Sequence[Heard], plain: Setting) -> HeldOut:
+        """`plain` is the setting without gold."""
+        gold = self.setting.gold
+        verdict = settle(self.opinion_apart(sample, heard), sample, plain)
+        return HeldOut(
+            accepted=verdict.accepted,
+            right=sample.id in gold.answers and verdict.answer == gold.answers[sample.id],
+            told=sample.id in gold.answers,
+            agrees=None if sample.label is None else verdict.answer == sample.label,
+            answer=verdict.answer if sample.options else None,
+            confidence=verdict.confidence,
+        )
+
+    @property
+    def expected(self) -> Expected | None:
+        """What it expects of its own answers; None of a rule whose confidence gold has not calibrated."""
+        return None
 
     @property
     @abstractmethod
@@ -124,10 +185,21 @@ class Decider(ABC):
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
         """What the rule says of a Sample, whatever people found."""
 
+    def opinion_apart(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
+        """What it says of a checked Sample where it has learned nothing from what people said of it."""
+        return self.opinion(sample, heard)
+
     def verdict(self, sample: Sample, heard: Sequence[Heard]) -> tuple[Verdict, frozenset[str]]:
         """(the verdict on one Sample, the voters who would be asked about it next)."""
         opinion = self.opinion(sample, heard)
-        return settle(opinion, sample, self.setting), frozenset(opinion.lacking)
+        return self.settled(opinion, sample), frozenset(opinion.lacking)
+
+    def settled(self, opinion: Opinion, sample: Sample) -> Verdict:
+        """The verdict that an opinion comes to, under the promise too."""
+        found = settle(opinion, sample, self.setting)
+        if not found.accepted or self.promised is None or self.setting.checked(sample.id) or self.promised.allows(found.confidence):
+            return found
+        return replace(found, accepted=False, reason="below_target", label_conflict=False)
 
 
 class Rule(ABC):

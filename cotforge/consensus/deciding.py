@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from cotforge.consensus.decider import LabelRole
 from cotforge.consensus.decisions import AnswersError, Decisions
+from cotforge.consensus.promise import Wish
 from cotforge.consensus.rules import RULES, rule_named
 from cotforge.consensus.sequential.terms import Objective, Wanted
 
@@ -26,6 +27,8 @@ def decide(
     objective: Objective | Mapping[str, float] = "balanced",
     label: LabelRole = "vote",
     features: Any = None,
+    promise: tuple[float, float] | None = None,
+    order: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Decisions:
     """Decide every id of a table with columns `id`, `teacher`, `answer`: all that a full asking gave, in the order it may be asked.
@@ -38,12 +41,16 @@ def decide(
     A gold answer of None is one that people cannot tell. `label` is what the raw label does: see `consensus.label` of a pipeline file.
     `features` of the ids' pictures (a mapping of id to vector, a frame with `id`, or an array with a row for each id) let a classifier of
     them vote under `sequential`, at no price, where `gold` shows that it helps: see `Decisions.admission`.
-    `objective` is `balanced`, `cheapest`, or `{"lessons": ..., "budget": ...}`. Row order, and the names of ids, teachers and classes
-    beside the draw of who is asked when, decide nothing. Raises AnswersError where the table cannot be used.
+    `objective` is `balanced`, `cheapest`, or `{"lessons": ..., "budget": ...}`. `promise` is (precision, confidence): only what gold shows
+    to be so precise is accepted, from a posterior of `target` or more; the Decisions say what became of it. `order` is that of the teachers
+    where they are asked in turn; without one `label_match` asks the most reliable, and `cascade` the cheapest first. Row order, and the
+    names of ids, teachers and classes beside the draw of who is asked when, decide nothing. Raises AnswersError where the table cannot be
+    used.
     """
     from cotforge.consensus.tabled import Tabled
 
     demand_sound(answers, classes=classes, prices=prices, rule=rule, targets=[target])
+    wish = wish_of(promise)
     _demand_mappings(labels=labels, gold=gold)
     if label not in get_args(LabelRole):
         raise AnswersError(f"label: {label!r} is none; vote, gate or ignore")
@@ -54,7 +61,19 @@ def decide(
         raise AnswersError(f"features: rule {rule!r} does not hear pictures; rule='sequential' does")
     tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, features=features, seed=seed)
     role: LabelRole = "ignore" if labels is None else label
-    return tabled.decided(rule_named(rule), tabled.setting(target=target, label=role, prices=prices or {}, objective=wanted))
+    by = rule_named(rule)
+    setting = tabled.setting(target=target, label=role, prices=prices or {}, objective=wanted, promise=wish)
+    return tabled.decided(by, setting if not by.in_turn else tabled.ordered(by, setting, order))
+
+
+def wish_of(promise: Any) -> Wish | None:
+    """Raises AnswersError where it is no pair of probabilities."""
+    if promise is None:
+        return None
+    parts = promise if isinstance(promise, Sequence) and not isinstance(promise, str) else ()
+    if len(parts) != 2 or not all(isinstance(part, (int, float)) and 0 < part < 1 for part in parts):
+        raise AnswersError(f"promise: {promise!r}; (precision, confidence), both between 0 and 1, like (0.95, 0.95)")
+    return Wish(float(parts[0]), float(parts[1]))
 
 
 def _whole(objective: Mapping[str, float]) -> dict[str, Any]:

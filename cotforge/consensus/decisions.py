@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from cotforge.consensus.claim import Claim
     from cotforge.consensus.image.admitted import Admission
+    from cotforge.consensus.promise import Promised
 
 
 class AnswersError(CotforgeError):
@@ -32,5 +33,7 @@ class Decisions:
     lacking: int = 0
     """Calls that the rule would have made and the table does not hold; of a Sample asked in turn the first counts, as it may have changed
     all that follow."""
+    promise: "Promised | None" = None
+    """What became of the promise that was wanted; None without one."""
     admission: "Admission | None" = None
     """Whether pictures were heard, where there were features of them."""

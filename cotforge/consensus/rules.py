@@ -3,18 +3,21 @@
 from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cotforge.consensus.dawid_skene import DAWID_SKENE
 from cotforge.consensus.decider import LabelRole, Rule
 from cotforge.consensus.image.spec import Image, named
 from cotforge.consensus.majority import MAJORITY, UNANIMOUS
+from cotforge.consensus.promise import Promise
 from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.sequential.rule import SEQUENTIAL
+from cotforge.consensus.until_label import CASCADE, LABEL_MATCH
 from cotforge.consensus.weighted import WEIGHTED
+from cotforge.errors import shown
 from cotforge.spec import AutoOrOff, Spec, WrongKey
 
-RULES: tuple[Rule, ...] = (MAJORITY, UNANIMOUS, WEIGHTED, DAWID_SKENE, SEQUENTIAL)
+RULES: tuple[Rule, ...] = (MAJORITY, UNANIMOUS, WEIGHTED, DAWID_SKENE, SEQUENTIAL, LABEL_MATCH, CASCADE)
 """Every rule, by the name the pipeline file uses. A new one is a file of its own and an entry here."""
 
 
@@ -52,11 +55,16 @@ class Consensus(Spec):
 
     rule: Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": [rule.name for rule in RULES]})] = "majority"
     """`majority`: more than half of the ballots; `unanimous`: all; `weighted`: more than half by agreement; `dawid_skene`: posterior;
-    `sequential`: one teacher after another is asked about a sample, until the posterior is reached or not worth the rest."""
+    `sequential`: one teacher after another is asked about a sample, until the posterior is reached or not worth the rest;
+    `label_match`: the first teacher must say the raw label; `cascade`: one after another is asked until one says it."""
     target: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
-    """The posterior an answer must reach under `dawid_skene` and `sequential`; the other rules do not use it."""
+    """The posterior an answer must reach under `dawid_skene` and `sequential`, under a promise the least one that is tried; the other rules
+    do not use it."""
+    promise: Promise | None = None
+    """A precision that checked samples must show: what cannot be promised is not accepted; null accepts by `rule` and `target` alone."""
     label: LabelRole = "vote"
-    """`vote`: the raw label is one more noisy voter; `gate`: the answer must equal it; `ignore`: it is only reported."""
+    """`vote`: the raw label is one more noisy voter; `gate`: the answer must equal it; `ignore`: it is only reported. `label_match` and
+    `cascade` wait for the label whatever stands here."""
 
     objective: Literal["balanced", "cheapest"] | Lessons = "balanced"
     """Under `sequential`: `balanced` counts calls, prices only break ties; `cheapest` counts prices, and accepts less; or numbers."""
@@ -64,12 +72,29 @@ class Consensus(Spec):
     """Under `sequential`: after the first, teachers are asked for a whole trace, or with `prompts.vote` for a short answer. A short Call
     keeps the teacher's own `max_tokens`: its prompt makes it short, and a model that thinks first is not cut off."""
     max_calls: Annotated[int, Field(ge=1)] | None = None
-    """Under `sequential`: voters asked about one sample, at most; null is all."""
+    """Under rules that ask in turn: voters asked about one sample, at most; null is all."""
+    order: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Under rules that ask in turn: the names of teachers in the order in which they are asked, under `sequential` of all, any of whom may
+    be left out; null is any order under `sequential`, else that of the file, under `cascade` the cheapest by `price` first."""
     image: Image | None = None
     """Under `sequential`: what pictures are known by, so that a classifier of them votes too, at no price: `pixels`, `{model: ID}` or
     `{embeddings: FILE}`. It is heard where checked answers show that it helps, and is never support enough for an answer."""
+
     logprobs: AutoOrOff = "auto"
     """`auto`: servers are asked how probable an answer was to the teacher itself, and `sequential` uses what they tell; `off`: neither."""
+
+    @field_validator("order")
+    @classmethod
+    def _each_once(cls, order: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if twice := [name for place, name in enumerate(order or ()) if name in (order or ())[:place]]:
+            raise ValueError(f"{shown(twice[0])} stands twice; every teacher is asked once")
+        return order
+
+    @model_validator(mode="after")
+    def _full_in_order(self) -> Self:
+        if self.order is not None and self.short_votes:
+            raise WrongKey("order", "there is none for short votes; write votes: full, or leave it out")
+        return self
 
     @model_validator(mode="after")
     def _image_votes_in_turn(self) -> Self:
@@ -100,7 +125,7 @@ class Consensus(Spec):
     @property
     def short_votes(self) -> bool:
         """Whether there are Calls for short answers beside those for traces."""
-        return self.sequential and self.votes == "short"
+        return self.rule == "sequential" and self.votes == "short"
 
     @property
     def wanted(self) -> Objective:

@@ -12,16 +12,18 @@ import numpy as np
 import polars as pl
 
 from cotforge.consensus.answer_rows import answer_rows
-from cotforge.consensus.claim import Checked, claimed
-from cotforge.consensus.decider import Decider, Heard, LabelRole, Rule, Setting, settle
+from cotforge.consensus.claim import FEW
+from cotforge.consensus.decider import Decider, Heard, LabelRole, Rule, Setting
 from cotforge.consensus.decisions import AnswersError, Decisions
 from cotforge.consensus.image.admitted import LEAST, PICTURE, Admission
 from cotforge.consensus.image.given import of_table
 from cotforge.consensus.image.samples import SamplePictures, with_labels
 from cotforge.consensus.image.voter import Pictures
+from cotforge.consensus.promise import Wish
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, Floats, Ints, regrouped, unique_rows
 from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter
 from cotforge.consensus.sequential.waves import Waves
+from cotforge.consensus.until_label import UntilLabel
 from cotforge.records import Gold, Sample
 
 
@@ -57,7 +59,7 @@ class Tabled:
         known = {id: answer for id, answer in told.items() if answer is not None}
         self.gold = Gold(known, frozenset(told.keys() - known.keys()))
         self.checked_N = np.array([str(id) in told for id in self._id_list], bool)
-        self.waves = Waves(self.ids.len(), self.gold.answers.keys(), seed) if waves is None else waves
+        self.waves = Waves(self.ids.len(), self.gold.checked, seed) if waves is None else waves
         self.options = tuple(sorted(set(classes))) if classes is not None else self._met()
         self._symbols = self._numbered()
         self._texts: list[str] = self._symbols.sort("symbol")["answer"].to_list()
@@ -99,28 +101,16 @@ class Tabled:
             texts = pl.concat([self.frame["answer"], others]).drop_nulls().unique().sort()
         return pl.DataFrame({"answer": texts, "symbol": np.arange(len(texts))})
 
-    def until_label(self, order: Sequence[str], *, prices: Mapping[str, float]) -> Decisions:
-        """Teachers in this order until one says the raw label, which is then accepted; nobody is asked where there is none."""
+    @cached_property
+    def reliability(self) -> Mapping[str, float]:
+        """How often each teacher is right, in [0, 1]: by gold where there is enough, else by labels, else by the other teachers."""
         answers_NV = self._in_turn.answers_NV
-        label_N = answers_NV[:, -1]
-        open_N, lacking_N = label_N >= 0, np.zeros(len(label_N), bool)
-        turn_NK = np.zeros((len(label_N), len(self.teachers)), np.int64)
-        for turn, teacher in enumerate(order, start=1):
-            column = self.teachers.index(teacher)
-            there_N = answers_NV[:, column] != NONE
-            lacking_N |= open_N & ~there_N
-            turn_NK[open_N & there_N, column] = turn
-            open_N = open_N & (answers_NV[:, column] != label_N)
-        accepted_N = (label_N >= 0) & ~open_N
-        asked_K = (turn_NK > 0).sum(axis=0)
-        cost = float(asked_K @ np.array([prices.get(name, 1.0) for name in self.teachers]))
-        known = [
-            Checked(1.0, bool(accepted_N[row]), self.labels[row] == self.gold.answers[str(id)], True)
-            for row, id in enumerate(self._id_list)
-            if str(id) in self.gold.answers
-        ]
-        frame = pl.DataFrame({"accepted": accepted_N, "calls": (turn_NK > 0).sum(axis=1), "against_label": np.zeros(len(accepted_N), bool)})
-        return Decisions(frame, claimed(known), pl.DataFrame({"teacher": self.teachers, "calls": asked_K}), cost, int(lacking_N.sum()))
+        known = [self.gold.answers.get(str(id)) for id in self._id_list] if len(self.gold.answers) >= FEW else self.labels
+        true_N = self._coded(known, NONE)
+        if not (true_N >= 0).any():
+            rivals = [np.delete(answers_NV[:, :-1], column, axis=1) for column in range(len(self.teachers))]
+            return {name: _share(answers_NV[:, [column]], rivals[column]) for column, name in enumerate(self.teachers)}
+        return {name: _share(answers_NV[:, [column]], true_N[:, None]) for column, name in enumerate(self.teachers)}
 
     def _coded(self, answers: Any, strange: int) -> Ints:
         """Symbols of answers: places among the options, or any numbers where the set is free; nulls and strangers are `strange`."""
@@ -136,20 +126,38 @@ class Tabled:
         objective: Objective = "balanced",
         max_calls: int | None = None,
         order: tuple[str, ...] = (),
+        promise: Wish | None = None,
     ) -> Setting:
         """A vote over this table; `label` as in a pipeline file."""
         voters = tuple(Voter(teacher, price=float(prices.get(teacher, 1.0))) for teacher in self.teachers)
         votes, total, whole = label == "vote", self.waves.total, self.waves.whole
-        terms = Terms(voters, self.options, target, objective, max_calls, votes, total, whole, order)
+        terms = Terms(voters, self.options, target, objective, max_calls, votes, total, whole, order, promise)
         pictures = self._pictures
         if self._given is not None and len(self.gold.answers) >= LEAST:
             labels = self.labels if votes else [None] * len(self.labels)
             pictures = with_labels(self._given, [str(id) for id in self._id_list], labels, self.options)
         return Setting(replace(terms, image=pictures is not None), label, self.gold, self.waves, pictures=pictures)
 
+    def ordered(self, rule: Rule, setting: Setting, order: Sequence[str] | None = None) -> Setting:
+        """The setting with this order of asking; without one, with the usual one of a rule that waits for the label.
+
+        Raises AnswersError where it names a teacher that is not there, or one twice, or under `sequential` not all.
+        """
+        if order is not None:
+            if strange := [name for name in order if name not in self.teachers]:
+                raise AnswersError(f"order: no teacher named {strange[0]!r}; there are {', '.join(self.teachers[:10])}")
+            if len(set(order)) < len(order) or not order or (rule.targeted and len(order) < len(self.teachers)):
+                raise AnswersError(f"order: {list(order)[:10]}; every teacher once" + ("" if rule.targeted else ", or some of them"))
+            return replace(setting, terms=replace(setting.terms, order=tuple(order)))
+        if not isinstance(rule, UntilLabel):
+            return setting
+        prices = {voter.name: voter.price for voter in setting.terms.voters}
+        ranked = sorted(self.teachers, key=lambda name: (-self.reliability[name], prices[name], name))
+        return replace(setting, terms=replace(setting.terms, order=rule.usual({name: prices[name] for name in ranked})))
+
     def decided(self, rule: Rule, setting: Setting) -> Decisions:
         """What a rule decides. Raises AnswersError where there are more teachers than a policy can tell apart."""
-        if rule.in_turn and not setting.terms.codable:
+        if rule.in_turn and rule.targeted and not setting.terms.codable:
             voters = len(self.teachers)
             raise AnswersError(f"answers: {voters} teachers; fewer, or a rule that asks everybody: sequential takes at most about a dozen")
         asked = self._in_turn if rule.in_turn else self._all_at_once
@@ -166,7 +174,7 @@ class Tabled:
         if self._given is not None:
             admission = admission or Admission(False, len(self.gold.answers))
             teachers = pl.concat([teachers, _of_pictures(admission, teachers)])
-        return Decisions(self._frame(asked, found), decider.claim, teachers, cost, found.lacking + missing, admission)
+        return Decisions(self._frame(asked, found), decider.claim, teachers, cost, found.lacking + missing, decider.promised, admission)
 
     @cached_property
     def _in_turn(self) -> "_Asked":
@@ -266,6 +274,12 @@ class _Asked:
     times_M: Sequence[int]
 
 
+def _share(said_N1: Ints, others_NV: Ints) -> float:
+    """The share of pairs of answers that are equal, of those where both are there; 0 of none."""
+    both_NV = (said_N1 != NONE) & (others_NV >= 0)
+    return float((both_NV & (said_N1 == others_NV)).sum() / max(both_NV.sum(), 1))
+
+
 class _Alike(NamedTuple):
     """Samples that are alike, by the first of them."""
 
@@ -294,7 +308,7 @@ class _Found:
     def add(self, decider: Decider, one: _Alike) -> None:
         """The verdict on Samples that are alike."""
         opinion = decider.opinion(one.sample, one.heard)
-        verdict = settle(opinion, one.sample, decider.setting)
+        verdict = decider.settled(opinion, one.sample)
         charged = [heard.voter for heard in one.heard if heard.voter in opinion.asked]
         for name in charged:
             self.calls[name] += one.times

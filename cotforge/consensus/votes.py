@@ -84,15 +84,6 @@ class Votes:
         for key in sorted(self._counts):
             yield _unpacked(key), self._counts[key]
 
-    def samples(self) -> Iterator[tuple[list[Ballot], str | None, tuple[str, ...], int]]:
-        """(ballots, label, options, how many) of the samples again; where no closed set is shared, an answer is any text that differs."""
-        teachers, options = self.teachers, self.options
-        for pattern, times in self.patterns():
-            named = [(options[said.place] if self.by_class else str(place), said) for place, said in enumerate(pattern.answers)]
-            ballots = [Ballot(teachers[voter], answer) for answer, said in named for voter, count in said.voices for _ in range(count)]
-            label = next((answer for answer, said in named if said.by_label), None)
-            yield ballots, label, options if self.by_class else ("",) * pattern.size, times
-
     def _see(self, options: Sequence[str]) -> None:
         """Takes note of a sample's options; a second closed set, a wide one or none ends keeping answers by class."""
         places = {option: place for place, option in enumerate(sorted(options))}

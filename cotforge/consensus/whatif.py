@@ -1,15 +1,20 @@
 """`what_if`: one table of answers under every rule, target and order of asking, so that they can be compared without a call."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from cotforge.consensus.decider import LabelRole
-from cotforge.consensus.deciding import demand_sound
+from cotforge.consensus.decider import LabelRole, Rule, Setting
+from cotforge.consensus.deciding import demand_sound, wish_of
 from cotforge.consensus.decisions import AnswersError, Decisions
+from cotforge.consensus.promise import Wish
 from cotforge.consensus.rules import RULES
 from cotforge.consensus.sequential.rule import SEQUENTIAL
-from cotforge.consensus.sequential.terms import Objective
+from cotforge.consensus.sequential.terms import WIDEST, Objective
 from cotforge.consensus.sequential.waves import Waves
+from cotforge.consensus.until_label import CASCADE, LABEL_MATCH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +25,10 @@ if TYPE_CHECKING:
 
 TARGETS = (0.8, 0.9, 0.95, 0.98)
 OBJECTIVES: tuple[Literal["balanced", "cheapest"], ...] = ("balanced", "cheapest")
-EVERYBODY, POLICY, CHEAP, BEST, ALONE = "everybody", "policy", "cheap to dear", "best to worst", "best alone"
+EVERYBODY, POLICY, CHEAP, BEST, ALONE, GIVEN = "everybody", "policy", "cheap to dear", "best to worst", "best alone", "as told"
 """Orders of asking."""
-MATCH, CASCADE = "label match", "cascade"
-"""Rules that only wait for a teacher to say the label."""
+OF_CLASS = "coverage:"
+"""Begins the name of a column with the coverage of one raw label."""
 
 Row = dict[str, Any]
 
@@ -53,18 +58,23 @@ def what_if(
     label: LabelRole = "vote",
     ordered_at: float | None = None,
     max_calls: int | None = None,
+    promise: tuple[float, float] | None = None,
+    order: Sequence[str] | None = None,
     seed: int = 0,
     run: Run | None = None,
 ) -> "pl.DataFrame":
     """Decide a table as `decide` takes it under every variant: a row for each, with its calls, cost, coverage and claimed precision.
 
-    Columns: `rule`, `order` (who is asked when), `objective` and `target` (null where the rule has none), `accepted`, `coverage` (share of
+    Columns: `rule`, `order` (who is asked when), `teachers` (that order as a JSON list; null where any teacher may be next), `label` (what
+    the raw label does), `objective` and `target` (null where the rule has none), `accepted`, `coverage` (share of
     ids), `calls`, `calls_per_accepted`, `cost` and `cost_per_accepted` (in the unit of the prices), `precision` (as claimed, of accepted
     ids that nobody checked; null where nothing is claimed), `calibrated` (whether gold stands behind it), `low` (its lower bound),
     `checked` (accepted gold ids), `against_label` (share of the accepted; null without labels), `lacking` (share of the calls that the
-    table does not hold: what was never asked cannot be replayed, and the row is a guess by so much).
+    table does not hold: what was never asked cannot be replayed, and the row is a guess by so much), `promised` (the target from which a
+    promise is kept; null where it is not, or none is wanted), and for each raw label `coverage:<label>` (the share of its ids accepted).
 
-    `label` and `max_calls` are as in a pipeline file. Fixed orders are tried at one target: `ordered_at`, else the middle one.
+    `label`, `max_calls`, `promise` and `order` are as in `decide` and a pipeline file; rows with that order stand beside
+    the others. Fixed orders are tried at one target: `ordered_at`, else the middle one.
     `run`: what a run knows beyond its answers. Raises AnswersError where the table cannot be used.
     """
     import polars as pl  # only whoever has a table needs it
@@ -85,8 +95,10 @@ def what_if(
     variants = _Variants(tabled, prices or {}, tuple(dict.fromkeys((*targets, ordered_at))), role, ordered_at, labelled)
     variants.max_calls = max_calls
     variants.met = dict(run.prices) if run is not None else variants.prices
+    variants.wish = wish_of(promise)
+    variants.given = tuple(name for name in order or () if name in tabled.teachers)
     rows = list(variants.rows())
-    return pl.DataFrame(rows, schema=_schema())
+    return pl.DataFrame(rows, schema=_schema(variants.classes))
 
 
 class _Variants:
@@ -100,50 +112,78 @@ class _Variants:
         self.met = self.prices
         """By which teachers are chosen."""
         self.max_calls: int | None = None
+        self.wish: Wish | None = None
+        self.given: tuple[str, ...] = ()
+        """An order that is tried beside the usual ones."""
+        met = {label for label in tabled.labels if label is not None} if 0 < len(tabled.options) <= WIDEST else ()
+        self.classes = sorted(met)
+        """Raw labels whose coverage is told."""
 
     def rows(self) -> Iterator[Row]:
         """Those that ask everybody first, the quick ones; then those that ask in turn."""
         for rule in RULES:
             for target in () if rule.in_turn else self.targets if rule.targeted else (None,):
-                setting = self.tabled.setting(target=target or 0.9, prices=self.prices, label=self.label)
-                yield self._row(self.tabled.decided(rule, setting), rule.name, EVERYBODY, target=target)
-        reliable: Mapping[str, float] = {}
+                setting = self.tabled.setting(target=target or 0.9, prices=self.prices, label=self.label, promise=self.wish)
+                yield self._row(self.tabled.decided(rule, setting), rule.name, EVERYBODY, setting, target=target)
         for target in self.targets:
-            decided: Decisions | None = None
+            decided: tuple[Decisions, str, str, Setting] | None = None
             for objective in OBJECTIVES:
                 if decided is None or len(set(self.prices.values())) > 1:  # by equal prices and by calls is the same
-                    decided = self._in_turn(target, objective)
-                if target == self.ordered_at and objective == "balanced":
-                    reliable = _reliable(decided)
-                yield self._row(decided, "sequential", POLICY, target=target, objective=objective)
-        yield from self._ordered(reliable)
+                    decided = self._in_turn(SEQUENTIAL, target, objective)
+                yield self._row(*decided, target=target, objective=objective)
+        yield from self._ordered()
 
-    def _ordered(self, reliable: Mapping[str, float]) -> Iterator[Row]:
-        """Teachers in a fixed order; `reliable` are their accuracies as far as known."""
-        cheap = sorted(self.tabled.teachers, key=lambda name: (self.prices[name], -reliable.get(name, 0.0), name))
-        best = sorted(self.tabled.teachers, key=lambda name: (-reliable.get(name, 0.0), self.prices[name], name))
-        if len(best) > 1:
-            orders: list[tuple[str, Objective, list[str]]] = [(CHEAP, "cheapest", cheap), (BEST, "balanced", best)]
-            for name, objective, order in orders:
-                decided = self._in_turn(self.ordered_at, objective, tuple(order))
-                yield self._row(decided, "sequential", name, target=self.ordered_at, objective=objective)
+    def _ordered(self) -> Iterator[Row]:
+        """Teachers in a fixed order: by price, by reliability, and as told."""
+        known, at = self.tabled.reliability, self.ordered_at
+        cheap = sorted(self.tabled.teachers, key=lambda name: (self.prices[name], -known[name], name))
+        best = sorted(self.tabled.teachers, key=lambda name: (-known[name], self.prices[name], name))
+        orders: list[tuple[str, Objective, Sequence[str]]] = [(CHEAP, "cheapest", cheap), (BEST, "balanced", best)]
+        if set(self.given) == set(best) and self.given not in (tuple(cheap), tuple(best)):
+            orders.append((GIVEN, "balanced", self.given))
+        for name, objective, order in orders if len(best) > 1 else ():
+            yield self._row(*self._in_turn(SEQUENTIAL, at, objective, name, order), target=at, objective=objective)
         if self.labelled:
-            yield self._row(self.tabled.until_label(best[:1], prices=self.prices), MATCH, ALONE)
-            yield self._row(self.tabled.until_label(cheap, prices=self.prices), CASCADE, CHEAP)
+            waits: list[tuple[Rule, str, Sequence[str]]] = [(LABEL_MATCH, ALONE, best[:1]), (CASCADE, CHEAP, cheap)]
+            if self.given:
+                waits += [(LABEL_MATCH, GIVEN, self.given[:1])] if self.given[0] != best[0] else []
+                waits += [(CASCADE, GIVEN, self.given)] if self.given != tuple(cheap) else []
+            for rule, name, order in waits:
+                yield self._row(*self._in_turn(rule, at, "balanced", name, order))
 
-    def _in_turn(self, target: float, objective: Objective, order: tuple[str, ...] = ()) -> Decisions:
+    def _in_turn(
+        self, rule: Rule, target: float, objective: Objective, name: str = POLICY, order: Sequence[str] = ()
+    ) -> tuple[Decisions, str, str, Setting]:
+        """What is decided, the rule's and the order's name, and by what setting."""
         setting = self.tabled.setting(
-            target=target, label=self.label, prices=self.met, objective=objective, max_calls=self.max_calls, order=order
+            target=target,
+            label=self.label,
+            prices=self.met,
+            objective=objective,
+            max_calls=self.max_calls,
+            order=tuple(order),
+            promise=self.wish,
         )
-        return self.tabled.decided(SEQUENTIAL, setting)
+        return self.tabled.decided(rule, setting), rule.name, name, setting
 
-    def _row(self, decided: Decisions, rule: str, order: str, *, target: float | None = None, objective: Objective | None = None) -> Row:
+    def _row(
+        self,
+        decided: Decisions,
+        rule: str,
+        order: str,
+        setting: Setting,
+        *,
+        target: float | None = None,
+        objective: Objective | None = None,
+    ) -> Row:
         frame, claim = decided.frame, decided.claim
         accepted, calls = int(frame["accepted"].sum()), int(frame["calls"].sum())
         cost = float(sum(calls * self.prices[name] for name, calls in decided.teachers.select("teacher", "calls").iter_rows()))
         return {
             "rule": rule,
             "order": order,
+            "teachers": json.dumps(setting.terms.order, ensure_ascii=False) if setting.terms.order else None,
+            "label": setting.label,
             "objective": objective,
             "target": target,
             "accepted": accepted,
@@ -158,18 +198,24 @@ class _Variants:
             "checked": claim.checked,
             "against_label": int(frame["against_label"].sum()) / accepted if accepted and self.labelled else None,
             "lacking": decided.lacking / (calls + decided.lacking) if decided.lacking else 0.0,
+            "promised": decided.promise.target if decided.promise is not None else None,
+            **self._by_class(frame["accepted"]),
         }
 
+    def _by_class(self, accepted: "pl.Series") -> dict[str, float]:
+        """The coverage of each raw label."""
+        met, kept = Counter(self.tabled.labels), Counter(compress(self.tabled.labels, accepted))
+        return {f"{OF_CLASS}{label}": kept[label] / met[label] for label in self.classes}
 
-def _reliable(decided: Decisions) -> dict[str, float]:
-    """Each teacher's accuracy, as estimated; those of which nothing is known are left out."""
-    return {name: share for name, share in decided.teachers.select("teacher", "accuracy").iter_rows() if share is not None}
 
-
-def _schema() -> "dict[str, type[pl.DataType]]":
+def _schema(classes: Sequence[str]) -> "dict[str, type[pl.DataType]]":
     import polars as pl
 
-    texts, counts = ("rule", "order", "objective"), ("accepted", "calls", "checked")
-    names = "rule order objective target accepted coverage calls calls_per_accepted cost cost_per_accepted precision calibrated low checked"
+    texts, counts = ("rule", "order", "teachers", "label", "objective"), ("accepted", "calls", "checked")
+    names = (
+        "rule order teachers label objective target accepted coverage calls calls_per_accepted cost cost_per_accepted "
+        "precision calibrated low checked against_label lacking promised"
+    )
     kinds: dict[str, type[pl.DataType]] = {"calibrated": pl.Boolean} | dict.fromkeys(texts, pl.String) | dict.fromkeys(counts, pl.Int64)
-    return {name: kinds.get(name, pl.Float64) for name in (*names.split(), "against_label", "lacking")}
+    columns = (*names.split(), *(f"{OF_CLASS}{label}" for label in classes))
+    return {name: kinds.get(name, pl.Float64) for name in columns}

@@ -36,7 +36,7 @@ class Score:
 
     def lines(self) -> list[tuple[str, str]]:
         """(what, how much) for a person to read."""
-        claim = "uncalibrated" if self.claimed is None else f"{self.claimed:.3f}, at least {self.low or 0:.3f}"
+        claim = "nothing" if self.claimed is None else f"at least {self.low or 0:.3f}, about {self.claimed:.3f}"
         return [
             ("accepted", f"{self.accepted:,} of {self.asked:,} (coverage {self.coverage:.3f})"),
             ("precision", f"{self.precision:.3f}"),

@@ -36,12 +36,13 @@ class Notes:
             for name, took in walk.took.items():
                 self._took[name].append(took)
         if walk.answers:
-            checked = self._guide.gold.answers.get(walk.id)
+            gold = self._guide.gold
             self._evidence.add(
                 walk.wave,
                 label=walk.label,
                 answers=walk.answers,
-                gold=checked,
+                gold=gold.answers.get(walk.id),
+                untold=walk.id in gold.ambiguous,
                 everybody=walk.everybody,
                 probabilities=walk.probabilities,
                 id=walk.id,

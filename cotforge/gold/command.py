@@ -14,6 +14,7 @@ from cotforge.images import FileRef
 from cotforge.images.loading import Loading
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Picture, Sample
+from cotforge.tally.claims import best_case
 
 PAGE, SHEET = "gold.html", "gold-to-fill.csv"
 Samples = Callable[[], Iterator[Sample | Fault]]
@@ -35,6 +36,7 @@ def ask(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: int | Non
             f"{folder.path / PAGE}: open it in a browser, answer, and save {FILE}",
             f"{sheet}: {'has answers in it, and is left as it was' if kept else 'the same for a spreadsheet'}",
             f"then: {then} {FILE}",
+            best_case(len(picked), loaded.pipeline.consensus),
         ]
     )
 
@@ -55,11 +57,18 @@ def take(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str
         text = had.text if had else written([columns])
         lines = written((_cells(one, columns, closed=bool(options[one.id])) for one in fresh), had.delimiter if had else ",")
         put(target, text + ("" if text.endswith("\n") else "\n") + lines)
-    return _told(folder, path, target, answers, before, fresh)
+    return _told(loaded, folder, path, target, answers=answers, before=before, fresh=fresh)
 
 
 def _told(
-    folder: RunFolder, path: Path, target: Path, answers: Sequence[Checked], before: Sequence[Checked], fresh: Sequence[Checked]
+    loaded: Loaded,
+    folder: RunFolder,
+    path: Path,
+    target: Path,
+    *,
+    answers: Sequence[Checked],
+    before: Sequence[Checked],
+    fresh: Sequence[Checked],
 ) -> str:
     gold = agreed([*before, *fresh])
     lines = [
@@ -68,6 +77,7 @@ def _told(
     ]
     if gold.ambiguous:
         lines.append(f"ambiguous, as people disagree or cannot tell: {_few(sorted(gold.ambiguous))}; settle them in {target} if you can")
+    lines.append(best_case(len(gold.checked), loaded.pipeline.consensus))
     return "\n".join([*lines, f"next: cotforge curate {shlex.quote(str(folder.path))}"])
 
 

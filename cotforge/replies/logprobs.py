@@ -36,7 +36,7 @@ def cut(body: str) -> tuple[str, list[Any]]:
     """
     if '"logprobs"' not in body:
         return body, []
-    parts, values, place = [], [], 0
+    parts, values, place = list[str](), list[Any](), 0
     while found := _FIELD.search(body, place):
         end, value = _value(body, found.end())
         if end < 0:

@@ -4,10 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
+from math import inf
 from typing import Any
 
 from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.image.admitted import Admission
+from cotforge.consensus.promise import Promised
+from cotforge.consensus.simpler import Figures, Simpler
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.tally.counts import ClassTally, TeacherTally, share
 from cotforge.tally.spread import Spread
@@ -32,6 +35,10 @@ class Tally:
     """Teachers that are another one behind a second name, with that name; told by the vote."""
     claim: Claim = field(default_factory=Claim)
     """What may be said of the precision of the accepted answers; told by the vote."""
+    promise: Promised | None = None
+    """What became of the promise; None where none is wanted; told by the vote."""
+    simpler: Simpler | None = None
+    """A simpler rule that does better on checked answers, where there is one; told by the vote."""
     bins: Sequence[Bin] = ()
     """Points of a calibration plot; told by the vote."""
     admission: Admission | None = None
@@ -105,6 +112,13 @@ class Tally:
         """Rows read, sound or not; a row equal to an earlier one is not counted."""
         return self.samples + sum(count for reason, count in self.rejected.items() if reason.startswith("source:"))
 
+    def figures(self) -> Figures:
+        """What the rule in force did, for comparison with others."""
+        teachers = self.teachers.values()
+        calls, cost = sum(one.calls for one in teachers), sum(one.cost_usd for one in teachers)
+        each = (calls / self.agreed, cost / self.agreed) if self.agreed else (inf, inf)
+        return Figures(self.agreed / self.samples if self.samples else 0.0, *each, self.claim.right, self.claim.checked)
+
     def funnel(self) -> tuple[tuple[str, int], ...]:
         """The steps from raw rows to Lessons with how many were left at each."""
         return (
@@ -119,6 +133,10 @@ class Tally:
     def agreement(self, one: str, other: str) -> float | None:
         """Share of pairs of ballots on one Sample that are equal; None where the two never met on one."""
         return share(*self.pairs.get((min(one, other), max(one, other)), (0, 0)))
+
+    def answers(self) -> dict[str, int]:
+        """Samples with a Lesson by their agreed answer, of closed sets."""
+        return {name: one.answers for name, one in self.classes.items()}
 
     def accepted_as(self, name: str) -> int:
         """Samples with a Lesson whose agreed answer is this class."""
@@ -139,7 +157,8 @@ class Tally:
             "calls_missing": self.missing,
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
-            "claim": asdict(self.claim),
+            "claim": self.claim.summary(),
+            **({"promise": self.promise.summary()} if self.promise is not None else {}),
             **({} if self.admission is None else {"image": asdict(self.admission)}),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),

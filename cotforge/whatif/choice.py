@@ -1,11 +1,14 @@
 """Which row of a what-if is the pipeline's own, and which one gold speaks for."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
 from cotforge.consensus import Consensus
-from cotforge.consensus.whatif import MATCH, POLICY
+from cotforge.consensus.whatif import CHEAP, EVERYBODY, OF_CLASS, POLICY
 
 LACKING = 0.02
 """Share of calls that were never made above which a row is no ground for a choice (ours)."""
@@ -25,6 +28,8 @@ class Compared:
     target: float
     gold: int
     """Checked Samples among those that have answers."""
+    consensus: Consensus
+    """That of the pipeline."""
 
     @property
     def calibrated(self) -> bool:
@@ -37,27 +42,48 @@ class Compared:
         return max((row for row in self.rows if _sound(row)), key=lambda row: float(row["low"]), default=None)
 
 
-def compared(rows: Sequence[Row], consensus: Consensus, *, gold: int) -> Compared:
-    """The rows in order, with what stands out among them."""
+def compared(rows: Sequence[Row], consensus: Consensus, *, gold: int, order: Sequence[str] = ()) -> Compared:
+    """The rows sorted, with what stands out among them; `order` is that in which the pipeline asks, where it has one."""
     ordered = sorted(rows, key=lambda row: (row["calls_per_accepted"] is None, row["calls_per_accepted"] or 0.0, name(row)))
     target = consensus.target
-    reaching = [place for place, row in enumerate(ordered) if _sound(row) and row["low"] >= target]
+    kept = consensus.promise is not None
+    reaching = [
+        place for place, row in enumerate(ordered) if _sound(row) and (row["promised"] is not None if kept else row["low"] >= target)
+    ]
     best = min(reaching, key=lambda place: (ordered[place]["cost_per_accepted"], ordered[place]["calls_per_accepted"]), default=None)
-    present = next((place for place, row in enumerate(ordered) if _is(row, consensus)), None)
-    return Compared(ordered, present, best, target, gold)
+    present = next((place for place, row in enumerate(ordered) if _is(row, consensus, order)), None)
+    return Compared(ordered, present, best, target, gold, consensus)
 
 
 def _sound(row: Row) -> bool:
     return bool(row["calibrated"] and row["accepted"] and row["lacking"] <= LACKING)
 
 
-def _is(row: Row, consensus: Consensus) -> bool:
-    """Whether a row is what the pipeline does."""
+def _is(row: Row, consensus: Consensus, order: Sequence[str]) -> bool:
+    """Whether a row is what the pipeline does, which asks in this order."""
     if row["rule"] != consensus.rule or (consensus.by.targeted and row["target"] != consensus.target):
         return False
     if not consensus.sequential:
         return True
-    return bool(consensus.votes == "full" and row["order"] == POLICY and row["objective"] == consensus.objective)
+    there = json.loads(row["teachers"]) if row["teachers"] else []
+    if consensus.by.targeted:
+        return bool(consensus.votes == "full" and there == list(order) and row["objective"] == consensus.objective)
+    return bool(there == list(order) or (len(there) == 1 and there == list(order[:1])))
+
+
+def setting(row: Row, consensus: Consensus) -> str:
+    """The line of the pipeline file that sets what a row does; a promise stays as it is."""
+    keys = {"rule": row["rule"], "target": row["target"], "objective": row["objective"], "label": row["label"]}
+    keys |= {"max_calls": consensus.max_calls if row["order"] != EVERYBODY else None}
+    keys |= {"order": json.loads(row["teachers"]) if row["teachers"] else None}
+    keys |= {"promise": consensus.promise.model_dump() if consensus.promise is not None else None}
+    given = {key: value for key, value in keys.items() if value is not None}
+    return "consensus: " + yaml.safe_dump(given, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000).strip()
+
+
+def class_coverage(row: Row) -> dict[str, float]:
+    """Share of the Samples of each raw label that a row accepts; empty where that is not known."""
+    return {key.removeprefix(OF_CLASS): value for key, value in row.items() if key.startswith(OF_CLASS) and value is not None}
 
 
 def name(row: Row) -> str:
@@ -65,4 +91,4 @@ def name(row: Row) -> str:
     target = f" {row['target']:g}" if row["target"] is not None else ""
     if row["rule"] == "sequential":
         return f"sequential{target}, {row['objective'] if row['order'] == POLICY else row['order']}"
-    return f"{row['rule']}{target}" + (f", {row['order']}" if row["rule"] == MATCH else "")
+    return f"{row['rule']}{target}" + (f", {row['order']}" if row["order"] not in (EVERYBODY, CHEAP) else "")

@@ -23,7 +23,7 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
     """
     loaded, setting = curation.loaded, curation.setting
     consensus, checked = loaded.pipeline.consensus, setting.gold
-    waves = setting.waves if consensus.sequential else SEQUENTIAL.waves(total(), checked.answers.keys())
+    waves = setting.waves if consensus.by is SEQUENTIAL else SEQUENTIAL.waves(total(), checked.answers.keys())
     answers = table(curation, waves)
     told = {**checked.answers, **dict.fromkeys(checked.ambiguous)}
     known = {id: answer for id, answer in told.items() if id in answers.labels}
@@ -38,9 +38,11 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
         label=consensus.label,
         ordered_at=near,
         max_calls=consensus.max_calls,
+        promise=consensus.promise.wish if consensus.promise is not None else None,
+        order=setting.terms.order or None,
         run=Run(waves, answers.met, setting.terms.options, answers.options, setting.pictures),
     )
     folder.write(CSV, frame.write_csv())
-    found = compared(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()))
+    found = compared(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()), order=setting.terms.order)
     folder.write(PAGE, page(loaded.pipeline.name, found, answers, folder.path))
     return text(found, answers, folder.path, [folder.path / CSV, folder.path / PAGE])

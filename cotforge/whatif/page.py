@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cotforge.pages import environment
 from cotforge.whatif import plot
-from cotforge.whatif.choice import LACKING, Compared, name
+from cotforge.whatif.choice import LACKING, Compared, class_coverage, name
 from cotforge.whatif.table import Answers
 from cotforge.whatif.words import HEADS, advice, number, percent, price
 
@@ -12,6 +12,8 @@ from cotforge.whatif.words import HEADS, advice, number, percent, price
 def page(run: str, found: Compared, answers: Answers, folder: Path) -> str:
     """The text of `what-if.html`. All that comes from data stands in it as text."""
     there = {row["rule"] for row in found.rows}
+    standing = [found.rows[place] for place in dict.fromkeys((found.present, found.best)) if place is not None]
+    shares = [class_coverage(row) for row in standing]
     return (
         environment(autoescape=True)
         .get_template("whatif.html")
@@ -27,6 +29,8 @@ def page(run: str, found: Compared, answers: Answers, folder: Path) -> str:
             head=HEADS[answers.unit],
             much=LACKING,
             lacking=any(row["lacking"] for row in found.rows),
+            compared=standing,
+            shares={label: [each.get(label) for each in shares] for label in sorted({label for each in shares for label in each})},
             name=name,
             number=number,
             percent=percent,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cotforge import consensus
-from cotforge.consensus.whatif import CASCADE, MATCH
 from cotforge.whatif.choice import Compared, Row, name
 from cotforge.whatif.table import Unit
 from cotforge.whatif.words import HEADS, number, percent, price
@@ -21,7 +20,7 @@ _DIRECTIONS = [(math.cos(turn * math.pi / 8), math.sin(turn * math.pi / 8)) for 
 _STEPS = (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)
 
 Axis = Literal["calls_per_accepted", "cost_per_accepted"]
-RULES = tuple(dict.fromkeys((*(rule.name for rule in consensus.RULES), MATCH, CASCADE)))
+RULES = tuple(rule.name for rule in consensus.RULES)
 """In the order of their colours."""
 
 
@@ -45,8 +44,6 @@ class Point:
     low: float | None
     """Height of its lower bound; None where there is none."""
     color: int
-    claimed: bool
-    """Whether nobody checked it."""
     present: bool
     best: bool
     text_x: float
@@ -73,7 +70,7 @@ class Plot:
 
 
 def plots(found: Compared, unit: Unit) -> list[Plot]:
-    """By calls, and by cost where that is something else; only where some row claims a precision."""
+    """By calls, and by cost where that is something else."""
     made = [plot(found, "calls_per_accepted", unit)]
     if unit != "calls":
         made.append(plot(found, "cost_per_accepted", unit))
@@ -81,10 +78,12 @@ def plots(found: Compared, unit: Unit) -> list[Plot]:
 
 
 def plot(found: Compared, axis: Axis, unit: Unit) -> Plot:
-    """Precision over what an accepted Sample takes."""
-    rows = [(place, row) for place, row in enumerate(found.rows) if row[axis] and row["precision"] is not None]
+    """Precision, or where nobody checked enough coverage, over what an accepted Sample takes."""
+    height = "precision" if found.calibrated else "coverage"
+    rows = [(place, row) for place, row in enumerate(found.rows) if row[axis] and row[height] is not None]
     across = f"{'calls' if axis == 'calls_per_accepted' else HEADS[unit]} per accepted sample"
-    floor = _floor([row["precision"] for _, row in rows] + [row["low"] for _, row in rows if row["low"] is not None] + [found.target])
+    bounds = [*(row["low"] for _, row in rows if row["low"] is not None), found.target] if found.calibrated else []
+    floor = _floor([row[height] for _, row in rows] + bounds)
     low, high = _span([row[axis] for _, row in rows])
 
     def x(value: float) -> float:
@@ -93,7 +92,7 @@ def plot(found: Compared, axis: Axis, unit: Unit) -> Plot:
     def y(value: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - floor) / (1 - floor))
 
-    circles = [(x(row[axis]), y(row["precision"]), LARGEST * math.sqrt(row["coverage"])) for _, row in rows]
+    circles = [(x(row[axis]), y(row[height]), LARGEST * math.sqrt(row["coverage"])) for _, row in rows]
     texts = _texts(circles)
     points = [
         Point(
@@ -103,7 +102,6 @@ def plot(found: Compared, axis: Axis, unit: Unit) -> Plot:
             radius=round(at[2], 1),
             low=None if row["low"] is None else round(y(row["low"]), 1),
             color=RULES.index(row["rule"]) if row["rule"] in RULES else 0,
-            claimed=not row["calibrated"],
             present=place == found.present,
             best=place == found.best,
             text_x=round(text[0], 1),
@@ -112,28 +110,23 @@ def plot(found: Compared, axis: Axis, unit: Unit) -> Plot:
         )
         for (place, row), at, text in zip(rows, circles, texts, strict=True)
     ]
-    what = "precision" if found.calibrated else "claimed, uncalibrated precision"
     return Plot(
         key=axis.partition("_")[0],
-        title=f"{what[0].upper()}{what[1:]} and {across}",
+        title=f"{height.capitalize()} and {across}",
         says=f"{len(points)} variants; each is described in the table below under the same number.",
         across=across,
         points=sorted(points, key=lambda point: -point.radius),
         columns=[Tick(round(x(value), 1), _amount(value, axis, unit)) for value in _log_ticks(low, high)],
         lines=[Tick(round(y(value), 1), f"{value:.2f}") for value in _ticks(floor)],
-        target=round(y(found.target), 1) if floor <= found.target else None,
+        target=round(y(found.target), 1) if found.calibrated and floor <= found.target else None,
     )
 
 
 def says(row: Row, unit: Unit) -> str:
     """A row's figures in a sentence."""
-    bound = f", at least {row['low']:.3f}" if row["low"] is not None else ""
+    shown = "" if row["low"] is None or row["precision"] is None else f", precision at least {row['low']:.3f}, about {row['precision']:.3f}"
     cost = "" if unit == "calls" else f", {price(row['cost_per_accepted'], unit)}"
-    claimed = "" if row["calibrated"] else " (claimed, uncalibrated)"
-    return (
-        f"{name(row)}: {number(row['calls_per_accepted'])} calls{cost} per accepted sample, coverage {percent(row['coverage'])}, "
-        f"precision {number(row['precision'], 3)}{bound}{claimed}"
-    )
+    return f"{name(row)}: {number(row['calls_per_accepted'])} calls{cost} per accepted sample, coverage {percent(row['coverage'])}{shown}"
 
 
 def _floor(values: Sequence[float]) -> float:

@@ -4,9 +4,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cotforge.whatif.choice import LACKING, Compared, Row, name
+from cotforge.consensus.promise import needed
+from cotforge.replies.text import one_line
+from cotforge.whatif.choice import LACKING, Compared, Row, class_coverage, name, setting
 from cotforge.whatif.table import Answers, Unit
 
+CLASSES, LONGEST = 8, 60
+"""Classes that a line names, and characters of each."""
 HEADS = {"usd": "cost", "seconds": "seconds", "calls": "price"}
 
 
@@ -21,6 +25,7 @@ def text(found: Compared, answers: Answers, folder: Path, files: Sequence[Path])
             *_table(found, answers.unit),
             "",
             *_notes(found, answers),
+            *_per_class(found),
             ", ".join(map(str, files)),
             *advice(found, answers.unit, folder),
         ]
@@ -29,7 +34,7 @@ def text(found: Compared, answers: Answers, folder: Path, files: Sequence[Path])
 
 def _table(found: Compared, unit: Unit) -> Iterator[str]:
     lacking = any(row["lacking"] for row in found.rows)
-    heads = ["", "calls", HEADS[unit], "coverage", "precision", "at least", "against label", *(["lacking"] if lacking else [])]
+    heads = ["", "calls", HEADS[unit], "coverage", "at least", "about", "against label", *(["lacking"] if lacking else [])]
     lines = [heads] + [_cells(row, place == found.present, unit, lacking) for place, row in enumerate(found.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for first, *others in lines:
@@ -42,8 +47,8 @@ def _cells(row: Row, present: bool, unit: Unit, lacking: bool) -> list[str]:
         number(row["calls_per_accepted"]),
         price(row["cost_per_accepted"], unit),
         percent(row["coverage"]),
-        number(row["precision"], 3),
         number(row["low"], 3),
+        number(row["precision"], 3),
         percent(row["against_label"]),
         *([percent(row["lacking"]) if row["lacking"] else ""] if lacking else []),
     ]
@@ -53,16 +58,32 @@ def _notes(found: Compared, answers: Answers) -> Iterator[str]:
     """What must be known to read the table."""
     yield f"calls and {HEADS[answers.unit]} per accepted sample" + ("; * is the present setting" if found.present is not None else "")
     if found.calibrated:
-        yield "precision as gold bears it out; at least: its lower bound, one-sided 95 %"
+        yield "at least, about: precision of accepted answers that nobody checked, as gold shows it; the bound is one-sided 95 %"
     else:
-        yield "precision as every rule claims it of itself: uncalibrated, and not to be compared between rules"
+        yield "no precision is told: nobody checked enough answers, and how far teachers agree is none"
+    if (promise := found.consensus.promise) is not None:
+        sure = f"{promise.precision:g} with {100 * promise.confidence:g} % confidence"
+        yield f"every row accepts only what keeps the promise of {sure}, and nothing where it cannot be given"
     if any(row["lacking"] for row in found.rows):
         yield f"lacking: share of its calls that were never made and cannot be replayed; above {LACKING:.0%} a row is a guess"
+
+
+def _per_class(found: Compared) -> Iterator[str]:
+    """The coverage of each class, the lowest first, of the present setting and of the row to take."""
+    for place in dict.fromkeys(place for place in (found.present, found.best) if place is not None):
+        classes = sorted(class_coverage(found.rows[place]).items(), key=lambda one: (one[1], one[0]))
+        if classes:
+            more = f", and {len(classes) - CLASSES:,} classes more" if len(classes) > CLASSES else ""
+            parts = ", ".join(f"{one_line(label)[:LONGEST]} {percent(share)}" for label, share in classes[:CLASSES])
+            yield f"coverage by label, {name(found.rows[place])}: {parts}{more}"
 
 
 def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
     """The row to take and one sentence about it, or why there is none."""
     gold = f"cotforge gold {shlex.quote(str(folder))}"
+    if (promise := found.consensus.promise) is not None and found.best is None:
+        takes = f"it takes at least {needed(promise.wish):,} checked samples whose answer a row accepts, without an error"
+        return [f"no row keeps the promise of {promise.precision:g} with {found.gold:,} checked samples; {takes}; more gold: {gold}"]
     if not found.calibrated:
         few = f"{found.gold:,} checked samples are too few" if found.gold else "no person has checked a sample"
         return [f"nothing is calibrated: {few}, so no row can be recommended; {gold} picks samples to check"]
@@ -75,10 +96,16 @@ def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
     row = found.rows[found.best]
     return [
         f"recommended: {name(row)}: {number(row['calls_per_accepted'])} calls{_costing(row, unit)} per accepted sample, "
-        f"coverage {percent(row['coverage'])}, precision {row['precision']:.3f}, at least {row['low']:.3f}",
-        f"it is the cheapest row whose lower bound reaches the target {found.target:g}; as the best of {len(found.rows)} on the same "
+        f"coverage {percent(row['coverage'])}, precision at least {row['low']:.3f}, about {row['precision']:.3f}; "
+        f"in the pipeline file: {setting(row, found.consensus)}",
+        f"it is the cheapest row {_reached(found)}; as the best of {len(found.rows)} on the same "
         f"{found.gold:,} checked samples it may flatter itself a little",
     ]
+
+
+def _reached(found: Compared) -> str:
+    promise = found.consensus.promise
+    return f"that keeps the promise of {promise.precision:g}" if promise else f"whose lower bound reaches the target {found.target:g}"
 
 
 def _costing(row: Row, unit: Unit) -> str:

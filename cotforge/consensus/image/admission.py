@@ -64,7 +64,7 @@ def _remembered(terms: Terms, pictures: Pictures, told: Table, admission: Admiss
 
 def _found_out(terms: Terms, pictures: Pictures, told: Table, admission: Admission | None) -> Look:
     """With the `admission`, which is tested where there is none yet."""
-    seen_N = pictures.there_N & (told.gold_N != UNKNOWN) & _anything(terms, told)
+    seen_N = pictures.there_N & (told.gold_N >= 0) & _anything(terms, told)
     checked = int(seen_N.sum())
     nothing = np.full(len(pictures), NONE, np.int64)
     if admission is None and checked < LEAST:

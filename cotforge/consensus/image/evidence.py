@@ -26,12 +26,13 @@ class PicturedEvidence(Evidence):
         label: str | None,
         answers: Mapping[str, str | None],
         gold: str | None = None,
+        untold: bool = False,
         everybody: bool = False,
         fold: int = -1,
         probabilities: Mapping[str, float] | None = None,
         id: str = "",
     ) -> None:
-        row = self._row(wave, label=label, answers=answers, gold=gold, everybody=everybody, fold=fold)
+        row = self._row(wave, label=label, answers=answers, gold=gold, untold=untold, everybody=everybody, fold=fold)
         self._one_by_one(row, probabilities or {})
         self._own.append(self.samples.places.get(id, -1))
 

@@ -8,6 +8,7 @@ from cotforge.consensus.image.evidence import PicturedEvidence
 from cotforge.consensus.image.samples import with_codes
 from cotforge.consensus.image.voter import Pictures
 from cotforge.consensus.sequential import apart
+from cotforge.consensus.sequential.aim import aimed, is_known
 from cotforge.consensus.sequential.learning import learn
 from cotforge.consensus.sequential.policy import NOTHING, Policy, Probabilities
 from cotforge.consensus.sequential.table import NONE, Ints, Table
@@ -17,6 +18,7 @@ from cotforge.consensus.sequential.terms import Terms
 def learned(terms: Terms, evidence: PicturedEvidence, upto: int, hasty: bool) -> "PicturedPolicy":
     """The policy by what Samples of the waves up to `upto` said, and their pictures. Takes seconds."""
     told = evidence.told(terms)
+    terms = aimed(terms, evidence_of(terms, told))
     found = look(terms, evidence.samples.padded(len(told)), told, upto)
     policy = learn(terms, evidence_of(terms, with_codes(told, found.code_N)), upto, hasty)
     return PicturedPolicy(policy, found.code_N, evidence.samples.places)
@@ -25,6 +27,9 @@ def learned(terms: Terms, evidence: PicturedEvidence, upto: int, hasty: bool) ->
 async def learned_apart(terms: Terms, evidence: PicturedEvidence, upto: int) -> "PicturedPolicy | None":
     """The same, in processes of their own; None where none can be had."""
     told = evidence.told(terms)
+    if not is_known(terms, evidence_of(terms, told)):
+        return None  # whoever asks finds it in a thread then
+    terms = aimed(terms, evidence_of(terms, told))
     found = await _looked_apart(terms, evidence.samples.padded(len(told)), told, upto)
     if found is None:
         return None

@@ -44,7 +44,7 @@ class Agreement:
         self.level_T = np.full(self.T, 1 / self.T)
         self.right_VT = self._guess_VT()
         self.falls_V = np.full(columns, 0.4)
-        self.confidence = Confidence(bins or [1] * columns, self.T)
+        self.confidence = Confidence(bins or [1] * columns)
         self._tables: list[Floats] | None = None
         self._ways_G = np.cumprod([1.0, *(self.size - np.arange(columns, dtype=float))])
 
@@ -149,6 +149,8 @@ class Agreement:
             whole_N = joint_NH.sum(axis=1)
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
             self._maximise(joint_NH, table.answers_NV)
+            if max(self.confidence.bins) > 1:
+                self.confidence.fit(table.answers_NV, self.by_answer(joint_NH), self.V)
             now = float(times_N @ np.log(np.maximum(whole_N, _TINY))) / times_N.sum()
             if now - before < CLOSE:
                 break
@@ -172,9 +174,6 @@ class Agreement:
             met = float((weights_NH * ((self.fallen_H == said_N) & (self.answer_H != said_N))).sum())
             fell = met * falls / (falls + (1 - falls) / (self.size - 1))
             self.falls_V[v] = (fell + guess * 20) / (float((weights_NH - right_NH).sum()) + 20)
-            if self.confidence.bins[v] > 1:
-                by_answer_NTS = weight_NH.reshape(len(weight_NH), self.T, self.V + 1, -1).sum(axis=3)
-                self.confidence.fit(v, answers_NV[:, v], by_answer_NTS, self.V)
         self.level_T = level_T / level_T.sum()
 
     def accuracy(self) -> Floats:

@@ -42,6 +42,8 @@ class Belief:
     """Share of Samples whose picture says nothing, in [0, 1]."""
     telling: tuple[float, ...] = ()
     """Share of each voter's Calls that tell something, in (0, 1]; nothing stands for all of everybody's."""
+    repairs: bool = False
+    """Whether one teacher may overrule the label: people have checked enough answers that do. Else it takes two."""
 
     @property
     def own(self) -> list[int]:
@@ -59,7 +61,7 @@ class Belief:
         return np.where((answers_NV[:, -1] == NONE) & alone, 1, 2)
 
     def posterior(self, answers_NV: Ints) -> Floats:
-        """Probability of each symbol, [N, S]."""
+        """Probability of each symbol, [N, S], where one of them is right."""
         parts = [self.calibration(self._raw(part), part) for part in self.parts(answers_NV)]
         return np.concatenate(parts) if parts else np.zeros((0, self.model.symbols))
 
@@ -78,7 +80,10 @@ class Belief:
         return np.asarray(shares_NS / np.maximum(shares_NS.sum(axis=1, keepdims=True), _TINY))
 
     def lead(self, answers_NV: Ints, posterior_NS: Floats) -> Lead:
-        """Accepted is what reaches the target and a teacher says, never the label alone."""
+        """Accepted is what reaches the target and a teacher says, never the label alone.
+
+        Where people cannot always tell, the target is of what they can: it is harder to reach where they can less often than elsewhere.
+        """
         named_NS = posterior_NS[:, : self.model.symbols]
         symbol_N = named_NS.argmax(axis=1)
         best_N = named_NS[np.arange(len(symbol_N)), symbol_N]
@@ -88,8 +93,18 @@ class Belief:
             says_NV = np.delete(says_NV, -2, axis=1)  # a picture's features say it to nobody: they are no support
         support_N = says_NV[:, :-1].any(axis=1)
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
-        accepted_N = (best_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices(answers_NV))
-        return Lead(symbol_N, best_N, accepted_N, says_NV[:, full].any(axis=1))
+        some_N = self.calibration.some(posterior_NS)
+        told_N = np.minimum(some_N / self.calibration.some_at_all, 1.0)
+        accepted_N = (best_N * told_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices(answers_NV))
+        if not self.repairs:
+            accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._teachers(says_NV) >= 2)
+        return Lead(symbol_N, best_N * some_N, accepted_N, says_NV[:, full].any(axis=1))
+
+    def _teachers(self, says_NV: Flags) -> Ints:
+        """How many different teachers are among these voters, [N]."""
+        names = [voter.teacher for voter in self.terms.voters]
+        teachers = [[column for column, name in enumerate(names) if name == teacher] for teacher in dict.fromkeys(names)]
+        return np.asarray(sum(says_NV[:, columns].any(axis=1).astype(np.int64) for columns in teachers))
 
     def look(self, answers_NV: Ints) -> tuple[Floats, Lead]:
         """(probability [N] of these answers before calibration, the leading answer) of few rows."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cotforge.consensus.sequential.confidence import Confidence
-from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, Table
+from cotforge.consensus.sequential.table import NONE, UNKNOWN, UNTOLD, Flags, Floats, Ints, Table
 
 KAPPA = 20.0
 """Pseudo-counts by which what a voter does in one class is shrunk towards what it does in all (ours)."""
@@ -76,7 +76,7 @@ class Difficulty:
         self.falls_V = np.full(columns, 0.4 if self.priors.distractor else 0.0)
         self.errors_VCC = np.repeat((self.unlike / (classes - 1))[None], columns, axis=0)
         self.pictured = pictured
-        self.confidence = Confidence(bins or [1] * columns, self.T, picture=columns - 2 if pictured else None)
+        self.confidence = Confidence(bins or [1] * columns, picture=columns - 2 if pictured else None)
         self._first_C = np.searchsorted(self.y_M, np.arange(classes))
         self._tables: Any = None
 
@@ -172,7 +172,8 @@ class Difficulty:
             whole_N = joint_NH.sum(axis=1)
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
             self._maximise(joint_NH, said)
-            self._part(joint_NH, taught_NV)
+            if max(self.confidence.bins) > 1:
+                self.confidence.fit(taught_NV, self.by_answer(joint_NH), self.C)
             now = float(times_N @ np.log(np.maximum(whole_N, _TINY))) / times_N.sum()
             if now - before < CLOSE:
                 break
@@ -201,14 +202,6 @@ class Difficulty:
             self.distractor_CC = pairs_CC / pairs_CC.sum(axis=1, keepdims=True)
         for v, guess_T in enumerate(self._guess_VT()):
             self._voter(v, (said[v].T @ weight_NH).reshape(self.C, self.T, -1), guess_T)
-
-    def _part(self, weight_NH: Floats, codes_NV: Ints) -> None:
-        """What the voters' bins of confidence tell."""
-        if max(self.confidence.bins) > 1:
-            levels_XC = np.add.reduceat(weight_NH.reshape(len(weight_NH) * self.T, -1), self._first_C, axis=1)
-            for v, bins in enumerate(self.confidence.bins):
-                if bins > 1:
-                    self.confidence.fit(v, codes_NV[:, v], levels_XC.reshape(-1, self.T, self.C), self.C)
 
     def _voter(self, v: int, count_CTM: Floats, guess_T: Floats) -> None:
         """One voter's accuracies by level and class, and what it says when it errs."""
@@ -258,9 +251,10 @@ def nearest(table: Table, classes: int) -> Flags:
 
 def known(gold_N: Ints, answer_H: Ints) -> Any:
     """1 where a hidden state agrees with what is known of a row, else 0; the number 1 where nothing is known of any."""
-    if not (gold_N != -1).any():
+    open_N = (gold_N == UNKNOWN) | (gold_N == UNTOLD)
+    if open_N.all():
         return 1.0
-    return (gold_N[:, None] == -1) | (gold_N[:, None] == answer_H)
+    return open_N[:, None] | (gold_N[:, None] == answer_H)
 
 
 def thinned(table: Table, most: int) -> Table:

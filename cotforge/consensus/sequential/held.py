@@ -1,72 +1,67 @@
-"""Gold rows judged as if nobody had checked them: what a claim, and the plot of its calibration, stand on."""
+"""Checked rows judged as if nobody had checked them: what a claim, and the plot of its calibration, stand on."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cotforge.consensus.claim import Bin, Claim, bins, lower_bound
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.learning import as_symbols, believe, once
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Table
+from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, symbols_of
 from cotforge.consensus.sequential.walk import walk
 
 FOLDS = 5
-"""Parts of the gold rows, each of which is judged by what the others taught (ours)."""
+"""Parts of the checked rows, each of which is judged by what the others taught (ours)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What came of them."""
+    """What came of them, a row for each."""
 
+    row_N: Ints
+    """The place of each in the Table."""
+    column_N: Ints
+    """A column that says the leading answer; `NONE` where no voter asked does."""
     posterior_N: Floats
     """Of the leading answer, where the row's part was left out."""
-    right_N: Flags
     accepted_N: Flags
+    against_N: Flags
+    """Whether there is a label, and the leading answer is another one."""
     times_N: Floats
 
-    def bins(self) -> list[Bin]:
-        """Points of a calibration plot."""
-        rows = zip(self.posterior_N.tolist(), self.right_N.tolist(), self.times_N.astype(int).tolist(), strict=True)
-        return bins(list(rows))
+    def by_row(self) -> dict[int, tuple[int, float, bool]]:
+        """(column, posterior, accepted) by the place in the Table."""
+        found = zip(self.column_N.tolist(), self.posterior_N.tolist(), self.accepted_N.tolist(), strict=True)
+        return dict(zip(self.row_N.tolist(), found, strict=True))
+
+    @property
+    def overruled(self) -> float:
+        """How many were accepted against their label."""
+        return float(self.times_N[self.accepted_N & self.against_N].sum())
 
 
 def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table) -> Held:
-    """Judge every gold row by a belief that has not seen its part."""
-    gold = rows.where(rows.gold_N != UNKNOWN)
+    """Judge every checked row by a belief that has not seen its part."""
+    row_N = np.flatnonzero(rows.checked_N)
+    gold = rows.where(rows.checked_N)
     seen_NV = walk(policy, gold.answers_NV).seen_NV
-    posterior_N, right_N, accepted_N = np.zeros(len(gold)), np.zeros(len(gold), bool), np.zeros(len(gold), bool)
+    n = len(gold)
+    column_N, posterior_N, accepted_N, against_N = np.full(n, NONE), np.zeros(n), np.zeros(n, bool), np.zeros(n, bool)
     for fold in range(FOLDS):
         hidden = evidence.fold_N % FOLDS == fold
         others = replace(evidence, gold_N=np.where(hidden, UNKNOWN, evidence.gold_N))
-        without = believe(belief.terms, others, policy=policy, like=belief)
+        without = replace(believe(belief.terms, others, policy=policy, like=belief), repairs=belief.repairs)
         part = gold.fold_N % FOLDS == fold
         view = once(gold.where(part).with_answers(seen_NV[part]), without.twins, belief.terms)
-        symbols_NV, true_N = as_symbols(view.answers_NV, view.gold_N, belief.terms)
+        symbols_NV, _ = as_symbols(view.answers_NV, view.gold_N, belief.terms)
         lead = without.lead(symbols_NV, without.posterior(symbols_NV))
-        posterior_N[part], accepted_N[part], right_N[part] = lead.posterior_N, lead.accepted_N, lead.symbol_N == true_N
-    return Held(posterior_N, right_N, accepted_N, gold.times_N)
+        posterior_N[part], accepted_N[part] = lead.posterior_N, lead.accepted_N
+        column_N[part] = says(symbols_of(symbols_NV[:, : len(belief.terms.voters)], belief.terms), lead.symbol_N)
+        against_N[part] = (symbols_NV[:, -1] != NONE) & (symbols_NV[:, -1] != lead.symbol_N)
+    return Held(row_N, column_N, posterior_N, accepted_N, against_N, gold.times_N)
 
 
-def claim(rows: Table, posterior_N: Floats, accepted_N: Flags, with_label_N: Flags, held: Held | None) -> Claim:
-    """The claim about accepted rows without gold; `held` is None where nothing was calibrated."""
-    plain_N = accepted_N & (rows.gold_N == UNKNOWN)
-    labelled_N = rows.answers_NV[:, -1] != NONE
-
-    def mean(some_N: Flags) -> float | None:
-        weight = float(rows.times_N[some_N].sum())
-        return float(rows.times_N[some_N] @ posterior_N[some_N]) / weight if weight else None
-
-    checked = right = 0
-    if held is not None:
-        checked = round(float(held.times_N[held.accepted_N].sum()))
-        right = round(float(held.times_N[held.accepted_N & held.right_N].sum()))
-    return Claim(
-        precision=mean(plain_N),
-        low=lower_bound(right, checked) if checked else None,
-        calibrated=held is not None,
-        checked=checked,
-        right=right,
-        with_label=mean(plain_N & with_label_N) if held is not None else None,
-        against_label=mean(plain_N & labelled_N & ~with_label_N) if held is not None else None,
-    )
+def says(symbols_NK: Ints, symbol_N: Ints) -> Ints:
+    """A column in which the symbol stands, `NONE` where it does in none; who abstained does not say what nobody named."""
+    says_NK = (symbols_NK == symbol_N[:, None]) & (symbol_N[:, None] >= 0)
+    return np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)

@@ -3,10 +3,10 @@
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import nan
+from math import inf, nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.claim import Expected
 from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.sequential.terms import SHORT, Terms, prices
@@ -43,6 +43,8 @@ class Fate(NamedTuple):
     """Columns of the voters asked, in turn."""
     lacking: tuple[int, ...]
     """Columns of those whose replies would be asked for and are not there."""
+    apart: tuple[int, float, bool] | None = None
+    """(column, confidence, accepted) where what people said of these Samples was kept from the vote; None where they said nothing."""
 
 
 _UNSEEN = Fate(-1, 0.0, False, (), (0,))
@@ -61,11 +63,12 @@ class Coding:
 
     def row(self, sample: Sample, said: Said) -> "array[int]":
         """[wave, everybody, fold, gold, answers..., label]: see `table`; with pictures, the place of the Sample's own before that."""
-        from cotforge.consensus.sequential.table import coded
+        from cotforge.consensus.sequential.table import UNTOLD, coded
 
         terms, waves, gold = self._setting.terms, self._setting.waves, self._setting.gold.answers.get(sample.id)
-        fold = waves.fold(sample.id) if gold is not None else -1
+        fold = waves.fold(sample.id) if self._setting.checked(sample.id) else -1
         symbols, true = coded(terms, sample.label, said.answers, gold, self._columns, self._places)
+        true = UNTOLD if sample.id in self._setting.gold.ambiguous else true
         if terms.binned and said.probabilities:
             bins = [voter.bin(said.probabilities.get(voter.name)) for voter in terms.voters]
             symbols = [symbol + terms.symbols * bin if symbol >= 0 else symbol for symbol, bin in zip(symbols, (*bins, 0), strict=True)]
@@ -86,7 +89,7 @@ class CodedRows(Rows):
         self._width = 5 + len(self.coding.names)
         self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in self.coding.names}
 
-    def add(self, sample: Sample, heard: Sequence[Heard], times: int = 1) -> None:
+    def count(self, sample: Sample, heard: Sequence[Heard], times: int) -> None:
         said = Said.of(heard)
         row = self.coding.row(sample, said)
         self._width = len(row)
@@ -134,8 +137,9 @@ class CodedRows(Rows):
 class Figures:
     """What is known of a vote beside its verdicts."""
 
-    claim: Claim
-    bins: Sequence[Bin]
+    target: float
+    """By which teachers were asked."""
+    expected: Expected | None
     estimates: Mapping[str, float]
     twins: Mapping[str, str]
     admission: Admission | None = None
@@ -144,13 +148,21 @@ class Figures:
 class TurnDecider(Decider):
     """The vote, decided: it looks up what was said of a Sample."""
 
-    def __init__(self, setting: Setting, coding: Coding, fates: Mapping[bytes, Fate], figures: Figures) -> None:
-        super().__init__(setting)
+    def __init__(self, rows: CodedRows, coding: Coding, fates: Mapping[bytes, Fate], figures: Figures) -> None:
+        super().__init__(rows)
         self._coding, self._fates, self._figures = coding, fates, figures
 
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
+        return self._opinion(sample, heard)
+
+    def opinion_apart(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
+        return self._opinion(sample, heard, apart=True)
+
+    def _opinion(self, sample: Sample, heard: Sequence[Heard], *, apart: bool = False) -> Opinion:
         told, names = Said.of(heard), self._coding.names
         said, fate = told.answers, self._fates.get(self._coding.row(sample, told).tobytes(), _UNSEEN)
+        if apart and fate.apart is not None:
+            fate = Fate(*fate.apart, fate.asked, fate.lacking)
         cast = [(names[column], said[names[column]]) for column in sorted(fate.asked)]
         ballots = tuple(Ballot(name.removesuffix(SHORT), answer) for name, answer in cast if answer is not None)
         return Opinion(
@@ -163,12 +175,16 @@ class TurnDecider(Decider):
         )
 
     @property
-    def claim(self) -> Claim:
-        return self._figures.claim
+    def least(self) -> float:
+        return self._figures.target
 
     @property
-    def bins(self) -> Sequence[Bin]:
-        return self._figures.bins
+    def expected(self) -> Expected | None:
+        return self._figures.expected
+
+    def expect(self, expected: Expected) -> None:
+        """Of the answers that are accepted under the promise."""
+        self._figures = replace(self._figures, expected=expected)
 
     @property
     def estimates(self) -> Mapping[str, float]:
@@ -209,17 +225,23 @@ def decided(rows: CodedRows) -> TurnDecider:
     turns = [tuple(column for column in np.argsort(turn, kind="stable").tolist() if turn[column]) for turn in walked.turn_NK]
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
     columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
-    fates = [Fate(*one) for one in zip(*columns, turns, lacking, strict=True)]
+    apart = found.held.by_row() if found.held is not None else {}
+    fates = [Fate(*one)._replace(apart=apart.get(row)) for row, one in enumerate(zip(*columns, turns, lacking, strict=True))]
     keys = (row.tobytes() for row in packed.astype(np.int32))
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
-    return TurnDecider(replace(rows.setting, pictures=None), Coding(replace(rows.setting, terms=about)), by_key, _figures(about, found))
+    coding = Coding(replace(rows.setting, terms=about))
+    rows.setting = replace(rows.setting, pictures=None)  # whoever judges a Sample needs its place, and no features
+    decider = TurnDecider(rows, coding, by_key, _figures(about, found))
+    if decider.promised is not None and found.expected is not None:
+        decider.expect(found.expected(inf if decider.promised.target is None else decider.promised.target))
+    return decider
 
 
 def _figures(about: Terms, found: "Replayed") -> Figures:
     accuracies = found.belief.model.accuracy().tolist()
     return Figures(
-        found.claim,
-        found.held.bins() if found.held is not None else [],
+        found.belief.terms.target,
+        found.expected(0.0) if found.expected is not None else None,
         {voter.teacher: accuracy for voter, accuracy in zip(about.voters, accuracies, strict=False) if not voter.short},
         {about.voters[one].teacher: about.voters[other].teacher for one, other in found.belief.twins.items()},
         found.admission,

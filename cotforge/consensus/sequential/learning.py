@@ -11,14 +11,14 @@ import numpy as np
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.sequential.agreement import Agreement
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.calibration import Calibration, calibrate
+from cotforge.consensus.sequential.calibration import Calibration, calibrate, with_none
 from cotforge.consensus.sequential.difficulty import Difficulty, nearest
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import (
     ABSTAINED,
     NONE,
-    UNKNOWN,
     UNNAMED,
+    UNTOLD,
     Evidence,
     Floats,
     Ints,
@@ -101,7 +101,7 @@ def solved(terms: Terms, table: Table, *, most: int | None = None) -> Policy:
     if belief.calibration.weights_F is None:
         return Policy(belief, most=most)
     rough = Policy(belief, most=ROUGH)
-    return Policy(replace(belief, calibration=calibrated(belief, table, rough)), most=most)
+    return Policy(_by_gold(belief, table, rough), most=most)
 
 
 def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: Belief | None = None) -> Belief:
@@ -112,8 +112,25 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
     whole = max(float(table.times_N.sum()), 1.0)
     seen = float(table.times_N[table.answers_NV[:, -2] != NONE].sum()) if terms.image else 0.0
     model = like.model.copy() if like is not None else _fresh(terms, table, found)
-    belief = Belief(terms, model.fit(table), Calibration(), found, 1 - labelled / whole, 1 - seen / whole, telling(heard, terms))
-    return replace(belief, calibration=calibrated(belief, table, policy))
+    return _by_gold(
+        Belief(terms, model.fit(table), Calibration(), found, 1 - labelled / whole, 1 - seen / whole, telling(heard, terms)), table, policy
+    )
+
+
+def _by_gold(belief: Belief, table: Table, policy: Policy | None) -> Belief:
+    """The belief as the gold rows correct it, with what a single teacher may do by them."""
+    belief = replace(belief, calibration=calibrated(belief, table, policy))
+    if policy is None or belief.calibration.weights_F is None:
+        return belief
+    return replace(belief, repairs=_overruled(replace(belief, repairs=True), table, policy) >= FEW)
+
+
+def _overruled(belief: Belief, table: Table, policy: Policy) -> float:
+    """How many checked rows would be accepted against their label."""
+    gold = once(table.where(table.checked_N), belief.twins, belief.terms)
+    seen_NV, _ = as_symbols(walk(policy, gold.answers_NV).seen_NV, gold.gold_N, belief.terms)
+    lead = belief.lead(seen_NV, belief.posterior(seen_NV))
+    return float(gold.times_N[lead.accepted_N & (seen_NV[:, -1] != NONE) & (seen_NV[:, -1] != lead.symbol_N)].sum())
 
 
 def _fresh(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | Agreement:
@@ -158,8 +175,8 @@ def once(table: Table, found: Collection[int], terms: Terms) -> Table:
 
 def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibration:
     """What the gold rows correct; nothing where they are too few."""
-    gold = once(table.where(table.gold_N != UNKNOWN), belief.twins, belief.terms)
-    if gold.times_N.sum() < FEW:
+    gold = once(table.where(table.checked_N), belief.twins, belief.terms)
+    if gold.times_N[gold.told_N].sum() < FEW:
         return Calibration()
     answers_NV, gold_N, weight_N = _parts(gold, belief.terms, belief.own)
     if policy is not None:
@@ -167,9 +184,10 @@ def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibrati
         answers_NV = np.concatenate([answers_NV, stopped_NV])
         gold_N = np.concatenate([gold_N, stopped_gold_N])
         weight_N = np.concatenate([(1 - STOPPED) * weight_N, STOPPED * gold.times_N])
-    raw_NS = belief.raw(answers_NV)
+    raw_NS, told_N = belief.raw(answers_NV), gold_N != UNTOLD
     true_N = np.where(gold_N == UNNAMED, raw_NS.shape[1] - 1, gold_N)
-    return calibrate(raw_NS, answers_NV, true_N, weight_N)
+    found = calibrate(raw_NS[told_N], answers_NV[told_N], true_N[told_N], weight_N[told_N])
+    return found if told_N.all() else with_none(found, found(raw_NS, answers_NV), told_N, weight_N)
 
 
 def _parts(gold: Table, terms: Terms, voters: Sequence[int]) -> tuple[Ints, Ints, Floats]:

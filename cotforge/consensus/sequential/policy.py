@@ -292,19 +292,41 @@ class Policy:
 
     def choose(self, answers_NV: Ints, may_NK: Flags) -> Ints:
         """The column of the voter to ask next of each row, of those that may be asked; `STOP` where it is over."""
-        code_N = self.encode(answers_NV)
-        at_N = np.minimum(np.searchsorted(self._code_N, code_N), len(self._code_N) - 1)
-        choice_NK = np.where((self._code_N[at_N] == code_N)[:, None], self._choice_NK[at_N], STOP)
+        known_N, choice_NK = self._ranked(answers_NV)
+        if self.terms.binned and not known_N.all():
+            choice_NK[~known_N] = self._earlier(answers_NV[~known_N])
         if self.terms.order:  # one who abstained left no trace in the state, and still had its turn
             may_NK = may_NK & ~np.stack([(answers_NV[:, later] != NONE).any(axis=1) for later in self._later], axis=1)
         open_NK = (choice_NK != STOP) & np.take_along_axis(may_NK, np.maximum(choice_NK, 0), axis=1)
         first_N = open_NK.argmax(axis=1)
-        rows = np.arange(len(code_N))
+        rows = np.arange(len(answers_NV))
         return np.where(open_NK[rows, first_N], choice_NK[rows, first_N], STOP)
 
     def about(self, id: str) -> Self:
         """The policy for the Sample of this id: where no picture is heard, that of all."""
         return self
+
+    def _ranked(self, answers_NV: Ints) -> tuple[Flags, Ints]:
+        """(whether the state was looked at, the voters worth asking in it, the best first, then `STOP`) of each row."""
+        code_N = self.encode(answers_NV)
+        at_N = np.minimum(np.searchsorted(self._code_N, code_N), len(self._code_N) - 1)
+        known_N = self._code_N[at_N] == code_N
+        return known_N, np.where(known_N[:, None], self._choice_NK[at_N], STOP)
+
+    def _earlier(self, answers_NV: Ints) -> Ints:
+        """Whom to ask in states too unlikely to be looked at, as bins make many: nobody where an answer is accepted, else those who were
+        worth asking one answer earlier.
+        """
+        open_N = ~self.belief.lead(answers_NV, self.belief.posterior(answers_NV)).accepted_N
+        choice_NK = np.full((len(answers_NV), len(self.terms.voters)), STOP, np.int64)
+        for column in range(len(self.terms.voters)):
+            before_NV = answers_NV.copy()
+            before_NV[:, column] = NONE
+            known_N, earlier_NK = self._ranked(before_NV if self.terms.by_class else regrouped(before_NV, None, self.terms)[0])
+            taken_N = open_N & known_N & (answers_NV[:, column] >= 0)
+            choice_NK[taken_N] = earlier_NK[taken_N]
+            open_N &= ~taken_N
+        return choice_NK
 
     def next(
         self,

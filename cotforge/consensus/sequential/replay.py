@@ -3,16 +3,19 @@
 It reads an answer only once the policy has asked for it, so that a journal, a table and a live run give the same verdicts.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from cotforge.consensus.claim import Claim
+from cotforge.consensus.claim import FEW, Expected
 from cotforge.consensus.image.admission import look
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.image.voter import Pictures
-from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.held import Held, claim, held_out
+from cotforge.consensus.sequential.aim import aimed
+from cotforge.consensus.sequential.belief import Belief, Lead
+from cotforge.consensus.sequential.held import Held, held_out, says
 from cotforge.consensus.sequential.learning import as_symbols, believe, learn, once
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, Table, symbols_of, table
@@ -33,9 +36,10 @@ class Replayed:
     confidence_N: Floats
     """Posterior of the leading answer, in [0, 1]."""
     accepted_N: Flags
-    claim: Claim
+    expected: Callable[[float], Expected] | None
+    """Of accepted answers that nobody checked, from a confidence on; None where gold has not calibrated the belief."""
     held: Held | None
-    """None where there was no gold to speak of."""
+    """None where nobody checked anything."""
     admission: Admission | None = None
     """Of the pictures, where there are features of them."""
 
@@ -46,24 +50,27 @@ def replay(terms: Terms, rows: Table, waves: Waves, pictures: Pictures | None = 
     With `pictures`, rows are theirs one by one, and `terms.image`: what pictures say is found out anew before each learning.
     """
     rows = rows if pictures is None else rows.with_answers(rows.answers_NV.copy())  # it is written to
+    terms = _aimed(terms, rows)
     policy, walked = _walked(terms, rows, waves, pictures)
     admission = _look(terms, rows, walked.seen_NV, pictures, waves.count) if pictures is not None else None
     told, place_N = _heard(rows, walked.seen_NV, terms)
     evidence = told.where(_some(told, terms))
     belief = believe(terms, evidence, policy=policy, like=policy.belief)
     view = once(told, belief.twins, terms)
+    held = held_out(belief, policy, evidence, rows) if rows.checked_N.any() else None
+    if held is not None and belief.repairs and held.overruled < FEW:
+        # Fewer are accepted where what people said of them is kept from the vote.
+        belief = replace(belief, repairs=False)
+        held = held_out(belief, policy, evidence, rows)
     lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV))
-    says_NK = symbols_of(view.answers_NV[:, : len(terms.voters)], terms) == lead.symbol_N[:, None]
-    column = np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)
-    held = held_out(belief, policy, evidence, rows) if belief.calibration.weights_F is not None else None
     return Replayed(
         belief,
         policy,
         walked,
-        column_N=column[place_N],
+        column_N=says(symbols_of(view.answers_NV[:, : len(terms.voters)], terms), lead.symbol_N)[place_N],
         confidence_N=lead.posterior_N[place_N],
         accepted_N=lead.accepted_N[place_N],
-        claim=claim(told, lead.posterior_N, lead.accepted_N, view.answers_NV[:, -1] == lead.symbol_N, held),
+        expected=partial(_expected, told, lead, view.answers_NV[:, -1]) if belief.calibration.weights_F is not None else None,
         held=held,
         admission=admission,
     )
@@ -76,6 +83,23 @@ def _look(terms: Terms, rows: Table, seen_NV: Ints, pictures: Pictures, upto: in
     found = look(terms, pictures, rows.with_answers(told_NV), upto)
     rows.answers_NV[:, -2] = seen_NV[:, -2] = found.code_N
     return found.admission
+
+
+def _expected(told: Table, lead: Lead, label_N: Ints, least: float) -> Expected:
+    """The mean posterior of accepted answers that nobody checked."""
+
+    def mean(some_N: Flags) -> float | None:
+        weight = float(told.times_N[some_N].sum())
+        return float(told.times_N[some_N] @ lead.posterior_N[some_N]) / weight if weight else None
+
+    plain_N = lead.accepted_N & (lead.posterior_N >= least) & ~told.checked_N
+    return Expected(mean(plain_N), mean(plain_N & (label_N == lead.symbol_N)))
+
+
+def _aimed(terms: Terms, rows: Table) -> Terms:
+    """The terms with the target that a promise needs: known once everybody has been asked about the warm-up."""
+    warm = rows.where(rows.wave_N == 0)
+    return aimed(terms, heard(warm, everybody(warm.answers_NV, len(terms.voters)).seen_NV, terms))
 
 
 def _walked(terms: Terms, rows: Table, waves: Waves, pictures: Pictures | None) -> tuple[Policy, Walk]:

@@ -44,7 +44,7 @@ class Sequential(Rule):
     # while asking
 
     def waves(self, total: int, gold: Collection[str], seed: int = 0) -> Waves:
-        """Which of about `total` Samples are asked when; `gold`: ids whose answer people know."""
+        """Which of about `total` Samples are asked when; `gold`: ids that people checked."""
         return Waves(total, gold, seed)
 
     def evidence(self, terms: Terms, pictures: "SamplePictures | None" = None) -> "Evidence":
@@ -62,6 +62,10 @@ class Sequential(Rule):
 
         if isinstance(evidence, PicturedEvidence):
             return pictured.learned(terms, evidence, upto, hasty)
+        if terms.promise is not None:
+            from cotforge.consensus.sequential.aim import aimed
+
+            terms = aimed(terms, evidence.table(terms))
         return learn(terms, evidence, upto, hasty)
 
     async def policy_apart(self, terms: Terms, evidence: "Evidence", upto: int) -> "AnyPolicy | None":
@@ -72,6 +76,13 @@ class Sequential(Rule):
 
         if isinstance(evidence, PicturedEvidence):
             return await pictured.learned_apart(terms, evidence, upto)
+        if terms.promise is not None:
+            from cotforge.consensus.sequential.aim import aimed, is_known
+
+            told = evidence.table(terms)
+            if not is_known(terms, told):
+                return None  # whoever asks finds it in a thread then
+            terms = aimed(terms, told)
         return await learned(terms, evidence, upto)
 
 

@@ -16,8 +16,8 @@ from cotforge.consensus.sequential.terms import Terms
 
 NONE, ABSTAINED = -1, -2
 """No answer in a column: it was not asked (or there is no label), or what it said cannot be read."""
-UNKNOWN, UNNAMED = -1, -2
-"""Of gold: nobody checked it; it is an answer that no voter gave."""
+UNKNOWN, UNNAMED, UNTOLD = -1, -2, -3
+"""Of gold: nobody checked it; it is an answer that no voter gave; people could not tell."""
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -32,7 +32,7 @@ class Table:
     """The code of an answer, `NONE` or `ABSTAINED`. A code is `bin * symbols + symbol`. The symbol, from 0, is a class by its place among
     the sorted options, or who agrees with whom. The bin is that of the voter's confidence; 0 where none is known."""
     gold_N: Ints
-    """The true symbol, `UNKNOWN` or `UNNAMED`."""
+    """The true symbol, `UNKNOWN`, `UNNAMED` or `UNTOLD`."""
     wave_N: Ints
     everybody_N: Flags
     """Whether every voter was asked, whatever it said."""
@@ -42,6 +42,16 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.times_N)
+
+    @property
+    def checked_N(self) -> Flags:
+        """Whether people looked at it, and could tell or not."""
+        return np.asarray(self.gold_N != UNKNOWN)
+
+    @property
+    def told_N(self) -> Flags:
+        """Whether people said what is true."""
+        return np.asarray((self.gold_N != UNKNOWN) & (self.gold_N != UNTOLD))
 
     def where(self, rows: Flags) -> "Table":
         """Some of the rows."""
@@ -147,27 +157,36 @@ class Evidence:
         label: str | None,
         answers: Mapping[str, str | None],
         gold: str | None = None,
+        untold: bool = False,
         everybody: bool = False,
         fold: int = -1,
         probabilities: Mapping[str, float] | None = None,
         id: str = "",
     ) -> None:
-        """One Sample: what each voter asked said, by its name; None where that could not be read.
+        """One Sample: what each voter asked said, by its name; None where that could not be read. `untold`: people could not tell.
 
         `probabilities`: of the answers, in [0, 1], as the voters themselves gave them, as far as they did; `id`: of use where
         Samples have pictures.
         """
-        row = self._row(wave, label=label, answers=answers, gold=gold, everybody=everybody, fold=fold)
+        row = self._row(wave, label=label, answers=answers, gold=gold, untold=untold, everybody=everybody, fold=fold)
         if probabilities:
             self._one_by_one(row, probabilities)
         else:
             self._counts[row] += 1
 
     def _row(
-        self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, everybody: bool, fold: int
+        self,
+        wave: int,
+        *,
+        label: str | None,
+        answers: Mapping[str, str | None],
+        gold: str | None,
+        untold: bool,
+        everybody: bool,
+        fold: int,
     ) -> tuple[int, ...]:
         symbols, true = coded(self.terms, label, answers, gold, self._columns, self._places)
-        return (wave, everybody, fold if gold is not None else -1, true, *symbols)
+        return (wave, everybody, fold if gold is not None or untold else -1, UNTOLD if untold else true, *symbols)
 
     def _one_by_one(self, row: tuple[int, ...], probabilities: Mapping[str, float]) -> None:
         """Keeps a row of its own for one Sample."""

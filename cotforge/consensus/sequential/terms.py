@@ -7,6 +7,7 @@ from math import fsum, prod
 from typing import Literal
 
 from cotforge.consensus.annotators import FREE
+from cotforge.consensus.promise import Wish
 
 WIDEST = 30
 """Classes up to which confusions are kept class by class; above, and for free answers, only who agrees with whom is kept."""
@@ -76,6 +77,8 @@ class Terms:
     """Of these, about so many everybody is asked, whatever is said."""
     order: tuple[str, ...] = ()
     """The names of all voters in the one order in which they may be asked, where any may be left out; empty for any order."""
+    promise: Wish | None = None
+    """What accepted answers must be shown to reach; `target` is then the least that is tried."""
     confidence: bool = True
     """Whether voters' own probabilities of their answers count."""
     image: bool = False

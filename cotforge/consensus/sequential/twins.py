@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import UNKNOWN, Flags, Ints, Table, symbols_of
+from cotforge.consensus.sequential.table import Flags, Ints, Table, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 ENOUGH = 20
@@ -33,7 +33,7 @@ def _alike(table: Table, one: int, other: int) -> bool:
     answers_NV = table.answers_NV
     table = table.where((answers_NV[:, one] >= 0) & (answers_NV[:, other] >= 0))
     mine_N, other_N = table.answers_NV[:, one], table.answers_NV[:, other]
-    same_N, checked_N = mine_N == other_N, table.gold_N != UNKNOWN
+    same_N, checked_N = mine_N == other_N, table.told_N
     # Two good teachers agree against bad ones too: who is right is known better than what most say.
     for differs_N in (
         checked_N & ((mine_N != table.gold_N) | ~same_N),

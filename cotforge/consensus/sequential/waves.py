@@ -31,7 +31,7 @@ class Waves:
     """A pure function of the number of Samples, the gold ids and the seed; a Sample's place follows from its id."""
 
     def __init__(self, total: int, gold: Collection[str] = (), seed: int = 0) -> None:
-        """`total`: Samples there are, about; `gold`: ids whose answer a person gave, always part of the warm-up."""
+        """`total`: Samples there are, about; `gold`: ids that a person checked, always part of the warm-up."""
         self._gold, self._seed, self.total = frozenset(gold), seed, total
         warm = max(min(warm_up(total) - len(self._gold), total), 0)
         self.whole = min(warm + len(self._gold), total)

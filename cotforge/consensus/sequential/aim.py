@@ -1,0 +1,71 @@
+"""The target that a promise needs, found by the checked Samples of the warm-up before anybody else is asked.
+
+Who is asked depends on the target: a policy goes on until it is reached. So each target is tried with the policy that it leads to, on
+what people checked, judged by beliefs that have not seen it. All gold is in the warm-up, so every wave goes by the same target.
+"""
+
+from collections import OrderedDict
+from dataclasses import replace
+
+import numpy as np
+
+from cotforge.consensus.claim import Count
+from cotforge.consensus.promise import Wish, needed, steps, walk_down
+from cotforge.consensus.sequential.belief import Belief
+from cotforge.consensus.sequential.held import FOLDS, held_out
+from cotforge.consensus.sequential.learning import ROUGH, believe
+from cotforge.consensus.sequential.policy import Policy
+from cotforge.consensus.sequential.table import Table, symbols_of
+from cotforge.consensus.sequential.terms import Terms
+
+LATEST = 64
+"""Targets kept in mind: each wave finds what the first found."""
+_latest: OrderedDict[tuple[Terms, bytes], float] = OrderedDict()
+
+
+def aimed(terms: Terms, table: Table) -> Terms:
+    """The terms with the target that the promise needs; where nothing can be promised they stay as they are. It may take seconds."""
+    if terms.promise is None:
+        return terms
+    warm = table.where(table.wave_N == 0).unfolded()
+    key = terms, warm.packed().tobytes()
+    if key not in _latest:
+        _latest[key] = _target(terms, terms.promise, _parted(warm))
+        while len(_latest) > LATEST:
+            _latest.popitem(last=False)
+    return replace(terms, target=_latest[key])
+
+
+def is_known(terms: Terms, table: Table) -> bool:
+    """Whether `aimed` takes no time."""
+    return terms.promise is None or (terms, table.where(table.wave_N == 0).unfolded().packed().tobytes()) in _latest
+
+
+def _target(terms: Terms, wish: Wish, warm: Table) -> float:
+    if warm.checked_N.sum() < needed(wish):
+        return terms.target
+    belief = believe(terms, warm)
+    return walk_down(wish, lambda target: _shown(replace(terms, target=target), belief, warm), steps(terms.target)).target or terms.target
+
+
+def _shown(terms: Terms, belief: Belief, warm: Table) -> Count:
+    """What is checked of the answers that would be accepted at the target of the terms."""
+    policy = Policy(replace(belief, terms=terms), most=ROUGH)
+    held = held_out(believe(terms, warm, policy=policy, like=belief), policy, warm, warm)
+    said_N = symbols_of(warm.answers_NV, terms)[held.row_N, held.column_N]
+    right_N = held.accepted_N & (said_N == warm.gold_N[held.row_N])
+    return Count(round(float(held.times_N[held.accepted_N].sum())), round(float(held.times_N[right_N].sum())))
+
+
+def _parted(table: Table) -> Table:
+    """Checked rows one by one, each in the part after the one before: a live run knows no ids by which they could be parted."""
+    place_N = np.repeat(np.arange(len(table)), np.where(table.checked_N, table.times_N, 1).astype(np.int64))
+    each_N = table.checked_N[place_N]
+    return Table(
+        answers_NV=table.answers_NV[place_N],
+        gold_N=table.gold_N[place_N],
+        wave_N=table.wave_N[place_N],
+        everybody_N=table.everybody_N[place_N],
+        fold_N=np.where(each_N, np.cumsum(each_N) % FOLDS, -1),
+        times_N=np.where(each_N, 1.0, table.times_N[place_N]),
+    )

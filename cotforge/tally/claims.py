@@ -1,0 +1,149 @@
+"""A claim in words: the same sentences for the console, the card and the report. The bound comes first."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import yaml
+
+from cotforge.consensus import Consensus
+from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable, fewest, upper_bound
+from cotforge.consensus.promise import needed
+from cotforge.consensus.simpler import Figures, Simpler, Trial
+from cotforge.tally import Tally
+
+NAMED = 6
+"""Classes that a line names one by one, those with the fewest checked answers."""
+WORSE = 0.99
+"""How sure it must be that a class is worse than what is claimed of all before it is named for that."""
+LONGEST = 30
+"""Characters of a class that a line shows."""
+
+_SURE = f"with {100 * SURE:g} % confidence"
+
+
+class Row(NamedTuple):
+    """A line of the table of what is claimed."""
+
+    name: str
+    stratum: Stratum | None
+    counted: Count
+
+
+def rows(claim: Claim) -> list[Row]:
+    """All accepted answers, those that are the raw label, and those that are another one."""
+    whole = None if claim.precision is None or claim.low is None else Stratum(claim.precision, claim.low, claim.checked)
+    return [
+        Row("all", whole, Count(claim.checked, claim.right)),
+        Row("those that are the raw label", claim.with_label, claim.count_with),
+        Row("those that are another one than the label", claim.against_label, claim.count_against),
+    ]
+
+
+def headline(claim: Claim) -> str:
+    """What is claimed of all accepted answers, in one sentence; the bound comes first."""
+    if not claim.calibrated:
+        return "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check"
+    if claim.low is None:
+        return f"precision: no bound, for the rule accepts an answer to none of the {claim.gold:,} checked samples"
+    about = "" if claim.precision is None else f", about {claim.precision:.3f}"
+    nothing = "" if claim.precision is not None else "; no answer that nobody checked is accepted yet"
+    return f"precision: at least {claim.low:.3f} {_SURE}{about}: {_right(Count(claim.checked, claim.right))}{nothing}"
+
+
+def told(tally: Tally) -> list[str]:
+    """The sentence about all of them, and what else must be known."""
+    return [headline(tally.claim), *notes(tally.claim, tally.answers())]
+
+
+def notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
+    """What else must be known of it, a sentence each; `accepted` counts the accepted answers of each class."""
+    if claim.ambiguous:
+        share = f" ({claim.ambiguous_share:.1%} of all samples, as estimated)" if claim.ambiguous_share is not None else ""
+        yield (
+            f"people could not tell {claim.ambiguous:,} of {claim.gold:,} checked samples{share}; where the rule accepts an answer to one, "
+            "it counts as wrong"
+        )
+    if not claim.calibrated:
+        return
+    if claim.with_label is not None:
+        yield f"with their label: {_part(claim.with_label, claim.count_with)}"
+    if claim.against_label is not None:
+        yield f"against their label: {_part(claim.against_label, claim.count_against)}"
+    elif claim.count_with.checked or claim.count_against.checked:
+        yield f"against their label: {_right(claim.count_against)}; below {FEW} checked ones no precision is claimed"
+    yield from _worse(claim)
+    yield from _unvouched(claim, accepted)
+
+
+def simpler(tally: Tally, trial: Trial) -> Simpler | None:
+    """A rule that only waits for the label and does better on checked answers than the one in force; None where there is none."""
+    return trial.best(tally.figures()) if tally.claim.calibrated else None
+
+
+def does_better(tally: Tally, found: Simpler) -> str:
+    """The sentence about such a rule, with the line of the pipeline file that sets it."""
+    line = yaml.safe_dump(
+        {"rule": found.rule, "order": list(found.order)}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=1_000_000
+    ).strip()
+    return (
+        f"a simpler rule does better on the checked samples: {_figures(found.figures)}; here {_figures(tally.figures())}; consensus: {line}"
+    )
+
+
+def _figures(found: Figures) -> str:
+    calls = f"{found.calls:.2f} calls per accepted sample"
+    return f"at least {found.low:.3f} ({found.right:,} of {found.checked:,} right), coverage {found.coverage:.1%}, {calls}"
+
+
+def best_case(checked: int, consensus: Consensus) -> str:
+    """What so many checked samples can certify at best, and how many the target of the file takes."""
+    target = consensus.target if consensus.by.targeted else None
+    if not checked and consensus.promise is not None:
+        return f"nobody has checked a sample; consensus.promise takes {needed(consensus.promise.wish):,}, and until then accepts nothing"
+    if not checked:
+        return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {certifiable(100):.3f}"
+    told = f"{checked:,} checked without an error certify a precision of at least {certifiable(checked):.3f} {_SURE}"
+    if consensus.promise is not None and checked < (least := needed(consensus.promise.wish)):
+        return f"{told}; consensus.promise takes {least:,} whose answer is accepted, and until then accepts nothing"
+    if target is not None and certifiable(checked) < target:
+        return f"{told}; {target:g} takes {fewest(target):,}"
+    return told
+
+
+def unvouched(claim: Claim, accepted: Mapping[str, int]) -> list[str]:
+    """Classes with accepted answers of which too few are checked to claim a precision, those with the fewest first."""
+    return sorted(
+        (name for name, count in accepted.items() if count and claim.per_class.get(name) is None),
+        key=lambda name: (claim.counts.get(name, Count()).checked, name),
+    )
+
+
+def _part(part: Stratum, count: Count) -> str:
+    return f"at least {part.low:.3f}, about {part:.3f} ({_right(count)})"
+
+
+def _right(count: Count) -> str:
+    return f"{count.right:,} of {count.checked:,} checked answers are right" if count.checked else "no checked answer"
+
+
+def _worse(claim: Claim) -> Iterator[str]:
+    """Classes whose checked answers are right less often than what is claimed of all."""
+    for name, count in claim.counts.items():
+        if claim.precision is not None and upper_bound(count.right, count.checked, sure=WORSE) < claim.precision:
+            yield f"class {_short(name)!r} is worse than that: {_right(count)}"
+
+
+def _unvouched(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
+    names: Sequence[str] = unvouched(claim, accepted)
+    if not names:
+        return
+    some = ", ".join(f"{_short(name)} ({claim.counts.get(name, Count()).checked:,})" for name in names[:NAMED])
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    which = "any class" if len(names) == len([name for name, count in accepted.items() if count]) else f"{len(names):,} classes"
+    yield f"nothing is claimed of {which if len(names) > 1 else 'one class'} alone, below {FEW} checked answers: {some}{more}"
+
+
+def _short(given: str) -> str:
+    """One line, cut where it is long."""
+    given = " ".join(given.split())
+    return given if len(given) <= LONGEST else f"{given[: LONGEST - 3]}..."
