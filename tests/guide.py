@@ -72,9 +72,6 @@ class Policy:
     order: Sequence[str]
     needed: int = 2
 
-    def about(self, id: str) -> "Policy":
-        return self
-
     def next(self, label: str | None, answers: Mapping[str, str | None], sure: Any = None, *, without: Collection[str] = ()) -> str | None:
         if self.accepted(label, answers) is not None:
             return None

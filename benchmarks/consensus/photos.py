@@ -152,7 +152,7 @@ def _id(path: Path) -> str:
 def _pixels(data: bytes) -> Sequence[float]:
     found = vector(data)
     assert found is not None, "every picture here can be read"
-    return found.tolist()
+    return [float(number) for number in found]
 
 
 def _frame(said: Sequence[tuple[str, str, str, float]]) -> pl.DataFrame:

@@ -57,7 +57,7 @@ def decide(
     wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_whole(objective))
     if isinstance(wanted, str) and wanted not in ("balanced", "cheapest"):
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
-    if features is not None and not rule_named(rule).in_turn:
+    if features is not None and not (rule_named(rule).in_turn and rule_named(rule).targeted):
         raise AnswersError(f"features: rule {rule!r} does not hear pictures; rule='sequential' does")
     tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, features=features, seed=seed)
     role: LabelRole = "ignore" if labels is None else label

@@ -98,7 +98,7 @@ class Consensus(Spec):
 
     @model_validator(mode="after")
     def _image_votes_in_turn(self) -> Self:
-        if self.image is not None and not self.sequential:
+        if self.image is not None and not (self.sequential and self.by.targeted):
             raise WrongKey("image", f"has no vote under rule {self.rule!r}; write rule: sequential, or leave it out")
         return self
 

@@ -199,6 +199,6 @@ def walk_of(work: Work, guide: Guide, wave: int, policy: "AnyPolicy | None") -> 
         wave=wave,
         calls={name: calls[name] for name in voters(guide.pipeline) if name in calls},
         known={voter(call): stored for call, stored in work.had},
-        policy=policy and policy.about(work.sample.id),
+        policy=None if policy is None else guide.rule.policy_about(policy, work.sample.id),
         everybody=guide.waves.everybody(work.sample.id),
     )

@@ -54,7 +54,7 @@ def look(terms: Terms, pictures: Pictures, told: Table, upto: int) -> Look:
 def _remembered(terms: Terms, pictures: Pictures, told: Table, admission: Admission | None) -> Look:
     key = sha256(repr((terms, admission)).encode())
     for array in (told.answers_NV, told.gold_N, pictures.features_NP, pictures.there_N, pictures.rank_N, pictures.fold_N):
-        key.update(np.ascontiguousarray(array))
+        key.update(array.tobytes())
     found = _latest.pop(key.digest(), None) or _found_out(terms, pictures, told, admission)
     _latest[key.digest()] = found
     while len(_latest) > LATEST:

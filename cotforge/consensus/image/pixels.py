@@ -23,4 +23,4 @@ def vector(data: bytes) -> Vectors | None:
                 cells = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
     except Exception:  # Pillow raises nearly anything; a picture without features has no vote
         return None
-    return np.asarray(cells, np.float32).ravel() / 255
+    return np.asarray(np.asarray(cells, np.float32).ravel() / np.float32(255), np.float32)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf, prod
 from types import MappingProxyType
-from typing import Self
 
 import numpy as np
 
@@ -301,10 +300,6 @@ class Policy:
         first_N = open_NK.argmax(axis=1)
         rows = np.arange(len(answers_NV))
         return np.where(open_NK[rows, first_N], choice_NK[rows, first_N], STOP)
-
-    def about(self, id: str) -> Self:
-        """The policy for the Sample of this id: where no picture is heard, that of all."""
-        return self
 
     def _ranked(self, answers_NV: Ints) -> tuple[Flags, Ints]:
         """(whether the state was looked at, the voters worth asking in it, the best first, then `STOP`) of each row."""

@@ -9,7 +9,7 @@ from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
 
 if TYPE_CHECKING:
-    from cotforge.consensus.image.policy import PicturedPolicy
+    from cotforge.consensus.image.policy import PicturedPolicy, SamplePolicy
     from cotforge.consensus.image.samples import SamplePictures
     from cotforge.consensus.sequential.policy import Policy
     from cotforge.consensus.sequential.table import Evidence
@@ -84,6 +84,12 @@ class Sequential(Rule):
                 return None  # whoever asks finds it in a thread then
             terms = aimed(terms, told)
         return await learned(terms, evidence, upto)
+
+    def policy_about(self, policy: "AnyPolicy", id: str) -> "SamplePolicy | Policy":
+        """The policy for the Sample of this id, where pictures are heard; else that of all."""
+        from cotforge.consensus.image.policy import PicturedPolicy
+
+        return policy.about(id) if isinstance(policy, PicturedPolicy) else policy
 
 
 SEQUENTIAL = Sequential()
