@@ -35,16 +35,16 @@ def plain(decided: Decisions) -> Decisions:
     return Decisions(decided.frame, decided.claim, decided.teachers.filter(pl.col("teacher") != PICTURE), decided.cost, decided.lacking)
 
 
-def test_pictures_that_tell_the_class_save_calls_and_are_told_of() -> None:
+def test_pictures_that_tell_the_class_bring_more_answers_for_fewer_calls_each_and_are_told_of() -> None:
     world = given(ITEMS)
     gold = sure_of(world, 80)
     without, heard = vote(world, gold=gold), vote(world, gold=gold, features=features_of(world))
     assert heard.admission is not None
     assert heard.admission.admitted
     assert heard.admission.gain > 2 * heard.admission.error > 0  # type: ignore[operator]
-    assert calls_per_accepted(heard) < 0.97 * calls_per_accepted(without)
+    assert calls_per_accepted(heard) < calls_per_accepted(without)
     assert precision(heard, world.truth, but=gold) > precision(without, world.truth, but=gold) - 0.01
-    assert heard.frame["accepted"].sum() > without.frame["accepted"].sum()
+    assert heard.frame["accepted"].sum() > 1.05 * without.frame["accepted"].sum()
     sound(plain(heard), world.frame, world.labels)
     row = heard.teachers.filter(pl.col("teacher") == PICTURE).to_dicts()[0]
     assert row["calls"] == 0
