@@ -89,15 +89,16 @@ class Belief:
         best_N = named_NS[np.arange(len(symbol_N)), symbol_N]
         says_NV = symbols_of(answers_NV, self.terms) == symbol_N[:, None]
         full = [column for column, voter in enumerate(self.terms.voters) if not voter.short]
+        pictures_N = says_NV[:, -2] & self.terms.image
         if self.terms.image:
-            says_NV = np.delete(says_NV, -2, axis=1)  # a picture's features say it to nobody: they are no support
+            says_NV = np.delete(says_NV, -2, axis=1)  # a teacher has to say it, whatever the picture says
         support_N = says_NV[:, :-1].any(axis=1)
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
         some_N = self.calibration.some(posterior_NS)
         told_N = np.minimum(some_N / self.calibration.some_at_all, 1.0)
         accepted_N = (best_N * told_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices(answers_NV))
         if not self.repairs:
-            accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._teachers(says_NV) >= 2)
+            accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._teachers(says_NV) + pictures_N >= 2)
         return Lead(symbol_N, best_N * some_N, accepted_N, says_NV[:, full].any(axis=1))
 
     def _teachers(self, says_NV: Flags) -> Ints:
