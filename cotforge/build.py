@@ -17,6 +17,7 @@ from typing import Self
 
 from cotforge import gold
 from cotforge.budget import Purse
+from cotforge.consensus.drawn import even_part
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.curate import Curation
 from cotforge.display import Display
@@ -155,7 +156,7 @@ class Run:
         if not probe:
             tell(estimator.text())
         if people.checked:
-            tell(f"gold: {claims.best_case(len(people.checked), self.loaded.pipeline.consensus)}")
+            tell(f"gold: {claims.best_case(len(even_part(people.checked, people.drawn)), self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
             warn([*notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
@@ -237,18 +238,19 @@ class Run:
 
         return what_if(self._curation(), self.folder, lambda: self.reader.total)
 
-    def gold(self, *, count: int | None = None, answers: Path | None = None) -> str:
-        """Samples picked for a person to check, or the answers in a file put to those of the run; asks no teacher.
+    def gold(self, *, count: int | None = None, answers: Path | None = None, audit: bool = False) -> str:
+        """Samples drawn for a person to check, with `audit` the likeliest wrong labels, or the answers in a file put to those of the run.
 
-        Raises PipelineError where the answers are wrong, having taken none of them.
+        Asks no teacher. Raises PipelineError where the answers are wrong, having taken none of them, and where there is nothing to audit.
         """
-        from cotforge.gold import command  # Pillow: only where pictures are shown
+        from cotforge.doubts import ask  # Pillow: only where pictures are shown
+        from cotforge.gold.taking import take
 
         if not self.folder.pipeline.exists():
             self._keep()
         if answers is not None:
-            return command.take(self.loaded, self.folder, self.samples, answers)
-        return command.ask(self.loaded, self.folder, self.samples, count=count)
+            return take(self.loaded, self.folder, self.samples, answers)
+        return ask(self.loaded, self.folder, self.samples, None if self.journal.empty else self._curation, count=count, audit=audit)
 
     def _keep(self) -> None:
         """Leave in the folder what its dataset is made by."""

@@ -153,15 +153,27 @@ def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: 
     "--count", type=click.IntRange(100, 300), metavar="N", help="How many samples: 100 to 300 (default: a tenth of all, within these)."
 )
 @click.option("--read", "answers", type=click.Path(path_type=Path), metavar="FILE", help="Put the answers in FILE to those of the run.")
-def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, count: int | None, answers: Path | None, trust: bool) -> int:
-    """Pick samples for a person to check, and read the answers back. Asks no teacher.
+@click.option("--audit", is_flag=True, help="Show the samples whose labels are likeliest wrong instead, and list them in RUN/audit.csv.")
+def gold(
+    run: str,
+    out: Path | None,
+    sets: Sequence[str],
+    limit: int | None,
+    count: int | None,
+    answers: Path | None,
+    audit: bool,
+    trust: bool,
+) -> int:  # fmt: skip
+    """Draw samples for a person to check, and read the answers back. Asks no teacher.
 
     RUN is a run folder, or before there is one a pipeline file. Leaves a page, RUN/gold.html, and a table, RUN/gold-to-fill.csv.
+    Half of the samples are drawn by chance, half where teachers are unsure or contradict the label; before a build all by chance.
     """
     from cotforge.build import Run
 
-    if answers and count:
-        raise click.UsageError("--count picks samples, and --read takes their answers; give one of them")
+    if answers and (count or audit):
+        word = "--audit" if audit else "--count"
+        raise click.UsageError(f"{word} picks samples, and --read takes their answers; give one of them")
     is_folder = Path(run).is_dir()
     if is_folder and (out or limit):
         raise click.UsageError(f"{run} is a run folder, which has its place and limit; --out and --limit belong to a pipeline file")
@@ -170,7 +182,7 @@ def gold(run: str, out: Path | None, sets: Sequence[str], limit: int | None, cou
         if is_folder
         else Run.open(run, out=out, sets=sets, limit=limit, trust=trust, sends=False)
     ) as opened:
-        tell(opened.gold(count=count, answers=answers))
+        tell(opened.gold(count=count, answers=answers, audit=audit))
     return DONE
 
 

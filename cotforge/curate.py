@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from cotforge import answers
 from cotforge.consensus import Decider, Heard
+from cotforge.consensus.drawn import even_part
 from cotforge.consensus.simpler import Trial
 from cotforge.filters import Bound, resolved
 from cotforge.journal import Journal
@@ -184,6 +185,8 @@ class Curation:
         """Whether all Samples are heard before any is judged."""
         self.trial = Trial([teacher.name for teacher in loaded.pipeline.teachers])
         """What simpler rules would have done, as far as that is known."""
+        checked = self.setting.gold
+        self._even = frozenset(even_part([*checked.answers, *checked.ambiguous], checked.drawn))
         self._everybody = guide.waves.everybody if guide is not None else lambda id: True
         self._decider: Decider | None = None
         self._many = journal.latest() >= many
@@ -215,12 +218,20 @@ class Curation:
             said.setdefault(judged.trace.teacher, judged.trace.answer)
             self.trial.spent(judged.trace.teacher, judged.trace.cost_usd)
         if said and self._everybody(sample.id):
-            true, checked = self.setting.gold.answers.get(sample.id), self.setting.checked(sample.id)
-            self.trial.add(sample.label, said.items(), true=true, checked=checked)
+            true = self.setting.gold.answers.get(sample.id)
+            self.trial.add(sample.label, said.items(), true=true, checked=sample.id in self._even)
 
     def heard(self) -> Iterator[tuple[Sample, list[Heard]]]:
         """Every sound Sample with what the journal has of its Calls, in the source's order: what any other vote could be taken over."""
         return ((sample, found) for sample, found in self._map(Curator.heard) if not isinstance(found, Fault))
+
+    def decided(self) -> Decider:
+        """The rule, by all that the journal holds; no Sample is judged for it. Reads the source once."""
+        rows = self._rule.rows(self.setting)
+        for sample, heard in self.heard():
+            rows.add(sample, heard)
+        self._decider = self.curator.decider = self._rule.learn(rows)
+        return self._decider
 
     @property
     def decider(self) -> Decider:

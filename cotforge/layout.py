@@ -12,7 +12,7 @@ from cotforge.regular_files import fault_of
 
 _NAMES = (
     r"lock|pipeline\.yaml|summary\.json|refresh\.json|losses\.parquet|report\.html|conflicts\.csv|"
-    r"gold\.(?:csv|html)|gold-to-fill\.csv|what-if\.(?:csv|html)|\.cotforge-shards(?:\.begun)?"
+    r"gold\.(?:csv|html)|gold-to-fill\.csv|audit\.csv|what-if\.(?:csv|html)|\.cotforge-shards(?:\.begun)?"
 )
 _FILES = re.compile(
     rf"{_NAMES}|\.(?:{_NAMES})\.(?:new|\d+)|\.cotforge-.*\.part"  # in place, or being written

@@ -29,6 +29,7 @@ from cotforge.sources import Counts
 from cotforge.sources.stream import LABELS_NAMED
 from cotforge.sources.text import clean
 from cotforge.tally import Tally, claims
+from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.unused import not_used
 from cotforge.tally.words import lost, per_class, rule, vanished
@@ -57,7 +58,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     loaded, journal, previous = curation.loaded, curation.journal, Previous.of(folder.path)
     totals = journal.totals() | {"calls_ended": ended(journal)}
     tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
-    gallery = Gallery()
+    gallery, blindness = Gallery(), Blindness(curation.setting.gold)
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
     made: list[Exported] = []
     shown: list[Lesson] = []
@@ -67,6 +68,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
         if loaded.pipeline.consensus.image is not None:
             tally.admission = decider.admission or Admission(False, len(curation.setting.gold.answers))
+        tally.unseen = blindness.unseen()
         tally.promise, tally.simpler = decider.promised, claims.simpler(tally, curation.trial)
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
@@ -75,7 +77,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         return redact(card(replace(about(loaded, totals), asked=asked_for(loaded, shown)), tally, exported))
 
     try:
-        watched = wrong.watch(gallery.watch(with_first(curation.outcomes(), shown)))
+        watched = wrong.watch(gallery.watch(blindness.watch(with_first(curation.outcomes(), shown))))
         export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
     except KeepOldDataset:
         stays = True
@@ -94,7 +96,8 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         folder.write(conflicts.FILE, wrong.text())
         folder.write("report.html", report(about(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
-    return "\n".join([*met.notes(), *filter(None, [first]), *map(clean, ending.lines(now.progress.teachers))])
+    blind = [clean(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
+    return "\n".join([*blind, *met.notes(), *filter(None, [first]), *map(clean, ending.lines(now.progress.teachers))])
 
 
 def with_first(stream: Iterable[CuratedSample | Fault], first: list[Lesson]) -> Iterator[CuratedSample | Fault]:

@@ -31,7 +31,7 @@ FLOORS = (
     "sample_reader",
     "forge curate",
     "export card report simulate display estimate whatif",
-    "results early_end",
+    "results early_end doubts",
     "build",
     "train",
     "demo",

@@ -30,7 +30,7 @@ def held_out(draw: st.DrawFn) -> HeldOut:
         answer=draw(st.sampled_from(["cat", "dog", None])),
         confidence=draw(SHARES),
         weight=draw(st.sampled_from([0.0, 1.0, 0.25, 7.0])),
-        even=draw(st.booleans()),
+        place=draw(st.floats(0, 1, exclude_max=True)),
         times=draw(st.integers(1, 30)),
     )
 
@@ -52,7 +52,7 @@ def test_a_sample_met_twice_is_two_samples(found, expected) -> None:
 
 @given(st.lists(held_out(), max_size=20), EXPECTED)
 def test_a_claim_lies_between_what_gold_shows_and_what_the_rule_expects(found, expected) -> None:
-    made = claim([one._replace(weight=1.0, even=True) for one in found], expected)
+    made = claim([one._replace(weight=1.0) for one in found], expected)
     assert made.gold >= made.checked >= made.right
     assert made.ambiguous <= made.gold
     assert (made.precision is None) or (made.low is not None)
@@ -131,13 +131,34 @@ def test_samples_that_were_drawn_more_often_count_for_less() -> None:
     random, lows, shares = np.random.default_rng(0), [], []
     truth = 0.9 * 0.98 + 0.1 * 0.5
     for _ in range(400):
-        easy = [ONE._replace(right=bool(right), weight=9.0) for right in random.random(75) < 0.98]
-        hard = [ONE._replace(right=bool(right), weight=1.0, even=bool(random.random() < 1 / 9)) for right in random.random(75) < 0.5]
+        easy = [ONE._replace(right=bool(right), weight=9.0, place=random.random()) for right in random.random(75) < 0.98]
+        hard = [ONE._replace(right=bool(right), weight=1.0, place=random.random()) for right in random.random(75) < 0.5]
         made = claim([*easy, *hard])
         shares.append(made.precision)
         lows.append(made.low)
     assert np.mean(shares) == pytest.approx(truth, abs=0.005)
     assert np.mean([low > truth for low in lows]) < 0.08
+
+
+def test_each_part_has_a_bound_of_samples_that_are_as_if_drawn_by_chance_for_it() -> None:
+    places = [number / 100 for number in range(100)]
+    many = [ONE._replace(weight=9.0, place=place) for place in places]
+    few = [AGAINST._replace(weight=1.0, place=place) for place in places]
+    made = claim([*many, *few])
+    assert made.unequal
+    assert (made.checked, made.right, made.low) == (112, 112, lower_bound(112, 112))
+    assert made.count_against == (100, 100)  # all of them were drawn alike
+    assert made.against_label is not None
+    assert made.against_label.low == lower_bound(100, 100)
+
+
+def test_samples_that_were_chosen_by_no_chance_say_nothing_of_others() -> None:
+    chosen = [WRONG._replace(weight=0.0)] * 40
+    made = claim([ONE] * 60 + chosen)
+    assert (made.precision, made.checked, made.right, made.gold, made.chosen) == (1.0, 60, 60, 100, 40)
+    for expected in (None, Expected(0.99)):
+        alone = claim(chosen, expected)
+        assert (alone.precision, alone.low, alone.calibrated, alone.gold) == (None, None, False, 40)
 
 
 @given(st.integers(1, 2000))

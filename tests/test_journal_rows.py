@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
+from cotforge.journal.rows import BODY, COLUMNS, READ, attempt_of, row_of, sound
 from cotforge.journal.schema import MIGRATIONS
 from cotforge.records import Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, answered, failed
@@ -91,3 +91,15 @@ def test_any_body_error_and_figure_come_back(body: str, error: str, url: str, co
     outcome = Outcome(OutcomeKind.PASSING, f"x{error}", error)
     ended = Attempt(1, bytes.fromhex(KEY), None, outcome, cost_usd=cost, seconds=seconds, body=body, url=url)
     assert kept(ended) == ended
+
+
+@given(st.floats(0, 1) | st.none())
+def test_a_probability_comes_back_and_a_row_from_before_there_were_any_is_sound(probability: float | None) -> None:
+    ended = came(completion("stop"))
+    ended.probability = probability
+    back = kept(ended)
+    assert (back.probability, back.error) == (probability, None)
+    assert back.reply.probability == probability
+    row = row_of(came(completion("stop")))
+    assert sound(row, row[BODY].encode())
+    assert not sound((*row[:-1], 0.5), row[BODY].encode()), "one that the disk has made up"

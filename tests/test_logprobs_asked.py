@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -13,9 +13,13 @@ from cotforge.images import data_url
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.replies.attempt import Attempt
+from cotforge.simulate import Role, Server
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.openai import Session
+from cotforge.teachers.simulated import Simulated
 from cotforge.teachers.wire import request, without_logprobs
+from tests.asking import LABELS, picture, request_body
+from tests.asking import ask as asked
 from tests.batches import Provider
 from tests.project import ran, summary, teacher, write_pipeline, write_rows
 from tests.teacher import Raw, Teacher
@@ -181,3 +185,21 @@ def test_a_batch_that_refuses_them_is_made_again_without_them(tmp_path: Path) ->
     assert once.errors == [None] * 6
     assert once.meter.without_logprobs == 6
     assert once.missing == 0
+
+
+@pytest.mark.parametrize("told", ["given", "ignored", "refused"])
+def test_a_simulated_teacher_gives_ignores_or_refuses_them(tmp_path: Path, told: Literal["given", "ignored", "refused"]) -> None:
+    with Server([Role("a", "a", Simulated(logprobs=told))], LABELS, root=tmp_path) as server:
+        plain = asked(server.url, request_body("a", picture("standing")))
+        status, reply, _ = asked(server.url, request_body("a", picture("standing"), logprobs=True))
+    assert plain[0] == 200
+    assert "logprobs" not in plain[1]["choices"][0]
+    if told == "refused":
+        assert (status, "logprobs" in reply["error"]["message"]) == (400, True)
+        return
+    choice = reply["choices"][0]
+    assert choice["message"] == plain[1]["choices"][0]["message"], "the same is said"
+    assert ("logprobs" in choice) == (told == "given")
+    if told == "given":
+        assert "".join(one["token"] for one in choice["logprobs"]["content"]) == choice["message"]["content"]
+        assert all(one["logprob"] <= 0 for one in choice["logprobs"]["content"])

@@ -6,11 +6,13 @@ import pytest
 
 pytest.importorskip("scipy", reason="benchmarks need the extra 'dev'")
 
+import numpy as np
+import polars as pl
 from scipy.stats import beta
 
 from benchmarks.consensus.worlds import Inputs
 from cotforge.consensus import decide
-from cotforge.consensus.claim import FEW, SHRINK, UNSEEN, lower_bound
+from cotforge.consensus.claim import FEW, SHRINK, UNSEEN, Claim, lower_bound
 from tests.voting import given, precision, sure_of, vote
 
 
@@ -115,3 +117,40 @@ def test_a_claim_without_accepted_answers_is_none() -> None:
     world = given(200, classes=3, accuracies=(0.4, 0.4))
     claim = vote(world, labels=False, target=0.9999).claim
     assert (claim.precision, claim.low, claim.with_label, claim.against_label, claim.checked) == (None, None, None, None, 0)
+
+
+def of_no_class(world: Inputs, share: float) -> tuple[pl.DataFrame, dict[str, str | None], dict[str, str | None]]:
+    """(answers, labels, truth) where so many samples belong to no class: all fall for the same look-alike half of the time."""
+    random = np.random.default_rng(3)
+    open_ids = {id for id in world.truth if random.random() < share}
+    looks = {id: f"c{random.integers(4)}" for id in open_ids}
+
+    def says(id: str, answer: str | None) -> str | None:
+        if id not in open_ids:
+            return answer
+        return looks[id] if random.random() < 0.5 else f"c{random.integers(4)}"
+
+    rows = [(id, teacher, says(id, answer)) for id, teacher, answer in world.frame.iter_rows()]
+    frame = pl.DataFrame(rows, schema=world.frame.schema, orient="row")
+    labels = {id: says(id, label) for id, label in world.labels.items()}
+    return frame, labels, {id: None if id in open_ids else true for id, true in world.truth.items()}
+
+
+def test_where_samples_belong_to_no_class_the_claim_holds_and_fewer_of_them_are_accepted() -> None:
+    world = given(4000, classes=4, accuracies=(0.7, 0.8, 0.85), kind="IND")
+    frame, labels, truth = of_no_class(world, 0.15)
+    checked = list(sure_of(world, 300))
+
+    def accepted(gold: dict[str, str | None]) -> tuple[float, float, Claim]:
+        """(precision, share of what belongs to no class) of accepted answers that nobody checked, and the claim."""
+        decided = decide(frame, classes=world.classes, labels=labels, gold=gold)
+        rows = [(truth[id], answer) for id, answer in decided.frame.filter("accepted").select("id", "answer").rows() if id not in gold]
+        return mean(true == answer for true, answer in rows), mean(true is None for true, _ in rows), decided.claim
+
+    blind_precision, blind_open, blind = accepted({id: true for id in checked if (true := truth[id]) is not None})
+    precision_, open_, claim = accepted({id: truth[id] for id in checked})
+    assert claim.ambiguous == sum(truth[id] is None for id in checked) > 20
+    assert claim.precision == pytest.approx(precision_, abs=0.04)
+    assert claim.low < precision_
+    assert blind.precision > blind_precision + 0.04, "without the samples that people cannot tell it claims too much"
+    assert open_ < blind_open

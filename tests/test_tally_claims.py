@@ -16,7 +16,7 @@ UNTOLD = ONE._replace(right=False, told=False)
 
 def test_the_bound_comes_first() -> None:
     said = headline(claim([ONE] * 97 + [ONE._replace(right=False)] * 3, Expected(0.99)))
-    assert said == "precision: at least 0.924 with 95 % confidence, about 0.977: 97 of 100 checked answers are right"
+    assert said == "precision: at least 0.924 with 95 % confidence, about 0.973: 97 of 100 checked answers are right"
 
 
 @pytest.mark.parametrize("made", [Claim(), claim([ONE] * 19), claim([UNTOLD] * 5)])

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from math import ceil, exp, fsum, lgamma, log, log1p
 from typing import Any, NamedTuple, Self
 
+from cotforge.consensus.drawn import evenly
+
 SURE = 0.95
 """Of a lower bound."""
 FEW = 20
@@ -82,6 +84,11 @@ class Claim:
     """Estimated share of all Samples that people could not tell; None where nobody checked any."""
     gold: int = 0
     """Checked Samples in all."""
+    unequal: bool = False
+    """Whether they were drawn with unequal probabilities: then counts, and the bounds that stand on them, are of those that are as if drawn
+    by chance alone for the part in question; the precision is of all, each by its weight."""
+    chosen: int = 0
+    """Of them, those that were certain to be checked, as an audit's: they say nothing of any that nobody checked."""
     expected: float | None = None
     """The precision that the rule, calibrated by gold, expects of its own answers; None of a rule that expects nothing."""
     count_with: Count = NOTHING
@@ -101,6 +108,7 @@ class Claim:
             "ambiguous": self.ambiguous,
             "ambiguous_share": self.ambiguous_share,
             "gold": self.gold,
+            **({"unequal": True, "chosen": self.chosen} if self.unequal or self.chosen else {}),
             "with_label": _summary(self.with_label),
             "against_label": _summary(self.against_label),
             "per_class": {name: _summary(part) for name, part in self.per_class.items()},
@@ -128,9 +136,9 @@ class HeldOut(NamedTuple):
     confidence: float
     """In [0, 1], as the rule gives it."""
     weight: float = 1.0
-    """How many Samples it stands for, in any unit that all share: see `drawn.weights`."""
-    even: bool = True
-    """Whether it belongs to a part that is as if drawn with equal probabilities: see `drawn.evenly`."""
+    """How many unchecked Samples it stands for, in any unit that all share: see `drawn`."""
+    place: float = 0.0
+    """A number in [0, 1) as if drawn by chance, by which an evenly drawn part is told."""
     times: int = 1
     """How many Samples were alike in all this."""
 
@@ -144,46 +152,40 @@ class Expected(NamedTuple):
     """The same where the answer is the raw label."""
 
 
+def evenly_drawn(held_out: Iterable[HeldOut]) -> list[HeldOut]:
+    """Those on which an exact bound can stand: all where they weigh the same, else a part that is as if drawn with equal probabilities."""
+    found = [one for one in held_out if one.weight > 0]
+    most = max((one.weight for one in found), default=0.0)
+    return [one for one in found if evenly(one.weight, most, one.place)]
+
+
+def effective(held_out: Iterable[HeldOut]) -> Count:
+    """The checked Samples, and the right ones, on which an exact bound can stand: see `evenly_drawn`."""
+    even = evenly_drawn(held_out)
+    return Count(sum(one.times for one in even), sum(one.times for one in even if one.right))
+
+
 class _Part:
-    """Counts of held-out Samples that were accepted."""
+    """Held-out Samples whose answer the rule accepts: all, or a part of them."""
 
-    __slots__ = ("_even", "_even_right", "_squares", "_weight", "_weight_right", "checked", "right")
-
-    def __init__(self) -> None:
-        self.checked, self.right, self._even, self._even_right = 0, 0, 0, 0
-        self._weight, self._weight_right, self._squares = list[float](), list[float](), list[float]()
-
-    def add(self, one: HeldOut) -> None:
-        self.checked += one.times
-        self.right += one.right * one.times
-        self._even += one.even * one.times
-        self._even_right += one.even * one.right * one.times
-        self._weight.append(one.weight * one.times)
-        self._weight_right.append(one.right * one.weight * one.times)
-        self._squares.append(one.weight**2 * one.times)
-
-    @property
-    def size(self) -> float:
+    def __init__(self, found: Iterable[HeldOut]) -> None:
+        found = [one for one in found if one.weight > 0]
+        self.checked, self.right = effective(found)
+        whole = fsum(one.weight * one.times for one in found)
+        self.size = whole * whole / fsum(one.weight**2 * one.times for one in found) if found else 0.0
         """Answers of equal weight that would tell as much. Source: Kish 1965, section 8.2."""
-        whole = fsum(self._weight)
-        return whole * whole / fsum(self._squares) if whole > 0 else float(self.checked)
-
-    @property
-    def share(self) -> float:
-        """The share of right ones, each answer by its weight (Hajek 1971); where none has any, all count alike."""
-        whole = fsum(self._weight)
-        return fsum(self._weight_right) / whole if whole > 0 else self.right / self.checked
+        self.share = fsum(one.weight * one.times for one in found if one.right) / whole if found else 0.0
+        """The share of right ones, each answer by its weight. Source: Hajek 1971, the weighted mean."""
 
     def precision(self, expected: float | None) -> float:
         """What is claimed of the part, shrunk towards what the rule expects."""
         if expected is None:
             return self.share
-        size = self.size
-        return max((self.share * size + SHRINK * expected) / (size + SHRINK + UNSEEN), self.low())
+        return max((self.share * self.size + SHRINK * expected) / (self.size + SHRINK + UNSEEN), self.low())
 
     def low(self) -> float:
-        """Exact: over the part that is as if drawn with equal probabilities."""
-        return lower_bound(self._even_right, self._even)
+        """Exact, as it stands on samples that are as if drawn by chance alone."""
+        return lower_bound(self.right, self.checked)
 
     def stratum(self, expected: float | None = None) -> Stratum | None:
         """Nothing below `FEW` checked answers."""
@@ -199,17 +201,12 @@ def claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Clai
     Rules without a calibrated confidence claim nothing below `FEW` accepted ones. The order of the Samples decides nothing.
     """
     everything = list(held_out)
-    whole, with_label, against = _Part(), _Part(), _Part()
-    classes: dict[str, _Part] = {}
-    for one in everything:
-        if not one.accepted:
-            continue
-        whole.add(one)
-        if one.agrees is not None:
-            (with_label if one.agrees else against).add(one)
-        if one.answer is not None:
-            classes.setdefault(one.answer, _Part()).add(one)
-    calibrated = expected is not None or whole.checked >= FEW
+    accepted = [one for one in everything if one.accepted]
+    whole, with_label, against = _Part(accepted), *(_Part(one for one in accepted if one.agrees is kind) for kind in (True, False))
+    names = {one.answer for one in accepted if one.answer is not None}
+    classes = {name: _Part(one for one in accepted if one.answer == name) for name in sorted(names)}
+    gold, chosen = sum(one.times for one in everything), sum(one.times for one in everything if one.weight <= 0)
+    calibrated = whole.checked >= FEW if expected is None else not 0 < chosen == gold
     about = expected or Expected(None)
     claims = calibrated and whole.checked and (expected is None or about.precision is not None)
     return Claim(
@@ -220,14 +217,16 @@ def claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Clai
         right=whole.right,
         with_label=with_label.stratum(about.with_label) if calibrated else None,
         against_label=against.stratum() if calibrated else None,
-        per_class={name: part.stratum() if calibrated else None for name, part in sorted(classes.items())},
+        per_class={name: part.stratum() if calibrated else None for name, part in classes.items()},
         ambiguous=sum(one.times for one in everything if not one.told),
         ambiguous_share=_ambiguous(everything),
-        gold=sum(one.times for one in everything),
+        gold=gold,
+        unequal=len({one.weight for one in everything}) > 1,
+        chosen=chosen,
         expected=about.precision,
         count_with=with_label.count(),
         count_against=against.count(),
-        counts={name: part.count() for name, part in sorted(classes.items())},
+        counts={name: part.count() for name, part in classes.items()},
     )
 
 

@@ -15,8 +15,7 @@ def learned(votes: Votes, label: bool) -> Matrices | OneCoin:
     # numpy is imported only by a run that learns.
     from cotforge.consensus import em
 
-    grounds = em.ground(votes, label=label)
-    return em.matrices(grounds, votes.options) if votes.options else em.one_coin(grounds)
+    return em.learned(votes, label=label)
 
 
 def dawid_skene(poll: Poll, annotators: Matrices | OneCoin, target: float) -> Lead:

@@ -8,10 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import fsum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cotforge.consensus.claim import FEW, Bin, Claim, Expected, HeldOut, bins, claim
-from cotforge.consensus.drawn import evenly, place, weights
+from cotforge.consensus.drawn import place, weights
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised, promised
 from cotforge.consensus.sequential.terms import Terms
@@ -141,12 +142,11 @@ class Decider(ABC):
     def held_out(self) -> Sequence[HeldOut]:
         """What it says of the Samples that people checked, as if nobody had: its own verdict with the label's gate."""
         shares = weights((sample.id for sample, _, _ in self._checked), self.setting.gold.drawn)
-        most, plain = max(shares.values(), default=1.0), replace(self.setting, gold=Gold())
-        found = []
-        for sample, heard, times in self._checked:
-            even = evenly(shares[sample.id], most, place(sample.id)) or not most
-            found.append(self._held_out(sample, heard, plain)._replace(weight=shares[sample.id], even=even, times=times))
-        return found
+        plain = replace(self.setting, gold=Gold())
+        return [
+            self._held_out(sample, heard, plain)._replace(weight=shares[sample.id], place=place(sample.id), times=times)
+            for sample, heard, times in self._checked
+        ]
 
     def _held_out(self, sample: Sample, heard: Sequence[Heard], plain: Setting) -> HeldOut:
         """`plain` is the setting without gold."""
@@ -184,6 +184,15 @@ class Decider(ABC):
     @abstractmethod
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
         """What the rule says of a Sample, whatever people found."""
+
+    def posterior(self, sample: Sample, heard: Sequence[Heard]) -> Mapping[str, float]:
+        """Probability of each answer given, and of the raw label, whatever people found; empty where nobody answered.
+
+        What is missing to 1 lies on answers that nobody gave. A rule without a model of its teachers has its confidence alone.
+        """
+        opinion = self.opinion(sample, heard)
+        shares = {opinion.answer: opinion.confidence} if opinion.answer is not None else {}
+        return with_label(shares, sample)
 
     def opinion_apart(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
         """What it says of a checked Sample where it has learned nothing from what people said of it."""
@@ -230,6 +239,14 @@ class Rule(ABC):
     @abstractmethod
     def learn(self, rows: Rows) -> Decider:
         """What follows from rows that this rule made. Under a rule that learns it may take seconds."""
+
+
+def with_label(shares: Mapping[str, float], sample: Sample) -> Mapping[str, float]:
+    """The same with the raw label: one that nobody gave has its part of what is missing to 1."""
+    if not shares or sample.label is None or sample.label in shares:
+        return shares
+    unnamed = max(len(sample.options) - len(shares), 1)
+    return {**shares, sample.label: max(1 - fsum(shares.values()), 0.0) / unnamed}
 
 
 def settle(opinion: Opinion, sample: Sample, setting: Setting) -> Verdict:

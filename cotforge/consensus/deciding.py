@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import inf
+from numbers import Real
 from typing import TYPE_CHECKING, Any, get_args
 
 from cotforge.consensus.decider import LabelRole
@@ -22,6 +23,7 @@ def decide(
     labels: Mapping[Any, str | None] | None = None,
     prices: Mapping[str, float] | None = None,
     gold: Mapping[Any, str | None] | None = None,
+    drawn: Mapping[Any, float] | None = None,
     rule: str = "sequential",
     target: float = 0.9,
     objective: Objective | Mapping[str, float] = "balanced",
@@ -38,7 +40,8 @@ def decide(
     ranks within a teacher count, whatever its scale; only `sequential` uses it. `classes` is the closed set; without it the set is taken
     from labels, gold and the warm-up where these are few, else answers are free. `labels` are raw and noisy, `gold` is what people found,
     `prices` are per call (default 1 each).
-    A gold answer of None is one that people cannot tell. `label` is what the raw label does: see `consensus.label` of a pipeline file.
+    A gold answer of None is one that people cannot tell. `drawn` is how likely each of them was drawn for people to check, where that was
+    not alike: a claim weighs them by it. `label` is what the raw label does: see `consensus.label` of a pipeline file.
     `features` of the ids' pictures (a mapping of id to vector, a frame with `id`, or an array with a row for each id) let a classifier of
     them vote under `sequential`, at no price, where `gold` shows that it helps: see `Decisions.admission`.
     `objective` is `balanced`, `cheapest`, or `{"lessons": ..., "budget": ...}`. `promise` is (precision, confidence): only what gold shows
@@ -51,7 +54,9 @@ def decide(
 
     demand_sound(answers, classes=classes, prices=prices, rule=rule, targets=[target])
     wish = wish_of(promise)
-    _demand_mappings(labels=labels, gold=gold)
+    _demand_mappings(labels=labels, gold=gold, drawn=drawn)
+    if wrong := [share for share in (drawn or {}).values() if not (isinstance(share, Real) and 0 < share <= 1)]:
+        raise AnswersError(f"drawn: {wrong[0]!r} is no probability; a number above 0 and at most 1")
     if label not in get_args(LabelRole):
         raise AnswersError(f"label: {label!r} is none; vote, gate or ignore")
     wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_whole(objective))
@@ -59,7 +64,7 @@ def decide(
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
     if features is not None and not (rule_named(rule).in_turn and rule_named(rule).targeted):
         raise AnswersError(f"features: rule {rule!r} does not hear pictures; rule='sequential' does")
-    tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, features=features, seed=seed)
+    tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, drawn=drawn, features=features, seed=seed)
     role: LabelRole = "ignore" if labels is None else label
     by = rule_named(rule)
     setting = tabled.setting(target=target, label=role, prices=prices or {}, objective=wanted, promise=wish)

@@ -39,3 +39,10 @@ def evenly(weight: float, most: float, place: float) -> bool:
     is exact. With equal weights it is all of them. The samples drawn for what they tell hardly count in it, as they must not.
     """
     return place * most < weight
+
+
+def even_part(ids: Iterable[str], drawn: Mapping[str, float]) -> list[str]:
+    """The checked samples, of these, that are as if drawn with equal probabilities."""
+    found = weights(ids, drawn)
+    most = max(found.values(), default=0.0)
+    return [id for id, weight in found.items() if evenly(weight, most, place(id))]

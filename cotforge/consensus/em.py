@@ -97,6 +97,12 @@ def _heard(pattern: Pattern, the_label: int | None) -> Iterator[tuple[int, dict[
             yield said.place, heard
 
 
+def learned(votes: Votes, *, label: bool) -> Matrices | OneCoin:
+    """Confusion matrices where all samples share one closed set of few classes, else one accuracy per voter."""
+    found = ground(votes, label=label)
+    return matrices(found, votes.options) if votes.options else one_coin(found)
+
+
 def one_coin(votes: Ground) -> OneCoin:
     """Every voter's accuracy, MAP."""
     accuracy_V, counts_V = votes.priors

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from cotforge.consensus.claim import Count, HeldOut, fewest, lower_bound
+from cotforge.consensus.claim import Count, HeldOut, evenly_drawn, fewest, lower_bound
 from cotforge.spec import Spec
 
 STEPS = tuple(step / 100 for step in range(99, 49, -1))
@@ -131,9 +131,10 @@ def steps(least: float) -> Iterator[float]:
 def promised(wish: Wish, held_out: Sequence[HeldOut], *, least: float) -> Promised:
     """What becomes of a wish by what a rule says of Samples that people checked, as if they had not; no target below `least` is tried."""
 
+    even = evenly_drawn(held_out)  # the test is exact for what was drawn with equal probabilities
+
     def shown(target: float) -> Count:
-        # The test is exact for what was drawn with equal probabilities.
-        found = [one for one in held_out if one.even and one.accepted and one.confidence >= target]
+        found = [one for one in even if one.accepted and one.confidence >= target]
         return Count(sum(one.times for one in found), sum(one.times for one in found if one.right))
 
     return walk_down(wish, shown, steps(least))

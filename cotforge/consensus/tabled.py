@@ -37,15 +37,16 @@ class Tabled:
         classes: Sequence[str] | None,
         labels: Mapping[Any, str | None],
         gold: Mapping[Any, str | None],
+        drawn: Mapping[Any, float] | None = None,
         seed: int = 0,
         waves: Waves | None = None,
         own: Mapping[Any, tuple[str, ...]] | None = None,
         features: Any = None,
         pictures: SamplePictures | None = None,
     ) -> None:
-        """`classes`: empty for free answers, None where they are to be found; `gold`: None for what people cannot tell; `waves`: those of
-        a run, by default those of the ids with `seed`; `own`: the closed set of each id, where they share none; `features`: see `decide`;
-        `pictures`: those of a run in their place.
+        """`classes`: empty for free answers, None where they are to be found; `gold`: None for what people cannot tell; `drawn`: how likely
+        each of them was drawn for people, by default all alike; `waves`: those of a run, else of the ids with `seed`; `own`: the
+        closed set of each id, where they share none; `features`: see `decide`; `pictures`: those of a run in their place.
         """
         self.frame = answer_rows(answers)
         self.firsts = self.frame.unique(["id", "teacher"], keep="first", maintain_order=True)
@@ -57,7 +58,8 @@ class Tabled:
         self.labels = [labels.get(id) for id in self._id_list] if labels else [None] * self.ids.len()
         told = {str(id): gold[id] for id in self._id_list if id in gold} if gold else {}
         known = {id: answer for id, answer in told.items() if answer is not None}
-        self.gold = Gold(known, frozenset(told.keys() - known.keys()))
+        likely = {str(id): float(share) for id, share in (drawn or {}).items() if str(id) in told}
+        self.gold = Gold(known, frozenset(told.keys() - known.keys()), likely)
         self.checked_N = np.array([str(id) in told for id in self._id_list], bool)
         self.waves = Waves(self.ids.len(), self.gold.checked, seed) if waves is None else waves
         self.options = tuple(sorted(set(classes))) if classes is not None else self._met()

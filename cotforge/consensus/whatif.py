@@ -54,6 +54,7 @@ def what_if(
     labels: Mapping[Any, str | None] | None = None,
     prices: Mapping[str, float] | None = None,
     gold: Mapping[Any, str | None] | None = None,
+    drawn: Mapping[Any, float] | None = None,
     targets: Sequence[float] = TARGETS,
     label: LabelRole = "vote",
     ordered_at: float | None = None,
@@ -84,7 +85,7 @@ def what_if(
     demand_sound(answers, classes=classes, prices=prices, rule="sequential", targets=targets)
     if not targets:
         raise AnswersError("targets: there is none; at least one is needed")
-    told: dict[str, Any] = {"labels": labels or {}, "gold": gold or {}}
+    told: dict[str, Any] = {"labels": labels or {}, "gold": gold or {}, "drawn": drawn}
     if run is None:
         tabled = Tabled(answers, classes=classes, seed=seed, **told)
     else:

@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,6 +33,20 @@ class Table:
     """As the header names them, in lower case."""
     rows: tuple[tuple[int, dict[str, str]], ...]
     """(line, cells by column)."""
+    raw: tuple[Sequence[str], ...] = ()
+    """The header, then the cells of each of the `rows`, as the file has them."""
+
+    def with_cells(self, column: str, values: Mapping[int, str]) -> str:
+        """The file's text with these cells of a column, by the line of their row; the column comes last where there was none."""
+        columns = self.columns if column in self.columns else (*self.columns, column)
+        place = columns.index(column)
+        lines = [[*self.raw[0], column] if column not in self.columns else self.raw[0]]
+        for (line, _), cells in zip(self.rows, self.raw[1:], strict=True):
+            if line in values:
+                cells = [*cells, *[""] * (place + 1 - len(cells))]
+                cells[place] = values[line]
+            lines.append(cells)
+        return "".join(self.delimiter.join(map(_quoted, cells)) + "\n" for cells in lines)
 
 
 def guarded(cell: str) -> str:
@@ -79,10 +93,12 @@ def table(path: Path, wanted: Sequence[str]) -> Table:
     delimiter = max(",;\t", key=texts[0].count) if texts else ","
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     try:
-        header = tuple(name.strip().casefold() for name in next(reader, []))
+        first = next(reader, [])
+        header = tuple(name.strip().casefold() for name in first)
         demand([f"{path}:1: {fault}" for fault in _columns(header, wanted)])
-        rows, faults = [], []
+        rows, faults, raw = [], [], [first]
         for cells in reader:
+            raw.append(cells)
             # Some spreadsheets leave out the empty cells at the end of a row, so a short row is a sound one.
             rows.append((reader.line_num, {name: cell for name, cell in zip(header, cells, strict=False) if cell}))
             if any(cells[len(header) :]):
@@ -92,7 +108,7 @@ def table(path: Path, wanted: Sequence[str]) -> Table:
     except csv.Error as fault:
         raise PipelineError(f"{path}:{reader.line_num}: not CSV: {fault}; save it as CSV anew") from fault
     demand(faults)
-    return Table("".join(texts), delimiter, header, tuple(rows))
+    return Table("".join(texts), delimiter, header, tuple(rows), tuple(raw))
 
 
 def _texts(path: Path) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cotforge import pages
+from cotforge.gold.sheet import share
 from cotforge.images.small import data_uri
 from cotforge.pages import environment
 from cotforge.records import Sample
@@ -16,14 +17,19 @@ SIDE = 768
 """Pixels of the longer side of a picture on the page."""
 
 
-def page(name: str, samples: Sequence[Sample], *, then: str) -> str:
+def page(
+    name: str, samples: Sequence[Sample], *, then: str, drawn: Mapping[str, float] | None = None, known: Sequence[tuple[str, str]] = ()
+) -> str:
     """The text of `gold.html`. All that comes from data stands in it as text; no label and no teacher's answer does.
 
-    `then` is the command that reads the answers.
+    `then` is the command that reads the answers. `drawn`, by id, has each sample's probability of being drawn. `known` are (id, answer) of
+    samples that people checked before: they are not shown, and go into the saved file with a probability that has changed.
     """
     folder = Path(pages.__file__).parent
     script, style = ((folder / f"gold.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
-    shown = {"name": name, "key": key(name, samples), "then": then, **_asked(samples)}
+    shown = {"name": name, "key": key(name, samples), "then": then, **_asked(samples, drawn or {})}
+    if drawn:
+        shown["known"] = [(id, answer, share(drawn.get(id))) for id, answer in known]
     return (
         environment(autoescape=True)
         .get_template("gold.html")
@@ -37,7 +43,7 @@ def key(name: str, samples: Iterable[Sample]) -> str:
     return f"cotforge-gold:{name}:{sha256(ids.encode()).hexdigest()[:16]}"
 
 
-def _asked(samples: Sequence[Sample]) -> Mapping[str, Any]:
+def _asked(samples: Sequence[Sample], drawn: Mapping[str, float]) -> Mapping[str, Any]:
     """Each question and set of options once: thousands of labels are shared by all samples."""
     questions = {question: place for place, question in enumerate(dict.fromkeys(sample.question for sample in samples))}
     sets = {options: place for place, options in enumerate(dict.fromkeys(sample.options for sample in samples))}
@@ -50,6 +56,7 @@ def _asked(samples: Sequence[Sample]) -> Mapping[str, Any]:
                 "question": questions[sample.question],
                 "options": sets[sample.options],
                 "pictures": [data_uri(picture, SIDE) for picture in sample.pictures],
+                **({"drawn": share(drawn.get(sample.id))} if drawn else {}),
             }
             for sample in samples
         ],

@@ -23,19 +23,20 @@ def pick(samples: Iterable[Sample | Fault], count: int | None = None) -> tuple[l
         if isinstance(sample, Fault):
             continue
         met += 1
-        entry, picture = (rank(sample.id), sample.id, sample), _picture(sample)
+        entry, picture = (rank(sample.id), sample.id, sample), picture_of(sample)
         twin = by_picture.get(picture)
         beaten = twin or (held[-1] if len(held) == most else None)
         if beaten is not None and entry[:2] >= beaten[:2]:
             continue
         if beaten is not None:
             held.remove(beaten)
-            del by_picture[_picture(beaten[2])]
+            del by_picture[picture_of(beaten[2])]
         insort(held, entry, key=lambda one: one[:2])
         by_picture[picture] = entry
     chosen = count or min(MOST, max(LEAST, met // 10))
     return [sample for _, _, sample in held[:chosen]], met
 
 
-def _picture(sample: Sample) -> str:
+def picture_of(sample: Sample) -> str:
+    """The picture that a Sample is about; of one without, something of its own."""
     return sample.pictures[0].digest if sample.pictures else f"\0{sample.id}"

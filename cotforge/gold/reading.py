@@ -17,6 +17,8 @@ from cotforge.records import Gold, Record
 
 FILE = "gold.csv"
 """In the run folder: where gold is kept if the pipeline file names no other place."""
+DRAWN = "drawn"
+"""The column with the probability of being drawn; a file may lack it."""
 UNTOLD = "?"
 """The answer of a person who could not tell."""
 
@@ -35,6 +37,8 @@ class Checked(Record):
     answer: str
     """Canonical label or comparable free answer, or `UNTOLD`."""
     person: str = ""
+    drawn: float | None = None
+    """Probability of being drawn, in (0, 1], where the file has it."""
 
 
 def find(loaded: Loaded, folder: Path) -> Gold:
@@ -76,10 +80,13 @@ def read(path: Path, task: Task, *, options: Options | None = None, strict: bool
 def agreed(answers: Iterable[Checked]) -> Gold:
     """What all agree on, and where they do not."""
     given: defaultdict[str, set[str]] = defaultdict(set)
+    drawn: dict[str, float] = {}
     for one in answers:
         given[one.id].add(one.answer)
+        if one.drawn is not None:
+            drawn[one.id] = max(one.drawn, drawn.get(one.id, 0.0))
     clear = {id: next(iter(said)) for id, said in given.items() if len(said) == 1 and UNTOLD not in said}
-    return Gold(clear, frozenset(given.keys() - clear.keys()))
+    return Gold(clear, frozenset(given.keys() - clear.keys()), drawn)
 
 
 def checked(path: Path, found: Table, task: Task, *, options: Options, strict: bool = True) -> list[Checked]:
@@ -90,14 +97,28 @@ def checked(path: Path, found: Table, task: Task, *, options: Options, strict: b
         if not seen(text):
             continue
         answer = _canonical(text, task, options.get(id, task.closed), strict)
+        drawn, wrong = probability(cells.get(DRAWN, ""))
         if not id:
             faults.append(f"{path}:{line}: id: is missing; it is that of the sample which the answer {text[:60]!r} belongs to")
         elif answer is None:
             faults.append(f"{path}:{line}: answer: {text[:60]!r} {_wanted(text, task, options.get(id, task.closed))}")
+        elif wrong:
+            faults.append(f"{path}:{line}: {wrong}")
         else:
-            answers.append(Checked(line, id, text, answer, cells.get("person", "").strip()))
+            answers.append(Checked(line, id, text, answer, cells.get("person", "").strip(), drawn))
     demand(faults)
     return answers
+
+
+def probability(cell: str) -> tuple[float | None, str]:
+    """(what a cell of the column `drawn` says, what is wrong with it); None where it is empty. A decimal comma is read as a point."""
+    text = unguarded(cell).strip()
+    if not text:
+        return None, ""
+    with suppress(ValueError):
+        if 0 < (share := float(text.replace(",", "."))) <= 1:
+            return share, ""
+    return None, f"{DRAWN}: {text[:60]!r} is no probability; a number above 0 and at most 1, or nothing, is wanted"
 
 
 def _canonical(text: str, task: Task, options: tuple[str, ...], strict: bool) -> str | None:

@@ -56,8 +56,12 @@ function spelled(text) {
 
 function csv() {
   const cell = text => /[",\r\n;\t]|^\s|\s$/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
-  const rows = data.samples.filter(sample => answers.has(sample.id)).map(sample => [sample.id, answers.get(sample.id)]);
-  return [["id", "answer"], ...rows].map(row => row.map(text => cell(guarded(text))).join(",") + "\r\n").join("");
+  // Each sample's probability of being drawn goes with its answer, and that of samples checked before, where another drawing has changed it.
+  const drawn = "known" in data;
+  const row = sample => [sample.id, answers.get(sample.id), ...(drawn ? [sample.drawn] : [])];
+  const rows = data.samples.filter(sample => answers.has(sample.id)).map(row);
+  const columns = ["id", "answer", ...(drawn ? ["drawn"] : [])];
+  return [columns, ...rows, ...(rows.length && drawn ? data.known : [])].map(row => row.map(text => cell(guarded(text))).join(",") + "\r\n").join("");
 }
 
 function save() {

@@ -12,6 +12,7 @@ from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised
 from cotforge.consensus.simpler import Figures, Simpler
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
+from cotforge.tally.blindness import Unseen
 from cotforge.tally.counts import ClassTally, TeacherTally, share
 from cotforge.tally.spread import Spread
 
@@ -43,6 +44,8 @@ class Tally:
     """Points of a calibration plot; told by the vote."""
     admission: Admission | None = None
     """Whether pictures were heard; None where `consensus.image` asks for no such vote. Told by the vote."""
+    unseen: Sequence[Unseen] = ()
+    """Classes that the teachers call something else; told by `Blindness`."""
     samples: int = 0
     readable: int = 0
     """Samples with at least one reply in which an answer could be read."""
@@ -158,6 +161,7 @@ class Tally:
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
             "claim": self.claim.summary(),
+            **({"unseen": [asdict(one) for one in self.unseen]} if self.unseen else {}),
             **({"promise": self.promise.summary()} if self.promise is not None else {}),
             **({} if self.admission is None else {"image": asdict(self.admission)}),
             "labels_unknown": self.labels_unknown,

@@ -41,6 +41,8 @@ def rows(claim: Claim) -> list[Row]:
 
 def headline(claim: Claim) -> str:
     """What is claimed of all accepted answers, in one sentence; the bound comes first."""
+    if not claim.calibrated and 0 < claim.chosen == claim.gold:
+        return f"precision: uncalibrated, none of the {claim.gold:,} checked samples was drawn by chance; cotforge gold draws some"
     if not claim.calibrated:
         return "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check"
     if claim.low is None:
@@ -65,6 +67,11 @@ def notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
         )
     if not claim.calibrated:
         return
+    if claim.unequal:
+        yield (
+            f"some of the {claim.gold:,} checked samples were likelier to be drawn: shares are weighted by that, "
+            "and counts and bounds are of those that are as if drawn by chance alone"
+        )
     if claim.with_label is not None:
         yield f"with their label: {_part(claim.with_label, claim.count_with)}"
     if claim.against_label is not None:

@@ -34,6 +34,7 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
         labels=answers.labels,
         prices=answers.prices,
         gold=known,
+        drawn=checked.drawn,
         targets=sorted({*TARGETS, near}),
         label=consensus.label,
         ordered_at=near,

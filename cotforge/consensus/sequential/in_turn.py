@@ -7,7 +7,7 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cotforge.consensus.claim import Expected
-from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting
+from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting, with_label
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.sequential.terms import SHORT, Terms, prices
 from cotforge.records import Ballot, Sample, VoteReason
@@ -43,6 +43,8 @@ class Fate(NamedTuple):
     """Columns of the voters asked, in turn."""
     lacking: tuple[int, ...]
     """Columns of those whose replies would be asked for and are not there."""
+    said: tuple[float, ...] = ()
+    """Posterior of what each column says, the label's last; 0 where it says nothing."""
     apart: tuple[int, float, bool] | None = None
     """(column, confidence, accepted) where what people said of these Samples was kept from the vote; None where they said nothing."""
 
@@ -174,6 +176,18 @@ class TurnDecider(Decider):
             tuple(names[column] for column in fate.lacking),
         )
 
+    def posterior(self, sample: Sample, heard: Sequence[Heard]) -> Mapping[str, float]:
+        told = Said.of(heard)
+        said, fate = told.answers, self._fates.get(self._coding.row(sample, told).tobytes(), _UNSEEN)
+        shares: dict[str, float] = {}
+        for column in fate.asked:
+            answer = said.get(self._coding.names[column])
+            if answer is not None:
+                shares[answer] = max(fate.said[column], shares.get(answer, 0.0))
+        if shares and sample.label is not None and self.setting.terms.label:
+            shares.setdefault(sample.label, fate.said[-1])
+        return with_label(shares, sample)
+
     @property
     def least(self) -> float:
         return self._figures.target
@@ -224,9 +238,11 @@ def decided(rows: CodedRows) -> TurnDecider:
     walked = found.walk
     turns = [tuple(column for column in np.argsort(turn, kind="stable").tolist() if turn[column]) for turn in walked.turn_NK]
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
-    columns = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N))
+    columns, sure, accepted, said = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N, found.said_NV))
     apart = found.held.by_row() if found.held is not None else {}
-    fates = [Fate(*one)._replace(apart=apart.get(row)) for row, one in enumerate(zip(*columns, turns, lacking, strict=True))]
+    fates = [
+        Fate(columns[row], sure[row], accepted[row], turn, lacking[row], tuple(said[row]), apart.get(row)) for row, turn in enumerate(turns)
+    ]
     keys = (row.tobytes() for row in packed.astype(np.int32))
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
     coding = Coding(replace(rows.setting, terms=about))

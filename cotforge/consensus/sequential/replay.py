@@ -35,6 +35,8 @@ class Replayed:
     """A column that says the leading answer; `NONE` where no voter asked does. People's answers come later: see `decider.settle`."""
     confidence_N: Floats
     """Posterior of the leading answer, in [0, 1]."""
+    said_NV: Floats
+    """Posterior of what each column says; 0 where it says nothing."""
     accepted_N: Flags
     expected: Callable[[float], Expected] | None
     """Of accepted answers that nobody checked, from a confidence on; None where gold has not calibrated the belief."""
@@ -62,13 +64,16 @@ def replay(terms: Terms, rows: Table, waves: Waves, pictures: Pictures | None = 
         # Fewer are accepted where what people said of them is kept from the vote.
         belief = replace(belief, repairs=False)
         held = held_out(belief, policy, evidence, rows)
-    lead = belief.lead(view.answers_NV, belief.posterior(view.answers_NV))
+    posterior_NS, symbol_NV = belief.posterior(view.answers_NV), symbols_of(view.answers_NV, terms)
+    lead = belief.lead(view.answers_NV, posterior_NS)
+    said_NV = np.where(symbol_NV >= 0, np.take_along_axis(posterior_NS, np.maximum(symbol_NV, 0), axis=1), 0.0)
     return Replayed(
         belief,
         policy,
         walked,
-        column_N=says(symbols_of(view.answers_NV[:, : len(terms.voters)], terms), lead.symbol_N)[place_N],
+        column_N=says(symbol_NV[:, : len(terms.voters)], lead.symbol_N)[place_N],
         confidence_N=lead.posterior_N[place_N],
+        said_NV=said_NV[place_N],
         accepted_N=lead.accepted_N[place_N],
         expected=partial(_expected, told, lead, view.answers_NV[:, -1]) if belief.calibration.weights_F is not None else None,
         held=held,
