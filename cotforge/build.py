@@ -17,6 +17,7 @@ from typing import Self
 
 from cotforge import gold
 from cotforge.budget import Purse
+from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.curate import Curation
@@ -31,12 +32,12 @@ from cotforge.forge import Forge, Meter, Progress, Work, missing
 from cotforge.forge.batches import waiting
 from cotforge.forge.places import together
 from cotforge.forge.retry import Retry
-from cotforge.forge.tour import remaining
+from cotforge.forge.tour import left, remaining
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.plan import lines, notes
-from cotforge.records import Fault, Gold, Sample, Stop
+from cotforge.records import Fault, Sample, Stop
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults
@@ -70,6 +71,8 @@ class Run:
     """Which Calls that came to nothing are asked anew in this invocation; None leaves that to how they failed."""
     begun: float = field(default_factory=time.monotonic)
     _open: ExitStack = field(default_factory=ExitStack)
+    _heard: Rows | None = None
+    """What was said of all Samples, once it is known that nothing is left to ask in turn."""
 
     def __post_init__(self) -> None:
         self.reader = self._open.enter_context(closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads)))
@@ -142,7 +145,7 @@ class Run:
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         With `show`, the prompt of that Sample, counted from 1, is told first.
         """
-        people = self._demand_sound()
+        people = gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
         guide, refreshed = self._guide(), self._interrupted()
@@ -171,15 +174,10 @@ class Run:
             self._probe(estimator, asked)
             tell(estimator.text())
 
-    def _demand_sound(self) -> Gold:
-        """What people found. Raises PipelineError where that, or what features of pictures come from, is wrong: before anything is paid."""
-        found = gold.find(self.loaded, self.folder.path)
-        if self._features is not None:
-            self._features.demand()
-        return found
-
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
+        if self._features is not None:
+            self._features.demand()
         teachers = [teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked]
         if self.loaded.pipeline.consensus.sequential:
             together(teachers)
@@ -204,7 +202,7 @@ class Run:
         `refresh` names teachers whose Calls are asked anew; `retry` says why a Call came to nothing that is asked anew, and no other then.
         Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
         """
-        self._demand_sound()
+        gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         keep_larger = not replace and (offline or self._limited)
         stays = keep_larger and self._limit is not None and self._limit < Previous.of(self.folder.path).samples
         if not stays and not (offline and self.folder.pipeline.exists()):
@@ -265,7 +263,7 @@ class Run:
 
     def _curation(self) -> Curation:
         found = gold.find(self.loaded, self.folder.path)
-        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._guide())
+        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._guide(), rows=self._heard)
 
     def _refreshed(self, names: Sequence[str]) -> dict[str, int]:
         known = [teacher.name for teacher in self.loaded.pipeline.teachers]
@@ -331,14 +329,14 @@ class Run:
 
     def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""
-        found: set[str] = set()
+        teachers, found = {teacher.name for teacher in self.loaded.pipeline.teachers}, set[str]()
         if guide is not None:
-            more = any(isinstance(work, Work) and work.calls for work in self._remaining(refreshed, guide))
-            return {teacher.name for teacher in self.loaded.pipeline.teachers} if more else found
+            more, self._heard = left(guide, self._remaining(refreshed, guide))
+            return teachers if more else found
         for work in self._works(refreshed):
             if isinstance(work, Work):
                 found |= {teacher.name for teacher, _ in work.calls}
-            if len(found) == len(self.loaded.pipeline.teachers):
+            if found == teachers:
                 break
         return found
 

@@ -69,6 +69,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         if loaded.pipeline.consensus.image is not None:
             tally.admission = decider.admission or Admission(False, len(curation.setting.gold.answers))
         tally.unseen = blindness.unseen()
+        tally.remarks = decider.remarks
         tally.promise, tally.simpler = decider.promised, claims.simpler(tally, curation.trial)
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
@@ -160,6 +161,7 @@ class Ending:
             files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
             yield f"perhaps mislabelled: {files}, listed in {self.folder / conflicts.FILE}, the surest first"
         yield rule(self.loaded)
+        yield from self.tally.remarks
         yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
         if self.tally.promise is not None:
             yield self.tally.promise.told()

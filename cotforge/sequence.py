@@ -69,7 +69,7 @@ class Guide:
         by = loaded.pipeline.consensus.by if rule is None else rule
         assert isinstance(by, Sequential), "only rules that ask in turn have a guide"
         found, samples = gold.find(loaded, folder), total()
-        return cls(loaded.pipeline, by, by.waves(samples, found.checked), found, samples, features)
+        return cls(loaded.pipeline, by.kept_in(folder.absolute()), by.waves(samples, found.checked), found, samples, features)
 
     def terms(self, prices: Mapping[str, float]) -> Terms:
         """The constants of the vote, where a Call to each voter has this price."""

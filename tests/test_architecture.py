@@ -28,7 +28,7 @@ FLOORS = (
     "tally pages",
     "gold",
     "sequence",
-    "sample_reader",
+    "heard sample_reader",
     "forge curate",
     "export card report simulate display estimate whatif",
     "results early_end doubts",

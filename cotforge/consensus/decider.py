@@ -181,6 +181,11 @@ class Decider(ABC):
         """Whether pictures were heard; None where there are no features of them."""
         return None
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Sentences for the user about how it came to its verdicts, where that is not as usual."""
+        return ()
+
     @abstractmethod
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
         """What the rule says of a Sample, whatever people found."""

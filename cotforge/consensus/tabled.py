@@ -172,11 +172,12 @@ class Tabled:
         calls = [found.calls[name] for name in self.teachers]
         cost = fsum(count * voter.price for count, voter in zip(calls, setting.terms.voters, strict=True))
         missing = 0 if rule.in_turn else int((asked.answers_NV[:, :-1] == NONE).sum())
-        admission, teachers = decider.admission, self._reliability(decider, found)
+        admission, teachers, remarks = decider.admission, self._reliability(decider, found), tuple(decider.remarks)
         if self._given is not None:
             admission = admission or Admission(False, len(self.gold.answers))
             teachers = pl.concat([teachers, _of_pictures(admission, teachers)])
-        return Decisions(self._frame(asked, found), decider.claim, teachers, cost, found.lacking + missing, decider.promised, admission)
+        told = self._frame(asked, found)
+        return Decisions(told, decider.claim, teachers, cost, found.lacking + missing, decider.promised, remarks, admission)
 
     @cached_property
     def _in_turn(self) -> "_Asked":

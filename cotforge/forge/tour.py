@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from cotforge.consensus.decider import Heard, Rows
 from cotforge.forge.line import Line
 from cotforge.forge.notes import Notes
 from cotforge.forge.progress import Progress
@@ -16,6 +17,7 @@ from cotforge.forge.reading import Reading
 from cotforge.forge.turn import Turn
 from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
+from cotforge.heard import one_heard
 from cotforge.records import Call, Fault
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Basis, Guide, voter, voters
@@ -181,13 +183,35 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
             learned, policy = basis, notes.learn(basis)
         for work in works(wave):
             if known and isinstance(work, Work):
-                walk = walk_of(work, guide, wave, policy)
+                walk = work.walk = walk_of(work, guide, wave, policy)
                 if walk.along(guide.pipeline.task):
                     work.calls = []
                     notes.add(walk)
                 else:
                     over = min(over, wave)
             yield work
+
+
+def left(guide: Guide, works: Iterator[Work | Fault]) -> tuple[bool, Rows | None]:
+    """Whether any of what `remaining` gave is to be asked; if none is, with what was said of all Samples, as curating counts it.
+
+    That is None where a reply that does not settle its Call may be in the journal: curating counts it, and asking does not.
+    """
+    rows: Rows | None = guide.rule.rows(guide.setting)
+    for work in works:
+        if isinstance(work, Work):
+            if work.calls:
+                return True, None
+            rows = None if work.stale else rows
+            if rows is not None:
+                rows.add(work.sample, _all_heard(work, guide))
+    return False, rows
+
+
+def _all_heard(work: Work, guide: Guide) -> list[Heard]:
+    """What was heard on the way, and besides."""
+    known = work.walk.heard if work.walk is not None else {}
+    return [known.get(voter(call)) or one_heard(call, attempt.reply, guide.pipeline.task) for call, attempt in work.had]
 
 
 def walk_of(work: Work, guide: Guide, wave: int, policy: "AnyPolicy | None") -> Walk:

@@ -46,6 +46,8 @@ class Tally:
     """Whether pictures were heard; None where `consensus.image` asks for no such vote. Told by the vote."""
     unseen: Sequence[Unseen] = ()
     """Classes that the teachers call something else; told by `Blindness`."""
+    remarks: Sequence[str] = ()
+    """Sentences about how the vote came to its verdicts, where that is not as usual."""
     samples: int = 0
     readable: int = 0
     """Samples with at least one reply in which an answer could be read."""

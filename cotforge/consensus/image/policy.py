@@ -10,30 +10,31 @@ from cotforge.consensus.image.voter import Pictures
 from cotforge.consensus.sequential import apart
 from cotforge.consensus.sequential.aim import aimed, is_known
 from cotforge.consensus.sequential.learning import learn
+from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import NOTHING, Policy, Probabilities
 from cotforge.consensus.sequential.table import NONE, Ints, Table
 from cotforge.consensus.sequential.terms import Terms
 
 
-def learned(terms: Terms, evidence: PicturedEvidence, upto: int, hasty: bool) -> "PicturedPolicy":
+def learned(terms: Terms, evidence: PicturedEvidence, upto: int, hasty: bool, *, memory: LearningCache) -> "PicturedPolicy":
     """The policy by what Samples of the waves up to `upto` said, and their pictures. Takes seconds."""
     told = evidence.told(terms)
-    terms = aimed(terms, evidence_of(terms, told))
+    terms = aimed(terms, evidence_of(terms, told), memory)
     found = look(terms, evidence.samples.padded(len(told)), told, upto)
-    policy = learn(terms, evidence_of(terms, with_codes(told, found.code_N)), upto, hasty)
+    policy = learn(terms, evidence_of(terms, with_codes(told, found.code_N)), upto, hasty, memory=memory)
     return PicturedPolicy(policy, found.code_N, evidence.samples.places)
 
 
-async def learned_apart(terms: Terms, evidence: PicturedEvidence, upto: int) -> "PicturedPolicy | None":
+async def learned_apart(terms: Terms, evidence: PicturedEvidence, upto: int, *, memory: LearningCache) -> "PicturedPolicy | None":
     """The same, in processes of their own; None where none can be had."""
     told = evidence.told(terms)
-    if not is_known(terms, evidence_of(terms, told)):
+    if not is_known(terms, evidence_of(terms, told), memory):
         return None  # whoever asks finds it in a thread then
-    terms = aimed(terms, evidence_of(terms, told))
+    terms = aimed(terms, evidence_of(terms, told), memory)
     found = await _looked_apart(terms, evidence.samples.padded(len(told)), told, upto)
     if found is None:
         return None
-    policy = await apart.learned(terms, evidence_of(terms, with_codes(told, found.code_N)), upto)
+    policy = await apart.learned(terms, evidence_of(terms, with_codes(told, found.code_N)), upto, memory=memory)
     return None if policy is None else PicturedPolicy(policy, found.code_N, evidence.samples.places)
 
 

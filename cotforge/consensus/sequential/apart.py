@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 import cotforge
 from cotforge.consensus.sequential.learning import Grounds, known, remember, taught
+from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import Evidence, Table
 from cotforge.consensus.sequential.terms import Terms
@@ -23,12 +24,12 @@ BEHIND = 5
 """How nice the process is (ours): what asks goes first."""
 
 
-async def learned(terms: Terms, evidence: Evidence | Table, upto: int) -> Policy | None:
+async def learned(terms: Terms, evidence: Evidence | Table, upto: int, *, memory: LearningCache) -> Policy | None:
     """`learning.learn`, once it is done elsewhere; None where no process can be had, or it came to nothing."""
     grounds = Grounds.of(terms, evidence, upto)
-    policy = known(grounds)
+    policy = known(grounds, memory)
     if policy is None and (policy := await elsewhere(partial(taught, grounds))) is not None:
-        remember(grounds, policy)
+        remember(grounds, policy, memory)
     return policy
 
 

@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cotforge.consensus.claim import Expected
@@ -145,6 +146,7 @@ class Figures:
     estimates: Mapping[str, float]
     twins: Mapping[str, str]
     admission: Admission | None = None
+    remarks: Sequence[str] = ()
 
 
 class TurnDecider(Decider):
@@ -212,6 +214,10 @@ class TurnDecider(Decider):
     def admission(self) -> Admission | None:
         return self._figures.admission
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        return self._figures.remarks
+
 
 def _why(fate: Fate, ballots: Sequence[Ballot]) -> VoteReason:
     if fate.lacking:
@@ -221,20 +227,21 @@ def _why(fate: Fate, ballots: Sequence[Ballot]) -> VoteReason:
     return "below_target" if ballots else "no_ballots"
 
 
-def decided(rows: CodedRows) -> TurnDecider:
-    """The vote over all rows, replayed. Takes seconds."""
+def decided(rows: CodedRows, run: Path | None = None) -> TurnDecider:
+    """The vote over all rows, replayed. Takes seconds, but for what the cache of the run folder knows."""
     import numpy as np  # where something is learned
 
+    from cotforge.consensus.sequential.learning_cache import cache_of
     from cotforge.consensus.sequential.replay import replay
     from cotforge.consensus.sequential.table import table
 
     packed, times, about = rows.packed(rows.terms)
     if (pictures := rows.setting.pictures) is None:
         distinct, places = table(packed, times)
-        found = replay(about, distinct, rows.setting.waves)
+        found = replay(about, distinct, rows.setting.waves, memory=cache_of(run))
     else:
         distinct, places = pictures.table(packed[:, 0], packed[:, 1:], times)
-        found = replay(about, distinct, rows.setting.waves, pictures.padded(len(distinct)))
+        found = replay(about, distinct, rows.setting.waves, pictures.padded(len(distinct)), memory=cache_of(run))
     walked = found.walk
     turns = [tuple(column for column in np.argsort(turn, kind="stable").tolist() if turn[column]) for turn in walked.turn_NK]
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
@@ -261,4 +268,5 @@ def _figures(about: Terms, found: "Replayed") -> Figures:
         {voter.teacher: accuracy for voter, accuracy in zip(about.voters, accuracies, strict=False) if not voter.short},
         {about.voters[one].teacher: about.voters[other].teacher for one, other in found.belief.twins.items()},
         found.admission,
+        found.belief.remarks,
     )
