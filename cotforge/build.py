@@ -76,6 +76,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.reader = self._open.enter_context(closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads)))
+        self._features = self.reader.features(self.folder.path, lambda line: warn([line]))
 
     @classmethod
     def open(
@@ -175,6 +176,8 @@ class Run:
 
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
+        if self._features is not None:
+            self._features.demand()
         teachers = [teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked]
         if self.loaded.pipeline.consensus.sequential:
             together(teachers)
@@ -322,7 +325,7 @@ class Run:
         """By what teachers are asked one after another; None where they are asked all at once."""
         if not self.loaded.pipeline.consensus.sequential:
             return None
-        return Guide.of(self.loaded, self.folder.path, lambda: self.reader.total, rule=self.rule)
+        return Guide.of(self.loaded, self.folder.path, lambda: self.reader.total, rule=self.rule, features=self._features)
 
     def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""

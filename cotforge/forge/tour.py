@@ -23,7 +23,7 @@ from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Basis, Guide, voter, voters
 
 if TYPE_CHECKING:
-    from cotforge.consensus.sequential.policy import Policy
+    from cotforge.consensus.sequential.rule import AnyPolicy
 
 Found = Callable[[Call], Attempt | None]
 """The reply to a Call that has ended in this invocation."""
@@ -63,7 +63,7 @@ class Tour(Turn):
         return any(self._open.values())
 
     async def _all(self) -> None:
-        waves, learning = self._guide.waves, dict[Basis, "asyncio.Task[Policy | None]"]()
+        waves, learning = self._guide.waves, dict[Basis, "asyncio.Task[AnyPolicy | None]"]()
         try:
             for wave in range(waves.count):
                 for near in (wave, wave + 1):
@@ -77,7 +77,7 @@ class Tour(Turn):
                 task.cancel()
             await asyncio.gather(*learning.values(), return_exceptions=True)
 
-    async def _policy(self, basis: Basis) -> "Policy | None":
+    async def _policy(self, basis: Basis) -> "AnyPolicy | None":
         """What some waves teach, once they are over; None where there is nobody left to ask."""
         while self._read <= basis.upto or any(self._open[wave] for wave in range(basis.upto + 1)):
             self._changed.clear()
@@ -88,7 +88,7 @@ class Tour(Turn):
             return None
         return await self._notes.learned(basis)
 
-    async def _begin_all(self, wave: int, policy: "Policy | None") -> None:
+    async def _begin_all(self, wave: int, policy: "AnyPolicy | None") -> None:
         with Reading(self._in_wave(wave)) as reading:
             while (chunk := await reading.chunk()) and not self._progress.stopped:
                 for work in chunk:
@@ -216,7 +216,7 @@ def _all_heard(work: Work, guide: Guide) -> list[Heard]:
     return [known.get(voter(call)) or one_heard(call, attempt.reply, guide.pipeline.task) for call, attempt in work.had]
 
 
-def walk_of(work: Work, guide: Guide, wave: int, policy: "Policy | None") -> Walk:
+def walk_of(work: Work, guide: Guide, wave: int, policy: "AnyPolicy | None") -> Walk:
     """The way of a Sample from its beginning, with what is settled of its Calls."""
     calls = {voter(call): call for call in (*(call for _, call in work.calls), *(call for call, _ in work.had))}
     return Walk(
@@ -225,6 +225,6 @@ def walk_of(work: Work, guide: Guide, wave: int, policy: "Policy | None") -> Wal
         wave=wave,
         calls={name: calls[name] for name in voters(guide.pipeline) if name in calls},
         known={voter(call): stored for call, stored in work.had},
-        policy=policy,
+        policy=None if policy is None else guide.rule.policy_about(policy, work.sample.id),
         everybody=guide.waves.everybody(work.sample.id),
     )

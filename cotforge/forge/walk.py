@@ -11,7 +11,10 @@ from cotforge.records import Call
 from cotforge.replies.attempt import Attempt
 
 if TYPE_CHECKING:
+    from cotforge.consensus.image.policy import SamplePolicy
     from cotforge.consensus.sequential.policy import Policy
+
+    AskedPolicy = Policy | SamplePolicy
 
 
 @dataclass(slots=True, eq=False)
@@ -25,7 +28,7 @@ class Walk:
     """By voter, in the order of the teachers, each before its short self."""
     known: dict[str, Attempt]
     """What was settled before, by voter: it is heard where the way leads there, and not otherwise."""
-    policy: "Policy | None"
+    policy: "AskedPolicy | None"
     """None in the warm-up, or where there was nobody left to ask when it was to be learned."""
     everybody: bool
     answers: dict[str, str | None] = field(default_factory=dict)

@@ -19,10 +19,10 @@ _TINY = 1e-300
 
 def new_model(terms: Terms, twins: Collection[int], near_CC: Flags | None) -> Difficulty | Agreement:
     """The model of these voters that has learned nothing yet; `near_CC`: see `Difficulty`, where answers are kept class by class."""
-    columns, bins = len(terms.voters) + 1, (*(voter.bins for voter in terms.voters), 1)
+    columns = len(terms.bins)
     if terms.by_class:
-        return Difficulty(len(terms.options), columns, near_CC=near_CC, bins=bins)
-    return Agreement(terms.size if terms.options else terms.size - len(twins), columns, bins=bins)
+        return Difficulty(len(terms.options), columns, near_CC=near_CC, bins=terms.bins, pictured=terms.image)
+    return Agreement(terms.size if terms.options else terms.size - len(twins), columns, bins=terms.bins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class Belief:
     """Columns of voters that are another one behind a second name, with that one's column."""
     unlabelled: float = 0.0
     """Share of Samples without a label, in [0, 1]."""
+    unseen: float = 1.0
+    """Share of Samples whose picture says nothing, in [0, 1]."""
     telling: tuple[float, ...] = ()
     """Share of each voter's Calls that tell something, in (0, 1]; nothing stands for all of everybody's."""
     repairs: bool = False
@@ -130,12 +132,15 @@ class Belief:
         best_N = named_NS[np.arange(len(symbol_N)), symbol_N]
         says_NV = symbols_of(answers_NV, self.terms) == symbol_N[:, None]
         full = [column for column, voter in enumerate(self.terms.voters) if not voter.short]
+        pictures_N = says_NV[:, -2] & self.terms.image
+        if self.terms.image:
+            says_NV = np.delete(says_NV, -2, axis=1)  # a teacher has to say it, whatever the picture says
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
         some_N = self.calibration.some(posterior_NS)
         told_N = np.minimum(some_N / self.calibration.some_at_all, 1.0)
         accepted_N = (best_N * told_N >= self.terms.target) & self.supported(answers_NV, says_NV, everybody_N)
         if not self.repairs:
-            accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._teachers(says_NV) >= 2)
+            accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._teachers(says_NV) + pictures_N >= 2)
         return Lead(symbol_N, best_N * some_N, accepted_N, says_NV[:, full].any(axis=1))
 
     def _teachers(self, says_NV: Flags) -> Ints:

@@ -52,10 +52,17 @@ class Difficulty:
     """The model with its parameters; `fit` changes them, all else is pure."""
 
     def __init__(
-        self, classes: int, columns: int, priors: Priors | None = None, *, near_CC: Flags | None = None, bins: Sequence[int] = ()
+        self,
+        classes: int,
+        columns: int,
+        priors: Priors | None = None,
+        *,
+        near_CC: Flags | None = None,
+        bins: Sequence[int] = (),
+        pictured: bool = False,
     ) -> None:
         """`classes`: at least 2; `columns`: voters and the label; `near_CC`: which classes d may be what a Sample of y resembles; `bins`:
-        of confidence, of each column.
+        of confidence, of each column; `pictured`: whether the last column but one is what pictures say.
         """
         self.priors = priors or Priors()
         self.C, self.V, self.T = classes, columns, self.priors.levels
@@ -69,8 +76,9 @@ class Difficulty:
         self.right_VTC = np.repeat(self._guess_VT()[:, :, None], classes, axis=2)
         self.falls_V = np.full(columns, 0.4 if self.priors.distractor else 0.0)
         self.errors_VCC = np.repeat((self.unlike / (classes - 1))[None], columns, axis=0)
-        self.relatives = Relatives(columns - 1)
-        self.confidence = Confidence(bins or [1] * columns)
+        self.relatives = Relatives(columns - 1 - pictured)
+        self.pictured = pictured
+        self.confidence = Confidence(bins or [1] * columns, picture=columns - 2 if pictured else None)
         self._first_C = np.searchsorted(self.y_M, np.arange(classes))
         self._tables: Any = None
 
@@ -164,7 +172,8 @@ class Difficulty:
         if not len(table):
             return self
         times_N = table.times_N
-        said = [_one_hot(table.answers_NV[:, v], self.C) for v in range(self.V)]
+        taught_NV = self._taught(table)
+        said = [_one_hot(taught_NV[:, v], self.C) for v in range(self.V)]
         self.confidence.know(table.answers_NV, times_N, self.C)
         known_NH = known(table.gold_N, self.answer_H)
         before = -np.inf
@@ -175,7 +184,7 @@ class Difficulty:
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
             self._maximise(joint_NH, said, table.answers_NV)
             if max(self.confidence.bins) > 1:
-                self.confidence.fit(table.answers_NV, self.by_answer(joint_NH), self.C)
+                self.confidence.fit(taught_NV, self.by_answer(joint_NH), self.C)
             self._tables = None
             now = float(times_N @ np.log(np.maximum(whole_N, _TINY))) / times_N.sum()
             if now - before < CLOSE:
@@ -183,6 +192,13 @@ class Difficulty:
             before = now
         self._tables = None
         return self
+
+    def _taught(self, table: Table) -> Ints:
+        """The answers by which columns are judged: a picture's where everybody was asked, or it would be taken at its own word."""
+        answers_NV = table.answers_NV.copy() if self.pictured else table.answers_NV
+        if self.pictured:
+            answers_NV[~table.everybody_N, -2] = NONE
+        return answers_NV
 
     def _maximise(self, weight_NH: Floats, said: list[Floats], answers_NV: Ints) -> None:
         kappa = self.priors.kappa

@@ -57,7 +57,7 @@ def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table, *, me
         symbols_NV, _ = as_symbols(view.answers_NV, view.gold_N, belief.terms)
         lead = without.lead(symbols_NV, without.posterior(symbols_NV))
         posterior_N[part], accepted_N[part] = lead.posterior_N, lead.accepted_N
-        column_N[part] = says(symbols_of(symbols_NV[:, :-1], belief.terms), lead.symbol_N)
+        column_N[part] = says(symbols_of(symbols_NV[:, : len(belief.terms.voters)], belief.terms), lead.symbol_N)
         against_N[part] = (symbols_NV[:, -1] != NONE) & (symbols_NV[:, -1] != lead.symbol_N)
     return Held(row_N, column_N, posterior_N, accepted_N, against_N, gold.times_N)
 

@@ -107,9 +107,11 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
     heard, found = table, twins(table, terms)
     table = once(table, found, terms)
     labelled = float(table.times_N[table.answers_NV[:, -1] != NONE].sum())
-    unlabelled = 1 - labelled / max(float(table.times_N.sum()), 1.0)
+    whole = max(float(table.times_N.sum()), 1.0)
+    seen = float(table.times_N[table.answers_NV[:, -2] != NONE].sum()) if terms.image else 0.0
     model = _fitted(terms, table, found) if like is None else like.model.copy().fit(table)
-    return _by_gold(Belief(terms, model, Calibration(), found, unlabelled, telling(heard, terms)), table, policy)
+    believed_of = Belief(terms, model, Calibration(), found, 1 - labelled / whole, 1 - seen / whole, telling(heard, terms))
+    return _by_gold(believed_of, table, policy)
 
 
 def _by_gold(belief: Belief, table: Table, policy: Policy | None) -> Belief:
@@ -152,7 +154,7 @@ def believed(terms: Terms, table: Table, *, policy: Policy, like: Belief, memory
 
 def telling(table: Table, terms: Terms) -> tuple[float, ...]:
     """Share of each voter's Calls that could be read; next to none of one that says the same class of whatever others tell apart."""
-    answers_NK = table.answers_NV[:, :-1]
+    answers_NK = table.answers_NV[:, : len(terms.voters)]
     asked_K, told_K = table.times_N @ (answers_NK != NONE), table.times_N @ (answers_NK >= 0)
     if terms.by_class:
         said = table.with_answers(symbols_of(table.answers_NV, terms))
@@ -201,14 +203,14 @@ def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibrati
 
 
 def _parts(gold: Table, terms: Terms, voters: Sequence[int]) -> tuple[Ints, Ints, Floats]:
-    """(answers, gold, weight) of every small set of voters beside the label, and of all; each row weighs 1 in all."""
-    k = gold.answers_NV.shape[1] - 1
+    """(answers, gold, weight) of every small set of voters beside picture and label, and of all; each row weighs 1 in all."""
+    free = range(len(terms.voters), gold.answers_NV.shape[1])  # what nobody is asked for: the picture and the label
     sets = [chosen for size in range(1, min(len(voters), 3) + 1) for chosen in combinations(voters, size)]
     sets += [tuple(voters)] if len(voters) > 3 else []
     answers, true = [], []
     for chosen in sets:
         part_NV = np.full_like(gold.answers_NV, NONE)
-        part_NV[:, [*chosen, k]] = gold.answers_NV[:, [*chosen, k]]
+        part_NV[:, [*chosen, *free]] = gold.answers_NV[:, [*chosen, *free]]
         part_NV, gold_N = as_symbols(part_NV, gold.gold_N, terms)
         answers.append(part_NV)
         true.append(gold_N)

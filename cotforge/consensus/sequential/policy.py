@@ -23,7 +23,7 @@ import numpy as np
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.states import behind, likeliest, noted, numbered
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, coded, regrouped, symbols_of
-from cotforge.consensus.sequential.terms import Wanted
+from cotforge.consensus.sequential.terms import PICTURED, Wanted
 
 EXACT = 1_000_000
 """(C + 1)^K C up to which every state is looked at."""
@@ -80,8 +80,8 @@ class Policy:
         return self._code_N, self._choice_NK, (self.worth, self.value, self.accepts, self.costs)
 
     def settle(self) -> None:
-        """Forget how the choices came about: the levels, and the states in which nobody is asked."""
-        asks_N = self._choice_NK[:, 0] != STOP
+        """Forget how the choices came about: the levels, and where no state is guessed at, those in which nobody is asked."""
+        asks_N = (self._choice_NK[:, 0] != STOP) | self._guesses
         asks_N[0] = True  # never empty
         self.levels, self._code_N, self._choice_NK = [], self._code_N[asks_N], self._choice_NK[asks_N]
 
@@ -100,6 +100,8 @@ class Policy:
         self._later = [[self._columns[name] for name in behind(voter.name, self.terms.order)] for voter in self.terms.voters]
         self._short = any(voter.short for voter in self.terms.voters)
         self._unlabelled = min(max(belief.unlabelled, RARE), 1 - RARE) if self.terms.label else 1.0
+        self._unseen = min(max(belief.unseen, RARE), 1 - RARE) if self.terms.image and belief.unseen < 1 else 1.0
+        self._guesses = self._unseen < 1 or any(voter.cuts for voter in self.terms.voters)
         price_K = np.array([voter.price for voter in self.terms.voters], float)
         self.price_K = price_K
         by_price = self.terms.objective != "balanced"
@@ -112,7 +114,8 @@ class Policy:
     def _affordable(self) -> int | None:
         own = [self.terms.voters[column] for column in self.belief.own]
         s = self.belief.model.symbols if self.terms.by_class else len(own) + 1
-        if prod(voter.bins * s + 1.0 for voter in own) * s <= EXACT:
+        pictures = 1 + (PICTURED - 1) * s if self._unseen < 1 else 1
+        if prod(voter.bins * s + 1.0 for voter in own) * s * pictures <= EXACT:
             return None
         return max(2_000, min(100_000, WORK // self.belief.model.H))
 
@@ -130,9 +133,14 @@ class Policy:
         return levels
 
     def _roots(self) -> Ints:
-        """Nothing asked yet: a state without label, and one for each label (of groups: just one)."""
-        labels = (self.belief.model.symbols if self.terms.by_class else 1) if self.terms.label else 0
-        return np.asarray(np.arange(labels + 1) * self._base_V[-1])
+        """Nothing asked yet: a state without label, and one for each label (of groups: just one); each with all a picture may say."""
+        symbols = self.belief.model.symbols
+        labels = (symbols if self.terms.by_class else 1) if self.terms.label else 0
+        root_N = np.asarray(np.arange(labels + 1) * self._base_V[-1])
+        if self._unseen == 1:
+            return root_N
+        said_X = np.array([NONE, *range(symbols, PICTURED * symbols)])  # in none is the confidence unknown
+        return np.asarray(np.sort((root_N[:, None] + (said_X + 1) * self._base_V[-2]).ravel()))
 
     def _looked_at(self, code_N: Ints, *, last: bool) -> tuple[Level, Ints]:
         """The level, and the places of those states that have successors."""
@@ -141,6 +149,8 @@ class Policy:
             answers_NV = self.decode(codes)
             mass_N, lead = self.belief.look(answers_NV)
             masses.append(mass_N * np.where(answers_NV[:, -1] == NONE, self._unlabelled, 1 - self._unlabelled))
+            if self._unseen < 1:
+                masses[-1] *= np.where(answers_NV[:, -2] == NONE, self._unseen, 1 - self._unseen)
             accepts.append(lead.accepted_N)
             extras.append(self._missing_trace(answers_NV, lead.symbol_N, lead.traced_N))
         level = Level(code_N, np.concatenate(masses), np.concatenate(accepts), np.concatenate(extras))
@@ -191,7 +201,7 @@ class Policy:
     def _may(self, answers_NV: Ints, k: int) -> Flags:
         """Whether a voter may be asked: once, in its turn, and of short votes only the first Call is a full trace."""
         voter = self.terms.voters[k]
-        asked_NV = answers_NV[:, :-1] != NONE
+        asked_NV = answers_NV[:, : len(self.terms.voters)] != NONE
         may_N = ~asked_NV[:, [*self._rivals[k], *self._later[k]]].any(axis=1)
         if k in self.belief.twins:
             return np.zeros(len(answers_NV), bool)
@@ -311,7 +321,7 @@ class Policy:
     def choose(self, answers_NV: Ints, may_NK: Flags) -> Ints:
         """The column of the voter to ask next of each row, of those that may be asked; `STOP` where it is over."""
         known_N, choice_NK = self._ranked(answers_NV)
-        if self.terms.binned and not known_N.all():
+        if self._guesses and not known_N.all():
             choice_NK[~known_N] = self._earlier(answers_NV[~known_N])
         if self.terms.order:  # one who abstained left no trace in the state, and still had its turn
             may_NK = may_NK & ~np.stack([(answers_NV[:, later] != NONE).any(axis=1) for later in self._later], axis=1)
@@ -343,33 +353,43 @@ class Policy:
         return choice_NK
 
     def next(
-        self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING, *, without: Collection[str] = ()
+        self,
+        label: str | None,
+        answers: Mapping[str, str | None],
+        probabilities: Probabilities = NOTHING,
+        *,
+        without: Collection[str] = (),
+        picture: int = NONE,
     ) -> str | None:
         """The voter to ask next about a Sample, given the label and what those asked said (None: unreadable); None where it is over.
 
         `probabilities`: in [0, 1], that voters gave their answers, as far as they did. Never one in `answers`, nor in `without`, whom
-        nobody can ask now.
+        nobody can ask now. `picture`: the code of what the Sample's picture says, where `terms.image`.
         """
         if self.terms.max_calls is not None and len(answers) >= self.terms.max_calls:
             return None
-        codes, shut = self._codes(label, answers, probabilities), frozenset(without)
+        codes, shut = self._codes(label, answers, probabilities, picture), frozenset(without)
         if (column := self._asked.get((codes, shut))) is None:
             answers_1V = self._row(codes)
-            may_1K = self.open(answers_1V[:, :-1] != NONE) & ~np.array([voter.name in shut for voter in self.terms.voters])
+            may_1K = self.open(answers_1V[:, : len(self.terms.voters)] != NONE) & ~np.array(
+                [voter.name in shut for voter in self.terms.voters]
+            )
             column = noted(self._asked, (codes, shut), int(self.choose(answers_1V, may_1K)[0]))
         return None if column == STOP else self.terms.voters[column].name
 
-    def accepted(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING) -> str | None:
+    def accepted(
+        self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING, *, picture: int = NONE
+    ) -> str | None:
         """The answer that would be accepted now; None where none would."""
-        codes = self._codes(label, answers, probabilities)
+        codes = self._codes(label, answers, probabilities, picture)
         if (taken := self._taken.get(codes)) is None:
             answers_1V = self._row(codes)
             lead = self.belief.lead(answers_1V, self.belief.posterior(answers_1V))
-            says_K = symbols_of(answers_1V, self.terms)[0, :-1] == lead.symbol_N[0]
+            says_K = symbols_of(answers_1V, self.terms)[0, : len(self.terms.voters)] == lead.symbol_N[0]
             taken = noted(self._taken, codes, int(says_K.argmax()) if lead.accepted_N[0] else STOP)
         return None if taken == STOP else answers[self.terms.voters[taken].name]
 
-    def _codes(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities) -> tuple[int, ...]:
+    def _codes(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities, picture: int) -> tuple[int, ...]:
         """By column; one who repeats another voter abstains."""
         codes, _ = coded(self.terms, label, answers, None, self._columns, self._places)
         codes = [ABSTAINED if column in self.belief.twins and code >= 0 else code for column, code in enumerate(codes)]
@@ -377,7 +397,7 @@ class Policy:
             for column, voter in enumerate(self.terms.voters):
                 if codes[column] >= 0:
                     codes[column] += self.terms.symbols * voter.bin(probabilities.get(voter.name))
-        return tuple(codes)
+        return (*codes[:-1], *((picture,) if self.terms.image else ()), codes[-1])
 
     def _row(self, codes: tuple[int, ...]) -> Ints:
         answers_1V = np.array([codes], np.int64)

@@ -102,6 +102,7 @@ def _belief_parts(belief: Belief) -> tuple[dict[str, Any], Arrays]:
     return {
         "twins": sorted(belief.twins.items()),
         "unlabelled": belief.unlabelled,
+        "unseen": belief.unseen,
         "telling": list(belief.telling),
         "repairs": belief.repairs,
         "some_at_all": belief.calibration.some_at_all,
@@ -110,9 +111,10 @@ def _belief_parts(belief: Belief) -> tuple[dict[str, Any], Arrays]:
 
 def _belief(meta: Mapping[str, Any], arrays: Arrays, terms: Terms) -> Belief:
     twins = {int(one): int(other) for one, other in meta["twins"]}
-    unlabelled, telling = float(meta["unlabelled"]), tuple(float(share) for share in meta["telling"])
+    unlabelled, unseen = float(meta["unlabelled"]), float(meta["unseen"])
+    telling = tuple(float(share) for share in meta["telling"])
     columns = set(range(len(terms.voters)))
-    if not {*twins, *twins.values()} <= columns or not math.isfinite(unlabelled) or not all(0 < share <= 1 for share in telling):
+    if not {*twins, *twins.values()} <= columns or not math.isfinite(unlabelled + unseen) or not all(0 < share <= 1 for share in telling):
         raise Damaged("no belief of these voters")
     if len(telling) not in (0, len(columns)):
         raise Damaged("no belief of so many voters")
@@ -132,8 +134,8 @@ def _belief(meta: Mapping[str, Any], arrays: Arrays, terms: Terms) -> Belief:
     if not 0 < some_at_all <= 1:
         raise Damaged("no share of what people can tell")
     calibration = Calibration(arrays.get("weights_F"), arrays.get("none_F"), some_at_all)
-    belief = Belief(terms, model, calibration, twins, unlabelled, telling, bool(meta["repairs"]))
-    posterior_NS = belief.posterior(np.full((1, len(terms.voters) + 1), NONE))  # a calibration of another shape fails here
+    belief = Belief(terms, model, calibration, twins, unlabelled, unseen, telling, bool(meta["repairs"]))
+    posterior_NS = belief.posterior(np.full((1, len(terms.bins)), NONE))  # a calibration of another shape fails here
     if not np.isfinite(posterior_NS).all() or not np.isfinite(calibration.some(posterior_NS)).all():
         raise Damaged("no belief that gives probabilities")
     return belief
