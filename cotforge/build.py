@@ -17,6 +17,7 @@ from typing import Self
 
 from cotforge import gold
 from cotforge.budget import Purse
+from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.curate import Curation
@@ -31,7 +32,7 @@ from cotforge.forge import Forge, Meter, Progress, Work, missing
 from cotforge.forge.batches import waiting
 from cotforge.forge.places import together
 from cotforge.forge.retry import Retry
-from cotforge.forge.tour import remaining
+from cotforge.forge.tour import left, remaining
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
@@ -70,9 +71,12 @@ class Run:
     """Which Calls that came to nothing are asked anew in this invocation; None leaves that to how they failed."""
     begun: float = field(default_factory=time.monotonic)
     _open: ExitStack = field(default_factory=ExitStack)
+    _heard: Rows | None = None
+    """What was said of all Samples, once it is known that nothing is left to ask in turn."""
 
     def __post_init__(self) -> None:
         self.reader = self._open.enter_context(closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads)))
+        self._features = self.reader.features(self.folder.path, lambda line: warn([line]))
 
     @classmethod
     def open(
@@ -154,7 +158,7 @@ class Run:
         warn([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking()])
         if not probe:
             tell(estimator.text())
-        if people.checked:
+        if people.checked or self.loaded.pipeline.consensus.promise is not None:
             tell(f"gold: {claims.best_case(len(even_part(people.checked, people.drawn)), self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
@@ -172,6 +176,8 @@ class Run:
 
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
+        if self._features is not None:
+            self._features.demand()
         teachers = [teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked]
         if self.loaded.pipeline.consensus.sequential:
             together(teachers)
@@ -257,7 +263,7 @@ class Run:
 
     def _curation(self) -> Curation:
         found = gold.find(self.loaded, self.folder.path)
-        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._guide())
+        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._guide(), rows=self._heard)
 
     def _refreshed(self, names: Sequence[str]) -> dict[str, int]:
         known = [teacher.name for teacher in self.loaded.pipeline.teachers]
@@ -319,18 +325,18 @@ class Run:
         """By what teachers are asked one after another; None where they are asked all at once."""
         if not self.loaded.pipeline.consensus.sequential:
             return None
-        return Guide.of(self.loaded, self.folder.path, lambda: self.reader.total, rule=self.rule)
+        return Guide.of(self.loaded, self.folder.path, lambda: self.reader.total, rule=self.rule, features=self._features)
 
     def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""
-        found: set[str] = set()
+        teachers, found = {teacher.name for teacher in self.loaded.pipeline.teachers}, set[str]()
         if guide is not None:
-            more = any(isinstance(work, Work) and work.calls for work in self._remaining(refreshed, guide))
-            return {teacher.name for teacher in self.loaded.pipeline.teachers} if more else found
+            more, self._heard = left(guide, self._remaining(refreshed, guide))
+            return teachers if more else found
         for work in self._works(refreshed):
             if isinstance(work, Work):
                 found |= {teacher.name for teacher, _ in work.calls}
-            if len(found) == len(self.loaded.pipeline.teachers):
+            if found == teachers:
                 break
         return found
 

@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 
 from cotforge import answers
 from cotforge.consensus import Decider, Heard
+from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.simpler import Trial
 from cotforge.filters import Bound, resolved
+from cotforge.heard import Answered, heard, read_trace
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
 from cotforge.records import (
     NOT_ASKED,
-    Call,
     CuratedSample,
     Fault,
     Gold,
@@ -41,8 +42,6 @@ SHOWN = 200
 
 _NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 
-Answered = tuple[Call, Reply, Trace | None]
-"""A Call, its Reply, and that read; None where it is an error."""
 Samples = Callable[[], Iterator[Sample | Fault]]
 """Reads the source from its beginning; called twice where a rule must see all ballots first."""
 
@@ -84,17 +83,17 @@ class Curator:
         assert self.decider is not None
         try:
             replies = self._replies(sample)
-            verdict, lacking = self.decider.verdict(sample, _heard(replies))
+            verdict, lacking = self.decider.verdict(sample, heard(replies))
             if self.loaded.pipeline.consensus.sequential:  # who was not asked is missed only where the policy wants it
                 replies = [one for one in replies if one[1].error != NOT_ASKED or voter(one[0]) in lacking]
-            return self._judged(sample, verdict, replies)
+            return self._judged(sample, verdict, self._explained(replies))
         except Fault as fault:
             return fault
 
     def heard(self, sample: Sample) -> list[Heard] | Fault:
         """What came of the Calls about a Sample, in the pipeline's order; without those that were never asked."""
         try:
-            return _heard(self._replies(sample))
+            return heard(self._replies(sample))
         except Fault as fault:
             return fault
 
@@ -102,14 +101,22 @@ class Curator:
         """Every Call about a Sample with its Reply, and that read where it has no error. Raises Fault where it cannot be asked about."""
         pairs = self.loaded.calls(sample)
         stored = self.journal.replies([call.key for _, call in pairs])
-        lacking = [call.key for _, call in pairs if call.key not in stored]
-        begun = self.journal.begun(lacking) if lacking else {}
         replies = []
         for _, call in pairs:
             found = stored.get(call.key)
-            reply = found.reply if found is not None else Reply(call.key, outcome=replace(_NOT_ASKED, detail=begun.get(call.key, "")))
-            replies.append((call, reply, _read(reply, call, self.task) if reply.outcome.has_text else None))
+            reply = found.reply if found is not None else Reply(call.key, outcome=_NOT_ASKED)
+            replies.append((call, reply, read_trace(reply, call, self.task) if reply.outcome.has_text else None))
         return replies
+
+    def _explained(self, replies: Sequence[Answered]) -> Sequence[Answered]:
+        """With how the last attempt ended, where a Call was asked and not to the end."""
+        lacking = [call.key for call, reply, _ in replies if reply.error == NOT_ASKED]
+        if not lacking or not (begun := self.journal.begun(lacking)):
+            return replies
+        return [
+            (call, replace(reply, outcome=replace(reply.outcome, detail=begun[call.key])) if call.key in begun else reply, trace)
+            for call, reply, trace in replies
+        ]
 
     def _judged(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> Finding:
         """The fate of every trace, and the Lessons."""
@@ -173,15 +180,18 @@ class Curation:
         *,
         gold: Gold | None = None,
         guide: Guide | None = None,
+        rows: Rows | None = None,
         many: int = MANY,
     ) -> None:
-        """`guide`: of a run whose teachers are asked in turn; `many`: attempts in the journal from which on other processes help."""
+        """`guide`: of a run whose teachers are asked in turn; `rows`: what the journal has of all Samples, where that is counted already;
+        `many`: attempts in the journal from which on other processes help.
+        """
         self.loaded, self.journal, self.samples = loaded, journal, samples
         self.setting = setting(loaded.pipeline, gold) if guide is None else guide.setting
         self.curator = Curator(loaded, journal)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
         self._rule = loaded.pipeline.consensus.by if guide is None else guide.rule
-        self._first = self._rule.learns or self.setting.terms.promise is not None
+        self._first = self._rule.learns or self.setting.terms.promise is not None or rows is not None
         """Whether all Samples are heard before any is judged."""
         self.trial = Trial([teacher.name for teacher in loaded.pipeline.teachers])
         """What simpler rules would have done, as far as that is known."""
@@ -189,6 +199,7 @@ class Curation:
         self._even = frozenset(even_part([*checked.answers, *checked.ambiguous], checked.drawn))
         self._everybody = guide.waves.everybody if guide is not None else lambda id: True
         self._decider: Decider | None = None
+        self._counted = rows
         self._many = journal.latest() >= many
 
     def outcomes(self) -> Iterator[CuratedSample | Fault]:
@@ -196,10 +207,10 @@ class Curation:
         return not_only_faults(self._outcomes())
 
     def _outcomes(self) -> Iterator[CuratedSample | Fault]:
-        rows = self._rule.rows(self.setting)
-        if self._first:
-            for sample, heard in self.heard():
-                rows.add(sample, heard)
+        rows = self._counted or self._rule.rows(self.setting)
+        if self._first and self._counted is None:
+            for sample, said in self.heard():
+                rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
         for sample, found in self._map(Curator.find):
             if isinstance(found, Fault):
@@ -228,8 +239,8 @@ class Curation:
     def decided(self) -> Decider:
         """The rule, by all that the journal holds; no Sample is judged for it. Reads the source once."""
         rows = self._rule.rows(self.setting)
-        for sample, heard in self.heard():
-            rows.add(sample, heard)
+        for sample, said in self.heard():
+            rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
         return self._decider
 
@@ -245,14 +256,6 @@ class Curation:
             return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
         asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.curator.decider)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
-
-
-def _read(reply: Reply, call: Call, task: answers.Task) -> Trace:
-    """A Reply read, without credentials that lay in pieces in it: reading takes out what lay between."""
-    trace = answers.read(reply, call, task)
-    is_piece = trace.reasoning in reply.content or trace.reasoning in reply.reasoning
-    reasoning, answer = trace.reasoning if is_piece else redact(trace.reasoning), trace.answer and redact(trace.answer)
-    return trace if (reasoning, answer) == (trace.reasoning, trace.answer) else replace(trace, reasoning=reasoning, answer=answer)
 
 
 def _shown(judged: Judged, reply: Reply) -> Judged:
@@ -271,17 +274,6 @@ def _parted(replies: Iterable[Answered]) -> tuple[list[Trace], list[tuple[str, R
         else:
             failed.append((call.teacher, reply))
     return traces, failed
-
-
-def _heard(replies: Sequence[Answered]) -> list[Heard]:
-    """As a vote takes it."""
-    return [
-        Heard(voter(call), None, reply.cost_usd, reply.seconds, False, reply.passing)
-        if trace is None
-        else Heard(voter(call), trace.answer, reply.cost_usd, reply.seconds, probability=trace.probability)
-        for call, reply, trace in replies
-        if reply.error != NOT_ASKED
-    ]
 
 
 def _why(verdict: Verdict, judged: Sequence[Judged]) -> str:

@@ -19,7 +19,9 @@ _FILES = re.compile(
     r"|journal(?:\.damaged-\d+|\.salvaged?)?\.sqlite(?:-wal|-shm|-journal|-damaged)?"  # of SQLite, and of a salvage
 )
 """Directly in a run folder."""
-_OF_FILES = frozenset({"dataset/data", "dataset/traces", "dataset/preference", "cache/sent", "cache/spool", "batches", "eval"})
+_OF_FILES = frozenset(
+    {"dataset/data", "dataset/traces", "dataset/preference", "cache/sent", "cache/spool", "cache/learned", "batches", "eval"}
+)
 """Folders that hold no others."""
 FOLDERS = _OF_FILES | {"dataset", "cache", "train", "train/cache"}
 """Everything below these is cotforge's own."""

@@ -13,6 +13,7 @@ from cotforge import bounded_yaml, tree
 from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
+from cotforge.consensus.votes import WIDEST
 from cotforge.errors import PipelineError, shown
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, read_kept, safe_name
@@ -83,6 +84,13 @@ class Pipeline(Spec):
                 f"consensus.rule: {self.consensus.rule!r} asks one teacher after another, and {shown(batched[0])} is a batch, "
                 "which answers in hours; use another rule, or kind 'openai'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_share_classes(self) -> Self:
+        own = getattr(getattr(self.source, "columns", None), "options", None) is not None
+        if self.consensus.image is not None and (self.task.kind != "classify" or own or not 2 <= len(self.task.closed) <= WIDEST):
+            raise WrongKey("consensus.image", f"needs a task of kind classify with 2 to {WIDEST} labels that all samples share")
         return self
 
     @model_validator(mode="after")
@@ -346,6 +354,9 @@ def _absolute(values: tree.Tree, root: Path) -> tree.Tree:
     for section, name in _PATHS:
         _made_absolute(values[section], name, root)
     _made_absolute(values, "gold", root)
+    if isinstance(image := values["consensus"].get("image"), dict):
+        for name in image:
+            _made_absolute(image, name, root)
     for teacher in values["teachers"]:
         _made_absolute(teacher, "path", root)
     for bound in values["filters"]:

@@ -11,6 +11,7 @@ from cotforge import __version__
 from cotforge.budget import dollars
 from cotforge.card import card
 from cotforge.consensus.claim import FEW
+from cotforge.consensus.image.admitted import Admission
 from cotforge.curate import Curation
 from cotforge.export import Exported, conflicts, export
 from cotforge.export.previous import KeepOldDataset, Previous
@@ -65,7 +66,10 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     def told(exported: Exported) -> str:
         decider = curation.decider
         tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
+        if loaded.pipeline.consensus.image is not None:
+            tally.admission = decider.admission or Admission(False, len(curation.setting.gold.answers))
         tally.unseen = blindness.unseen()
+        tally.remarks = decider.remarks
         tally.promise, tally.simpler = decider.promised, claims.simpler(tally, curation.trial)
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
@@ -157,6 +161,7 @@ class Ending:
             files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
             yield f"perhaps mislabelled: {files}, listed in {self.folder / conflicts.FILE}, the surest first"
         yield rule(self.loaded)
+        yield from self.tally.remarks
         yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
         if self.tally.promise is not None:
             yield self.tally.promise.told()
@@ -164,6 +169,8 @@ class Ending:
             yield from claims.told(self.tally)
         if self.tally.simpler is not None:
             yield claims.does_better(self.tally, self.tally.simpler)
+        if self.tally.admission is not None:
+            yield f"the picture ({self.loaded.pipeline.consensus.pictures}) {self.tally.admission.words}"
         if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
             yield _CONTRADICTED
         for name, about in summary["teachers"].items():
@@ -232,6 +239,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
         ],
         source=f"{kept['source']['kind']}: {Path(kept['source']['path']).name}",
         license=pipeline.source.license,
+        pictures=consensus.pictures,
         consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
         filters=[bounds(bound) for bound in pipeline.filters],
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},

@@ -3,12 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sequence import Guide
 from cotforge.sources import Counts, Index, Row, samples
+
+if TYPE_CHECKING:
+    from cotforge.consensus.image.reading import Features
 
 
 class SampleReader:
@@ -20,6 +25,15 @@ class SampleReader:
         self._indexed: tuple[Guide, Index] | None = None
         self.counts = Counts()
         """Of the latest reading."""
+
+    def features(self, run: Path, tell: Callable[[str], object]) -> "Features | None":
+        """Those of the Samples' pictures, where `consensus.image` lets them vote; `run` is the run folder, `tell` gets a line."""
+        image = self._loaded.pipeline.consensus.image
+        if image is None:
+            return None
+        from cotforge.consensus.image.reading import Features  # numpy
+
+        return Features(image, self._loaded.root, run, self.samples, tell)
 
     def close(self) -> None:
         """Lets go of the rows that wait for their wave."""

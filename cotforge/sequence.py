@@ -8,10 +8,11 @@ the next waves are walked, and what these say teaches a better one. A voter is a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cotforge import gold
 from cotforge.consensus import Setting
+from cotforge.consensus.image.admitted import LEAST as LEAST_CHECKED
 from cotforge.consensus.sequential import Terms, Voter, Waves
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.consensus.sequential.terms import SHORT
@@ -20,6 +21,10 @@ from cotforge.consensus.until_label import UntilLabel
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.records import Call, Gold
+
+if TYPE_CHECKING:
+    from cotforge.consensus.image.reading import Features
+    from cotforge.consensus.image.samples import SamplePictures
 
 
 class Basis(NamedTuple):
@@ -41,24 +46,35 @@ class Guide:
     gold: Gold = field(default_factory=Gold)
     total: int = 0
     """Samples, about: rows of the source."""
+    features: "Features | None" = None
+    """Of the Samples' pictures, where `consensus.image` lets them vote."""
 
     @classmethod
-    def of(cls, loaded: Loaded, folder: Path, total: Callable[[], int], *, rule: Sequential | None = None) -> Self:
-        """The guide of a run in `folder`, by the pipeline's rule or `rule`; `total` counts its Samples.
+    def of(
+        cls,
+        loaded: Loaded,
+        folder: Path,
+        total: Callable[[], int],
+        *,
+        rule: Sequential | None = None,
+        features: "Features | None" = None,
+    ) -> Self:
+        """The guide of a run in `folder`, by the pipeline's rule or `rule`; `total` counts its Samples, `features` are of their pictures.
 
         Raises PipelineError where its gold is wrong, or voters too many.
         """
-        if loaded.pipeline.consensus.by.targeted and not terms(loaded.pipeline, {}).codable:
+        if loaded.pipeline.consensus.by.targeted and not replace(terms(loaded.pipeline, {}), image=features is not None).codable:
             count = len(voters(loaded.pipeline))
             raise PipelineError(f"{loaded.path}: teachers: {count} voters are too many to ask in turn; take fewer teachers, or full votes")
         by = loaded.pipeline.consensus.by if rule is None else rule
         assert isinstance(by, Sequential), "only rules that ask in turn have a guide"
         found, samples = gold.find(loaded, folder), total()
-        return cls(loaded.pipeline, by, by.waves(samples, found.checked), found, samples)
+        return cls(loaded.pipeline, by.kept_in(folder.absolute()), by.waves(samples, found.checked), found, samples, features)
 
     def terms(self, prices: Mapping[str, float]) -> Terms:
         """The constants of the vote, where a Call to each voter has this price."""
-        return replace(terms(self.pipeline, prices), total=self.total, whole=self.waves.whole)
+        heard = self.features is not None and len(self.gold.answers) >= LEAST_CHECKED
+        return replace(terms(self.pipeline, prices), total=self.total, whole=self.waves.whole, image=heard)
 
     def basis(self, wave: int) -> Basis:
         """Of which the policy of a wave is made."""
@@ -67,7 +83,12 @@ class Guide:
     @property
     def setting(self) -> Setting:
         """The vote over the journal, with prices as they were met."""
-        return Setting(self.terms({}), self.pipeline.consensus.label, self.gold, self.waves, priced=False)
+        about = self.terms({})
+        return Setting(about, self.pipeline.consensus.label, self.gold, self.waves, priced=False, pictures=self.pictures(about))
+
+    def pictures(self, about: Terms) -> "SamplePictures | None":
+        """The features of all pictures, where these may vote; they are read once, and computed where they are not kept yet."""
+        return self.features(about, self.waves.fold) if about.image and self.features is not None else None
 
 
 def setting(pipeline: Pipeline, gold: Gold | None = None) -> Setting:

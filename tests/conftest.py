@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from cotforge.optional import pass_over_torchvision
 from cotforge.redaction import forget
-from cotforge.train.optional import pass_over_torchvision
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", NO_PROXY="127.0.0.1,localhost", no_proxy="127.0.0.1,localhost")
 os.environ["OMP_NUM_THREADS"] = "1"  # so small models only wait for more of them, and tests run side by side

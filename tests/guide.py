@@ -55,17 +55,7 @@ class Evidence:
 
     rows: list[Row] = field(default_factory=list)
 
-    def add(
-        self,
-        wave: int,
-        *,
-        label: str | None,
-        answers: Mapping[str, str | None],
-        gold: str | None,
-        untold: bool = False,
-        everybody: bool = False,
-        probabilities: Mapping[str, float] | None = None,
-    ) -> None:
+    def add(self, wave: int, *, label: str | None, answers: Mapping[str, str | None], gold: str | None, **more: Any) -> None:
         self.rows.append((wave, label, tuple(sorted(answers.items())), gold))
 
     def parted(self, terms: Terms) -> Terms:
@@ -114,7 +104,7 @@ class ByHand(Sequential):
     def waves(self, total: int, gold: Collection[str], seed: int = 0) -> Waves:
         return self._waves(total, gold)
 
-    def evidence(self, terms: Terms) -> Evidence:  # type: ignore[override]
+    def evidence(self, terms: Terms, pictures: object = None) -> Evidence:  # type: ignore[override]
         return Evidence()
 
     def policy(self, terms: Terms, evidence: Any, upto: int, hasty: bool) -> Any:

@@ -24,7 +24,7 @@ PROGRAM = """
 import json, os, resource, signal, sys
 from importlib import import_module
 from cotforge.cli import main
-from cotforge.train.optional import pass_over_torchvision
+from cotforge.optional import pass_over_torchvision
 pass_over_torchvision()
 for name in json.loads(sys.argv[1]):
     import_module("cotforge.train." + name)

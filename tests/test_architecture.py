@@ -16,7 +16,7 @@ PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
     "redaction visible",
-    "errors spec order regular_files",
+    "errors spec order regular_files optional",
     "records layout",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
@@ -28,7 +28,7 @@ FLOORS = (
     "tally pages",
     "gold",
     "sequence",
-    "sample_reader",
+    "heard sample_reader",
     "forge curate",
     "export card report simulate display estimate whatif",
     "results early_end doubts",

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from cotforge.consensus.sequential import Terms, Voter, apart, learning
+from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.table import Evidence
 
 TERMS = Terms(
@@ -17,9 +18,8 @@ EVERYBODY = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}
 
 
 @pytest.fixture
-def evidence(monkeypatch: pytest.MonkeyPatch) -> Evidence:
-    """Of sixty Samples; nothing was learned before."""
-    monkeypatch.setattr(learning, "_latest", type(learning._latest)())
+def evidence() -> Evidence:
+    """Of sixty Samples."""
     chance, found = random.Random(3), Evidence(TERMS)
     for _ in range(60):
         true = chance.choice(TERMS.options)
@@ -29,9 +29,10 @@ def evidence(monkeypatch: pytest.MonkeyPatch) -> Evidence:
 
 
 def test_what_is_learned_apart_is_what_is_learned_here_and_is_learned_once(evidence: Evidence) -> None:
-    there = asyncio.run(apart.learned(TERMS, evidence, 0))
+    memory = LearningCache()
+    there = asyncio.run(apart.learned(TERMS, evidence, 0, memory=memory))
     assert there is not None
-    assert learning.learn(TERMS, evidence, 0) is there
+    assert learning.learn(TERMS, evidence, 0, memory=memory) is there
     here = learning.taught(learning.Grounds.of(TERMS, evidence, 0))
     assert (here.worth, here.value, here.accepts, here.costs) == (there.worth, there.value, there.accepts, there.costs)
     assert here.next("V", {"a": "W"}) == there.next("V", {"a": "W"}) is not None
@@ -41,14 +42,14 @@ def test_what_is_learned_apart_is_what_is_learned_here_and_is_learned_once(evide
 
 def test_where_no_process_can_be_had_nothing_comes_of_it(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert asyncio.run(apart.learned(TERMS, evidence, 0)) is None
+    assert asyncio.run(apart.learned(TERMS, evidence, 0, memory=LearningCache())) is None
 
 
 def test_whoever_no_longer_waits_leaves_no_process_behind(evidence: Evidence) -> None:
     before = set(psutil.Process().children())
 
     async def begun_and_left() -> set[psutil.Process]:
-        task = asyncio.create_task(apart.learned(TERMS, evidence, 0))
+        task = asyncio.create_task(apart.learned(TERMS, evidence, 0, memory=LearningCache()))
         while not (begun := set(psutil.Process().children()) - before):
             await asyncio.sleep(0.01)
         task.cancel()

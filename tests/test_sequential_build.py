@@ -61,6 +61,48 @@ def test_most_rows_are_accepted_for_far_fewer_calls_and_a_second_build_asks_noth
         assert files(crowd.folder / RUN / "dataset") == before
 
 
+def learned(run: Path) -> dict[str, tuple[int, bytes]]:
+    """What a run folder keeps of what was learned: whoever learns it again writes a file anew."""
+    return {path.name: (path.stat().st_ino, path.read_bytes()) for path in (run / "cache/learned").iterdir()}
+
+
+def in_another_process(crowd: Crowd, *words: object) -> None:
+    """A command that has nothing in mind."""
+    subprocess.run(command(*words), cwd=crowd.folder, env=environment(), check=True, capture_output=True, timeout=600)
+
+
+@pytest.mark.parametrize("gold", [False, True])
+def test_what_is_finished_is_found_finished_without_learning_again(tmp_path: Path, gold: bool) -> None:
+    crowd = Crowd.of(tmp_path / "it", ROWS, unlabelled=0.1)
+    if gold:
+        crowd.gold([f"row-{number}" for number in range(40)])
+    with crowd.servers() as servers:
+        crowd.pipeline(servers, **({"gold": "gold.csv"} if gold else {}))
+        told = build(crowd)
+    kept = learned(crowd.folder / RUN)
+    assert len(kept) >= (7 if gold else 2), "policies, the belief at the end, and one without each part of the gold"
+    before = files(crowd.folder / RUN / "dataset")
+    for words in (["build", "pipeline.yaml"], ["build", "pipeline.yaml", "--offline"], ["curate", RUN]):
+        in_another_process(crowd, *words)
+        assert summary(crowd.folder / RUN)["claim"] == told["claim"]
+        assert files(crowd.folder / RUN / "dataset") == before
+        assert learned(crowd.folder / RUN) == kept
+
+
+def test_what_is_kept_of_what_was_learned_may_be_lost_or_damaged(tmp_path: Path) -> None:
+    crowd = Crowd.of(tmp_path / "it", ROWS)
+    with crowd.servers() as servers:
+        crowd.pipeline(servers)
+        build(crowd)
+    kept, before = learned(crowd.folder / RUN), files(crowd.folder / RUN / "dataset")
+    for number, name in enumerate(sorted(kept)):
+        path = crowd.folder / RUN / "cache/learned" / name
+        path.write_bytes((b"", b"not what it was", kept[name][1][:-3])[number % 3])
+    in_another_process(crowd, "build", "pipeline.yaml")
+    assert {name: data for name, (_, data) in learned(crowd.folder / RUN).items()} == {name: data for name, (_, data) in kept.items()}
+    assert files(crowd.folder / RUN / "dataset") == before
+
+
 def test_whatever_the_order_of_arrival_the_same_is_asked_and_found(tmp_path: Path) -> None:
     crowd, found = Crowd.of(tmp_path / "it", ROWS), list[dict[str, Any]]()
     sets = list[Counter[tuple[str, str, bool]]]()

@@ -8,7 +8,7 @@ from tests.project import environment
 from tests.squares import project
 
 BROKEN = 'raise RuntimeError("operator torchvision::nms does not exist")\n'
-LOOK = "from cotforge.train.optional import pass_over_torchvision as look; print(look())"
+LOOK = "from cotforge.optional import pass_over_torchvision as look; print(look())"
 
 
 def broken(folder: Path) -> dict[str, str]:

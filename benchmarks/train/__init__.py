@@ -1,5 +1,5 @@
 """What `cotforge train` costs, beside plain TRL on the same student, lessons, batch and steps, and by itself."""
 
-from cotforge.train.optional import pass_over_torchvision
+from cotforge.optional import pass_over_torchvision
 
 pass_over_torchvision()  # as `cotforge train` does before it imports transformers

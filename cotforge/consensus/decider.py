@@ -9,14 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import fsum
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cotforge.consensus.claim import FEW, Bin, Claim, Expected, HeldOut, bins, claim
 from cotforge.consensus.drawn import place, weights
+from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised, promised
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.records import Ballot, Gold, Sample, Verdict, VoteReason
+
+if TYPE_CHECKING:
+    from cotforge.consensus.image.samples import SamplePictures
 
 LabelRole = Literal["vote", "gate", "ignore"]
 """What the raw label does: it is one more voter, the answer must equal it, or it is only reported."""
@@ -49,6 +53,8 @@ class Setting:
     """Which Samples are asked when, under a rule that asks in turn."""
     priced: bool = True
     """Whether the terms hold the voters' prices; else they are what replies of the warm-up took."""
+    pictures: "SamplePictures | None" = None
+    """Features of the Samples' pictures, where they may vote: then `terms.image`."""
 
     @property
     def teachers(self) -> int:
@@ -169,6 +175,16 @@ class Decider(ABC):
     @abstractmethod
     def twins(self) -> Mapping[str, str]:
         """Teachers that are another one behind a second name, with that name."""
+
+    @property
+    def admission(self) -> Admission | None:
+        """Whether pictures were heard; None where there are no features of them."""
+        return None
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Sentences for the user about how it came to its verdicts, where that is not as usual."""
+        return ()
 
     @abstractmethod
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:

@@ -28,6 +28,7 @@ def decide(
     target: float = 0.9,
     objective: Objective | Mapping[str, float] = "balanced",
     label: LabelRole = "vote",
+    features: Any = None,
     promise: tuple[float, float] | None = None,
     order: Sequence[str] | None = None,
     seed: int = 0,
@@ -41,6 +42,8 @@ def decide(
     `prices` are per call (default 1 each).
     A gold answer of None is one that people cannot tell. `drawn` is how likely each of them was drawn for people to check, where that was
     not alike: a claim weighs them by it. `label` is what the raw label does: see `consensus.label` of a pipeline file.
+    `features` of the ids' pictures (a mapping of id to vector, a frame with `id`, or an array with a row for each id) let a classifier of
+    them vote under `sequential`, at no price, where `gold` shows that it helps: see `Decisions.admission`.
     `objective` is `balanced`, `cheapest`, or `{"lessons": ..., "budget": ...}`. `promise` is (precision, confidence): only what gold shows
     to be so precise is accepted, from a posterior of `target` or more; the Decisions say what became of it. `order` is that of the teachers
     where they are asked in turn; without one `label_match` asks the most reliable, and `cascade` the cheapest first. Row order, and the
@@ -59,7 +62,9 @@ def decide(
     wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_whole(objective))
     if isinstance(wanted, str) and wanted not in ("balanced", "cheapest"):
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
-    tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, drawn=drawn, seed=seed)
+    if features is not None and not (rule_named(rule).in_turn and rule_named(rule).targeted):
+        raise AnswersError(f"features: rule {rule!r} does not hear pictures; rule='sequential' does")
+    tabled = Tabled(answers, classes=classes, labels=labels or {}, gold=gold or {}, drawn=drawn, features=features, seed=seed)
     role: LabelRole = "ignore" if labels is None else label
     by = rule_named(rule)
     setting = tabled.setting(target=target, label=role, prices=prices or {}, objective=wanted, promise=wish)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cotforge.consensus.claim import Claim
+    from cotforge.consensus.image.admitted import Admission
     from cotforge.consensus.promise import Promised
 
 
@@ -34,3 +35,7 @@ class Decisions:
     all that follow."""
     promise: "Promised | None" = None
     """What became of the promise that was wanted; None without one."""
+    remarks: tuple[str, ...] = ()
+    """Sentences about how the rule came to its verdicts, where that is not as usual."""
+    admission: "Admission | None" = None
+    """Whether pictures were heard, where there were features of them."""

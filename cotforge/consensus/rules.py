@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cotforge.consensus.dawid_skene import DAWID_SKENE
 from cotforge.consensus.decider import LabelRole, Rule
+from cotforge.consensus.image.spec import Image, named
 from cotforge.consensus.majority import MAJORITY, UNANIMOUS
 from cotforge.consensus.promise import Promise
 from cotforge.consensus.sequential import Objective, Wanted
@@ -75,6 +76,9 @@ class Consensus(Spec):
     order: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Under rules that ask in turn: the names of teachers in the order in which they are asked, under `sequential` of all, any of whom may
     be left out; null is any order under `sequential`, else that of the file, under `cascade` the cheapest by `price` first."""
+    image: Image | None = None
+    """Under `sequential`: what pictures are known by, so that a classifier of them votes too, at no price: `pixels`, `{model: ID}` or
+    `{embeddings: FILE}`. It is heard where checked answers show that it helps, and is never support enough for an answer."""
 
     logprobs: AutoOrOff = "auto"
     """`auto`: servers are asked how probable an answer was to the teacher itself, and `sequential` uses what they tell; `off`: neither."""
@@ -91,6 +95,17 @@ class Consensus(Spec):
         if self.order is not None and self.short_votes:
             raise WrongKey("order", "there is none for short votes; write votes: full, or leave it out")
         return self
+
+    @model_validator(mode="after")
+    def _image_votes_in_turn(self) -> Self:
+        if self.image is not None and not (self.sequential and self.by.targeted):
+            raise WrongKey("image", f"has no vote under rule {self.rule!r}; write rule: sequential, or leave it out")
+        return self
+
+    @property
+    def pictures(self) -> str:
+        """What pictures are known by where they may vote, in a few words; empty where they do not."""
+        return "" if self.image is None else named(self.image)
 
     @property
     def asks_logprobs(self) -> bool:

@@ -15,6 +15,10 @@ from cotforge.consensus.answer_rows import answer_rows
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.decider import Decider, Heard, LabelRole, Rule, Setting
 from cotforge.consensus.decisions import AnswersError, Decisions
+from cotforge.consensus.image.admitted import LEAST, PICTURE, Admission
+from cotforge.consensus.image.given import of_table
+from cotforge.consensus.image.samples import SamplePictures, with_labels
+from cotforge.consensus.image.voter import Pictures
 from cotforge.consensus.promise import Wish
 from cotforge.consensus.sequential.table import ABSTAINED, NONE, Floats, Ints, regrouped, unique_rows
 from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter
@@ -37,10 +41,12 @@ class Tabled:
         seed: int = 0,
         waves: Waves | None = None,
         own: Mapping[Any, tuple[str, ...]] | None = None,
+        features: Any = None,
+        pictures: SamplePictures | None = None,
     ) -> None:
         """`classes`: empty for free answers, None where they are to be found; `gold`: None for what people cannot tell; `drawn`: how likely
         each of them was drawn for people, by default all alike; `waves`: those of a run, else of the ids with `seed`; `own`: the
-        closed set of each id, where they share none.
+        closed set of each id, where they share none; `features`: see `decide`; `pictures`: those of a run in their place.
         """
         self.frame = answer_rows(answers)
         self.firsts = self.frame.unique(["id", "teacher"], keep="first", maintain_order=True)
@@ -60,8 +66,15 @@ class Tabled:
         self._symbols = self._numbered()
         self._texts: list[str] = self._symbols.sort("symbol")["answer"].to_list()
         self._own = own or {}
+        self._pictures, self._given = pictures, None if features is None else self._pictured(features)
         if classes and (strange := set(self.gold.answers.values()) - set(classes)):
             raise AnswersError(f"gold: {sorted(strange)[0]!r} is none of the classes; people must choose from the same set")
+
+    def _pictured(self, features: Any) -> Pictures:
+        """Raises AnswersError where there are no classes that pictures could say, or no features."""
+        if not 2 <= len(self.options) <= WIDEST or self._own:
+            raise AnswersError(f"features: pictures vote for one of 2 to {WIDEST} classes that all ids share; give them as classes")
+        return of_table(features, self._id_list, fold=self.waves.fold)
 
     @cached_property
     def _sets_N(self) -> Ints:
@@ -121,7 +134,11 @@ class Tabled:
         voters = tuple(Voter(teacher, price=float(prices.get(teacher, 1.0))) for teacher in self.teachers)
         votes, total, whole = label == "vote", self.waves.total, self.waves.whole
         terms = Terms(voters, self.options, target, objective, max_calls, votes, total, whole, order, promise)
-        return Setting(terms, label, self.gold, self.waves)
+        pictures = self._pictures
+        if self._given is not None and len(self.gold.answers) >= LEAST:
+            labels = self.labels if votes else [None] * len(self.labels)
+            pictures = with_labels(self._given, [str(id) for id in self._id_list], labels, self.options)
+        return Setting(replace(terms, image=pictures is not None), label, self.gold, self.waves, pictures=pictures)
 
     def ordered(self, rule: Rule, setting: Setting, order: Sequence[str] | None = None) -> Setting:
         """The setting with this order of asking; without one, with the usual one of a rule that waits for the label.
@@ -155,8 +172,12 @@ class Tabled:
         calls = [found.calls[name] for name in self.teachers]
         cost = fsum(count * voter.price for count, voter in zip(calls, setting.terms.voters, strict=True))
         missing = 0 if rule.in_turn else int((asked.answers_NV[:, :-1] == NONE).sum())
-        told = self._reliability(decider, found)
-        return Decisions(self._frame(asked, found), decider.claim, told, cost, found.lacking + missing, decider.promised)
+        admission, teachers, remarks = decider.admission, self._reliability(decider, found), tuple(decider.remarks)
+        if self._given is not None:
+            admission = admission or Admission(False, len(self.gold.answers))
+            teachers = pl.concat([teachers, _of_pictures(admission, teachers)])
+        told = self._frame(asked, found)
+        return Decisions(told, decider.claim, teachers, cost, found.lacking + missing, decider.promised, remarks, admission)
 
     @cached_property
     def _in_turn(self) -> "_Asked":
@@ -177,7 +198,8 @@ class Tabled:
         answers_NV[placed["row"].to_numpy(), placed["column"].to_numpy()] = self._coded(placed["answer"], ABSTAINED)
         answers_NV[:, -1] = self._coded(self.labels, NONE)
         alike_NV = answers_NV if 0 < len(self.options) <= WIDEST or self._own else regrouped(answers_NV)[0]
-        checked_N = np.where(self.checked_N, np.arange(len(answers_NV)), -1)
+        own_N = self.checked_N | (self._given is not None or self._pictures is not None)  # of these no two are alike
+        checked_N = np.where(own_N, np.arange(len(answers_NV)), -1)
         probability_NK = np.full((len(answers_NV), len(columns)), np.nan)
         probability_NK[placed["row"].to_numpy(), placed["column"].to_numpy()] = placed["probability"].to_numpy()
         sure_NK = probability_NK[:, ~np.isnan(probability_NK).all(axis=0)].view(np.int64)
@@ -229,6 +251,11 @@ class Tabled:
                 "twin_of": pl.Series([decider.twins.get(name) for name in self.teachers], dtype=pl.String),
             }
         )
+
+
+def _of_pictures(admission: Admission, teachers: pl.DataFrame) -> pl.DataFrame:
+    """The pictures' row in the table of the teachers."""
+    return pl.DataFrame({"teacher": PICTURE, "calls": 0, "accuracy": admission.accuracy, "twin_of": None}, schema=teachers.schema)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class UntilLabel(Sequential):
     def waves(self, total: int, gold: Collection[str], seed: int = 0) -> Waves:
         return NoWarmUp(total, gold, seed)
 
-    def evidence(self, terms: Terms) -> Any:
+    def evidence(self, terms: Terms, pictures: object = None) -> Any:
         return Nothing()
 
     def first(self, terms: Terms) -> Any:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from cotforge.consensus.image.samples import SamplePictures
     from cotforge.consensus.tabled import Tabled
 
 TARGETS = (0.8, 0.9, 0.95, 0.98)
@@ -42,6 +43,8 @@ class Run(NamedTuple):
     """The closed set that all Samples share by the pipeline file; empty for none."""
     own: Mapping[Any, tuple[str, ...]]
     """The closed set of each id; empty where all share one."""
+    pictures: "SamplePictures | None" = None
+    """Features of the run's pictures, where these may vote."""
 
 
 def what_if(
@@ -86,7 +89,7 @@ def what_if(
     if run is None:
         tabled = Tabled(answers, classes=classes, seed=seed, **told)
     else:
-        tabled = Tabled(answers, classes=run.options, own=run.own, waves=run.waves, **told)
+        tabled = Tabled(answers, classes=run.options, own=run.own, waves=run.waves, pictures=run.pictures, **told)
     role: LabelRole = "ignore" if labels is None else label
     labelled = any(label is not None for label in (labels or {}).values())
     ordered_at = sorted(targets)[len(targets) // 2] if ordered_at is None else ordered_at

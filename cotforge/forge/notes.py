@@ -12,7 +12,7 @@ from cotforge.forge.walk import Walk
 from cotforge.sequence import Basis, Guide, voters
 
 if TYPE_CHECKING:
-    from cotforge.consensus.sequential.policy import Policy
+    from cotforge.consensus.sequential.rule import AnyPolicy
 
 T = TypeVar("T")
 
@@ -21,7 +21,8 @@ class Notes:
     """What the walks of one reading have shown, and what is learned from it."""
 
     def __init__(self, guide: Guide) -> None:
-        self._guide, self._evidence = guide, guide.rule.evidence(guide.terms({}))
+        about = guide.terms({})
+        self._guide, self._evidence = guide, guide.rule.evidence(about, guide.pictures(about))
         self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in voters(guide.pipeline)}
         self._learning = asyncio.Lock()
         self._held: list[Walk] = []
@@ -44,9 +45,10 @@ class Notes:
                 untold=walk.id in gold.ambiguous,
                 everybody=walk.everybody,
                 probabilities=walk.probabilities,
+                id=walk.id,
             )
 
-    def learn(self, basis: Basis) -> "Policy":
+    def learn(self, basis: Basis) -> "AnyPolicy":
         """The policy that follows from some waves."""
         return self._guide.rule.policy(self._terms, self._evidence, *basis)
 
@@ -54,7 +56,7 @@ class Notes:
     def _terms(self) -> Terms:
         return self._evidence.parted(self._guide.terms(prices(self._took)))
 
-    async def learned(self, basis: Basis) -> "Policy":
+    async def learned(self, basis: Basis) -> "AnyPolicy":
         """The same, in a process of its own, or in a thread: in haste, or where there is no process."""
         async with self._learning:  # one after another: what was held back meanwhile belongs to the next
             policy = None if basis.hasty else await self._guide.rule.policy_apart(self._terms, self._evidence, basis.upto)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from cotforge.consensus.decider import Heard, Rows
 from cotforge.forge.line import Line
 from cotforge.forge.notes import Notes
 from cotforge.forge.progress import Progress
@@ -16,12 +17,13 @@ from cotforge.forge.reading import Reading
 from cotforge.forge.turn import Turn
 from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
+from cotforge.heard import one_heard
 from cotforge.records import Call, Fault
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Basis, Guide, voter, voters
 
 if TYPE_CHECKING:
-    from cotforge.consensus.sequential.policy import Policy
+    from cotforge.consensus.sequential.rule import AnyPolicy
 
 Found = Callable[[Call], Attempt | None]
 """The reply to a Call that has ended in this invocation."""
@@ -61,7 +63,7 @@ class Tour(Turn):
         return any(self._open.values())
 
     async def _all(self) -> None:
-        waves, learning = self._guide.waves, dict[Basis, "asyncio.Task[Policy | None]"]()
+        waves, learning = self._guide.waves, dict[Basis, "asyncio.Task[AnyPolicy | None]"]()
         try:
             for wave in range(waves.count):
                 for near in (wave, wave + 1):
@@ -75,7 +77,7 @@ class Tour(Turn):
                 task.cancel()
             await asyncio.gather(*learning.values(), return_exceptions=True)
 
-    async def _policy(self, basis: Basis) -> "Policy | None":
+    async def _policy(self, basis: Basis) -> "AnyPolicy | None":
         """What some waves teach, once they are over; None where there is nobody left to ask."""
         while self._read <= basis.upto or any(self._open[wave] for wave in range(basis.upto + 1)):
             self._changed.clear()
@@ -86,7 +88,7 @@ class Tour(Turn):
             return None
         return await self._notes.learned(basis)
 
-    async def _begin_all(self, wave: int, policy: "Policy | None") -> None:
+    async def _begin_all(self, wave: int, policy: "AnyPolicy | None") -> None:
         with Reading(self._in_wave(wave)) as reading:
             while (chunk := await reading.chunk()) and not self._progress.stopped:
                 for work in chunk:
@@ -183,7 +185,7 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
             learned, policy = basis, notes.learn(basis)
         for work in works(wave):
             if known and isinstance(work, Work):
-                walk = walk_of(work, guide, wave, policy)
+                walk = work.walk = walk_of(work, guide, wave, policy)
                 if walk.along(guide.pipeline.task):
                     work.calls = []
                     notes.add(walk)
@@ -192,7 +194,29 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
             yield work
 
 
-def walk_of(work: Work, guide: Guide, wave: int, policy: "Policy | None") -> Walk:
+def left(guide: Guide, works: Iterator[Work | Fault]) -> tuple[bool, Rows | None]:
+    """Whether any of what `remaining` gave is to be asked; if none is, with what was said of all Samples, as curating counts it.
+
+    That is None where a reply that does not settle its Call may be in the journal: curating counts it, and asking does not.
+    """
+    rows: Rows | None = guide.rule.rows(guide.setting)
+    for work in works:
+        if isinstance(work, Work):
+            if work.calls:
+                return True, None
+            rows = None if work.stale else rows
+            if rows is not None:
+                rows.add(work.sample, _all_heard(work, guide))
+    return False, rows
+
+
+def _all_heard(work: Work, guide: Guide) -> list[Heard]:
+    """What was heard on the way, and besides."""
+    known = work.walk.heard if work.walk is not None else {}
+    return [known.get(voter(call)) or one_heard(call, attempt.reply, guide.pipeline.task) for call, attempt in work.had]
+
+
+def walk_of(work: Work, guide: Guide, wave: int, policy: "AnyPolicy | None") -> Walk:
     """The way of a Sample from its beginning, with what is settled of its Calls."""
     calls = {voter(call): call for call in (*(call for _, call in work.calls), *(call for call, _ in work.had))}
     return Walk(
@@ -201,6 +225,6 @@ def walk_of(work: Work, guide: Guide, wave: int, policy: "Policy | None") -> Wal
         wave=wave,
         calls={name: calls[name] for name in voters(guide.pipeline) if name in calls},
         known={voter(call): stored for call, stored in work.had},
-        policy=policy,
+        policy=None if policy is None else guide.rule.policy_about(policy, work.sample.id),
         everybody=guide.waves.everybody(work.sample.id),
     )

@@ -4,13 +4,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cotforge import answers
 from cotforge.answers import Task
+from cotforge.consensus import Heard
+from cotforge.heard import one_heard
 from cotforge.records import Call
 from cotforge.replies.attempt import Attempt
 
 if TYPE_CHECKING:
+    from cotforge.consensus.image.policy import SamplePolicy
     from cotforge.consensus.sequential.policy import Policy
+
+    AskedPolicy = Policy | SamplePolicy
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +28,7 @@ class Walk:
     """By voter, in the order of the teachers, each before its short self."""
     known: dict[str, Attempt]
     """What was settled before, by voter: it is heard where the way leads there, and not otherwise."""
-    policy: "Policy | None"
+    policy: "AskedPolicy | None"
     """None in the warm-up, or where there was nobody left to ask when it was to be learned."""
     everybody: bool
     answers: dict[str, str | None] = field(default_factory=dict)
@@ -33,6 +37,8 @@ class Walk:
     """By voter, of those of these answers whose server told how probable they were."""
     shown: dict[str, str | None] = field(default_factory=dict)
     """By voter, of those asked for a trace once the verdict stood."""
+    heard: dict[str, Heard] = field(default_factory=dict)
+    """By voter, of all of these, as a vote over the journal takes it."""
     took: dict[str, tuple[float, float]] = field(default_factory=dict)
     """(dollars, seconds) of each reply, by voter."""
     lost: bool = False
@@ -62,14 +68,12 @@ class Walk:
 
     def hear(self, name: str, attempt: Attempt, task: Task) -> None:
         """What a voter said, or that it said nothing."""
-        reply = attempt.reply
-        has_text = reply.outcome.has_text
-        read = answers.read(reply, self.calls[name], task) if has_text else None
-        (self.shown if self._decided else self.answers)[name] = read.answer if read is not None else None
-        if read is not None and read.probability is not None and not self._decided:
-            self.probabilities[name] = read.probability
-        if has_text:
-            self.took[name] = reply.cost_usd, reply.seconds
+        heard = self.heard[name] = one_heard(self.calls[name], attempt.reply, task)
+        (self.shown if self._decided else self.answers)[name] = heard.answer
+        if heard.probability is not None and not self._decided:
+            self.probabilities[name] = heard.probability
+        if heard.replied:
+            self.took[name] = heard.cost_usd, heard.seconds
 
     def along(self, task: Task) -> bool:
         """Go as far as what is known leads; whether that is the end."""

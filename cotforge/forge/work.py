@@ -36,6 +36,8 @@ class Work:
     calls: list[tuple[Teacher, Call]]
     had: list[tuple[Call, Attempt]]
     """Those already answered."""
+    stale: int = 0
+    """How many of `calls` have a reply that does not settle them."""
     left: int = 0
     """Calls that are under way."""
     images: Urls | None = None
@@ -72,15 +74,16 @@ def missing(
         except Fault as fault:
             yield fault
             continue
-        calls, had = [], []
+        work = Work(sample, [], [])
         for teacher, call in pairs:
             found = stored.get(call.key)
             earlier = (refreshed or {}).get(teacher.name, 0)
             if found is not None and _settled(call, found, teacher, earlier, again, since, about_teacher):
-                had.append((call, found))
+                work.had.append((call, found))
             else:
-                calls.append((teacher, call))
-        yield Work(sample, calls, had)
+                work.calls.append((teacher, call))
+                work.stale += found is not None
+        yield work
 
 
 def _settled(

@@ -54,6 +54,8 @@ class About:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    pictures: str = ""
+    """What pictures are known by, where they may vote; empty where they do not."""
     asked: str = ""
     """What one teacher was asked about the first Lesson's Sample, as text; empty where there is none, or it holds what is not published."""
 

@@ -8,6 +8,7 @@ from math import inf
 from typing import Any
 
 from cotforge.consensus.claim import Bin, Claim
+from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised
 from cotforge.consensus.simpler import Figures, Simpler
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
@@ -41,8 +42,12 @@ class Tally:
     """A simpler rule that does better on checked answers, where there is one; told by the vote."""
     bins: Sequence[Bin] = ()
     """Points of a calibration plot; told by the vote."""
+    admission: Admission | None = None
+    """Whether pictures were heard; None where `consensus.image` asks for no such vote. Told by the vote."""
     unseen: Sequence[Unseen] = ()
     """Classes that the teachers call something else; told by `Blindness`."""
+    remarks: Sequence[str] = ()
+    """Sentences about how the vote came to its verdicts, where that is not as usual."""
     samples: int = 0
     readable: int = 0
     """Samples with at least one reply in which an answer could be read."""
@@ -160,6 +165,7 @@ class Tally:
             "claim": self.claim.summary(),
             **({"unseen": [asdict(one) for one in self.unseen]} if self.unseen else {}),
             **({"promise": self.promise.summary()} if self.promise is not None else {}),
+            **({} if self.admission is None else {"image": asdict(self.admission)}),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
             "finish_reasons": dict(sorted(self.finish_reasons.items())),

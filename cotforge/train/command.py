@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from cotforge.errors import JournalError, PipelineError
 from cotforge.folder import RunFolder
 from cotforge.images import PictureStore
+from cotforge.optional import pass_over_torchvision
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sources import samples
 from cotforge.train import processes, ranks, sharding, versions
-from cotforge.train.optional import pass_over_torchvision
 
 if TYPE_CHECKING:
     from cotforge.train.data.lessons import Lessons

@@ -41,7 +41,7 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
         max_calls=consensus.max_calls,
         promise=consensus.promise.wish if consensus.promise is not None else None,
         order=setting.terms.order or None,
-        run=Run(waves, answers.met, setting.terms.options, answers.options),
+        run=Run(waves, answers.met, setting.terms.options, answers.options, setting.pictures),
     )
     folder.write(CSV, frame.write_csv())
     found = compared(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()), order=setting.terms.order)

@@ -23,6 +23,7 @@ from cotforge.consensus.sequential.difficulty import (
     known,
     thinned,
 )
+from cotforge.consensus.sequential.relatives import Relatives, same_symbol
 from cotforge.consensus.sequential.table import UNNAMED, Floats, Ints, Table
 
 _FLOOR = 1e-4
@@ -44,6 +45,7 @@ class Agreement:
         self.level_T = np.full(self.T, 1 / self.T)
         self.right_VT = self._guess_VT()
         self.falls_V = np.full(columns, 0.4)
+        self.relatives = Relatives(columns - 1)
         self.confidence = Confidence(bins or [1] * columns)
         self._tables: list[Floats] | None = None
         self._ways_G = np.cumprod([1.0, *(self.size - np.arange(columns, dtype=float))])
@@ -71,7 +73,9 @@ class Agreement:
         joint_NH = self._prior_NH(self._groups(answers_NV))
         for v, rows_XH in enumerate(self._prepared()):
             said_N = answers_NV[:, v]
-            if (said_N >= 0).any():
+            if v == self.V - 1 and self.relatives.any:
+                joint_NH *= self.relatives.likelihood(self._prepared(), answers_NV, self.V)
+            elif (said_N >= 0).any():
                 joint_NH *= rows_XH[np.where(said_N < 0, len(rows_XH) - 1, said_N)]
         return joint_NH
 
@@ -115,10 +119,11 @@ class Agreement:
 
     def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
         """Probability of each code of a voter's answer, [N, codes]: joining a group, or founding the next one."""
-        joined_NBG = (hidden_NH @ self._prepared()[voter][:-1].T).reshape(len(hidden_NH), self.confidence.bins[voter], self.V)
+        joined_NX, in_bins_NB = self._joined(hidden_NH, voter, answers_NV)
+        joined_NBG = joined_NX.reshape(len(hidden_NH), self.confidence.bins[voter], self.V)
         groups_N = self._groups(answers_NV)
         joined_NBG *= (np.arange(self.V) < groups_N[:, None])[:, None]
-        fresh_NB = np.maximum(self._in_bins(hidden_NH, voter) - joined_NBG.sum(axis=2), 0)
+        fresh_NB = np.maximum(in_bins_NB - joined_NBG.sum(axis=2), 0)
         room = groups_N < self.V
         joined_NBG[np.flatnonzero(room), :, groups_N[room]] = fresh_NB[room]
         return np.asarray(joined_NBG.reshape(len(hidden_NH), self.confidence.bins[voter] * self.V))
@@ -132,6 +137,16 @@ class Agreement:
         parted_XH = self.confidence.parted(voter, wrong_or_right_2H, np.ones(self.H, np.int64))
         return np.asarray(hidden_NH @ parted_XH.reshape(-1, 2, self.H).sum(axis=1).T)
 
+    def _joined(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> tuple[Floats, Floats]:
+        """Probability of each code of a voter's answer, were all groups there, [N, codes], and of each bin, [N, B]."""
+        rows_XH = self._prepared()[voter][:-1]
+        if not self.relatives.share_K[voter]:
+            return hidden_NH @ rows_XH.T, self._in_bins(hidden_NH, voter)
+        apart_NH, copied_NH = self.relatives.before(voter, self._prepared(), answers_NV, self.V)
+        copied_NX = ((hidden_NH * copied_NH) @ rows_XH.T) * same_symbol(len(rows_XH), answers_NV, self.V)
+        in_bins_NB = copied_NX.reshape(len(hidden_NH), self.confidence.bins[voter], self.V).sum(axis=2)
+        return (hidden_NH * apart_NH) @ rows_XH.T + copied_NX, self._in_bins(hidden_NH * apart_NH, voter) + in_bins_NB
+
     # learning
 
     def fit(self, table: Table, *, rounds: int = ROUNDS) -> "Agreement":
@@ -144,13 +159,13 @@ class Agreement:
         self.confidence.know(table.answers_NV, times_N, self.V)
         before = -np.inf
         for _ in range(rounds):
-            self._tables = None
             joint_NH = self.joint_NH(table.answers_NV) * known_NH
             whole_N = joint_NH.sum(axis=1)
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
             self._maximise(joint_NH, table.answers_NV)
             if max(self.confidence.bins) > 1:
                 self.confidence.fit(table.answers_NV, self.by_answer(joint_NH), self.V)
+            self._tables = None
             now = float(times_N @ np.log(np.maximum(whole_N, _TINY))) / times_N.sum()
             if now - before < CLOSE:
                 break
@@ -161,10 +176,14 @@ class Agreement:
     def _maximise(self, weight_NH: Floats, answers_NV: Ints) -> None:
         kappa, symbols_NV = self.priors.kappa, np.where(answers_NV < 0, answers_NV, answers_NV % self.V)
         level_T = np.bincount(self.level_H, weight_NH.sum(axis=0), self.T) + kappa / 4
+        own_NH, copied = weight_NH, dict[int, Floats]()
+        if self.relatives.any:
+            own_NH, copied = self.relatives.parts(weight_NH, self._prepared(), answers_NV, self.V)
+            self.relatives.fit(copied, float(weight_NH[answers_NV[:, -1] >= 0].sum()))
         for v, guess_T in enumerate(self._guess_VT()):
             pseudo = self.priors.label if v == self.V - 1 else self.priors.teacher
             some = symbols_NV[:, v] >= 0
-            said_N, weights_NH = symbols_NV[some, v][:, None], weight_NH[some]
+            said_N, weights_NH = symbols_NV[some, v][:, None], (own_NH if v == self.V - 1 else weight_NH)[some]
             right_NH = weights_NH * (self.answer_H == said_N)
             right_T = np.bincount(self.level_H, right_NH.sum(axis=0), self.T)
             whole_T = np.bincount(self.level_H, weights_NH.sum(axis=0), self.T)

@@ -4,7 +4,6 @@ Who is asked depends on the target: a policy goes on until it is reached. So eac
 what people checked, judged by beliefs that have not seen it. All gold is in the warm-up, so every wave goes by the same target.
 """
 
-from collections import OrderedDict
 from dataclasses import replace
 
 import numpy as np
@@ -14,31 +13,36 @@ from cotforge.consensus.promise import Wish, needed, steps, walk_down
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.held import FOLDS, held_out
 from cotforge.consensus.sequential.learning import ROUGH, believe
+from cotforge.consensus.sequential.learning_cache import LearningCache, key_of
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import Table, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
-LATEST = 64
-"""Targets kept in mind: each wave finds what the first found."""
-_latest: OrderedDict[tuple[Terms, bytes], float] = OrderedDict()
 
-
-def aimed(terms: Terms, table: Table) -> Terms:
+def aimed(terms: Terms, table: Table, memory: LearningCache) -> Terms:
     """The terms with the target that the promise needs; where nothing can be promised they stay as they are. It may take seconds."""
     if terms.promise is None:
         return terms
-    warm = table.where(table.wave_N == 0).unfolded()
-    key = terms, warm.packed().tobytes()
-    if key not in _latest:
-        _latest[key] = _target(terms, terms.promise, _parted(warm))
-        while len(_latest) > LATEST:
-            _latest.popitem(last=False)
-    return replace(terms, target=_latest[key])
+    warm = _warm(table)
+    key = _key(terms, warm)
+    target = memory.number(key)
+    if target is None:
+        target = _target(terms, terms.promise, _parted(warm))
+        memory.keep_number(key, target)
+    return replace(terms, target=target)
 
 
-def is_known(terms: Terms, table: Table) -> bool:
+def is_known(terms: Terms, table: Table, memory: LearningCache) -> bool:
     """Whether `aimed` takes no time."""
-    return terms.promise is None or (terms, table.where(table.wave_N == 0).unfolded().packed().tobytes()) in _latest
+    return terms.promise is None or memory.number(_key(terms, _warm(table))) is not None
+
+
+def _warm(table: Table) -> Table:
+    return table.where(table.wave_N == 0).unfolded()
+
+
+def _key(terms: Terms, warm: Table) -> str:
+    return key_of("target", terms, warm.packed().tobytes())
 
 
 def _target(terms: Terms, wish: Wish, warm: Table) -> float:

@@ -5,29 +5,36 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar, cast
 
 import cotforge
 from cotforge.consensus.sequential.learning import Grounds, known, remember, taught
+from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import Evidence
+from cotforge.consensus.sequential.table import Evidence, Table
 from cotforge.consensus.sequential.terms import Terms
+
+T = TypeVar("T")
 
 PROGRAM = "import sys; sys.path.insert(0, {!r}); from cotforge.consensus.sequential.apart import main; del sys.path[0]; main()"
 BEHIND = 5
 """How nice the process is (ours): what asks goes first."""
 
 
-async def learned(terms: Terms, evidence: Evidence, upto: int) -> Policy | None:
+async def learned(terms: Terms, evidence: Evidence | Table, upto: int, *, memory: LearningCache) -> Policy | None:
     """`learning.learn`, once it is done elsewhere; None where no process can be had, or it came to nothing."""
     grounds = Grounds.of(terms, evidence, upto)
-    policy = known(grounds)
-    if policy is None and (policy := await _elsewhere(grounds)) is not None:
-        remember(grounds, policy)
+    policy = known(grounds, memory)
+    if policy is None and (policy := await elsewhere(partial(taught, grounds))) is not None:
+        remember(grounds, policy, memory)
     return policy
 
 
-async def _elsewhere(grounds: Grounds) -> Policy | None:
+async def elsewhere(work: Callable[[], T]) -> T | None:
+    """What `work`, which can be pickled, comes to in another process; None where no process can be had, or it came to nothing."""
     program = PROGRAM.format(str(Path(cotforge.__file__).parents[1]))  # the same cotforge, wherever this one was found
     pipe, quiet = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     try:
@@ -35,16 +42,16 @@ async def _elsewhere(grounds: Grounds) -> Policy | None:
     except OSError:
         return None
     try:
-        said, _ = await process.communicate(pickle.dumps(grounds))
+        said, _ = await process.communicate(pickle.dumps(work))
     finally:
         if process.returncode is None:  # nobody waits for it any more
             process.kill()
             await process.wait()
-    return pickle.loads(said) if process.returncode == 0 else None
+    return cast(T, pickle.loads(said)) if process.returncode == 0 else None
 
 
 def main() -> None:
-    """Grounds on standard input to a Policy on standard output."""
+    """Work on standard input to what it comes to on standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that asks
     os.nice(BEHIND)
-    pickle.dump(taught(pickle.load(sys.stdin.buffer)), sys.stdout.buffer)
+    pickle.dump(pickle.load(sys.stdin.buffer)(), sys.stdout.buffer)

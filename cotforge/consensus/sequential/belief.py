@@ -1,6 +1,6 @@
 """What is believed of a Sample, given what was said of it: a model with its calibration."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,12 +8,21 @@ import numpy as np
 from cotforge.consensus.sequential.agreement import Agreement
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.difficulty import Difficulty
+from cotforge.consensus.sequential.relatives import RELATED
 from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 CACHED = 1 << 16
 """Rows times hidden states looked at in one go: what is computed of them stays in the processor's cache."""
 _TINY = 1e-300
+
+
+def new_model(terms: Terms, twins: Collection[int], near_CC: Flags | None) -> Difficulty | Agreement:
+    """The model of these voters that has learned nothing yet; `near_CC`: see `Difficulty`, where answers are kept class by class."""
+    columns = len(terms.bins)
+    if terms.by_class:
+        return Difficulty(len(terms.options), columns, near_CC=near_CC, bins=terms.bins, pictured=terms.image)
+    return Agreement(terms.size if terms.options else terms.size - len(twins), columns, bins=terms.bins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,8 @@ class Belief:
     """Columns of voters that are another one behind a second name, with that one's column."""
     unlabelled: float = 0.0
     """Share of Samples without a label, in [0, 1]."""
+    unseen: float = 1.0
+    """Share of Samples whose picture says nothing, in [0, 1]."""
     telling: tuple[float, ...] = ()
     """Share of each voter's Calls that tell something, in (0, 1]; nothing stands for all of everybody's."""
     repairs: bool = False
@@ -48,15 +59,49 @@ class Belief:
         """Columns of the voters that are no twins."""
         return [column for column in range(len(self.terms.voters)) if column not in self.twins]
 
-    def voices(self, answers_NV: Ints) -> Ints:
-        """How many voters, the label among them, must say an accepted answer, [N]: without gold nobody is believed alone.
+    @property
+    def vouched(self) -> bool:
+        """Whether answers of people stand behind it: then one teacher may be believed alone."""
+        return self.calibration.weights_F is not None
 
-        A single teacher is where there is nothing else to go by: no label either.
+    def supported(self, answers_NV: Ints, says_NV: Flags, everybody_N: Flags | None = None) -> Flags:
+        """Whether enough voters say an answer for it to be accepted, [N]; `says_NV`: which of them do, the label last.
+
+        A teacher has to say it. Without answers of people nobody is believed alone: the label, or a second teacher, has to say it as well.
+        Where there is no label either, two teachers have to agree: see `_two_agree`; one is enough where there is no other.
         """
-        if self.calibration.weights_F is not None:
-            return np.ones(len(answers_NV), np.int64)
-        alone = len({self.terms.voters[column].teacher for column in self.own}) == 1
-        return np.where((answers_NV[:, -1] == NONE) & alone, 1, 2)
+        one_N = np.asarray(says_NV[:, :-1].any(axis=1))
+        if self.vouched:
+            return one_N
+        related_K = self.model.relatives.share_K >= RELATED
+        with_label_N = says_NV[:, -1] & (says_NV[:, :-1] & ~related_K).any(axis=1)
+        two_N = (says_NV[:, :-1].sum(axis=1) >= 2) | with_label_N
+        ranked = self._ranked
+        best_N = one_N if len(ranked) == 1 else _two_agree(ranked, answers_NV, says_NV, everybody_N)
+        return np.asarray(np.where(answers_NV[:, -1] == NONE, best_N, two_N))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a user should know of how answers are accepted."""
+        found = [
+            f"the labels repeat what teacher {voter.teacher} says, errors included, in about {share:.0%} of the samples: "
+            "where they agree, that tells little more than the teacher alone"
+            for voter, share in zip(self.terms.voters, self.model.relatives.share_K, strict=True)
+            if share >= RELATED
+        ]
+        if not self.vouched and self.unlabelled > 0 and len(self._ranked) > 1:
+            found.append(
+                "where there is neither a label nor checked answers, two teachers have to agree, and none asked in turn may disagree"
+            )
+        return found
+
+    @property
+    def _ranked(self) -> list[list[int]]:
+        """Columns of each teacher that is no twin, the most accurate teacher first."""
+        accuracy_V, columns = self.model.accuracy(), dict[str, list[int]]()
+        for column in self.own:
+            columns.setdefault(self.terms.voters[column].teacher, []).append(column)
+        return sorted(columns.values(), key=lambda some: -max(accuracy_V[some]))
 
     def posterior(self, answers_NV: Ints) -> Floats:
         """Probability of each symbol, [N, S], where one of them is right."""
@@ -77,8 +122,8 @@ class Belief:
         shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
         return np.asarray(shares_NS / np.maximum(shares_NS.sum(axis=1, keepdims=True), _TINY))
 
-    def lead(self, answers_NV: Ints, posterior_NS: Floats) -> Lead:
-        """Accepted is what reaches the target and a teacher says, never the label alone.
+    def lead(self, answers_NV: Ints, posterior_NS: Floats, everybody_N: Flags | None = None) -> Lead:
+        """Accepted is what reaches the target and a teacher says, never the label alone; `everybody_N`: where all were asked at once.
 
         Where people cannot always tell, the target is of what they can: it is harder to reach where they can less often than elsewhere.
         """
@@ -87,13 +132,15 @@ class Belief:
         best_N = named_NS[np.arange(len(symbol_N)), symbol_N]
         says_NV = symbols_of(answers_NV, self.terms) == symbol_N[:, None]
         full = [column for column, voter in enumerate(self.terms.voters) if not voter.short]
-        support_N = says_NV[:, :-1].any(axis=1)
+        pictures_N = says_NV[:, -2] & self.terms.image
+        if self.terms.image:
+            says_NV = np.delete(says_NV, -2, axis=1)  # a teacher has to say it, whatever the picture says
         # A belief in nothing named (free answers) may be the largest of all: then nothing is accepted.
         some_N = self.calibration.some(posterior_NS)
         told_N = np.minimum(some_N / self.calibration.some_at_all, 1.0)
-        accepted_N = (best_N * told_N >= self.terms.target) & support_N & (says_NV.sum(axis=1) >= self.voices(answers_NV))
+        accepted_N = (best_N * told_N >= self.terms.target) & self.supported(answers_NV, says_NV, everybody_N)
         if not self.repairs:
-            accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._teachers(says_NV) >= 2)
+            accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._teachers(says_NV) + pictures_N >= 2)
         return Lead(symbol_N, best_N * some_N, accepted_N, says_NV[:, full].any(axis=1))
 
     def _teachers(self, says_NV: Flags) -> Ints:
@@ -116,3 +163,18 @@ class Belief:
         posterior_NS = self.calibration(shares_NS / np.maximum(shares_NS.sum(axis=1), _TINY)[:, None], answers_NV)
         joint_NH *= self.model.spread(posterior_NS / np.maximum(shares_NS, _TINY))
         return joint_NH
+
+
+def _two_agree(ranked: Sequence[Sequence[int]], answers_NV: Ints, says_NV: Flags, everybody_N: Flags | None) -> Flags:
+    """Whether every teacher heard says it, and at least two; where all were asked at once, whether the two most accurate heard do, [N].
+
+    `ranked`: columns of each teacher, the most accurate first. If asking on could outvote a disagreement, a policy would ask the weaker
+    teachers first, and have two chances. Asking two alone was more precise, and cheaper, than any policy that goes on.
+    """
+    heard_N, first_N, agree_N = np.zeros(len(answers_NV), np.int64), np.ones(len(answers_NV), bool), np.ones(len(answers_NV), bool)
+    for columns in ranked:
+        counts_N, says_N = (answers_NV[:, columns] >= 0).any(axis=1), says_NV[:, columns].any(axis=1)
+        first_N &= ~(counts_N & (heard_N < 2)) | says_N
+        agree_N &= ~counts_N | says_N
+        heard_N += counts_N
+    return np.asarray((heard_N >= 2) & (agree_N if everybody_N is None else np.where(everybody_N, first_N, agree_N)))

@@ -15,6 +15,9 @@ from cotforge.consensus.sequential.table import Floats, Ints
 KAPPA = 20.0
 """Pseudo-counts by which the bins of right answers, and of wrong ones, are shrunk towards those of all (default chosen by measurement on
 the demo's 1,200 digits: with all answers known more were better, up to 150; asked in turn, where few errors are seen, fewer were)."""
+USUAL, USUALLY = ((0.6, 0.2), (0.25, 0.25), (0.15, 0.55)), 5.0
+"""Bins of a picture's wrong and right answers before anything is known, as pseudo-counts: they are those of a classifier, which is unsure
+where it errs, and among a hundred checked answers a handful is wrong (chosen by us; on the digits 5 and 15 do the same)."""
 
 
 class Confidence:
@@ -23,9 +26,9 @@ class Confidence:
     The same at every level of difficulty: by level they were tried, and were worse on the demo's digits in every figure.
     """
 
-    def __init__(self, bins: Sequence[int]) -> None:
-        """`bins`: of each column; 1 where a column has none."""
-        self.bins = tuple(bins)
+    def __init__(self, bins: Sequence[int], *, picture: int | None = None) -> None:
+        """`bins`: of each column; 1 where a column has none; `picture`: the column of what pictures say, where there is one."""
+        self.bins, self.picture = tuple(bins), picture
         self._known_V = np.where(np.array(self.bins) > 1, 0.5, 1.0)
         self._share_V = [np.full((max(count - 1, 1), 2), 1 / max(count - 1, 1)) for count in bins]
         """[bin from 1, wrong or right]."""
@@ -57,11 +60,14 @@ class Confidence:
             wrong_N = np.maximum(weight_NS[some].sum(axis=1) - right_N, 0)
             counts = [np.bincount(bin_N, weights, bins - 1) for weights in (wrong_N, right_N)]
             count_B2 = np.stack(counts, axis=1).astype(float)
+            if v == self.picture:
+                self._share_V[v] = _shrunk(count_B2, np.array(USUAL), USUALLY)
+                continue
             share_B = _shrunk(count_B2.sum(axis=1), np.full(bins - 1, 1 / (bins - 1)))
             self._share_V[v] = _shrunk(count_B2, share_B[:, None])
 
 
-def _shrunk(count_B: Floats, towards_B: Floats) -> Floats:
+def _shrunk(count_B: Floats, towards_B: Floats, kappa: float = KAPPA) -> Floats:
     """Counts along the first axis as shares."""
-    count_B = count_B + KAPPA * towards_B
+    count_B = count_B + kappa * towards_B
     return np.asarray(count_B / count_B.sum(axis=0))

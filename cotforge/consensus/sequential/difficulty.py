@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from cotforge.consensus.sequential.confidence import Confidence
+from cotforge.consensus.sequential.relatives import Relatives, same_symbol
 from cotforge.consensus.sequential.table import NONE, UNKNOWN, UNTOLD, Flags, Floats, Ints, Table
 
 KAPPA = 20.0
@@ -51,10 +52,17 @@ class Difficulty:
     """The model with its parameters; `fit` changes them, all else is pure."""
 
     def __init__(
-        self, classes: int, columns: int, priors: Priors | None = None, *, near_CC: Flags | None = None, bins: Sequence[int] = ()
+        self,
+        classes: int,
+        columns: int,
+        priors: Priors | None = None,
+        *,
+        near_CC: Flags | None = None,
+        bins: Sequence[int] = (),
+        pictured: bool = False,
     ) -> None:
         """`classes`: at least 2; `columns`: voters and the label; `near_CC`: which classes d may be what a Sample of y resembles; `bins`:
-        of confidence, of each column.
+        of confidence, of each column; `pictured`: whether the last column but one is what pictures say.
         """
         self.priors = priors or Priors()
         self.C, self.V, self.T = classes, columns, self.priors.levels
@@ -68,7 +76,9 @@ class Difficulty:
         self.right_VTC = np.repeat(self._guess_VT()[:, :, None], classes, axis=2)
         self.falls_V = np.full(columns, 0.4 if self.priors.distractor else 0.0)
         self.errors_VCC = np.repeat((self.unlike / (classes - 1))[None], columns, axis=0)
-        self.confidence = Confidence(bins or [1] * columns)
+        self.relatives = Relatives(columns - 1 - pictured)
+        self.pictured = pictured
+        self.confidence = Confidence(bins or [1] * columns, picture=columns - 2 if pictured else None)
         self._first_C = np.searchsorted(self.y_M, np.arange(classes))
         self._tables: Any = None
 
@@ -123,7 +133,9 @@ class Difficulty:
         joint_NH = np.repeat(prior_H[None], len(answers_NV), axis=0)
         for v, rows in enumerate(columns):
             said_N = answers_NV[:, v]
-            if (said_N >= 0).any():
+            if v == self.V - 1 and self.relatives.any:
+                joint_NH *= self.relatives.likelihood(columns, answers_NV, self.C)
+            elif (said_N >= 0).any():
                 joint_NH *= rows[np.where(said_N < 0, len(rows) - 1, said_N)]
         return joint_NH
 
@@ -139,6 +151,14 @@ class Difficulty:
 
     def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
         """Probability of each code of a voter's answer, [N, codes], where the hidden states have these probabilities."""
+        if not self.relatives.share_K[voter]:
+            return self._said(hidden_NH, voter)
+        apart_NH, copied_NH = self.relatives.before(voter, self.prepared()[1], answers_NV, self.C)
+        copied_NC = self._said(hidden_NH * copied_NH, voter)
+        return self._said(hidden_NH * apart_NH, voter) + copied_NC * same_symbol(copied_NC.shape[1], answers_NV, self.C)
+
+    def _said(self, hidden_NH: Floats, voter: int) -> Floats:
+        """The same where the label has no relative."""
         says_HC = self.prepared()[1][voter][:-1].T
         size = max(1, ALONE // says_HC.size)
         parts = [hidden_NH[at : at + size] @ says_HC for at in range(0, len(hidden_NH), size)]
@@ -152,19 +172,20 @@ class Difficulty:
         if not len(table):
             return self
         times_N = table.times_N
-        said = [_one_hot(table.answers_NV[:, v], self.C) for v in range(self.V)]
+        taught_NV = self._taught(table)
+        said = [_one_hot(taught_NV[:, v], self.C) for v in range(self.V)]
         self.confidence.know(table.answers_NV, times_N, self.C)
         known_NH = known(table.gold_N, self.answer_H)
         before = -np.inf
         for _ in range(rounds):
-            self._tables = None
             joint_NH = self.joint_NH(table.answers_NV)
             joint_NH *= known_NH
             whole_N = joint_NH.sum(axis=1)
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
-            self._maximise(joint_NH, said)
+            self._maximise(joint_NH, said, table.answers_NV)
             if max(self.confidence.bins) > 1:
-                self.confidence.fit(table.answers_NV, self.by_answer(joint_NH), self.C)
+                self.confidence.fit(taught_NV, self.by_answer(joint_NH), self.C)
+            self._tables = None
             now = float(times_N @ np.log(np.maximum(whole_N, _TINY))) / times_N.sum()
             if now - before < CLOSE:
                 break
@@ -172,7 +193,14 @@ class Difficulty:
         self._tables = None
         return self
 
-    def _maximise(self, weight_NH: Floats, said: list[Floats]) -> None:
+    def _taught(self, table: Table) -> Ints:
+        """The answers by which columns are judged: a picture's where everybody was asked, or it would be taken at its own word."""
+        answers_NV = table.answers_NV.copy() if self.pictured else table.answers_NV
+        if self.pictured:
+            answers_NV[~table.everybody_N, -2] = NONE
+        return answers_NV
+
+    def _maximise(self, weight_NH: Floats, said: list[Floats], answers_NV: Ints) -> None:
         kappa = self.priors.kappa
         whole_TM = weight_NH.sum(axis=0).reshape(self.T, -1)
         self.level_T = whole_TM.sum(axis=1) + kappa / 4
@@ -184,8 +212,15 @@ class Difficulty:
             pairs_CC = kappa * self.near_CC / self.near_CC.sum(axis=1, keepdims=True)
             pairs_CC[self.y_M, self.d_M] += whole_M
             self.distractor_CC = pairs_CC / pairs_CC.sum(axis=1, keepdims=True)
+        counts = [said_NC.T @ weight_NH for said_NC in said]
+        if self.relatives.any:
+            own_NH, copied = self.relatives.parts(weight_NH, self.prepared()[1], answers_NV, self.C)
+            counts[-1] = said[-1].T @ own_NH
+            for k, copied_NH in copied.items():
+                counts[k] += said[-1].T @ (copied_NH * (answers_NV[:, k : k + 1] < 0))
+            self.relatives.fit(copied, float(weight_NH[answers_NV[:, -1] >= 0].sum()))
         for v, guess_T in enumerate(self._guess_VT()):
-            self._voter(v, (said[v].T @ weight_NH).reshape(self.C, self.T, -1), guess_T)
+            self._voter(v, counts[v].reshape(self.C, self.T, -1), guess_T)
 
     def _voter(self, v: int, count_CTM: Floats, guess_T: Floats) -> None:
         """One voter's accuracies by level and class, and what it says when it errs."""

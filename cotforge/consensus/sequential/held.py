@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.learning import as_symbols, believe, once
+from cotforge.consensus.sequential.learning import as_symbols, believed, once
+from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, symbols_of
 from cotforge.consensus.sequential.walk import walk
@@ -40,7 +41,7 @@ class Held:
         return float(self.times_N[self.accepted_N & self.against_N].sum())
 
 
-def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table) -> Held:
+def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table, *, memory: LearningCache | None = None) -> Held:
     """Judge every checked row by a belief that has not seen its part."""
     row_N = np.flatnonzero(rows.checked_N)
     gold = rows.where(rows.checked_N)
@@ -50,13 +51,13 @@ def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table) -> He
     for fold in range(FOLDS):
         hidden = evidence.fold_N % FOLDS == fold
         others = replace(evidence, gold_N=np.where(hidden, UNKNOWN, evidence.gold_N))
-        without = replace(believe(belief.terms, others, policy=policy, like=belief), repairs=belief.repairs)
+        without = replace(believed(belief.terms, others, policy=policy, like=belief, memory=memory), repairs=belief.repairs)
         part = gold.fold_N % FOLDS == fold
         view = once(gold.where(part).with_answers(seen_NV[part]), without.twins, belief.terms)
         symbols_NV, _ = as_symbols(view.answers_NV, view.gold_N, belief.terms)
         lead = without.lead(symbols_NV, without.posterior(symbols_NV))
         posterior_N[part], accepted_N[part] = lead.posterior_N, lead.accepted_N
-        column_N[part] = says(symbols_of(symbols_NV[:, :-1], belief.terms), lead.symbol_N)
+        column_N[part] = says(symbols_of(symbols_NV[:, : len(belief.terms.voters)], belief.terms), lead.symbol_N)
         against_N[part] = (symbols_NV[:, -1] != NONE) & (symbols_NV[:, -1] != lead.symbol_N)
     return Held(row_N, column_N, posterior_N, accepted_N, against_N, gold.times_N)
 

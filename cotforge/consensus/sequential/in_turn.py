@@ -4,10 +4,12 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cotforge.consensus.claim import Expected
 from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting, with_label
+from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.sequential.terms import SHORT, Terms, prices
 from cotforge.records import Ballot, Sample, VoteReason
 
@@ -56,13 +58,14 @@ class Coding:
     """Samples and what was said of them, as numbers. It travels to other processes."""
 
     def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+        self._setting = replace(setting, pictures=None)
+        self._pictured = None if setting.pictures is None else setting.pictures.places
         self.names = tuple(voter.name for voter in setting.terms.voters)
         self._columns = {name: column for column, name in enumerate(self.names)}
         self._places = {option: place for place, option in enumerate(sorted(setting.terms.options))}
 
     def row(self, sample: Sample, said: Said) -> "array[int]":
-        """[wave, everybody, fold, gold, answers..., label]: see `table`."""
+        """[wave, everybody, fold, gold, answers..., label]: see `table`; with pictures, the place of the Sample's own before that."""
         from cotforge.consensus.sequential.table import UNTOLD, coded
 
         terms, waves, gold = self._setting.terms, self._setting.waves, self._setting.gold.answers.get(sample.id)
@@ -72,7 +75,8 @@ class Coding:
         if terms.binned and said.probabilities:
             bins = [voter.bin(said.probabilities.get(voter.name)) for voter in terms.voters]
             symbols = [symbol + terms.symbols * bin if symbol >= 0 else symbol for symbol, bin in zip(symbols, (*bins, 0), strict=True)]
-        return array("i", (*waves.place(sample.id), fold, true, *symbols))
+        front = () if self._pictured is None else (self._pictured.get(sample.id, -1),)
+        return array("i", (*front, *waves.place(sample.id), fold, true, *symbols))
 
 
 class CodedRows(Rows):
@@ -141,6 +145,8 @@ class Figures:
     expected: Expected | None
     estimates: Mapping[str, float]
     twins: Mapping[str, str]
+    admission: Admission | None = None
+    remarks: Sequence[str] = ()
 
 
 class TurnDecider(Decider):
@@ -204,6 +210,14 @@ class TurnDecider(Decider):
     def twins(self) -> Mapping[str, str]:
         return self._figures.twins
 
+    @property
+    def admission(self) -> Admission | None:
+        return self._figures.admission
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return self._figures.remarks
+
 
 def _why(fate: Fate, ballots: Sequence[Ballot]) -> VoteReason:
     if fate.lacking:
@@ -213,16 +227,21 @@ def _why(fate: Fate, ballots: Sequence[Ballot]) -> VoteReason:
     return "below_target" if ballots else "no_ballots"
 
 
-def decided(rows: CodedRows) -> TurnDecider:
-    """The vote over all rows, replayed. Takes seconds."""
+def decided(rows: CodedRows, run: Path | None = None) -> TurnDecider:
+    """The vote over all rows, replayed. Takes seconds, but for what the cache of the run folder knows."""
     import numpy as np  # where something is learned
 
+    from cotforge.consensus.sequential.learning_cache import cache_of
     from cotforge.consensus.sequential.replay import replay
     from cotforge.consensus.sequential.table import table
 
     packed, times, about = rows.packed(rows.terms)
-    distinct, places = table(packed, times)
-    found = replay(about, distinct, rows.setting.waves)
+    if (pictures := rows.setting.pictures) is None:
+        distinct, places = table(packed, times)
+        found = replay(about, distinct, rows.setting.waves, memory=cache_of(run))
+    else:
+        distinct, places = pictures.table(packed[:, 0], packed[:, 1:], times)
+        found = replay(about, distinct, rows.setting.waves, pictures.padded(len(distinct)), memory=cache_of(run))
     walked = found.walk
     turns = [tuple(column for column in np.argsort(turn, kind="stable").tolist() if turn[column]) for turn in walked.turn_NK]
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
@@ -233,7 +252,9 @@ def decided(rows: CodedRows) -> TurnDecider:
     ]
     keys = (row.tobytes() for row in packed.astype(np.int32))
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
-    decider = TurnDecider(rows, Coding(replace(rows.setting, terms=about)), by_key, _figures(about, found))
+    coding = Coding(replace(rows.setting, terms=about))
+    rows.setting = replace(rows.setting, pictures=None)  # whoever judges a Sample needs its place, and no features
+    decider = TurnDecider(rows, coding, by_key, _figures(about, found))
     if decider.promised is not None and found.expected is not None:
         decider.expect(found.expected(inf if decider.promised.target is None else decider.promised.target))
     return decider
@@ -246,4 +267,6 @@ def _figures(about: Terms, found: "Replayed") -> Figures:
         found.expected(0.0) if found.expected is not None else None,
         {voter.teacher: accuracy for voter, accuracy in zip(about.voters, accuracies, strict=False) if not voter.short},
         {about.voters[one].teacher: about.voters[other].teacher for one, other in found.belief.twins.items()},
+        found.admission,
+        found.belief.remarks,
     )

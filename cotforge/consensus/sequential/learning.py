@@ -1,6 +1,5 @@
 """From answers to a belief and a policy."""
 
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -10,10 +9,13 @@ import numpy as np
 
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.sequential.agreement import Agreement
-from cotforge.consensus.sequential.belief import Belief
+from cotforge.consensus.sequential.belief import Belief, new_model
 from cotforge.consensus.sequential.calibration import Calibration, calibrate, with_none
 from cotforge.consensus.sequential.difficulty import Difficulty, nearest
+from cotforge.consensus.sequential.learning_cache import LearningCache, cache_of, key_of
 from cotforge.consensus.sequential.policy import Policy
+from cotforge.consensus.sequential.related import with_relative
+from cotforge.consensus.sequential.stored import belief_bytes, policy_bytes
 from cotforge.consensus.sequential.table import (
     ABSTAINED,
     NONE,
@@ -36,8 +38,6 @@ STOPPED = 0.5
 STUCK, MOVES = 0.98, 0.9
 """Shares of its answers that a voter's commonest one is where it says always the same, and may be at most where another one does not
 (ours)."""
-LATEST = 6
-"""Policies kept in mind (ours): a run looks what is missing, asks, and curates by the same ones; it has as many at 50,000 Samples."""
 HASTY = 20_000
 """States of a level in a policy made in haste (ours): with five voters and eight classes a sixth of the time, 0.002 of the value."""
 ROUGH = 5_000
@@ -60,38 +60,36 @@ class Grounds(NamedTuple):
         packed = told.where(told.wave_N <= upto).unfolded().packed()
         return cls(terms, packed.tobytes(), packed.shape[1], HASTY if hasty else None)
 
+    @property
+    def key(self) -> str:
+        """By which the policy is remembered."""
+        return key_of("policy", *self)
 
-_latest: OrderedDict[Grounds, Policy] = OrderedDict()
 
-
-def learn(terms: Terms, evidence: Evidence | Table, upto: int, hasty: bool = False) -> Policy:
-    """The policy by what Samples of the waves up to `upto` said. Takes seconds, in haste less, of the latest ones none; raises nothing."""
-    grounds = Grounds.of(terms, evidence, upto, hasty=hasty)
-    policy = known(grounds)
+def learn(terms: Terms, evidence: Evidence | Table, upto: int, hasty: bool = False, *, memory: LearningCache | None = None) -> Policy:
+    """The policy by what Samples of the waves up to `upto` said. Takes seconds, in haste less, of known ones none; raises nothing."""
+    grounds, memory = Grounds.of(terms, evidence, upto, hasty=hasty), memory or cache_of(None)
+    policy = known(grounds, memory)
     if policy is None:
         policy = taught(grounds)
-        remember(grounds, policy)
+        remember(grounds, policy, memory)
     return policy
 
 
-def known(grounds: Grounds) -> Policy | None:
-    """What followed from the grounds, where they are among the latest."""
-    if grounds in _latest:
-        _latest.move_to_end(grounds)
-    return _latest.get(grounds)
+def known(grounds: Grounds, memory: LearningCache) -> Policy | None:
+    """What followed from the grounds, where that is remembered."""
+    return memory.policy(grounds.key, grounds.terms)
 
 
-def remember(grounds: Grounds, policy: Policy) -> None:
-    """Keep in mind what followed."""
-    _latest[grounds] = policy
-    while len(_latest) > LATEST:
-        _latest.popitem(last=False)
+def remember(grounds: Grounds, policy: Policy, memory: LearningCache) -> None:
+    """Keep what followed."""
+    memory.keep_policy(grounds.key, policy)
 
 
 def taught(grounds: Grounds) -> Policy:
     """What follows from them."""
     policy = solved(grounds.terms, unpacked(np.frombuffer(grounds.rows).reshape(-1, grounds.width)), most=grounds.most)
-    policy.levels = []  # the choices are made
+    policy.settle()
     return policy
 
 
@@ -109,9 +107,11 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
     heard, found = table, twins(table, terms)
     table = once(table, found, terms)
     labelled = float(table.times_N[table.answers_NV[:, -1] != NONE].sum())
-    unlabelled = 1 - labelled / max(float(table.times_N.sum()), 1.0)
-    model = like.model.copy() if like is not None else _fresh(terms, table, found)
-    return _by_gold(Belief(terms, model.fit(table), Calibration(), found, unlabelled, telling(heard, terms)), table, policy)
+    whole = max(float(table.times_N.sum()), 1.0)
+    seen = float(table.times_N[table.answers_NV[:, -2] != NONE].sum()) if terms.image else 0.0
+    model = _fitted(terms, table, found) if like is None else like.model.copy().fit(table)
+    believed_of = Belief(terms, model, Calibration(), found, 1 - labelled / whole, 1 - seen / whole, telling(heard, terms))
+    return _by_gold(believed_of, table, policy)
 
 
 def _by_gold(belief: Belief, table: Table, policy: Policy | None) -> Belief:
@@ -130,16 +130,31 @@ def _overruled(belief: Belief, table: Table, policy: Policy) -> float:
     return float(gold.times_N[lead.accepted_N & (seen_NV[:, -1] != NONE) & (seen_NV[:, -1] != lead.symbol_N)].sum())
 
 
-def _fresh(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | Agreement:
-    columns, classes, bins = len(terms.voters) + 1, len(terms.options), (*(voter.bins for voter in terms.voters), 1)
-    if terms.by_class:
-        return Difficulty(classes, columns, near_CC=nearest(table, classes), bins=bins)
-    return Agreement(terms.size if terms.options else terms.size - len(found), columns, bins=bins)
+def _fitted(terms: Terms, table: Table, found: Collection[int]) -> Difficulty | Agreement:
+    """A new model that has learned from a table, with a relative of the label among the teachers where that explains it better."""
+    near_CC = nearest(table, len(terms.options)) if terms.by_class else None
+
+    def fresh() -> Difficulty | Agreement:
+        return new_model(terms, found, near_CC)
+
+    return with_relative(fresh().fit(table), table, [column for column in range(len(terms.voters)) if column not in found], fresh)
+
+
+def believed(terms: Terms, table: Table, *, policy: Policy, like: Belief, memory: LearningCache | None) -> Belief:
+    """`believe`, once for the same grounds where `memory` outlives the process."""
+    if memory is None or not memory.lasts:
+        return believe(terms, table, policy=policy, like=like)
+    key = key_of("belief", terms, table.packed().tobytes(), policy_bytes(policy), belief_bytes(like))
+    belief = memory.belief(key, terms)
+    if belief is None:
+        belief = believe(terms, table, policy=policy, like=like)
+        memory.keep_belief(key, belief)
+    return belief
 
 
 def telling(table: Table, terms: Terms) -> tuple[float, ...]:
     """Share of each voter's Calls that could be read; next to none of one that says the same class of whatever others tell apart."""
-    answers_NK = table.answers_NV[:, :-1]
+    answers_NK = table.answers_NV[:, : len(terms.voters)]
     asked_K, told_K = table.times_N @ (answers_NK != NONE), table.times_N @ (answers_NK >= 0)
     if terms.by_class:
         said = table.with_answers(symbols_of(table.answers_NV, terms))
@@ -188,14 +203,14 @@ def calibrated(belief: Belief, table: Table, policy: Policy | None) -> Calibrati
 
 
 def _parts(gold: Table, terms: Terms, voters: Sequence[int]) -> tuple[Ints, Ints, Floats]:
-    """(answers, gold, weight) of every small set of voters beside the label, and of all; each row weighs 1 in all."""
-    k = gold.answers_NV.shape[1] - 1
+    """(answers, gold, weight) of every small set of voters beside picture and label, and of all; each row weighs 1 in all."""
+    free = range(len(terms.voters), gold.answers_NV.shape[1])  # what nobody is asked for: the picture and the label
     sets = [chosen for size in range(1, min(len(voters), 3) + 1) for chosen in combinations(voters, size)]
     sets += [tuple(voters)] if len(voters) > 3 else []
     answers, true = [], []
     for chosen in sets:
         part_NV = np.full_like(gold.answers_NV, NONE)
-        part_NV[:, [*chosen, k]] = gold.answers_NV[:, [*chosen, k]]
+        part_NV[:, [*chosen, *free]] = gold.answers_NV[:, [*chosen, *free]]
         part_NV, gold_N = as_symbols(part_NV, gold.gold_N, terms)
         answers.append(part_NV)
         true.append(gold_N)

@@ -12,16 +12,18 @@ looked at: what is lost by that is bounded by w times the probability of the oth
 Shapes: N states, V columns, S symbols, K voters.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, prod
 from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, coded, regrouped, symbols_of, with_bins
-from cotforge.consensus.sequential.terms import Wanted
+from cotforge.consensus.sequential.states import behind, likeliest, noted, numbered
+from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, coded, regrouped, symbols_of
+from cotforge.consensus.sequential.terms import PICTURED, Wanted
 
 EXACT = 1_000_000
 """(C + 1)^K C up to which every state is looked at."""
@@ -31,7 +33,6 @@ WORTH = {"balanced": 4.0, "cheapest": 3.0}
 """What a lesson is worth, in costs of the cheapest lessons: less leaves many Samples out, more pays for hopeless ones (ours)."""
 RARE = 1e-3
 """Least share of Samples without label, and of those with one, that a policy is made for (ours)."""
-_DENSE = 1 << 23
 Probabilities = Mapping[str, float]
 """By voter."""
 NOTHING: Probabilities = MappingProxyType({})
@@ -57,7 +58,38 @@ class Policy:
 
     def __init__(self, belief: Belief, *, most: int | None = None) -> None:
         """`most`: states of a level that have successors; None: all where they are few enough, else as many as are affordable."""
+        self._prepare(belief)
+        self._most = most if most is not None else self._affordable()
+        self.levels = self._explored()
+        self.worth, self.accepts, self.costs = 0.0, 0.0, 0.0
+        self._code_N, self._choice_NK = self._solved()
+
+    @classmethod
+    def restored(cls, belief: Belief, code_N: Ints, choice_NK: Ints, figures: Sequence[float]) -> Self:
+        """The policy that had this `solution`."""
+        policy = cls.__new__(cls)
+        policy._prepare(belief)
+        policy._most, policy.levels = None, []
+        policy.worth, policy.value, policy.accepts, policy.costs = figures
+        policy._code_N, policy._choice_NK = code_N, choice_NK
+        return policy
+
+    @property
+    def solution(self) -> tuple[Ints, Ints, tuple[float, ...]]:
+        """(codes of the states, the voters worth asking in each, what it is worth and expected to bring): see `restored`."""
+        return self._code_N, self._choice_NK, (self.worth, self.value, self.accepts, self.costs)
+
+    def settle(self) -> None:
+        """Forget how the choices came about: the levels, and where no state is guessed at, those in which nobody is asked."""
+        asks_N = (self._choice_NK[:, 0] != STOP) | self._guesses
+        asks_N[0] = True  # never empty
+        self.levels, self._code_N, self._choice_NK = [], self._code_N[asks_N], self._choice_NK[asks_N]
+
+    def _prepare(self, belief: Belief) -> None:
+        """What follows from the belief at once."""
         self.belief, self.terms = belief, belief.terms
+        self._asked: dict[tuple[tuple[int, ...], frozenset[str]], int] = {}
+        self._taken: dict[tuple[int, ...], int] = {}
         self._columns = {voter.name: column for column, voter in enumerate(self.terms.voters)}
         self._places = {option: place for place, option in enumerate(sorted(self.terms.options))}
         self._codes_V = np.array(self.terms.codes, np.int64)
@@ -65,9 +97,11 @@ class Policy:
         self._rivals = [
             [other for other, one in enumerate(self.terms.voters) if one.teacher == voter.teacher] for voter in self.terms.voters
         ]
-        self._later = [[self._columns[name] for name in _behind(voter.name, self.terms.order)] for voter in self.terms.voters]
+        self._later = [[self._columns[name] for name in behind(voter.name, self.terms.order)] for voter in self.terms.voters]
         self._short = any(voter.short for voter in self.terms.voters)
         self._unlabelled = min(max(belief.unlabelled, RARE), 1 - RARE) if self.terms.label else 1.0
+        self._unseen = min(max(belief.unseen, RARE), 1 - RARE) if self.terms.image and belief.unseen < 1 else 1.0
+        self._guesses = self._unseen < 1 or any(voter.cuts for voter in self.terms.voters)
         price_K = np.array([voter.price for voter in self.terms.voters], float)
         self.price_K = price_K
         by_price = self.terms.objective != "balanced"
@@ -76,15 +110,12 @@ class Policy:
         self.cost_K = np.maximum(price_K, 1e-6 * top) if by_price and top > 0 else 1 + 1e-6 * price_K / max(top, 1e-12)
         # What tells nothing has to be made up for by another Call.
         self.cost_K = self.cost_K / np.array(belief.telling or np.ones(len(price_K)))
-        self._most = most if most is not None else self._affordable()
-        self.levels = self._explored()
-        self.worth, self.accepts, self.costs = 0.0, 0.0, 0.0
-        self._code_N, self._choice_NK = self._solved()
 
     def _affordable(self) -> int | None:
         own = [self.terms.voters[column] for column in self.belief.own]
         s = self.belief.model.symbols if self.terms.by_class else len(own) + 1
-        if prod(voter.bins * s + 1.0 for voter in own) * s <= EXACT:
+        pictures = 1 + (PICTURED - 1) * s if self._unseen < 1 else 1
+        if prod(voter.bins * s + 1.0 for voter in own) * s * pictures <= EXACT:
             return None
         return max(2_000, min(100_000, WORK // self.belief.model.H))
 
@@ -102,9 +133,14 @@ class Policy:
         return levels
 
     def _roots(self) -> Ints:
-        """Nothing asked yet: a state without label, and one for each label (of groups: just one)."""
-        labels = (self.belief.model.symbols if self.terms.by_class else 1) if self.terms.label else 0
-        return np.asarray(np.arange(labels + 1) * self._base_V[-1])
+        """Nothing asked yet: a state without label, and one for each label (of groups: just one); each with all a picture may say."""
+        symbols = self.belief.model.symbols
+        labels = (symbols if self.terms.by_class else 1) if self.terms.label else 0
+        root_N = np.asarray(np.arange(labels + 1) * self._base_V[-1])
+        if self._unseen == 1:
+            return root_N
+        said_X = np.array([NONE, *range(symbols, PICTURED * symbols)])  # in none is the confidence unknown
+        return np.asarray(np.sort((root_N[:, None] + (said_X + 1) * self._base_V[-2]).ravel()))
 
     def _looked_at(self, code_N: Ints, *, last: bool) -> tuple[Level, Ints]:
         """The level, and the places of those states that have successors."""
@@ -113,6 +149,8 @@ class Policy:
             answers_NV = self.decode(codes)
             mass_N, lead = self.belief.look(answers_NV)
             masses.append(mass_N * np.where(answers_NV[:, -1] == NONE, self._unlabelled, 1 - self._unlabelled))
+            if self._unseen < 1:
+                masses[-1] *= np.where(answers_NV[:, -2] == NONE, self._unseen, 1 - self._unseen)
             accepts.append(lead.accepted_N)
             extras.append(self._missing_trace(answers_NV, lead.symbol_N, lead.traced_N))
         level = Level(code_N, np.concatenate(masses), np.concatenate(accepts), np.concatenate(extras))
@@ -153,17 +191,17 @@ class Policy:
         joined = [(k, np.concatenate(p), np.concatenate(c), np.concatenate(f)) for k, p, c, f in found if p]
         space = int(self._base_V[-1]) * int(self._codes_V[-1] + 1)
         if self._most is None:
-            following, places = _numbered([codes for _, _, _, codes in joined], space)
+            following, places = numbered([codes for _, _, _, codes in joined], space)
         else:
             masses = [level.mass_N[some][:, None] * chance for _, some, chance, _ in joined]
-            following, places = _likeliest([codes for _, _, _, codes in joined], masses, 2 * self._most)
+            following, places = likeliest([codes for _, _, _, codes in joined], masses, 2 * self._most)
         level.steps = [(k, some, chance, place) for (k, some, chance, _), place in zip(joined, places, strict=True)]
         return following
 
     def _may(self, answers_NV: Ints, k: int) -> Flags:
         """Whether a voter may be asked: once, in its turn, and of short votes only the first Call is a full trace."""
         voter = self.terms.voters[k]
-        asked_NV = answers_NV[:, :-1] != NONE
+        asked_NV = answers_NV[:, : len(self.terms.voters)] != NONE
         may_N = ~asked_NV[:, [*self._rivals[k], *self._later[k]]].any(axis=1)
         if k in self.belief.twins:
             return np.zeros(len(answers_NV), bool)
@@ -283,7 +321,7 @@ class Policy:
     def choose(self, answers_NV: Ints, may_NK: Flags) -> Ints:
         """The column of the voter to ask next of each row, of those that may be asked; `STOP` where it is over."""
         known_N, choice_NK = self._ranked(answers_NV)
-        if self.terms.binned and not known_N.all():
+        if self._guesses and not known_N.all():
             choice_NK[~known_N] = self._earlier(answers_NV[~known_N])
         if self.terms.order:  # one who abstained left no trace in the state, and still had its turn
             may_NK = may_NK & ~np.stack([(answers_NV[:, later] != NONE).any(axis=1) for later in self._later], axis=1)
@@ -315,75 +353,52 @@ class Policy:
         return choice_NK
 
     def next(
-        self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING, *, without: Collection[str] = ()
+        self,
+        label: str | None,
+        answers: Mapping[str, str | None],
+        probabilities: Probabilities = NOTHING,
+        *,
+        without: Collection[str] = (),
+        picture: int = NONE,
     ) -> str | None:
         """The voter to ask next about a Sample, given the label and what those asked said (None: unreadable); None where it is over.
 
         `probabilities`: in [0, 1], that voters gave their answers, as far as they did. Never one in `answers`, nor in `without`, whom
-        nobody can ask now.
+        nobody can ask now. `picture`: the code of what the Sample's picture says, where `terms.image`.
         """
         if self.terms.max_calls is not None and len(answers) >= self.terms.max_calls:
             return None
-        answers_1V = self._coded(label, answers, probabilities)
-        may_1K = self.open(answers_1V[:, :-1] != NONE) & ~np.array([voter.name in without for voter in self.terms.voters])
-        column = int(self.choose(answers_1V, may_1K)[0])
+        codes, shut = self._codes(label, answers, probabilities, picture), frozenset(without)
+        if (column := self._asked.get((codes, shut))) is None:
+            answers_1V = self._row(codes)
+            may_1K = self.open(answers_1V[:, : len(self.terms.voters)] != NONE) & ~np.array(
+                [voter.name in shut for voter in self.terms.voters]
+            )
+            column = noted(self._asked, (codes, shut), int(self.choose(answers_1V, may_1K)[0]))
         return None if column == STOP else self.terms.voters[column].name
 
-    def accepted(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING) -> str | None:
+    def accepted(
+        self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING, *, picture: int = NONE
+    ) -> str | None:
         """The answer that would be accepted now; None where none would."""
-        answers_1V = self._coded(label, answers, probabilities)
-        lead = self.belief.lead(answers_1V, self.belief.posterior(answers_1V))
-        if not lead.accepted_N[0]:
-            return None
-        symbol, said_1V = int(lead.symbol_N[0]), symbols_of(answers_1V, self.terms)
-        return next(answers[voter.name] for column, voter in enumerate(self.terms.voters) if said_1V[0, column] == symbol)
+        codes = self._codes(label, answers, probabilities, picture)
+        if (taken := self._taken.get(codes)) is None:
+            answers_1V = self._row(codes)
+            lead = self.belief.lead(answers_1V, self.belief.posterior(answers_1V))
+            says_K = symbols_of(answers_1V, self.terms)[0, : len(self.terms.voters)] == lead.symbol_N[0]
+            taken = noted(self._taken, codes, int(says_K.argmax()) if lead.accepted_N[0] else STOP)
+        return None if taken == STOP else answers[self.terms.voters[taken].name]
 
-    def _coded(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities) -> Ints:
-        symbols, _ = coded(self.terms, label, answers, None, self._columns, self._places)
-        bins = [*(voter.bin(probabilities.get(voter.name)) for voter in self.terms.voters), 0]
-        for twin in self.belief.twins:
-            symbols = [ABSTAINED if column == twin and symbol >= 0 else symbol for column, symbol in enumerate(symbols)]
-        answers_1V = with_bins(np.array([symbols], np.int64), np.array([bins], np.int64), self.terms)
+    def _codes(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities, picture: int) -> tuple[int, ...]:
+        """By column; one who repeats another voter abstains."""
+        codes, _ = coded(self.terms, label, answers, None, self._columns, self._places)
+        codes = [ABSTAINED if column in self.belief.twins and code >= 0 else code for column, code in enumerate(codes)]
+        if probabilities and self.terms.binned:
+            for column, voter in enumerate(self.terms.voters):
+                if codes[column] >= 0:
+                    codes[column] += self.terms.symbols * voter.bin(probabilities.get(voter.name))
+        return (*codes[:-1], *((picture,) if self.terms.image else ()), codes[-1])
+
+    def _row(self, codes: tuple[int, ...]) -> Ints:
+        answers_1V = np.array([codes], np.int64)
         return answers_1V if self.terms.by_class else regrouped(answers_1V, None, self.terms)[0]
-
-
-def _likeliest(codes: list[Ints], masses: list[Floats], most: int) -> tuple[Ints, list[Ints]]:
-    """The likeliest codes, sorted, and for each array the places of its codes among them; of all others the place behind the last."""
-    if not codes:
-        return np.zeros(0, np.int64), []
-    flat, mass = np.concatenate([part.ravel() for part in codes]), np.concatenate([part.ravel() for part in masses])
-    if len(flat) > most:
-        # the same code comes from several states, with about the same mass from each
-        least = np.partition(mass, len(mass) - most)[len(mass) - most]
-        kept = np.unique(flat[mass >= max(least, 1e-12)])
-    else:
-        kept = np.unique(flat)
-    if not len(kept):
-        return kept, [np.zeros(part.shape, np.int64) for part in codes]
-    places = []
-    for part in codes:
-        place = np.minimum(np.searchsorted(kept, part), len(kept) - 1)
-        places.append(np.where(kept[place] == part, place, len(kept)))
-    return kept, places
-
-
-def _behind(name: str, order: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that stand after it."""
-    return order[order.index(name) + 1 :] if order else ()
-
-
-def _numbered(codes: list[Ints], space: int) -> tuple[Ints, list[Ints]]:
-    """All distinct codes, sorted, and for each array the places of its codes among them."""
-    if not codes:
-        return np.zeros(0, np.int64), []
-    flat = np.concatenate([part.ravel() for part in codes])
-    if space <= _DENSE:
-        met = np.zeros(space, bool)
-        met[flat] = True
-        distinct = np.flatnonzero(met)
-        number = np.cumsum(met, dtype=np.int32) - 1
-        places = number[flat]
-    else:
-        distinct, places = np.unique(flat, return_inverse=True)
-    ends = np.cumsum([part.size for part in codes])[:-1]
-    return distinct, [part.reshape(whole.shape) for part, whole in zip(np.split(places, ends), codes, strict=True)]

@@ -161,18 +161,37 @@ class Evidence:
         everybody: bool = False,
         fold: int = -1,
         probabilities: Mapping[str, float] | None = None,
+        id: str = "",
     ) -> None:
         """One Sample: what each voter asked said, by its name; None where that could not be read. `untold`: people could not tell.
 
-        `probabilities`: of the answers, in [0, 1], as the voters themselves gave them, as far as they did.
+        `probabilities`: of the answers, in [0, 1], as the voters themselves gave them, as far as they did; `id`: of use where
+        Samples have pictures.
         """
-        symbols, true = coded(self.terms, label, answers, gold, self._columns, self._places)
-        row = (wave, everybody, fold if gold is not None or untold else -1, UNTOLD if untold else true, *symbols)
+        row = self._row(wave, label=label, answers=answers, gold=gold, untold=untold, everybody=everybody, fold=fold)
         if probabilities:
-            self._rows.extend(row)
-            self._probabilities.extend(probabilities.get(voter.name, np.nan) for voter in self.terms.voters)
+            self._one_by_one(row, probabilities)
         else:
             self._counts[row] += 1
+
+    def _row(
+        self,
+        wave: int,
+        *,
+        label: str | None,
+        answers: Mapping[str, str | None],
+        gold: str | None,
+        untold: bool,
+        everybody: bool,
+        fold: int,
+    ) -> tuple[int, ...]:
+        symbols, true = coded(self.terms, label, answers, gold, self._columns, self._places)
+        return (wave, everybody, fold if gold is not None or untold else -1, UNTOLD if untold else true, *symbols)
+
+    def _one_by_one(self, row: tuple[int, ...], probabilities: Mapping[str, float]) -> None:
+        """Keeps a row of its own for one Sample."""
+        self._rows.extend(row)
+        self._probabilities.extend(probabilities.get(voter.name, np.nan) for voter in self.terms.voters)
 
     def parted(self, terms: Terms) -> Terms:
         """The terms with the cuts of confidence that the warm-up, wave 0, suggests."""
@@ -184,11 +203,16 @@ class Evidence:
         width = 5 + len(self.terms.voters)
         rows, times = np.array(list(self._counts), np.int64).reshape(-1, width), np.array(list(self._counts.values()), float)
         if len(self._rows):
-            known, probability_NK = self._known()
-            if terms is not None and terms.binned:
-                known[:, 4:-1] = with_bins(known[:, 4:-1], bins(probability_NK, terms), terms)
+            known = self._binned(terms)
             rows, times = np.concatenate([rows, known]), np.append(times, np.ones(len(known)))
         return table(rows, times)[0]
+
+    def _binned(self, terms: Terms | None) -> Ints:
+        """The rows of their own, in bins of confidence."""
+        known, probability_NK = self._known()
+        if terms is not None and terms.binned:
+            known[:, 4:-1] = with_bins(known[:, 4:-1], bins(probability_NK, terms), terms)
+        return known
 
     def _known(self) -> tuple[Ints, Floats]:
         rows = np.array(self._rows, np.int64).reshape(-1, 5 + len(self.terms.voters))

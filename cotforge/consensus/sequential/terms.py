@@ -15,6 +15,9 @@ WIDEST = 30
 SHORT = ":short"
 """Ends the name of a voter that gives short answers."""
 
+PICTURED = 4
+"""Bins of what pictures say: the first stays empty, then the unsure quarter of them, the next, and the surer half."""
+
 
 @dataclass(frozen=True, slots=True)
 class Voter:
@@ -78,6 +81,8 @@ class Terms:
     """What accepted answers must be shown to reach; `target` is then the least that is tried."""
     confidence: bool = True
     """Whether voters' own probabilities of their answers count."""
+    image: bool = False
+    """Whether there is a column of what pictures say, between the voters and the label: known before anybody is asked, and no support."""
 
     @property
     def by_class(self) -> bool:
@@ -92,12 +97,17 @@ class Terms:
     @property
     def codes(self) -> tuple[int, ...]:
         """How many different codes each column may hold, the label's last: an answer's code is `bin * symbols + symbol`."""
-        return (*(voter.bins * self.symbols for voter in self.voters), self.symbols)
+        return tuple(bins * self.symbols for bins in self.bins)
+
+    @property
+    def bins(self) -> tuple[int, ...]:
+        """Bins of confidence of each column, the label's last."""
+        return (*(voter.bins for voter in self.voters), *((PICTURED,) if self.image else ()), 1)
 
     @property
     def binned(self) -> bool:
         """Whether any voter's answers are parted by its confidence; if not, codes are symbols."""
-        return any(voter.cuts for voter in self.voters)
+        return self.image or any(voter.cuts for voter in self.voters)
 
     @property
     def codable(self) -> bool:

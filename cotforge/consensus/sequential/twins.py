@@ -16,7 +16,8 @@ SAME = 0.9
 def twins(table: Table, terms: Terms) -> dict[int, int]:
     """Columns of voters that repeat another one, with that one's; of twins the cheapest stays, then the first by name."""
     table = table.where(table.everybody_N)
-    table = table.with_answers(symbols_of(table.answers_NV, terms))
+    symbols_NV = symbols_of(table.answers_NV, terms)
+    table = table.with_answers(np.delete(symbols_NV, -2, axis=1) if terms.image else symbols_NV)
     order = sorted(range(len(terms.voters)), key=lambda column: (terms.voters[column].price, terms.voters[column].name))
     found: dict[int, int] = {}
     for one, other in combinations(order, 2):

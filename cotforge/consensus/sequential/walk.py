@@ -24,9 +24,9 @@ class Walk:
         return np.asarray(self.turn_NK > 0)
 
 
-def everybody(answers_NV: Ints) -> Walk:
-    """Everybody is asked."""
-    there_NK = answers_NV[:, :-1] != NONE
+def everybody(answers_NV: Ints, voters: int) -> Walk:
+    """Everybody is asked; the first columns are these voters'."""
+    there_NK = answers_NV[:, :voters] != NONE
     return Walk(answers_NV, there_NK.astype(np.int64), ~there_NK)
 
 

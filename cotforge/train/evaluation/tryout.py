@@ -9,12 +9,12 @@ from typing import Any
 from cotforge.errors import CotforgeError, PipelineError
 from cotforge.folder import RunFolder
 from cotforge.images import Sending
+from cotforge.optional import pass_over_torchvision
 from cotforge.pipeline import Loaded
 from cotforge.train.evaluation.askers import Asker, Endpoint
 from cotforge.train.evaluation.engines import Candidate, Engine, evaluated
 from cotforge.train.evaluation.evaluate import evaluate, longest, told, write
 from cotforge.train.evaluation.held import Held
-from cotforge.train.optional import pass_over_torchvision
 from cotforge.train.report.record import counting
 
 STUDENT = Path("train") / "student"
