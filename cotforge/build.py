@@ -76,7 +76,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.reader = self._open.enter_context(closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads)))
-        self._features = self.reader.features(self.folder.path, lambda line: warn([line]))
+        self._features = self.reader.features(self.folder.path, warn)
 
     @classmethod
     def open(

@@ -1,6 +1,6 @@
 """The Samples of a pipeline: all of them in the order of the source, or wave by wave."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +26,8 @@ class SampleReader:
         self.counts = Counts()
         """Of the latest reading."""
 
-    def features(self, run: Path, tell: Callable[[str], object]) -> "Features | None":
-        """Those of the Samples' pictures, where `consensus.image` lets them vote; `run` is the run folder, `tell` gets a line."""
+    def features(self, run: Path, tell: Callable[[Sequence[str]], object]) -> "Features | None":
+        """Those of the Samples' pictures, where `consensus.image` lets them vote; `run` is the run folder, `tell` gets lines."""
         image = self._loaded.pipeline.consensus.image
         if image is None:
             return None
