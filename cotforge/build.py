@@ -157,7 +157,7 @@ class Run:
         warn([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking()])
         if not probe:
             tell(estimator.text())
-        if people.checked:
+        if people.checked or self.loaded.pipeline.consensus.promise is not None:
             tell(f"gold: {claims.best_case(len(even_part(people.checked, people.drawn)), self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))

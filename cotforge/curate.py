@@ -191,7 +191,7 @@ class Curation:
         self.curator = Curator(loaded, journal)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
         self._rule = loaded.pipeline.consensus.by if guide is None else guide.rule
-        self._first = self._rule.learns or self.setting.terms.promise is not None
+        self._first = self._rule.learns or self.setting.terms.promise is not None or rows is not None
         """Whether all Samples are heard before any is judged."""
         self.trial = Trial([teacher.name for teacher in loaded.pipeline.teachers])
         """What simpler rules would have done, as far as that is known."""
@@ -209,8 +209,8 @@ class Curation:
     def _outcomes(self) -> Iterator[CuratedSample | Fault]:
         rows = self._counted or self._rule.rows(self.setting)
         if self._first and self._counted is None:
-            for sample, heard in self.heard():
-                rows.add(sample, heard)
+            for sample, said in self.heard():
+                rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
         for sample, found in self._map(Curator.find):
             if isinstance(found, Fault):

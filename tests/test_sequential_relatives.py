@@ -155,5 +155,15 @@ def test_labels_by_a_relative_of_the_best_teacher_do_not_lift_the_claim() -> Non
     labels = {id: said[id] if random.random() < 0.8 else label for id, label in made.labels.items()}
     gold = sure_of(made, 150)
     decided = decide(made.frame, labels=labels, gold=gold, classes=made.classes)
+    assert [line for line in decided.remarks if line.startswith("the labels repeat what teacher t4 says, errors included")]
     assert decided.claim.precision is not None
     assert decided.claim.precision <= precision(decided, made.truth, but=gold) + 0.03
+
+
+def test_the_rule_says_that_two_teachers_have_to_agree() -> None:
+    made = given(300, classes=3)
+    line = "where there is neither a label nor checked answers, two teachers have to agree, and none asked in turn may disagree"
+    assert decide(made.frame, classes=made.classes).remarks == (line,)
+    assert decide(made.frame, classes=made.classes, labels=made.labels).remarks == ()
+    assert decide(made.frame, classes=made.classes, gold=sure_of(made, 60)).remarks == ()
+    assert decide(made.frame.filter(teacher="t1"), classes=made.classes).remarks == ()

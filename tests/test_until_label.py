@@ -130,6 +130,19 @@ def test_a_build_asks_in_turn_until_one_says_the_label(tmp_path: Path, consensus
     assert files(crowd.folder / RUN / "dataset") == before
 
 
+def test_what_people_checked_is_counted_once_however_often_it_is_built(tmp_path: Path) -> None:
+    crowd = Crowd.of(tmp_path / "it", 60)
+    crowd.gold(sorted(crowd.truth)[:40])
+    claims = []
+    with crowd.servers() as servers:
+        crowd.pipeline(servers, consensus={"rule": "cascade"}, gold="gold.csv")
+        for words in (["build", "pipeline.yaml"], ["build", "pipeline.yaml"], ["curate", RUN]):
+            assert ran(*words, cwd=crowd.folder).returncode == 0
+            claims.append(summary(crowd.folder / RUN)["claim"])
+    assert 20 <= claims[0]["checked"] <= claims[0]["gold"] == 40
+    assert claims[1:] == claims[:1] * 2
+
+
 def test_an_order_names_teachers_of_the_file_and_each_once(tmp_path: Path) -> None:
     crowd = Crowd.of(tmp_path / "it", 5)
     for order, fault in (

@@ -53,24 +53,20 @@ class UntilLabel(Sequential):
     def evidence(self, terms: Terms, pictures: object = None) -> Any:
         return Nothing()
 
-    def policy(self, terms: Terms, evidence: Any, upto: int, hasty: bool) -> Any:
-        return LabelPolicy(self.order(terms))
-
-    async def policy_apart(self, terms: Terms, evidence: Any, upto: int) -> Any:
-        """At once: there is nothing to learn."""
+    def first(self, terms: Terms) -> Any:
         return LabelPolicy(self.order(terms))
 
 
 class NoWarmUp(Waves):
-    """Every Sample in one wave that begins at once: the one before it is empty."""
+    """Every Sample in one wave, and nobody asked but in turn."""
 
     def __init__(self, total: int, gold: Collection[str] = (), seed: int = 0) -> None:
         super().__init__(total, gold, seed)
         self.whole = 0
-        self._needs = [-1, 0]
+        self._needs = [-1]
 
     def place(self, id: str) -> tuple[int, bool]:
-        return 1, False
+        return 0, False
 
     def hasty(self, wave: int) -> bool:
         return False

@@ -82,7 +82,9 @@ class Tour(Turn):
         while self._read <= basis.upto or any(self._open[wave] for wave in range(basis.upto + 1)):
             self._changed.clear()
             await self._changed.wait()
-        if basis.upto < 0 or all(line.closed for line in self.lines.values()):
+        if basis.upto < 0:
+            return self._guide.rule.first(self._guide.terms({}))
+        if all(line.closed for line in self.lines.values()):
             return None
         return await self._notes.learned(basis)
 
@@ -174,7 +176,7 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
 
     Of a wave whose policy cannot be learned yet, all that is not in the journal remains.
     """
-    notes, policy, over = Notes(guide), None, guide.waves.count
+    notes, policy, over = Notes(guide), guide.rule.first(guide.terms({})), guide.waves.count
     learned = guide.basis(0)
     for wave in range(guide.waves.count):
         basis = guide.basis(wave)

@@ -64,6 +64,10 @@ class Sequential(Rule):
 
         return Evidence(terms) if pictures is None else PicturedEvidence(terms, pictures)
 
+    def first(self, terms: Terms) -> "AnyPolicy | None":
+        """By what the first wave is asked; None where that is a warm-up, about which everybody is asked."""
+        return None
+
     def policy(self, terms: Terms, evidence: "Evidence", upto: int, hasty: bool) -> "AnyPolicy":
         """Whom to ask, by what Samples of the waves up to `upto` said. It may take seconds; in haste it is learned less carefully."""
         from cotforge.consensus.image import policy as pictured
