@@ -75,8 +75,7 @@ class Run:
     """What was said of all Samples, once it is known that nothing is left to ask in turn."""
 
     def __post_init__(self) -> None:
-        self.reader = self._open.enter_context(closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads)))
-        self._features = self.reader.features(self.folder.path, lambda line: warn([line]))
+        self.reader = self._open.enter_context(closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads, tell=warn)))
 
     @classmethod
     def open(
@@ -176,8 +175,7 @@ class Run:
 
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
-        if self._features is not None:
-            self._features.demand()
+        self.reader.demand_features()
         teachers = [teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked]
         if self.loaded.pipeline.consensus.sequential:
             together(teachers)
@@ -325,7 +323,7 @@ class Run:
         """By what teachers are asked one after another; None where they are asked all at once."""
         if not self.loaded.pipeline.consensus.sequential:
             return None
-        return Guide.of(self.loaded, self.folder.path, lambda: self.reader.total, rule=self.rule, features=self._features)
+        return Guide.of(self.loaded, self.folder.path, lambda: self.reader.total, rule=self.rule, features=self.reader.features)
 
     def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""

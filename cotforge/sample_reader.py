@@ -1,9 +1,8 @@
 """The Samples of a pipeline: all of them in the order of the source, or wave by wave."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cotforge.images import PictureStore
@@ -16,24 +15,36 @@ if TYPE_CHECKING:
     from cotforge.consensus.image.reading import Features
 
 
+Tell = Callable[[Sequence[str]], object]
+
+
 class SampleReader:
     """Reads what a run asks about; Samples that `eval:` holds out are left out."""
 
-    def __init__(self, loaded: Loaded, store: PictureStore, limit: int | None = None, *, spreads: bool = True) -> None:
-        """`limit` and `spreads` as `sources.samples` has them."""
+    def __init__(
+        self, loaded: Loaded, store: PictureStore, limit: int | None = None, *, spreads: bool = True, tell: Tell = lambda lines: None
+    ) -> None:
+        """`limit` and `spreads` as `sources.samples` has them; `tell` gets lines where something takes long."""
+        self._tell = tell
         self._loaded, self._store, self._limit, self._spreads = loaded, store, limit, spreads
         self._indexed: tuple[Guide, Index] | None = None
         self.counts = Counts()
         """Of the latest reading."""
 
-    def features(self, run: Path, tell: Callable[[str], object]) -> "Features | None":
-        """Those of the Samples' pictures, where `consensus.image` lets them vote; `run` is the run folder, `tell` gets a line."""
+    @cached_property
+    def features(self) -> "Features | None":
+        """Those of the Samples' pictures, where `consensus.image` lets them vote."""
         image = self._loaded.pipeline.consensus.image
         if image is None:
             return None
         from cotforge.consensus.image.reading import Features  # numpy
 
-        return Features(image, self._loaded.root, run, self.samples, tell)
+        return Features(image, self._loaded.root, self._store.folder, self.samples, self._tell)
+
+    def demand_features(self) -> None:
+        """Raises PipelineError where what the features of pictures come from is wrong."""
+        if self.features is not None:
+            self.features.demand()
 
     def close(self) -> None:
         """Lets go of the rows that wait for their wave."""

@@ -104,7 +104,7 @@ def test_a_store_that_is_broken_is_made_anew(tmp_path: Path) -> None:
 # of a run
 
 
-def read(tmp_path: Path, image: Any, samples: list[Sample | Fault], told: list[str] | None = None) -> Any:
+def read(tmp_path: Path, image: Any, samples: list[Sample | Fault], told: list[Any] | None = None) -> Any:
     (tmp_path / "cache").mkdir(exist_ok=True)
     from cotforge.consensus.sequential import Terms, Voter
 

@@ -34,7 +34,7 @@ class PictureStore:
         """`folder` is the run folder, made where it is missing. Raises JournalError where it cannot be written."""
         for category in (UserWarning, RuntimeWarning):  # Pillow's, about odd files: what they warn of is judged here
             warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
-        self._folder, self._spec = folder, spec
+        self.folder, self._spec = folder, spec
         for path in (folder, folder / "cache", folder / kept.SENT, folder / kept.SPOOL):
             kept.make(path)
         self.shown_otherwise: set[str] = set()
@@ -44,7 +44,7 @@ class PictureStore:
         self._memory = Memory(folder / "cache" / "images.sqlite", f"{spec.max_pixels} {spec.max_bytes} {RECIPE}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened, (self._folder, self._spec)
+        return _opened, (self.folder, self._spec)
 
     def picture(self, ref: Ref) -> Picture:
         """The image at `ref` as it is sent. Raises Fault where there is none, or none that is sound."""
@@ -90,14 +90,14 @@ class PictureStore:
 
     def spool(self, data: bytes, name: str) -> FileRef:
         """Keeps bytes that cannot be asked for again, once per content, and says where they lie."""
-        path = os.path.join(os.path.abspath(self._folder), kept.SPOOL, sha256(data).hexdigest())
+        path = os.path.join(os.path.abspath(self.folder), kept.SPOOL, sha256(data).hexdigest())
         if not os.path.exists(path):
             kept.write(path, data)
         return FileRef(path, name)
 
     def scratch(self) -> BinaryIO:
         """A file without a name in the cache, for what a run need not hold in memory. Raises JournalError."""
-        return kept.unnamed(self._folder)
+        return kept.unnamed(self.folder)
 
     def forget(self, place: str) -> None:
         """Drops what was known of a place, because the image there is another by now."""
@@ -132,7 +132,7 @@ class PictureStore:
         return not known.recoded or os.path.exists(self._sent(known))
 
     def _sent(self, known: Known) -> str:
-        return kept.sent(self._folder, known.digest.hex(), known.mime)
+        return kept.sent(self.folder, known.digest.hex(), known.mime)
 
     def _picture(self, ref: Ref, stamp: tuple[int, int], known: Known) -> Picture:
         if known.reason:

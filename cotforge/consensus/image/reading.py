@@ -24,6 +24,8 @@ BATCH = 32
 MANY = 500
 """New features from which on it is told that they are computed."""
 
+LONG = "consensus.image: features of the pictures are computed, once for all; this may take a while"
+
 Compute = Callable[[Sequence[bytes]], Sequence[Vectors | None]]
 
 
@@ -56,8 +58,8 @@ class Features:
     """The run folder."""
     samples: Callable[[], Iterable[Sample | Fault]]
     """Reads the source from its beginning."""
-    tell: Callable[[str], object]
-    """Gets a line where computing takes long."""
+    tell: Callable[[Sequence[str]], object]
+    """Gets lines where computing takes long."""
     _found: SamplePictures | None = None
 
     def demand(self) -> None:
@@ -105,7 +107,7 @@ class Features:
                 if len(lacking) >= BATCH:
                     count += len(lacking)
                     if count >= MANY > count - len(lacking):
-                        self.tell("consensus.image: features of the pictures are computed, once for all; this may take a while")
+                        self.tell([LONG])
                     _keep(lacking, compute, store)
                     lacking = {}
             _keep(lacking, compute, store)

@@ -47,12 +47,12 @@ class Belief:
     """Columns of voters that are another one behind a second name, with that one's column."""
     unlabelled: float = 0.0
     """Share of Samples without a label, in [0, 1]."""
-    unseen: float = 1.0
-    """Share of Samples whose picture says nothing, in [0, 1]."""
     telling: tuple[float, ...] = ()
     """Share of each voter's Calls that tell something, in (0, 1]; nothing stands for all of everybody's."""
     repairs: bool = False
     """Whether one teacher may overrule the label: people have checked enough answers that do. Else it takes two."""
+    unseen: float = 1.0
+    """Share of Samples whose picture says nothing, in [0, 1]."""
 
     @property
     def own(self) -> list[int]:

@@ -110,8 +110,8 @@ def believe(terms: Terms, table: Table, *, policy: Policy | None = None, like: B
     whole = max(float(table.times_N.sum()), 1.0)
     seen = float(table.times_N[table.answers_NV[:, -2] != NONE].sum()) if terms.image else 0.0
     model = _fitted(terms, table, found) if like is None else like.model.copy().fit(table)
-    believed_of = Belief(terms, model, Calibration(), found, 1 - labelled / whole, 1 - seen / whole, telling(heard, terms))
-    return _by_gold(believed_of, table, policy)
+    raw = Belief(terms, model, Calibration(), found, 1 - labelled / whole, telling(heard, terms), unseen=1 - seen / whole)
+    return _by_gold(raw, table, policy)
 
 
 def _by_gold(belief: Belief, table: Table, policy: Policy | None) -> Belief:

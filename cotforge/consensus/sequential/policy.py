@@ -137,9 +137,7 @@ class Policy:
         symbols = self.belief.model.symbols
         labels = (symbols if self.terms.by_class else 1) if self.terms.label else 0
         root_N = np.asarray(np.arange(labels + 1) * self._base_V[-1])
-        if self._unseen == 1:
-            return root_N
-        said_X = np.array([NONE, *range(symbols, PICTURED * symbols)])  # in none is the confidence unknown
+        said_X = np.array([NONE, *range(symbols, PICTURED * symbols)] if self._unseen < 1 else [NONE])  # none of unknown confidence
         return np.asarray(np.sort((root_N[:, None] + (said_X + 1) * self._base_V[-2]).ravel()))
 
     def _looked_at(self, code_N: Ints, *, last: bool) -> tuple[Level, Ints]:
@@ -148,9 +146,8 @@ class Policy:
         for codes in self.belief.parts(code_N):
             answers_NV = self.decode(codes)
             mass_N, lead = self.belief.look(answers_NV)
-            masses.append(mass_N * np.where(answers_NV[:, -1] == NONE, self._unlabelled, 1 - self._unlabelled))
-            if self._unseen < 1:
-                masses[-1] *= np.where(answers_NV[:, -2] == NONE, self._unseen, 1 - self._unseen)
+            seen_N = np.where(answers_NV[:, -2] == NONE, self._unseen, 1 - self._unseen) if self._unseen < 1 else 1.0
+            masses.append(mass_N * seen_N * np.where(answers_NV[:, -1] == NONE, self._unlabelled, 1 - self._unlabelled))
             accepts.append(lead.accepted_N)
             extras.append(self._missing_trace(answers_NV, lead.symbol_N, lead.traced_N))
         level = Level(code_N, np.concatenate(masses), np.concatenate(accepts), np.concatenate(extras))
@@ -371,9 +368,8 @@ class Policy:
         codes, shut = self._codes(label, answers, probabilities, picture), frozenset(without)
         if (column := self._asked.get((codes, shut))) is None:
             answers_1V = self._row(codes)
-            may_1K = self.open(answers_1V[:, : len(self.terms.voters)] != NONE) & ~np.array(
-                [voter.name in shut for voter in self.terms.voters]
-            )
+            asked_1K = answers_1V[:, : len(self.terms.voters)] != NONE
+            may_1K = self.open(asked_1K) & ~np.array([voter.name in shut for voter in self.terms.voters])
             column = noted(self._asked, (codes, shut), int(self.choose(answers_1V, may_1K)[0]))
         return None if column == STOP else self.terms.voters[column].name
 

@@ -134,7 +134,7 @@ def _belief(meta: Mapping[str, Any], arrays: Arrays, terms: Terms) -> Belief:
     if not 0 < some_at_all <= 1:
         raise Damaged("no share of what people can tell")
     calibration = Calibration(arrays.get("weights_F"), arrays.get("none_F"), some_at_all)
-    belief = Belief(terms, model, calibration, twins, unlabelled, unseen, telling, bool(meta["repairs"]))
+    belief = Belief(terms, model, calibration, twins, unlabelled, telling, bool(meta["repairs"]), unseen)
     posterior_NS = belief.posterior(np.full((1, len(terms.bins)), NONE))  # a calibration of another shape fails here
     if not np.isfinite(posterior_NS).all() or not np.isfinite(calibration.some(posterior_NS)).all():
         raise Damaged("no belief that gives probabilities")
