@@ -230,7 +230,7 @@ class Tabled:
         frame = pl.DataFrame(
             {
                 "id": self.ids,
-                "answer": pl.Series(self._texts, dtype=pl.String).gather(pl.Series(np.maximum(symbol_N, 0))),
+                "answer": pl.Series(self._texts or [None], dtype=pl.String).gather(pl.Series(np.maximum(symbol_N, 0))),
                 "confidence": np.array(found.confidence)[place_N],
                 "accepted": column_N >= 0,
                 "calls": np.array(found.count, np.int64)[place_N],
