@@ -39,7 +39,7 @@ def unions(model: type[BaseModel], above: tuple[str | int, ...] = ()) -> Iterato
         place = (*above, field.alias or name, *((0,) if listed(field.annotation) else ()))
         below = models(field.annotation)
         for each in below:
-            if len(below) > 1:
+            if len(below) > 1 and "kind" in each.model_fields:  # a section of `consensus.image` is told by its only key
                 yield place, each
             yield from unions(each, place)
 

@@ -206,7 +206,7 @@ def test_an_interrupted_stage_with_other_inputs_says_what_it_would_throw_away(
     done = ran(*TRAIN, cwd=interrupted)
     assert (done.returncode, done.stdout) == (2, "")
     line = done.stderr.splitlines()[-1]
-    assert line.startswith(f"stage 'inject': {words}; it would start again: {at} steps (0."), line
+    assert line.startswith(f"stage 'inject': {words}; it would start again: {at} steps ("), line
     assert sorted((interrupted / "run" / "train" / "01-inject").rglob("*")) == files
 
 
