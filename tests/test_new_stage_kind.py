@@ -1,4 +1,4 @@
-"""A new kind of training stage is one file and one entry: the package is copied, gets both, and a student goes through it."""
+"""A new kind of training stage is two files and one entry: the package is copied, gets both, and a student goes through it."""
 
 import json
 import shutil
@@ -34,6 +34,16 @@ def train(stage, work: Work) -> None:
     leave(pupil, work)
 '''
 ENTRY = '''
+"""Stages of kind `blend`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from cotforge.plan.stage import Curve, KeyContext, Stage
+from cotforge.spec import PathText
+
+
 class Blend(Stage):
     """No training: a mean of two models."""
 
@@ -63,15 +73,16 @@ MORE = {"name": "more", "kind": "sft", "batch": 8, "steps": 2}
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """The environment in which the package has one kind more: a new file, and one file changed."""
+    """The environment in which the package has one kind more: its two files, and an entry in one."""
     there = tmp_path / "home" / "cotforge"
     shutil.copytree(Path(package.__file__).parent, there, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(shipped("prompts"), there / "shipped" / "prompts")
     (there / "train" / "kinds" / "blend.py").write_text(FILE)
-    entries = there / "plan" / "kinds.py"
+    (there / "plan" / "kinds" / "blend.py").write_text(ENTRY)
+    entries = there / "plan" / "kinds" / "__init__.py"
     before, tuple_of, after = entries.read_text().partition("\nKINDS: tuple[type[Stage], ...] = (")
-    before = before.replace("from cotforge.spec import Spec\n", "from cotforge.spec import PathText, Spec\n")
-    entries.write_text(f"{before}{ENTRY}{tuple_of}Blend, {after}")
+    before = before.replace("import Dpo\n", "import Dpo\nfrom cotforge.plan.kinds.blend import Blend\n")
+    entries.write_text(f"{before}{tuple_of}Blend, {after}")
     return environment({"PYTHONPATH": str(there.parent), "OMP_NUM_THREADS": "1"})
 
 
@@ -97,7 +108,7 @@ def twin(folder: Path, factor: float) -> None:
     save_file(scaled, folder / "twin" / "model.safetensors", metadata={"format": "pt"})
 
 
-def test_a_student_goes_through_a_kind_that_is_one_file_and_one_entry(tmp_path: Path, home: dict[str, str]) -> None:
+def test_a_student_goes_through_a_kind_that_is_two_files_and_one_entry(tmp_path: Path, home: dict[str, str]) -> None:
     folder = project(tmp_path, INJECT, HALF, MORE)
     twin(folder, 2)
     checked = cotforge("check", "squares.yaml", cwd=folder, env=home)

@@ -8,8 +8,11 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
 from cotforge.plan.evaluation import Eval, listed
-from cotforge.plan.kinds import CLIPS, AnyStage, Clip, Dpo, Grpo, Reward, Sft, Try
+from cotforge.plan.kinds import AnyStage, Dpo, Grpo, Sft, Try
+from cotforge.plan.kinds.grpo import CLIPS, Clip, Reward
+from cotforge.plan.presets import PRESETS
 from cotforge.plan.stage import Rates, Stage, TrlStage
+from cotforge.plan.student import Lora, Student
 from cotforge.spec import PathText, Spec, WrongKey
 
 __all__ = [
@@ -32,91 +35,6 @@ __all__ = [
     "Try",
     "lines",
 ]  # fmt: skip
-
-
-class Lora(Spec):
-    """Low-rank adapters in the place of all weights; they are merged into the weights when a stage ends."""
-
-    rank: int = Field(default=16, ge=1)
-    """Ours."""
-    alpha: int = Field(default=32, ge=1)
-    """Ours: twice the rank, as is usual."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """peft's own default."""
-    targets: tuple[str, ...] | None = None
-    """Names of modules (`q_proj`, ...), as peft matches them; null is every linear layer of the parts that are not frozen (ours)."""
-
-
-class Student(Spec):
-    """The small vision-language model that is trained."""
-
-    model: PathText | None = Field(default=None, min_length=1)
-    """A folder, or an id on the Hub."""
-    tiny: Literal["llava", "idefics3", "qwen"] | None = None
-    """Instead of `model`: a few hundred thousand random weights of this family, with a tokenizer of the run's own texts."""
-    freeze: tuple[Literal["vision", "projector", "language"], ...] = ()
-    """Parts that stay as they are."""
-    lora: Lora | None = None
-    """Null trains all weights that are not frozen."""
-    qlora: bool = False
-    """The frozen weights below the adapters in four bits: needs `lora`, a GPU and bitsandbytes."""
-    dtype: Literal["float32", "bfloat16"] | None = None
-    """Of all weights; null is float32 for what is trained in full, and on a GPU bfloat16 autocast, and bfloat16 for all that is not."""
-    max_pixels: int | None = Field(default=None, ge=64)
-    """Width times height, at most, of what the student sees; kept in its processor. Null is the processor's own."""
-
-    @property
-    def named(self) -> str:
-        """How reports and cards call the student before its first stage."""
-        return self.model if self.model is not None else f"a tiny {self.tiny} of random weights"
-
-    @model_validator(mode="after")
-    def _begins_one_way(self) -> Self:
-        if (self.model is None) == (self.tiny is None):
-            raise ValueError("model, tiny: give one of them: a folder or Hub id, or {tiny: llava} for a rehearsal")
-        return self
-
-    @model_validator(mode="after")
-    def _trains_something(self) -> Self:
-        if len(set(self.freeze)) == 3:
-            raise ValueError("freeze: everything is frozen; leave out at least one of vision, projector, language")
-        if self.qlora and self.lora is None:
-            raise ValueError("qlora: needs lora; add lora: {}")
-        return self
-
-
-_FORMAT: dict[str, Any] = {"measure": "well_formed"}
-_RIGHT: dict[str, Any] = {"measure": "correct"}
-_BOTH = ({"measure": "well_formed", "weight": 0.2}, _RIGHT)
-
-PRESETS: dict[str, tuple[dict[str, Any], ...]] = {
-    "clgrpo": (
-        {"name": "inject", "kind": "sft", "epochs": 1},
-        {"name": "format", "kind": "grpo", "steps": 100, "rewards": (_FORMAT,)},
-        {"name": "reason", "kind": "grpo", "steps": 800, "rewards": _BOTH},
-        {"name": "clip", "kind": "grpo", "steps": 400, "clip": "cliplow-upper", "updates_per_rollout": 4, "rewards": _BOTH},
-    ),
-    "long-cot": (
-        {"name": "long-cot", "kind": "sft", "epochs": 3, "learning_rate": 2e-5, "accumulate": 8, "trl": {"warmup_steps": 0.05}},
-        {
-            "name": "reason",
-            "kind": "grpo",
-            "epochs": 1,
-            "rewards": (_RIGHT,),
-            "learning_rate": 1e-6,
-            "group": 4,
-            "clip": {"low": 0.2, "high": 0.28},
-            "updates_per_rollout": 4,
-            "beta": 2e-3,
-            "max_completion": 8192,
-            "trl": {"top_p": 0.95, "top_k": 50, "warmup_steps": 0.01, "mask_truncated_completions": True},
-        },
-    ),
-    "label-only": ({"name": "labels", "kind": "sft", "data": "source", "epochs": 1},),
-    "answer-rl": ({"name": "answers", "kind": "grpo", "steps": 1200, "rewards": (_RIGHT,), "max_completion": 64},),
-}
-"""Stages by name. The order of those of `clgrpo` is its paper's (arXiv 2506.18048), its numbers are ours; `long-cot` has those of the
-code of arXiv 2509.03321 where that gives them; `label-only` and `answer-rl` are what the papers compare with."""
 
 
 class Plan(Spec):

@@ -1,6 +1,7 @@
 """What a kind of training stage is: its keys in the pipeline file, and what the rest of the program asks of it. No torch here.
 
-To add one: a `Stage` with an entry in `plan.kinds.KINDS`, and `train/kinds/<kind>.py` with a function `train(stage, work) -> None`.
+To add one: a `Stage` in `plan/kinds/<kind>.py` with an entry in `plan.kinds.KINDS`, and `train/kinds/<kind>.py` with a function
+`train(stage, work) -> None`.
 """
 
 from collections.abc import Iterator
@@ -37,6 +38,10 @@ class Curve:
     """Names in `metrics.jsonl`, each with its name in the legend; where `reward` is one, every reward is drawn under its own."""
     share: bool = False
     """Whether the values go from 0 to 1."""
+
+
+LOSS = Curve("Loss on lessons", (("loss", "loss"),))
+"""The chart of stages that lower a loss on texts."""
 
 
 class KeyContext(Protocol):

@@ -9,7 +9,7 @@ from trl import GRPOConfig
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Clip, Grpo
-from cotforge.plan.kinds import UNCLIPPED, passes_of
+from cotforge.plan.kinds.grpo import UNCLIPPED, passes_of
 from cotforge.train import guards, ranks
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out

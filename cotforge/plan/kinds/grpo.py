@@ -1,41 +1,16 @@
-"""The kinds of training stages, a class each; `train/kinds/<kind>.py` does what one says. A new kind gets an entry in KINDS."""
+"""Stages of kind `grpo`: reinforcement of the student's better completions."""
 
 from collections.abc import Iterator
 from math import gcd
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.filters import Measured
-from cotforge.plan.stage import HARMLESS, Curve, KeyContext, LearnsFrom, Stage, TrlStage
+from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom, TrlStage
 from cotforge.spec import Spec
-
-LOSS = Curve("Loss on lessons", (("loss", "loss"),))
-
-
-class Sft(TrlStage):
-    """Supervised: the student learns the completion, given picture and prompt."""
-
-    learns_texts: ClassVar[bool] = True
-    curves: ClassVar[tuple[Curve, ...]] = (
-        LOSS,
-        Curve("Token accuracy on lessons", (("mean_token_accuracy", "share"),), share=True),
-    )
-
-    kind: Literal["sft"]
-    data: Literal["lessons", "source"] = "lessons"
-    """`lessons`: the dataset; `source`: every readable sample of the source with its raw label."""
-    too_long: Literal["drop", "fail"] = "drop"
-    """Of lessons longer than `longest`, which are never cut: leave them out, or train nothing. Ours."""
-    longest: int | None = Field(default=None, ge=1)
-    """Tokens of a whole lesson, picture included; null is what the student's positions hold."""
-
-    @property
-    def learns_from(self) -> LearnsFrom:
-        """As `data` says."""
-        return self.data
 
 
 class Reward(Measured):
@@ -234,44 +209,3 @@ class Grpo(TrlStage):
         words = [*super().words(steps), " + ".join(f"{reward.weight / whole:.3g} {reward.measure}" for reward in self.rewards)]
         clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
         return [*words, f"groups of {self.group}", *clip]
-
-
-class Dpo(TrlStage):
-    """Preference: of a right and a wrong text about a picture, the right one becomes likelier."""
-
-    rows_are: ClassVar[str] = "pairs"
-    learns_texts: ClassVar[bool] = True
-    curves: ClassVar[tuple[Curve, ...]] = (LOSS, Curve("Right text preferred", (("rewards/accuracies", "share"),), share=True))
-
-    kind: Literal["dpo"]
-    data: Literal["lessons"] = "lessons"
-    """Pairs are those of the dataset: the source has none."""
-    beta: float | None = Field(default=None, gt=0)
-    """Weight of the distance to the weights that the stage began with. Null is TRL's own: 0.1."""
-
-    @property
-    def learns_from(self) -> LearnsFrom:
-        """Pairs of the dataset."""
-        return "pairs"
-
-
-class Try(Stage):
-    """No training: the student is tried on what `eval:` holds out."""
-
-    leaves_weights: ClassVar[bool] = False
-
-    kind: Literal["eval"]
-
-    def inputs(self, context: KeyContext) -> dict[str, Any]:
-        """What it is tried on."""
-        return {"eval": context.held_out and context.held_out.measured(whole=True)}
-
-
-KINDS: tuple[type[Stage], ...] = (Sft, Grpo, Dpo, Try)
-"""Every kind there is."""
-
-if TYPE_CHECKING:
-    AnyStage = Stage
-else:
-    AnyStage = Annotated[Union[KINDS], Field(discriminator="kind")]  # noqa: UP007
-    """An entry of `train.stages`, by its `kind`."""
