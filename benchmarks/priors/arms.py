@@ -100,14 +100,17 @@ class Run:
             "task": {"kind": "answer", "question": task.ADD, "verifier": "number"},
             "prompts": {"student": "student.jinja"},
             "teachers": [{"name": "one", "model": "m", "url": "http://localhost:1/v1"}],
-            "train": {"student": {"model": str(self.model(models.VLM))}, "data": "dataset", "stages": list(self._stages())},
+            "train": {
+                "student": {"model": str(self.model(models.VLM)), "freeze": _shipped()["student"]["freeze"]},
+                "data": "dataset",
+                "stages": list(self._stages()),
+            },
             "eval": {"split": "test", "when": []},  # all are tried once, a hundred questions at a time
         }
 
     def _stages(self) -> Iterator[dict[str, Any]]:
         """Those of the shipped pipeline in this size, then every merge followed by the lessons, then those of the stranger."""
-        given = yaml.safe_load((shipped("pipelines") / "merges.yaml").read_text(encoding="utf-8"))["train"]["stages"]
-        stages = [self._sized(stage) for stage in given]
+        stages = [self._sized(stage) for stage in _shipped()["stages"]]
         plain = next(stage for stage in stages if stage["kind"] == "sft" and "prior" not in stage)
         merges = [stage for stage in stages if stage["kind"] == "merge"]
         yield from (self._named(stage) for stage in stages)
@@ -160,6 +163,12 @@ class Run:
             write(kept, json.dumps(found).encode())
         whole: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return whole
+
+
+def _shipped() -> dict[str, Any]:
+    """`train:` of the shipped pipeline."""
+    plan: dict[str, Any] = yaml.safe_load((shipped("pipelines") / "merges.yaml").read_text(encoding="utf-8"))["train"]
+    return plan
 
 
 def _replaced(value: Any, names: Mapping[str, str]) -> Any:
