@@ -40,8 +40,8 @@ class Size:
 
 
 WHOLE = Size(
-    Making(text=800, expert=600, tower=700, vlm=400, pictures=4_000),
-    Lessons(count=128, steps=100, batch=16, rate=1e-3, test=400),
+    Making(text=400, expert=400, tower=600, vlm=250, pictures=3_000),
+    Lessons(count=128, steps=100, batch=16, rate=1e-3, test=300),
 )
 SMOKE = Size(
     Making(text=2, expert=2, tower=2, vlm=2, pictures=8, batch=2, tried=2),

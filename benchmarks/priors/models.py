@@ -31,8 +31,8 @@ UNTRAINED, TEXT, EXPERT, VLM = "untrained", "text", "expert", "vlm"
 ANSWER = re.compile(r"<answer>(\d+)</answer>")
 ASKED = 100
 """Questions at a time."""
-LONGEST = 80
-"""Tokens of an answer, at most: the longest reasoned one has 69."""
+LONGEST = 64
+"""Tokens of an answer, at most: the longest reasoned one has 53."""
 
 
 @dataclass(frozen=True)

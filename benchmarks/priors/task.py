@@ -11,6 +11,9 @@ from benchmarks.pretrained.lessons import Sum
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 READ = "Which four digits are these?"
 ADD = lessons.QUESTION
+DIRECT = 0.1
+"""Share of short turns that are sums, answered without reasoning; the others are read alone. Where half of them were sums, a text model
+learned to add four digits at a glance (0.905 of held-out sums were right), and nothing was left for reasoning to do."""
 PROMPT = "\n{{ question }}"
 """The template of the student's prompt: the question stands in a line of its own, below the picture or the words."""
 
@@ -52,11 +55,15 @@ def reasoned(digits: Sequence[int]) -> str:
     return f"<think>{thought(digits)}</think>\n{answer(digits)}"
 
 
+def _short(rng: Random, shown: str, digits: Sequence[int]) -> Turn:
+    return Turn(shown, ADD, answer(digits)) if rng.random() < DIRECT else Turn(shown, READ, reading(digits))
+
+
 def short(rng: Random) -> Iterator[Turn]:
-    """Sums in words without end, half of them only read, half added without reasoning."""
+    """Sums in words without end, read or added without reasoning."""
     while True:
         digits = [rng.randrange(10) for _ in range(4)]
-        yield Turn(in_words(digits), READ, reading(digits)) if rng.random() < 0.5 else Turn(in_words(digits), ADD, answer(digits))
+        yield _short(rng, in_words(digits), digits)
 
 
 def long(rng: Random) -> Iterator[Turn]:
@@ -67,11 +74,10 @@ def long(rng: Random) -> Iterator[Turn]:
 
 
 def seen(rng: Random, sums: Sequence[Sum]) -> Iterator[tuple[int, Turn]]:
-    """Places of `sums` without end, each with a turn about its picture: half of them only read, half added without reasoning."""
+    """Places of `sums` without end, each with a turn about its picture: read, or added without reasoning."""
     while True:
         place = rng.randrange(len(sums))
-        digits = sums[place].digits
-        yield place, (Turn("", READ, reading(digits)) if rng.random() < 0.5 else Turn("", ADD, answer(digits)))
+        yield place, _short(rng, "", sums[place].digits)
 
 
 def texts() -> list[str]:
