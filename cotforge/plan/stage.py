@@ -55,8 +55,8 @@ class KeyContext(Protocol):
     def held_out(self) -> Eval | None:
         """`eval:` of the pipeline file."""
 
-    def fingerprint(self, model: str) -> str:
-        """A hash of a model's weights, by its folder or Hub id. Raises PipelineError where there is none."""
+    def fingerprint(self, model: str, *, where: str = "train.student.model") -> str:
+        """A hash of a model's weights, by folder or Hub id. Raises PipelineError where there is none; `where` is the key that names it."""
 
 
 class Stage(Spec):

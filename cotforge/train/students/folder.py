@@ -13,6 +13,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from cotforge.errors import PipelineError, shown
 
+KEY = "train.student.model"
+"""The key of the pipeline file that names a student; other models have other keys."""
 CONFIG, ADAPTERS = "config.json", "adapter_config.json"
 WEIGHTS = ".safetensors"
 PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
@@ -47,9 +49,9 @@ def passed_over(folder: Path) -> str:
     return f"the student has Python of its own ({named}), which is not run: transformers' own {config['model_type']} is trained"
 
 
-def demand_safe(folder: Path) -> None:
+def demand_safe(folder: Path, *, where: str = KEY) -> None:
     """Raises PipelineError where a model can only be had by running Python that comes with it, or reading a pickle."""
-    where = _where(folder)
+    where = _where(folder, where)
     config = _config(folder, where)
     kind = config.get("model_type")
     known = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
@@ -65,8 +67,8 @@ def demand_safe(folder: Path) -> None:
     _demand_weights(folder, where)
 
 
-def _where(folder: Path) -> str:
-    return f"train.student.model: {str(folder)!r}"
+def _where(folder: Path, key: str = KEY) -> str:
+    return f"{key}: {str(folder)!r}"
 
 
 def _config(folder: Path, where: str) -> dict[str, Any]:
