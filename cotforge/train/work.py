@@ -25,7 +25,7 @@ from cotforge.train.fields import rate_of, taken, to_fit
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.moved import Moved
 from cotforge.train.report.record import Record
-from cotforge.train.students.folder import KEY
+from cotforge.train.students.folder import STUDENT
 from cotforge.train.students.precision import Precision, precision
 from cotforge.train.students.student import Pupil, fingerprint, place
 from cotforge.train.trl_seam import is_sharded, load_weights
@@ -77,9 +77,9 @@ class TrainingRun:
             return self.source()
         return self.lessons().pairs() if stage.learns_from == "pairs" else self.lessons()
 
-    def fingerprint(self, model: str, *, where: str = KEY) -> str:
-        """A hash of a model's weights, by folder or Hub id. Raises PipelineError where there is none; `where` is the key that names it."""
-        return fingerprint(place(model, self.root, where=where))
+    def fingerprint(self, model: str, *, key: str = STUDENT) -> str:
+        """A hash of the weights of a model, named by that key of the file: a folder or Hub id. Raises PipelineError where it is none."""
+        return fingerprint(place(model, self.root, key=key))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import fcntl
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -94,22 +94,26 @@ class Side(Protocol):
 class InFiles:
     """The language model in a folder, of a text model or a student."""
 
-    def __init__(self, folder: Path, where: str) -> None:
-        self.files = Checkpoint(folder, where=where)
+    def __init__(self, folder: Path, key: str) -> None:
+        self.files = Checkpoint(folder, key=key)
         self.names = decoder_names(self.files.entries)
         if not self.names:
-            raise PipelineError(f"{where}: {str(folder)!r} has no layers of a language model among its weights")
+            raise PipelineError(f"{key}: {str(folder)!r} has no layers of a language model among its weights")
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """As its file says."""
-        key = key_of(self.names, name)
-        return None if key is None else self.files.entries[key].shape
+        called = key_of(self.names, name)
+        return None if called is None else self.files.entries[called].shape
 
     def pieces(self, name: str) -> Iterator[torch.Tensor]:
         """Read anew at each call."""
-        key = key_of(self.names, name)
-        assert key is not None
-        return self.files.pieces(key)
+        called = key_of(self.names, name)
+        assert called is not None
+        return self.files.pieces(called)
+
+    def demand_floats(self, names: Iterable[str]) -> None:
+        """Raises PipelineError where those weights, or the whole model, are quantised."""
+        self.files.demand_floats(called for name in names if (called := key_of(self.names, name)) is not None)
 
 
 class InMemory:
@@ -139,42 +143,44 @@ def delta(
     like: Mapping[str, Sequence[int]] | None = None,
     student: Path | None = None,
     known_as: str = "",
-    where: str = "expert",
+    key: str = "expert",
 ) -> Delta:
     """The expert's language model minus `base`, of the weights that are `wanted` by their names below the decoder.
 
-    expert: a text model's folder. base: another one's (the difference is a task vector), or the weights of the student's decoder in memory
-    by those names (`weights.names.decoder_weights`). like: shapes of the student's decoder by name; needed where base is a folder, unless
-    its own names are the student's. bias: whether biases are compared; one that only one of the two has counts as zero in the other, as in
-    the code of arXiv 2510.15050. student: a folder to whose configuration and tokenizer the models are held; where base is a folder, the
-    expert is held to that one too. known_as: by what the content of `base` in memory is known; where empty, it is read and hashed.
+    expert: a text model's folder.
+    base: another one's (the difference is a task vector), or the weights of the student's decoder in memory by their names below it
+        (`weights.names.decoder_weights`).
     cache: a folder in which deltas are kept by what they are made of; several processes may ask at once, and one of them makes it.
+    bias: whether biases are compared; one that only one side has counts as zero on the other, as in the code of arXiv 2510.15050.
+    like: shapes of the student's decoder by name; None takes the names of `base`.
+    student: a folder to whose configuration and tokenizer the models are held; None takes `base` where that is a folder.
+    known_as: by what the content of `base` in memory is known; where empty, it is read and hashed.
+    key: the key of the pipeline file that names the expert.
 
     Raises PipelineError where nothing matches, a shape, vocabulary or head layout is another, or the expert is quantised.
     """
-    for folder in [expert, *([base] if isinstance(base, Path) else [])]:
-        if student is not None:
-            demand_alike(folder, student, where=where)
-    if isinstance(base, Path) and student is None:
-        demand_alike(expert, base, where=where)
-    theirs = InFiles(expert, where)
-    ours: Side = InFiles(base, f"{where}'s base") if isinstance(base, Path) else InMemory(base)
+    folders = [expert, base] if isinstance(base, Path) else [expert]
+    if (like_one := student or (base if isinstance(base, Path) else None)) is not None:
+        for folder in folders:
+            demand_alike(folder, like_one, key=key)
+    theirs = InFiles(expert, key)
+    ours: Side = InFiles(base, f"{key}'s base") if isinstance(base, Path) else InMemory(base)
     shapes = _shapes(base, ours) if like is None else {name: tuple(shape) for name, shape in like.items()}
-    plan = _compared(theirs, ours, {name: shape for name, shape in shapes.items() if wanted(name)}, bias=bias, where=where)
+    plan = _compared(theirs, ours, {name: shape for name, shape in shapes.items() if wanted(name)}, bias=bias, key=key)
     for side in (theirs, ours):
         if isinstance(side, InFiles):
-            side.files.demand_floats(key for name in plan.matched if (key := key_of(side.names, name)) is not None)
-    content = fingerprint(base) if isinstance(base, Path) else [*_kinds(base), known_as or _digest(ours, plan.matched)]
+            side.demand_floats(plan.matched)
+    content = fingerprint(base) if isinstance(base, Path) else [*_kinds(base), known_as or _digest(ours, plan)]
     inputs = {"recipe": RECIPE, "expert": fingerprint(expert), "base": content, "bias": bias, "names": plan.matched + plan.zeroed}
-    folder = cache / "delta" / sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
-    with _alone(folder):
-        if not (folder / ABOUT).is_file():
-            _make(folder, theirs, ours, plan, shapes)
-    held = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    kept = cache / "delta" / sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
+    with _alone(kept):
+        if not (kept / ABOUT).is_file():
+            _make(kept, theirs, ours, plan, shapes)
+    held = json.loads((kept / ABOUT).read_text(encoding="utf-8"))
     if not held["norms"]:
-        raise PipelineError(f"{where}: {str(expert)!r} has no weight that differs from those it is compared with; take another expert")
+        raise PipelineError(f"{key}: {str(expert)!r} has no weight that differs from those it is compared with; take another expert")
     return Delta(
-        folder, tuple(held["norms"]), plan.matched, plan.missing, plan.zeroed, plan.mismatched, tuple(held["skipped"]), held["norms"]
+        kept, tuple(held["norms"]), plan.matched, plan.missing, plan.zeroed, plan.mismatched, tuple(held["skipped"]), held["norms"]
     )
 
 
@@ -193,7 +199,7 @@ def _shapes(base: Path | Mapping[str, torch.Tensor], side: Side) -> dict[str, tu
     return {name: shape for name in names if (shape := side.shape(name)) is not None}
 
 
-def _compared(theirs: InFiles, ours: Side, shapes: Mapping[str, tuple[int, ...]], *, bias: bool, where: str) -> _Compared:
+def _compared(theirs: InFiles, ours: Side, shapes: Mapping[str, tuple[int, ...]], *, bias: bool, key: str) -> _Compared:
     """Raises PipelineError where nothing matches, or a shape is another."""
     found: dict[str, list[str]] = {"matched": [], "missing": [], "zeroed": [], "mismatched": []}
     for name, shape in shapes.items():
@@ -210,31 +216,31 @@ def _compared(theirs: InFiles, ours: Side, shapes: Mapping[str, tuple[int, ...]]
         else:
             wrong = there if there != shape else here
             raise PipelineError(
-                f"{where}: its weight {name!r} is of shape {list(wrong)}, and the student's of {list(shape)}; take one of its family"
+                f"{key}: its weight {name!r} is of shape {list(wrong)}, and the student's of {list(shape)}; take one of its family"
             )
-    _demand_matches(theirs, found["matched"], [*found["missing"], *found["matched"]], where)
-    _demand_unfused(theirs, found["missing"], where)
+    _demand_matches(theirs, found["matched"], [*found["missing"], *found["matched"]], key)
+    _demand_unfused(theirs, found["missing"], key)
     return _Compared(*(tuple(found[name]) for name in ("matched", "missing", "zeroed", "mismatched")))
 
 
-def _demand_matches(theirs: InFiles, matched: Sequence[str], wanted: Sequence[str], where: str) -> None:
+def _demand_matches(theirs: InFiles, matched: Sequence[str], wanted: Sequence[str], key: str) -> None:
     if not wanted:
-        raise PipelineError(f"{where}: no weight of the student's language model is chosen; look at modules and layers")
+        raise PipelineError(f"{key}: no weight of the student's language model is chosen; look at modules and layers")
     if not matched:
-        _demand_unfused(theirs, wanted, where)
+        _demand_unfused(theirs, wanted, key)
         raise PipelineError(
-            f"{where}: none of the student's {len(wanted):,} weights, such as {wanted[0]!r}, is in {str(theirs.files.folder)!r}, "
+            f"{key}: none of the student's {len(wanted):,} weights, such as {wanted[0]!r}, is in {str(theirs.files.folder)!r}, "
             f"where they are called like {next(iter(theirs.names))!r}; take a model of the student's family"
         )
 
 
-def _demand_unfused(theirs: InFiles, missing: Sequence[str], where: str) -> None:
+def _demand_unfused(theirs: InFiles, missing: Sequence[str], key: str) -> None:
     """Raises PipelineError where the student has q, k and v apart, and the expert in one matrix whose order is its family's own."""
     apart = next((name for name in missing if ".q_proj." in name), None)
     fused = next((name for name in theirs.names if FUSED.search(name)), None)
     if apart and fused:
         raise PipelineError(
-            f"{where}: it keeps q, k and v in one matrix ({fused!r}), and the student apart ({apart!r}); "
+            f"{key}: it keeps q, k and v in one matrix ({fused!r}), and the student apart ({apart!r}); "
             "how that is to be cut differs from family to family, so take an expert of the student's family"
         )
 
@@ -276,10 +282,12 @@ def _kinds(weights: Mapping[str, torch.Tensor]) -> list[str]:
     return sorted({str(weight.dtype) for weight in weights.values()})
 
 
-def _digest(side: Side, names: Sequence[str]) -> str:
+def _digest(side: Side, plan: _Compared) -> str:
     """Of the weights themselves."""
     found = blake2b(digest_size=16)
-    for name in names:
+    for name in plan.matched + plan.zeroed:
+        if side.shape(name) is None:
+            continue
         found.update(name.encode())
         for piece in side.pieces(name):
             found.update(piece.contiguous().numpy())

@@ -56,11 +56,11 @@ class Header:
 
 
 class Checkpoint:
-    """A model's folder. Raises PipelineError where its files are broken; `where` names it in the line."""
+    """A model's folder. Raises PipelineError where its files are broken; `key` is that of the pipeline file which names it."""
 
-    def __init__(self, folder: Path, *, where: str) -> None:
-        self.folder, self.where = folder, where
-        self.headers = {file: header_of(file, where) for file in _files(folder, where)}
+    def __init__(self, folder: Path, *, key: str) -> None:
+        self.folder, self.key = folder, key
+        self.headers = {file: header_of(file, key) for file in _files(folder, key)}
         self.entries = {name: entry for header in self.headers.values() for name, entry in header.entries.items()}
 
     @cached_property
@@ -76,12 +76,12 @@ class Checkpoint:
         """Raises PipelineError where weights are quantised."""
         if "quantization_config" in self.config:
             raise PipelineError(
-                f"{self.where}: {str(self.folder)!r} is quantised; take the model that it was made of, in bfloat16 or float32"
+                f"{self.key}: {str(self.folder)!r} is quantised; take the model that it was made of, in bfloat16 or float32"
             )
         for name in names:
             if (kind := self.entries[name].kind) not in KINDS:
                 raise PipelineError(
-                    f"{self.where}: {str(self.folder)!r}: the weight {name!r} is of type {shown(kind)}; "
+                    f"{self.key}: {str(self.folder)!r}: the weight {name!r} is of type {shown(kind)}; "
                     f"weights of {', '.join(sorted(KINDS))} can be read, and a quantised model cannot"
                 )
 
@@ -101,7 +101,7 @@ class Checkpoint:
                 view, read = memoryview(buffer), 0
                 while read < len(buffer):
                     if not (more := opened.readinto(view[read:])):
-                        raise PipelineError(f"{self.where}: {str(entry.file)!r} ends within the weight {name!r}; fetch it again")
+                        raise PipelineError(f"{self.key}: {str(entry.file)!r} ends within the weight {name!r}; fetch it again")
                     read += more
                 view.release()
                 yield buffer
@@ -112,24 +112,24 @@ class Checkpoint:
         return torch.cat([torch.empty(0), *self.pieces(name)]).reshape(entry.shape)
 
 
-def _files(folder: Path, where: str) -> list[Path]:
+def _files(folder: Path, key: str) -> list[Path]:
     if (index := folder / INDEX).is_file():
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as fault:
-            raise PipelineError(f"{where}: {str(index)!r} is no index of weights; fetch it again") from fault
+            raise PipelineError(f"{key}: {str(index)!r} is no index of weights; fetch it again") from fault
         files = [folder / name for name in names]
         wrong = next((file for file in files if file.parent != folder or not file.is_file()), None)
         if wrong is not None:
-            raise PipelineError(f"{where}: {str(folder)!r} lacks the file {wrong.name!r} that its index names; fetch it again")
+            raise PipelineError(f"{key}: {str(folder)!r} lacks the file {wrong.name!r} that its index names; fetch it again")
         return files
     found = [folder / ONE] if (folder / ONE).is_file() else sorted(folder.glob("*.safetensors"))
     if not found:
-        raise PipelineError(f"{where}: {str(folder)!r} has no weights (.safetensors)")
+        raise PipelineError(f"{key}: {str(folder)!r} has no weights (.safetensors)")
     return found
 
 
-def header_of(file: Path, where: str) -> Header:
+def header_of(file: Path, key: str) -> Header:
     """What lies in a safetensors file. Raises PipelineError where it is broken."""
     try:
         size = file.stat().st_size
@@ -143,7 +143,7 @@ def header_of(file: Path, where: str) -> Header:
         held.pop("__metadata__", None)
         entries = {name: _entry(file, part, 8 + length, size) for name, part in held.items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as fault:
-        raise PipelineError(f"{where}: weights in {str(file)!r} are broken: {fault}; fetch them again") from fault
+        raise PipelineError(f"{key}: weights in {str(file)!r} are broken: {fault}; fetch them again") from fault
     return Header(first + raw, dict(sorted(entries.items(), key=lambda item: item[1].start)))
 
 

@@ -7,39 +7,37 @@ from typing import Any
 from transformers import AutoConfig
 
 from cotforge.errors import PipelineError
-from cotforge.train.students.folder import SAFE
+from cotforge.train.students.folder import SAFE, STUDENT
 
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
 ALIKE = 0.99
 """Share of the smaller vocabulary's words that have to have the same number in both (chosen by us): some families rename a few."""
 
 
-def demand_alike(expert: Path, student: Path, *, where: str) -> list[str]:
+def demand_alike(expert: Path, student: Path, *, key: str) -> list[str]:
     """What is worth a note though the two can be compared. Raises PipelineError where layers, heads or vocabulary are others.
 
     Another base frequency of the rotary embedding is a note only: DeepSeek-R1-Distill-Qwen-7B has 1e4 and Qwen2.5-VL-7B 1e6, and arXiv
     2510.15050 takes the one as the expert of the other.
     """
-    theirs, ours = layout(expert, where=where), layout(student, where="train.student.model")
+    theirs, ours = layout(expert, key=key), layout(student, key=STUDENT)
     differ = [name for name in theirs.keys() & ours.keys() if theirs[name] != ours[name]]
     if wrong := sorted(set(differ) - {"rope_theta", "vocab_size"}):
         told = ", ".join(f"{name} {theirs[name]} where the student has {ours[name]}" for name in wrong)
-        raise PipelineError(f"{where}: {str(expert)!r} is not of the shape of the student's language model: {told}; take one of its family")
+        raise PipelineError(f"{key}: {str(expert)!r} is not of the shape of the student's language model: {told}; take one of its family")
     if fault := _vocabulary_fault(expert, student, "vocab_size" in differ):
-        raise PipelineError(f"{where}: {str(expert)!r}: {fault}; take a model with the student's tokenizer")
+        raise PipelineError(f"{key}: {str(expert)!r}: {fault}; take a model with the student's tokenizer")
     if "rope_theta" in differ:
-        return [
-            f"{where}: its positions have another base frequency, {theirs['rope_theta']:g} where the student has {ours['rope_theta']:g}"
-        ]
+        return [f"{key}: its positions have another base frequency, {theirs['rope_theta']:g} where the student has {ours['rope_theta']:g}"]
     return []
 
 
-def layout(folder: Path, *, where: str) -> dict[str, Any]:
+def layout(folder: Path, *, key: str) -> dict[str, Any]:
     """Sizes of a model's language part by name. Raises PipelineError where its configuration cannot be read."""
     try:
         config = AutoConfig.from_pretrained(folder, **SAFE).get_text_config()
     except Exception as fault:  # of many kinds, depending on what is wrong with a configuration
-        raise PipelineError(f"{where}: {str(folder)!r}: config.json cannot be read: {' '.join(str(fault).split())[:200]}") from fault
+        raise PipelineError(f"{key}: {str(folder)!r}: config.json cannot be read: {' '.join(str(fault).split())[:200]}") from fault
     found = {name: value for name in (*SIZES, "vocab_size") if isinstance(value := getattr(config, name, None), int)}
     heads = found.get("num_attention_heads")
     width = getattr(config, "head_dim", None) or (heads and found.get("hidden_size", 0) // heads)
