@@ -131,7 +131,7 @@ class Step:
 
     def changes(self) -> str:
         """What is another in its inputs than when it was begun, in words."""
-        return _changes(self._manifest().get("inputs") or {}, self.inputs)
+        return _changes(self._manifest().get("inputs") or {}, self.inputs, newer=self.stage.newer_keys())
 
     @property
     def digest(self) -> str:
@@ -176,7 +176,7 @@ class Step:
                 best = {"best": found} if (found := chosen(self.folder)) else {}
                 self._write(finished=True, seconds=round(before + time.monotonic() - begun, 1), last=record.last, **best)
                 shutil.rmtree(replaced(self.folder), ignore_errors=True)
-        self.training.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
+        self.training.tell(f"  {self.stage.name}: done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
 
     def _ready(self, *, anew: bool, replaces: Mapping[str, str]) -> tuple[bool, Path | None, float]:
         """Whether there is something to do, its folder made ready, the checkpoint to resume from, and the seconds spent up to there."""
@@ -232,10 +232,10 @@ class Step:
         passing.replace(self.folder / MANIFEST)
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What is another in the inputs of a stage, in words."""
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any], *, newer: frozenset[str] = frozenset()) -> str:
+    """What is another in the inputs of a stage, in words; keys that are `newer` are absent from either while they are at their default."""
     own, stage = before.get("stage") or {}, now["stage"]
-    if own.get("kind") == stage["kind"] and own.keys() != stage.keys():
+    if own.get("kind") == stage["kind"] and own.keys() - newer != stage.keys() - newer:
         return "another version of cotforge began it, with other keys"
     old, new = _flat(before), _flat(now)
     titles = {"begin": "the weights it begins with have changed", "data": "its data have changed"}
