@@ -9,17 +9,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cotforge.errors import shown
 from cotforge.plan.evaluation import listed
+from cotforge.plan.modules import chosen, fault
 from cotforge.spec import PathText, Spec
 
-MODULES = {
-    "attn": r"(^|\.)(self_attn|attn|attention|self_attention|linear_attn)\.(?!.*norm)",
-    "mlp": r"(^|\.)(mlp|feed_forward|ffn|block_sparse_moe)\.(?!.*norm)",
-    "norm": r"(^|\.)(layers|h|blocks)\.\d+\.\w*norm\w*\.\w+$",
-}
-"""Groups of tensors, by a pattern of their names below the decoder: projections of attention, feed-forward part, norms of a layer."""
-PATTERN = "re:"
-"""Begins a regular expression in `modules`."""
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -34,8 +26,8 @@ class Prior(Spec):
     """How strong the pull is: the difference itself, as long as the gradient, or that by how far the step leads away. The paper's."""
     alpha: float = Field(default=1.0, ge=0)
     """Strength of the pull; 0 is plain sft. The default of the paper's code."""
-    modules: Annotated[tuple[str, ...], BeforeValidator(listed)] = ("attn", "mlp")
-    """Which tensors: `attn`, `mlp`, `norm`, or a regular expression of their names after `re:`. The default of the paper's code."""
+    modules: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = ("attn", "mlp")
+    """Which tensors: `attn`, `mlp`, `norm`, `embed`, `head`, or a regular expression (after `re:`). The default of the paper's code."""
     layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
     """Of which layers, from 0; null is all."""
     bias: bool = True
@@ -45,18 +37,9 @@ class Prior(Spec):
 
     @field_validator("modules")
     @classmethod
-    def _are_known(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
-        if not modules:
-            raise ValueError(f"there is none; give {', '.join(MODULES)}, or a regular expression after {PATTERN!r}")
-        for given in modules:
-            if not given.startswith(PATTERN) and given not in MODULES:
-                raise ValueError(
-                    f"no modules are named {shown(given)}; there are {', '.join(MODULES)}, or a regular expression after 're:'"
-                )
-            try:
-                re.compile(given.removeprefix(PATTERN))
-            except re.error as fault:
-                raise ValueError(f"{shown(given)} is no regular expression: {fault}") from fault
+    def _are_patterns(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := fault(modules):
+            raise ValueError(wrong)
         return modules
 
     @model_validator(mode="after")
@@ -71,17 +54,7 @@ class Prior(Spec):
 
     def wants(self, name: str) -> bool:
         """Whether a tensor is bent, by its name below the decoder."""
-        return any(self.matches(given, name) for given in self.modules)
-
-    def matches(self, given: str, name: str) -> bool:
-        """Whether one of `modules` means a tensor, by its name below the decoder."""
-        if name.endswith(".bias") and not self.bias:
-            return False
-        layer = _LAYER.search(name)
-        if self.layers is not None and (layer is None or int(layer[1]) not in self.layers):
-            return False
-        pattern = given.removeprefix(PATTERN) if given.startswith(PATTERN) else MODULES[given]
-        return re.search(pattern, name) is not None
+        return chosen(self.modules, self.layers)(name) and (self.bias or not name.endswith(".bias"))
 
     def faults(self, root: Path) -> Iterator[str]:
         """What is wrong with the models that it names, as far as the disk tells."""

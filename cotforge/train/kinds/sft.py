@@ -59,6 +59,8 @@ def train(stage: Sft, work: Work) -> None:
         work.record.say(EACH_PASS)
     with shared_heap():
         drive(trainer, work, pupil)
+    if prior is not None:
+        work.record.say(f"prior: the tensors that were bent end {prior.distance(trainer.model):.4g} from the expert's")
     del trainer, prior
     check_saved(pupil, work, lessons)
 

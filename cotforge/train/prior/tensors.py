@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from peft.tuners.lora import LoraLayer
 
+from cotforge.train.weights.names import HEAD, decoder_weights
+
 ADAPTER = "default"
 """How peft calls the only adapters that a student has."""
 
@@ -74,15 +76,17 @@ class Adapted:
 Bent = Trained | Adapted
 
 
-def decoder(model: Any) -> Any:
-    """The language model in a student without its head, adapters or not."""
-    return getattr(model, "get_base_model", lambda: model)().get_decoder()
+def language_weights(model: Any) -> dict[str, Any]:
+    """The weights of a student's language part by their names below the decoder; a head that is tied is the embedding, and there once."""
+    found = decoder_weights(model)
+    head = getattr(model.get_output_embeddings(), "weight", None)
+    return found if head is None or any(head is weight for weight in found.values()) else {**found, HEAD: head}
 
 
 def find(model: Any, name: str) -> Bent | None:
-    """A tensor of a student's decoder by its name below it; None where no optimizer changes it."""
+    """A tensor of a student's language part by its name below the decoder; None where no optimizer changes it."""
     path, _, leaf = name.rpartition(".")
-    module = decoder(model).get_submodule(path)
+    module = model.get_output_embeddings() if name == HEAD else model.get_decoder().get_submodule(path)
     if isinstance(module, LoraLayer):
         return Adapted(name, module) if leaf == "weight" and ADAPTER in module.lora_A else None
     weight = getattr(module, leaf)
