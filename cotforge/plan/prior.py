@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from cotforge.errors import shown
 from cotforge.plan.evaluation import listed
 from cotforge.plan.modules import chosen, fault
-from cotforge.spec import PathText, Spec
+from cotforge.spec import PathText, Spec, WrongKey
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -45,7 +45,7 @@ class Prior(Spec):
     @model_validator(mode="after")
     def _is_a_difference(self) -> Self:
         if self.base == self.expert:
-            raise ValueError("base: is the expert itself, and the difference 0; give the model that the expert was trained from")
+            raise WrongKey("base", "is the expert itself, and the difference 0; give the model that the expert was trained from")
         return self
 
     def models(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from cotforge.plan.prior import Prior
 from cotforge.plan.stage import LOSS, Curve, KeyContext, LearnsFrom, TrlStage
+from cotforge.spec import WrongKey
 
 
 class Sft(TrlStage):
@@ -35,7 +36,7 @@ class Sft(TrlStage):
     @model_validator(mode="after")
     def _has_plain_gradients(self) -> Self:
         if self.prior is not None and self.trl.get("fp16"):
-            raise ValueError("prior: under trl.fp16 gradients are scaled up and may overflow; set trl.bf16 instead")
+            raise WrongKey("prior", "under trl.fp16 gradients are scaled up and may overflow; set trl.bf16 instead")
         return self
 
     @property
