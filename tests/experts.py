@@ -9,7 +9,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 
 def expert(folder: Path, student: Path, *, seed: int = 1, kind: Any = None, **changes: Any) -> Path:
-    """One of random weights, biases too, with the student's tokenizer; `kind` is another class of configuration, `changes` are its keys."""
+    """One of random weights, norms and biases too, with the student's tokenizer.
+
+    `kind` is another class of configuration, `changes` are keys of the configuration.
+    """
     config = AutoConfig.from_pretrained(student).get_text_config()
     for name, value in changes.items():
         setattr(config, name, value)
@@ -20,9 +23,9 @@ def expert(folder: Path, student: Path, *, seed: int = 1, kind: Any = None, **ch
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config)
-        for name, weight in model.named_parameters():
-            if name.endswith(".bias"):
-                torch.nn.init.normal_(weight, std=0.02)
+        for weight in model.parameters():
+            if weight.ndim == 1:  # norms and biases, which begin as ones and zeros
+                weight.data += 0.02 * torch.randn(weight.shape)
     model.save_pretrained(folder)
     shutil.copyfile(student / "tokenizer.json", folder / "tokenizer.json")
     return folder

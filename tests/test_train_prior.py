@@ -142,7 +142,7 @@ def test_a_difference_is_projected_as_the_slope_of_its_product_with_the_merged_m
     (merged * difference).sum().backward()
     for ours, weight in zip(found.differences(difference), (a, b), strict=True):
         torch.testing.assert_close(ours, weight.grad, rtol=1e-5, atol=1e-6)
-    assert float(found.distance(difference)) == pytest.approx(float((merged - difference).square().sum()), rel=1e-5)
+    assert float(found.distance(difference)) == pytest.approx(float((merged.detach() - difference).square().sum()), rel=1e-5)
 
 
 def test_bfloat16_weights_round_away_at_1e_6_what_float32_weights_learn(

@@ -8,7 +8,8 @@ the whole gradient.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 
@@ -24,6 +25,12 @@ COSINE, ADDED, DISTANCE = "prior/cosine", "prior/added", "prior/distance"
 tensors together), Euclidean distance of the bent tensors to the expert's."""
 
 
+class Differences(Protocol):
+    """Expert minus base by names below the decoder: float32, on the CPU, not to be written to."""
+
+    def __getitem__(self, name: str, /) -> torch.Tensor: ...
+
+
 @dataclass
 class GradientPrior:
     """What a stage bends its gradients by. Every process calls the same methods at the same time."""
@@ -31,8 +38,7 @@ class GradientPrior:
     spec: Prior
     names: Sequence[str]
     """Of the tensors that are bent, below the decoder."""
-    differences: Mapping[str, torch.Tensor]
-    """Expert minus base by name: float32, on the CPU, not to be written to."""
+    differences: Differences
     expert: Callable[[str], torch.Tensor]
     """A tensor of the expert's by name, float32."""
     scales: Mapping[str, float] = field(default_factory=dict)
@@ -43,20 +49,12 @@ class GradientPrior:
     _seen: list[torch.Tensor] = field(default_factory=list)
     """Of what was bent since the last metrics: `<g, g>`, `<g, D>`, `<D, D>` and the pull."""
 
-    @torch.no_grad()
     def bend(self, model: Any) -> None:
         """Bend the gradients that a student's tensors hold. Raises PipelineError where none of them has one."""
         for bent in self.tensors(model):
             gradients = [weight.grad for weight in bent.weights]
-            if any(gradient is None for gradient in gradients):
-                continue
-            like = gradients[0]
-            self._seen.append(
-                rules.bend(
-                    [local(gradient) for gradient in gradients], self._directions(bent), rule=self.spec.rule, alpha=self.spec.alpha,
-                    total=lambda totals, like=like: summed(totals, like),
-                )
-            )  # fmt: skip
+            if all(gradient is not None for gradient in gradients):
+                self._bend(bent, list(map(local, gradients)), self.spec.alpha, partial(summed, like=gradients[0]))
         if not self._seen:
             raise PipelineError(
                 f"{self.where}: not one of the {len(self.names):,} tensors has a gradient when a step is to be taken; "
@@ -88,15 +86,11 @@ class GradientPrior:
             found[DISTANCE] = self.distance(model)
         return found
 
-    @torch.no_grad()
     def distance(self, model: Any) -> float:
         """Euclidean, of the tensors that are bent to the expert's; adapters count as merged."""
-        tensors = self.tensors(model)
-        total = 0.0
-        for bent in tensors:
-            square = bent.distance(self.expert(bent.name))
-            total += float(summed(square, bent.weights[0]))
-        return math.sqrt(total)
+        with torch.no_grad():
+            squares = [summed(bent.distance(self.expert(bent.name)), bent.weights[0]) for bent in self.tensors(model)]
+        return math.sqrt(math.fsum(map(float, squares)))
 
     def tensors(self, model: Any) -> list[Bent]:
         """What is bent of a student: found at the first call, after which the model is not split or wrapped any more."""
@@ -104,19 +98,23 @@ class GradientPrior:
             self._found = [bent for name in self.names if (bent := find(model, name)) is not None]
         return self._found
 
-    def _directions(self, bent: Bent) -> list[torch.Tensor]:
-        found = bent.differences(self.differences[bent.name])
-        scale = self.scales.get(bent.name, 1.0)
-        return found if scale == 1.0 else [difference * scale for difference in found]
+    def _bend(
+        self, bent: Bent, gradients: Sequence[torch.Tensor], alpha: float, total: Callable[[torch.Tensor], torch.Tensor] = lambda own: own
+    ) -> None:
+        """Bend a tensor's gradients in place, and remember how."""
+        with torch.no_grad():
+            differences = bent.differences(self.differences[bent.name])
+            if (scale := self.scales.get(bent.name, 1.0)) != 1.0:
+                differences = [difference * scale for difference in differences]
+            self._seen.append(rules.bend(gradients, differences, rule=self.spec.rule, alpha=alpha, total=total))
 
     def _hook(self, bent: Bent, passes: int) -> Callable[[torch.Tensor], torch.Tensor]:
         # The difference itself would be added once in every pass; the other rules follow the size of the pass's own gradient.
         alpha = self.spec.alpha / passes if self.spec.rule == "absolute" else self.spec.alpha
 
-        @torch.no_grad()
         def hook(gradient: torch.Tensor) -> torch.Tensor:
             made = gradient.clone()
-            self._seen.append(rules.bend([made], self._directions(bent), rule=self.spec.rule, alpha=alpha))
+            self._bend(bent, [made], alpha)
             return made
 
         return hook
