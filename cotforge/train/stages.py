@@ -15,6 +15,7 @@ from cotforge.train.evaluation.evaluate import figure
 from cotforge.train.faults import room
 from cotforge.train.foreseen import estimates
 from cotforge.train.links import linked
+from cotforge.train.prior.build import demand_experts
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE, outdone, past
 from cotforge.train.rollouts.engine import lacking
@@ -197,7 +198,7 @@ def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> 
 
 
 def _check_machine(training: TrainingRun, choice: Choice) -> None:
-    """Raises PipelineError where a stage names vLLM, or an attention, that its student or this machine does not have."""
+    """Raises PipelineError where a stage names vLLM, an attention or an expert that its student or this machine does not have."""
     wanted = [stage for stage in training.plan.expanded() if choice.wants(stage)]
     if faults := precheck.without_vllm(wanted, lambda: lacking(torch.cuda.is_available())):
         raise PipelineError(*faults)
@@ -205,6 +206,7 @@ def _check_machine(training: TrainingRun, choice: Choice) -> None:
         asked = getattr(stage, "attention", None)
         if asked and (fault := attention_fault(training.begin, asked, gpu=torch.cuda.is_available())):
             raise PipelineError(f"train.stages: {stage.name!r}: attention: {fault}")
+    demand_experts(wanted, training.begin, training.root)
 
 
 def _check_held_out(training: TrainingRun, stages: Sequence[Stage]) -> None:

@@ -238,7 +238,10 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any], *, newer: frozen
     if own.get("kind") == stage["kind"] and own.keys() - newer != stage.keys() - newer:
         return "another version of cotforge began it, with other keys"
     old, new = _flat(before), _flat(now)
-    titles = {"begin": "the weights it begins with have changed", "data": "its data have changed"}
+    titles = {
+        "begin": "the weights it begins with have changed", "data": "its data have changed",
+        "prior.expert": "the weights of prior.expert have changed", "prior.base": "prior.base has changed",
+    }  # fmt: skip
     found = [
         titles.get(name) or f"{name} was {json.dumps(old.get(name))} and is {json.dumps(new.get(name))}"
         for name in dict.fromkeys([*old, *new])

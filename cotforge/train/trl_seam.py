@@ -35,6 +35,11 @@ def is_sharded(trainer: Any) -> bool:
     return bool(getattr(trainer, "is_fsdp_enabled", False))
 
 
+def is_deepspeed(trainer: Any) -> bool:
+    """Whether DeepSpeed makes the steps: gradients are then never there as a whole."""
+    return bool(getattr(trainer, "is_deepspeed_enabled", False))
+
+
 def load_weights(trainer: Any, checkpoint: str) -> None:
     """Give a trainer's student the weights of a checkpoint, and nothing else of it."""
     trainer._load_from_checkpoint(checkpoint)
@@ -105,6 +110,7 @@ class SftHooks(Resuming):
     args: Any
     _train_batch_size: int
     """Rows of one process in a forward pass."""
+    _metrics: dict[str, dict[str, list[float]]]
     masked: bool | None = None
     """Whether the student gets its attention masks; None before that was tried."""
 
@@ -115,6 +121,18 @@ class SftHooks(Resuming):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         ours = self.order(self._train_batch_size * self.accelerator.num_processes)
         return super()._get_train_sampler(train_dataset) if ours is None else ours  # type: ignore[misc]
+
+    def training_step(self, *given: Any, **named: Any) -> Any:
+        """TRL's, and then, in the last forward pass of an optimizer step, what is to be done with the gradient."""
+        loss = super().training_step(*given, **named)  # type: ignore[misc]
+        if self.accelerator.sync_gradients:
+            for name, value in self.after_backward().items():
+                self._metrics["train"][name].append(value)
+        return loss
+
+    def after_backward(self) -> Mapping[str, float]:
+        """Called once in each optimizer step, with the gradient of all its passes and processes, before it is clipped; gives metrics."""
+        return {}
 
     def trial(self) -> dict[str, Any] | None:
         """A small batch with padding, by which it is tried if masks are needed; None where they are to stay."""

@@ -10,6 +10,8 @@ from cotforge.plan.kinds.sft import Sft
 from cotforge.plan.kinds.trial import Try
 from cotforge.plan.stage import Stage
 
+__all__ = ["KINDS", "AnyStage", "Dpo", "Grpo", "Sft", "Try"]
+
 KINDS: tuple[type[Stage], ...] = (Sft, Grpo, Dpo, Try)
 """Every kind there is."""
 

@@ -1,7 +1,7 @@
 """Stages of kind `sft`: TRL's trainer on lessons that are made once, never cut, and batched with others of their length."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
 from cotforge.train.fields import configured, taken
+from cotforge.train.prior.build import EACH_PASS, of_stage
+from cotforge.train.prior.gradient import GradientPrior
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
-from cotforge.train.trl_seam import SftHooks
+from cotforge.train.trl_seam import SftHooks, is_deepspeed
 from cotforge.train.work import Work, drive, settings
 
 RATE = 2e-5
@@ -35,6 +37,7 @@ ALIKE = 8
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
     pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    prior = of_stage(stage, work, pupil)
     lessons = work.data()
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
@@ -50,10 +53,15 @@ def train(stage: Sft, work: Work) -> None:
         ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
     config = config_of(stage, work, prepared)
     with taken(stage):
-        trainer = Trainer(prepared, short, pupil, config)
+        trainer = Trainer(prepared, short, pupil, config, prior)
+    if prior is not None and is_deepspeed(trainer):
+        prior.attach(pupil.model, passes=config.gradient_accumulation_steps)
+        work.record.say(EACH_PASS)
     with shared_heap():
         drive(trainer, work, pupil)
-    del trainer
+    if prior is not None:
+        work.record.say(f"prior: the tensors that were bent end {prior.distance(trainer.model):.4g} from the expert's")
+    del trainer, prior
     check_saved(pupil, work, lessons)
 
 
@@ -123,7 +131,8 @@ class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
 class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
     """TRL's, with lessons that are made already, and batches of about one length."""
 
-    def __init__(self, prepared: Prepared, rows: list[int], pupil: student.Pupil, config: Any) -> None:
+    def __init__(self, prepared: Prepared, rows: list[int], pupil: student.Pupil, config: Any, prior: GradientPrior | None = None) -> None:
+        self._prior = prior
         self._lengths = [prepared.lengths[row] for row in rows]
         self._rows, self._collate = rows, Collate(prepared, pupil.processor.tokenizer.pad_token_id)
         super().__init__(
@@ -133,6 +142,14 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
             data_collator=self._collate,
             processing_class=pupil.processor,
         )
+
+    def after_backward(self) -> Mapping[str, float]:
+        """Bends the gradient, where the stage has a prior."""
+        if self._prior is None:
+            return {}
+        if not is_deepspeed(self):
+            self._prior.bend(self.model)
+        return self._prior.metrics(self.model, self.state.global_step)
 
     def trial(self) -> dict[str, Any] | None:
         """The shortest lesson and the next longer one."""
