@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from benchmarks.pretrained import lessons
 from benchmarks.pretrained.student import pixels, teach_to_see
@@ -61,7 +61,7 @@ def make(folder: Path, seed: int, making: Making, tell: Callable[[str], object])
     first = folder / UNTRAINED
     _once(first, lambda new: {"weights": _untrained(new, seed)}, tell)
     _once(folder / TEXT, lambda new: _text(first, new, seed, making), tell)
-    _once(folder / EXPERT, lambda new: _expert(folder / TEXT, new, seed, making), tell)
+    _once(folder / EXPERT, lambda new: _expert(first, folder / TEXT, new, seed, making), tell)
     _once(folder / VLM, lambda new: _vlm(first, folder / TEXT, new, seed, making), tell)
 
 
@@ -94,8 +94,9 @@ def _text(first: Path, folder: Path, seed: int, making: Making) -> dict[str, Any
     return _saved(model, words, folder, making)
 
 
-def _expert(begin: Path, folder: Path, seed: int, making: Making) -> dict[str, Any]:
-    model, words = AutoModelForCausalLM.from_pretrained(begin), AutoTokenizer.from_pretrained(begin)
+def _expert(first: Path, begin: Path, folder: Path, seed: int, making: Making) -> dict[str, Any]:
+    model = AutoModelForCausalLM.from_pretrained(begin)
+    words = processors.load(first).tokenizer  # AutoTokenizer would take Qwen2's own, which splits numbers into digits
     learn(model, _in_words(words, task.long(Random(seed)), making.batch), making.expert, making.rate)
     return _saved(model, words, folder, making)
 
