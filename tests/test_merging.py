@@ -25,7 +25,7 @@ EMBED, HEAD, TOWER = "embed_tokens.weight", "lm_head.weight", "vision_tower.enco
 SHAPES = {
     Q: (48, 32), "layers.0.self_attn.q_proj.bias": (48,), "layers.0.input_layernorm.weight": (32,),
     "layers.1.self_attn.q_proj.weight": (48, 32),
-    UP: (2_060, 2_040), NORM: (32,), EMBED: (50, 32), HEAD: (50, 32),
+    UP: (1_060, 1_000), NORM: (32,), EMBED: (50, 32), HEAD: (50, 32),
 }  # fmt: skip
 BODY = [name for name in SHAPES if name not in (EMBED, HEAD)]
 ONE, TWO = {"model": "one", "weight": 0.6}, {"model": "two", "weight": 0.9}
@@ -209,7 +209,7 @@ def test_the_tower_and_the_projector_of_students_are_merged_where_modules_name_t
     save_file(held, other / "model-2.safetensors")
     among = {**models, "other": (other, {})}
     swap = {"model": "other", "weight": 1.0}
-    merged(stage("linear", swap, ONE | {"weight": 0.0}, modules=["vision"]), among, tmp_path / "m")
+    merged(stage("linear", swap, modules=["vision"]), among, tmp_path / "m")
     after = Checkpoint(tmp_path / "m", key="m")
     assert float(after.tensor(TOWER).mean()) == 5
     assert float(after.tensor("multi_modal_projector.bias").mean()) == 1
@@ -263,12 +263,12 @@ def test_dare_draws_by_its_seed_alone(tmp_path: Path, models: Mapping[str, tuple
     )
     assert torch.equal(first, again)
     kept, others = (found != models["student"][1][UP] for found in (first, other))
-    assert 0.499 < float(kept.float().mean()) < 0.501
-    assert 0.499 < float((kept == others).float().mean()) < 0.501
+    assert 0.497 < float(kept.float().mean()) < 0.503
+    assert 0.497 < float((kept == others).float().mean()) < 0.503
 
 
 @given(st.lists(st.floats(-4, 4, width=16), min_size=1, max_size=60), st.integers(1, 60), st.integers(1, 9))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_largest_are_so_many_and_none_that_is_left_out_is_larger(numbers: list[float], count: int, piece: int) -> None:
     count = min(count, len(numbers))
     whole = torch.tensor(numbers)

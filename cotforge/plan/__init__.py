@@ -8,8 +8,12 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
 from cotforge.plan.evaluation import Eval, listed
-from cotforge.plan.kinds import AnyStage, Dpo, Grpo, Merge, Sft, Try
-from cotforge.plan.kinds.grpo import CLIPS, Clip, Reward
+from cotforge.plan.kinds import AnyStage
+from cotforge.plan.kinds.dpo import Dpo
+from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo, Reward
+from cotforge.plan.kinds.merge import Merge
+from cotforge.plan.kinds.sft import Sft
+from cotforge.plan.kinds.trial import Try
 from cotforge.plan.presets import PRESETS
 from cotforge.plan.stage import Rates, Stage, TrlStage
 from cotforge.plan.student import Lora, Student

@@ -67,7 +67,7 @@ class InMemory:
 def demand_unfused(theirs: InFiles, missing: Sequence[str], key: str) -> None:
     """Raises PipelineError where the student has q, k and v apart, and the expert in one matrix whose order is its family's own."""
     apart = next((name for name in missing if ".q_proj." in name), None)
-    fused = next((name for name in theirs.names if FUSED.search(name)), None)
+    fused = next((name for name in theirs.names if FUSED.search(name) and name.endswith(".weight")), None)
     if apart and fused:
         raise PipelineError(
             f"{key}: it keeps q, k and v in one matrix ({fused!r}), and the student apart ({apart!r}); "
