@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from cotforge.train import sharding
 from tests import squares
-from tests.experts import expert
+from tests.experts import text_model
 from tests.nursery import Nursery, module
 from tests.test_train_killed import has_rows, lasting
 
@@ -26,7 +26,7 @@ Left = tuple[dict[str, torch.Tensor], list[dict[str, Any]]]
 
 def project(folder: Path, batch: int) -> Path:
     made = squares.project(folder, STAGE | {"batch": batch})
-    expert(made / "expert", made / "student")
+    text_model(made / "expert", made / "student")
     return made
 
 
