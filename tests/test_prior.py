@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from cotforge.plan import Plan, Prior, Sft, lines, notes
+from cotforge.plan.branches import branch
 from tests import squares
 from tests.project import ran
 
@@ -42,6 +43,7 @@ def test_modules_and_layers_say_which_tensors_are_bent(keys: dict[str, Any], ben
     ("keys", "said"),
     [
         ({"prior": EXPERT | {"modules": "re:("}}, "no regular expression"),
+        ({"prior": EXPERT | {"modules": "atn"}}, "no modules are named 'atn'; there are"),
         ({"prior": EXPERT | {"modules": []}}, "at least 1"),
         ({"prior": EXPERT | {"rule": "absolut"}}, "absolute"),
         ({"prior": EXPERT | {"alpha": -1}}, "alpha"),
@@ -56,27 +58,27 @@ def test_what_could_bend_nothing_is_refused_with_the_file(keys: dict[str, Any], 
         plan(**keys)
 
 
-class Known:
-    """A run in which every model has a fingerprint."""
-
-    root, held_out = Path(), None
-
-    def fingerprint(self, model: str, *, key: str = "") -> str:
-        return f"weights of {model}"
-
-
 def test_a_stage_is_another_with_another_expert_and_the_same_without_a_prior() -> None:
-    def key(**keys: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def key(**keys: Any) -> tuple[dict[str, Any], dict[str, str]]:
         (stage,) = plan(**keys).expanded()
-        return stage.key_fields(), stage.inputs(Known())
+        return stage.key_fields(), stage.reads()
 
-    fields, inputs = key(prior=EXPERT)
-    assert inputs == {"prior": {"expert": "weights of some/expert", "base": None}}
-    assert "expert" not in fields["prior"], "another folder of the same weights is the same expert"
-    assert key(prior={"expert": "another/one"})[1] != inputs != key(prior=EXPERT | {"base": "its/base"})[1]
+    fields, reads = key(prior=EXPERT)
+    assert reads == {"prior.expert": "some/expert"}
+    assert "expert" not in fields["prior"], "it counts by its weights: another folder of the same is the same expert"
+    assert key(prior=EXPERT | {"base": "base"})[1] == {"prior.expert": "some/expert", "prior.base": "base"}
     assert key(prior=EXPERT | {"alpha": 0.5})[0] != fields
     assert key() == key(prior=None)
     assert "prior" not in key()[0], "as it was before there were priors"
+
+
+def test_an_expert_may_be_a_stage_before_it() -> None:
+    before = {"name": "reasoner", "kind": "sft"}
+    after = {"name": "learn", "kind": "sft", "from": "base", "prior": {"expert": "reasoner", "base": "base"}}
+    stages = Plan.model_validate({"student": {"model": "m"}, "stages": [before, after]}).expanded()
+    assert branch(stages, "reasoner") == {"reasoner", "learn"}
+    with pytest.raises(ValidationError, match=r"stages\[0\].prior.expert: 'reasoner' comes later"):
+        Plan.model_validate({"student": {"model": "m"}, "stages": [after, before]})
 
 
 def test_the_plan_says_towards_what_and_minus_what() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, LlamaConfig, Phi3Config
+from transformers import GPT2Config, LlamaConfig, Phi3Config, Qwen2Config
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Plan, Prior
@@ -19,7 +19,7 @@ from cotforge.train.prior.build import of_stage
 from cotforge.train.prior.gradient import GradientPrior
 from cotforge.train.students import student, tiny
 from cotforge.train.weights.names import decoder_names
-from tests.experts import expert
+from tests.experts import text_model
 from tests.squares import SIZE, TEXTS, write
 from tests.test_train_prior_rules import closed_form
 from tests.test_train_sft import learn, metrics, work
@@ -44,7 +44,7 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reasoner(begin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return expert(tmp_path_factory.mktemp("expert") / "text", begin)
+    return text_model(tmp_path_factory.mktemp("expert") / "text", begin)
 
 
 @pytest.fixture(scope="module")
@@ -181,18 +181,18 @@ def rejected(folder: Path, begin: Path, lessons: Lessons, prior: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "said"),
+    ("family", "changes", "said"),
     [
         (GPT2Config, {}, "prior.expert"),
-        (Phi3Config, {}, "keeps q, k and v in one matrix"),
-        (None, {"num_attention_heads": 4}, "num_attention_heads 4 where the student has 2"),
-        (None, {"intermediate_size": 48}, "intermediate_size 48"),
+        (Phi3Config, {"pad_token_id": 0}, "keeps q, k and v in one matrix"),
+        (Qwen2Config, {"num_attention_heads": 4}, "num_attention_heads 4 where the student has 2"),
+        (Qwen2Config, {"intermediate_size": 48}, "intermediate_size 48"),
     ],
 )
 def test_an_expert_that_does_not_fit_is_one_line(
-    kind: Any, changes: dict[str, Any], said: str, begin: Path, lessons: Lessons, tmp_path: Path
+    family: Any, changes: dict[str, Any], said: str, begin: Path, lessons: Lessons, tmp_path: Path
 ) -> None:
-    other = expert(tmp_path / "other", begin, kind=kind, **changes)
+    other = text_model(tmp_path / "other", begin, family=family, **changes)
     line = rejected(tmp_path / "stage", begin, lessons, {"expert": str(other)})
     assert line.startswith("stage 'inject': prior.expert: ")
     assert said in line
@@ -201,7 +201,11 @@ def test_an_expert_that_does_not_fit_is_one_line(
 @pytest.mark.parametrize(
     ("prior", "student", "said"),
     [
-        ({"modules": ["attn", "atn"]}, {}, "prior.modules: 'atn' bends nothing: the student's language model has no tensor of such a name"),
+        (
+            {"modules": ["attn", "re:atn"]},
+            {},
+            "prior.modules: 're:atn' bends nothing: the student's language model has no tensor of such a name",
+        ),
         ({"layers": [1, 2]}, {}, "prior.layers: the student has no layer 2; they count from 0"),
         ({"modules": ["attn", "norm"]}, {"lora": {}}, "prior.modules: 'norm' bends nothing: tensors such as 'layers.0.input_layernorm"),
         ({"modules": ["mlp"]}, {"lora": {"targets": ["q_proj"]}}, "have adapters beside them (train.student.lora.targets)"),
@@ -232,7 +236,7 @@ def test_a_bias_that_the_expert_lacks_counts_as_0_there_and_is_told_of(
     begin: Path, lessons: Lessons, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     biased = with_biases(tmp_path / "biased", begin, 0.5)
-    llama = expert(tmp_path / "llama", begin, kind=LlamaConfig)
+    llama = text_model(tmp_path / "llama", begin, family=LlamaConfig)
     name = "layers.0.self_attn.q_proj.bias"
     found = built(tmp_path / "stage", biased, lessons, {"expert": str(llama)})
     assert torch.equal(found.differences[name], torch.full_like(found.differences[name], -0.5))
@@ -255,7 +259,7 @@ def test_numbers_that_are_none_are_left_out_and_counted(
 
 
 def test_with_a_base_the_prior_is_what_its_training_changed(begin: Path, reasoner: Path, lessons: Lessons, tmp_path: Path) -> None:
-    base = expert(tmp_path / "base", begin, seed=2)
+    base = text_model(tmp_path / "base", begin, seed=2)
     found = built(tmp_path / "stage", begin, lessons, {"expert": str(reasoner), "base": str(base)})
     name = "layers.1.mlp.gate_proj.weight"
     torch.testing.assert_close(found.differences[name], language(reasoner)[name] - language(base)[name])

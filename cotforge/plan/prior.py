@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cotforge.errors import shown
 from cotforge.plan.evaluation import listed
-from cotforge.plan.modules import chosen, fault
+from cotforge.plan.modules import GROUPS, chosen, numbered, wrong
 from cotforge.spec import PathText, Spec, WrongKey
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -19,17 +19,20 @@ class Prior(Spec):
     """The direction to a reasoning expert, towards which the gradients of the decoder's tensors are bent."""
 
     expert: PathText = Field(min_length=1)
-    """A text model of the decoder's shape that reasons: a folder, or an id on the Hub. The paper's is DeepSeek-R1-Distill-Qwen-7B."""
+    """A model of the decoder's shape that reasons: a folder, an id on the Hub, or a stage before it by name.
+
+    The paper's is deepseek-ai/DeepSeek-R1-Distill-Qwen-7B.
+    """
     base: PathText | None = Field(default=None, min_length=1)
-    """What is subtracted from the expert: a model of the same shape. Null is the weights that the stage begins with."""
+    """What is subtracted from the expert: such a model, or `base`, the student before any stage. Null is the weights it begins with."""
     rule: Literal["absolute", "gradnorm", "cosine"] = "cosine"
     """How strong the pull is: the difference itself, as long as the gradient, or that by how far the step leads away. The paper's."""
     alpha: float = Field(default=1.0, ge=0)
     """Strength of the pull; 0 is plain sft. The default of the paper's code."""
     modules: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = ("attn", "mlp")
     """Which tensors: `attn`, `mlp`, `norm`, `embed`, `head`, or a regular expression (after `re:`). The default of the paper's code."""
-    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
-    """Of which layers, from 0; null is all."""
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(numbered), Field(min_length=1)] | None = None
+    """Of which layers, from 0, such as `[0, 1, 6-27]`; null is all."""
     bias: bool = True
     """Whether biases are bent too, where the expert has them."""
     rescale: bool = True
@@ -38,8 +41,8 @@ class Prior(Spec):
     @field_validator("modules")
     @classmethod
     def _are_patterns(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := fault(modules):
-            raise ValueError(wrong)
+        if fault := wrong(modules, GROUPS):
+            raise ValueError(fault)
         return modules
 
     @model_validator(mode="after")
@@ -57,12 +60,12 @@ class Prior(Spec):
         return chosen(self.modules, self.layers)(name) and (self.bias or not name.endswith(".bias"))
 
     def faults(self, root: Path) -> Iterator[str]:
-        """What is wrong with the models that it names, as far as the disk tells."""
+        """What is wrong with the models that it names, as far as the disk tells: a single word may be a stage."""
         for key, model in self.models().items():
             if (root / model).is_dir():
                 if not (root / model / "config.json").is_file():
                     yield f"{key}: {shown(model)} has no config.json; it is no model's folder"
-            elif not _HUB_ID.fullmatch(model) or (root / model).parent.is_dir():
+            elif "/" in model and (not _HUB_ID.fullmatch(model) or (root / model).parent.is_dir()):
                 yield f"{key}: {shown(model)} is no folder; give one, or an id on the Hub (owner/name)"
 
     def words(self) -> str:

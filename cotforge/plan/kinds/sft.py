@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from cotforge.plan.prior import Prior
-from cotforge.plan.stage import LOSS, Curve, KeyContext, LearnsFrom, TrlStage
+from cotforge.plan.stage import LOSS, Curve, LearnsFrom, TrlStage
 from cotforge.spec import WrongKey
 
 
@@ -51,12 +51,9 @@ class Sft(TrlStage):
             fields["prior"] = {name: value for name, value in fields["prior"].items() if name not in ("expert", "base")}
         return fields
 
-    def inputs(self, context: KeyContext) -> dict[str, Any]:
-        """The weights of the models of a prior."""
-        if self.prior is None:
-            return {}
-        found = {key: context.fingerprint(model, key=f"stage {self.name!r}: prior.{key}") for key, model in self.prior.models().items()}
-        return {"prior": {"base": None} | found}
+    def reads(self) -> dict[str, str]:
+        """The models of a prior."""
+        return {f"prior.{key}": model for key, model in self.prior.models().items()} if self.prior else {}
 
     def faults(self, root: Path) -> Iterator[str]:
         """Of the models of a prior."""

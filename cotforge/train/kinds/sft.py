@@ -19,12 +19,12 @@ from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
 from cotforge.train.fields import configured, taken
-from cotforge.train.prior.build import EACH_PASS, of_stage
+from cotforge.train.prior.build import EACH_PASS, demand_alike_models, of_stage
 from cotforge.train.prior.gradient import GradientPrior
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import SftHooks, is_deepspeed
-from cotforge.train.work import Work, drive, settings
+from cotforge.train.work import TrainingRun, Work, drive, settings
 
 RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
@@ -63,6 +63,11 @@ def train(stage: Sft, work: Work) -> None:
         work.record.say(f"prior: the tensors that were bent end {prior.distance(trainer.model):.4g} from the expert's")
     del trainer, prior
     check_saved(pupil, work, lessons)
+
+
+def check(stage: Sft, training: TrainingRun) -> None:
+    """See that the models of a prior fit the student. Raises PipelineError."""
+    demand_alike_models(stage, training)
 
 
 def fitting(prepared: Prepared, longest: int | None) -> list[int]:

@@ -1,21 +1,22 @@
 """The prior of a stage: its expert found, compared with the student in memory, and held to what the stage trains."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from cotforge.errors import PipelineError
-from cotforge.plan import Prior, Sft, Stage
+from cotforge.plan import Prior, Sft
+from cotforge.plan.branches import read_by
 from cotforge.plan.modules import chosen, layer_of
 from cotforge.train.prior.gradient import GradientPrior
 from cotforge.train.prior.tensors import Adapted, find, language_weights
 from cotforge.train.students.student import Pupil, fingerprint, place
-from cotforge.train.weights.delta import Delta, InFiles, delta
+from cotforge.train.weights.delta import Delta, delta
 from cotforge.train.weights.layout import demand_alike
 from cotforge.train.weights.names import key_of
-from cotforge.train.work import Work
+from cotforge.train.weights.sides import InFiles
+from cotforge.train.work import TrainingRun, Work
 
 EACH_PASS = (
     "prior: DeepSpeed shows no whole gradient: that of each forward pass on each GPU is bent by itself, as in the paper's code, and not "
@@ -23,13 +24,14 @@ EACH_PASS = (
 )
 
 
-def demand_experts(stages: Sequence[Stage], begin: Path, root: Path) -> None:
-    """Raises PipelineError where the models of a prior are not there, or not of the shape of the student in `begin`."""
-    for stage in stages:
-        prior = stage.prior if isinstance(stage, Sft) else None
-        for key, model in prior.models().items() if prior is not None else ():
-            where = f"stage {stage.name!r}: prior.{key}"
-            demand_alike(place(model, root, key=where), begin, key=where)
+def demand_alike_models(stage: Sft, training: TrainingRun) -> None:
+    """Have the models of a prior be of the student's shape, by configuration and tokenizer. Raises PipelineError where one is not."""
+    stages = read_by(training.plan.expanded(), stage)
+    for key, model in stage.reads().items():
+        if key not in stages:
+            where = f"stage {stage.name!r}: {key}"
+            for line in demand_alike(place(model, training.root, key=where), training.begin, key=where):
+                training.tell(line)
 
 
 def of_stage(stage: Sft, work: Work, pupil: Pupil) -> GradientPrior | None:
@@ -43,10 +45,10 @@ def of_stage(stage: Sft, work: Work, pupil: Pupil) -> GradientPrior | None:
     where = f"stage {stage.name!r}: prior"
     weights = language_weights(pupil.model)
     _demand_layers(spec, weights, where)
-    folders = {key: place(model, work.root, key=f"{where}.{key}") for key, model in spec.models().items()}
+    folders = work.folders()
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     found = delta(
-        folders["expert"], folders.get("base", weights), wanted=spec.wants, cache=work.cache, bias=spec.bias, like=shapes,
+        folders["prior.expert"], folders.get("prior.base", weights), wanted=spec.wants, cache=work.cache, bias=spec.bias, like=shapes,
         student=work.begin, known_as=fingerprint(work.begin), key=f"{where}.expert",
     )  # fmt: skip
     tensors = [bent for name in found.names if (bent := find(pupil.model, name)) is not None]
@@ -54,7 +56,7 @@ def of_stage(stage: Sft, work: Work, pupil: Pupil) -> GradientPrior | None:
     _demand_all(spec, names, found, where)
     scales = _scales(spec, names, found, weights)
     work.record.say(f"prior: {_line(spec, names, found, adapted=any(isinstance(bent, Adapted) for bent in tensors))}")
-    return GradientPrior(spec, names, found, _read(InFiles(folders["expert"], f"{where}.expert"), shapes), scales, where)
+    return GradientPrior(spec, names, found, _read(InFiles(folders["prior.expert"], f"{where}.expert"), shapes), scales, where)
 
 
 def _read(expert: InFiles, shapes: Mapping[str, Sequence[int]]) -> Callable[[str], torch.Tensor]:
