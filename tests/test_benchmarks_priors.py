@@ -45,6 +45,9 @@ def test_an_interval_holds_the_shares_that_a_test_of_it_would_not_reject(count: 
 
 def test_the_run_has_the_shipped_branches_each_merge_with_lessons_after_it_and_two_with_a_stranger(tmp_path: Path) -> None:
     run = Run(tmp_path, 1, 2, SMOKE.lessons)
+    for place in (run.model(name, stranger=stranger) for name in NAMES.values() for stranger in (False, True)):
+        place.mkdir(parents=True)
+        (place / "config.json").write_text("{}")
     run.write()
     stages = yaml.safe_load(run.file.read_text())["train"]["stages"]
     given = yaml.safe_load((shipped("pipelines") / "merges.yaml").read_text())["train"]["stages"]
