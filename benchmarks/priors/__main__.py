@@ -87,10 +87,10 @@ def compare(root: Path, seeds: int, size: Size, *, alone: bool = False) -> None:
     for run in runs:
         run.write()
         run.train(_tell)
-    for line in _about(runs, size):
-        print(line)
+    for said in _about(runs, size):
+        print(said)
     print()
-    print_table(HEAD, (line(arm, runs) for arm in runs[0].arms()))
+    print_table(HEAD, (row(arm, runs) for arm in runs[0].arms()))
 
 
 def _tell(said: str) -> None:
@@ -114,7 +114,7 @@ def _each(found: list[dict[str, Any]], name: str) -> str:
     return ", ".join(f"{one[name]:.3f}" for one in found)
 
 
-def line(arm: Arm, runs: list[Run]) -> tuple[str, ...]:
+def row(arm: Arm, runs: list[Run]) -> tuple[str, ...]:
     """A row of the table: an arm over all seeds."""
     found = [run.figures(arm) for run in runs]
     share = fmean(one["distance"] / one["distance_of_vlm"] for one in found)
