@@ -63,7 +63,6 @@ ATTRIBUTES = {
     "_total_train_tokens": (SFTTrainer, DPOTrainer),
     "_train_batch_size": (Trainer,),
     "is_fsdp_enabled": (Trainer,),
-    "is_deepspeed_enabled": (Trainer,),
     "_metrics": TRAINERS,
     "_logs": (GRPOTrainer,),
     "_pending_extra_logs": (GRPOTrainer,),

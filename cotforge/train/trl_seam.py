@@ -35,11 +35,6 @@ def is_sharded(trainer: Any) -> bool:
     return bool(getattr(trainer, "is_fsdp_enabled", False))
 
 
-def is_deepspeed(trainer: Any) -> bool:
-    """Whether DeepSpeed makes the steps: gradients are then never there as a whole."""
-    return bool(getattr(trainer, "is_deepspeed_enabled", False))
-
-
 def load_weights(trainer: Any, checkpoint: str) -> None:
     """Give a trainer's student the weights of a checkpoint, and nothing else of it."""
     trainer._load_from_checkpoint(checkpoint)
@@ -52,6 +47,12 @@ class Resuming:
     state: Any
     _total_train_tokens: int
     """Tokens that SFT and DPO have seen; they count from 0 again after a checkpoint."""
+    _metrics: dict[str, dict[str, list[float]]]
+    """What is logged of the steps since the last log, by `train` and `eval`, then by name."""
+
+    def note(self, name: str, value: float) -> None:
+        """Add a value to a metric of this step; its mean is logged."""
+        self._metrics["train"][name].append(value)
 
     def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
         """The weights of a checkpoint, all of them, under the names that they have in memory.
@@ -110,7 +111,6 @@ class SftHooks(Resuming):
     args: Any
     _train_batch_size: int
     """Rows of one process in a forward pass."""
-    _metrics: dict[str, dict[str, list[float]]]
     masked: bool | None = None
     """Whether the student gets its attention masks; None before that was tried."""
 
@@ -127,7 +127,7 @@ class SftHooks(Resuming):
         loss = super().training_step(*given, **named)  # type: ignore[misc]
         if self.accelerator.sync_gradients:
             for name, value in self.after_backward().items():
-                self._metrics["train"][name].append(value)
+                self.note(name, value)
         return loss
 
     def after_backward(self) -> Mapping[str, float]:
@@ -248,8 +248,6 @@ def named_as_saved(model: Any, weights: Iterable[tuple[str, torch.Tensor]]) -> I
 class GrpoHooks(Resuming):
     """Goes before TRL's GRPOTrainer: methods of plain names where a rollout is made and where a loss was computed."""
 
-    _metrics: dict[str, dict[str, list[float]]]
-    """What is logged of the steps since the last log, by `train` and `eval`, then by name."""
     _logs: dict[str, Any]
     """The newest rollout's completions, over all processes, by column."""
     _pending_extra_logs: dict[str, list[Any]]
@@ -332,10 +330,6 @@ class GrpoHooks(Resuming):
 
     def fewer(self, size: int, count: int) -> None:
         """Called where `count` completions at once did not fit into memory, and `size` are tried."""
-
-    def note(self, name: str, value: float) -> None:
-        """Add a value to a metric of this step; its mean is logged."""
-        self._metrics["train"][name].append(value)
 
     def rollout_columns(self) -> dict[str, Sequence[Any]]:
         """Of the newest rollout's completions, over all processes: what rewards logged of them, each reward, and the advantage."""

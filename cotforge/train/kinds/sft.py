@@ -1,6 +1,7 @@
 """Stages of kind `sft`: TRL's trainer on lessons that are made once, never cut, and batched with others of their length."""
 
 import csv
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,10 @@ from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap
 from cotforge.train.fields import configured, taken
 from cotforge.train.prior.build import EACH_PASS, demand_alike_models, of_stage
 from cotforge.train.prior.gradient import GradientPrior
+from cotforge.train.sharding import asked_for
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
-from cotforge.train.trl_seam import SftHooks, is_deepspeed
+from cotforge.train.trl_seam import SftHooks
 from cotforge.train.work import TrainingRun, Work, drive, settings
 
 RATE = 2e-5
@@ -54,7 +56,7 @@ def train(stage: Sft, work: Work) -> None:
     config = config_of(stage, work, prepared)
     with taken(stage):
         trainer = Trainer(prepared, short, pupil, config, prior)
-    if prior is not None and is_deepspeed(trainer):
+    if prior is not None and asked_for(os.environ) == "DeepSpeed":
         prior.attach(pupil.model, passes=config.gradient_accumulation_steps)
         work.record.say(EACH_PASS)
     with shared_heap():
@@ -152,8 +154,7 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
         """Bends the gradient, where the stage has a prior."""
         if self._prior is None:
             return {}
-        if not is_deepspeed(self):
-            self._prior.bend(self.model)
+        self._prior.bend(self.model)
         return self._prior.metrics(self.model, self.state.global_step)
 
     def trial(self) -> dict[str, Any] | None:
