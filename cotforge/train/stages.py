@@ -11,6 +11,8 @@ from cotforge.errors import Interrupted, PipelineError
 from cotforge.plan import SMOKE_STEPS, Grpo, Stage, lines
 from cotforge.plan.branches import branch, parents
 from cotforge.train import precheck, ranks
+from cotforge.train.data.parts import demand_parts
+from cotforge.train.data.shuffled import demand_reasoning
 from cotforge.train.evaluation.evaluate import figure
 from cotforge.train.faults import room
 from cotforge.train.foreseen import estimates
@@ -59,6 +61,9 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     for step in steps.values():
         if choice.wants(step.stage) or step.folder.exists() or step.earlier():
             _ = step.key  # that there is nothing to learn from is told before a trial
+    wanted_stages = [stage for stage in plan.expanded() if choice.wants(stage)]
+    demand_parts(wanted_stages, training.learned_by)
+    demand_reasoning(wanted_stages, training.prompts)
     _check_held_out(training, [step.stage for step in steps.values() if choice.wants(step.stage) or step.folder.exists()])
     precheck.try_all(plan, lambda stage: _try_rewards(training, stage, needed=choice.wants(stage)))
     ranks.shared(lambda: _move(steps))

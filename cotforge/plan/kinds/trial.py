@@ -9,9 +9,16 @@ class Try(Stage):
     """No training: the student is tried on what `eval:` holds out."""
 
     leaves_weights: ClassVar[bool] = False
+    keyless_defaults: ClassVar[frozenset[str]] = frozenset({"probe"})
 
     kind: Literal["eval"]
+    probe: Literal["swapped_reasoning"] | None = None
+    """What is measured beside: whether the answer follows the picture or the reasoning when it goes on from another sample's reasoning."""
 
     def inputs(self, context: KeyContext) -> dict[str, Any]:
         """What it is tried on."""
         return {"eval": context.held_out and context.held_out.measured(whole=True)}
+
+    def words(self, steps: int | None = None) -> list[str]:
+        """Its probe too."""
+        return [*super().words(steps), *([f"probe {self.probe}"] if self.probe else [])]
