@@ -49,8 +49,8 @@ class Sft(TrlStage):
         if not self.shuffle_answers:
             return ""
         return (
-            f"{self.name} learned {self.shuffle_answers:.0%} of its lessons with the answers of other samples (shuffle_answers), to teach the "
-            "form of reasoning alone; right answers have to come from another stage"
+            f"{self.name} learned {self.shuffle_answers:.0%} of its lessons with the answers of other samples (shuffle_answers), to teach "
+            "the form of reasoning alone; right answers have to come from another stage"
         )
 
     def learned_of(self, rows: int) -> int:

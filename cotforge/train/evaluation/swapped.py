@@ -4,7 +4,7 @@ Where the answer stays as it was, the student maps pictures to answers, and its 
 answer alike, and reinforcement learns nothing. Source: the diagnosis of PA-FAS (arXiv 2511.17927); how it is counted is ours.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
@@ -16,6 +16,7 @@ from cotforge.train.evaluation.evaluate import Exchange, figure, gone_on
 from cotforge.train.evaluation.held import Held
 
 NAME = "swapped_reasoning"
+FIGURES = ("follows_picture", "follows_reasoning", "follows_neither", "unread")
 TOKENS = 64
 """Of an answer after the reasoning, at most (ours)."""
 
@@ -29,22 +30,21 @@ def measure(asker: Asker, held: Held, said: Sequence[Exchange]) -> dict[str, Any
     """
     pairs = donors(said)
     begun = [(said[place].question, beginning(said[donor])) for place, donor in pairs]
-    counts = dict.fromkeys(("follows_picture", "follows_reasoning", "follows_neither", "unread"), 0)
-    for (place, donor), answer in zip(pairs, gone_on(asker, held, begun, tokens=TOKENS), strict=True):
-        own, other = said[place].trace.answer, said[donor].trace.answer
-        counts[
-            "unread"
-            if answer is None
-            else "follows_picture"
-            if answer == own
-            else "follows_reasoning"
-            if answer == other
-            else "follows_neither"
-        ] += 1
+    answers = gone_on(asker, held, begun, tokens=TOKENS)
+    kinds = Counter(
+        _followed(answer, said[place].trace.answer, said[donor].trace.answer) for (place, donor), answer in zip(pairs, answers, strict=True)
+    )
     found: dict[str, Any] = {"n": len(pairs)}
-    for name, count in counts.items():
-        found |= {name: count / len(pairs) if pairs else None, f"{name}_interval": wilson(count, len(pairs))}
+    for name in FIGURES:
+        found |= {name: kinds[name] / len(pairs) if pairs else None, f"{name}_interval": wilson(kinds[name], len(pairs))}
     return {NAME: found}
+
+
+def _followed(answer: str | None, own: str | None, other: str | None) -> str:
+    """Which of the FIGURES a sample counts for, by its answer after another's reasoning, its own before, and that of the other one."""
+    if answer is None:
+        return "unread"
+    return "follows_picture" if answer == own else "follows_reasoning" if answer == other else "follows_neither"
 
 
 def donors(said: Sequence[Exchange], *, seed: int = 0) -> list[tuple[int, int]]:
@@ -82,6 +82,5 @@ def told(figures: Mapping[str, Any]) -> str:
     found: dict[str, Any] = figures[NAME]
     if not found["n"]:
         return "swapped reasoning: no two samples were answered differently after a reasoning, so there is nothing to swap"
-    names = ("follows_picture", "follows_reasoning", "follows_neither", "unread")
-    shares = ", ".join(f"{name.replace('_', ' ')} {figure(found, name)}" for name in names if found[name])
+    shares = ", ".join(f"{name.replace('_', ' ')} {figure(found, name)}" for name in FIGURES if found[name])
     return f"swapped reasoning ({found['n']:,}): the answer {shares}"

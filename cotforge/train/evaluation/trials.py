@@ -15,13 +15,13 @@ from cotforge.train import ranks
 from cotforge.train.evaluation import engines, swapped
 from cotforge.train.evaluation.askers import Asker
 from cotforge.train.evaluation.engines import Candidate
-from cotforge.train.evaluation.evaluate import evaluate, figure, write
+from cotforge.train.evaluation.evaluate import Probe, evaluate, figure, write
 from cotforge.train.evaluation.held import Held
 from cotforge.train.evaluation.one_sided import commonest, one_sided
 from cotforge.train.report.record import counting
 
-PROBES: Mapping[str, Any] = {"swapped_reasoning": swapped}
-"""By the word in the pipeline file: a module with `measure`, a Probe, and `told`, its figures in a line."""
+PROBES: Mapping[str, tuple[Probe, Callable[[Mapping[str, Any]], str]]] = {swapped.NAME: (swapped.measure, swapped.told)}
+"""By the word in the pipeline file: what measures, and its figures in a line."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Trials:
         for line in one_sided(found):
             tell(f"  guard: {line}")
         if probe:
-            tell(f"  {PROBES[probe].told(found)}")
+            tell(f"  {PROBES[probe][1](found)}")
         return found
 
     def figures(self, asker: Asker, name: str) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Trials:
 
     def _figures(self, asker: Asker, *, held: Held, name: str, probe: str | None = None) -> dict[str, Any]:
         with counting(f"trying {name}", len(held.samples), console=None if ranks.first() else Console(quiet=True)) as done:
-            more = PROBES[probe].measure if probe else None
+            more = PROBES[probe][0] if probe else None
             return evaluate(asker, held, max_tokens=self.max_tokens, rescue=self.plan.rescue, done=done, probe=more)
 
     @property

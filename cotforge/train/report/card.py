@@ -14,6 +14,7 @@ from cotforge.errors import shown
 from cotforge.pipeline import Loaded, dumped
 from cotforge.plan import Eval, Plan
 from cotforge.train.data.lessons import Lessons
+from cotforge.train.evaluation import swapped
 from cotforge.train.evaluation.evaluate import figure, longest
 from cotforge.train.evaluation.one_sided import Commonest, commonest, one_answer, one_sided
 from cotforge.train.report.past import BASE, Chapter, base, past, read, trained
