@@ -13,7 +13,7 @@ class Sft(TrlStage):
     """Supervised: the student learns the completion, given picture and prompt."""
 
     learns_texts: ClassVar[bool] = True
-    keyless_defaults: ClassVar[frozenset[str]] = frozenset({"part", "shuffle_answers"})
+    keyless_defaults: ClassVar[frozenset[str]] = frozenset({"part", "short_answers", "shuffle_answers"})
     curves: ClassVar[tuple[Curve, ...]] = (
         LOSS,
         Curve("Token accuracy on lessons", (("mean_token_accuracy", "share"),), share=True),
@@ -32,6 +32,10 @@ class Sft(TrlStage):
     """The share of lessons that are learned with the answer of another sample, so that they teach the form of reasoning alone (PA-FAS,
     arXiv 2511.17927); `true` is all of them. The dataset stays as it is."""
 
+    short_answers: float = Field(default=0.0, ge=0, le=1)
+    """The share of lessons that are learned a second time in short form: the prompt asks for the answer alone (CAR, arXiv 2505.15154);
+    `true` is all of them."""
+
     @property
     def learns_from(self) -> LearnsFrom:
         """As `data` says."""
@@ -41,6 +45,9 @@ class Sft(TrlStage):
     def _reasons(self) -> Self:
         if self.shuffle_answers and self.data == "source":
             raise WrongKey("shuffle_answers", "labels without a reasoning would be learned wrongly and nothing else; set data to lessons")
+        if self.short_answers and (self.shuffle_answers or self.data == "source"):
+            other = "shuffle_answers" if self.shuffle_answers else "data: source"
+            raise WrongKey("short_answers", f"contradicts {other}; leave one of them out")
         return self
 
     @property
@@ -54,10 +61,13 @@ class Sft(TrlStage):
         )
 
     def learned_of(self, rows: int) -> int:
-        """Those of its part."""
+        """Those of its part, and those in short form."""
+        rows += round(self.short_answers * rows)
         return rows if self.part is None else max(1, round(rows / self.part.of))
 
     def words(self, steps: int | None = None) -> list[str]:
-        """Its part, and whether its answers are its own, too."""
+        """Its part too, whose answers it learns, and what it learns in short form."""
+        part = [self.part.words] if self.part else []
         shuffled = [f"{self.shuffle_answers:.0%} of the answers shuffled"] if self.shuffle_answers else []
-        return [*super().words(steps), *([self.part.words] if self.part else []), *shuffled]
+        short = [f"{self.short_answers:.0%} in short form too"] if self.short_answers else []
+        return [*super().words(steps), *part, *shuffled, *short]

@@ -12,8 +12,10 @@ class Try(Stage):
     keyless_defaults: ClassVar[frozenset[str]] = frozenset({"probe"})
 
     kind: Literal["eval"]
-    probe: Literal["swapped_reasoning"] | None = None
-    """What is measured beside: whether the answer follows the picture or the reasoning when it goes on from another sample's reasoning."""
+    probe: Literal["swapped_reasoning", "short_or_long"] | None = None
+    """What is measured beside. `swapped_reasoning`: whether the answer follows the picture or the reasoning, when the student goes on from
+    another sample's reasoning (PA-FAS, arXiv 2511.17927); `short_or_long`: accuracy and tokens where it answers shortly first, and reasons
+    where the perplexity of that speaks against it (CAR, arXiv 2505.15154)."""
 
     def inputs(self, context: KeyContext) -> dict[str, Any]:
         """What it is tried on."""

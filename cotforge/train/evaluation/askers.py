@@ -138,6 +138,17 @@ class Checkpoint:
                     outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
                 )  # fmt: skip
 
+    def perplexities(self, texts: Sequence[tuple[Question, str]]) -> list[float]:
+        """exp(-1/T sum log p) over the T tokens of each text as the answer to a question. Raises Fault where a picture cannot be read."""
+        from cotforge.train.evaluation.perplexity import perplexities  # torch
+
+        learning = self._model.training
+        self._model.eval()
+        try:
+            return list(perplexities(self._model, self._engine.processor, texts))
+        finally:
+            self._model.train(learning)
+
     @contextmanager
     def _growing(self, size: int) -> Iterator[None]:
         """Sets the size of the next batch by the memory that this one takes; one that did not fit is the last that was tried."""

@@ -54,7 +54,7 @@ def evaluate(
     begun = time.monotonic()
     questions = [Question(sample, held.messages(sample)) for sample in held.samples]
     replies = asker.answers(questions, max_tokens=max_tokens, done=done)
-    traces = [_trace(question, reply, held) for question, reply in zip(questions, replies, strict=True)]
+    traces = [trace_of(question, reply, held) for question, reply in zip(questions, replies, strict=True)]
     rescued = _rescued(asker, held, questions, replies, traces, tokens=rescue) if rescue else {}
     answers = [
         _answered(question.sample, trace, rescued.get(place))
@@ -118,7 +118,8 @@ def figure(found: dict[str, Any], name: str) -> str:
     return f"{found[name]:.3f}" + (f"  {interval[0]:.3f} to {interval[1]:.3f}" if interval else "")
 
 
-def _trace(question: Question, reply: Reply, held: Held) -> Trace:
+def trace_of(question: Question, reply: Reply, held: Held) -> Trace:
+    """What came back, read as a teacher's reply is."""
     return read(reply, Call("", question.sample, STUDENT, STUDENT, 0, question.messages), held.task)
 
 
@@ -154,7 +155,7 @@ def gone_on(asker: Asker, held: Held, begun: Sequence[tuple[Question, str]], *, 
     for (question, start), end in zip(begun, ends, strict=True):
         text = start + end.content
         whole = replace(end, content=text if "</answer>" in text.lower() else f"{text}</answer>", finish_reason="stop")
-        found.append(None if end.error else _trace(question, whole, held).answer)
+        found.append(None if end.error else trace_of(question, whole, held).answer)
     return found
 
 

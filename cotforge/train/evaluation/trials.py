@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cotforge.plan import Eval, Student
 from cotforge.train import ranks
-from cotforge.train.evaluation import engines, swapped
+from cotforge.train.evaluation import engines, routing, swapped
 from cotforge.train.evaluation.askers import Asker
 from cotforge.train.evaluation.engines import Candidate
 from cotforge.train.evaluation.evaluate import Probe, evaluate, figure, write
@@ -20,7 +20,10 @@ from cotforge.train.evaluation.held import Held
 from cotforge.train.evaluation.one_sided import commonest, one_sided
 from cotforge.train.report.record import counting
 
-PROBES: Mapping[str, tuple[Probe, Callable[[Mapping[str, Any]], str]]] = {swapped.NAME: (swapped.measure, swapped.told)}
+PROBES: Mapping[str, tuple[Probe, Callable[[Mapping[str, Any]], str]]] = {
+    swapped.NAME: (swapped.measure, swapped.told),
+    routing.NAME: (routing.measure, routing.told),
+}
 """By the word in the pipeline file: what measures, and its figures in a line."""
 
 
@@ -53,7 +56,8 @@ class Trials:
             held = self.held() if whole else self.held().between(self.plan.between)
             candidate, cache = Candidate(str(weights), self.student), self.folder / "train" / "cache"
             by = partial(self._figures, held=held, name=name, probe=probe)
-            figures = engines.evaluated(candidate, self.plan.engine, len(held.samples), cache=cache, tell=tell, by=by)
+            engine = "transformers" if probe == routing.NAME else self.plan.engine  # it tells perplexities
+            figures = engines.evaluated(candidate, engine, len(held.samples), cache=cache, tell=tell, by=by)
             found = {"key": known} | figures
             ranks.shared(partial(write, self._place, name, found))
         shown, always = [f"{metric} {figure(found, metric)}" for metric in self.plan.metrics], commonest(found)

@@ -19,6 +19,7 @@ from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.data.parts import part_rows
 from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
+from cotforge.train.data.short_form import with_short
 from cotforge.train.data.shuffled import listed, shuffled
 from cotforge.train.fields import configured, taken
 from cotforge.train.students import student
@@ -68,6 +69,10 @@ def fitting(prepared: Prepared, longest: int | None) -> list[int]:
 def own_lessons(stage: Sft, work: Work) -> Lessons:
     """The stage's data as it learns them. Raises PipelineError where answers are to be exchanged and cannot be."""
     lessons = work.data()
+    if stage.short_answers:
+        twice = with_short(lessons, stage.short_answers, seed=stage.seed)
+        work.record.say(f"{len(twice.again):,} of {len(lessons):,} lessons are learned in short form too")
+        return twice
     if not stage.shuffle_answers:
         return lessons
     mixed = shuffled(lessons, stage.shuffle_answers, seed=stage.seed)

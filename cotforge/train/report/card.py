@@ -14,7 +14,7 @@ from cotforge.errors import shown
 from cotforge.pipeline import Loaded, dumped
 from cotforge.plan import Eval, Plan
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.evaluation import swapped
+from cotforge.train.evaluation import routing, swapped
 from cotforge.train.evaluation.evaluate import figure, longest
 from cotforge.train.evaluation.one_sided import Commonest, commonest, one_answer, one_sided
 from cotforge.train.report.past import BASE, Chapter, base, past, read, trained
@@ -121,6 +121,8 @@ def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence
             yield f"Compared with {name}: {_compared(found, last)}"
     if swapped.NAME in last:
         yield f"Given the reasoning of another sample to go on from: {swapped.told(last)}."
+    if routing.NAME in last:
+        yield f"Asked for the answer alone first: {routing.told(last)}."
     if last["n"] < 200:
         yield f"{last['n']:,} samples are few: the intervals are wide, and of no width where a figure is 0 or 1, which proves little."
     if last.get("failed"):
