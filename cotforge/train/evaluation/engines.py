@@ -80,9 +80,9 @@ class Shared:
             raise PipelineError(f"{asker.name}: perplexities are told by transformers alone; set eval.engine to transformers")
         order = list(range(len(texts)))
         parts = ranks.every(lambda: asker.perplexities([texts[place] for place in ranks.share_of(order)]))
-        found = {
-            place: value for process, part in enumerate(parts) for place, value in zip(ranks.share_of(order, process), part, strict=True)
-        }
+        found = dict[int, float]()
+        for process, part in enumerate(parts):
+            found.update(zip(ranks.share_of(order, process), part, strict=True))
         return [found[place] for place in order]
 
 

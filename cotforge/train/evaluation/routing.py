@@ -156,9 +156,9 @@ def told(found: Mapping[str, Any]) -> str:
     own: dict[str, Any] = found[NAME]
     if own["accuracy"] is None:
         return "short or long: too few samples to tell"
-    saved = own["tokens_saved"] or 0.0
+    saved, kept = own["tokens_saved"] or 0.0, f"{own['kept_short']:.0%} kept short"
     return (
         f"short or long ({own['n']:,}, fitted on {own['calibrated_on']:,} others): accuracy {figure(own, 'accuracy')}, always short "
-        f"{own['short_accuracy']:.3f}, always long {own['long_accuracy']:.3f}; {own['kept_short']:.0%} kept short, {own['tokens']:.1f} tokens "
+        f"{own['short_accuracy']:.3f}, always long {own['long_accuracy']:.3f}; {kept}, {own['tokens']:.1f} tokens "
         f"an answer, {abs(saved):.0%} {'fewer' if saved >= 0 else 'more'} than always long"
     )
