@@ -1,4 +1,4 @@
-"""Short answer or long one: what decides is Bayes' rule on two normal distributions, and the figures are of samples it was not fitted on."""
+"""Short answer or long one: Bayes' rule on two normal distributions decides, and is measured on samples that it was not fitted on."""
 
 import math
 from collections.abc import Callable, Sequence
