@@ -101,7 +101,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Sample]:
     for number in range(8):
         path = folder / f"{number}.png"
         Image.new("RGB", (30 + number, 40), LABELS[number % 4]).save(path)
-        found.append(Sample(f"s{number}", (store.picture(FileRef(path)),), "Which colour is it?", LABELS, LABELS[number % 4]))
+        found.append(
+            Sample(f"s{number}", (store.picture(FileRef(str(path), path.name)),), "Which colour is it?", LABELS, LABELS[number % 4])
+        )
     store.close()
     return found
 
@@ -113,11 +115,8 @@ def held(samples: Sequence[Sample]) -> Held:
 def test_perplexity_is_that_of_the_loss_on_the_same_tokens(vlm: Path, samples: Sequence[Sample]) -> None:
     asker, asked = Checkpoint.load(str(vlm)), held(samples)
     model, processor = asker._model, asker._engine.processor
-    texts = [
-        (Question(sample, asked.messages(sample)), said)
-        for sample in samples[:2]
-        for said in (tiny_vlm.SAYINGS["red"], "<answer>x</answer>")
-    ]
+    told = (tiny_vlm.SAYINGS["red"], "<answer>x</answer>")
+    texts = [(Question(sample, asked.messages(sample)), said) for sample in samples[:2] for said in told]
     found = Shared(asker).perplexities(texts)
     for (question, said), value in zip(texts, found, strict=True):
         lesson = {

@@ -124,7 +124,7 @@ def test_a_real_student_goes_on_from_anothers_reasoning(vlm: Path, tmp_path: Pat
     for number in range(8):
         path = tmp_path / f"{number}.png"
         Image.new("RGB", (30 + number, 40), LABELS[number % 4]).save(path)
-        picture = store.picture(FileRef(path))
+        picture = store.picture(FileRef(str(path), path.name))
         samples.append(Sample(f"s{number}", (picture,), "Which colour is it?", LABELS, LABELS[number % 4]))
     store.close()
     found = evaluate(Checkpoint.load(str(vlm)), held(samples), max_tokens=64, probe=swapped.measure)
