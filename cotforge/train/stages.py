@@ -20,6 +20,7 @@ from cotforge.train.links import linked
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE, outdone, past
 from cotforge.train.rollouts.engine import lacking
+from cotforge.train.rollouts.reader import demand_readers
 from cotforge.train.step import Step
 from cotforge.train.students.fits import demand_fit
 from cotforge.train.students.shape import attention_fault
@@ -206,6 +207,7 @@ def _check_machine(training: TrainingRun, choice: Choice) -> None:
     wanted = [stage for stage in training.plan.expanded() if choice.wants(stage)]
     if faults := precheck.without_vllm(wanted, lambda: lacking(torch.cuda.is_available())):
         raise PipelineError(*faults)
+    ranks.shared(lambda: demand_readers(wanted))
     for stage in wanted:
         asked = getattr(stage, "attention", None)
         if asked and (fault := attention_fault(training.begin, asked, gpu=torch.cuda.is_available())):

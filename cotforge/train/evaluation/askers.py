@@ -180,7 +180,9 @@ class Endpoint:
     dtype: str | None = None
     engine = "server"
 
-    def __init__(self, teacher: OpenAITeacher, *, sending: Sending) -> None:
+    def __init__(self, teacher: OpenAITeacher, *, sending: Sending, patience: float | None = None) -> None:
+        """`patience`: seconds for one answer, all attempts together; a question that takes longer fails. None waits for all attempts."""
+        self._patience = patience
         self.name, self._teacher, self._sending = f"{teacher.model} at {teacher.url[0]}", teacher, sending
 
     @classmethod
@@ -206,7 +208,11 @@ class Endpoint:
 
         async def one(question: Question) -> Reply:
             async with free:
-                reply = await self._ask(session, question, teacher)
+                try:
+                    async with asyncio.timeout(self._patience):
+                        reply = await self._ask(session, question, teacher)
+                except TimeoutError:
+                    reply = Reply("", outcome=Outcome(OutcomeKind.PASSING, "timeout", f"no answer within {self._patience:g} s"))
             done(1)
             return reply
 
