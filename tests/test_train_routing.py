@@ -147,5 +147,5 @@ def test_an_engine_without_perplexities_is_refused(samples: Sequence[Sample]) ->
         def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
             return [Reply("", "<answer>red</answer>", finish_reason="stop") for _ in questions]
 
-    with pytest.raises(PipelineError, match="only transformers tells"):
+    with pytest.raises(PipelineError, match="transformers alone tells"):
         evaluate(Server(), held(samples), probe=routing.measure)

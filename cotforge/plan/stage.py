@@ -219,8 +219,8 @@ class TrlStage(Stage):
         steps, learned = steps or self.steps, self.learned_of(rows)
         times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / learned
         if times < 1:
-            return f"{round(times * learned):,} of {rows:,} {self.rows_are}"
-        whole = f"all {rows:,}" if learned == rows else f"about {learned:,} of {rows:,}"
+            return f"{round(times * learned):,} of {max(rows, learned):,} {self.rows_are}"
+        whole = f"all {learned:,}" if learned >= rows else f"about {learned:,} of {rows:,}"
         return f"{whole} {self.rows_are}" + ("" if times == 1 else f", {times:.3g} times")
 
     def words(self, steps: int | None = None) -> list[str]:

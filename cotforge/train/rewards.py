@@ -60,6 +60,10 @@ class Said(NamedTuple):
     text: str
 
 
+TakenOfAll = Callable[[Sequence[Said], Any], list[float | None]]
+"""(completions of a rollout, TRL's `log_metric` or None) to a value each."""
+
+
 class RolloutReward(NamedTuple):
     """A reward that is given to all completions of a rollout at once."""
 
@@ -67,8 +71,7 @@ class RolloutReward(NamedTuple):
     """In metrics and tables."""
     weight: float
     """Normalised, as those of the measures."""
-    take: Callable[[Sequence[Said], Any], list[float | None]]
-    """(completions, TRL's `log_metric` or None) to a value each."""
+    take: TakenOfAll
 
 
 @dataclass
@@ -128,7 +131,7 @@ class Rewards:
 
         Texts are decoded by `said`, because TRL leaves out the tags where a tokenizer calls them special.
         """
-        takes = [(name, partial(_each, take)) for name, take in zip(self.names, self.takes, strict=True)]
+        takes: list[tuple[str, TakenOfAll]] = [(name, partial(_each, take)) for name, take in zip(self.names, self.takes, strict=True)]
         takes += [(self.rollout.name, self.rollout.take)] if self.rollout else []
         return [self._function(name, take, said, logs=not place) for place, (name, take) in enumerate(takes)]
 
@@ -137,9 +140,7 @@ class Rewards:
         """Of the `functions`."""
         return [*self.weights, *([self.rollout.weight] if self.rollout else [])]
 
-    def _function(
-        self, name: str, take: Callable[[Sequence[Said], Any], list[float | None]], said: Decoder, *, logs: bool
-    ) -> Callable[..., list[float | None]]:
+    def _function(self, name: str, take: TakenOfAll, said: Decoder, *, logs: bool) -> Callable[..., list[float | None]]:
         def function(
             *,
             prompts: Sequence[Any],

@@ -13,7 +13,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from cotforge.answers import Task, read_text
 from cotforge.images import Images, Sending
@@ -51,8 +51,7 @@ class CaptionReader:
         """`cache` is a file that keeps the answers, so that a stage which is resumed gives the same rewards."""
         self._spec, self._task = spec, task
         self._asker = Endpoint(spec.teacher(), sending=Sending(Images(), Path()), patience=spec.timeout)
-        self._known = dict(_kept(cache)) if cache is not None else {}
-        self._file: TextIO | None = cache.open("a", encoding="utf-8") if cache is not None else None
+        self._cache, self._known = cache, _kept(cache) if cache is not None else {}
 
     def __call__(self, said: Sequence[Said], log_metric: Callable[[str, float], object] | None) -> list[float | None]:
         """The values of a rollout; what failed and what leaked is told to `log_metric`. Raises as `read`."""
@@ -91,13 +90,15 @@ class CaptionReader:
         """Have all of them that are not known be answered; those that fail stay unknown."""
         new = {key: question for key, question in wanted if key not in self._known}
         replies = self._asker.answers(list(new.values()), max_tokens=self._spec.max_tokens, done=bool) if new else []
-        for (key, question), reply in zip(new.items(), replies, strict=True):
-            if reply.error is None:
-                found = read_text(reply, question.sample.options, self._task)
-                self._known[key] = found.answer
-                if self._file is not None:
-                    self._file.write(json.dumps({"asked": key, "answer": found.answer}) + "\n")
-                    self._file.flush()
+        answered = [
+            (key, read_text(reply, question.sample.options, self._task).answer)
+            for (key, question), reply in zip(new.items(), replies, strict=True)
+            if reply.error is None
+        ]
+        self._known.update(answered)
+        if self._cache is not None and answered:
+            with self._cache.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps({"asked": key, "answer": answer}) + "\n" for key, answer in answered)
 
     def _graded(self, said: Said, key: str) -> float | None:
         """None where nothing came back that can be read: whether it is right is then unknown."""
