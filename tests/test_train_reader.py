@@ -72,7 +72,7 @@ def test_what_lets_the_second_model_answer_rightly_is_rewarded_and_what_states_a
         assert again.read(rollout).values == found.values
         assert len(server.ledger) == 2, "nor once more after the stage was resumed"
     named = CaptionReader(spec("http://127.0.0.1:9/v1", leak="named"), TASK)
-    assert named.read([said("red", "A Red thing."), said("red", "")]).values == [0.0, 0.0]
+    assert named.read([said("red", "A Red thing."), said("red", " ")]).values == [0.0, 0.0]
 
 
 def test_a_call_that_fails_is_neither_right_nor_wrong(tmp_path: Path) -> None:
