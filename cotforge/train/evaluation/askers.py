@@ -145,7 +145,7 @@ class Checkpoint:
         learning = self._model.training
         self._model.eval()
         try:
-            return list(perplexities(self._model, self._engine.processor, texts))
+            return list(perplexities(self._model, self._engine.processor, (_lesson(question, text) for question, text in texts)))
         finally:
             self._model.train(learning)
 
@@ -165,6 +165,18 @@ class Checkpoint:
             return
         room = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - before
         self._engine.batch = next_batch(size, used=torch.cuda.max_memory_allocated() - before, room=int(SPARE * room))
+
+
+def _lesson(question: Question, text: str) -> dict[str, Any]:
+    """A question and an answer as a row of lessons. Raises Fault where a picture cannot be read."""
+    from cotforge.teachers.local.engine import opened
+
+    asked = "\n".join(part["text"] for message in question.messages for part in message["content"] if part["type"] == "text")
+    return {
+        "images": [opened(picture.file or picture.load(), picture.digest) for picture in question.sample.pictures],
+        "prompt": [{"role": "user", "content": asked}],
+        "completion": [{"role": "assistant", "content": text}],
+    }
 
 
 def dtype_of(spec: Student | None) -> Literal["float32", "bfloat16"]:
