@@ -20,9 +20,9 @@ settings.register_profile("cotforge", deadline=None, derandomize=True, database=
 settings.load_profile("cotforge")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def frozen_heap() -> None:
-    """What is imported and stays is not looked through at each collection, which takes half a second with torch, and training collects."""
+    """What is there before a test is not looked through at each collection: with torch that takes 0.2 s, four times a stage."""
     gc.collect()
     gc.freeze()
 

@@ -24,7 +24,7 @@ IMPORTED = (
 LIMIT_S = 600
 """After so long a process is ended: it waits for another that is no more."""
 PROGRAM = """
-import json, os, resource, signal, sys
+import gc, json, os, resource, signal, sys
 from importlib import import_module
 from cotforge.cli import main
 from cotforge.optional import pass_over_torchvision
@@ -52,6 +52,8 @@ def run(job):
         sys.exit()
     main(job["words"])
 
+gc.collect()
+gc.freeze()
 print("ready", flush=True)
 for line in sys.stdin:
     running = []
