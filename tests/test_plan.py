@@ -3,7 +3,7 @@
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -81,6 +81,25 @@ def test_what_cannot_change_the_weights_is_no_part_of_a_stage_s_key() -> None:
     assert key("grpo", **one) == key("grpo", **two) == key("grpo", **two, vllm={"memory": 0.5})
     for trl in ({"loss_type": "bnpo"}, {"steps_per_generation": 4}):
         assert key("grpo", **one, trl=trl) != key("grpo", **two, trl=trl)
+
+
+def test_a_key_newer_than_trained_stages_counts_only_where_it_is_not_at_its_default() -> None:
+    class Newer(Sft):
+        keyless_defaults: ClassVar[frozenset[str]] = frozenset({"warmth", "parts"})
+
+        warmth: float = 0.5
+        parts: tuple[str, ...] = ()
+
+    class Newest(Newer):
+        keyless_defaults: ClassVar[frozenset[str]] = frozenset({"colour"})
+
+        colour: str | None = None
+
+    def key(kind: type[Sft], **fields: Any) -> dict[str, Any]:
+        return kind.model_validate({"name": "a", "kind": "sft", **fields}).key_fields()
+
+    assert key(Newest) == key(Newest, warmth=0.5, parts=[]) == key(Newer) == key(Sft)
+    assert key(Newest, warmth=1, colour="red") == key(Sft) | {"warmth": 1.0, "colour": "red"}
 
 
 def test_the_fields_that_count_as_harmless_are_fields_of_the_trainers() -> None:
@@ -227,6 +246,14 @@ def test_a_clip_may_be_one_of_the_two_readings() -> None:
         (
             {"student": STUDENT, "stages": [A | {"from": 3}]},
             "train.stages[0].from: 3: input should be a valid string",
+        ),
+        (
+            {"student": STUDENT, "stages": [A | {"learning_rate": {"visoin": 1e-5}}]},
+            "train.stages[0].learning_rate: no key named 'visoin'; did you mean 'vision'?",
+        ),
+        (
+            {"student": STUDENT, "stages": [A | {"learning_rate": "fast"}]},
+            "train.stages[0].learning_rate: 'fast': input should be a valid number, unable to parse string as a number",
         ),
     ],
 )

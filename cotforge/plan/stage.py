@@ -1,7 +1,7 @@
 """What a kind of training stage is: its keys in the pipeline file, and what the rest of the program asks of it. No torch here.
 
 To add one: a `Stage` in `plan/kinds/<kind>.py` with an entry in `plan.kinds.KINDS`, and `train/kinds/<kind>.py` with a function
-`train(stage, work) -> None`.
+`train(stage, work) -> None`, and, where something can be seen to be wrong before anything is trained, `check(stage, training) -> None`.
 """
 
 from collections.abc import Iterator
@@ -55,8 +55,8 @@ class KeyContext(Protocol):
     def held_out(self) -> Eval | None:
         """`eval:` of the pipeline file."""
 
-    def fingerprint(self, model: str) -> str:
-        """A hash of a model's weights, by its folder or Hub id. Raises PipelineError where there is none."""
+    def fingerprint(self, model: str, *, key: str = ...) -> str:
+        """A hash of the weights of a model, named by that key of the file: a folder or Hub id. Raises PipelineError where it is none."""
 
 
 class Stage(Spec):
@@ -70,6 +70,11 @@ class Stage(Spec):
     """Whether it learns the wording of texts that it is given."""
     curves: ClassVar[tuple[Curve, ...]] = ()
     """What the report draws of its metrics."""
+    keyless_defaults: ClassVar[frozenset[str]] = frozenset()
+    """Keys that count only where they are not at their default: those that are newer than stages which were trained without them.
+
+    Each class names its own; those of the classes above it count too.
+    """
 
     kind: str
     """A literal in every kind; the module `train.kinds.<kind>` does it."""
@@ -100,10 +105,23 @@ class Stage(Spec):
 
     def key_fields(self) -> dict[str, Any]:
         """Its own keys that decide its outcome, as JSON values: a stage whose others have changed is the same stage."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"name", "from_"})
+        left_out = {name for name in self.newer_keys() if getattr(self, name) == type(self).model_fields[name].get_default()}
+        return self.model_dump(mode="json", by_alias=True, exclude={"name", "from_", *left_out})
+
+    @classmethod
+    def newer_keys(cls) -> frozenset[str]:
+        """All `keyless_defaults`, its own and those of the classes above it."""
+        return frozenset[str]().union(*(vars(kind).get("keyless_defaults", ()) for kind in cls.__mro__))
 
     def inputs(self, context: KeyContext) -> dict[str, Any]:
         """What decides its outcome beside its own keys, its data, the student and the weights it begins with: JSON values by name."""
+        return {}
+
+    def reads(self) -> dict[str, str]:
+        """Models whose weights it reads beside those it begins with, by the key that names each.
+
+        A stage before it by name, `base` for the student before any stage, a folder, or an id on the Hub.
+        """
         return {}
 
     def faults(self, root: Path) -> Iterator[str]:
