@@ -55,7 +55,7 @@ def train(stage: Sft, work: Work) -> None:
     config = config_of(stage, work, prepared)
     with taken(stage):
         trainer = Trainer(prepared, short, pupil, config)
-    with shared_heap():
+    with shared_heap(config.dataloader_num_workers):
         drive(trainer, work, pupil)
     del trainer
     check_saved(pupil, work, lessons)
