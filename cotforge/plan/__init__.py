@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
+from cotforge.plan.curriculum import Curriculum, PacedStage
 from cotforge.plan.evaluation import Eval, listed
 from cotforge.plan.kinds import AnyStage, Dpo, Grpo, Sft, Try
 from cotforge.plan.kinds.grpo import CLIPS, Clip, Reward
@@ -21,10 +22,12 @@ __all__ = [
     "SMOKE_STEPS",
     "AnyStage",
     "Clip",
+    "Curriculum",
     "Dpo",
     "Eval",
     "Grpo",
     "Lora",
+    "PacedStage",
     "Plan",
     "Rates",
     "Reward",

@@ -7,7 +7,7 @@ one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What 
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from cotforge.errors import PipelineError
 from cotforge.train import family_inputs
+from cotforge.train.curriculum.orders import FirstRow
 from cotforge.train.students.folder import SAFE_WEIGHTS
 from cotforge.train.students.padding import needs_mask, without_mask
 
@@ -103,10 +104,14 @@ class SftHooks(Resuming):
 
     accelerator: Any
     args: Any
+    _metrics: dict[str, dict[str, list[float]]]
+    """As GrpoHooks has them."""
     _train_batch_size: int
     """Rows of one process in a forward pass."""
     masked: bool | None = None
     """Whether the student gets its attention masks; None before that was tried."""
+    wants_losses: bool = False
+    """Ours: whether `after_losses` is called."""
 
     def order(self, rows_per_batch: int) -> Any:
         """A sampler of rows, `rows_per_batch` of which make one forward pass over all processes; None takes transformers' own."""
@@ -116,6 +121,23 @@ class SftHooks(Resuming):
         ours = self.order(self._train_batch_size * self.accelerator.num_processes)
         return super()._get_train_sampler(train_dataset) if ours is None else ours  # type: ignore[misc]
 
+    def chosen(self, batches: int) -> Iterator[dict[str, Any]] | None:
+        """So many batches of this process in place of the loader's, for one optimizer step; None leaves it those."""
+        return None
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+        """transformers', which takes the batches of an optimizer step from the loader."""
+        if (ours := self.chosen(num_batches)) is not None:
+            epoch_iterator = (batch for _, batch in zip(epoch_iterator, ours, strict=False))
+        return super().get_batch_samples(epoch_iterator, num_batches, device)  # type: ignore[misc]
+
+    def after_losses(self, losses_B: torch.Tensor) -> None:
+        """Called with the mean loss of each row's learned tokens, after a forward pass of the training; where `wants_losses`."""
+
+    def note(self, name: str, value: float) -> None:
+        """Add a value to a metric of this step; its mean is logged."""
+        self._metrics["train"][name].append(value)
+
     def trial(self) -> dict[str, Any] | None:
         """A small batch with padding, by which it is tried if masks are needed; None where they are to stay."""
         return None
@@ -124,13 +146,18 @@ class SftHooks(Resuming):
         """TRL's, which counts tokens by the mask, of a student that does not get to see it."""
         if self.masked is None:
             self.masked = self.has_masks(model)
-        if self.masked:
+        with ExitStack() as hooks:
+            if not self.masked:
+                hooks.enter_context(self.model.register_forward_pre_hook(without_mask, with_kwargs=True))
+            if self.wants_losses and self.model.training:
+                hooks.enter_context(self.model.register_forward_hook(self._row_losses))
             return super().compute_loss(model, inputs, *given, **named)  # type: ignore[misc]
-        hook = self.model.register_forward_pre_hook(without_mask, with_kwargs=True)
-        try:
-            return super().compute_loss(model, inputs, *given, **named)  # type: ignore[misc]
-        finally:
-            hook.remove()
+
+    def _row_losses(self, model: Any, given: Any, found: Any) -> None:
+        """Of TRL's fused head, which gives log-probabilities that are 0 where nothing is learned."""
+        with torch.no_grad():
+            learned_B = found.label_mask.sum(dim=1).clamp(min=1)
+            self.after_losses(-found.log_probs.detach().float().sum(dim=1) / learned_B)
 
     def has_masks(self, model: Any) -> bool:
         """Whether the student has to get them: tried, where its attention is PyTorch's own."""
@@ -254,6 +281,13 @@ class GrpoHooks(Resuming):
     vllm_generation: Any
     processing_class: Any
     accelerator: Any
+
+    chooses_rows: bool = False
+    """Ours: whether `rollout` takes other rows than it is given."""
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        theirs = super()._get_train_sampler(dataset)  # type: ignore[misc]
+        return FirstRow(len(theirs)) if self.chooses_rows else theirs
 
     def rollout(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Completions of these rows, `num_generations` in turn for each prompt, with rewards and advantages, as the loss takes them."""

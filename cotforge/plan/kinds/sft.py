@@ -4,10 +4,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from cotforge.plan.stage import LOSS, Curve, LearnsFrom, TrlStage
+from cotforge.plan.curriculum import Choices, PacedStage
+from cotforge.plan.stage import LOSS, Curve, LearnsFrom
 
 
-class Sft(TrlStage):
+class Sft(PacedStage):
     """Supervised: the student learns the completion, given picture and prompt."""
 
     learns_texts: ClassVar[bool] = True
@@ -15,6 +16,8 @@ class Sft(TrlStage):
         LOSS,
         Curve("Token accuracy on lessons", (("mean_token_accuracy", "share"),), share=True),
     )
+
+    curricula: ClassVar[Choices] = {"easy_first": ("pass_rate", "length"), "bandit": ("loss",), "review": ("loss", "pass_rate")}
 
     kind: Literal["sft"]
     data: Literal["lessons", "source"] = "lessons"

@@ -1,5 +1,6 @@
 """Stages of kind `grpo`: TRL's trainer with measures for rewards, a clip that can act, and guards that speak."""
 
+import math
 import warnings
 from itertools import islice
 from typing import Any
@@ -11,6 +12,9 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Clip, Grpo
 from cotforge.plan.kinds.grpo import UNCLIPPED, passes_of
 from cotforge.train import guards, ranks
+from cotforge.train.curriculum.making import RowFacts, Size, sampler_of
+from cotforge.train.curriculum.samplers import RowSampler
+from cotforge.train.curriculum.saving import restore
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.faults import pictures
@@ -42,10 +46,13 @@ def train(stage: Grpo, work: Work) -> None:
     work.record.say(guards.frozen(pupil.model))
     rows = learned(stage, work, pupil, config)
     watch = Watch(work.record.say)
+    sampler = curriculum_of(stage, work, config, rows)
+    by = stage.curriculum.by if stage.curriculum else "pass_rate"
+    table = work.out / "completions"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
         with taken(stage), engine.starting(stage.name, config, pupil):
-            trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions", resample=stage.resample)
+            trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=table, resample=stage.resample, sampler=sampler, by=by)
         drive(trainer, work, pupil, watch, last=Between(trainer.cycle))
     clip = stage.clip or Clip()
     clips = stage.clip is not None or (stage.updates_per_rollout > 1 and config.loss_type not in UNCLIPPED)
@@ -76,6 +83,24 @@ def learned(stage: Grpo, work: Work, pupil: student.Pupil, config: Any) -> Any:
         ranks.shared(lambda: engine.bound_copy(pupil, work.out / "vllm"))
         engine.read_from(pupil, work.out / "vllm")
     return rows
+
+
+def curriculum_of(stage: Grpo, work: Work, config: Any, rows: Any) -> RowSampler | None:
+    """What chooses among these prompts, as it was at the checkpoint to resume from; None without a curriculum. Raises PipelineError."""
+    if stage.curriculum is None:
+        return None
+    ids = [str(id) for id in rows.with_format(None).select_columns(["id"])["id"]]
+    lengths = None
+    if stage.data == "lessons":
+        said = {str(row["id"]): len(row["completion"][-1]["content"]) for row in work.data().rows(["id", "completion"])}
+        lengths = [said[id] for id in ids]
+    prompts = config.generation_batch_size // config.num_generations
+    cycle = max(1, config.steps_per_generation * config.num_iterations // config.gradient_accumulation_steps)
+    reach = -(-config.max_steps // cycle) * prompts if config.max_steps > 0 else math.ceil(config.num_train_epochs * len(ids))
+    sampler = sampler_of(stage, RowFacts.of(ids, work.pass_rates(), lengths=lengths), Size(prompts, reach), work.record.say)
+    if sampler is not None:
+        restore(sampler, work.resume_from)
+    return sampler
 
 
 def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
