@@ -1,107 +1,30 @@
-"""A stage of kind `sft` with a bandit in one of two processes. Run by tests/test_train_curriculum.py."""
+"""A stage with a bandit in one of two processes. Run by tests/test_train_curriculum.py."""
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from cotforge.plan import Sft
-from cotforge.train import ranks
-from cotforge.train.curriculum.samplers import RowSampler
-from cotforge.train.data.lessons import find
-from cotforge.train.data.prepared import Prepared
-from cotforge.train.kinds import sft
-from cotforge.train.students import student
-from tests.test_train_sft import made, work
-
-
-@dataclass
-class Noting:
-    """A sampler, and what it drew and was told."""
-
-    sampler: RowSampler
-    drawn: list[list[int]] = field(default_factory=list)
-    told: list[list[float]] = field(default_factory=list)
-
-    def draw(self, count: int) -> list[int]:
-        self.drawn.append(self.sampler.draw(count))
-        return self.drawn[-1]
-
-    def see(self, values: Sequence[float]) -> None:
-        self.told.append(list(values))
-        self.sampler.see(values)
-
-    def metrics(self) -> dict[str, float]:
-        return self.sampler.metrics()
-
-    def state(self) -> dict[str, Any]:
-        return self.sampler.state()
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.sampler.restore(state)
-
-
-class Listening(sft.Trainer):
-    """Keeps the batches that it learns, and the losses that it finds."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self.learned: list[list[int]] = []
-        """The sum of each lesson's tokens, by which lessons are told apart."""
-        self.tokens: list[list[int]] = []
-        """How many of each lesson's are learned."""
-        self.found: list[list[float]] = []
-
-    def chosen(self, batches: int) -> Iterator[dict[str, Any]] | None:
-        found = list(super().chosen(batches) or ())
-        for batch in found:
-            self.learned.append((batch["input_ids"] * batch["attention_mask"]).sum(dim=1).tolist())
-            self.tokens.append(batch["labels"].ne(-100).sum(dim=1).tolist())
-        return iter(found)
-
-    def after_losses(self, losses_B: torch.Tensor) -> None:  # noqa: N803
-        super().after_losses(losses_B)
-        self.found.append(losses_B.tolist())
-
-
-def sum_of(prepared: Prepared, row: int) -> int:
-    """Of a lesson's tokens."""
-    tokens, _ = prepared[row]
-    return int(tokens["prompt"].sum() + tokens["completion"].sum())
-
-
-def learn(folder: Path, model: Path, dataset: Path, **keys: Any) -> tuple[Listening, Noting, Prepared, Any]:
-    """A stage with a bandit: its trainer after the last step, the sampler, the lessons, and the student."""
-    lessons = find(dataset, cache=folder / "cache")
-    job = work(folder, model, lessons, curriculum={"by": "loss", "how": "bandit", "explore": 0.5}, learning_rate=3e-3, **keys)
-    assert isinstance(job.stage, Sft)
-    pupil = student.load(job.plan.student, model)
-    prepared = ranks.shared(lambda: made(folder, pupil, lessons))
-    config, rows = sft.config_of(job.stage, job, prepared), list(range(len(lessons)))
-    sampler = sft.curriculum_of(job.stage, job, config, prepared, rows)
-    assert sampler is not None
-    noting = Noting(sampler)
-    trainer = Listening(prepared, rows, pupil, config, sampler=noting)
-    trainer.train()
-    return trainer, noting, prepared, pupil
+from cotforge.optional import pass_over_torchvision
 
 
 def main(folder: Path, model: Path, dataset: Path) -> None:
     """Five steps; what this process found is left as JSON."""
+    import torch
+
+    from cotforge.train import ranks
+    from tests.paced import learn, sum_of
+
+    torch.set_num_threads(1)
+    ranks.join()
     trainer, noting, prepared, pupil = learn(folder, model, dataset, steps=5, batch=4)
     weights = sha256(b"".join(weight.detach().numpy().tobytes() for weight in pupil.model.parameters())).hexdigest()
     sums = [[sum_of(prepared, row) for row in rows] for rows in noting.drawn]
     found = {"drawn": noting.drawn, "sums": sums, "told": noting.told, "learned": trainer.learned, "weights": weights}
-    (folder / f"process-{torch.distributed.get_rank()}.json").write_text(json.dumps(found))
+    (folder / f"process-{ranks.number()}.json").write_text(json.dumps(found))
+    ranks.leave()
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    ranks.join()
+    pass_over_torchvision()
     main(*map(Path, sys.argv[1:4]))
-    torch.distributed.destroy_process_group()

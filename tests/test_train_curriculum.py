@@ -20,8 +20,8 @@ from cotforge.train.report.record import Record
 from cotforge.train.students import student, tiny
 from cotforge.train.work import Work, newest_whole
 from tests import squares
+from tests.paced import learn, sum_of
 from tests.project import environment
-from tests.ranked_curriculum import learn, sum_of
 from tests.test_grpo import REWARDS
 from tests.test_grpo import work as grpo_work
 from tests.test_train_sft import work as sft_work
@@ -146,7 +146,6 @@ GRPO = {"steps": 4, "learning_rate": 1e-3, "rewards": REWARDS, "trl": {"save_ste
     [
         ({"by": "reward_variance", "how": "bandit", "explore": 0.5, "buckets": 2}, {"updates_per_rollout": 2, "steps": 6}),
         ({"by": "pass_rate", "how": "review", "every": 1, "share": 1.0}, {}),
-        ({"by": "pass_rate", "how": "easy_first"}, {}),
     ],
 )
 def test_prompts_chosen_by_what_the_student_says_are_the_same_after_a_kill(
@@ -167,10 +166,16 @@ def test_prompts_chosen_by_what_the_student_says_are_the_same_after_a_kill(
     if curriculum["how"] == "review":  # each rollout of new prompts, then all of them once more
         assert [sorted(ids) for ids in asked[0::2]] == [sorted(ids) for ids in asked[1::2]]
         assert not set(asked[0]) & set(asked[2])
-    if curriculum["how"] == "easy_first":
-        known = [sum(rates().get(id, 0.5) for id in ids) for ids in asked]
-        assert known == sorted(known, reverse=True)
-        assert known[0] > known[-1]
+
+
+def test_prompts_that_the_student_answers_rightly_come_first(tmp_path: Path, model: Path, dataset: Path) -> None:
+    stage = {**GRPO, "steps": 3, "max_completion": 4, "curriculum": {"by": "pass_rate", "how": "easy_first", "buckets": 3}}
+    job = grpo_work(tmp_path, model, dataset, stage, pass_rates=rates)
+    trained(job)
+    known = [[rates().get(id, 0.5) for id in prompts(job.out, f"{step:06}.parquet")] for step in range(3)]
+    assert min(known[0]) >= max(known[1])
+    assert min(known[1]) >= max(known[2])
+    assert known[0] > known[2]
 
 
 def prompts(stage: Path, file: str) -> list[str]:

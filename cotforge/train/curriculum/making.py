@@ -116,7 +116,5 @@ def _hardness(name: str, asked: Curriculum, facts: RowFacts, tell: Callable[[str
             "cotforge eval PIPELINE --write-back asks about those of the build"
         )
     if asked.by == "pass_rate" and facts.unrated:
-        tell(
-            f"curriculum: {facts.unrated:,} of {len(facts.rates):,} rows have no pass rate; they are taken to be as hard as the median one"
-        )
+        tell(f"curriculum: {facts.unrated:,} of {len(facts.rates):,} rows have no pass rate, and are taken for as hard as the median one")
     return found
