@@ -177,14 +177,3 @@ def test_what_does_not_go_together_is_one_line(folder: Path, arguments: tuple[ob
     assert done.returncode == 2
     assert line in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_checkpoint_is_asked_in_this_process(vlm: Path, folder: Path) -> None:
-    path = pipeline(folder, {"split": "test"})
-    words = ("eval", path, "--out", "run", "--model", vlm, "--max-tokens", 64, "--batch", 6, "--write-back", "--tries", 2)
-    assert ran(*words, cwd=folder).returncode == 0
-    first = read_rated(folder / "run")
-    assert {(rated.tries, rated.model) for rated in first.values()} == {(2, vlm.name)}
-    assert len(first) == TRAINED
-    assert ran(*words, cwd=folder).returncode == 0
-    assert read_rated(folder / "run") == first

@@ -38,6 +38,8 @@ METHODS = {
     (Trainer, "_load_rng_state"): ["self", "checkpoint"],
     (Trainer, "_get_train_sampler"): ["self", "train_dataset"],
     (Trainer, "create_optimizer"): ["self", "model"],
+    (Trainer, "get_batch_samples"): ["self", "epoch_iterator", "num_batches", "device"],
+    (GRPOTrainer, "_get_train_sampler"): ["self", "dataset"],
     (GRPOTrainer, "_generate_and_score_completions"): ["self", "inputs"],
     (GRPOTrainer, "_generate"): ["self", "prompts"],
     (GRPOTrainer, "_calculate_rewards"): ["self", "inputs", "prompts", "completions", "completion_ids_list"],
@@ -133,6 +135,15 @@ def test_log_probabilities_come_first_of_what_the_forward_pass_gives() -> None:
     found = inspect.getsource(GRPOTrainer._get_per_token_logps_and_entropies)
     assert "return logps, entropies, aux_loss" in found
     assert "self._get_per_token_logps_and_entropies(" in inspect.getsource(GRPOTrainer._compute_loss)
+
+
+def test_the_batches_of_a_step_are_taken_in_one_call_and_the_fused_head_gives_what_losses_of_rows_are_made_of() -> None:
+    """`chosen` stands in for the loader's batches; `after_losses` is told of log-probabilities that are 0 where nothing is learned."""
+    assert "self.get_batch_samples(epoch_iterator, num_batches, self.args.device)" in inspect.getsource(Trainer)
+    assert "next(epoch_iterator)" in inspect.getsource(Trainer.get_batch_samples)
+    loss = inspect.getsource(SFTTrainer.compute_loss)
+    assert "-outputs.log_probs  # zero on ignored positions" in loss
+    assert "outputs.label_mask.sum()" in loss
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)
