@@ -53,8 +53,8 @@ class Listening(sft.Trainer):
         """How many of each lesson's are learned."""
         self.found: list[list[float]] = []
 
-    def chosen(self, batches: int) -> Iterator[dict[str, Any]] | None:
-        found = list(super().chosen(batches) or ())
+    def chosen(self, batches: int, size: int) -> Iterator[dict[str, Any]] | None:
+        found = list(super().chosen(batches, size) or ())
         for batch in found:
             self.learned.append((batch["input_ids"] * batch["attention_mask"]).sum(dim=1).tolist())
             self.tokens.append(batch["labels"].ne(-100).sum(dim=1).tolist())

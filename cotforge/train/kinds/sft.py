@@ -139,11 +139,11 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
         accumulate = self.args.gradient_accumulation_steps  # a step has the same lessons however it is split into forward passes
         return Grouped(self._lengths, rows_per_batch * accumulate, self.args.seed)
 
-    def chosen(self, batches: int) -> Iterator[dict[str, Any]] | None:
+    def chosen(self, batches: int, size: int) -> Iterator[dict[str, Any]] | None:
         """This process's batches of lessons that the curriculum chooses."""
         if self._sampler is None:
             return None
-        size, processes, process = self._train_batch_size, self.accelerator.num_processes, self.accelerator.process_index
+        processes, process = self.accelerator.num_processes, self.accelerator.process_index
         rows = [self._rows[place] for place in self._sampler.draw(batches * size * processes)]
         self._losses, self._wanted = [], len(rows)
         starts = range(process * size, len(rows), processes * size)
