@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cotforge.plan import Sft
+from cotforge.train.curriculum.of_stage import of_lessons
 from cotforge.train.curriculum.samplers import RowSampler
 from cotforge.train.data.lessons import find
 from cotforge.train.data.prepared import Prepared
@@ -79,7 +80,7 @@ def learn(folder: Path, model: Path, dataset: Path, **keys: Any) -> tuple[Listen
     pupil = student.load(job.plan.student, model)
     prepared = made(folder, pupil, lessons)
     config, rows = sft.config_of(job.stage, job, prepared), list(range(len(lessons)))
-    sampler = sft.curriculum_of(job.stage, job, config, prepared, rows)
+    sampler = of_lessons(job.stage, job, config, lessons, [(row, prepared.lengths[row]) for row in rows])
     assert sampler is not None
     noting = Noting(sampler)
     trainer = Listening(prepared, rows, pupil, config, sampler=noting)

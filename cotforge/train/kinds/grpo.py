@@ -1,7 +1,7 @@
 """Stages of kind `grpo`: TRL's trainer with measures for rewards, a clip that can act, and guards that speak."""
 
-import math
 import warnings
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -12,17 +12,16 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Clip, Grpo
 from cotforge.plan.kinds.grpo import UNCLIPPED, passes_of
 from cotforge.train import guards, ranks
-from cotforge.train.curriculum.making import RowFacts, Size, sampler_of
-from cotforge.train.curriculum.samplers import RowSampler
-from cotforge.train.curriculum.saving import restore
+from cotforge.train.curriculum.of_stage import of_prompts
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.faults import pictures
 from cotforge.train.fields import configured, taken
 from cotforge.train.guards import Watch
 from cotforge.train.precheck import TRIED, tried
-from cotforge.train.rewards import Rewards
+from cotforge.train.rewards import Rewards, RolloutReward
 from cotforge.train.rollouts import engine
+from cotforge.train.rollouts import reader as reader_reward
 from cotforge.train.rollouts.prompts import Prompts
 from cotforge.train.rollouts.trainer import Between, Trainer
 from cotforge.train.students import student
@@ -46,7 +45,7 @@ def train(stage: Grpo, work: Work) -> None:
     work.record.say(guards.frozen(pupil.model))
     rows = learned(stage, work, pupil, config)
     watch = Watch(work.record.say)
-    sampler = curriculum_of(stage, work, config, rows)
+    sampler = of_prompts(stage, work, config, rows)
     by = stage.curriculum.by if stage.curriculum else "pass_rate"
     table = work.out / "completions"
     with warnings.catch_warnings():
@@ -83,24 +82,6 @@ def learned(stage: Grpo, work: Work, pupil: student.Pupil, config: Any) -> Any:
         ranks.shared(lambda: engine.bound_copy(pupil, work.out / "vllm"))
         engine.read_from(pupil, work.out / "vllm")
     return rows
-
-
-def curriculum_of(stage: Grpo, work: Work, config: Any, rows: Any) -> RowSampler | None:
-    """What chooses among these prompts, as it was at the checkpoint to resume from; None without a curriculum. Raises PipelineError."""
-    if stage.curriculum is None:
-        return None
-    ids = [str(id) for id in rows.with_format(None).select_columns(["id"])["id"]]
-    lengths = None
-    if stage.data == "lessons":
-        said = {str(row["id"]): len(row["completion"][-1]["content"]) for row in work.data().rows(["id", "completion"])}
-        lengths = [said[id] for id in ids]
-    prompts = config.generation_batch_size // config.num_generations
-    cycle = max(1, config.steps_per_generation * config.num_iterations // config.gradient_accumulation_steps)
-    reach = -(-config.max_steps // cycle) * prompts if config.max_steps > 0 else math.ceil(config.num_train_epochs * len(ids))
-    sampler = sampler_of(stage, RowFacts.of(ids, work.pass_rates(), lengths=lengths), Size(prompts, reach), work.record.say)
-    if sampler is not None:
-        restore(sampler, work.resume_from)
-    return sampler
 
 
 def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
@@ -158,8 +139,13 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
 
 
 def found(stage: Grpo, work: Work) -> Rewards:
-    """The rewards, found and tried on the first lessons. Raises PipelineError."""
-    return tried(stage, work)
+    """The rewards, found and tried on the first lessons, and that of a reader. Raises PipelineError."""
+    rewards, reader = tried(stage, work), stage.reader
+    if reader is None:
+        return rewards
+    file = work.out / (reader_reward.FILE if ranks.first() else f"{ranks.number()}-{reader_reward.FILE}")
+    weight = reader.weight / (reader.weight + sum(abs(reward.weight) for reward in stage.rewards))
+    return replace(rewards, rollout=RolloutReward("reader", weight, reader_reward.CaptionReader(reader, work.task, cache=file)))
 
 
 def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Stages of kind `sft`: TRL's trainer on lessons that are made once, never cut, and batched with others of their length."""
 
 import csv
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,18 @@ from cotforge.errors import PipelineError
 from cotforge.gold.cells import guarded
 from cotforge.plan import Sft
 from cotforge.train import ranks
-from cotforge.train.curriculum.making import RowFacts, Size, sampler_of
+from cotforge.train.curriculum.of_stage import of_lessons
 from cotforge.train.curriculum.orders import FirstRow, InPasses
 from cotforge.train.curriculum.samplers import InOrder, RowSampler
-from cotforge.train.curriculum.saving import Saving, restore
+from cotforge.train.curriculum.saving import Saving
 from cotforge.train.data.grouped import Grouped
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
+from cotforge.train.data.parts import part_rows
 from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
+from cotforge.train.data.short_form import with_short
+from cotforge.train.data.shuffled import listed, shuffled
 from cotforge.train.fields import configured, taken
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
@@ -37,7 +39,7 @@ RATE = 2e-5
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
     pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
-    lessons = work.data()
+    lessons = own_lessons(stage, work)
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
     prepared = prepare(
@@ -50,11 +52,12 @@ def train(stage: Sft, work: Work) -> None:
     short = fitting(prepared, longest)
     if len(short) < prepared.learned:
         ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
+    short = within_part(stage, work, lessons, short)
     config = config_of(stage, work, prepared)
-    sampler = curriculum_of(stage, work, config, prepared, short)
+    sampler = of_lessons(stage, work, config, lessons, [(row, prepared.lengths[row]) for row in short])
     with taken(stage):
         trainer = Trainer(prepared, short, pupil, config, sampler=sampler)
-    with shared_heap():
+    with shared_heap(config.dataloader_num_workers):
         drive(trainer, work, pupil)
     del trainer
     check_saved(pupil, work, lessons)
@@ -65,19 +68,35 @@ def fitting(prepared: Prepared, longest: int | None) -> list[int]:
     return [row for row, length in enumerate(prepared.lengths) if length and (longest is None or length <= longest)]
 
 
-def curriculum_of(stage: Sft, work: Work, config: Any, prepared: Prepared, rows: list[int]) -> RowSampler | None:
-    """What chooses among these lessons, as it was at the checkpoint to resume from; None without a curriculum. Raises PipelineError."""
-    if stage.curriculum is None:
-        return None
-    ids = [str(row["id"]) for row in work.data().rows(["id"])]
-    lengths = [prepared.lengths[row] for row in rows]
-    facts = RowFacts.of([ids[row] for row in rows], work.pass_rates(), lengths=lengths, alike=True)
-    step = config.per_device_train_batch_size * config.gradient_accumulation_steps * ranks.processes()
-    reach = config.max_steps * step if config.max_steps > 0 else math.ceil(config.num_train_epochs * len(rows))
-    sampler = sampler_of(stage, facts, Size(step, reach), work.record.say)
-    if sampler is not None and not isinstance(sampler, InOrder):  # a loader finds its place in an order by itself
-        restore(sampler, work.resume_from)
-    return sampler
+def own_lessons(stage: Sft, work: Work) -> Lessons:
+    """The stage's data as it learns them. Raises PipelineError where answers are to be exchanged and cannot be."""
+    lessons = work.data()
+    if stage.short_answers:
+        twice = with_short(lessons, stage.short_answers, seed=stage.seed)
+        work.record.say(f"{len(twice.again):,} of {len(lessons):,} lessons are learned in short form too")
+        return twice
+    if not stage.shuffle_answers:
+        return lessons
+    mixed = shuffled(lessons, stage.shuffle_answers, seed=stage.seed)
+    if not (line := ranks.shared(lambda: listed(mixed, work.out))):
+        raise PipelineError(
+            f"stage {stage.name!r}: shuffle_answers: no completion can get the answer of another sample: none ends with its answer, or all "
+            "have options of their own; leave shuffle_answers out"
+        )
+    work.record.say(line)
+    return mixed
+
+
+def within_part(stage: Sft, work: Work, lessons: Lessons, rows: list[int]) -> list[int]:
+    """Of some rows of the data, those that are in the stage's part. Raises PipelineError where there are none."""
+    if stage.part is None:
+        return rows
+    own = part_rows(lessons, stage.part)
+    kept = [row for row in rows if row in own]
+    if not kept:
+        raise PipelineError(f"stage {stage.name!r}: none of the {len(own):,} lessons of {stage.part.words} can be learned; lower part.of")
+    work.record.say(f"{stage.part.words}: {len(kept):,} of {len(rows):,} lessons")
+    return kept
 
 
 def absent_from(lessons: Lessons, options: Sequence[str]) -> list[str]:

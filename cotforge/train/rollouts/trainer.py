@@ -66,7 +66,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         self._table, self._resample, self._tell = table, resample, watch.tell
         self._sampler, self._by, self.chooses_rows = sampler, by, sampler is not None
         self.said_type = type_of_completions(pupil.processor)
-        config.reward_weights = list(rewards.weights)
+        config.reward_weights = rewards.all_weights
         super().__init__(
             model=pupil.model,
             reward_funcs=rewards.functions(decoder(pupil)),
