@@ -6,13 +6,14 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.part import Part
 from cotforge.plan.prior import Prior
-from cotforge.plan.stage import LOSS, Curve, LearnsFrom, TrlStage
+from cotforge.plan.stage import LOSS, Curve, LearnsFrom
 from cotforge.spec import WrongKey
 
 
-class Sft(TrlStage):
+class Sft(PacedStage):
     """Supervised: the student learns the completion, given picture and prompt."""
 
     learns_texts: ClassVar[bool] = True
@@ -23,6 +24,8 @@ class Sft(TrlStage):
         Curve("Distance to the expert", (("prior/distance", "distance"),)),
         Curve("Gradients bent towards the expert", (("prior/cosine", "cosine"), ("prior/added", "norm added"))),
     )
+
+    curricula: ClassVar[Choices] = {"easy_first": ("pass_rate", "length"), "bandit": ("loss",), "review": ("loss", "pass_rate")}
 
     kind: Literal["sft"]
     data: Literal["lessons", "source"] = "lessons"
