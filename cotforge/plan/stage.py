@@ -4,7 +4,7 @@ To add one: a `Stage` in `plan/kinds/<kind>.py` with an entry in `plan.kinds.KIN
 `train(stage, work) -> None`, and, where something can be seen to be wrong before anything is trained, `check(stage, training) -> None`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
@@ -58,6 +58,10 @@ class KeyContext(Protocol):
     def fingerprint(self, model: str, *, key: str = ...) -> str:
         """A hash of the weights of a model, named by that key of the file: a folder or Hub id. Raises PipelineError where it is none."""
 
+    @property
+    def pass_rates(self) -> Callable[[], Mapping[str, float]]:
+        """Shares in [0, 1] of right answers by a sample's id, as the run folder has them; empty where none were written."""
+
 
 class Stage(Spec):
     """The base of every kind of stage. The defaults are those of a kind that learns nothing and leaves weights."""
@@ -92,6 +96,11 @@ class Stage(Spec):
     def learns_from(self) -> LearnsFrom | None:
         """The data that it reads; its key changes with them. None where it reads none."""
         return None
+
+    @property
+    def remark(self) -> str:
+        """What a student's card has to say of it beside its line, in a sentence without its full stop; empty where that is all."""
+        return ""
 
     @property
     def trl_fields(self) -> dict[str, Any]:
@@ -212,13 +221,18 @@ class TrlStage(Stage):
         """How many rows of its data one process reads for an optimizer step."""
         return self.batch * self.accumulate
 
+    def learned_of(self, rows: int) -> int:
+        """From about how many of its data's rows it learns."""
+        return rows
+
     def amount(self, rows: int, *, processes: int = 1, steps: int | None = None) -> str:
         """By its steps or epochs, in what its rows are called."""
-        steps, what = steps or self.steps, self.rows_are
-        times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / rows
+        steps, learned = steps or self.steps, self.learned_of(rows)
+        times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / learned
         if times < 1:
-            return f"{round(times * rows):,} of {rows:,} {what}"
-        return f"all {rows:,} {what}" + ("" if times == 1 else f", {times:.3g} times")
+            return f"{round(times * learned):,} of {max(rows, learned):,} {self.rows_are}"
+        whole = f"all {learned:,}" if learned >= rows else f"about {learned:,} of {rows:,}"
+        return f"{whole} {self.rows_are}" + ("" if times == 1 else f", {times:.3g} times")
 
     def words(self, steps: int | None = None) -> list[str]:
         """Data, length and batch."""

@@ -1,5 +1,6 @@
 """`cotforge train`: a pipeline's plan in its run folder. Nothing with torch is imported before it is seen to be there."""
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from logging import ERROR, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cotforge.difficulty import pass_rates
 from cotforge.errors import JournalError, PipelineError
 from cotforge.folder import RunFolder
 from cotforge.images import PictureStore
@@ -109,6 +111,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     from cotforge.train.students.folder import demand_student, passed_over
     from cotforge.train.work import TrainingRun
 
+    gc.collect()
+    gc.freeze()  # what is imported stays: to look through it takes 0.2 s, at each of several collections a stage
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
     assert plan is not None
     place = run / "train"
@@ -164,7 +168,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     trials = Trials(held_out, held, run, longest(plan), plan.student, smoke=choice.smoke) if held_out else None
     training = TrainingRun(
         plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,
-        cache=place / "cache", root=loaded.root, trials=trials, tell=tell, page=shown, apart=apart, card=told,
+        cache=place / "cache", root=loaded.root, trials=trials, tell=tell, page=shown, apart=apart,
+        pass_rates=cache(partial(pass_rates, run)), card=told,
     )  # fmt: skip
     trained = stages.run(training, choice)
     if not ranks.first():

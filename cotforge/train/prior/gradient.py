@@ -45,12 +45,19 @@ class GradientPrior:
     """By which a difference is multiplied before it is used; 1 where it has none."""
     where: str = "prior"
     """What begins an error."""
+    _attached: bool = False
+    """Whether backward passes bend by themselves."""
     _found: list[Bent] = field(default_factory=list)
     _seen: list[torch.Tensor] = field(default_factory=list)
     """Of what was bent since the last metrics: `<g, g>`, `<g, D>`, `<D, D>` and the pull."""
 
     def bend(self, model: Any) -> None:
-        """Bend the gradients that a student's tensors hold. Raises PipelineError where none of them has one."""
+        """Bend the gradients that a student's tensors hold, unless they were as they were made: see `attach`.
+
+        Raises PipelineError where none of them has one.
+        """
+        if self._attached:
+            return
         for bent in self.tensors(model):
             gradients = [weight.grad for weight in bent.weights]
             if all(gradient is not None for gradient in gradients):
@@ -66,6 +73,7 @@ class GradientPrior:
 
         Raises PipelineError for a student with adapters, whose two gradients are not there at once.
         """
+        self._attached = True
         for bent in self.tensors(model):
             if isinstance(bent, Adapted):
                 raise PipelineError(
