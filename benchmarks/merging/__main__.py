@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from benchmarks.merging.measured import difference, measured, merge
 from benchmarks.merging.shards import Shape, write
 
 GB = 1e9
+HEAD = ("", "GB written", "seconds", "s/GB", "CPU s/GB", "peak memory, GB")
 METHODS = ("linear", "task_arithmetic", "ties", "dare_ties", "layer_swap", "slerp")
 SMALL = Shape(layers=2, width=64, inner=128, attended=64, keys=32, words=512)
 
@@ -35,7 +35,7 @@ def main() -> None:
     asked.add_argument("--holes", action="store_true")
     asked.add_argument("--smoke", action="store_true", help="seconds instead of minutes, too small to mean anything")
     given = asked.parse_args()
-    shape = SMALL if given.smoke else replace(Shape(), layers=given.layers)
+    shape = SMALL if given.smoke else Shape().of_layers(given.layers)
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         measure(Path(name), shape, given.methods, given.modules, holes=given.holes)
 
@@ -45,12 +45,8 @@ def measure(folder: Path, shape: Shape, methods: list[str], modules: list[str], 
     whole = write(folder / "student", shape, prefix="model.language_model.", seed=0, holes=holes)
     write(folder / "expert", shape, prefix="model.", seed=1)
     print(f"two models of {shape.layers} layers, {whole / GB:.1f} GB of bfloat16 each{', the student all zeros' if holes else ''}\n")
-    lines = (_line(method, _alone(merge, folder, method)) for method in methods)
-    print_table(("", "GB written", "seconds", "s/GB", "peak memory, GB"), lines)
-    print_table(
-        ("", "GB written", "seconds", "s/GB", "peak memory, GB"),
-        [_line(f"delta of {', '.join(modules)}", _alone(difference, folder, modules))],
-    )
+    lines = [_line(method, _alone(merge, folder, method)) for method in methods]
+    print_table(HEAD, [*lines, _line(f"delta of {', '.join(modules)}", _alone(difference, folder, modules))])
 
 
 def _alone(function: Callable[..., float], *given: Any) -> dict[str, float]:
@@ -63,7 +59,8 @@ def _alone(function: Callable[..., float], *given: Any) -> dict[str, float]:
 
 def _line(title: str, found: dict[str, float]) -> tuple[str, ...]:
     written = found["bytes"] / GB
-    return title, f"{written:.1f}", f"{found['seconds']:,.0f}", f"{found['seconds'] / written:.2f}", f"{found['peak'] / GB:.2f}"
+    paces = (f"{found[name] / written:.2f}" for name in ("seconds", "cpu"))
+    return title, f"{written:.1f}", f"{found['seconds']:,.0f}", *paces, f"{found['peak'] / GB:.2f}"
 
 
 if __name__ == "__main__":
