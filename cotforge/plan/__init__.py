@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
-from cotforge.plan.evaluation import Eval, listed
+from cotforge.plan.evaluation import EntropyBand, Eval, listed
 from cotforge.plan.kinds import AnyStage, Dpo, Grpo, Sft, Try
 from cotforge.plan.kinds.grpo import CLIPS, Clip, Reward
 from cotforge.plan.presets import PRESETS
@@ -22,6 +22,7 @@ __all__ = [
     "AnyStage",
     "Clip",
     "Dpo",
+    "EntropyBand",
     "Eval",
     "Grpo",
     "Lora",

@@ -14,6 +14,7 @@ from cotforge.plan import Student
 from cotforge.records import ANSWERED, Call, Fault, Outcome, OutcomeKind, Reply, Sample
 from cotforge.redaction import holds_credential
 from cotforge.teachers.kinds.openai import OpenAITeacher
+from cotforge.teachers.local.engine import Asking, Said
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import preflight
 
@@ -101,42 +102,50 @@ class Checkpoint:
 
     def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
         """Batches of questions about as long, the longest first, whose pictures are read when their turn comes."""
-        learning = self._model.training
-        self._model.eval()
-        try:
-            found = dict(self._answers(questions, max_tokens, done))
-        finally:
-            self._model.train(learning)
+        found = self._said(questions, done, max_tokens=max_tokens)
+        return [_reply(found[place]) for place in range(len(questions))]
+
+    def drawn(self, questions: Sequence[Question], *, max_tokens: int, seed: int, done: Callable[[int], object]) -> list[Said]:
+        """What it says at temperature 1, with the entropy of its tokens: the same for the same seed; no other draw is touched."""
+        import torch
+
+        sampling = {"temperature": 1.0, "top_p": 1.0, "body": {"top_k": 0, "repetition_penalty": 1.0}, "entropy": True}
+        device = self._model.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            found = self._said(questions, done, max_tokens=max_tokens, **sampling)
         return [found[place] for place in range(len(questions))]
 
-    def _answers(self, questions: Sequence[Question], max_tokens: int, done: Callable[[int], object]) -> Iterator[tuple[int, Reply]]:
-        left = by_size(questions)
-        while left:
-            size = self._engine.batch
-            chunk, left = left[:size], left[size:]
-            with self._growing(size):
-                yield from self._batch([(place, questions[place]) for place in chunk], max_tokens)
-            done(len(chunk))
+    def _said(self, questions: Sequence[Question], done: Callable[[int], object], **sampling: Any) -> dict[int, Said]:
+        """By the place of a question, what became of it."""
+        learning = self._model.training
+        self._model.eval()
+        left, found = by_size(questions), dict[int, Said]()
+        try:
+            while left:
+                size = self._engine.batch
+                chunk, left = left[:size], left[size:]
+                with self._growing(size):
+                    found |= {said.id: said for said in self._batch([(place, questions[place]) for place in chunk], sampling)}
+                done(len(chunk))
+        finally:
+            self._model.train(learning)
+        return found
 
-    def _batch(self, chunk: Sequence[tuple[int, Question]], max_tokens: int) -> Iterator[tuple[int, Reply]]:
-        from cotforge.teachers.local.engine import Asking
-
+    def _batch(self, chunk: Sequence[tuple[int, Question]], sampling: Mapping[str, Any]) -> Iterator[Said]:
         waiting = 0
         for place, question in chunk:
             try:
                 images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
-                self._engine.add(Asking(place, question.messages, images, max_tokens=max_tokens))
+                self._engine.add(Asking(place, question.messages, images, **sampling))
             except Fault as fault:
-                yield place, Reply("", outcome=Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail))
+                yield Said(place, error=fault.reason, detail=fault.detail)
             else:
                 waiting += 1
         while waiting:
-            for said in self._engine.step():
-                waiting -= 1
-                yield said.id, Reply(
-                    "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens, output_tokens=said.output_tokens,
-                    outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
-                )  # fmt: skip
+            said = self._engine.step()
+            waiting -= len(said)
+            yield from said
 
     @contextmanager
     def _growing(self, size: int) -> Iterator[None]:
@@ -154,6 +163,13 @@ class Checkpoint:
             return
         room = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - before
         self._engine.batch = next_batch(size, used=torch.cuda.max_memory_allocated() - before, room=int(SPARE * room))
+
+
+def _reply(said: Said) -> Reply:
+    return Reply(
+        "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens, output_tokens=said.output_tokens,
+        outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
+    )  # fmt: skip
 
 
 def dtype_of(spec: Student | None) -> Literal["float32", "bfloat16"]:
