@@ -20,7 +20,7 @@ class Entropies(LogitsProcessor):  # type: ignore[misc]
     def __init__(self) -> None:
         self._steps_TB: list[torch.Tensor] = []
 
-    def __call__(self, input_ids: Any, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+    def __call__(self, input_ids: Any, scores: torch.Tensor) -> torch.Tensor:
         self._steps_TB.append(entropy(scores))
         return scores
 

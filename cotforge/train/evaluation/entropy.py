@@ -24,12 +24,14 @@ def mean_entropy(
     """
     own = ranks.share_of([questions[place] for place in by_size(questions)])
 
-    def told() -> tuple[float, int]:
-        said = [one for one in checkpoint.drawn(own, max_tokens=max_tokens, seed=seed, done=done) if one.entropy is not None]
-        return sum((one.entropy or 0.0) * one.output_tokens for one in said), sum(one.output_tokens for one in said)
+    def told() -> tuple[float, int, str]:
+        said = checkpoint.drawn(own, max_tokens=max_tokens, seed=seed, done=done)
+        nats = sum((one.entropy or 0.0) * one.output_tokens for one in said)
+        return nats, sum(one.output_tokens for one in said), next((f": {one.error}: {one.detail}" for one in said if one.error), "")
 
     parts = ranks.every(told)
-    nats, tokens = sum(part for part, _ in parts), sum(count for _, count in parts)
+    nats, tokens = sum(part[0] for part in parts), sum(part[1] for part in parts)
     if not tokens:
-        raise PipelineError(f"{checkpoint.name}: has said nothing to {len(questions):,} held-out questions, so its entropy is unknown")
+        why = next((part[2] for part in parts if part[2]), "")
+        raise PipelineError(f"eval.best: entropy: {checkpoint.name}: nothing was said to {len(questions):,} held-out questions{why}")
     return nats / tokens
