@@ -67,8 +67,8 @@ class Scored:
     """Under a token budget: the loss of the first rollout, what is filled of the budget, and how many completions are taken."""
 
 
-BUDGET = 60
-"""Tokens: those of about half of what is said."""
+BUDGET = 120
+"""Tokens: those of what the first process says, and of a part of what the second one does."""
 
 
 def scored(folder: Path, model: Path, dataset: Path, *, processes: int) -> Scored:
