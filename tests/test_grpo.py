@@ -367,6 +367,31 @@ def test_a_step_is_the_sum_over_the_tokens_that_fill_the_budget_divided_by_it(tm
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_under_gspo_the_ratio_that_is_clipped_and_logged_is_that_of_a_completion(tmp_path: Path, model: Path, dataset: Path) -> None:
+    ratios: list[float] = []
+
+    class Seen(Trainer):
+        def _compute_loss(self, model: Any, inputs: Any) -> Any:
+            loss = super()._compute_loss(model, inputs)
+            assert self._logps_BT is not None
+            for own, old, mask in zip(self._logps_BT, inputs["old_per_token_logps"], inputs["completion_mask"], strict=True):
+                ratios.append(math.exp(sum((own - old)[mask.bool()].tolist()) / int(mask.sum())))
+            return loss
+
+    job = work(tmp_path / "stage", model, dataset, {"steps": 4, "learning_rate": 5e-4, "rewards": REWARDS, "variant": "gspo"})
+    assert isinstance(job.stage, Grpo)
+    pupil = student.load(job.plan.student, model)
+    rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
+    trainer = Seen(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print))
+    trainer.train()
+    assert len(ratios) == 4 * 8
+    assert trainer.furthest == pytest.approx((min(ratios), max(ratios)), abs=1e-5)
+    logged = [row for row in trainer.state.log_history if "ratio/min" in row]
+    assert logged[0]["ratio/min"] == pytest.approx(1, abs=1e-4)
+    assert max(row["clip_ratio/region_mean"] for row in logged) > 0
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, dataset: Path) -> None:
     seen: list[tuple[float, float, int]] = []
 
