@@ -5,10 +5,11 @@ from math import gcd
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.filters import Measured
+from cotforge.plan.reader import Reader
 from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom, TrlStage
 from cotforge.plan.variants import FORM, Variant, expanded, form
 from cotforge.spec import Spec
@@ -83,8 +84,8 @@ class Grpo(TrlStage):
         "log_completions", "log_unique_prompts", "num_completions_to_print", "vllm_gpu_memory_utilization", "vllm_group_port",
         "vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout",
     }  # fmt: skip
-    keyless_defaults: ClassVar[frozenset[str]] = frozenset({"variant", "token_budget"})
     rows_are: ClassVar[str] = "prompts"
+    keyless_defaults: ClassVar[frozenset[str]] = frozenset({"reader", "token_budget", "variant"})
     curves: ClassVar[tuple[Curve, ...]] = (
         Curve("Rewards", (("reward", "whole"),)),
         Curve(
@@ -111,6 +112,9 @@ class Grpo(TrlStage):
     """Forward passes of one optimizer step; where it is not given, as many as 16 groups take."""
     data: Literal["lessons", "source"] = "lessons"
     """`lessons`: the dataset; `source`: every readable sample of the source with its raw label."""
+    reader: Reader | None = None
+    """A second model that has to come to the answer by the student's reasoning, without the picture: one more reward, and where it is
+    given there may be no other (RACRO, arXiv 2506.04559)."""
     rewards: tuple[Reward, ...]
     """What is better."""
     clip: Annotated[Clip | None, BeforeValidator(_clip)] = None
@@ -179,8 +183,9 @@ class Grpo(TrlStage):
         return whole and not apart & self.trl.keys()
 
     def key_fields(self) -> dict[str, Any]:
-        """Without the place and the memory that vLLM has, and without the variant's name: its keys count."""
-        return {name: value for name, value in super().key_fields().items() if name not in ("vllm", "variant")}
+        """Without the place and the memory that vLLM has, the place of a reader, and the variant's name: its keys count."""
+        fields = {name: value for name, value in super().key_fields().items() if name not in ("vllm", "variant")}
+        return fields | ({"reader": self.reader.key_fields()} if self.reader else {})
 
     @property
     def longest_answer(self) -> int:
@@ -189,8 +194,8 @@ class Grpo(TrlStage):
 
     @field_validator("rewards")
     @classmethod
-    def _wants_something(cls, rewards: tuple[Reward, ...]) -> tuple[Reward, ...]:
-        if not rewards:
+    def _wants_something(cls, rewards: tuple[Reward, ...], info: ValidationInfo) -> tuple[Reward, ...]:
+        if not rewards and info.data.get("reader") is None:
             raise ValueError("there is none; at least one is needed")
         return rewards
 
@@ -232,8 +237,10 @@ class Grpo(TrlStage):
 
     def words(self, steps: int | None = None) -> list[str]:
         """Rewards, groups, clip and the form of the loss too."""
-        whole = sum(abs(reward.weight) for reward in self.rewards) or 1.0
-        words = [*super().words(steps), " + ".join(f"{reward.weight / whole:.3g} {reward.measure}" for reward in self.rewards)]
+        named = [(reward.weight, reward.measure) for reward in self.rewards]
+        named += [(self.reader.weight, f"read by {self.reader.model}")] if self.reader else []
+        whole = sum(abs(weight) for weight, _ in named) or 1.0
+        words = [*super().words(steps), " + ".join(f"{weight / whole:.3g} {name}" for weight, name in named)]
         clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
         other = {name: value for name in FORM if (value := getattr(self, name)) != type(self).model_fields[name].default}
         return [*words, f"groups of {self.group}", *clip, *form(other | self.trl)]
