@@ -9,10 +9,11 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from cotforge.errors import PipelineError, shown
 from cotforge.filters import Measured
+from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.reader import Reader
-from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom, TrlStage
+from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom
 from cotforge.plan.variants import FORM, Variant, expanded, form
-from cotforge.spec import Spec
+from cotforge.spec import Spec, WrongKey
 
 
 class Reward(Measured):
@@ -77,7 +78,7 @@ def passes_of(groups: int, batch: int, group: int) -> int:
     return -(-groups * group // (batch * whole)) * whole
 
 
-class Grpo(TrlStage):
+class Grpo(PacedStage):
     """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
 
     harmless: ClassVar[frozenset[str]] = HARMLESS | {
@@ -104,6 +105,12 @@ class Grpo(TrlStage):
         Curve("Distance to the stage's first weights", (("kl", "KL"),)),
         Curve("Token budget of a step", (("budget/filled", "filled"), ("budget/taken", "completions taken"))),
     )
+
+    curricula: ClassVar[Choices] = {
+        "easy_first": ("pass_rate", "length"),
+        "bandit": ("reward_variance", "pass_rate"),
+        "review": ("pass_rate", "reward_variance"),
+    }
 
     kind: Literal["grpo"]
     variant: Variant | None = None
@@ -217,6 +224,16 @@ class Grpo(TrlStage):
             raise ValueError(f"token_budget: the loss {shown(loss)} is divided by something else; take {', '.join(sorted(BUDGETED))}")
         if cut := sorted({"steps_per_generation", "generation_batch_size"} & self.trl.keys()):
             raise ValueError(f"token_budget: is that of a whole rollout; leave {' and '.join(cut)} out of trl:")
+        return self
+
+    @model_validator(mode="after")
+    def _one_order(self) -> Self:
+        if self.curriculum is None:
+            return self
+        if self.resample:
+            raise WrongKey("resample", "draws other prompts by chance, which a curriculum chooses; leave one of them out")
+        if self.curriculum.by == "length" and self.data == "source":
+            raise WrongKey("curriculum.by", "length is that of a lesson's completion, and data: source has none; take pass_rate")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Whom held-out questions are put to: a checkpoint in this process, or any OpenAI-compatible URL. Greedy, both."""
+"""Whom questions are put to: a checkpoint in this process, or any OpenAI-compatible URL. Greedy, where no temperature is given."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +23,8 @@ BATCH, LARGEST = 16, 256
 """Questions of a student's first batch on a GPU, and of any later one at most; on a CPU all have the first one's size."""
 SPARE = 0.8
 """Share of a device's free memory that a larger batch may be reckoned to fill: answers may be longer than those seen so far."""
+SEED = 0
+"""Of answers that are drawn by chance in this process."""
 ATTEMPTS, WAIT_S = 5, 1.0
 """Times one question is put to a server, and seconds after the first, doubled each time (ours)."""
 
@@ -53,7 +55,7 @@ def next_batch(batch: int, *, used: int, room: int) -> int:
 
 
 class Asker(Protocol):
-    """Answers questions greedily: the same answer each time."""
+    """Answers questions; at a temperature of 0 greedily: the same answer each time."""
 
     @property
     def name(self) -> str:
@@ -67,7 +69,9 @@ class Asker(Protocol):
     def engine(self) -> str:
         """What generates its answers."""
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         """A Reply each, in order, with `error` where none came; `done` is told how many more are over."""
 
 
@@ -100,34 +104,38 @@ class Checkpoint:
         pupil = student.for_inference(asked, student.place(model, root))
         return cls(pupil.model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), pupil.processor, name=model, batch=batch)
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
-        """Batches of questions about as long, the longest first, whose pictures are read when their turn comes."""
-        found = self._said(questions, done, max_tokens=max_tokens)
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
+        """Batches of questions about as long, the longest first, whose pictures are read when their turn comes.
+
+        At a temperature the same answers each time too, as long as batches are the same.
+        """
+        found = self._said(questions, done, max_tokens=max_tokens, temperature=temperature)
         return [_reply(found[place]) for place in range(len(questions))]
 
     def drawn(self, questions: Sequence[Question], *, max_tokens: int, seed: int, done: Callable[[int], object]) -> list[Said]:
         """What it says at temperature 1, with the entropy of its tokens: the same for the same seed; no other draw is touched."""
-        import torch
-
-        sampling = {"temperature": 1.0, "top_p": 1.0, "body": {"top_k": 0, "repetition_penalty": 1.0}, "entropy": True}
-        device = self._model.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            found = self._said(questions, done, max_tokens=max_tokens, **sampling)
+        plain = {"temperature": 1.0, "top_p": 1.0, "body": {"top_k": 0, "repetition_penalty": 1.0}}
+        found = self._said(questions, done, seed=seed, max_tokens=max_tokens, entropy=True, **plain)
         return [found[place] for place in range(len(questions))]
 
-    def _said(self, questions: Sequence[Question], done: Callable[[int], object], **sampling: Any) -> dict[int, Said]:
-        """By the place of a question, what became of it."""
-        learning = self._model.training
-        self._model.eval()
+    def _said(self, questions: Sequence[Question], done: Callable[[int], object], *, seed: int = SEED, **sampling: Any) -> dict[int, Said]:
+        """By the place of a question, what became of it. What else is drawn in this process is not touched."""
+        import torch
+
+        learning, device = self._model.training, self._model.device
         left, found = by_size(questions), dict[int, Said]()
+        self._model.eval()
         try:
-            while left:
-                size = self._engine.batch
-                chunk, left = left[:size], left[size:]
-                with self._growing(size):
-                    found |= {said.id: said for said in self._batch([(place, questions[place]) for place in chunk], sampling)}
-                done(len(chunk))
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):
+                torch.manual_seed(seed)
+                while left:
+                    size = self._engine.batch
+                    chunk, left = left[:size], left[size:]
+                    with self._growing(size):
+                        found |= {said.id: said for said in self._batch([(place, questions[place]) for place in chunk], sampling)}
+                    done(len(chunk))
         finally:
             self._model.train(learning)
         return found
@@ -203,7 +211,7 @@ def dtype_of(spec: Student | None) -> Literal["float32", "bfloat16"]:
 
 
 class Endpoint:
-    """A model behind a URL, asked at temperature 0. Raises TeacherError where it is not there, or refuses to go on."""
+    """A model behind a URL. Raises TeacherError where it is not there, or refuses to go on."""
 
     dtype: str | None = None
     engine = "server"
@@ -226,10 +234,13 @@ class Endpoint:
         asyncio.run(preflight([teacher]))
         return cls(teacher, sending=sending)
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
         body = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
-        return asyncio.run(self._all(questions, self._teacher.model_copy(update={"max_tokens": max_tokens, "body": body}), done))
+        sampled = {"max_tokens": max_tokens, "body": body, "temperature": temperature}
+        return asyncio.run(self._all(questions, self._teacher.model_copy(update=sampled), done))
 
     async def _all(self, questions: Sequence[Question], teacher: OpenAITeacher, done: Callable[[int], object]) -> list[Reply]:
         free = asyncio.Semaphore(teacher.concurrency)
