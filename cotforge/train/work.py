@@ -66,6 +66,8 @@ class TrainingRun:
     """Brings up to date what shows how the run goes."""
     apart: Callable[[Lessons], object] = bool
     """Raises PipelineError where lessons or pairs are made of what is held out."""
+    pass_rates: Callable[[], Mapping[str, float]] = dict
+    """Shares of right answers by a sample's id, as `difficulty.parquet` of the run folder has them; empty where it is not there."""
     card: Callable[[], str] = str
     """The text of the student's card, once all stages are done."""
 
@@ -98,6 +100,13 @@ class Work(TrainingRun):
     record: Record
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that it reads beside, by the key that names each: those of stages, and of the student before any stage."""
+
+    def folders(self) -> dict[str, Path]:
+        """Of all models that it reads beside the weights it starts from, by the key that names each. Raises PipelineError."""
+        return {
+            key: self.models[key] if key in self.models else place(model, self.root, key=f"stage {self.stage.name!r}: {key}")
+            for key, model in self.stage.reads().items()
+        }
 
     @property
     def weights(self) -> Path:

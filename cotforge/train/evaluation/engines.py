@@ -53,10 +53,12 @@ class Shared:
     def engine(self) -> str:
         return self.asker.engine
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         """In order. `done` is told what this process has done, times the number of processes."""
         if not ranks.several():
-            return self.asker.answers(questions, max_tokens=max_tokens, done=done)
+            return self.asker.answers(questions, max_tokens=max_tokens, done=done, temperature=temperature)
         order, told = by_size(questions), 0
 
         def counted(more: int) -> None:
@@ -66,7 +68,7 @@ class Shared:
             done(more)
 
         own = [questions[place] for place in ranks.share_of(order)]
-        parts = ranks.every(lambda: self.asker.answers(own, max_tokens=max_tokens, done=counted))
+        parts = ranks.every(lambda: self.asker.answers(own, max_tokens=max_tokens, done=counted, temperature=temperature))
         done(len(questions) - told)
         found = {
             place: reply for process, part in enumerate(parts) for place, reply in zip(ranks.share_of(order, process), part, strict=True)
@@ -100,11 +102,14 @@ class InVllm:
             name=STUDENT, model=str(folder), temperature=0.0, concurrency=IN_FLIGHT, timeout=DAY_S, engine={"dtype": dtype, **memory}
         )
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         """Raises TeacherError where vLLM cannot be loaded, does not serve this student, or died twice."""
         continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
         body = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
-        return asyncio.run(self._all(questions, self._teacher.model_copy(update={"max_tokens": max_tokens, "body": body}), done))
+        sampled = {"max_tokens": max_tokens, "body": body, "temperature": temperature}
+        return asyncio.run(self._all(questions, self._teacher.model_copy(update=sampled), done))
 
     async def _all(self, questions: Sequence[Question], teacher: VllmTeacher, done: Callable[[int], object]) -> list[Reply]:
         free: asyncio.Queue[str] = asyncio.Queue()
