@@ -41,7 +41,7 @@ class Size:
 
 WHOLE = Size(
     Making(text=400, expert=400, tower=600, vlm=250, pictures=3_000),
-    Lessons(count=128, steps=100, batch=16, rate=1e-3, test=200),
+    Lessons(count=256, steps=300, batch=16, rate=2e-3, test=200),
 )
 SMOKE = Size(
     Making(text=2, expert=2, tower=2, vlm=2, pictures=8, batch=2, tried=2),
