@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from cotforge.difficulty import FILE, Rated, read_rated, write_rated
 from cotforge.errors import PipelineError
-from cotforge.train.curriculum.saving import FILE
+from cotforge.train.curriculum.saving import FILE as STATE
 from cotforge.train.data.lessons import Lessons, find
 from cotforge.train.kinds import grpo, sft
 from cotforge.train.report.record import Record
@@ -21,7 +22,7 @@ from cotforge.train.students import student, tiny
 from cotforge.train.work import Work, newest_whole
 from tests import squares
 from tests.paced import learn, sum_of
-from tests.project import environment
+from tests.project import environment, ran
 from tests.test_grpo import REWARDS
 from tests.test_grpo import work as grpo_work
 from tests.test_train_sft import work as sft_work
@@ -83,7 +84,7 @@ def resumed(job: Work, *, after: int) -> list[dict[str, Any]]:
         trained(replace(job, record=record))
     checkpoint = newest_whole(job.out / "checkpoints")
     assert checkpoint is not None
-    assert FILE in json.loads((checkpoint / "whole.json").read_text())
+    assert STATE in json.loads((checkpoint / "whole.json").read_text())
     return trained(replace(job, resume_from=checkpoint, record=Record(job.out / "metrics.jsonl", job.stage.name)))
 
 
@@ -194,6 +195,33 @@ def test_pass_rates_that_are_needed_and_not_there_end_a_stage_before_it_begins(t
     none = replace(job, pass_rates=lambda: {"elsewhere": 0.5})
     with pytest.raises(PipelineError, match=r"difficulty.parquet has none of its 32 rows"):
         trained(none)
+
+
+def test_the_student_s_own_pass_rates_order_the_rows_of_its_next_stage(tmp_path: Path) -> None:
+    learn = {"kind": "sft", "steps": 1, "batch": 4}
+    paced = {"name": "paced", **learn, "curriculum": {"by": "pass_rate", "how": "easy_first"}}
+    folder = squares.project(tmp_path, {"name": "inject", **learn}, paced, source={"kind": "table", "path": "rows.jsonl", "split": "test"})
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    renamed = [row | {"id": f"row-{number}"} for number, row in enumerate(rows)]  # the dataset's first lessons
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in renamed))
+    whole = ("train", "squares.yaml", "--out", "run")
+    early = ran(*whole, cwd=folder)
+    assert early.returncode == 2
+    assert "stage 'paced': curriculum.by: pass_rate needs difficulty.parquet in the run folder" in early.stderr
+    assert not (folder / "run" / "train" / "01-inject").exists()
+    assert ran(*whole, "--stage", "inject", cwd=folder).returncode == 0
+    weights = "run/train/01-inject/weights"
+    asked = ran("eval", "squares.yaml", "--out", "run", "--write-back", "--tries", 2, "--max-tokens", 4, "--model", weights, cwd=folder)
+    assert asked.returncode == 0, asked.stderr
+    assert {(rated.tries, rated.model) for rated in read_rated(folder / "run").values()} == {(2, "run-01-inject")}
+    done = ran(*whole, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "curriculum: 8 of 16 rows have no pass rate, and are taken for as hard as the median one" in done.stderr
+    (folder / "run" / FILE).unlink()
+    write_rated(folder / "run", {"row-1": Rated(0.5, 2, "other")})
+    again = ran(*whole, cwd=folder)
+    assert again.returncode == 2
+    assert "stage 'paced': difficulty was" in again.stderr
 
 
 def test_all_processes_choose_the_same_lessons_and_each_learns_its_part_of_them(tmp_path: Path, model: Path, dataset: Path) -> None:
