@@ -96,28 +96,24 @@ def rates(count: int = 32) -> dict[str, float]:
 SFT = {"steps": 9, "batch": 4, "learning_rate": 3e-3, "trl": {"save_steps": 4}}
 
 
-@pytest.mark.parametrize(
-    ("curriculum", "keys"),
-    [
-        ({"by": "loss", "how": "bandit", "explore": 0.3}, {"accumulate": 2, "student": {"lora": {"rank": 2, "dropout": 0.1}}}),
-        ({"by": "loss", "how": "review", "every": 2, "share": 0.5}, {}),
-    ],
-)
-def test_lessons_chosen_by_their_losses_are_the_same_after_a_kill(
-    tmp_path: Path, model: Path, lessons: Lessons, curriculum: dict[str, Any], keys: dict[str, Any]
-) -> None:
-    whole, cut = (
-        replace(sft_work(tmp_path / name, model, lessons, curriculum=curriculum, **SFT, **keys), pass_rates=rates)
-        for name in ("whole", "cut")
-    )
+def test_lessons_chosen_by_their_losses_are_the_same_after_a_kill(tmp_path: Path, model: Path, lessons: Lessons) -> None:
+    keys = {
+        "accumulate": 2,
+        "student": {"lora": {"rank": 2, "dropout": 0.1}},
+        "curriculum": {"by": "loss", "how": "bandit", "explore": 0.3},
+    }
+    whole, cut = (replace(sft_work(tmp_path / name, model, lessons, **SFT, **keys), pass_rates=rates) for name in ("whole", "cut"))
     rows = trained(whole)
     assert resumed(cut, after=6) == rows
     assert student.fingerprint(cut.weights) == student.fingerprint(whole.weights)
     assert [row["step"] for row in rows] == list(range(1, 10))
-    name = "curriculum/arm" if curriculum["how"] == "bandit" else "curriculum/reviewed"
-    assert len({row[name] for row in rows}) > 1
-    if curriculum["how"] == "review":  # two steps of new lessons, then half of these once more
-        assert [row[name] for row in rows[:7]] == [0, 0, 1, 0, 0, 1, 0]
+    assert len({row["curriculum/arm"] for row in rows}) > 1
+
+
+def test_after_some_steps_the_lessons_of_the_highest_loss_come_once_more(tmp_path: Path, model: Path, lessons: Lessons) -> None:
+    keys = {"steps": 7, "curriculum": {"by": "loss", "how": "review", "every": 2, "share": 0.5}}
+    rows = trained(sft_work(tmp_path, model, lessons, **SFT | keys))
+    assert [row["curriculum/reviewed"] for row in rows] == [0, 0, 1, 0, 0, 1, 0]
 
 
 def test_the_loss_that_a_curriculum_is_told_is_each_lesson_s_own(tmp_path: Path, model: Path, dataset: Path) -> None:
@@ -142,31 +138,21 @@ def test_short_lessons_come_first(tmp_path: Path, model: Path, lessons: Lessons)
 GRPO = {"steps": 4, "learning_rate": 1e-3, "rewards": REWARDS, "trl": {"save_steps": 2}}
 
 
-@pytest.mark.parametrize(
-    ("curriculum", "keys"),
-    [
-        ({"by": "reward_variance", "how": "bandit", "explore": 0.5, "buckets": 2}, {"updates_per_rollout": 2, "steps": 6}),
-        ({"by": "pass_rate", "how": "review", "every": 1, "share": 1.0}, {}),
-    ],
-)
-def test_prompts_chosen_by_what_the_student_says_are_the_same_after_a_kill(
-    tmp_path: Path, model: Path, dataset: Path, curriculum: dict[str, Any], keys: dict[str, Any]
-) -> None:
-    whole, cut = (
-        grpo_work(tmp_path / name, model, dataset, {**GRPO, "curriculum": curriculum, **keys}, pass_rates=rates)
-        for name in ("whole", "cut")
-    )
+def test_prompts_chosen_by_what_the_student_says_are_the_same_after_a_kill(tmp_path: Path, model: Path, dataset: Path) -> None:
+    review = {"by": "pass_rate", "how": "review", "every": 1, "share": 1.0}
+    stage = {**GRPO, "steps": 8, "updates_per_rollout": 2, "max_completion": 12, "curriculum": review}
+    whole, cut = (grpo_work(tmp_path / name, model, dataset, stage) for name in ("whole", "cut"))
     rows = trained(whole)
-    told = ("step", "loss", "reward", "num_tokens", "curriculum/arm", "curriculum/reviewed")
-    assert [{name: row.get(name) for name in told} for row in resumed(cut, after=3)] == [
-        {name: row.get(name) for name in told} for row in rows
-    ]
+    told = ("step", "loss", "reward", "num_tokens", "curriculum/reviewed")
+    again = resumed(cut, after=5)
+    assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in rows]
     assert student.fingerprint(cut.weights) == student.fingerprint(whole.weights)
     asked = [prompts(whole.out, file.name) for file in sorted((whole.out / "completions").glob("*.parquet"))]
     assert asked == [prompts(cut.out, file.name) for file in sorted((cut.out / "completions").glob("*.parquet"))]
-    if curriculum["how"] == "review":  # each rollout of new prompts, then all of them once more
-        assert [sorted(ids) for ids in asked[0::2]] == [sorted(ids) for ids in asked[1::2]]
-        assert not set(asked[0]) & set(asked[2])
+    first, second, third, fourth = map(sorted, asked)  # two new prompts, then both once more
+    assert first == second
+    assert third == fourth
+    assert not set(first) & set(third)
 
 
 def test_prompts_that_the_student_answers_rightly_come_first(tmp_path: Path, model: Path, dataset: Path) -> None:
