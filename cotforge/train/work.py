@@ -14,7 +14,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Eval, Plan, Stage, TrlStage
+from cotforge.plan import SMOKE_STEPS, EntropyBand, Eval, Plan, Stage, TrlStage
 from cotforge.prompts import Family
 from cotforge.train import ranks, sharding
 from cotforge.train.data.lessons import Lessons
@@ -100,6 +100,13 @@ class Work(TrainingRun):
     record: Record
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that it reads beside, by the key that names each: those of stages, and of the student before any stage."""
+
+    def folders(self) -> dict[str, Path]:
+        """Of all models that it reads beside the weights it starts from, by the key that names each. Raises PipelineError."""
+        return {
+            key: self.models[key] if key in self.models else place(model, self.root, key=f"stage {self.stage.name!r}: {key}")
+            for key, model in self.stage.reads().items()
+        }
 
     @property
     def weights(self) -> Path:
@@ -246,12 +253,13 @@ def _have_whole_adapters(pupil: Pupil) -> None:
 
 def _best(trainer: Any, work: Work, pupil: Pupil) -> Best | None:
     """Who chooses among the checkpoints, where `eval.best` says by what."""
-    metric = work.held_out.best if work.held_out is not None else None
-    if metric is None or work.trials is None or work.smoke:
+    metric = work.held_out.best_metric if work.held_out is not None else None
+    if work.held_out is None or metric is None or work.trials is None or work.smoke:
         return None
     if is_sharded(trainer):
         raise PipelineError("eval.best: a student that is spread over processes (FSDP) is tried after a stage only; leave best out")
-    return Best(work.trials, metric, pupil, work.out, work.record)
+    band = work.held_out.best if isinstance(work.held_out.best, EntropyBand) else None
+    return Best(work.trials, metric, pupil, work.out, work.record, band)
 
 
 def _steps_of(checkpoint: Path) -> int:

@@ -3,15 +3,16 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoModelForImageTextToText, AutoProcessor, LogitsProcessorList
 
 from cotforge.errors import in_words
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened, size_of
+from cotforge.teachers.local.entropy import Entropies
 from cotforge.teachers.local.spec import SAMPLING, LocalTeacher
 
 GATHER_S = 0.05
@@ -166,12 +167,16 @@ class Transformers:
         if (room := self._context - max(lengths)) < 1:
             raise Fault("too_long", f"a prompt of {max(lengths):,} tokens; the model reads {self._context:,}")
         inputs = inputs.to(self.model.device, dtype=self.model.dtype)
+        entropies = Entropies() if asking.entropy else None
         with torch.inference_mode():
             tokens = self.model.generate(
                 **inputs, max_new_tokens=min(asking.max_tokens or LONGEST, room), pad_token_id=self._words.pad_token_id,
-                **self._sampling(asking),
+                logits_processor=None if entropies is None else LogitsProcessorList([entropies]), **self._sampling(asking),
             )[:, inputs["input_ids"].shape[1] :].tolist()  # fmt: skip
-        return [self._said(row.asking, length, new) for row, length, new in zip(rows, lengths, tokens, strict=True)]
+        said = [self._said(row.asking, length, new) for row, length, new in zip(rows, lengths, tokens, strict=True)]
+        if entropies is None:
+            return said
+        return [replace(one, entropy=entropies.mean(row, tokens=one.output_tokens)) for row, one in enumerate(said)]
 
     def _inputs(self, rows: Sequence[_Row], template: Mapping[str, Any]) -> Any:
         """The batch as the model reads it. Where chats end with the assistant's message (all do, or none), that is gone on with."""
