@@ -9,8 +9,9 @@ from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
 from cotforge.plan.evaluation import Eval, listed
 from cotforge.plan.kinds import AnyStage, Dpo, Grpo, Sft, Try
-from cotforge.plan.kinds.grpo import CLIPS, Clip, Reward
+from cotforge.plan.kinds.grpo import CLIPS, Clip
 from cotforge.plan.presets import PRESETS
+from cotforge.plan.rewards import Reward
 from cotforge.plan.stage import Rates, Stage, TrlStage
 from cotforge.plan.student import Lora, Student
 from cotforge.spec import PathText, Spec, WrongKey
@@ -89,8 +90,11 @@ class Plan(Spec):
 def _frozen_rate(stage: Stage, student: Student) -> str | None:
     """What is wrong with a rate for a part that is not trained."""
     rates = getattr(stage, "learning_rate", None)
-    given = [part for part in student.freeze if isinstance(rates, Rates) and getattr(rates, part) is not None]
-    return f"{given[0]}: this part is frozen; leave the rate out, or the part out of train.student.freeze" if given else None
+    if not isinstance(stage, TrlStage) or not isinstance(rates, Rates):
+        return None
+    given = [part for part in stage.student_of(student).freeze if getattr(rates, part) is not None]
+    where = "train.student.freeze" if stage.freeze is None else "freeze"
+    return f"{given[0]}: this part is frozen; leave the rate out, or the part out of {where}" if given else None
 
 
 def _made(fields: dict[str, Any]) -> Stage:

@@ -7,17 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from cotforge.errors import PipelineError, shown
-from cotforge.filters import Measured
+from cotforge.errors import shown
+from cotforge.plan.rewards import Reward, reward_faults, reward_words
 from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom, TrlStage
 from cotforge.spec import Spec
-
-
-class Reward(Measured):
-    """A measure of what the student says, and its weight."""
-
-    weight: float = 1.0
-    """Ours."""
 
 
 class Clip(Spec):
@@ -197,15 +190,10 @@ class Grpo(TrlStage):
 
     def faults(self, root: Path) -> Iterator[str]:
         """Of the rewards."""
-        for index, reward in enumerate(self.rewards):
-            try:
-                reward.found(root)
-            except PipelineError as error:
-                yield from (f"rewards[{index}].{fault}" for fault in error.faults)
+        yield from reward_faults(self.rewards, root)
 
     def words(self, steps: int | None = None) -> list[str]:
         """Rewards, groups and clip too."""
-        whole = sum(abs(reward.weight) for reward in self.rewards) or 1.0
-        words = [*super().words(steps), " + ".join(f"{reward.weight / whole:.3g} {reward.measure}" for reward in self.rewards)]
+        words = [*super().words(steps), reward_words(self.rewards)]
         clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
         return [*words, f"groups of {self.group}", *clip]

@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    LogitsProcessorList,
+)
 
 from cotforge.errors import in_words
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened, size_of
+from cotforge.teachers.local.seeded_draws import SeededDraws
 from cotforge.teachers.local.spec import SAMPLING, LocalTeacher
 
 GATHER_S = 0.05
@@ -169,7 +176,7 @@ class Transformers:
         with torch.inference_mode():
             tokens = self.model.generate(
                 **inputs, max_new_tokens=min(asking.max_tokens or LONGEST, room), pad_token_id=self._words.pad_token_id,
-                **self._sampling(asking),
+                **self._sampling(rows),
             )[:, inputs["input_ids"].shape[1] :].tolist()  # fmt: skip
         return [self._said(row.asking, length, new) for row, length, new in zip(rows, lengths, tokens, strict=True)]
 
@@ -189,13 +196,21 @@ class Transformers:
         texts = [before + text for before, text in zip(asked, begun, strict=True)]
         return self.processor(text=texts, images=shown if any(shown) else None, add_special_tokens=False, **padded)
 
-    def _sampling(self, asking: Asking) -> dict[str, Any]:
-        """Arguments of `generate`; the 50 likeliest tokens, its own default, are nobody's wish."""
+    def _sampling(self, rows: Sequence[_Row]) -> dict[str, Any]:
+        """Arguments of `generate`; the 50 likeliest tokens, its own default, are nobody's wish.
+
+        With seeds, each row draws by its own from all tokens.
+        """
+        asking = rows[0].asking
         own = {name: asking.body[name] for name in SAMPLING if name in asking.body}
         if stops := _stops(asking):
             own |= {"stop_strings": stops, "tokenizer": self._words}
         if not asking.temperature:
             return {**own, "do_sample": False}
+        seeds = [row.asking.seed for row in rows if row.asking.seed is not None]
+        if len(seeds) == len(rows):
+            drawn_by = LogitsProcessorList([SeededDraws(seeds, temperature=asking.temperature)])
+            return {"repetition_penalty": 1.0, **own, "do_sample": False, "logits_processor": drawn_by}
         drawn = {"do_sample": True, "temperature": asking.temperature, "top_k": self.model.generation_config.top_k or 0}
         return drawn | ({} if asking.top_p is None else {"top_p": asking.top_p}) | own
 

@@ -1,4 +1,4 @@
-"""Whom held-out questions are put to: a checkpoint in this process, or any OpenAI-compatible URL. Greedy, both."""
+"""Whom questions are put to: a checkpoint in this process, or any OpenAI-compatible URL. Both answer greedily; a checkpoint also draws."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,11 +27,23 @@ ATTEMPTS, WAIT_S = 5, 1.0
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """How an answer is drawn: from all tokens, by a seed of its own."""
+
+    temperature: float
+    """Above 0; the same for all questions that are asked together."""
+    seed: int
+    """Below 2**63."""
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """What is asked about a Sample; where the last message is the assistant's, it is to be gone on with."""
 
     sample: Sample
     messages: tuple[Mapping[str, Any], ...]
+    draw: Draw | None = None
+    """None answers greedily."""
 
 
 def by_size(questions: Sequence[Question]) -> list[int]:
@@ -52,7 +64,7 @@ def next_batch(batch: int, *, used: int, room: int) -> int:
 
 
 class Asker(Protocol):
-    """Answers questions greedily: the same answer each time."""
+    """Answers questions greedily, or as they say: the same answer each time."""
 
     @property
     def name(self) -> str:
@@ -125,7 +137,9 @@ class Checkpoint:
         for place, question in chunk:
             try:
                 images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
-                self._engine.add(Asking(place, question.messages, images, max_tokens=max_tokens))
+                draw = question.draw
+                drawn = {} if draw is None else {"temperature": draw.temperature, "seed": draw.seed}
+                self._engine.add(Asking(place, question.messages, images, max_tokens=max_tokens, **drawn))
             except Fault as fault:
                 yield place, Reply("", outcome=Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail))
             else:
@@ -164,7 +178,7 @@ def dtype_of(spec: Student | None) -> Literal["float32", "bfloat16"]:
 
 
 class Endpoint:
-    """A model behind a URL, asked at temperature 0. Raises TeacherError where it is not there, or refuses to go on."""
+    """A model behind a URL, asked at temperature 0, and for no draws. Raises TeacherError where it is not there, or refuses to go on."""
 
     dtype: str | None = None
     engine = "server"

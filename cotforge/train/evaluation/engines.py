@@ -3,12 +3,13 @@
 import asyncio
 import gc
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.plan import Student
@@ -82,6 +83,7 @@ class InVllm:
     def __init__(self, folder: Path, *, name: str, dtype: Literal["float32", "bfloat16"], share: float | None) -> None:
         """`share` of each GPU's memory is vLLM's; None where there is no GPU."""
         self.name, self.dtype = name, dtype
+        self._kept: tuple[asyncio.Runner, Local] | None = None
         # On a CPU, compiling takes longer than the compiled model saves.
         memory = {"enforce_eager": True} if share is None else {"gpu_memory_utilization": share}
         self._teacher = VllmTeacher(
@@ -90,35 +92,65 @@ class InVllm:
 
     def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
         """Raises TeacherError where vLLM cannot be loaded, does not serve this student, or died twice."""
-        continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
-        body = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
-        return asyncio.run(self._all(questions, self._teacher.model_copy(update={"max_tokens": max_tokens, "body": body}), done))
+        if not questions:
+            return []
+        if self._kept is not None:
+            runner, local = self._kept
+            return runner.run(_all(local, questions, done))
+        return asyncio.run(self._alone(questions, max_tokens, done))
 
-    async def _all(self, questions: Sequence[Question], teacher: VllmTeacher, done: Callable[[int], object]) -> list[Reply]:
-        free: asyncio.Queue[str] = asyncio.Queue()
-
-        async def one(question: Question) -> Reply:
-            at = await free.get()
+    @contextmanager
+    def kept(self, like: Question, *, max_tokens: int) -> Iterator[None]:
+        """Has the processes stay for all calls of `answers`, whose questions are drawn and continued as one is, with as many tokens."""
+        with asyncio.Runner() as runner:
+            local = Local(self._asked(like, max_tokens), Path())
+            self._kept = runner, runner.run(local.__aenter__())
             try:
-                reply = await _asked(local, question, at)
+                yield
             finally:
-                free.put_nowait(at)
-            done(1)
-            return reply
+                self._kept = None
+                runner.run(local.__aexit__())
 
-        async with Local(teacher, Path()) as local:
-            for _ in range(local.most):
-                for address in local.addresses:
-                    free.put_nowait(address)
-            return await asyncio.gather(*map(one, questions))
+    def _asked(self, question: Question, max_tokens: int) -> VllmTeacher:
+        """As it answers a question; what is drawn is drawn from all tokens, whatever the model's makers recommend."""
+        fields: dict[str, Any] = {"max_tokens": max_tokens, "body": {}}
+        if question.messages[-1]["role"] == "assistant":
+            fields["body"] = {"continue_final_message": True, "add_generation_prompt": False}
+        if question.draw is not None:  # its seed goes with the Call
+            fields |= {"temperature": question.draw.temperature, "top_p": 1.0}
+            fields["body"] |= {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+        return self._teacher.model_copy(update=fields)
+
+    async def _alone(self, questions: Sequence[Question], max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+        async with Local(self._asked(questions[0], max_tokens), Path()) as local:
+            return await _all(local, questions, done)
+
+
+async def _all(local: Local, questions: Sequence[Question], done: Callable[[int], object]) -> list[Reply]:
+    free: asyncio.Queue[str] = asyncio.Queue()
+
+    async def one(question: Question) -> Reply:
+        at = await free.get()
+        try:
+            reply = await _asked(local, question, at)
+        finally:
+            free.put_nowait(at)
+        done(1)
+        return reply
+
+    for _ in range(local.most):
+        for address in local.addresses:
+            free.put_nowait(address)
+    return await asyncio.gather(*map(one, questions))
 
 
 async def _asked(local: Local, question: Question, at: str) -> Reply:
     """Asked again once where the process died meanwhile."""
     key = sha256(repr(question.messages).encode()).hexdigest()
     call = Call(key, question.sample, STUDENT, local.teacher.model, 0, question.messages)
+    seed = None if question.draw is None else question.draw.seed
     for attempt in range(2):
-        ended = await local.ask(call, None, at, number=attempt, timeout=lambda: DAY_S)
+        ended = await local.ask(call, None, at, number=attempt, timeout=lambda: DAY_S, seed=seed)
         if ended.outcome.closes:
             raise TeacherError(ended.outcome.detail)
         if not ended.outcome.retry:
@@ -173,35 +205,43 @@ class Candidate:
 
 
 def evaluated(
-    candidate: Candidate, engine: Engine, questions: int, *, cache: Path, tell: Callable[[str], object], by: Callable[[Asker], T]
+    candidate: Candidate,
+    engine: Engine,
+    questions: int,
+    *,
+    cache: Path,
+    tell: Callable[[str], object],
+    by: Callable[[Asker], T],
+    key: str = "eval.engine",
 ) -> T:
     """What `by` makes of the candidate's asker, in all processes. Where vLLM serves it, the first one alone asks.
 
-    Under `auto` vLLM is taken on a GPU, where it is installed and there are questions enough; where it cannot be, a line tells so.
+    Under `auto` vLLM is taken on a GPU, where it is installed and there are questions enough; where it cannot be, a line tells so. `key`
+    of the pipeline file says which engine, for messages.
     Raises PipelineError where `vllm` is asked for and cannot be had, and what `by` raises.
     """
-    if _takes_vllm(engine, questions):
+    if _takes_vllm(engine, questions, key):
         asker = candidate.in_vllm(cache)
         try:
             return ranks.shared(lambda: by(asker))
         except TeacherError as fault:
             said = str(fault).removeprefix(f"teacher {STUDENT!r}").lstrip(" :")
             if engine == "vllm":
-                raise PipelineError(f"eval.engine: vLLM cannot evaluate this student: {said}; set it to auto or transformers") from fault
-            tell(f"  vLLM cannot evaluate this student: {said}; transformers does")
+                raise PipelineError(f"{key}: vLLM cannot run this student: {said}; set it to auto or transformers") from fault
+            tell(f"  vLLM cannot run this student: {said}; transformers does")
     return by(candidate.loaded())
 
 
-def check(engine: Engine) -> None:
-    """Raises PipelineError where the engine that is asked for is not installed."""
+def check(engine: Engine, key: str = "eval.engine") -> None:
+    """Raises PipelineError where the engine that is asked for, by a key of the pipeline file, is not installed."""
     if engine == "vllm" and find_spec("vllm") is None:
-        raise PipelineError("eval.engine: 'vllm' is not installed: pip install 'cotforge[vllm]', or set eval.engine to auto")
+        raise PipelineError(f"{key}: 'vllm' is not installed: pip install 'cotforge[vllm]', or set {key} to auto")
 
 
-def _takes_vllm(engine: Engine, questions: int) -> bool:
+def _takes_vllm(engine: Engine, questions: int, key: str) -> bool:
     import torch
 
-    check(engine)
+    check(engine, key)
     installed = find_spec("vllm") is not None
     return engine == "vllm" or (engine == "auto" and questions >= FEWEST and installed and torch.cuda.is_available())
 
