@@ -100,10 +100,10 @@ class InVllm:
         return asyncio.run(self._alone(questions, max_tokens, done))
 
     @contextmanager
-    def kept(self, like: Question, *, max_tokens: int) -> Iterator[None]:
-        """Has the processes stay for all calls of `answers`, whose questions are drawn and continued as one is, with as many tokens."""
+    def kept(self, max_tokens: int, *, temperature: float) -> Iterator[None]:
+        """Has the processes stay for all calls of `answers`, with so many tokens, whose questions are drawn at one temperature."""
         with asyncio.Runner() as runner:
-            local = Local(self._asked(like, max_tokens), Path())
+            local = Local(self._set(max_tokens, temperature), Path())
             self._kept = runner, runner.run(local.__aenter__())
             try:
                 yield
@@ -111,18 +111,19 @@ class InVllm:
                 self._kept = None
                 runner.run(local.__aexit__())
 
-    def _asked(self, question: Question, max_tokens: int) -> VllmTeacher:
-        """As it answers a question; what is drawn is drawn from all tokens, whatever the model's makers recommend."""
-        fields: dict[str, Any] = {"max_tokens": max_tokens, "body": {}}
-        if question.messages[-1]["role"] == "assistant":
-            fields["body"] = {"continue_final_message": True, "add_generation_prompt": False}
-        if question.draw is not None:  # its seed goes with the Call
-            fields |= {"temperature": question.draw.temperature, "top_p": 1.0}
-            fields["body"] |= {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-        return self._teacher.model_copy(update=fields)
+    def _set(self, max_tokens: int, temperature: float | None, *, continued: bool = False) -> VllmTeacher:
+        """Greedy without a temperature; else it draws from all tokens, whatever the model's makers recommend."""
+        body: dict[str, Any] = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
+        if temperature is None:
+            return self._teacher.model_copy(update={"max_tokens": max_tokens, "body": body})
+        body |= {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+        return self._teacher.model_copy(update={"max_tokens": max_tokens, "temperature": temperature, "top_p": 1.0, "body": body})
 
     async def _alone(self, questions: Sequence[Question], max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
-        async with Local(self._asked(questions[0], max_tokens), Path()) as local:
+        first = questions[0]
+        temperature = None if first.draw is None else first.draw.temperature
+        teacher = self._set(max_tokens, temperature, continued=first.messages[-1]["role"] == "assistant")
+        async with Local(teacher, Path()) as local:
             return await _all(local, questions, done)
 
 

@@ -34,7 +34,7 @@ ALIKE = 8
 
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     lessons = work.data()
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
