@@ -25,7 +25,8 @@ from cotforge.train.data.learnable import text_of
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation import engines
 from cotforge.train.evaluation.askers import Asker, Draw, Question
-from cotforge.train.evaluation.engines import Candidate, InVllm, Shared
+from cotforge.train.evaluation.engines import Candidate, Shared
+from cotforge.train.evaluation.in_vllm import InVllm
 from cotforge.train.report.record import counting
 from cotforge.train.rewards import PromptedSample, Rewards
 from cotforge.train.rollouts.completion_files import CompletionFiles, spans

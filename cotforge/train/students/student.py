@@ -194,7 +194,7 @@ def freeze(model: Any, parts: Iterable[str]) -> None:
         weights = [weight for name, weight in model.named_parameters() if part(name) == wanted]
         if not weights:
             raise PipelineError(
-                f"freeze: no weight of this student is of its {wanted!r}; leave it out of train.student.freeze, or of the stage's own freeze"
+                f"freeze: no weight of this student is of its {wanted!r}; leave it out of train.student.freeze, or of the stage's freeze"
             )
         for weight in weights:
             weight.requires_grad_(False)
