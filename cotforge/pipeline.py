@@ -24,7 +24,7 @@ from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
-from cotforge.spec import PathText, Spec, WrongKey, path_keys
+from cotforge.spec import PathText, Spec, WrongKey, paths_in
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
 from cotforge.trust import Finding, findings, is_near
@@ -345,7 +345,7 @@ def _stage_faults(pipeline: Pipeline, root: Path) -> Iterator[str]:
         yield from (f"train.stages[{place}].{fault}" for fault in stage.faults(root))
 
 
-_STAGE_PATHS = {get_args(kind.model_fields["kind"].annotation)[0]: tuple(path_keys(kind)) for kind in KINDS}
+_STAGES = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in KINDS}
 _PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "vote"), ("prompts", "student"), ("prompts", "completion"))
 
 
@@ -365,8 +365,8 @@ def _absolute(values: tree.Tree, root: Path) -> tree.Tree:
         _made_absolute(plan, "data", root)
         _made_absolute(plan["student"], "model", root)
         for stage in plan["stages"]:
-            for name in _STAGE_PATHS[stage["kind"]]:
-                _made_absolute(stage, name, root, folders=True)
+            for given, name in paths_in(_STAGES[stage["kind"]], stage):
+                _made_absolute(given, name, root, folders=True)
             for reward in stage.get("rewards", ()):
                 _made_absolute(reward, "measure", root)
     return values

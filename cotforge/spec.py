@@ -39,6 +39,25 @@ def path_keys(section: type[BaseModel]) -> Iterator[str]:
             yield field.alias or name
 
 
+def paths_in(section: type[BaseModel], values: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """(section, key) of every PathText that a section of a file gives, and those that the sections below it give."""
+    if isinstance(values, dict):
+        yield from ((values, key) for key in path_keys(section) if key in values)
+        for name, field in section.model_fields.items():
+            given = values.get(field.alias or name)
+            for below in _sections(field.annotation):
+                for each in given if isinstance(given, list) else [given]:
+                    yield from paths_in(below, each)
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a field may hold, alone or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
+
+
 class WrongKey(ValueError):
     """What a section's validator finds wrong with a key below the section: `tree.faults` tells it at that key's own path."""
 

@@ -56,8 +56,8 @@ class KeyContext(Protocol):
     def held_out(self) -> Eval | None:
         """`eval:` of the pipeline file."""
 
-    def fingerprint(self, model: str) -> str:
-        """A hash of a model's weights, by its folder or Hub id. Raises PipelineError where there is none."""
+    def fingerprint(self, model: str, *, key: str = ...) -> str:
+        """A hash of the weights of a model, named by that key of the file: a folder or Hub id. Raises PipelineError where it is none."""
 
 
 class Stage(Spec):

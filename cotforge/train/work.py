@@ -25,6 +25,7 @@ from cotforge.train.fields import rate_of, taken, to_fit
 from cotforge.train.guards import Guarding, Watch
 from cotforge.train.moved import Moved
 from cotforge.train.report.record import Record
+from cotforge.train.students.folder import STUDENT
 from cotforge.train.students.precision import Precision, precision
 from cotforge.train.students.student import Pupil, fingerprint, place
 from cotforge.train.trl_seam import is_sharded, load_weights
@@ -76,9 +77,9 @@ class TrainingRun:
             return self.source()
         return self.lessons().pairs() if stage.learns_from == "pairs" else self.lessons()
 
-    def fingerprint(self, model: str) -> str:
-        """A hash of a model's weights, by its folder or Hub id. Raises PipelineError where there is none."""
-        return fingerprint(place(model, self.root))
+    def fingerprint(self, model: str, *, key: str = STUDENT) -> str:
+        """A hash of the weights of a model, named by that key of the file: a folder or Hub id. Raises PipelineError where it is none."""
+        return fingerprint(place(model, self.root, key=key))
 
 
 @dataclass(frozen=True, kw_only=True)

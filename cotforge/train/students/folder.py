@@ -21,6 +21,8 @@ SAFE = {"trust_remote_code": False}
 """Arguments of every `from_pretrained` of a student."""
 SAFE_WEIGHTS = SAFE | {"use_safetensors": True}
 """The same where it reads weights."""
+STUDENT = "train.student.model"
+"""The key that names the student."""
 UNWANTED = ("*.py", "*.gguf", "*.onnx", "*.msgpack", "*.h5", *(f"*{suffix}" for suffix in sorted(PICKLED)))
 """What is not fetched of a repository on the Hub."""
 
@@ -47,9 +49,9 @@ def passed_over(folder: Path) -> str:
     return f"the student has Python of its own ({named}), which is not run: transformers' own {config['model_type']} is trained"
 
 
-def demand_safe(folder: Path) -> None:
-    """Raises PipelineError where a model can only be had by running Python that comes with it, or reading a pickle."""
-    where = _where(folder)
+def demand_safe(folder: Path, *, key: str = STUDENT) -> None:
+    """Raises PipelineError where a model, named by that key, needs Python that comes with it to be run, or a pickle to be read."""
+    where = _where(folder, key)
     config = _config(folder, where)
     kind = config.get("model_type")
     known = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
@@ -65,8 +67,8 @@ def demand_safe(folder: Path) -> None:
     _demand_weights(folder, where)
 
 
-def _where(folder: Path) -> str:
-    return f"train.student.model: {str(folder)!r}"
+def _where(folder: Path, key: str = STUDENT) -> str:
+    return f"{key}: {str(folder)!r}"
 
 
 def _config(folder: Path, where: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText
 from cotforge.errors import PipelineError
 from cotforge.plan import Lora, Student
 from cotforge.train.students import processors
-from cotforge.train.students.folder import SAFE_WEIGHTS, UNWANTED, demand_safe
+from cotforge.train.students.folder import SAFE_WEIGHTS, STUDENT, UNWANTED, demand_safe
 from cotforge.train.students.precision import Precision, precision
 
 VISION = ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder")
@@ -134,12 +134,15 @@ def _processor(spec: Student, begin: Path) -> Any:
     return processor
 
 
-def place(model: str, root: Path) -> Path:
-    """The folder of a model: as named, relative to the pipeline's folder, or fetched from the Hub. Raises PipelineError without one."""
+def place(model: str, root: Path, *, key: str = STUDENT) -> Path:
+    """The folder of a model: as named, relative to the pipeline's folder, or fetched from the Hub.
+
+    Raises PipelineError, with the key of the pipeline file that names it, where there is none.
+    """
     if (root / model).is_dir():
         if not (root / model / "config.json").is_file():
-            raise PipelineError(f"train.student.model: {model!r} has no config.json; it is no model's folder")
-        demand_safe((root / model).resolve())
+            raise PipelineError(f"{key}: {model!r} has no config.json; it is no model's folder")
+        demand_safe((root / model).resolve(), key=key)
         return (root / model).resolve()
     from huggingface_hub import snapshot_download
 
@@ -147,8 +150,8 @@ def place(model: str, root: Path) -> Path:
         found = Path(snapshot_download(model, ignore_patterns=[*UNWANTED]))
     except Exception as fault:  # of a dozen kinds, depending on what is wrong with name, net or rights
         said = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
-        raise PipelineError(f"train.student.model: {model!r} is no folder, and no model that the Hub gives: {said[:200]}") from fault
-    demand_safe(found)
+        raise PipelineError(f"{key}: {model!r} is no folder, and no model that the Hub gives: {said[:200]}") from fault
+    demand_safe(found, key=key)
     return found
 
 
