@@ -18,22 +18,25 @@ from cotforge.train.evaluation.engines import Candidate
 from cotforge.train.students import tiny
 from tests import squares
 from tests.project import environment, ran
-from tests.sharing import answered, questions
+from tests.sharing import answered, drawn, questions
 
 INJECT = {"name": "inject", "kind": "sft", "batch": 8, "steps": 2}
 
 
-def test_two_processes_answer_half_of_the_questions_each_and_all_as_one_would(vlm: Path, tmp_path: Path) -> None:
+def test_two_processes_answer_half_of_the_questions_each_and_all_as_one_would_and_draw_the_same(vlm: Path, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tests.sharing"]
+    dataset = squares.write(tmp_path / "dataset", 8)
     done = subprocess.run(
-        [*launch, str(vlm), str(tmp_path)], cwd=Path(__file__).parents[1], env=environment({"OMP_NUM_THREADS": "1"}),
+        [*launch, str(vlm), str(dataset), str(tmp_path)], cwd=Path(__file__).parents[1], env=environment({"OMP_NUM_THREADS": "1"}),
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     two = [json.loads((tmp_path / f"process-{rank}.json").read_text()) for rank in (0, 1)]
-    one = answered(vlm)
+    one = answered(vlm) | drawn(vlm, dataset, tmp_path / "one")
     assert two[0]["said"] == two[1]["said"] == one["said"]
     assert len(set(one["said"])) >= 4
+    assert two[0]["pairs"] == two[1]["pairs"] == one["pairs"]
+    assert two[0]["made"] == one["made"]
     assert [each["own"] for each in two] == [12, 11]
     assert one["own"] == 23
     assert (two[0]["told"], one["told"]) == (23, 23)
