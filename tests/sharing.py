@@ -1,4 +1,4 @@
-"""Questions about squares that a tiny model answers, and its completions, in one of several processes. Run by tests/test_evaluation_engines.py."""
+"""Questions about squares, and completions, that a tiny model makes in one of several processes. For tests/test_evaluation_engines.py."""
 
 import json
 import sys

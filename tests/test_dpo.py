@@ -90,7 +90,7 @@ OWN = {
     "data": "rollouts",
     "steps": 3,
     "batch": 2,
-    "rollouts": {"per_sample": 6, "temperature": 2.5, "max_completion": 60, "length_ratio": 3},
+    "rollouts": {"per_sample": 6, "temperature": 1.2, "max_completion": 60, "length_ratio": 3},
 }
 
 

@@ -137,9 +137,8 @@ class Checkpoint:
         for place, question in chunk:
             try:
                 images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
-                draw = question.draw
-                drawn = {} if draw is None else {"temperature": draw.temperature, "seed": draw.seed}
-                self._engine.add(Asking(place, question.messages, images, max_tokens=max_tokens, **drawn))
+                temperature, seed = (question.draw.temperature, question.draw.seed) if question.draw is not None else (None, None)
+                self._engine.add(Asking(place, question.messages, images, temperature, max_tokens=max_tokens, seed=seed))
             except Fault as fault:
                 yield place, Reply("", outcome=Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail))
             else:
