@@ -28,7 +28,7 @@ STAGES = [
     {"name": "prefer", "kind": "dpo", "batch": 4, "steps": 5, "learning_rate": 1e-3, "trl": {"save_steps": 2}},
     {
         "name": "own", "kind": "dpo", "data": "rollouts", "batch": 2, "steps": 4, "learning_rate": 1e-3, "trl": {"save_steps": 2},
-        "rollouts": {"per_sample": 4, "temperature": 2.0, "max_completion": 40, "length_ratio": None},
+        "rollouts": {"per_sample": 4, "max_completion": 40, "length_ratio": None},
     },
 ]  # fmt: skip
 FOLDERS = [f"{place:02}-{stage['name']}" for place, stage in enumerate(STAGES, 1)]
