@@ -138,11 +138,11 @@ class Run:
         """Of the latest reading of the source."""
         return self.reader.counts
 
-    def check(self, tell: Callable[[str], object], *, probe: int = 0, show: int | None = None) -> None:
+    def check(self, tell: Callable[[str], object], *, probe: int = 0, show: int | None = None, offline: bool = False) -> None:
         """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong.
 
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
-        With `show`, the prompt of that Sample, counted from 1, is told first.
+        With `show`, the prompt of that Sample, counted from 1, is told first. With `offline` no teacher is looked at.
         """
         people = gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         if show is not None:
@@ -168,7 +168,7 @@ class Run:
         if asked:
             warn(self._elsewhere(refreshed, guide))
         warn([*waiting(self.loaded, self.journal), *saves_nothing(guide)])
-        self._look_at(asked)
+        self._look_at(() if offline else asked)
         if probe:
             self._probe(estimator, asked)
             tell(estimator.text())

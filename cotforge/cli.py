@@ -80,12 +80,16 @@ _limit = click.option(
 @click.option(
     "--show-prompt", type=click.IntRange(min=1), metavar="N", help="Print what is asked about the N-th sample, as it is rendered."
 )
+@click.option("--offline", is_flag=True, help="Look at no teacher: only at the file, the prompts and the source.")
 def check(
-    pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None, trust: bool
-) -> int:
+    pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None, offline: bool,
+    trust: bool,
+) -> int:  # fmt: skip
     """Validate file, prompts, source and teachers, and print calls, tokens, cost and hours still to come. Asks nothing without --probe."""
     from cotforge.build import Run
 
+    if probe and offline:
+        raise click.UsageError("--probe asks the teachers, and --offline nobody; leave one out")
     with Run.open(pipeline, out=out, sets=sets, limit=limit, trust=trust) as run:
         if run.loaded.pipeline.train is not None:
             from cotforge.train import precheck
@@ -93,7 +97,7 @@ def check(
             precheck.check(run.loaded, run.folder.path, run.samples)
             for line in precheck.without_vllm(run.loaded.pipeline.train.expanded()):  # the training may be for another machine
                 tell(line)
-        run.check(tell, probe=probe or 0, show=show_prompt)
+        run.check(tell, probe=probe or 0, show=show_prompt, offline=offline)
     return DONE
 
 

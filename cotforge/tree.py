@@ -158,9 +158,37 @@ def below(where: str, key: object) -> str:
 
 def faults(error: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
     """Pydantic's findings about `given`, one line each: `filters[2].measure: what is wrong; what would be right`."""
-    found = error.errors(include_url=False, include_context=True)
+    found = _of_branch_meant(error.errors(include_url=False, include_context=True), model, given)
     lines = [_fault(each, model, given) for each in found[:MOST_FAULTS]]
     return [*lines, *([f"and {len(found) - len(lines):,} faults more"] if len(found) > len(lines) else [])]
+
+
+def _of_branch_meant(found: list[ErrorDetails], model: type[BaseModel], given: Any) -> list[ErrorDetails]:
+    """Without those of a union's branch that the value was not meant for, where another branch says what is wrong.
+
+    Of a number or a section, a misspelt key of the section is told, and not that a section is no number.
+    """
+    at = [(each, _Spot.of(each["loc"], model, given).path) for each in found]
+    meant = [path for each, path in at if not _is_of_other_branch(each)]
+    return [
+        each
+        for each, path in at
+        if not (_is_of_other_branch(each) and any(other == path or other.startswith((f"{path}.", f"{path}[")) for other in meant))
+    ]
+
+
+_SECTIONS = frozenset({"dict_type", "mapping_type", "model_type", "model_attributes_type"})
+_LISTS = frozenset({"list_type", "tuple_type", "set_type", "frozen_set_type"})
+_WANTED = dict.fromkeys(_SECTIONS, "Input should be a section of keys") | dict.fromkeys(_LISTS, "Input should be a list")
+"""What a file should have there, in the words of those who write one."""
+
+
+def _is_of_other_branch(found: ErrorDetails) -> bool:
+    """Whether a section was wanted and none given, or the other way round; and the same of a list."""
+    kind, value = found["type"], found.get("input")
+    if not kind.endswith("_type"):
+        return False
+    return (kind in _SECTIONS) != isinstance(value, dict) or (kind in _LISTS) != isinstance(value, list)
 
 
 def _fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> str:
@@ -177,7 +205,7 @@ def _fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> str:
     error = found.get("ctx", {}).get("error")
     if isinstance(error, WrongKey):
         return f"{spot.path}.{error.key}: {error.message}".removeprefix(".")
-    message = found["msg"].removeprefix("Value error, ")
+    message = _WANTED.get(found["type"]) or found["msg"].removeprefix("Value error, ")
     value = found.get("input")
     if found["type"] == "value_error" or isinstance(value, dict | list):
         return f"{spot.path}: {message}".removeprefix(": ")

@@ -256,7 +256,7 @@ def test_training_tries_the_student_before_and_after_each_stage_and_not_twice(fo
     assert all(words in shown for words in ("<h1>feelings</h1>", "Loss on lessons", "On what is held out", "01 inject: sft"))
     assert base["engine"] == "transformers"
     assert re.search(
-        r"held out \(4\): macro_recall .*; always 'red': 0.500\nguard: (it (never )?answers|none of its 4 answers) ", first.stderr
+        r"held out \(4\): macro_recall .*; always 'red': 0.500\n\d\d-\w+: guard: (it (never )?answers|none of its 4 answers) ", first.stderr
     )
     seconds = base["seconds"]
     again = ran("train", path, "--out", "run", cwd=folder)

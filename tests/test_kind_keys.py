@@ -143,7 +143,7 @@ def test_whatever_is_wrong_in_whatever_key_only_places_that_are_in_the_file_are_
         ({"kind": "batch", "batch": {"poll": 1}, "url": "x"},
          "teachers[0].url: 'x' is not a URL of a server; write it like 'http://localhost:8000/v1'"),
         ({"body": {"x": [{"dict": WRONG}]}}, "teachers[0].body.x[0].dict: inf: input should be a finite number"),
-        ({"url": WRONG}, "teachers[0].url: inf: input should be a valid tuple"),
+        ({"url": WRONG}, "teachers[0].url: inf: input should be a list"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_teacher_is_one_line(tmp_path: Path, fields: dict[str, Any], line: str) -> None:

@@ -290,6 +290,14 @@ def test_a_clip_may_be_one_of_the_two_readings() -> None:
             {"student": STUDENT, "stages": [A | {"from": 3}]},
             "train.stages[0].from: 3: input should be a valid string",
         ),
+        (
+            {"student": STUDENT, "stages": [A | {"learning_rate": {"visoin": 1e-5}}]},
+            "train.stages[0].learning_rate: no key named 'visoin'; did you mean 'vision'?",
+        ),
+        (
+            {"student": STUDENT, "stages": [A | {"learning_rate": "fast"}]},
+            "train.stages[0].learning_rate: 'fast': input should be a valid number, unable to parse string as a number",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line_at_its_place(tmp_path: Path, train: dict[str, Any], line: str) -> None:

@@ -44,6 +44,17 @@ def test_a_model_that_is_not_served_names_what_is_and_nothing_is_asked(tmp_path:
         assert said(tmp_path)[0] == 0, "listed: false skips the list"
 
 
+def test_check_offline_looks_at_no_teacher_and_tells_the_plan(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    write_pipeline(tmp_path, {"name": "one", "model": "m", "url": f"http://localhost:{free_port()}/v1"})
+    assert said(tmp_path, "check")[0] == 2
+    checked = cotforge("check", "pipeline.yaml", "--offline", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stderr
+    assert "2 calls to make" in checked.stdout
+    both = cotforge("check", "pipeline.yaml", "--offline", "--probe", cwd=tmp_path)
+    assert (both.returncode, both.stderr) == (2, "cotforge: --probe asks the teachers, and --offline nobody; leave one out; see --help\n")
+
+
 def test_a_server_without_a_list_of_models_passes(tmp_path: Path) -> None:
     write_rows(tmp_path, 2)
     with Teacher(sees, models=None) as server:

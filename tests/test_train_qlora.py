@@ -89,5 +89,5 @@ def test_adapters_are_kept_beside_the_merged_student_and_come_to_the_same(
 
 
 def test_four_bits_without_a_gpu_are_refused(models: dict[str, Path]) -> None:
-    with pytest.raises(PipelineError, match=r"qlora: needs a GPU and bitsandbytes"):
+    with pytest.raises(PipelineError, match=r"qlora: needs a GPU, and PyTorch finds none here"):
         student.load(Student(model="m", lora={}, qlora=True), models["llava"], gpu=False)

@@ -141,7 +141,7 @@ def test_a_student_that_is_none_is_one_line(models: dict[str, Path], tmp_path: P
         student.load(spec(broken), broken)
     with pytest.raises(PipelineError, match=r"lora.targets: 'q_prj' matches no linear layer; did you mean 'q_proj'\?"):
         student.load(spec(models["llava"], lora={"targets": ["q_prj"]}), models["llava"])
-    with pytest.raises(PipelineError, match=r"qlora: needs a GPU and bitsandbytes"):
+    with pytest.raises(PipelineError, match=r"qlora: needs a GPU, and PyTorch finds none here"):
         student.load(spec(models["llava"], lora={}, qlora=True), models["llava"])
 
 

@@ -3,13 +3,13 @@
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from cotforge.images import PictureStore
 from cotforge.records import Fault, Sample
+from cotforge.sources.chunked import ChunkedPool, Pending
 from cotforge.sources.labels import Asked
 from cotforge.sources.parked import Parked
 from cotforge.sources.rows import Row
@@ -107,13 +107,13 @@ class Index:
 
     def _named(self, rows: Iterator[Row | Fault]) -> Iterator[Row | Fault]:
         """The rows with their ids: their pictures are read for that where it has to be, and decoded where reading does not tell."""
-        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="naming")
+        pool = ChunkedPool(self._id, THREADS, name="naming")
         try:
-            for row, id in ahead(rows, lambda row: row.id or pool.submit(self._id, row)):
-                found = id.result() if isinstance(id, Future) else None
+            for row, id in ahead(rows, lambda row: row.id or pool.submit(row)):
+                found = id.result() if isinstance(id, Pending) else None
                 yield row if found is None or isinstance(row, Fault) else replace(row, id=found)
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.close()
 
     def _id(self, row: Row) -> str | None:
         """That of a row without one; None where it is no Sample, which is told where that would be made."""

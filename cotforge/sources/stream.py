@@ -3,7 +3,6 @@
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ from typing import Protocol, TypeVar
 from cotforge.errors import SourceError
 from cotforge.images import PictureStore, Ref
 from cotforge.records import Fault, Picture, Sample
+from cotforge.sources.chunked import ChunkedPool, Pending
 from cotforge.sources.clashes import Clashes
 from cotforge.sources.labels import Asked, label_of, not_astray
 from cotforge.sources.rows import Row, Spool, Unused
@@ -35,7 +35,8 @@ THREADS = 3
 _AHEAD = 32
 """Rows whose pictures are looked at before they are asked for."""
 
-_Begun = tuple[Picture, ...] | Future[tuple[Picture, ...]] | Fault
+_Pictures = ChunkedPool[Sequence[Ref], tuple[Picture, ...]]
+_Begun = tuple[Picture, ...] | Pending[Sequence[Ref], tuple[Picture, ...]] | Fault
 """Pictures that are known, or on their way, or why there are none."""
 
 Read = tuple[Row | Fault, Sample | Fault]
@@ -226,7 +227,7 @@ class Soundness:
 
 def made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: Counts) -> Generator[Read]:
     """Every row with its Sample or Fault, but for rows that are equal to an earlier one."""
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
+    pool = _Pictures(lambda refs: tuple(store.picture(ref) for ref in refs), THREADS, name="pictures")
     with closing(Seen()) as seen:
         try:
             for row, begun in ahead(rows, lambda row: _begin(row, store, pool)):
@@ -253,7 +254,7 @@ def made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: 
                     counts.classes[sample.label] += 1
                 yield row, sample
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.close()
 
 
 def ahead(rows: Iterator[Row | Fault], begin: Callable[[Row], T]) -> Iterator[tuple[Row | Fault, T | Fault]]:
@@ -269,23 +270,19 @@ def ahead(rows: Iterator[Row | Fault], begin: Callable[[Row], T]) -> Iterator[tu
         most = min(2 * most, _AHEAD)
 
 
-def _begin(row: Row, store: PictureStore, pool: Executor) -> _Begun:
+def _begin(row: Row, store: PictureStore, pool: _Pictures) -> _Begun:
     try:
         known = [store.recall(ref) for ref in row.images]
     except Fault as fault:
         return fault
     pictures = tuple(picture for picture in known if picture is not None)
-    return pictures if len(pictures) == len(known) else pool.submit(_pictures, store, row.images)
-
-
-def _pictures(store: PictureStore, refs: Sequence[Ref]) -> tuple[Picture, ...]:
-    return tuple(store.picture(ref) for ref in refs)
+    return pictures if len(pictures) == len(known) else pool.submit(row.images)
 
 
 def _ended(begun: _Begun) -> tuple[Picture, ...]:
     if isinstance(begun, Fault):
         raise begun
-    return begun.result() if isinstance(begun, Future) else begun
+    return begun.result() if isinstance(begun, Pending) else begun
 
 
 def _sample(row: Row | Fault, pictures: tuple[Picture, ...], task: Asked) -> Sample:

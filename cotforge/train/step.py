@@ -176,7 +176,7 @@ class Step:
                 best = {"best": found} if (found := chosen(self.folder)) else {}
                 self._write(finished=True, seconds=round(before + time.monotonic() - begun, 1), last=record.last, **best)
                 shutil.rmtree(replaced(self.folder), ignore_errors=True)
-        self.training.tell(f"  done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
+        self.training.tell(f"  {self.stage.name}: done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
 
     def _ready(self, *, anew: bool, replaces: Mapping[str, str]) -> tuple[bool, Path | None, float]:
         """Whether there is something to do, its folder made ready, the checkpoint to resume from, and the seconds spent up to there."""

@@ -51,9 +51,9 @@ class Trials:
             found = {"key": known} | figures
             ranks.shared(partial(write, self._place, name, found))
         shown, always = [f"{metric} {figure(found, metric)}" for metric in self.plan.metrics], commonest(found)
-        tell(f"  held out ({found['n']:,}): {', '.join(shown)}" + (f"; {always.name}: {always.share:.3f}" if always else ""))
+        tell(f"  {name}: held out ({found['n']:,}): {', '.join(shown)}" + (f"; {always.name}: {always.share:.3f}" if always else ""))
         for line in one_sided(found):
-            tell(f"  guard: {line}")
+            tell(f"  {name}: guard: {line}")
         return found
 
     def figures(self, asker: Asker, name: str) -> dict[str, Any]:

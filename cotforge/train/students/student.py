@@ -231,8 +231,10 @@ def _four_bits(gpu: bool, computed: torch.dtype) -> Any:
 
     from transformers import BitsAndBytesConfig
 
-    if not gpu or find_spec("bitsandbytes") is None:
-        raise PipelineError("train.student.qlora: needs a GPU and bitsandbytes; set it to false, or pip install bitsandbytes")
+    if not gpu:
+        raise PipelineError("train.student.qlora: needs a GPU, and PyTorch finds none here; set it to false")
+    if find_spec("bitsandbytes") is None:
+        raise PipelineError("train.student.qlora: needs bitsandbytes; pip install bitsandbytes")
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed)
 
 
