@@ -364,9 +364,11 @@ def _absolute(values: tree.Tree, root: Path) -> tree.Tree:
     if plan := values.get("train"):
         _made_absolute(plan, "data", root)
         _made_absolute(plan["student"], "model", root)
+        stages = {stage["name"] for stage in plan["stages"]}
         for stage in plan["stages"]:
             for given, name in paths_in(_STAGES[stage["kind"]], stage):
-                _made_absolute(given, name, root, folders=True)
+                if given[name] not in stages:  # a merge may name a stage where it may name a folder
+                    _made_absolute(given, name, root, folders=True)
             for reward in stage.get("rewards", ()):
                 _made_absolute(reward, "measure", root)
     return values

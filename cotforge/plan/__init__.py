@@ -8,8 +8,12 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
 from cotforge.plan.evaluation import Eval, listed
-from cotforge.plan.kinds import AnyStage, Dpo, Grpo, Sft, Try
-from cotforge.plan.kinds.grpo import CLIPS, Clip
+from cotforge.plan.kinds import AnyStage
+from cotforge.plan.kinds.dpo import Dpo
+from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo
+from cotforge.plan.kinds.merge import Merge
+from cotforge.plan.kinds.sft import Sft
+from cotforge.plan.kinds.trial import Try
 from cotforge.plan.presets import PRESETS
 from cotforge.plan.rewards import Reward
 from cotforge.plan.stage import Rates, Stage, TrlStage
@@ -26,6 +30,7 @@ __all__ = [
     "Eval",
     "Grpo",
     "Lora",
+    "Merge",
     "Plan",
     "Rates",
     "Reward",
@@ -69,8 +74,8 @@ class Plan(Spec):
         for place, stage in enumerate(self.stages):
             if wrong := _frozen_rate(stage, self.student):
                 raise WrongKey(f"stages[{place}].learning_rate", wrong)
-            if wrong := branches.fault(self.expanded(), stage):
-                raise WrongKey(f"stages[{place}].from", wrong)
+            for key, wrong in branches.faults(self.expanded(), stage):
+                raise WrongKey(f"stages[{place}].{key}", wrong)
         return self
 
     def expanded(self) -> tuple[Stage, ...]:

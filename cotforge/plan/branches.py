@@ -1,7 +1,7 @@
 """The stages of a plan as a tree: with whose weights each begins, and what descends from it."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cotforge.errors import shown
 from cotforge.plan.stage import Stage
@@ -21,6 +21,19 @@ def parents(stages: Sequence[Stage]) -> dict[str, Stage | None]:
     return found
 
 
+def read_by(stages: Sequence[Stage], stage: Stage) -> dict[str, Stage | None]:
+    """The stages whose weights a stage reads beside those it begins with, by the key that names each; None stands for the base."""
+    named = {each.name: each for each in stages}
+    return {key: named.get(name) for key, name in stage.reads().items() if name in named or name == BASE}
+
+
+def depends_on(stages: Sequence[Stage]) -> dict[str, frozenset[str]]:
+    """By a stage's name, the stages whose weights it begins with or reads; the base is not among them."""
+    begins = parents(stages)
+    read = {stage.name: [begins[stage.name], *read_by(stages, stage).values()] for stage in stages}
+    return {name: frozenset(each.name for each in found if each is not None) for name, found in read.items()}
+
+
 def origins(stages: Sequence[Stage]) -> dict[str, str]:
     """By a stage's name, the `from` that a reader has to be told of; empty where it begins with the stage before it."""
     found = {}
@@ -32,20 +45,28 @@ def origins(stages: Sequence[Stage]) -> dict[str, str]:
 
 
 def branch(stages: Sequence[Stage], name: str) -> frozenset[str]:
-    """A stage, and all that begin with its weights or with those of one that does, by name; of `base`, all stages."""
+    """A stage, and all that begin with or read its weights or those of one that does, by name; of `base`, all stages."""
     if name == BASE and name not in (stage.name for stage in stages):
         return frozenset(stage.name for stage in stages)
-    above, found = parents(stages), {name}
-    for stage in stages:  # a parent stands before its children
-        parent = above[stage.name]
-        if parent is not None and parent.name in found:
+    known, found = depends_on(stages), {name}
+    for stage in stages:  # those above stand before it
+        if known[stage.name] & found:
             found.add(stage.name)
     return frozenset(found)
 
 
-def fault(stages: Sequence[Stage], stage: Stage) -> str | None:
-    """What is wrong with a stage's `from`; None where nothing is."""
-    name, names = stage.from_, [each.name for each in stages]
+def faults(stages: Sequence[Stage], stage: Stage) -> Iterator[tuple[str, str]]:
+    """What is wrong with the stages that a stage names, in `from` or where it reads models, each with its key."""
+    names = {each.name for each in stages}
+    given = {"from": stage.from_} | {key: name for key, name in stage.reads().items() if name in names or name == BASE}
+    for key, name in given.items():
+        if wrong := _fault(stages, stage, name):
+            yield key, wrong
+
+
+def _fault(stages: Sequence[Stage], stage: Stage, name: str | None) -> str | None:
+    """What is wrong with the name of a stage before that one; None where nothing is."""
+    names = [each.name for each in stages]
     if name is None or (name == BASE and BASE not in names):
         return None
     before = [each.name for each in stages[: names.index(stage.name)] if each.leaves_weights]

@@ -5,6 +5,9 @@ Weights are named below the decoder: `layers.0.self_attn.q_proj.weight`, `embed_
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from cotforge.errors import shown
 
 GROUPS: dict[str, re.Pattern[str]] = {
     "norm": re.compile(r"(^|[._])(\w*norm\w*|ln_\w+)(\.|$)"),
@@ -14,9 +17,10 @@ GROUPS: dict[str, re.Pattern[str]] = {
     "mlp": re.compile(r"(^|\.)(mlp|feed_forward|block_sparse_moe|ffn)\."),
 }
 """Kinds of weights by their names in `modules`; a weight is of the first whose pattern its name has. As in the code of arXiv 2510.15050."""
-SETS = {"default": ("attn", "mlp"), "language": tuple(GROUPS), "full": tuple(GROUPS)}
-"""Names in `modules` for several kinds; `full` is the name of arXiv 2510.15050's code."""
+PATTERN = "re:"
+"""Begins a regular expression in `modules`."""
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.(\d+)\.")
+_RANGE = re.compile(r"(\d{1,4})-(\d{1,4})")
 
 
 def group_of(name: str) -> str | None:
@@ -30,20 +34,22 @@ def layer_of(name: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def fault(modules: Iterable[str]) -> str | None:
-    """What is wrong with `modules`; None where nothing is. What is no known name is a regular expression."""
-    for each in modules:
+def wrong(modules: Iterable[str], known: Iterable[str]) -> str | None:
+    """What is wrong with `modules`, of which those names are known; None where nothing is."""
+    for given in modules:
+        if not given.startswith(PATTERN) and given not in {*known}:
+            return f"no modules are named {shown(given)}; there are {', '.join(known)}, or a regular expression after {PATTERN!r}"
         try:
-            re.compile(each.removeprefix("re:"))
-        except re.error as wrong:
-            return f"{each!r} is none of {', '.join([*GROUPS, *SETS])}, and no regular expression: {wrong}"
+            re.compile(given.removeprefix(PATTERN))
+        except re.error as fault:
+            return f"{shown(given)} is no regular expression: {fault}"
     return None
 
 
 def chosen(modules: Iterable[str], layers: Sequence[int] | None = None) -> Callable[[str], bool]:
     """Whether a weight is meant, by its name below the decoder; `layers` leaves out all that is in other layers or in none."""
-    groups = {group for each in modules for group in SETS.get(each, (each,)) if group in GROUPS}
-    patterns = [re.compile(each.removeprefix("re:")) for each in modules if each not in GROUPS and each not in SETS]
+    groups = {*modules} & GROUPS.keys()
+    patterns = [re.compile(each.removeprefix(PATTERN)) for each in modules if each.startswith(PATTERN)]
     among = None if layers is None else {*layers}
 
     def wanted(name: str) -> bool:
@@ -52,3 +58,15 @@ def chosen(modules: Iterable[str], layers: Sequence[int] | None = None) -> Calla
         return group_of(name) in groups or any(pattern.search(name) for pattern in patterns)
 
     return wanted
+
+
+def numbered(given: Any) -> Any:
+    """A list of layers with its ranges, such as `6-27`, written out; a range alone is a list of it."""
+    given = [given] if isinstance(given, str | int) and not isinstance(given, bool) else given
+    if not isinstance(given, list | tuple):
+        return given
+    found: list[Any] = []
+    for each in given:
+        bounds = _RANGE.fullmatch(each) if isinstance(each, str) else None
+        found += range(int(bounds[1]), int(bounds[2]) + 1) if bounds else [each]
+    return found

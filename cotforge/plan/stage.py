@@ -1,7 +1,7 @@
 """What a kind of training stage is: its keys in the pipeline file, and what the rest of the program asks of it. No torch here.
 
 To add one: a `Stage` in `plan/kinds/<kind>.py` with an entry in `plan.kinds.KINDS`, and `train/kinds/<kind>.py` with a function
-`train(stage, work) -> None`.
+`train(stage, work) -> None`, and, where something can be seen to be wrong before anything is trained, `check(stage, training) -> None`.
 """
 
 from collections.abc import Iterator
@@ -116,6 +116,13 @@ class Stage(Spec):
 
     def inputs(self, context: KeyContext) -> dict[str, Any]:
         """What decides its outcome beside its own keys, its data, the student and the weights it begins with: JSON values by name."""
+        return {}
+
+    def reads(self) -> dict[str, str]:
+        """Models whose weights it reads beside those it begins with, by the key that names each.
+
+        A stage before it by name, `base` for the student before any stage, a folder, or an id on the Hub.
+        """
         return {}
 
     def faults(self, root: Path) -> Iterator[str]:

@@ -3,13 +3,14 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from cotforge.errors import Interrupted, PipelineError
 from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Stage, lines
-from cotforge.plan.branches import branch, parents
+from cotforge.plan.branches import branch, depends_on, parents, read_by
 from cotforge.train import precheck, ranks
 from cotforge.train.evaluation import engines
 from cotforge.train.evaluation.evaluate import figure
@@ -115,19 +116,27 @@ def _steps(training: TrainingRun, choice: Choice) -> dict[str, Step]:
         return real
     steps = _tree(training, training.out / "smoke", smoke=True)
     if choice.only is not None:
-        parent = real[choice.only].parent
-        while parent is not None and not _is_done(parent):
-            parent = parent.parent
-        steps[choice.only] = replace(steps[choice.only], parent=parent)
+        asked = real[choice.only]
+        reads = {key: _nearest_done(step) for key, step in asked.reads.items()}
+        steps[choice.only] = replace(steps[choice.only], parent=_nearest_done(asked.parent), reads=reads)
     return steps
+
+
+def _nearest_done(step: Step | None) -> Step | None:
+    """It, or the nearest above it that is done; None is the student before any stage."""
+    while step is not None and not _is_done(step):
+        step = step.parent
+    return step
 
 
 def _tree(training: TrainingRun, out: Path, *, smoke: bool = False) -> dict[str, Step]:
     stages = training.plan.expanded()
-    above, found = parents(stages), dict[str, Step]()
+    begins, found = parents(stages), dict[str, Step]()
     for place, stage in enumerate(stages, 1):
-        parent = above[stage.name]
-        found[stage.name] = Step(training, stage, out / f"{place:02}-{stage.name}", found[parent.name] if parent else None, smoke)
+        parent = begins[stage.name]
+        reads = {key: found[each.name] if each else None for key, each in read_by(stages, stage).items()}
+        folder = out / f"{place:02}-{stage.name}"
+        found[stage.name] = Step(training, stage, folder, found[parent.name] if parent else None, smoke, reads)
     return found
 
 
@@ -153,7 +162,7 @@ def _left(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, agai
     """
     if choice.only is not None:
         missing = [step for step in _above(steps[choice.only]) if not step.is_done()]
-        if missing and missing[-1] is steps[choice.only].parent:
+        if {*missing} & {*steps[choice.only].above}:
             raise PipelineError(
                 f"--stage {choice.only}: the stage {missing[0].stage.name!r} before it is not done; leave --stage out, or do it first"
             )
@@ -188,7 +197,7 @@ def _told(step: Step, steps: Mapping[str, Step]) -> str:
 
 def _above(step: Step) -> list[Step]:
     """Those whose weights it descends from, the first of all first."""
-    return [*_above(step.parent), step.parent] if step.parent else []
+    return list(dict.fromkeys(each for parent in step.above for each in (*_above(parent), parent)))
 
 
 def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> str:
@@ -198,7 +207,7 @@ def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> 
 
 
 def _check_machine(training: TrainingRun, choice: Choice) -> None:
-    """Raises PipelineError where a stage names vLLM, or an attention, that its student or this machine does not have."""
+    """Raises PipelineError where a stage names vLLM, an attention or a model that its student or this machine does not have."""
     wanted = [stage for stage in training.plan.expanded() if choice.wants(stage)]
     if faults := precheck.without_vllm(wanted, lambda: lacking(torch.cuda.is_available())):
         raise PipelineError(*faults)
@@ -208,6 +217,8 @@ def _check_machine(training: TrainingRun, choice: Choice) -> None:
         asked = getattr(stage, "attention", None)
         if asked and (fault := attention_fault(training.begin, asked, gpu=torch.cuda.is_available())):
             raise PipelineError(f"train.stages: {stage.name!r}: attention: {fault}")
+        if check := getattr(import_module(f"cotforge.train.kinds.{stage.kind}"), "check", None):
+            check(stage, training)
 
 
 def _check_held_out(training: TrainingRun, stages: Sequence[Stage]) -> None:
@@ -228,9 +239,9 @@ def _estimate(training: TrainingRun, stages: Sequence[Stage]) -> None:
 
 
 def _inner(stages: Sequence[Stage]) -> frozenset[str]:
-    """The stages with whose weights another one begins, by name: their students are evaluated as those between stages."""
-    above = parents(stages)
-    return frozenset(parent.name for stage in stages if stage.leaves_weights and (parent := above[stage.name]) is not None)
+    """The stages whose weights another one begins with or reads, by name: their students are evaluated as those between stages."""
+    known = depends_on(stages)
+    return frozenset[str]().union(*(known[stage.name] for stage in stages if stage.leaves_weights))
 
 
 def _try_rewards(training: TrainingRun, stage: Grpo | Dpo, *, needed: bool) -> None:

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from glob import escape
 from hashlib import sha256
@@ -57,6 +57,18 @@ class Step:
     parent: "Step | None"
     """With whose weights it begins; None begins with the student's first."""
     smoke: bool = False
+    reads: Mapping[str, "Step | None"] = field(default_factory=dict)
+    """Stages whose weights it reads beside those, by the key that names each; None reads the student's first."""
+
+    @property
+    def above(self) -> "list[Step]":
+        """The stages that must be done before it."""
+        return list(dict.fromkeys(step for step in (self.parent, *self.reads.values()) if step is not None))
+
+    @property
+    def models(self) -> dict[str, Path]:
+        """Folders of weights that it reads beside those it begins with, by the key that names each; those of stages and the base alone."""
+        return {key: step.weights if step else self.training.begin for key, step in self.reads.items()}
 
     @property
     def weights(self) -> Path:
@@ -82,9 +94,18 @@ class Step:
         if stage.trains and training.held_out is not None and training.held_out.best is not None:
             saved = {name: value for name, value in stage.trl_fields.items() if name.startswith("save_")}
             inputs["chosen_by"] = {"eval": training.held_out.choosing(), "trl": saved}
+        if named := stage.reads():
+            inputs["models"] = {key: self._known(key, model) for key, model in named.items()}
         if (data := training.learned_by(stage)) is not None:
             inputs["data"] = data.digest
         return inputs
+
+    def _known(self, key: str, model: str) -> str:
+        """By what the weights of a model are known that it reads."""
+        if key in self.reads:
+            step = self.reads[key]
+            return step.key if step else fingerprint(self.training.begin)
+        return self.training.fingerprint(model, key=f"stage {self.stage.name!r}: {key}")
 
     @cached_property
     def key(self) -> str:
@@ -215,6 +236,7 @@ class Step:
 
     def _work(self, record: Record, resumed: Path | None) -> Work:
         own = {"begin": self.begin, "out": self.folder, "smoke": self.smoke, "resume_from": resumed, "record": record}
+        own["models"] = self.models
         return Work(**vars(self.training) | own, stage=self.stage)
 
     def _manifest(self, folder: Path | None = None) -> dict[str, Any]:
@@ -239,6 +261,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any], *, newer: frozen
         return "another version of cotforge began it, with other keys"
     old, new = _flat(before), _flat(now)
     titles = {"begin": "the weights it begins with have changed", "data": "its data have changed"}
+    titles |= {f"models.{key}": f"the weights of {key} have changed" for key in now.get("models") or {}}
     found = [
         titles.get(name) or f"{name} was {json.dumps(old.get(name))} and is {json.dumps(new.get(name))}"
         for name in dict.fromkeys([*old, *new])

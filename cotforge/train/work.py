@@ -3,9 +3,9 @@
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,8 @@ class Work(TrainingRun):
     resume_from: Path | None
     """The newest whole checkpoint of an interrupted run of this stage."""
     record: Record
+    models: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of weights that it reads beside, by the key that names each: those of stages, and of the student before any stage."""
 
     @property
     def weights(self) -> Path:
@@ -283,11 +285,11 @@ def check_resumed(work: Work, *, sharded: bool) -> None:
 def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None:
     """Put the student's weights in place by rename; they are `whole` where the processes hold parts of them."""
     if work.plan.student.lora is not None:
-        _placed(work.out / "adapter", lambda folder: pupil.save_adapters(folder, whole))
-    _placed(work.weights, lambda folder: pupil.save(folder, whole))
+        placed(work.out / "adapter", lambda folder: pupil.save_adapters(folder, whole))
+    placed(work.weights, lambda folder: pupil.save(folder, whole))
 
 
-def _placed(folder: Path, fill: Callable[[Path], object]) -> None:
+def placed(folder: Path, fill: Callable[[Path], object]) -> None:
     """Have a folder be filled under another name, and appear whole."""
     passing = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(passing, ignore_errors=True)

@@ -6,11 +6,12 @@ from pydantic import Field
 
 from cotforge.plan.kinds.dpo import Dpo
 from cotforge.plan.kinds.grpo import Grpo
+from cotforge.plan.kinds.merge import Merge
 from cotforge.plan.kinds.sft import Sft
 from cotforge.plan.kinds.trial import Try
 from cotforge.plan.stage import Stage
 
-KINDS: tuple[type[Stage], ...] = (Sft, Grpo, Dpo, Try)
+KINDS: tuple[type[Stage], ...] = (Sft, Grpo, Dpo, Merge, Try)
 """Every kind there is."""
 
 if TYPE_CHECKING:

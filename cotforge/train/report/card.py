@@ -72,6 +72,7 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
         task=pipeline.task,
         stages=len(line),
         branches=any(chapter.origin for chapter in chapters),
+        merges=any(chapter.stage.kind == "merge" for chapter in chapters),
         reasons=_reasons(loaded, plan),
         smoke=smoke,
         base={"model": _named(plan, loaded.root), "license": header(begin / "README.md").get("license"), "tiny": plan.student.tiny},
@@ -91,7 +92,7 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
         command="cotforge train pipeline.yaml",
         pipeline=dumped(loaded.unexpanded),
     )
-    head = yaml.safe_dump(_header(loaded, plan), sort_keys=False, allow_unicode=True, width=1_000)
+    head = yaml.safe_dump(_header(loaded, plan, line), sort_keys=False, allow_unicode=True, width=1_000)
     return f"---\n{head}---\n\n{text}"
 
 
@@ -155,11 +156,16 @@ def header(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _header(loaded: Loaded, plan: Plan) -> dict[str, Any]:
+def _header(loaded: Loaded, plan: Plan, line: Sequence[Chapter]) -> dict[str, Any]:
+    """What the Hub reads; a merge names all models of the Hub that it is made of (https://huggingface.co/docs/hub/model-cards)."""
     head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "image-text-to-text"}
-    model = plan.student.model
-    if model is not None and HUB_ID.fullmatch(model) and not (loaded.root / model).is_dir():
-        head["base_model"] = one_line(model)
+    stages = {stage.name for stage in plan.expanded()}
+    named = [plan.student.model, *(model for chapter in line for model in chapter.stage.reads().values() if model not in stages)]
+    models = [one_line(model) for model in named if model and HUB_ID.fullmatch(model) and not (loaded.root / model).is_dir()]
+    if models:
+        head["base_model"] = models[0] if len(models) == 1 else list(dict.fromkeys(models))
+    if line and line[-1].stage.kind == "merge":
+        head["base_model_relation"] = "merge"
     if plan.data and HUB_ID.fullmatch(plan.data) and not (loaded.root / plan.data).exists():
         head["datasets"] = [one_line(plan.data)]
     return head | {"tags": ["chain-of-thought", "reasoning", "vision", "cotforge"]}

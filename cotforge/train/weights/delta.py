@@ -7,21 +7,22 @@ import fcntl
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from cotforge.errors import PipelineError
 from cotforge.train.students.student import fingerprint
-from cotforge.train.weights.files import PIECE, Checkpoint, Header, Writer, header_of
+from cotforge.train.weights.files import Header, Writer, header_of
 from cotforge.train.weights.layout import demand_alike
-from cotforge.train.weights.names import FUSED, VOCABULARY, decoder_names, key_of
+from cotforge.train.weights.names import VOCABULARY
+from cotforge.train.weights.sides import InFiles, InMemory, Side, demand_unfused
 
 WEIGHTS, ABOUT = "delta.safetensors", "delta.json"
 RECIPE = 1
@@ -79,58 +80,6 @@ class Delta:
     def _map(self) -> torch.Tensor:
         file = self.folder / WEIGHTS
         return torch.from_file(str(file), shared=False, size=file.stat().st_size // 4, dtype=torch.float32)
-
-
-class Side(Protocol):
-    """Weights that are compared, by names below the decoder."""
-
-    def shape(self, name: str) -> tuple[int, ...] | None:
-        """Of a weight; None where there is none of that name."""
-
-    def pieces(self, name: str) -> Iterator[torch.Tensor]:
-        """A weight's numbers as float32, flat, at most PIECE at a time."""
-
-
-class InFiles:
-    """The language model in a folder, of a text model or a student."""
-
-    def __init__(self, folder: Path, key: str) -> None:
-        self.files = Checkpoint(folder, key=key)
-        self.names = decoder_names(self.files.entries)
-        if not self.names:
-            raise PipelineError(f"{key}: {str(folder)!r} has no layers of a language model among its weights")
-
-    def shape(self, name: str) -> tuple[int, ...] | None:
-        """As its file says."""
-        called = key_of(self.names, name)
-        return None if called is None else self.files.entries[called].shape
-
-    def pieces(self, name: str) -> Iterator[torch.Tensor]:
-        """Read anew at each call."""
-        called = key_of(self.names, name)
-        assert called is not None
-        return self.files.pieces(called)
-
-    def demand_floats(self, names: Iterable[str]) -> None:
-        """Raises PipelineError where those weights, or the whole model, are quantised."""
-        self.files.demand_floats(called for name in names if (called := key_of(self.names, name)) is not None)
-
-
-class InMemory:
-    """A decoder's weights in memory."""
-
-    def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
-        self.weights = weights
-
-    def shape(self, name: str) -> tuple[int, ...] | None:
-        """As it is in memory."""
-        return tuple(self.weights[name].shape) if name in self.weights else None
-
-    def pieces(self, name: str) -> Iterator[torch.Tensor]:
-        """On the CPU."""
-        flat = self.weights[name].detach().reshape(-1)
-        for first in range(0, flat.numel(), PIECE):
-            yield flat[first : first + PIECE].to("cpu", torch.float32)
 
 
 def delta(
@@ -219,7 +168,7 @@ def _compared(theirs: InFiles, ours: Side, shapes: Mapping[str, tuple[int, ...]]
                 f"{key}: its weight {name!r} is of shape {list(wrong)}, and the student's of {list(shape)}; take one of its family"
             )
     _demand_matches(theirs, found["matched"], [*found["missing"], *found["matched"]], key)
-    _demand_unfused(theirs, found["missing"], key)
+    demand_unfused(theirs, found["missing"], key)
     return _Compared(*(tuple(found[name]) for name in ("matched", "missing", "zeroed", "mismatched")))
 
 
@@ -227,21 +176,10 @@ def _demand_matches(theirs: InFiles, matched: Sequence[str], wanted: Sequence[st
     if not wanted:
         raise PipelineError(f"{key}: no weight of the student's language model is chosen; look at modules and layers")
     if not matched:
-        _demand_unfused(theirs, wanted, key)
+        demand_unfused(theirs, wanted, key)
         raise PipelineError(
             f"{key}: none of the student's {len(wanted):,} weights, such as {wanted[0]!r}, is in {str(theirs.files.folder)!r}, "
             f"where they are called like {next(iter(theirs.names))!r}; take a model of the student's family"
-        )
-
-
-def _demand_unfused(theirs: InFiles, missing: Sequence[str], key: str) -> None:
-    """Raises PipelineError where the student has q, k and v apart, and the expert in one matrix whose order is its family's own."""
-    apart = next((name for name in missing if ".q_proj." in name), None)
-    fused = next((name for name in theirs.names if FUSED.search(name)), None)
-    if apart and fused:
-        raise PipelineError(
-            f"{key}: it keeps q, k and v in one matrix ({fused!r}), and the student apart ({apart!r}); "
-            "how that is to be cut differs from family to family, so take an expert of the student's family"
         )
 
 

@@ -1,0 +1,1 @@
+"""What merging models, and an expert's difference, take."""

@@ -1,0 +1,77 @@
+"""Stages of kind `merge`: models merged into one student, in pieces, without a model in memory; then it is loaded once, to be sure."""
+
+from pathlib import Path
+
+import torch
+
+from cotforge.errors import PipelineError
+from cotforge.plan import Merge
+from cotforge.plan.branches import read_by
+from cotforge.train import ranks
+from cotforge.train.report.record import counting
+from cotforge.train.students import processors, student
+from cotforge.train.weights.files import PIECE
+from cotforge.train.weights.layout import demand_alike
+from cotforge.train.weights.merging import Merger, WholeModel
+from cotforge.train.weights.names import decoder_weights
+from cotforge.train.work import TrainingRun, Work, placed
+
+
+def train(stage: Merge, work: Work) -> None:
+    """The merged student in `work.weights`. Raises PipelineError where the models do not fit together."""
+    models = {
+        key: work.models[key] if key in work.models else student.place(model, work.root, key=f"stage {stage.name!r}: {key}")
+        for key, model in stage.reads().items()
+    }
+    ranks.shared(lambda: _merge(stage, work, models))
+
+
+def check(stage: Merge, training: TrainingRun) -> None:
+    """See that the models which are there fit the student: by configuration, tokenizer, names and shapes of weights.
+
+    Stages' weights are not there yet; they have the shape of the student. Raises PipelineError.
+    """
+    stages = read_by(training.plan.expanded(), stage)
+    models = {}
+    for key, model in stage.reads().items():
+        where = f"stage {stage.name!r}: {key}"
+        models[key] = training.begin if key in stages else student.place(model, training.root, key=where)
+        if key not in stages:
+            for line in demand_alike(models[key], training.begin, key=where):
+                training.tell(line)
+    Merger(stage, training.begin, models)
+
+
+def _merge(stage: Merge, work: Work, models: dict[str, Path]) -> None:
+    merger = Merger(stage, work.begin, models)
+    work.record.begin(step=0, total=1)
+    work.record.say(merger.line())
+
+    def fill(folder: Path) -> None:
+        processor = processors.load(work.begin)
+        if work.plan.student.max_pixels is not None:
+            processors.bound(processor, work.plan.student.max_pixels)
+        processors.save(processor, folder)
+        whole = sum(entry.size for entry in merger.student.files.entries.values())
+        with counting(f"{stage.name}, bytes", whole) as tell:
+            found = merger.write(folder, tell)
+        work.record.row(0, {"distance": found.distance, "merged": found.weights})
+        work.record.say(f"the merged weights differ from the student's by {found.distance:.3g} of its norm")
+
+    placed(work.weights, fill)
+    _check_saved(stage, work)
+
+
+def _check_saved(stage: Merge, work: Work) -> None:
+    """Raises PipelineError where a weight of the decoder is another once it is loaded than it is in the files."""
+    pupil = student.for_inference(work.plan.student, work.weights)
+    files = WholeModel(work.weights, f"stage {stage.name!r}")
+    for name, weight in decoder_weights(pupil.model).items():
+        if files.shape(name) != tuple(weight.shape) or not _is_same(weight, files, name):
+            raise PipelineError(f"{work.weights}: the weight {name!r} is another once it is loaded than in its file; is the disk sound?")
+    student.release()
+
+
+def _is_same(weight: torch.Tensor, files: WholeModel, name: str) -> bool:
+    flat, kind = weight.detach().cpu().reshape(-1), weight.dtype
+    return all(torch.equal(flat[place * PIECE : (place + 1) * PIECE], piece.to(kind)) for place, piece in enumerate(files.pieces(name)))
