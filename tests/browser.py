@@ -18,7 +18,14 @@ FLAGS = (
 )
 PROGRAM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 """None where there is no such browser."""
-START_S, ANSWER_S = 60.0, 30.0
+START_S = ANSWER_S = 120.0
+"""After so long a browser is not slow, it hangs."""
+READY = """new Promise(done => {
+    const painted = () => performance.getEntriesByName("first-contentful-paint").length && [...document.images].every(one => one.complete);
+    const look = () => painted() ? requestAnimationFrame(() => requestAnimationFrame(() => done(true))) : setTimeout(look, 10);
+    look();
+})"""
+"""Until then a page has no place for each of its parts, and what is pressed before anything is painted the browser throws away."""
 
 
 class Tab:
@@ -26,6 +33,8 @@ class Tab:
 
     def __init__(self, address: str) -> None:
         self._loop, self._address, self._last = asyncio.new_event_loop(), address, 0
+        self.events: list[dict[str, Any]] = []
+        """What came unasked since the last page was opened."""
         self._loop.run_until_complete(self._connect())
 
     async def _connect(self) -> None:
@@ -44,11 +53,26 @@ class Tab:
             if told.get("id") == self._last:
                 assert "error" not in told, (method, told)
                 return dict(told["result"])
+            self.events.append(told)
+
+    def loaded(self, document: str) -> None:
+        """Waits until the document that a navigation named is there whole."""
+        self._loop.run_until_complete(asyncio.wait_for(self._loaded(document), ANSWER_S))
+
+    async def _loaded(self, document: str) -> None:
+        while not any(_tells_load(told, document) for told in self.events):
+            self.events.append(await self._socket.receive_json())
+        self.events.clear()
 
     def close(self) -> None:
         self._loop.run_until_complete(self._socket.close())
         self._loop.run_until_complete(self._session.close())
         self._loop.close()
+
+
+def _tells_load(told: dict[str, Any], document: str) -> bool:
+    params = told.get("params", {})
+    return told.get("method") == "Page.lifecycleEvent" and (params["name"], params["loaderId"]) == ("load", document)
 
 
 class Browser:
@@ -59,27 +83,23 @@ class Browser:
         tab.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
         target = tab.send("Target.createTarget", url="about:blank")["targetId"]
         self._page = tab.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.do("Page.enable")
+        self.do("Page.setLifecycleEventsEnabled", enabled=True)
 
     def do(self, method: str, **params: Any) -> dict[str, Any]:
         return self._tab.send(method, self._page, **params)
 
     def open(self, path: Path) -> Self:
-        self.do("Page.navigate", url=path.absolute().as_uri())
-        self.until(f"document.readyState == 'complete' && location.href == '{path.absolute().as_uri()}'")
+        """A page that is loaded and painted; also where it is the one that was open before."""
+        self._tab.loaded(self.do("Page.navigate", url=path.absolute().as_uri())["loaderId"])
+        self.ask(READY)
         return self
 
     def ask(self, expression: str) -> Any:
-        """What an expression is in the page."""
-        found = self.do("Runtime.evaluate", expression=expression, returnByValue=True)
+        """What an expression is in the page, or comes to be."""
+        found = self.do("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
-
-    def until(self, expression: str) -> None:
-        """Waits until it is so."""
-        end = time.monotonic() + ANSWER_S
-        while not self.ask(expression):
-            assert time.monotonic() < end, expression
-            time.sleep(0.02)
 
     def press(self, *keys: str) -> None:
         """Keys, one after another, by the names that the browser gives them."""
@@ -89,7 +109,8 @@ class Browser:
             self.do("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def click(self, selector: str) -> None:
-        """The mouse on the middle of an element."""
+        """The mouse on the middle of an element, once everything is in its place."""
+        self.ask(READY)
         box = self.ask(
             f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center'}});"
             "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"

@@ -22,14 +22,6 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 RUN = Path("runs/run")
 
 
-@pytest.fixture(scope="module")
-def trainer() -> Iterator[Nursery]:
-    """Runs of `cotforge train`, which import torch once."""
-    pytest.importorskip("trl")
-    with Nursery() as nursery:
-        yield nursery
-
-
 @dataclass(frozen=True)
 class Played:
     """A step that was played, and the folder as it left it."""
@@ -190,7 +182,7 @@ def played(step: Step, folder: Path, request: pytest.FixtureRequest) -> tuple[in
     """Exit status and all that the command said."""
     words = [step.command, "pipeline.yaml", *(word for key, value in step.set.items() for word in ("--set", f"{key}={json.dumps(value)}"))]
     if step.command == "train":
-        nursery: Nursery = request.getfixturevalue("trainer")
+        nursery: Nursery = request.getfixturevalue("nursery")
         return nursery.run(folder, *words)
     if step.within is None:
         done = ran(*words, cwd=folder)

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +15,18 @@ from cotforge.train.evaluation.askers import LARGEST, by_size, next_batch
 from cotforge.train.evaluation.engines import Candidate
 from cotforge.train.students import tiny
 from tests import squares
-from tests.project import environment, ran
+from tests.nursery import Nursery, module
+from tests.project import ran
 from tests.sharing import answered, drawn, questions
 
 INJECT = {"name": "inject", "kind": "sft", "batch": 8, "steps": 2}
 
 
-def test_two_processes_answer_half_of_the_questions_each_and_all_as_one_would_and_draw_the_same(vlm: Path, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tests.sharing"]
+def test_two_processes_answer_half_of_the_questions_each_and_all_as_one_would_and_draw_the_same(
+    vlm: Path, tmp_path: Path, nursery: Nursery
+) -> None:
     dataset = squares.write(tmp_path / "dataset", 8)
-    done = subprocess.run(
-        [*launch, str(vlm), str(dataset), str(tmp_path)], cwd=Path(__file__).parents[1], env=environment({"OMP_NUM_THREADS": "1"}),
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    done = nursery.train(tmp_path, vlm, dataset, tmp_path, count=2, program=module("tests.sharing"))
     assert done.returncode == 0, done.stderr
     two = [json.loads((tmp_path / f"process-{rank}.json").read_text()) for rank in (0, 1)]
     one = answered(vlm) | drawn(vlm, dataset, tmp_path / "one")
@@ -43,16 +40,12 @@ def test_two_processes_answer_half_of_the_questions_each_and_all_as_one_would_an
     assert two[0]["fault"] == two[1]["fault"] == "a fault of process 1"
 
 
-def test_a_run_of_two_processes_has_the_figures_of_one_and_chooses_the_same_checkpoint(tmp_path: Path) -> None:
+def test_a_run_of_two_processes_has_the_figures_of_one_and_chooses_the_same_checkpoint(tmp_path: Path, nursery: Nursery) -> None:
     stage = INJECT | {"batch": 4, "learning_rate": 1e-3, "trl": {"save_steps": 1}}
     folder = squares.project(tmp_path / "p", stage, eval={"split": "test", "best": "accuracy", "between": 5})
     shutil.rmtree(folder / "student")
     tiny.llava(folder / "student", squares.TEXTS, replace(squares.SIZE, context=120))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [*launch, "-m", "cotforge", "train", "squares.yaml", "--out", "run"], cwd=folder, env=environment({"OMP_NUM_THREADS": "1"}),
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    done = nursery.train(folder, "train", "squares.yaml", "--out", "run", count=2)
     assert done.returncode == 0, done.stderr
     two = {file.stem: json.loads(file.read_text()) for file in (folder / "run" / "eval").iterdir()}
     assert {name: found["n"] for name, found in two.items()} == {"00-base": 5, "01-inject": 8}

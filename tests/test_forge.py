@@ -253,15 +253,25 @@ def endless(drawn: list[int]) -> Iterator[Sample]:
         yield Sample(f"row-{number}", (picture,), "Which?", tuple(LABELS))
 
 
-def forge(folder: Path, samples: Iterator[Sample], *, seconds: float) -> Progress:
-    """The counts of a forge that asks for so long and then drops everything."""
+async def abandon(asking: Forge, full: Callable[[], bool]) -> None:
+    """Drops everything a second after it is full, in which a forge that reads on would show it."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not full():
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(1)
+    asking.abandon()
+
+
+def forge(folder: Path, samples: Iterator[Sample], *, full: Callable[[], bool] = lambda: False) -> Progress:
+    """The counts of a forge that asks until a second after it is `full`, or for a minute, and then drops everything."""
     loaded = Loaded.load(folder / "pipeline.yaml")
     progress = Progress({one.name: Meter() for one in loaded.pipeline.teachers})
 
     async def run(journal: Journal) -> None:
         asking = Forge(loaded, journal, progress, sending=Sending(Images(), folder), purse=Purse(Budget()), tell=print)
-        asyncio.get_running_loop().call_later(seconds, asking.abandon)
+        ending = asyncio.create_task(abandon(asking, full))
         await asking.run(lambda: samples)
+        ending.cancel()
 
     with Journal(folder / "journal.sqlite") as journal:
         asyncio.run(run(journal))
@@ -272,7 +282,7 @@ def test_a_server_that_stalls_does_not_make_the_source_be_read_ahead(tmp_path: P
     drawn: list[int] = []
     with Teacher(fail=lambda body: "hang") as server:
         write_pipeline(tmp_path, teacher(server, concurrency=3))
-        progress = forge(tmp_path, endless(drawn), seconds=1.0)
+        progress = forge(tmp_path, endless(drawn), full=lambda: server.in_flight == 3)
         assert server.most_in_flight == 3
     room = 2 * 3 + 64
     assert 3 <= len(drawn) <= room + 3 * LOOKAHEAD
@@ -305,4 +315,4 @@ def test_a_bug_in_reading_ends_the_run_with_its_traceback_and_not_never(tmp_path
     with Teacher(sees) as server:
         write_pipeline(tmp_path, teacher(server))
         with pytest.raises(ZeroDivisionError):
-            forge(tmp_path, broken(), seconds=20)
+            forge(tmp_path, broken())

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from safetensors.numpy import load_file, save_file
 import cotforge as package
 from cotforge.sandbox import shipped
 from tests import squares
-from tests.project import cotforge, environment, replay
+from tests.nursery import Nursery
+from tests.project import replay
 
 FILE = '''
 """Stages of kind `blend`: between the student as it stands and another model, weight by weight."""
@@ -71,10 +73,10 @@ HALF = {"name": "half", "kind": "blend", "other": "twin"}
 MORE = {"name": "more", "kind": "sft", "batch": 8, "steps": 2}
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> dict[str, str]:
-    """The environment in which the package has one kind more: its two files, and an entry in one."""
-    there = tmp_path / "home" / "cotforge"
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Processes in which the package has one kind more: its two files, and an entry in one."""
+    there = tmp_path_factory.mktemp("home") / "cotforge"
     shutil.copytree(Path(package.__file__).parent, there, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(shipped("prompts"), there / "shipped" / "prompts")
     (there / "train" / "kinds" / "blend.py").write_text(FILE)
@@ -83,7 +85,8 @@ def home(tmp_path: Path) -> dict[str, str]:
     before, tuple_of, after = entries.read_text().partition("\nKINDS: tuple[type[Stage], ...] = (")
     before = before.replace("import Dpo\n", "import Dpo\nfrom cotforge.plan.kinds.blend import Blend\n")
     entries.write_text(f"{before}{tuple_of}Blend, {after}")
-    return environment({"PYTHONPATH": str(there.parent), "OMP_NUM_THREADS": "1"})
+    with Nursery(PYTHONPATH=str(there.parent)) as home:
+        yield home
 
 
 def project(folder: Path, *stages: dict[str, Any]) -> Path:
@@ -108,13 +111,13 @@ def twin(folder: Path, factor: float) -> None:
     save_file(scaled, folder / "twin" / "model.safetensors", metadata={"format": "pt"})
 
 
-def test_a_student_goes_through_a_kind_that_is_two_files_and_one_entry(tmp_path: Path, home: dict[str, str]) -> None:
+def test_a_student_goes_through_a_kind_that_is_two_files_and_one_entry(tmp_path: Path, home: Nursery) -> None:
     folder = project(tmp_path, INJECT, HALF, MORE)
     twin(folder, 2)
-    checked = cotforge("check", "squares.yaml", cwd=folder, env=home)
+    checked = home.train(folder, "check", "squares.yaml")
     assert checked.returncode == 0, checked.stderr
     assert "  02 half: blend, 50% of twin\n" in checked.stdout
-    ended = cotforge("train", "squares.yaml", "--out", "run", cwd=folder, env=home)
+    ended = home.train(folder, "train", "squares.yaml", "--out", "run")
     assert (ended.returncode, ended.stdout) == (0, "the student: run/train/student\n"), ended.stderr
     trained = folder / "run" / "train"
     before, other, after = map(weights, (trained / "01-inject" / "weights", folder / "twin", trained / "02-half" / "weights"))
@@ -128,29 +131,29 @@ def test_a_student_goes_through_a_kind_that_is_two_files_and_one_entry(tmp_path:
     assert page.index("02 half: blend") < page.index("03 more: sft")
     assert f"other: {folder / 'twin'}\n" in (folder / "run" / "pipeline.yaml").read_text()
 
-    again = cotforge("train", "squares.yaml", "--out", "run", cwd=folder, env=home)
+    again = home.train(folder, "train", "squares.yaml", "--out", "run")
     assert (again.returncode, again.stderr.count("done already")) == (0, 3), again.stderr
     twin(folder, 3)
-    changed = cotforge("train", "squares.yaml", "--out", "run", cwd=folder, env=home)
+    changed = home.train(folder, "train", "squares.yaml", "--out", "run")
     assert changed.returncode == 2
     assert "stage 'more': the weights it begins with have changed; it would start again: 2 steps (" in changed.stderr
-    redone = cotforge("train", "squares.yaml", "--out", "run", "--from", "half", cwd=folder, env=home)
+    redone = home.train(folder, "train", "squares.yaml", "--out", "run", "--from", "half")
     assert (redone.returncode, redone.stderr.count("done already"), redone.stderr.count("starts again")) == (0, 1, 2), redone.stderr
 
 
-def test_two_steps_of_every_stage_pass_through_it(tmp_path: Path, home: dict[str, str]) -> None:
+def test_two_steps_of_every_stage_pass_through_it(tmp_path: Path, home: Nursery) -> None:
     folder = project(tmp_path, INJECT, HALF, MORE)
     twin(folder, 2)
-    smoked = cotforge("train", "squares.yaml", "--out", "run", "--smoke", cwd=folder, env=home)
+    smoked = home.train(folder, "train", "squares.yaml", "--out", "run", "--smoke")
     assert (smoked.returncode, smoked.stdout) == (0, "the student: run/train/smoke/student\n"), smoked.stderr
     held = json.loads((folder / "run" / "train" / "smoke" / "02-half" / "manifest.json").read_text())
     assert "data" not in held["inputs"], "it reads none, so that other lessons leave it as it is"
 
 
-def test_its_keys_are_checked_as_those_of_the_others(tmp_path: Path, home: dict[str, str]) -> None:
+def test_its_keys_are_checked_as_those_of_the_others(tmp_path: Path, home: Nursery) -> None:
     stages = [{"name": "a", "share": "x", "other": "y"}, {"name": "b", "kind": "sft", "share": 2}, {"name": "c", "kind": "blende"}]
     folder = project(tmp_path, *({"kind": "blend"} | stage for stage in stages))
-    ended = cotforge("check", "squares.yaml", cwd=folder, env=home)
+    ended = home.train(folder, "check", "squares.yaml")
     assert ended.returncode == 2, ended.stderr
     for line in (
         "train.stages[0].share: 'x': input should be a valid number, unable to parse string as a number",
@@ -158,5 +161,5 @@ def test_its_keys_are_checked_as_those_of_the_others(tmp_path: Path, home: dict[
         "train.stages[2].kind: 'blende': there is no such kind; did you mean 'blend'?",
     ):
         assert line in ended.stderr, ended.stderr
-    ended = cotforge("check", "squares.yaml", cwd=project(tmp_path / "other", INJECT, HALF), env=home)
+    ended = home.train(project(tmp_path / "other", INJECT, HALF), "check", "squares.yaml")
     assert (ended.returncode, ended.stderr.partition(": ")[2]) == (2, "train.stages[1].other: 'twin' is no folder\n")

@@ -37,7 +37,7 @@ from cotforge.sequence import Guide
 from tests.guide import ByHand, Policy, Waves, by_hand, forge, learn
 from tests.project import LABELS, Running, environment, said, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Entry, Failure, Teacher
-from tests.test_forge import endless, picture_of, until
+from tests.test_forge import abandon, endless, picture_of, until
 
 IN_TURN = {"rule": "sequential"}
 NAMES = ("ann", "bob", "cyd")
@@ -387,7 +387,7 @@ def test_a_teacher_that_comes_back_while_it_goes_on_is_asked_in_a_second_reading
 
         thread = threading.Thread(target=die_and_come_back)
         thread.start()
-        progress = guided(tmp_path, lambda: islice(endless([]), 160), by_hand(learned=learned), seconds=60, patience=few)
+        progress = guided(tmp_path, lambda: islice(endless([]), 160), by_hand(learned=learned), patience=few)
         thread.join()
         counts = asked({"ann": ann, "bob": back, "cyd": cyd})
         first = {entry.call for entry in dying.ledger if entry.finished}
@@ -498,9 +498,14 @@ def of_wave(samples: Callable[[], Iterator[Sample]], guide: Guide, wave: int, *,
 
 
 def guided(
-    folder: Path, samples: Callable[[], Iterator[Sample]], rule: ByHand, *, seconds: float, patience: Patience | None = None
+    folder: Path,
+    samples: Callable[[], Iterator[Sample]],
+    rule: ByHand,
+    *,
+    full: Callable[[Progress], bool] = lambda progress: False,
+    patience: Patience | None = None,
 ) -> Progress:
-    """The counts of a forge that asks for so long and then drops everything."""
+    """The counts of a forge that asks until a second after it is `full`, or for a minute, and then drops everything."""
     loaded = Loaded.load(folder / "pipeline.yaml")
     progress = Progress({one.name: Meter() for one in loaded.pipeline.teachers})
     guide = Guide(loaded.pipeline, rule, rule.waves(100_000, ()))
@@ -509,8 +514,9 @@ def guided(
         sending = Sending(Images(), folder)
         purse, tell = Purse(Budget()), list[str]().append
         asking = Forge(loaded, journal, progress, sending=sending, purse=purse, tell=tell, guide=guide, patience=patience)
-        asyncio.get_running_loop().call_later(seconds, asking.abandon)
+        ending = asyncio.create_task(abandon(asking, lambda: full(progress)))
         await asking.run(partial(of_wave, samples, guide))
+        ending.cancel()
 
     with Journal(folder / "journal.sqlite") as journal:
         asyncio.run(run(journal))
@@ -528,8 +534,14 @@ def test_servers_that_stall_do_not_make_the_source_be_read_ahead(tmp_path: Path,
         # Without a warm-up there is nobody to wait for; the second is asked where the first is not enough.
         shape: dict[str, Any] = {"warm": 1.0, "audit": 0} if slow == "all" else {"warm": 0.0, "audit": 0}
         rule = ByHand(lambda total, gold: Waves(**shape), lambda *_: Policy(NAMES, needed=3))
-        progress = guided(tmp_path, lambda: islice(endless(drawn), 3000), rule, seconds=2.0)
-    room = 3 * (2 * 3 + 64)
+        room = 3 * (2 * 3 + 64)
+
+        def full(progress: Progress) -> bool:
+            if slow == "second":
+                return progress.asked >= room
+            return all(server.in_flight == 3 for server in servers.values())
+
+        progress = guided(tmp_path, lambda: islice(endless(drawn), 3000), rule, full=full)
     assert 3 <= progress.samples - progress.settled <= room + 1
     if slow == "all":
         assert len(drawn) <= room + 3 * LOOKAHEAD

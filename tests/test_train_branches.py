@@ -38,12 +38,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as nursery:
-        yield nursery
-
-
 def again(folder: Path, *stages: dict[str, Any], **student: Any) -> None:
     """The pipeline file with other stages."""
     file = folder / "squares.yaml"

@@ -1,10 +1,9 @@
 """A student's folder from a stranger: no Python in it is run, no pickle is read, and what is wrong is one line."""
 
 import ast
+import io
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import cotforge
 from cotforge.errors import PipelineError
 from cotforge.train.students import student, tiny
 from cotforge.train.students.folder import demand_safe, demand_student, passed_over
-from tests.project import environment
+from tests.project import ran
 from tests.squares import SIZE, TEXTS, project
 
 EVIL = """
@@ -100,18 +99,17 @@ def test_python_that_is_not_needed_is_passed_over_and_told_of(folder: Path) -> N
     assert not (folder.parent / "trace").exists()
 
 
-def test_train_ends_with_one_line_and_asks_nobody(tmp_path: Path) -> None:
+def test_train_ends_with_one_line_and_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project(tmp_path, {"name": "inject", "kind": "sft", "steps": 1})
     (tmp_path / "student" / "evil.py").write_text(EVIL.format(str(tmp_path / "trace")))
     edit(tmp_path / "student" / "config.json", ASKS["a model of its own"][1])
-    done = subprocess.run(
-        [sys.executable, "-m", "cotforge", "train", "squares.yaml", "--out", "run"],
-        cwd=tmp_path, input="y\n" * 9, capture_output=True, text=True, check=False, env=environment({"OMP_NUM_THREADS": "1"}),
-    )  # fmt: skip
+    monkeypatch.setattr("sys.stdin", answers := io.StringIO("y\n" * 9))
+    done = ran("train", "squares.yaml", "--out", "run", cwd=tmp_path)
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]
     assert "is a model with Python of its own (evil.py), which is never run here; take one that transformers" in line
     assert "Traceback" not in done.stderr
+    assert answers.tell() == 0
     assert not (tmp_path / "trace").exists()
 
 

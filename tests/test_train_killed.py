@@ -93,12 +93,6 @@ def has_rows(folder: Path, stage: str, count: int) -> bool:
     return rows(folder, stage) >= count
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as nursery:
-        yield nursery
-
-
 def test_killed_in_every_stage_it_ends_as_if_undisturbed(project: Path, tmp_path: Path, nursery: Nursery) -> None:
     whole = Path(shutil.copytree(project, tmp_path / "whole"))
     undisturbed = ran(*TRAIN, cwd=whole)

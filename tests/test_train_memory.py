@@ -2,8 +2,6 @@
 
 import gc
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from weakref import WeakSet
@@ -19,7 +17,7 @@ from cotforge.train.command import train
 from cotforge.train.faults import memory
 from cotforge.train.kinds import sft
 from cotforge.train.work import newest_whole
-from tests.project import environment
+from tests.nursery import Nursery
 from tests.squares import project
 
 SFT = {"name": "inject", "kind": "sft", "steps": 2, "batch": 4}
@@ -98,10 +96,9 @@ except PipelineError as fault:
 """
 
 
-def test_memory_that_is_short_is_one_line_and_the_stage_can_be_resumed(tmp_path: Path) -> None:
+def test_memory_that_is_short_is_one_line_and_the_stage_can_be_resumed(tmp_path: Path, nursery: Nursery) -> None:
     """The process may hold no more after its second step, and the next forward pass asks torch for more."""
-    words = [sys.executable, "-c", PROGRAM, str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment({"OMP_NUM_THREADS": "1"}), cwd=Path(__file__).parents[1])
+    done = nursery.train(tmp_path, tmp_path, program=PROGRAM)
     told = done.stdout.strip()
     assert re.fullmatch(
         r"stage 'inject': out of memory at step 3 in a batch of 16 x \d+ tokens \(\d+\.\d GB at its peak\); "

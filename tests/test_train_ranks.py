@@ -1,8 +1,6 @@
 """Several processes: each completion gets the advantage that it would get in one, all come to one student, and it can be saved."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import torch
 
 from cotforge.train.students import tiny
 from tests import squares
-from tests.project import environment
+from tests.nursery import Nursery, module
 from tests.ranked import ROLLOUT, SAID, Scored, scored
 
 
@@ -24,18 +22,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_groups_without_variance_are_drawn_again_by_processes_that_have_different_numbers_of_them(tmp_path: Path) -> None:
+def test_groups_without_variance_are_drawn_again_by_processes_that_have_different_numbers_of_them(tmp_path: Path, nursery: Nursery) -> None:
     model, dataset, folder = (
         tiny.llava(tmp_path / "model", squares.TEXTS, squares.SIZE),
         squares.write(tmp_path / "dataset", 16),
         tmp_path / "two",
     )
     folder.mkdir()
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tests.ranked_again"]
-    done = subprocess.run(
-        [*launch, str(folder), str(model), str(dataset)], cwd=Path(__file__).parents[1],
-        env=environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    done = nursery.train(tmp_path, folder, model, dataset, count=2, program=module("tests.ranked_again"))
     assert done.returncode == 0, done.stderr
     one, other = (json.loads((folder / f"process-{rank}.json").read_text()) for rank in (0, 1))
     assert one["draws"] == other["draws"] == 3
@@ -47,15 +41,11 @@ def test_groups_without_variance_are_drawn_again_by_processes_that_have_differen
     assert [row["well_formed"] for row in kept] == [1, 0] * 8
 
 
-def test_rewards_and_advantages_are_gathered_in_the_order_of_the_completions(tmp_path: Path, one_thread: None) -> None:
+def test_rewards_and_advantages_are_gathered_in_the_order_of_the_completions(tmp_path: Path, one_thread: None, nursery: Nursery) -> None:
     model, dataset = tiny.llava(tmp_path / "model", squares.TEXTS, squares.SIZE), squares.write(tmp_path / "dataset", 16)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tests.ranked"]
-    done = subprocess.run(
-        [*launch, str(tmp_path / "two"), str(model), str(dataset)], cwd=Path(__file__).parents[1],
-        env=environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    done = nursery.train(tmp_path, tmp_path / "two", model, dataset, count=2, program=module("tests.ranked"))
     assert done.returncode == 0, done.stderr
     two = [Scored(**json.loads((tmp_path / "two" / f"process-{rank}.json").read_text())) for rank in (0, 1)]
     one = scored(tmp_path / "one", model, dataset, processes=1)

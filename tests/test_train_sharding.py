@@ -1,8 +1,6 @@
 """Students that are split over processes: chosen where memory wants it, trained as whole ones are, and refused where they would not be."""
 
 import shutil
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from cotforge.plan import Plan
 from cotforge.train import sharding
 from cotforge.train.students import tiny
 from tests import squares
-from tests.project import environment
+from tests.nursery import Nursery, module
 
 GB = 10**9
 
@@ -101,14 +99,10 @@ STAGES = [
 ]  # fmt: skip
 
 
-def train(folder: Path, **more: str) -> None:
+def train(nursery: Nursery, folder: Path, **more: str) -> None:
     """All stages in two processes; with accelerate's variables for FSDP2, where accelerate takes their CPUs for GPUs."""
-    program = "tests.sharded" if more else "cotforge"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", program]
-    done = subprocess.run(
-        [*launch, "train", str(folder / "squares.yaml"), "--out", str(folder / "run"), "--trust"], cwd=Path(__file__).parents[1],
-        env=environment({"OMP_NUM_THREADS": "1", **more}), capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
+    words, program = ("train", "squares.yaml", "--out", "run", "--trust"), module("tests.sharded") if more else ""
+    done = nursery.train(folder, *words, count=2, program=program, **more)
     assert done.returncode == 0, done.stderr
 
 
@@ -121,14 +115,14 @@ without_deepspeed = pytest.mark.skipif(find_spec("deepspeed") is None, reason="D
 
 
 @pytest.mark.parametrize("by", [pytest.param(sharding.FSDP2, id="fsdp2"), pytest.param(ZERO, id="zero2", marks=without_deepspeed)])
-def test_split_students_learn_what_whole_ones_learn_with_their_head(by: dict[str, str], tmp_path: Path) -> None:
+def test_split_students_learn_what_whole_ones_learn_with_their_head(by: dict[str, str], tmp_path: Path, nursery: Nursery) -> None:
     begun = squares.project(tmp_path / "whole", *STAGES)
     (begun / "scores.py").write_text(squares.VARIED)
     shutil.copytree(begun, tmp_path / "split")
     before = load_file(begun / "student" / "model.safetensors")
     (head,) = [name for name in before if "lm_head" in name]
-    train(tmp_path / "whole")
-    train(tmp_path / "split", **by)
+    train(nursery, tmp_path / "whole")
+    train(nursery, tmp_path / "split", **by)
     for stage in ("01-inject", "02-reason", "03-prefer"):
         whole, split = weights(tmp_path / "whole", stage), weights(tmp_path / "split", stage)
         assert (split[head] - before[head]).abs().max() > 5e-4

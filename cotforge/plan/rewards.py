@@ -23,7 +23,7 @@ def reward_faults(rewards: Sequence[Reward], root: Path) -> Iterator[str]:
             yield from (f"rewards[{index}].{fault}" for fault in error.faults)
 
 
-def reward_words(rewards: Sequence[Reward]) -> str:
-    """For the plan's line: each measure with its share of all weights, in [-1, 1]."""
-    whole = sum(abs(reward.weight) for reward in rewards) or 1.0
-    return " + ".join(f"{reward.weight / whole:.3g} {reward.measure}" for reward in rewards)
+def reward_words(rewards: Sequence[tuple[float, str]]) -> str:
+    """For the plan's line: rewards, each a weight and a name, with their shares of all weights, in [-1, 1]."""
+    whole = sum(abs(weight) for weight, _ in rewards) or 1.0
+    return " + ".join(f"{weight / whole:.3g} {name}" for weight, name in rewards)

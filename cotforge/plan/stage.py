@@ -95,6 +95,11 @@ class Stage(Spec):
         return None
 
     @property
+    def remark(self) -> str:
+        """What a student's card has to say of it beside its line, in a sentence without its full stop; empty where that is all."""
+        return ""
+
+    @property
     def trl_fields(self) -> dict[str, Any]:
         """Fields of a trainer's configuration that the pipeline file sets; empty for a kind without a trainer of TRL's."""
         return {}
@@ -225,13 +230,18 @@ class TrlStage(Stage):
         """How many rows of its data one process reads for an optimizer step."""
         return self.batch * self.accumulate
 
+    def learned_of(self, rows: int) -> int:
+        """From about how many of its data's rows it learns."""
+        return rows
+
     def amount(self, rows: int, *, processes: int = 1, steps: int | None = None) -> str:
         """By its steps or epochs, in what its rows are called."""
-        steps, what = steps or self.steps, self.rows_are
-        times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / rows
+        steps, learned = steps or self.steps, self.learned_of(rows)
+        times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / learned
         if times < 1:
-            return f"{round(times * rows):,} of {rows:,} {what}"
-        return f"all {rows:,} {what}" + ("" if times == 1 else f", {times:.3g} times")
+            return f"{round(times * learned):,} of {max(rows, learned):,} {self.rows_are}"
+        whole = f"all {learned:,}" if learned >= rows else f"about {learned:,} of {rows:,}"
+        return f"{whole} {self.rows_are}" + ("" if times == 1 else f", {times:.3g} times")
 
     def words(self, steps: int | None = None) -> list[str]:
         """Data, length and batch."""

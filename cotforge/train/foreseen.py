@@ -70,7 +70,7 @@ def _extent(training: TrainingRun, source: str, texts: tuple[str, ...], processo
 
 def _steps(stage: TrlStage, extent: Extent, processes: int) -> int:
     rows = stage.batch * stage.accumulate * processes / (stage.group if isinstance(stage, Grpo) else 1)
-    return stage.steps or ceil((stage.epochs or 1.0) * extent.count / rows)
+    return stage.steps or ceil((stage.epochs or 1.0) * stage.learned_of(extent.count) / rows)
 
 
 def _prepared(training: TrainingRun, stage: TrlStage, extent: Extent, size: int) -> float:

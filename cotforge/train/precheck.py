@@ -67,11 +67,16 @@ def tried(stage: Grpo | Dpo, run: Context) -> Rewards:
 def _tried(stage: Grpo | Dpo, rows: Rows, *, task: Task, root: Path, made_up: bool = False) -> Rewards:
     """Rows that are `made_up`, because there is no lesson yet, show only that a reward can be taken and stays in its range."""
     try:
-        rewards = Rewards.of(stage.rewards, task, root)
+        rewards = _rewards(stage, task, root)
         rewards.tried(((PromptedSample.of(row, task), row["completion"][-1]["content"]) for row in rows), made_up=made_up)
     except PipelineError as fault:
         raise PipelineError(*(f"stage {stage.name!r}: {line}" for line in fault.faults)) from fault
     return rewards
+
+
+def _rewards(stage: Grpo, task: Task, root: Path) -> Rewards:
+    """Those that are measures; nobody is asked here for that of a reader."""
+    return Rewards.of(stage.rewards, task, root, beside=stage.reader.weight if stage.reader else 0.0)
 
 
 def _first(lessons: Lessons, says: Prompt | None = None) -> Iterator[dict[str, Any]]:
@@ -118,7 +123,7 @@ def check(loaded: Loaded, run: Path, samples: Callable[[], Iterator[Sample | Fau
             return _tried(stage, _first(lessons), task=task, root=loaded.root)
         rows = list(_labelled(loaded, samples()))
         if not rows:
-            return Rewards.of(stage.rewards, task, loaded.root)
+            return _rewards(stage, task, loaded.root)
         return _tried(stage, rows, task=task, root=loaded.root, made_up=stage.learns_from == "lessons")
 
     try_all(plan, take)

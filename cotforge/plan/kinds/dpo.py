@@ -103,4 +103,5 @@ class Dpo(TrlStage):
         made = self.rollouts
         ratio = [] if made.length_ratio is None else [f"lengths within {made.length_ratio:g}"]
         pairs = f"{made.pairs_per_sample:,} pair{'s' * (made.pairs_per_sample > 1)} of a sample"
-        return [*words, reward_words(self.rewards), pairs, f"margin {made.margin:g}", *ratio]
+        better = reward_words([(reward.weight, reward.measure) for reward in self.rewards])
+        return [*words, better, pairs, f"margin {made.margin:g}", *ratio]

@@ -5,9 +5,10 @@ from math import gcd
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from cotforge.errors import shown
+from cotforge.plan.reader import Reader
 from cotforge.plan.rewards import Reward, reward_faults, reward_words
 from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom, TrlStage
 from cotforge.spec import Spec
@@ -74,6 +75,7 @@ class Grpo(TrlStage):
         "vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout",
     }  # fmt: skip
     rows_are: ClassVar[str] = "prompts"
+    keyless_defaults: ClassVar[frozenset[str]] = frozenset({"reader"})
     curves: ClassVar[tuple[Curve, ...]] = (
         Curve("Rewards", (("reward", "whole"),)),
         Curve(
@@ -97,6 +99,9 @@ class Grpo(TrlStage):
     """Forward passes of one optimizer step; where it is not given, as many as 16 groups take."""
     data: Literal["lessons", "source"] = "lessons"
     """`lessons`: the dataset; `source`: every readable sample of the source with its raw label."""
+    reader: Reader | None = None
+    """A second model that has to come to the answer by the student's reasoning, without the picture: one more reward, and where it is
+    given there may be no other (RACRO, arXiv 2506.04559)."""
     rewards: tuple[Reward, ...]
     """What is better."""
     clip: Annotated[Clip | None, BeforeValidator(_clip)] = None
@@ -157,8 +162,9 @@ class Grpo(TrlStage):
         return whole and not {"steps_per_generation", "generation_batch_size", "top_entropy_quantile"} & self.trl.keys()
 
     def key_fields(self) -> dict[str, Any]:
-        """Without the place and the memory that vLLM has."""
-        return {name: value for name, value in super().key_fields().items() if name != "vllm"}
+        """Without the place and the memory that vLLM has, and the place of a reader."""
+        fields = {name: value for name, value in super().key_fields().items() if name != "vllm"}
+        return fields | ({"reader": self.reader.key_fields()} if self.reader else {})
 
     @property
     def longest_answer(self) -> int:
@@ -167,8 +173,8 @@ class Grpo(TrlStage):
 
     @field_validator("rewards")
     @classmethod
-    def _wants_something(cls, rewards: tuple[Reward, ...]) -> tuple[Reward, ...]:
-        if not rewards:
+    def _wants_something(cls, rewards: tuple[Reward, ...], info: ValidationInfo) -> tuple[Reward, ...]:
+        if not rewards and info.data.get("reader") is None:
             raise ValueError("there is none; at least one is needed")
         return rewards
 
@@ -194,6 +200,8 @@ class Grpo(TrlStage):
 
     def words(self, steps: int | None = None) -> list[str]:
         """Rewards, groups and clip too."""
-        words = [*super().words(steps), reward_words(self.rewards)]
+        named = [(reward.weight, reward.measure) for reward in self.rewards]
+        named += [(self.reader.weight, f"read by {self.reader.model}")] if self.reader else []
+        words = [*super().words(steps), reward_words(named)]
         clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
         return [*words, f"groups of {self.group}", *clip]

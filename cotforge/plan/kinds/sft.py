@@ -1,16 +1,19 @@
 """Stages of kind `sft`: supervised learning of the lessons' completions."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from cotforge.plan.part import Part
 from cotforge.plan.stage import LOSS, Curve, LearnsFrom, TrlStage
+from cotforge.spec import WrongKey
 
 
 class Sft(TrlStage):
     """Supervised: the student learns the completion, given picture and prompt."""
 
     learns_texts: ClassVar[bool] = True
+    keyless_defaults: ClassVar[frozenset[str]] = frozenset({"part", "short_answers", "shuffle_answers"})
     curves: ClassVar[tuple[Curve, ...]] = (
         LOSS,
         Curve("Token accuracy on lessons", (("mean_token_accuracy", "share"),), share=True),
@@ -23,8 +26,48 @@ class Sft(TrlStage):
     """Of lessons longer than `longest`, which are never cut: leave them out, or train nothing. Ours."""
     longest: int | None = Field(default=None, ge=1)
     """Tokens of a whole lesson, picture included; null is what the student's positions hold."""
+    part: Part | None = None
+    """Of the data, the part that is learned, where several branches share them (Disperse-Then-Merge, arXiv 2405.13432); null is all."""
+    shuffle_answers: float = Field(default=0.0, ge=0, le=1)
+    """The share of lessons that are learned with the answer of another sample, so that they teach the form of reasoning alone (PA-FAS,
+    arXiv 2511.17927); `true` is all of them. The dataset stays as it is."""
+
+    short_answers: float = Field(default=0.0, ge=0, le=1)
+    """The share of lessons that are learned a second time in short form: the prompt asks for the answer alone (CAR, arXiv 2505.15154);
+    `true` is all of them."""
 
     @property
     def learns_from(self) -> LearnsFrom:
         """As `data` says."""
         return self.data
+
+    @model_validator(mode="after")
+    def _reasons(self) -> Self:
+        if self.shuffle_answers and self.data == "source":
+            raise WrongKey("shuffle_answers", "labels without a reasoning would be learned wrongly and nothing else; set data to lessons")
+        if self.short_answers and (self.shuffle_answers or self.data == "source"):
+            other = "shuffle_answers" if self.shuffle_answers else "data: source"
+            raise WrongKey("short_answers", f"contradicts {other}; leave one of them out")
+        return self
+
+    @property
+    def remark(self) -> str:
+        """That its answers are not those of its pictures."""
+        if not self.shuffle_answers:
+            return ""
+        return (
+            f"{self.name} learned {self.shuffle_answers:.0%} of its lessons with the answers of other samples (shuffle_answers), to teach "
+            "the form of reasoning alone; right answers have to come from another stage"
+        )
+
+    def learned_of(self, rows: int) -> int:
+        """Those of its part, and those in short form."""
+        rows += round(self.short_answers * rows)
+        return rows if self.part is None else max(1, round(rows / self.part.of))
+
+    def words(self, steps: int | None = None) -> list[str]:
+        """Its part too, whose answers it learns, and what it learns in short form."""
+        part = [self.part.words] if self.part else []
+        shuffled = [f"{self.shuffle_answers:.0%} of the answers shuffled"] if self.shuffle_answers else []
+        short = [f"{self.short_answers:.0%} in short form too"] if self.short_answers else []
+        return [*super().words(steps), *part, *shuffled, *short]

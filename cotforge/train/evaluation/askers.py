@@ -151,6 +151,17 @@ class Checkpoint:
                     outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
                 )  # fmt: skip
 
+    def perplexities(self, texts: Sequence[tuple[Question, str]]) -> list[float]:
+        """exp(-1/T sum log p) over the T tokens of each text as the answer to a question. Raises Fault where a picture cannot be read."""
+        from cotforge.train.evaluation.perplexity import perplexities  # torch
+
+        learning = self._model.training
+        self._model.eval()
+        try:
+            return list(perplexities(self._model, self._engine.processor, (_lesson(question, text) for question, text in texts)))
+        finally:
+            self._model.train(learning)
+
     @contextmanager
     def _growing(self, size: int) -> Iterator[None]:
         """Sets the size of the next batch by the memory that this one takes; one that did not fit is the last that was tried."""
@@ -169,6 +180,18 @@ class Checkpoint:
         self._engine.batch = next_batch(size, used=torch.cuda.max_memory_allocated() - before, room=int(SPARE * room))
 
 
+def _lesson(question: Question, text: str) -> dict[str, Any]:
+    """A question and an answer as a row of lessons. Raises Fault where a picture cannot be read."""
+    from cotforge.teachers.local.engine import opened
+
+    asked = "\n".join(part["text"] for message in question.messages for part in message["content"] if part["type"] == "text")
+    return {
+        "images": [opened(picture.file or picture.load(), picture.digest) for picture in question.sample.pictures],
+        "prompt": [{"role": "user", "content": asked}],
+        "completion": [{"role": "assistant", "content": text}],
+    }
+
+
 def dtype_of(spec: Student | None) -> Literal["float32", "bfloat16"]:
     """Of the weights of a student that is evaluated: as the plan says, else bfloat16 on a GPU and float32 on a CPU."""
     import torch
@@ -182,7 +205,9 @@ class Endpoint:
     dtype: str | None = None
     engine = "server"
 
-    def __init__(self, teacher: OpenAITeacher, *, sending: Sending) -> None:
+    def __init__(self, teacher: OpenAITeacher, *, sending: Sending, patience: float | None = None) -> None:
+        """`patience`: seconds for one answer, all attempts together; a question that takes longer fails. None waits for all attempts."""
+        self._patience = patience
         self.name, self._teacher, self._sending = f"{teacher.model} at {teacher.url[0]}", teacher, sending
 
     @classmethod
@@ -208,7 +233,11 @@ class Endpoint:
 
         async def one(question: Question) -> Reply:
             async with free:
-                reply = await self._ask(session, question, teacher)
+                try:
+                    async with asyncio.timeout(self._patience):
+                        reply = await self._ask(session, question, teacher)
+                except TimeoutError:
+                    reply = Reply("", outcome=Outcome(OutcomeKind.PASSING, "timeout", f"no answer within {self._patience:g} s"))
             done(1)
             return reply
 

@@ -66,6 +66,18 @@ class Shared:
         }
         return [found[place] for place in range(len(questions))]
 
+    def perplexities(self, texts: Sequence[tuple[Question, str]]) -> list[float]:
+        """In order, a part of them by each process. Raises PipelineError where its own asker cannot tell them."""
+        asker = self.asker
+        if not isinstance(asker, Checkpoint):
+            raise PipelineError(f"{asker.name}: perplexities are told by transformers alone; set eval.engine to transformers")
+        order = list(range(len(texts)))
+        parts = ranks.every(lambda: asker.perplexities([texts[place] for place in ranks.share_of(order)]))
+        found = dict[int, float]()
+        for process, part in enumerate(parts):
+            found.update(zip(ranks.share_of(order, process), part, strict=True))
+        return [found[place] for place in order]
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -1,6 +1,7 @@
 """Stages of kind `grpo`: TRL's trainer with measures for rewards, a clip that can act, and guards that speak."""
 
 import warnings
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -17,8 +18,9 @@ from cotforge.train.faults import pictures
 from cotforge.train.fields import configured, taken
 from cotforge.train.guards import Watch
 from cotforge.train.precheck import TRIED, tried
-from cotforge.train.rewards import Rewards
+from cotforge.train.rewards import Rewards, RolloutReward
 from cotforge.train.rollouts import engine
+from cotforge.train.rollouts import reader as reader_reward
 from cotforge.train.rollouts.prompts import Prompts
 from cotforge.train.rollouts.trainer import Between, Trainer
 from cotforge.train.students import student
@@ -133,8 +135,13 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
 
 
 def found(stage: Grpo, work: Work) -> Rewards:
-    """The rewards, found and tried on the first lessons. Raises PipelineError."""
-    return tried(stage, work)
+    """The rewards, found and tried on the first lessons, and that of a reader. Raises PipelineError."""
+    rewards, reader = tried(stage, work), stage.reader
+    if reader is None:
+        return rewards
+    file = work.out / (reader_reward.FILE if ranks.first() else f"{ranks.number()}-{reader_reward.FILE}")
+    weight = reader.weight / (reader.weight + sum(abs(reward.weight) for reward in stage.rewards))
+    return replace(rewards, rollout=RolloutReward("reader", weight, reader_reward.CaptionReader(reader, work.task, cache=file)))
 
 
 def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:

@@ -17,7 +17,10 @@ from cotforge.train import ranks
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
+from cotforge.train.data.parts import part_rows
 from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
+from cotforge.train.data.short_form import with_short
+from cotforge.train.data.shuffled import listed, shuffled
 from cotforge.train.fields import configured, taken
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
@@ -35,7 +38,7 @@ ALIKE = 8
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
     pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
-    lessons = work.data()
+    lessons = own_lessons(stage, work)
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
     prepared = prepare(
@@ -48,10 +51,11 @@ def train(stage: Sft, work: Work) -> None:
     short = fitting(prepared, longest)
     if len(short) < prepared.learned:
         ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
+    short = within_part(stage, work, lessons, short)
     config = config_of(stage, work, prepared)
     with taken(stage):
         trainer = Trainer(prepared, short, pupil, config)
-    with shared_heap():
+    with shared_heap(config.dataloader_num_workers):
         drive(trainer, work, pupil)
     del trainer
     check_saved(pupil, work, lessons)
@@ -60,6 +64,37 @@ def train(stage: Sft, work: Work) -> None:
 def fitting(prepared: Prepared, longest: int | None) -> list[int]:
     """The lessons, by their row, that are not left out, of at most so many tokens."""
     return [row for row, length in enumerate(prepared.lengths) if length and (longest is None or length <= longest)]
+
+
+def own_lessons(stage: Sft, work: Work) -> Lessons:
+    """The stage's data as it learns them. Raises PipelineError where answers are to be exchanged and cannot be."""
+    lessons = work.data()
+    if stage.short_answers:
+        twice = with_short(lessons, stage.short_answers, seed=stage.seed)
+        work.record.say(f"{len(twice.again):,} of {len(lessons):,} lessons are learned in short form too")
+        return twice
+    if not stage.shuffle_answers:
+        return lessons
+    mixed = shuffled(lessons, stage.shuffle_answers, seed=stage.seed)
+    if not (line := ranks.shared(lambda: listed(mixed, work.out))):
+        raise PipelineError(
+            f"stage {stage.name!r}: shuffle_answers: no completion can get the answer of another sample: none ends with its answer, or all "
+            "have options of their own; leave shuffle_answers out"
+        )
+    work.record.say(line)
+    return mixed
+
+
+def within_part(stage: Sft, work: Work, lessons: Lessons, rows: list[int]) -> list[int]:
+    """Of some rows of the data, those that are in the stage's part. Raises PipelineError where there are none."""
+    if stage.part is None:
+        return rows
+    own = part_rows(lessons, stage.part)
+    kept = [row for row in rows if row in own]
+    if not kept:
+        raise PipelineError(f"stage {stage.name!r}: none of the {len(own):,} lessons of {stage.part.words} can be learned; lower part.of")
+    work.record.say(f"{stage.part.words}: {len(kept):,} of {len(rows):,} lessons")
+    return kept
 
 
 def absent_from(lessons: Lessons, options: Sequence[str]) -> list[str]:

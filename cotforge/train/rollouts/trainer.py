@@ -58,7 +58,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         """The smallest and largest ratio of a token; None while there was none to tell."""
         self._table, self._resample, self._tell = table, resample, watch.tell
         self.said_type = type_of_completions(pupil.processor)
-        config.reward_weights = list(rewards.weights)
+        config.reward_weights = rewards.all_weights
         super().__init__(
             model=pupil.model,
             reward_funcs=rewards.functions(decoder(pupil)),
