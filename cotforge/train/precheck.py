@@ -74,9 +74,10 @@ def _tried(stage: Grpo | Dpo, rows: Rows, *, task: Task, root: Path, made_up: bo
     return rewards
 
 
-def _rewards(stage: Grpo, task: Task, root: Path) -> Rewards:
+def _rewards(stage: Grpo | Dpo, task: Task, root: Path) -> Rewards:
     """Those that are measures; nobody is asked here for that of a reader."""
-    return Rewards.of(stage.rewards, task, root, beside=stage.reader.weight if stage.reader else 0.0)
+    reader = stage.reader if isinstance(stage, Grpo) else None
+    return Rewards.of(stage.rewards, task, root, beside=reader.weight if reader else 0.0)
 
 
 def _first(lessons: Lessons, says: Prompt | None = None) -> Iterator[dict[str, Any]]:
