@@ -45,9 +45,11 @@ class Counting:
         self.asker, self.own = asker, 0
         self.name, self.dtype, self.engine = asker.name, asker.dtype, asker.engine
 
-    def answers(self, asked: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, asked: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         self.own += len(asked)
-        return self.asker.answers(asked, max_tokens=max_tokens, done=done)
+        return self.asker.answers(asked, max_tokens=max_tokens, done=done, temperature=temperature)
 
 
 def answered(model: Path) -> dict[str, Any]:

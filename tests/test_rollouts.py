@@ -25,7 +25,8 @@ from cotforge.train.rollouts.prompts import Prompts, count_tokens
 from cotforge.train.rollouts.resample import flat_groups, other_rows, refilled
 from cotforge.train.students import student, tiny
 from cotforge.train.students.student import Pupil
-from cotforge.train.trl_seam import Sampled, prepare_multimodal_messages, short_prompts
+from cotforge.train.trl_seam import Sampled, prepare_multimodal_messages
+from cotforge.train.vllm_seam import short_prompts
 from tests import squares
 
 REWARDS = [{"measure": "correct"}]

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
+from cotforge.plan.curriculum import Curriculum, PacedStage
 from cotforge.plan.evaluation import Eval, listed
 from cotforge.plan.kinds import AnyStage
 from cotforge.plan.kinds.dpo import Dpo
@@ -26,11 +27,13 @@ __all__ = [
     "SMOKE_STEPS",
     "AnyStage",
     "Clip",
+    "Curriculum",
     "Dpo",
     "Eval",
     "Grpo",
     "Lora",
     "Merge",
+    "PacedStage",
     "Plan",
     "Rates",
     "Reward",

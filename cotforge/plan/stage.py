@@ -4,7 +4,7 @@ To add one: a `Stage` in `plan/kinds/<kind>.py` with an entry in `plan.kinds.KIN
 `train(stage, work) -> None`, and, where something can be seen to be wrong before anything is trained, `check(stage, training) -> None`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
@@ -58,6 +58,10 @@ class KeyContext(Protocol):
 
     def fingerprint(self, model: str, *, key: str = ...) -> str:
         """A hash of the weights of a model, named by that key of the file: a folder or Hub id. Raises PipelineError where it is none."""
+
+    @property
+    def pass_rates(self) -> Callable[[], Mapping[str, float]]:
+        """Shares in [0, 1] of right answers by a sample's id, as the run folder has them; empty where none were written."""
 
 
 class Stage(Spec):

@@ -66,6 +66,8 @@ class TrainingRun:
     """Brings up to date what shows how the run goes."""
     apart: Callable[[Lessons], object] = bool
     """Raises PipelineError where lessons or pairs are made of what is held out."""
+    pass_rates: Callable[[], Mapping[str, float]] = dict
+    """Shares of right answers by a sample's id, as `difficulty.parquet` of the run folder has them; empty where it is not there."""
     card: Callable[[], str] = str
     """The text of the student's card, once all stages are done."""
 

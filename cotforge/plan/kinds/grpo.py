@@ -8,10 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from cotforge.errors import shown
+from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.reader import Reader
 from cotforge.plan.rewards import Reward, reward_faults, reward_words
-from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom, TrlStage
-from cotforge.spec import Spec
+from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom
+from cotforge.spec import Spec, WrongKey
 
 
 class Clip(Spec):
@@ -67,7 +68,7 @@ def passes_of(groups: int, batch: int, group: int) -> int:
     return -(-groups * group // (batch * whole)) * whole
 
 
-class Grpo(TrlStage):
+class Grpo(PacedStage):
     """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
 
     harmless: ClassVar[frozenset[str]] = HARMLESS | {
@@ -93,6 +94,12 @@ class Grpo(TrlStage):
         Curve("Entropy in nats", (("entropy", "of a token"),)),
         Curve("Distance to the stage's first weights", (("kl", "KL"),)),
     )
+
+    curricula: ClassVar[Choices] = {
+        "easy_first": ("pass_rate", "length"),
+        "bandit": ("reward_variance", "pass_rate"),
+        "review": ("pass_rate", "reward_variance"),
+    }
 
     kind: Literal["grpo"]
     accumulate: int = Field(default=8, ge=1)
@@ -184,6 +191,16 @@ class Grpo(TrlStage):
             raise ValueError("clip: cannot act while every completion is used for one step only; set updates_per_rollout to 2 or more")
         if self.clip is not None and (loss := self.trl.get("loss_type", self.loss_type)) in UNCLIPPED:
             raise ValueError(f"clip: the loss {shown(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
+        return self
+
+    @model_validator(mode="after")
+    def _one_order(self) -> Self:
+        if self.curriculum is None:
+            return self
+        if self.resample:
+            raise WrongKey("resample", "draws other prompts by chance, which a curriculum chooses; leave one of them out")
+        if self.curriculum.by == "length" and self.data == "source":
+            raise WrongKey("curriculum.by", "length is that of a lesson's completion, and data: source has none; take pass_rate")
         return self
 
     @model_validator(mode="after")

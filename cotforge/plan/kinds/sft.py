@@ -4,12 +4,13 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.part import Part
-from cotforge.plan.stage import LOSS, Curve, LearnsFrom, TrlStage
+from cotforge.plan.stage import LOSS, Curve, LearnsFrom
 from cotforge.spec import WrongKey
 
 
-class Sft(TrlStage):
+class Sft(PacedStage):
     """Supervised: the student learns the completion, given picture and prompt."""
 
     learns_texts: ClassVar[bool] = True
@@ -18,6 +19,8 @@ class Sft(TrlStage):
         LOSS,
         Curve("Token accuracy on lessons", (("mean_token_accuracy", "share"),), share=True),
     )
+
+    curricula: ClassVar[Choices] = {"easy_first": ("pass_rate", "length"), "bandit": ("loss",), "review": ("loss", "pass_rate")}
 
     kind: Literal["sft"]
     data: Literal["lessons", "source"] = "lessons"

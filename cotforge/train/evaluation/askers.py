@@ -1,4 +1,4 @@
-"""Whom questions are put to: a checkpoint in this process, or any OpenAI-compatible URL. Both answer greedily; a checkpoint also draws."""
+"""Whom questions are put to: a checkpoint in this process, or any OpenAI-compatible URL. Greedy, where no temperature is given."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,18 +22,10 @@ BATCH, LARGEST = 16, 256
 """Questions of a student's first batch on a GPU, and of any later one at most; on a CPU all have the first one's size."""
 SPARE = 0.8
 """Share of a device's free memory that a larger batch may be reckoned to fill: answers may be longer than those seen so far."""
+SEED = 0
+"""Of answers that are drawn by chance in this process."""
 ATTEMPTS, WAIT_S = 5, 1.0
 """Times one question is put to a server, and seconds after the first, doubled each time (ours)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """How an answer is drawn: from all tokens, by a seed of its own."""
-
-    temperature: float
-    """Above 0; the same for all questions that are asked together."""
-    seed: int
-    """Below 2**63."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +34,8 @@ class Question:
 
     sample: Sample
     messages: tuple[Mapping[str, Any], ...]
-    draw: Draw | None = None
-    """None answers greedily."""
+    seed: int | None = None
+    """Of what is drawn for it, at a temperature, from all tokens: the same whatever is asked beside it. In [0, 2**63)."""
 
 
 def by_size(questions: Sequence[Question]) -> list[int]:
@@ -63,8 +55,16 @@ def next_batch(batch: int, *, used: int, room: int) -> int:
     return max(batch, min(2 * batch, fits, LARGEST))
 
 
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How answers are made."""
+
+    max_tokens: int
+    temperature: float
+
+
 class Asker(Protocol):
-    """Answers questions greedily, or as they say: the same answer each time."""
+    """Answers questions; at a temperature of 0 greedily: the same answer each time, as it is where a question has a seed."""
 
     @property
     def name(self) -> str:
@@ -78,7 +78,9 @@ class Asker(Protocol):
     def engine(self) -> str:
         """What generates its answers."""
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         """A Reply each, in order, with `error` where none came; `done` is told how many more are over."""
 
 
@@ -111,34 +113,43 @@ class Checkpoint:
         pupil = student.for_inference(asked, student.place(model, root))
         return cls(pupil.model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), pupil.processor, name=model, batch=batch)
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
-        """Batches of questions about as long, the longest first, whose pictures are read when their turn comes."""
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
+        """Batches of questions about as long, the longest first, whose pictures are read when their turn comes.
+
+        At a temperature the same answers each time too, as long as batches are the same.
+        """
+        import torch
+
         learning = self._model.training
         self._model.eval()
+        if temperature:
+            torch.manual_seed(SEED)
         try:
-            found = dict(self._answers(questions, max_tokens, done))
+            found = dict(self._answers(questions, Sampling(max_tokens, temperature), done))
         finally:
             self._model.train(learning)
         return [found[place] for place in range(len(questions))]
 
-    def _answers(self, questions: Sequence[Question], max_tokens: int, done: Callable[[int], object]) -> Iterator[tuple[int, Reply]]:
+    def _answers(self, questions: Sequence[Question], sampling: Sampling, done: Callable[[int], object]) -> Iterator[tuple[int, Reply]]:
         left = by_size(questions)
         while left:
             size = self._engine.batch
             chunk, left = left[:size], left[size:]
             with self._growing(size):
-                yield from self._batch([(place, questions[place]) for place in chunk], max_tokens)
+                yield from self._batch([(place, questions[place]) for place in chunk], sampling)
             done(len(chunk))
 
-    def _batch(self, chunk: Sequence[tuple[int, Question]], max_tokens: int) -> Iterator[tuple[int, Reply]]:
+    def _batch(self, chunk: Sequence[tuple[int, Question]], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         from cotforge.teachers.local.engine import Asking
 
         waiting = 0
         for place, question in chunk:
             try:
                 images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
-                temperature, seed = (question.draw.temperature, question.draw.seed) if question.draw is not None else (None, None)
-                self._engine.add(Asking(place, question.messages, images, temperature, max_tokens=max_tokens, seed=seed))
+                drawn = Asking(place, question.messages, images, sampling.temperature, max_tokens=sampling.max_tokens, seed=question.seed)
+                self._engine.add(drawn)
             except Fault as fault:
                 yield place, Reply("", outcome=Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail))
             else:
@@ -200,7 +211,7 @@ def dtype_of(spec: Student | None) -> Literal["float32", "bfloat16"]:
 
 
 class Endpoint:
-    """A model behind a URL, asked at temperature 0, and for no draws. Raises TeacherError where it is not there, or refuses to go on."""
+    """A model behind a URL. Raises TeacherError where it is not there, or refuses to go on."""
 
     dtype: str | None = None
     engine = "server"
@@ -223,10 +234,13 @@ class Endpoint:
         asyncio.run(preflight([teacher]))
         return cls(teacher, sending=sending)
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
         body = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
-        return asyncio.run(self._all(questions, self._teacher.model_copy(update={"max_tokens": max_tokens, "body": body}), done))
+        sampled = {"max_tokens": max_tokens, "body": body, "temperature": temperature}
+        return asyncio.run(self._all(questions, self._teacher.model_copy(update=sampled), done))
 
     async def _all(self, questions: Sequence[Question], teacher: OpenAITeacher, done: Callable[[int], object]) -> list[Reply]:
         free = asyncio.Semaphore(teacher.concurrency)

@@ -46,10 +46,12 @@ class Shared:
     def engine(self) -> str:
         return self.asker.engine
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         """In order. `done` is told what this process has done, times the number of processes."""
         if not ranks.several():
-            return self.asker.answers(questions, max_tokens=max_tokens, done=done)
+            return self.asker.answers(questions, max_tokens=max_tokens, done=done, temperature=temperature)
         order, told = by_size(questions), 0
 
         def counted(more: int) -> None:
@@ -59,7 +61,7 @@ class Shared:
             done(more)
 
         own = [questions[place] for place in ranks.share_of(order)]
-        parts = ranks.every(lambda: self.asker.answers(own, max_tokens=max_tokens, done=counted))
+        parts = ranks.every(lambda: self.asker.answers(own, max_tokens=max_tokens, done=counted, temperature=temperature))
         done(len(questions) - told)
         found = {
             place: reply for process, part in enumerate(parts) for place, reply in zip(ranks.share_of(order, process), part, strict=True)

@@ -34,18 +34,19 @@ class InVllm:
             name=STUDENT, model=str(folder), temperature=0.0, concurrency=IN_FLIGHT, timeout=DAY_S, engine={"dtype": dtype, **memory}
         )
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         """Raises TeacherError where vLLM cannot be loaded, does not serve this student, or died twice."""
-        if not questions:
-            return []
         if self._kept is not None:
             runner, local = self._kept
             return runner.run(_all(local, questions, done))
-        return asyncio.run(self._alone(questions, max_tokens, done))
+        continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
+        return asyncio.run(_alone(self._set(max_tokens, temperature, continued=continued), questions, done))
 
     @contextmanager
-    def kept(self, max_tokens: int, *, temperature: float) -> Iterator[None]:
-        """Has the processes stay for all calls of `answers`, with so many tokens, whose questions are drawn at one temperature."""
+    def kept(self, *, max_tokens: int, temperature: float) -> Iterator[None]:
+        """Has the processes stay for all calls of `answers`, which are to have these tokens and this temperature."""
         with asyncio.Runner() as runner:
             local = Local(self._set(max_tokens, temperature), Path())
             self._kept = runner, runner.run(local.__aenter__())
@@ -55,20 +56,19 @@ class InVllm:
                 self._kept = None
                 runner.run(local.__aexit__())
 
-    def _set(self, max_tokens: int, temperature: float | None, *, continued: bool = False) -> VllmTeacher:
-        """Greedy without a temperature; else it draws from all tokens, whatever the model's makers recommend."""
+    def _set(self, max_tokens: int, temperature: float, *, continued: bool = False) -> VllmTeacher:
+        """At a temperature it draws from all tokens, whatever the model's makers recommend."""
         body: dict[str, Any] = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
-        if temperature is None:
-            return self._teacher.model_copy(update={"max_tokens": max_tokens, "body": body})
-        body |= {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-        return self._teacher.model_copy(update={"max_tokens": max_tokens, "temperature": temperature, "top_p": 1.0, "body": body})
+        drawn: dict[str, Any] = {"temperature": temperature}
+        if temperature:
+            drawn["top_p"] = 1.0
+            body |= {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+        return self._teacher.model_copy(update={"max_tokens": max_tokens, "body": body, **drawn})
 
-    async def _alone(self, questions: Sequence[Question], max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
-        first = questions[0]
-        temperature = None if first.draw is None else first.draw.temperature
-        teacher = self._set(max_tokens, temperature, continued=first.messages[-1]["role"] == "assistant")
-        async with Local(teacher, Path()) as local:
-            return await _all(local, questions, done)
+
+async def _alone(teacher: VllmTeacher, questions: Sequence[Question], done: Callable[[int], object]) -> list[Reply]:
+    async with Local(teacher, Path()) as local:
+        return await _all(local, questions, done)
 
 
 async def _all(local: Local, questions: Sequence[Question], done: Callable[[int], object]) -> list[Reply]:
@@ -93,9 +93,8 @@ async def _asked(local: Local, question: Question, at: str) -> Reply:
     """Asked again once where the process died meanwhile."""
     key = sha256(repr(question.messages).encode()).hexdigest()
     call = Call(key, question.sample, STUDENT, local.teacher.model, 0, question.messages)
-    seed = None if question.draw is None else question.draw.seed
     for attempt in range(2):
-        ended = await local.ask(call, None, at, number=attempt, timeout=lambda: DAY_S, seed=seed)
+        ended = await local.ask(call, None, at, number=attempt, timeout=lambda: DAY_S, seed=question.seed)
         if ended.outcome.closes:
             raise TeacherError(ended.outcome.detail)
         if not ended.outcome.retry:

@@ -12,6 +12,7 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Clip, Grpo
 from cotforge.plan.kinds.grpo import UNCLIPPED, passes_of
 from cotforge.train import guards, ranks
+from cotforge.train.curriculum.of_stage import of_prompts
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.faults import pictures
@@ -44,10 +45,13 @@ def train(stage: Grpo, work: Work) -> None:
     work.record.say(guards.frozen(pupil.model))
     rows = learned(stage, work, pupil, config)
     watch = Watch(work.record.say)
+    sampler = of_prompts(stage, work, config, rows)
+    by = stage.curriculum.by if stage.curriculum else "pass_rate"
+    table = work.out / "completions"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
         with taken(stage), engine.starting(stage.name, config, pupil):
-            trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions", resample=stage.resample)
+            trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=table, resample=stage.resample, sampler=sampler, by=by)
         drive(trainer, work, pupil, watch, last=Between(trainer.cycle))
     clip = stage.clip or Clip()
     clips = stage.clip is not None or (stage.updates_per_rollout > 1 and config.loss_type not in UNCLIPPED)

@@ -24,7 +24,7 @@ from cotforge.train import precheck, ranks
 from cotforge.train.data.learnable import text_of
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation import engines
-from cotforge.train.evaluation.askers import Asker, Draw, Question
+from cotforge.train.evaluation.askers import Asker, Question
 from cotforge.train.evaluation.engines import Candidate, Shared
 from cotforge.train.evaluation.in_vllm import InVllm
 from cotforge.train.report.record import counting
@@ -90,13 +90,13 @@ class Sampling:
         """Have an asker make the files that are missing. Without vLLM all processes make each together."""
         write: Callable[[Callable[[], None]], None] = ranks.shared if isinstance(asker, Shared) else _called
         temperature = self.stage.rollouts.temperature
-        held = asker.kept(self.max_tokens, temperature=temperature) if isinstance(asker, InVllm) else nullcontext()
+        held = asker.kept(max_tokens=self.max_tokens, temperature=temperature) if isinstance(asker, InVllm) else nullcontext()
         quiet = None if ranks.first() else Console(quiet=True)
         with held, counting(f"{self.stage.name}: completions", count, console=quiet) as done:
             for number in missing:
                 rows = self.rows(number)
                 questions = [question for row in rows for question in self._questions(row)]
-                replies = asker.answers(questions, max_tokens=self.max_tokens, done=done)
+                replies = asker.answers(questions, max_tokens=self.max_tokens, done=done, temperature=temperature)
                 write(partial(self._write, number, rows, replies))
 
     def rows(self, number: int, columns: Sequence[str] = COLUMNS) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ class Sampling:
         shown = tuple(map(picture_of, row["images"] or ()))
         sample, messages = Sample(str(row["id"]), shown, ""), tuple(messages_of(row["prompt"], shown))
         for number in range(self.stage.rollouts.per_sample):
-            yield Question(sample, messages, Draw(self.stage.rollouts.temperature, seed_of(self.stage.seed, sample.id, number)))
+            yield Question(sample, messages, seed_of(self.stage.seed, sample.id, number))
 
     def _write(self, file: int, rows: Sequence[Mapping[str, Any]], replies: Sequence[Reply]) -> None:
         each, found = self.stage.rollouts.per_sample, list[tuple[Any, ...]]()

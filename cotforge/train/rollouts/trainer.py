@@ -11,8 +11,12 @@ from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 from cotforge.errors import PipelineError
+from cotforge.plan.curriculum import By
 from cotforge.teachers.local.engine import TAGS
 from cotforge.train import guards
+from cotforge.train.curriculum.feedback import of_prompts
+from cotforge.train.curriculum.samplers import RowSampler
+from cotforge.train.curriculum.saving import Saving
 from cotforge.train.family_inputs import type_of_completions
 from cotforge.train.guards import Watch
 from cotforge.train.rewards import Decoder, Rewards
@@ -53,10 +57,14 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         watch: Watch,
         table: Path | None = None,
         resample: int = 0,
+        sampler: RowSampler | None = None,
+        by: By = "pass_rate",
     ) -> None:
+        """`sampler` chooses the prompts of each rollout, and is told what came of them, by `by`."""
         self.furthest: tuple[float, float] | None = None
         """The smallest and largest ratio of a token; None while there was none to tell."""
         self._table, self._resample, self._tell = table, resample, watch.tell
+        self._sampler, self._by, self.chooses_rows = sampler, by, sampler is not None
         self.said_type = type_of_completions(pupil.processor)
         config.reward_weights = rewards.all_weights
         super().__init__(
@@ -65,7 +73,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
             args=config,
             train_dataset=rows,
             processing_class=pupil.processor,
-            callbacks=[Completions(table)] if table else [],
+            callbacks=[*([Completions(table)] if table else []), *([Saving(sampler)] if sampler is not None else [])],
         )
         watch.show = self._shown
         if self.use_vllm:
@@ -112,20 +120,43 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
 
     def rollout(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """TRL's, of groups that teach something, kept in the table of completions."""
+        sampler = self._sampler if self.model.training else None
         try:
-            if self._resample and self.model.training:
+            if sampler is not None:
+                rows = self._chosen(sampler, len(rows))
+            elif self._resample and self.model.training:
                 rows = self._drawn_again(list(rows))
             made = super().rollout(rows)
         except RuntimeError as fault:
             if "probability tensor contains" not in str(fault):
                 raise
             raise PipelineError(f"step {self.state.global_step}: its probabilities are no numbers any more; {guards.CALMER}") from fault
+        if sampler is not None:
+            self._tell_sampler(sampler)
         if (ratio := made.get("importance_sampling_ratio")) is not None and self.model.training:
             share = masked_share(ratio, made["completion_mask"])
             self.note(guards.MASKED, self.accelerator.gather(share).mean().item())
         if self._table is not None and self.model.training and self.accelerator.is_main_process:
             self._keep(self._table)
         return made
+
+    def _chosen(self, sampler: RowSampler, count: int) -> list[dict[str, Any]]:
+        """So many rows of this process, of the prompts that the curriculum chooses for all processes."""
+        group = self.num_generations
+        prompts = sampler.draw(self.args.generation_batch_size // group)
+        first = self.accelerator.process_index * count
+        own = [prompts[place // group] for place in range(first, first + count)]
+        known = {row: self.train_dataset[row] for row in dict.fromkeys(own)}
+        return [known[row] for row in own]
+
+    def _tell_sampler(self, sampler: RowSampler) -> None:
+        """What came of the prompts of the newest rollout, over all processes."""
+        columns, count = self.rollout_columns(), self.args.generation_batch_size
+        newest = {name: list(values)[-count:] for name, values in columns.items()}
+        rewards = [newest[name] for name in self.reward_func_names]
+        sampler.see(of_prompts(self._by, newest, rewards, self.reward_weights.tolist(), group=self.num_generations))
+        for name, value in sampler.metrics().items():
+            self.note(name, value)
 
     def _drawn_again(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows of a rollout, whose completions are made and wait. Rows of groups without variance are replaced by others."""
