@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotforge.plan import Student
-from cotforge.train.evaluation.askers import LARGEST, by_size, next_batch
+from cotforge.train.evaluation.askers import by_size
+from cotforge.train.evaluation.batch_size import LARGEST, next_batch
 from cotforge.train.evaluation.engines import Candidate
 from cotforge.train.students import tiny
 from tests import squares

@@ -9,7 +9,7 @@ import torch
 
 from cotforge.plan import Dpo, Grpo, Sft, Student
 from cotforge.train.data.extent import Extent
-from cotforge.train.evaluation.askers import BATCH
+from cotforge.train.evaluation.batch_size import BATCH
 from cotforge.train.students.precision import Precision
 from cotforge.train.students.shape import Shape, Stack
 

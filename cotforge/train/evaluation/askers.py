@@ -16,10 +16,9 @@ from cotforge.redaction import holds_credential
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import preflight
+from cotforge.train.evaluation.batch_size import BATCH, next_batch
 
 STUDENT = "student"
-BATCH, LARGEST = 16, 256
-"""Questions of a student's first batch on a GPU, and of any later one at most; on a CPU all have the first one's size."""
 SPARE = 0.8
 """Share of a device's free memory that a larger batch may be reckoned to fill: answers may be longer than those seen so far."""
 SEED = 0
@@ -47,12 +46,6 @@ def _size(question: Question) -> tuple[int, int]:
     letters = sum(len(part["text"]) for message in question.messages for part in message["content"] if part["type"] == "text")
     pictures = question.sample.pictures
     return len(pictures), letters // 4 + sum(picture.width * picture.height for picture in pictures) // 28**2
-
-
-def next_batch(batch: int, *, used: int, room: int) -> int:
-    """How many questions the next batch may have: at most twice those of the last, which used so many bytes of the `room`."""
-    fits = batch * room // used if used else 2 * batch
-    return max(batch, min(2 * batch, fits, LARGEST))
 
 
 @dataclass(frozen=True, slots=True)
