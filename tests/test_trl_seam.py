@@ -38,6 +38,8 @@ METHODS = {
     (Trainer, "_load_rng_state"): ["self", "checkpoint"],
     (Trainer, "_get_train_sampler"): ["self", "train_dataset"],
     (Trainer, "create_optimizer"): ["self", "model"],
+    (Trainer, "training_step"): ["self", "model", "inputs", "num_items_in_batch"],
+    (SFTTrainer, "training_step"): ["self", "args", "kwargs"],
     (Trainer, "get_batch_samples"): ["self", "epoch_iterator", "num_batches", "device"],
     (GRPOTrainer, "_get_train_sampler"): ["self", "dataset"],
     (GRPOTrainer, "_generate_and_score_completions"): ["self", "inputs"],
@@ -261,6 +263,22 @@ def test_a_loss_is_computed_from_log_probabilities_and_tokens_are_counted_by_the
     assert PreTrainedConfig(attn_implementation="sdpa")._attn_implementation == "sdpa"
 
 
+def test_the_gradient_of_a_step_is_whole_after_its_last_pass_and_clipped_after_that() -> None:
+    text = inspect.getsource(Trainer)
+    places = [
+        text.index(line)
+        for line in (
+            "self.accelerator.gradient_state._set_sync_gradients(do_sync_step)",
+            "tr_loss_step = self.training_step(model, inputs, num_items_in_batch)",
+            "grad_norm = self._clip_grad_norm(model)",
+            "self.callback_handler.on_pre_optimizer_step(",
+            "self.optimizer.step()",
+        )
+    ]
+    assert places == sorted(places)
+    assert "sum(val) / len(val) for key, val in self._metrics[mode].items()" in inspect.getsource(SFTTrainer.log)
+
+
 def test_functions_and_tables_are_there() -> None:
     assert list(inspect.signature(trl_seam.prepare_multimodal_messages).parameters) == ["messages", "images"]
     assert [*inspect.signature(trl_seam.apply_chat_template).parameters][:2] == ["example", "processing_class"]
@@ -270,7 +288,7 @@ def test_functions_and_tables_are_there() -> None:
 @pytest.mark.parametrize(("hooks", "owner"), [(Resuming, DPOTrainer), (SftHooks, SFTTrainer), (GrpoHooks, GRPOTrainer)])
 def test_our_own_names_are_not_taken_by_a_trainer(hooks: type, owner: type) -> None:
     ours = {name for each in hooks.__mro__[:-1] for name, value in vars(each).items() if callable(value) and name[0] != "_"}
-    meant = {"create_model_card", "create_optimizer", "compute_loss", "get_batch_samples"}
+    meant = {"create_model_card", "create_optimizer", "compute_loss", "get_batch_samples", "training_step"}
     assert {name for name in ours if hasattr(owner, name) or f"self.{name} =" in source(owner)} <= meant
     assert "self.masked" not in source(owner)
     made = (

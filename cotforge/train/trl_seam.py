@@ -49,6 +49,12 @@ class Resuming:
     state: Any
     _total_train_tokens: int
     """Tokens that SFT and DPO have seen; they count from 0 again after a checkpoint."""
+    _metrics: dict[str, dict[str, list[float]]]
+    """What is logged of the steps since the last log, by `train` and `eval`, then by name."""
+
+    def note(self, name: str, value: float) -> None:
+        """Add a value to a metric of this step; its mean is logged."""
+        self._metrics["train"][name].append(value)
 
     def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
         """The weights of a checkpoint, all of them, under the names that they have in memory.
@@ -105,8 +111,6 @@ class SftHooks(Resuming):
 
     accelerator: Any
     args: Any
-    _metrics: dict[str, dict[str, list[float]]]
-    """As GrpoHooks has them."""
     _train_batch_size: int
     """Rows of one process in a forward pass."""
     masked: bool | None = None
@@ -122,6 +126,18 @@ class SftHooks(Resuming):
         ours = self.order(self._train_batch_size * self.accelerator.num_processes)
         return super()._get_train_sampler(train_dataset) if ours is None else ours  # type: ignore[misc]
 
+    def training_step(self, *given: Any, **named: Any) -> Any:
+        """TRL's, and then, in the last forward pass of an optimizer step, what is to be done with the gradient."""
+        loss = super().training_step(*given, **named)  # type: ignore[misc]
+        if self.accelerator.sync_gradients:
+            for name, value in self.after_backward().items():
+                self.note(name, value)
+        return loss
+
+    def after_backward(self) -> Mapping[str, float]:
+        """Called once in each optimizer step, with the gradient of all its passes and processes, before it is clipped; gives metrics."""
+        return {}
+
     def chosen(self, batches: int, size: int) -> Iterator[dict[str, Any]] | None:
         """So many batches of `size` rows of this process in place of the loader's, for one optimizer step; None leaves it those."""
         return None
@@ -134,10 +150,6 @@ class SftHooks(Resuming):
 
     def after_losses(self, losses_B: torch.Tensor) -> None:
         """Called with the mean loss of each row's learned tokens, after a forward pass of the training; where `wants_losses`."""
-
-    def note(self, name: str, value: float) -> None:
-        """Add a value to a metric of this step; its mean is logged."""
-        self._metrics["train"][name].append(value)
 
     def trial(self) -> dict[str, Any] | None:
         """A small batch with padding, by which it is tried if masks are needed; None where they are to stay."""
@@ -208,8 +220,6 @@ class Sampled(NamedTuple):
 class GrpoHooks(Resuming):
     """Goes before TRL's GRPOTrainer: methods of plain names where a rollout is made and where a loss was computed."""
 
-    _metrics: dict[str, dict[str, list[float]]]
-    """What is logged of the steps since the last log, by `train` and `eval`, then by name."""
     _logs: dict[str, Any]
     """The newest rollout's completions, over all processes, by column."""
     _pending_extra_logs: dict[str, list[Any]]
@@ -299,10 +309,6 @@ class GrpoHooks(Resuming):
 
     def fewer(self, size: int, count: int) -> None:
         """Called where `count` completions at once did not fit into memory, and `size` are tried."""
-
-    def note(self, name: str, value: float) -> None:
-        """Add a value to a metric of this step; its mean is logged."""
-        self._metrics["train"][name].append(value)
 
     def rollout_columns(self) -> dict[str, Sequence[Any]]:
         """Of the newest rollout's completions, over all processes: what rewards logged of them, each reward, and the advantage."""

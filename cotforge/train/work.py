@@ -101,6 +101,13 @@ class Work(TrainingRun):
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that it reads beside, by the key that names each: those of stages, and of the student before any stage."""
 
+    def folders(self) -> dict[str, Path]:
+        """Of all models that it reads beside the weights it starts from, by the key that names each. Raises PipelineError."""
+        return {
+            key: self.models[key] if key in self.models else place(model, self.root, key=f"stage {self.stage.name!r}: {key}")
+            for key, model in self.stage.reads().items()
+        }
+
     @property
     def weights(self) -> Path:
         """Where the stage leaves its student; it appears by rename, whole."""

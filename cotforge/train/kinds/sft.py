@@ -1,7 +1,8 @@
 """Stages of kind `sft`: TRL's trainer on lessons that are made once, never cut, and batched with others of their length."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,13 @@ from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap
 from cotforge.train.data.short_form import with_short
 from cotforge.train.data.shuffled import listed, shuffled
 from cotforge.train.fields import configured, taken
+from cotforge.train.prior.build import EACH_PASS, demand_alike_models, of_stage
+from cotforge.train.prior.gradient import GradientPrior
+from cotforge.train.sharding import asked_for
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import SftHooks
-from cotforge.train.work import Work, drive, settings
+from cotforge.train.work import TrainingRun, Work, drive, settings
 
 RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
@@ -39,6 +43,7 @@ RATE = 2e-5
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
     pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    prior = of_stage(stage, work, pupil)
     lessons = own_lessons(stage, work)
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
@@ -56,11 +61,21 @@ def train(stage: Sft, work: Work) -> None:
     config = config_of(stage, work, prepared)
     sampler = of_lessons(stage, work, config, lessons, [(row, prepared.lengths[row]) for row in short])
     with taken(stage):
-        trainer = Trainer(prepared, short, pupil, config, sampler=sampler)
+        trainer = Trainer(prepared, short, pupil, config, prior=prior, sampler=sampler)
+    if prior is not None and asked_for(os.environ) == "DeepSpeed":
+        prior.attach(pupil.model, passes=config.gradient_accumulation_steps)
+        work.record.say(EACH_PASS)
     with shared_heap(config.dataloader_num_workers):
         drive(trainer, work, pupil)
-    del trainer
+    if prior is not None:
+        work.record.say(f"prior: the tensors that were bent end {prior.distance(trainer.model):.4g} from the expert's")
+    del trainer, prior
     check_saved(pupil, work, lessons)
+
+
+def check(stage: Sft, training: TrainingRun) -> None:
+    """See that the models of a prior fit the student. Raises PipelineError."""
+    demand_alike_models(stage, training)
 
 
 def fitting(prepared: Prepared, longest: int | None) -> list[int]:
@@ -124,8 +139,16 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
     """TRL's, with lessons that are made already, and batches of about one length, or of the lessons that a curriculum chooses."""
 
     def __init__(
-        self, prepared: Prepared, rows: list[int], pupil: student.Pupil, config: Any, *, sampler: RowSampler | None = None
+        self,
+        prepared: Prepared,
+        rows: list[int],
+        pupil: student.Pupil,
+        config: Any,
+        *,
+        prior: GradientPrior | None = None,
+        sampler: RowSampler | None = None,
     ) -> None:
+        self._prior = prior
         self._lengths = [prepared.lengths[row] for row in rows]
         self._rows, self._collate = rows, Collate(prepared, pupil.processor.tokenizer.pad_token_id)
         self._in_order = sampler.order if isinstance(sampler, InOrder) else None
@@ -140,6 +163,13 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
             processing_class=pupil.processor,
             callbacks=[Saving(self._sampler)] if self._sampler else None,
         )
+
+    def after_backward(self) -> Mapping[str, float]:
+        """Bends the gradient, where the stage has a prior."""
+        if self._prior is None:
+            return {}
+        self._prior.bend(self.model)
+        return self._prior.metrics(self.model, self.state.global_step)
 
     def trial(self) -> dict[str, Any] | None:
         """The shortest lesson and the next longer one."""
