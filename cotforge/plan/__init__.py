@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
 from cotforge.plan.curriculum import Curriculum, PacedStage
-from cotforge.plan.evaluation import Eval, listed
+from cotforge.plan.evaluation import EntropyBand, Eval, listed
 from cotforge.plan.kinds import AnyStage
 from cotforge.plan.kinds.dpo import Dpo
 from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo
@@ -30,6 +30,7 @@ __all__ = [
     "Clip",
     "Curriculum",
     "Dpo",
+    "EntropyBand",
     "Eval",
     "Grpo",
     "Lora",
