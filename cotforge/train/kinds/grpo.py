@@ -148,7 +148,8 @@ def found(stage: Grpo, work: Work) -> Rewards:
         return rewards
     file = work.out / (reader_reward.FILE if ranks.first() else f"{ranks.number()}-{reader_reward.FILE}")
     weight = reader.weight / (reader.weight + sum(abs(reward.weight) for reward in stage.rewards))
-    return replace(rewards, rollout=RolloutReward("reader", weight, reader_reward.CaptionReader(reader, work.task, cache=file)))
+    captions = reader_reward.CaptionReader(reader, work.task, cache=file, tell=work.record.say)
+    return replace(rewards, rollout=RolloutReward("reader", weight, captions))
 
 
 def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:
