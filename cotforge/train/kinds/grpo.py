@@ -38,7 +38,7 @@ COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "
 
 def train(stage: Grpo, work: Work) -> None:
     """The student's weights after `stage.steps` updates on its own completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     lessons = work.data()
     rewards = found(stage, work)
     config = config_of(stage, work, pupil)
