@@ -14,12 +14,12 @@ from cotforge.plan import Student
 from cotforge.records import ANSWERED, Call, Fault, Outcome, OutcomeKind, Reply, Sample
 from cotforge.redaction import holds_credential
 from cotforge.teachers.kinds.openai import OpenAITeacher
+from cotforge.teachers.local.engine import Asking, Said
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import preflight
+from cotforge.train.evaluation.batch_size import BATCH, next_batch
 
 STUDENT = "student"
-BATCH, LARGEST = 16, 256
-"""Questions of a student's first batch on a GPU, and of any later one at most; on a CPU all have the first one's size."""
 SPARE = 0.8
 """Share of a device's free memory that a larger batch may be reckoned to fill: answers may be longer than those seen so far."""
 SEED = 0
@@ -34,6 +34,8 @@ class Question:
 
     sample: Sample
     messages: tuple[Mapping[str, Any], ...]
+    seed: int | None = None
+    """Of what is drawn for it, at a temperature, from all tokens: the same whatever is asked beside it. In [0, 2**63)."""
 
 
 def by_size(questions: Sequence[Question]) -> list[int]:
@@ -47,22 +49,8 @@ def _size(question: Question) -> tuple[int, int]:
     return len(pictures), letters // 4 + sum(picture.width * picture.height for picture in pictures) // 28**2
 
 
-def next_batch(batch: int, *, used: int, room: int) -> int:
-    """How many questions the next batch may have: at most twice those of the last, which used so many bytes of the `room`."""
-    fits = batch * room // used if used else 2 * batch
-    return max(batch, min(2 * batch, fits, LARGEST))
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How answers are made."""
-
-    max_tokens: int
-    temperature: float
-
-
 class Asker(Protocol):
-    """Answers questions; at a temperature of 0 greedily: the same answer each time."""
+    """Answers questions; at a temperature of 0 greedily: the same answer each time, as it is where a question has a seed."""
 
     @property
     def name(self) -> str:
@@ -118,46 +106,49 @@ class Checkpoint:
 
         At a temperature the same answers each time too, as long as batches are the same.
         """
-        import torch
+        found = self._said(questions, done, max_tokens=max_tokens, temperature=temperature)
+        return [_reply(found[place]) for place in range(len(questions))]
 
-        learning = self._model.training
-        self._model.eval()
-        if temperature:
-            torch.manual_seed(SEED)
-        try:
-            found = dict(self._answers(questions, Sampling(max_tokens, temperature), done))
-        finally:
-            self._model.train(learning)
+    def drawn(self, questions: Sequence[Question], *, max_tokens: int, seed: int, done: Callable[[int], object]) -> list[Said]:
+        """What it says at temperature 1, with the entropy of its tokens: the same for the same seed; no other draw is touched."""
+        plain = {"temperature": 1.0, "top_p": 1.0, "body": {"top_k": 0, "repetition_penalty": 1.0}}
+        found = self._said(questions, done, seed=seed, max_tokens=max_tokens, entropy=True, **plain)
         return [found[place] for place in range(len(questions))]
 
-    def _answers(self, questions: Sequence[Question], sampling: Sampling, done: Callable[[int], object]) -> Iterator[tuple[int, Reply]]:
-        left = by_size(questions)
-        while left:
-            size = self._engine.batch
-            chunk, left = left[:size], left[size:]
-            with self._growing(size):
-                yield from self._batch([(place, questions[place]) for place in chunk], sampling)
-            done(len(chunk))
+    def _said(self, questions: Sequence[Question], done: Callable[[int], object], *, seed: int = SEED, **sampling: Any) -> dict[int, Said]:
+        """By the place of a question, what became of it. What else is drawn in this process is not touched."""
+        import torch
 
-    def _batch(self, chunk: Sequence[tuple[int, Question]], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
-        from cotforge.teachers.local.engine import Asking
+        learning, device = self._model.training, self._model.device
+        left, found = by_size(questions), dict[int, Said]()
+        self._model.eval()
+        try:
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):
+                torch.manual_seed(seed)
+                while left:
+                    size = self._engine.batch
+                    chunk, left = left[:size], left[size:]
+                    with self._growing(size):
+                        found |= {said.id: said for said in self._batch([(place, questions[place]) for place in chunk], sampling)}
+                    done(len(chunk))
+        finally:
+            self._model.train(learning)
+        return found
 
+    def _batch(self, chunk: Sequence[tuple[int, Question]], sampling: Mapping[str, Any]) -> Iterator[Said]:
         waiting = 0
         for place, question in chunk:
             try:
                 images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
-                self._engine.add(Asking(place, question.messages, images, sampling.temperature, max_tokens=sampling.max_tokens))
+                self._engine.add(Asking(place, question.messages, images, seed=question.seed, **sampling))
             except Fault as fault:
-                yield place, Reply("", outcome=Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail))
+                yield Said(place, error=fault.reason, detail=fault.detail)
             else:
                 waiting += 1
         while waiting:
-            for said in self._engine.step():
-                waiting -= 1
-                yield said.id, Reply(
-                    "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens, output_tokens=said.output_tokens,
-                    outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
-                )  # fmt: skip
+            said = self._engine.step()
+            waiting -= len(said)
+            yield from said
 
     def perplexities(self, texts: Sequence[tuple[Question, str]]) -> list[float]:
         """exp(-1/T sum log p) over the T tokens of each text as the answer to a question. Raises Fault where a picture cannot be read."""
@@ -186,6 +177,13 @@ class Checkpoint:
             return
         room = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - before
         self._engine.batch = next_batch(size, used=torch.cuda.max_memory_allocated() - before, room=int(SPARE * room))
+
+
+def _reply(said: Said) -> Reply:
+    return Reply(
+        "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens, output_tokens=said.output_tokens,
+        outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
+    )  # fmt: skip
 
 
 def _lesson(question: Question, text: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from rich.console import Console
 from cotforge.plan import Eval, Student
 from cotforge.train import ranks
 from cotforge.train.evaluation import engines, routing, swapped
-from cotforge.train.evaluation.askers import Asker
+from cotforge.train.evaluation.askers import Asker, Checkpoint, Question
 from cotforge.train.evaluation.engines import Candidate
+from cotforge.train.evaluation.entropy import MOST, mean_entropy
 from cotforge.train.evaluation.evaluate import Probe, evaluate, figure, write
 from cotforge.train.evaluation.held import Held
 from cotforge.train.evaluation.one_sided import commonest, one_sided
@@ -72,8 +73,18 @@ class Trials:
         """Those of a student in memory on the samples of `eval.between`, which are not written down; progress is told by its name."""
         return self._figures(engines.Shared(asker), held=self.held().between(self.plan.between), name=name)
 
+    def entropy(self, checkpoint: Checkpoint, name: str) -> float:
+        """Nats of a token of a student in memory, over completions that it draws for samples of `eval.between`, 256 at most."""
+        held = self.held().between(min(self.plan.between or MOST, MOST))
+        questions = [Question(sample, held.messages(sample)) for sample in held.samples]
+        with self._counting(f"entropy of {name}", -(-len(questions) // ranks.processes())) as done:
+            return mean_entropy(checkpoint, questions, max_tokens=self.max_tokens, done=done)
+
+    def _counting(self, what: str, whole: int) -> AbstractContextManager[Callable[[int], object]]:
+        return counting(what, whole, console=None if ranks.first() else Console(quiet=True))
+
     def _figures(self, asker: Asker, *, held: Held, name: str, probe: str | None = None) -> dict[str, Any]:
-        with counting(f"trying {name}", len(held.samples), console=None if ranks.first() else Console(quiet=True)) as done:
+        with self._counting(f"trying {name}", len(held.samples)) as done:
             more = PROBES[probe][0] if probe else None
             return evaluate(asker, held, max_tokens=self.max_tokens, rescue=self.plan.rescue, done=done, probe=more)
 

@@ -38,7 +38,7 @@ COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "
 
 def train(stage: Grpo, work: Work) -> None:
     """The student's weights after `stage.steps` updates on its own completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     lessons = work.data()
     rewards = found(stage, work)
     config = config_of(stage, work, pupil)
@@ -51,7 +51,10 @@ def train(stage: Grpo, work: Work) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
         with taken(stage), engine.starting(stage.name, config, pupil):
-            trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=table, resample=stage.resample, sampler=sampler, by=by)
+            trainer = Trainer(
+                rewards, rows, pupil, config, watch=watch, table=table, resample=stage.resample, token_budget=stage.token_budget,
+                sampler=sampler, by=by,
+            )  # fmt: skip
         drive(trainer, work, pupil, watch, last=Between(trainer.cycle))
     clip = stage.clip or Clip()
     clips = stage.clip is not None or (stage.updates_per_rollout > 1 and config.loss_type not in UNCLIPPED)
