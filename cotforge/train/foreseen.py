@@ -30,7 +30,6 @@ def estimates(training: TrainingRun, stages: Iterable[Stage], *, processes: int 
     spec, gpu = training.plan.student, torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     processor = _processor(training)
-    rate = cache(lambda kind: matrix_rate(device, kind))
     read: Callable[[str, tuple[str, ...]], Extent | None] = cache(
         lambda source, texts: _extent(training, source, texts, processor, shape.patch)
     )
@@ -45,9 +44,8 @@ def estimates(training: TrainingRun, stages: Iterable[Stage], *, processes: int 
         extent = replace(extent, longest=min(extent.longest, getattr(stage, "longest", None) or extent.longest))
         found = footprint(shape, spec, stage, extent, numbers, checkpointing=checkpointing, steps=steps)
         found = replace(found, disk=found.disk + _prepared(training, stage, extent, numbers.computed.itemsize))
-        told = line(
-            found, batch=f"{stage.batch:,} x {extent.longest:,} tokens", rate=None if isinstance(stage, Grpo) else rate(numbers.computed)
-        )
+        rate = None if isinstance(stage, Grpo) else matrix_rate(device, numbers.computed)
+        told = line(found, batch=f"{stage.batch:,} x {extent.longest:,} tokens", rate=rate)
         yield f"{stage.name}: {told}{_too_much(found, device)}"
 
 
