@@ -93,16 +93,16 @@ Build = Callable[..., None]
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Puts a built project into an empty folder; each is built once."""
+    """Puts a project that was built under a rule into an empty folder; under each rule it is built once."""
 
     @cache
-    def built(count: int, rule: str) -> Path:
+    def built(rule: str) -> Path:
         folder = tmp_path_factory.mktemp("built")
-        made(folder, count, rule=rule)
+        made(folder, 400, rule=rule)
         return folder
 
-    def put(folder: Path, count: int = 400, *, rule: str = "majority") -> None:
-        shutil.copytree(built(count, rule), folder, dirs_exist_ok=True)
+    def put(folder: Path, *, rule: str = "majority") -> None:
+        shutil.copytree(built(rule), folder, dirs_exist_ok=True)
 
     return put
 
@@ -262,8 +262,8 @@ def test_a_run_and_a_table_claim_the_same_of_samples_that_were_not_drawn_alike(t
     assert "some of the 200 checked samples were likelier to be drawn" in ran("curate", "runs/feelings", cwd=tmp_path).stdout
 
 
-def test_a_file_of_gold_that_is_named_and_not_there_yet_is_made_by_this(tmp_path: Path, build: Build) -> None:
-    build(tmp_path, 12)
+def test_a_file_of_gold_that_is_named_and_not_there_yet_is_made_by_this(tmp_path: Path) -> None:
+    made(tmp_path, 12, rule="majority")
     with (tmp_path / "pipeline.yaml").open("a") as file:
         file.write("gold: people/mine.csv\n")
     (tmp_path / "people").mkdir()
