@@ -260,17 +260,29 @@ def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
 @click.option(
     "--batch", type=click.IntRange(min=1), metavar="N", help="Questions at once, in this process (default: 16, more on a GPU with room)."
 )
+@click.option(
+    "--write-back", is_flag=True, help="Ask about the samples of the build instead; RUN/difficulty.parquet gets their pass rates."
+)
+@click.option("--tries", type=click.IntRange(min=1), metavar="N", help="With --write-back: answers to a sample (default: 4; 1 is greedy).")
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="With --write-back: so many samples (default: all).")
 def evaluate(
     pipeline: str, out: Path | None, sets: Sequence[str], model: str | None, url: str | None, key_env: str | None,
-    max_tokens: int | None, rescue: int | None, batch: int | None, trust: bool,
+    max_tokens: int | None, rescue: int | None, batch: int | None, write_back: bool, tries: int | None, samples: int | None, trust: bool,
 ) -> int:  # fmt: skip
     """Try a model on held-out labels, greedily, and write accuracy, macro recall and more, with intervals, to RUN/eval/."""
-    from cotforge.train.evaluation.tryout import try_out
+    from cotforge.train.evaluation.tryout import Asked, try_out
 
-    try_out(
-        pipeline, out=out, sets=sets, model=model, url=url, key_env=key_env, max_tokens=max_tokens, rescue=rescue, batch=batch,
-        trust=trust, tell=tell,
-    )  # fmt: skip
+    asked = Asked(model=model, url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
+    if write_back:
+        from cotforge.train.evaluation import write_back as back
+
+        if rescue is not None:
+            raise click.UsageError("--rescue belongs to the figures on held-out labels; leave it out with --write-back")
+        back.write_back(pipeline, asked=asked, out=out, sets=sets, tries=tries, at_most=samples, trust=trust, tell=tell)
+        return DONE
+    if tries or samples:
+        raise click.UsageError(f"--{'tries' if tries else 'samples'} belongs to --write-back, which asks about the samples of the build")
+    try_out(pipeline, asked=asked, out=out, sets=sets, rescue=rescue, trust=trust, tell=tell)
     return DONE
 
 

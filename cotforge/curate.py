@@ -1,6 +1,9 @@
-"""Curating: from the journal to Lessons, a pure function of (pipeline file, source, journal). It asks nothing, however often it runs."""
+"""Curating: from the journal to Lessons. It asks nothing, however often it runs.
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+A pure function of pipeline file, source, journal, and `difficulty.parquet` where `select.difficulty` goes by it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +13,7 @@ from cotforge.consensus import Decider, Heard
 from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.simpler import Trial
+from cotforge.difficulty import pass_rates
 from cotforge.filters import Bound, resolved
 from cotforge.heard import Answered, heard, read_trace
 from cotforge.journal import Journal
@@ -40,6 +44,8 @@ MANY = 100_000
 SHOWN = 200
 """Characters of an unread reply that its loss shows."""
 
+UNWANTED = "select:difficulty"
+"""Under which a Sample is counted that has a good trace, and a pass rate that `select.difficulty` leaves out."""
 _NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 
 Samples = Callable[[], Iterator[Sample | Fault]]
@@ -72,6 +78,8 @@ class Curator:
         self.loaded, self.journal, self.decider = loaded, journal, decider
         self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
         self.bounds: Sequence[Bound] = resolved(loaded.pipeline.filters, loaded.root)
+        self.rates = pass_rates(journal.path.parent) if self.select.difficulty is not None else {}
+        """Pass rates by the samples' ids, where lessons are selected by them."""
 
     @classmethod
     def again(cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None) -> "Curator":
@@ -121,7 +129,9 @@ class Curator:
     def _judged(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> Finding:
         """The fate of every trace, and the Lessons."""
         judged = [_shown(self.judge(sample, trace, verdict), reply) for _, reply, trace in replies if trace is not None]
-        chosen = [trace.call for trace in self.select.choose(one.trace for one in judged if one.fate == "surplus")]
+        good = [one.trace for one in judged if one.fate == "surplus"]
+        wanted = self.select.difficulty is None or self.select.difficulty.holds(self.rates.get(sample.id))
+        chosen = [trace.call for trace in self.select.choose(good)] if wanted else []
         for place, one in enumerate(judged):
             if one.trace.call in chosen:
                 judged[place] = replace(one, fate="lesson")
@@ -135,7 +145,7 @@ class Curator:
             taught=taught,
             prompt=self.loaded.prompts.student.render(sample),
             pair=self._pair(sample, taught, judged),
-            rejected="" if taught else _why(verdict, judged),
+            rejected="" if taught else UNWANTED if good and not wanted else _why(verdict, judged),
             failed=tuple(_parted(replies)[1]),
         )
 
@@ -243,6 +253,11 @@ class Curation:
             rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
         return self._decider
+
+    @property
+    def rates(self) -> Mapping[str, float] | None:
+        """Pass rates by the samples' ids; None where lessons are not selected by them."""
+        return self.curator.rates if self.curator.select.difficulty is not None else None
 
     @property
     def decider(self) -> Decider:

@@ -106,11 +106,34 @@ def resolved(filters: Iterable[Filter], root: Path) -> list[Bound]:
     return bounds
 
 
+class Band(Spec):
+    """Bounds of a share, both included."""
+
+    min: float | None = Field(default=None, ge=0, le=1)
+    """The lowest share that is taken."""
+    max: float | None = Field(default=None, ge=0, le=1)
+    """The highest share that is taken."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("min, max: neither is given; give at least one")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min: {self.min:g} is above max {self.max:g}; no sample would be taken")
+        return self
+
+    def holds(self, share: float | None) -> bool:
+        """Whether a share is within; one that is not known is."""
+        return share is None or (self.min or 0.0) <= share <= (1.0 if self.max is None else self.max)
+
+
 class Select(Spec):
     """Which of a sample's good traces become Lessons."""
 
     per_sample: Annotated[int, Field(ge=1)] = 1
     """Lessons per sample, at most."""
+    difficulty: Band | None = None
+    """Samples whose pass rate, which `cotforge eval --write-back` puts in `difficulty.parquet`, is within, and those that have none."""
 
     def choose(self, traces: Iterable[Trace]) -> list[Trace]:
         """The traces nearest to the median number of reasoning words, nearest first; equally near ones by the Call's key."""

@@ -330,8 +330,9 @@ def _assembled(pipeline: Pipeline, path: Path) -> Family:
         except PipelineError as error:
             faults += [f"filters[{index}].{fault}" for fault in error.faults]
     faults += _stage_faults(pipeline, path.parent)
-    if pipeline.eval is not None and pipeline.eval.best == "macro_recall" and pipeline.task.kind != "classify":
-        faults.append("eval.best: macro_recall needs a task of kind classify; take accuracy")
+    if pipeline.eval is not None and pipeline.eval.best_metric == "macro_recall" and pipeline.task.kind != "classify":
+        key = "best" if pipeline.eval.best == "macro_recall" else "metrics[0]"
+        faults.append(f"eval.{key}: macro_recall needs a task of kind classify; take accuracy")
     if prompts is not None and pipeline.consensus.short_votes and prompts.vote.text == prompts.solve.text:
         faults.append("prompts.vote: asks what prompts.solve asks; a short vote needs a prompt of its own")
     if prompts is None or faults:

@@ -62,6 +62,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
     made: list[Exported] = []
     shown: list[Lesson] = []
+    unrated = Unrated(curation.rates)
 
     def told(exported: Exported) -> str:
         decider = curation.decider
@@ -79,7 +80,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
 
     try:
         watched = wrong.watch(gallery.watch(blindness.watch(with_first(curation.outcomes(), shown))))
-        export(watched, folder.path, measures=curation.measures, tally=tally, card=told)
+        export(unrated.watch(watched), folder.path, measures=curation.measures, tally=tally, card=told)
     except KeepOldDataset:
         stays = True
         first = _KEPT.format(dataset=folder.dataset, more=previous.larger_than(tally))
@@ -91,6 +92,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     summary = summarise(tally, totals, now.progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
     summary |= {"labels_astray": dict(met.astray.most_common(LABELS_NAMED)), "label_clashes": met.clashes.count}
     summary["attempts_charged"] = unanswered(journal)
+    summary |= unrated.summary()
     summary["seconds"] = round(time.monotonic() - now.begun, 3)
     if not stays:
         folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -99,6 +101,26 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
     blind = [clean(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
     return "\n".join([*blind, *met.notes(), *filter(None, [first]), *map(clean, ending.lines(now.progress.teachers))])
+
+
+@dataclass(slots=True)
+class Unrated:
+    """Counts accepted samples that `select.difficulty` takes because they have no pass rate."""
+
+    rates: Mapping[str, float] | None
+    """By the samples' ids; None where lessons are not selected by them."""
+    count: int = 0
+
+    def watch(self, stream: Iterable[CuratedSample | Fault]) -> Iterator[CuratedSample | Fault]:
+        """The stream as it is."""
+        for item in stream:
+            if self.rates is not None and isinstance(item, CuratedSample) and item.lessons:
+                self.count += item.sample.id not in self.rates
+            yield item
+
+    def summary(self) -> dict[str, int]:
+        """As `summary.json` has it."""
+        return {} if self.rates is None else {"unrated": self.count}
 
 
 def with_first(stream: Iterable[CuratedSample | Fault], first: list[Lesson]) -> Iterator[CuratedSample | Fault]:
@@ -157,6 +179,11 @@ class Ending:
         if self.exported.note:
             yield self.exported.note if self.written else self.exported.note.partition(";")[0]
         yield from per_class(self.loaded, self.tally)
+        if summary.get("unrated"):
+            yield (
+                f"select.difficulty: {summary['unrated']:,} accepted samples have no pass rate and stay; "
+                "cotforge eval --write-back writes it"
+            )
         if self.conflicts and self.written:
             files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
             yield f"perhaps mislabelled: {files}, listed in {self.folder / conflicts.FILE}, the surest first"

@@ -70,6 +70,15 @@ def macro(recall: Mapping[str, float | None]) -> float | None:
     return fmean(known) if known else None
 
 
+def wilson(count: int, of: int) -> list[float] | None:
+    """The interval of 95 % of a share, `count` of `of`, which has a width at 0 and 1 too; None of nothing. Source: Wilson 1927."""
+    if not of:
+        return None
+    z = 1.959964
+    middle, half = count + z * z / 2, z * math.sqrt(count * (of - count) / of + z * z / 4)
+    return [max(0.0, (middle - half) / (of + z * z)), min(1.0, (middle + half) / (of + z * z))]
+
+
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 

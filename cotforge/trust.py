@@ -25,7 +25,7 @@ class Finding:
     """One thing that a pipeline file does beyond asking its own question about its own pictures."""
 
     does: Literal["runs", "reads", "sends"]
-    """`runs` Python or pushes, whatever the command; `reads` a variable into the dataset's texts; `sends` something to a teacher."""
+    """`runs` Python, pushes, or sends in training; `reads` a variable into the dataset's texts; `sends` something to a teacher."""
     where: str
     """The key in the file."""
     what: str
@@ -39,7 +39,7 @@ class Finding:
 def findings(raw: tree.Tree, values: tree.Tree, root: Path) -> list[Finding]:
     """All of a pipeline file. `raw` is the file as it is written, `values` with its variables filled in, `root` its folder."""
     hosts = [_hosts(teacher) for teacher in _list(values, "teachers")]
-    return [*_python(values), *_variables(raw, hosts), *_keys(values, hosts), *_files(values, root, _named(hosts))]
+    return [*_python(values), *_variables(raw, hosts), *_keys(values, hosts), *_readers(values), *_files(values, root, _named(hosts))]
 
 
 def is_near(path: Path) -> bool:
@@ -84,6 +84,15 @@ def _keys(values: tree.Tree, hosts: list[list[str]]) -> Iterator[Finding]:
     for place, (teacher, reached) in enumerate(zip(_list(values, "teachers"), hosts, strict=True)):
         if isinstance(teacher, Mapping) and isinstance(teacher.get("key_env"), str) and reached:
             yield Finding("sends", f"teachers[{place}].key_env", f"sends the key in {teacher['key_env']} to {', '.join(reached[:5])}")
+
+
+def _readers(values: tree.Tree) -> Iterator[Finding]:
+    """Second models that a stage's rewards ask: what the student says goes to them in training, and a key with it."""
+    for place, stage in enumerate(_list(values.get("train"), "stages")):
+        reader = stage.get("reader") if isinstance(stage, Mapping) else None
+        if isinstance(reader, Mapping) and (reached := _hosts(reader)):
+            key = f" with the key in {reader['key_env']}" if isinstance(reader.get("key_env"), str) else ""
+            yield Finding("runs", f"train.stages[{place}].reader", f"sends what the student says to {', '.join(reached)}{key} in training")
 
 
 def _files(values: tree.Tree, root: Path, hosts: list[str]) -> Iterator[Finding]:

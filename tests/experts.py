@@ -18,11 +18,18 @@ SIZES = (
 
 
 def text_model(
-    folder: Path, student: Path, *, seed: int = 1, kind: torch.dtype = torch.float32, shard: str = "1GB", **changed: Any
+    folder: Path,
+    student: Path,
+    *,
+    seed: int = 1,
+    kind: torch.dtype = torch.float32,
+    shard: str = "1GB",
+    family: Any = Qwen2Config,
+    **changed: Any,
 ) -> Path:
-    """A Qwen2 of random weights, none of them 0, of the shape of a student's decoder but for what is `changed`."""
+    """A model of that family of random weights, none of them 0, of the shape of a student's decoder but for what is `changed`."""
     like = AutoConfig.from_pretrained(student).get_text_config()
-    config = Qwen2Config(**{name: getattr(like, name) for name in SIZES} | {"tie_word_embeddings": False} | changed)
+    config = family(**{name: getattr(like, name) for name in SIZES} | {"tie_word_embeddings": False} | changed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config)

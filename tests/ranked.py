@@ -63,13 +63,29 @@ class Scored:
     weights: str
     """A hash of the student after all steps."""
     losses: list[float]
+    budgeted: list[float]
+    """Under a token budget: the loss of the first rollout, what is filled of the budget, and how many completions are taken."""
+
+
+BUDGET = 120
+"""Tokens: those of what the first process says, and of a part of what the second one does."""
 
 
 def scored(folder: Path, model: Path, dataset: Path, *, processes: int) -> Scored:
-    """Three steps of a stage in `folder`, of which this is one of so many processes."""
+    """Three steps of a stage in `folder`, of which this is one of so many processes, and one step under a token budget."""
+    trainer, pupil = _trained(folder, model, dataset, processes=processes, steps=3)
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    weights = sha256(b"".join(weight.detach().numpy().tobytes() for weight in pupil.model.parameters())).hexdigest()
+    with_budget, _ = _trained(folder, model, dataset, processes=processes, steps=1, token_budget=BUDGET)
+    row = with_budget.state.log_history[0]
+    return Scored(trainer.own, weights, losses, [row["loss"], row["budget/filled"], row["budget/taken"]])
+
+
+def _trained(folder: Path, model: Path, dataset: Path, *, processes: int, steps: int, token_budget: int | None = None) -> tuple[Given, Any]:
     stage = Grpo.model_validate(
         {
-            "name": "reason", "kind": "grpo", "steps": 3, "batch": ROLLOUT // processes, "accumulate": 1, "group": GROUP,
+            "name": "reason", "kind": "grpo", "steps": steps, "token_budget": token_budget,
+            "batch": ROLLOUT // processes, "accumulate": 1, "group": GROUP,
             "max_completion": 24, "learning_rate": 1e-3,
             "rewards": [{"measure": "well_formed", "weight": 0.5}, {"measure": "correct"}, {"measure": "finish_ok"}],
         }
@@ -85,12 +101,11 @@ def scored(folder: Path, model: Path, dataset: Path, *, processes: int) -> Score
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         trainer = Given(
-            grpo.found(stage, work), rows, pupil, grpo.config_of(stage, work, pupil), watch=Watch(print), table=folder / "completions"
-        )
+            grpo.found(stage, work), rows, pupil, grpo.config_of(stage, work, pupil), watch=Watch(print),
+            table=folder / "completions" if token_budget is None else None, token_budget=token_budget,
+        )  # fmt: skip
         trainer.train()
-    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    weights = sha256(b"".join(weight.detach().numpy().tobytes() for weight in pupil.model.parameters())).hexdigest()
-    return Scored(trainer.own, weights, losses)
+    return trainer, pupil
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ FLOORS = (
     "records layout",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
-    "sources prompts history trust",
+    "sources prompts history trust difficulty",
     "teachers consensus measures scores",
     "filters budget",
     "plan",

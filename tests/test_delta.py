@@ -72,7 +72,7 @@ def test_it_is_the_experts_weights_minus_the_students_in_memory_whatever_their_f
     assert (found.missing, found.mismatched, found.zeroed, found.skipped) == ((), (), (), ())
     for name in found.names:
         torch.testing.assert_close(found[name], theirs[name] - ours[name].detach(), rtol=0, atol=0)
-        assert found.norms[name] == pytest.approx(float(found[name].norm()), rel=1e-6)
+        assert found.norms[name] == pytest.approx(float(found[name].norm()), rel=1e-5)
 
 
 def llama(folder: Path, vlm: Path, *, kind: torch.dtype, shard: str) -> Path:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cotforge.answers import Task
+from cotforge.difficulty import read_rated
 from cotforge.pipeline import Loaded
 from cotforge.prompts import Prompts
 from cotforge.records import Sample
@@ -74,6 +75,17 @@ def test_a_checkpoint_is_tried_on_the_held_out_split(vlm: Path, folder: Path) ->
     assert (figures["truncated_rate"], figures["failed"], figures["unlabelled"]) == (0, 0, 1)
     assert figures["reasoning_words"] == (1 + 3 + 7 + 10) / 4
     assert re.search(r"accuracy +1.000  1.000 to 1.000", done.stdout)
+
+
+def test_pass_rates_of_a_checkpoint_on_the_samples_of_the_build_are_the_same_each_time(vlm: Path, folder: Path) -> None:
+    path = pipeline(folder, {"split": "test"})
+    words = ("eval", path, "--out", "run", "--model", vlm, "--max-tokens", 64, "--batch", 6, "--write-back", "--tries", 2)
+    assert ran(*words, cwd=folder).returncode == 0
+    first = read_rated(folder / "run")
+    assert {(rated.tries, rated.model) for rated in first.values()} == {(2, vlm.name)}
+    assert first.keys() == {f"s{number}" for number in range(TRAINED)}
+    assert ran(*words, cwd=folder).returncode == 0
+    assert read_rated(folder / "run") == first
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=60), st.integers(1, 70))

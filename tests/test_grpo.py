@@ -18,7 +18,8 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.images import Images, PictureStore
 from cotforge.images.refs import FileRef
-from cotforge.plan import Grpo, Lora, Plan, Sft
+from cotforge.plan import Grpo, Lora, Plan, Sft, variants
+from cotforge.plan.variants import Variant
 from cotforge.prompts import Prompts
 from cotforge.records import Sample
 from cotforge.train.data.lessons import Lessons, find, write_source
@@ -55,6 +56,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 REWARDS = [{"measure": "well_formed", "weight": 0.5}, {"measure": "correct"}]
+BUDGET = 90
+"""Tokens: those of about half of a step's completions."""
 
 
 def work(folder: Path, model: Path, dataset: Path, stage: dict[str, Any], **changed: Any) -> Work:
@@ -181,8 +184,8 @@ def test_groups_of_one_reward_are_drawn_again_with_other_prompts_and_counted(tmp
     assert again[0]["num_tokens"] > once[0]["num_tokens"]
 
 
-def test_a_stage_that_draws_again_resumes_exactly(tmp_path: Path, model: Path, dataset: Path) -> None:
-    stage = FLAT | {"steps": 4, "resample": 2, "trl": {"save_steps": 2}}
+def test_a_stage_that_draws_again_and_has_a_token_budget_resumes_exactly(tmp_path: Path, model: Path, dataset: Path) -> None:
+    stage = FLAT | {"steps": 4, "resample": 2, "token_budget": 120, "trl": {"save_steps": 2}}
     whole = run(work(tmp_path / "whole", model, dataset, stage))
     job = work(tmp_path / "cut", model, dataset, stage)
 
@@ -198,7 +201,8 @@ def test_a_stage_that_draws_again_resumes_exactly(tmp_path: Path, model: Path, d
     with pytest.raises(Killed):
         run(replace(job, record=Killing(job.out / "metrics.jsonl", "reason")))
     again = run(replace(job, resume_from=newest_whole(job.out / "checkpoints"), record=Record(job.out / "metrics.jsonl", "reason")))
-    told = ("step", "loss", "reward", "resample/flat", "resample/drawn", "num_tokens")
+    told = ("step", "loss", "reward", "resample/flat", "resample/drawn", "num_tokens", "budget/filled", "budget/taken")
+    assert all(row["budget/filled"] >= 1 > row["budget/taken"] > 0 for row in whole)
     assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in whole]
     assert student.fingerprint(job.weights) == student.fingerprint(tmp_path / "whole" / "weights")
 
@@ -259,6 +263,35 @@ def test_the_form_of_the_loss_is_handed_on(tmp_path: Path, model: Path, dataset:
     assert config(loss_type="dr_grpo", trl={"loss_type": "bnpo"}).loss_type == "bnpo"
 
 
+VARIANTS = {
+    "dr_grpo": ({}, {"loss_type": "dr_grpo", "scale_rewards": "none", "beta": 0.0, "num_iterations": 1}),
+    "dapo": (
+        {},
+        {"loss_type": "dapo", "epsilon": 0.2, "epsilon_high": 0.28, "beta": 0.0, "mask_truncated_completions": True, "num_iterations": 2,
+         "scale_rewards": "group"},
+    ),
+    "gspo": (
+        {},
+        {"loss_type": "grpo", "importance_sampling_level": "sequence", "epsilon": 3e-4, "epsilon_high": 4e-4, "beta": 0.0,
+         "num_iterations": 4},
+    ),
+    "c3po": (
+        {"token_budget": 100},
+        {"loss_type": "dapo", "beta": 1e-3, "entropy_coef": 5e-4, "use_bias_correction_kl": False, "epsilon": 0.2, "epsilon_high": 0.2},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", get_args(Variant))
+def test_a_variant_is_what_trls_configuration_gets(tmp_path: Path, model: Path, dataset: Path, variant: str) -> None:
+    given, wanted = VARIANTS[variant]
+    job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, "variant": variant, **given})
+    assert isinstance(job.stage, Grpo)
+    config = grpo.config_of(job.stage, job, student.load(job.plan.student, model))
+    assert {name: getattr(config, name) for name in wanted} == wanted
+    assert {*variants.VARIANTS[variant].get("trl", {})} <= {field.name for field in fields(GRPOConfig)}
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_completions_that_do_not_fit_into_memory_at_once_are_made_by_halves(tmp_path: Path, model: Path, dataset: Path) -> None:
     job = work(tmp_path / "stage", model, dataset, {"steps": 2, "batch": 16, "rewards": REWARDS})
@@ -300,6 +333,62 @@ def test_a_rehearsal_takes_two_groups_at_least(tmp_path: Path, model: Path, data
         assert isinstance(job.stage, Grpo)
         config = grpo.config_of(job.stage, job, student.load(job.plan.student, model))
         assert (config.steps_per_generation, config.gradient_accumulation_steps) == (passes, passes)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_step_is_the_sum_over_the_tokens_that_fill_the_budget_divided_by_it(tmp_path: Path, model: Path, dataset: Path) -> None:
+    """In two forward passes, after which a step has the loss of one."""
+    seen: list[tuple[float, float, Any]] = []
+
+    class Seen(Trainer):
+        def _compute_loss(self, model: Any, inputs: Any) -> Any:
+            loss = super()._compute_loss(model, inputs)
+            mask_BT, advantage_B = inputs["completion_mask"], inputs["advantages"]
+            ours = -(advantage_B.unsqueeze(1) * mask_BT).sum().item() / BUDGET  # at a ratio of 1
+            seen.append((loss.item(), ours, mask_BT.sum(1).tolist()))
+            return loss
+
+    job = work(tmp_path / "stage", model, dataset, {"steps": 1, "accumulate": 2, "rewards": REWARDS, "token_budget": BUDGET})
+    assert isinstance(job.stage, Grpo)
+    pupil = student.load(job.plan.student, model)
+    rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
+    trainer = Seen(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print), token_budget=BUDGET)
+    trainer.train()
+    assert len(seen) == 2
+    assert [theirs for theirs, _, _ in seen] == pytest.approx([ours for _, ours, _ in seen], abs=1e-5)
+    lengths = [length for _, _, own in seen for length in own]
+    taken = [length for length in lengths if length]
+    assert BUDGET <= sum(taken) < BUDGET + max(taken)
+    assert 0 < len(taken) < len(lengths)
+    (row,) = (row for row in trainer.state.log_history if "budget/taken" in row)
+    assert row["budget/taken"] == pytest.approx(len(taken) / len(lengths))
+    assert row["budget/filled"] == pytest.approx(sum(taken) / BUDGET)
+    assert row["loss"] == pytest.approx(sum(loss for loss, _, _ in seen), abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_under_gspo_the_ratio_that_is_clipped_and_logged_is_that_of_a_completion(tmp_path: Path, model: Path, dataset: Path) -> None:
+    ratios: list[float] = []
+
+    class Seen(Trainer):
+        def _compute_loss(self, model: Any, inputs: Any) -> Any:
+            loss = super()._compute_loss(model, inputs)
+            assert self._logps_BT is not None
+            for own, old, mask in zip(self._logps_BT, inputs["old_per_token_logps"], inputs["completion_mask"], strict=True):
+                ratios.append(math.exp(sum((own - old)[mask.bool()].tolist()) / int(mask.sum())))
+            return loss
+
+    job = work(tmp_path / "stage", model, dataset, {"steps": 4, "learning_rate": 5e-4, "rewards": REWARDS, "variant": "gspo"})
+    assert isinstance(job.stage, Grpo)
+    pupil = student.load(job.plan.student, model)
+    rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
+    trainer = Seen(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print))
+    trainer.train()
+    assert len(ratios) == 4 * 8
+    assert trainer.furthest == pytest.approx((min(ratios), max(ratios)), abs=1e-5)
+    logged = [row for row in trainer.state.log_history if "ratio/min" in row]
+    assert logged[0]["ratio/min"] == pytest.approx(1, abs=1e-4)
+    assert max(row["clip_ratio/region_mean"] for row in logged) > 0
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

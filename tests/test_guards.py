@@ -41,6 +41,8 @@ def test_sound_training_hears_nothing() -> None:
         ({"loss": float("nan")}, "loss or gradient is no number; lower learning_rate"),
         ({"sampling/sampling_logp_difference/mean": 2.0}, "vLLM's log-probabilities differ"),
         ({guards.MASKED: 0.34}, "34% of what vLLM made is masked, .*vllm_importance_sampling_mode to token_truncate"),
+        ({guards.FILLED: 0.4, guards.TAKEN: 1.0}, "the completions of a step fill 40% of token_budget, so steps differ in size; lower it"),
+        ({guards.FILLED: 1.0, guards.TAKEN: 0.2}, "token_budget takes 20% of the completions, the rest teach nothing; raise it"),
         ({guards.FLAT: 0.6, guards.AGAIN: 1.2}, "60% of the groups, as first drawn, .* makes a rollout 2.2 times as long"),
     ],
 )

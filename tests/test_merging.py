@@ -25,7 +25,7 @@ EMBED, HEAD, TOWER = "embed_tokens.weight", "lm_head.weight", "vision_tower.enco
 SHAPES = {
     Q: (48, 32), "layers.0.self_attn.q_proj.bias": (48,), "layers.0.input_layernorm.weight": (32,),
     "layers.1.self_attn.q_proj.weight": (48, 32),
-    UP: (1_060, 1_000), NORM: (32,), EMBED: (50, 32), HEAD: (50, 32),
+    UP: (540, 500), NORM: (32,), EMBED: (50, 32), HEAD: (50, 32),
 }  # fmt: skip
 BODY = [name for name in SHAPES if name not in (EMBED, HEAD)]
 ONE, TWO = {"model": "one", "weight": 0.6}, {"model": "two", "weight": 0.9}
@@ -263,8 +263,8 @@ def test_dare_draws_by_its_seed_alone(tmp_path: Path, models: Mapping[str, tuple
     )
     assert torch.equal(first, again)
     kept, others = (found != models["student"][1][UP] for found in (first, other))
-    assert 0.497 < float(kept.float().mean()) < 0.503
-    assert 0.497 < float((kept == others).float().mean()) < 0.503
+    assert 0.495 < float(kept.float().mean()) < 0.505
+    assert 0.495 < float((kept == others).float().mean()) < 0.505
 
 
 @given(st.lists(st.floats(-4, 4, width=16), min_size=1, max_size=60), st.integers(1, 60), st.integers(1, 9))

@@ -25,7 +25,8 @@ from cotforge.train.rollouts.prompts import Prompts, count_tokens
 from cotforge.train.rollouts.resample import flat_groups, other_rows, refilled
 from cotforge.train.students import student, tiny
 from cotforge.train.students.student import Pupil
-from cotforge.train.trl_seam import Sampled, prepare_multimodal_messages, short_prompts
+from cotforge.train.trl_seam import Sampled, prepare_multimodal_messages
+from cotforge.train.vllm_seam import short_prompts
 from tests import squares
 
 REWARDS = [{"measure": "correct"}]
@@ -205,6 +206,12 @@ def test_vllm_is_set_up_in_this_process_or_at_a_server(keys: dict[str, Any], fie
         ({"rollouts": "vllm", "trl": {"use_vllm": False}}, "rollouts: vllm contradicts trl.use_vllm"),
         ({"vllm": {"url": "gpu2:8000"}}, "url"),
         ({"loss_type": "sapo", "clip": "cliplow-upper", "updates_per_rollout": 2}, "the loss 'sapo' has no clip of two bounds"),
+        ({"token_budget": 100, "loss_type": "grpo"}, "token_budget: the loss 'grpo' is divided by something else; take cispo, dapo, vespo"),
+        ({"token_budget": 100, "trl": {"loss_type": "bnpo"}}, "token_budget: the loss 'bnpo' is divided by something else"),
+        ({"token_budget": 100, "trl": {"steps_per_generation": 2}}, "token_budget: .* leave steps_per_generation out of trl"),
+        ({"token_budget": 0}, "token_budget"),
+        ({"variant": "c3po"}, "token_budget: is missing; variant c3po needs one"),
+        ({"variant": "gspo", "updates_per_rollout": 1}, "clip: cannot act while every completion is used for one step only"),
     ],
 )
 def test_keys_that_contradict_one_another_are_told_of(keys: dict[str, Any], line: str) -> None:

@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 
 from cotforge.errors import PipelineError
 from cotforge.train.command import train
+from cotforge.train.data.grouped import Grouped
 from cotforge.train.faults import memory
-from cotforge.train.kinds import sft
 from cotforge.train.work import newest_whole
 from tests.nursery import Nursery
 from tests.squares import project
@@ -52,7 +52,7 @@ def test_the_first_batch_of_the_first_epoch_is_the_largest_of_all(lengths: list[
     def padded(rows: list[int]) -> list[int]:
         return [max(lengths[row] for row in cut) * len(cut) for at in range(0, len(rows), batch) if (cut := rows[at : at + batch])]
 
-    sampler = sft.Grouped(lengths, batch, seed)
+    sampler = Grouped(lengths, batch, seed)
     first = list(sampler)
     assert padded(first)[0] == max(padded(first))
     assert sorted(first) == list(range(len(lengths)))
@@ -66,7 +66,7 @@ from pathlib import Path
 from cotforge.errors import PipelineError
 from cotforge.train.command import quiet
 quiet()
-from cotforge.train.kinds import sft
+from cotforge.train.data.grouped import Grouped
 from tests.squares import SIZE, TEXTS, write
 from tests.test_train_sft import find, work
 from cotforge.train.students import tiny

@@ -53,6 +53,9 @@ def test_rewards_and_advantages_are_gathered_in_the_order_of_the_completions(tmp
     assert len({round(advantage, 3) for advantage in one.own}) >= 4
     assert two[0].own + two[1].own == pytest.approx(one.own, abs=1e-5)
     assert two[0].losses[0] == pytest.approx(one.losses[0], abs=1e-4)
+    assert two[0].budgeted == two[1].budgeted == pytest.approx(one.budgeted, abs=1e-4)
+    assert one.budgeted[1] >= 1 > one.budgeted[2] > 0.5
+    assert one.budgeted[0] != pytest.approx(one.losses[0], abs=1e-3)
     table, same = (pq.read_table(tmp_path / name / "completions" / "000000.parquet").to_pylist() for name in ("two", "one"))
     assert table == same
     assert [row["said"] for row in table] == SAID

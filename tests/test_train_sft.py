@@ -23,6 +23,7 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Plan, Sft
 from cotforge.prompts import Prompts
 from cotforge.train.data import prepared
+from cotforge.train.data.grouped import ALIKE, POOL, Grouped
 from cotforge.train.data.lessons import Lessons, find
 from cotforge.train.kinds import sft
 from cotforge.train.report.record import Record
@@ -272,18 +273,18 @@ def test_told_to_end_it_goes_on_as_if_undisturbed(
     epoch=st.integers(0, 3),
 )
 def test_every_lesson_comes_once_per_epoch_beside_others_of_its_length(lengths: list[int], batch: int, seed: int, epoch: int) -> None:
-    sampler = sft.Grouped(lengths, batch, seed)
+    sampler = Grouped(lengths, batch, seed)
     sampler.set_epoch(epoch)
     rows = list(sampler)
     assert sorted(rows) == list(range(len(lengths)))
     assert rows == list(sampler)
-    if len(lengths) <= sft.POOL * batch:
-        about = [lengths[row] // sft.ALIKE for row in rows]
+    if len(lengths) <= POOL * batch:
+        about = [lengths[row] // ALIKE for row in rows]
         spans = sorted((min(cut), max(cut)) for at in range(0, len(rows), batch) if (cut := about[at : at + batch]))
         assert all(high <= low for (_, high), (low, _) in pairwise(spans))
 
 
 def test_lessons_of_nearly_one_length_are_mixed_so_that_no_batch_holds_one_kind_alone() -> None:
     lengths = [16, 17] * 32
-    rows = list(sft.Grouped(lengths, 8, seed=0))
+    rows = list(Grouped(lengths, 8, seed=0))
     assert all({lengths[row] for row in rows[at : at + 8]} == {16, 17} for at in range(0, len(rows), 8))

@@ -25,7 +25,7 @@ from trl.generation.vllm_generation import VLLMGeneration
 
 import cotforge.train
 from cotforge.errors import PipelineError
-from cotforge.train import trl_seam, versions
+from cotforge.train import trl_seam, versions, vllm_seam
 from cotforge.train.students import tiny
 from cotforge.train.trl_seam import GrpoHooks, Resuming, Sampled, SftHooks
 from tests import squares
@@ -38,6 +38,10 @@ METHODS = {
     (Trainer, "_load_rng_state"): ["self", "checkpoint"],
     (Trainer, "_get_train_sampler"): ["self", "train_dataset"],
     (Trainer, "create_optimizer"): ["self", "model"],
+    (Trainer, "training_step"): ["self", "model", "inputs", "num_items_in_batch"],
+    (SFTTrainer, "training_step"): ["self", "args", "kwargs"],
+    (Trainer, "get_batch_samples"): ["self", "epoch_iterator", "num_batches", "device"],
+    (GRPOTrainer, "_get_train_sampler"): ["self", "dataset"],
     (GRPOTrainer, "_generate_and_score_completions"): ["self", "inputs"],
     (GRPOTrainer, "_generate"): ["self", "prompts"],
     (GRPOTrainer, "_calculate_rewards"): ["self", "inputs", "prompts", "completions", "completion_ids_list"],
@@ -135,6 +139,15 @@ def test_log_probabilities_come_first_of_what_the_forward_pass_gives() -> None:
     assert "self._get_per_token_logps_and_entropies(" in inspect.getsource(GRPOTrainer._compute_loss)
 
 
+def test_the_batches_of_a_step_are_taken_in_one_call_and_the_fused_head_gives_what_losses_of_rows_are_made_of() -> None:
+    """`chosen` stands in for the loader's batches; `after_losses` is told of log-probabilities that are 0 where nothing is learned."""
+    assert "self.get_batch_samples(epoch_iterator, num_batches, self.args.device)" in inspect.getsource(Trainer)
+    assert "next(epoch_iterator)" in inspect.getsource(Trainer.get_batch_samples)
+    loss = inspect.getsource(SFTTrainer.compute_loss)
+    assert "-outputs.log_probs  # zero on ignored positions" in loss
+    assert "outputs.label_mask.sum()" in loss
+
+
 @pytest.mark.parametrize("name", ATTRIBUTES)
 def test_an_attribute_that_is_read_is_made_by_its_trainer(name: str) -> None:
     for owner in ATTRIBUTES[name]:
@@ -181,13 +194,13 @@ def test_a_server_that_makes_other_numbers_of_tokens_of_a_picture_is_told_of() -
     def place(features: Any, prompt_ids: list[int]) -> Any:
         return VLLMGeneration._place_features(there, features, prompt_ids)
 
-    found = trl_seam._placed_alike(place, features, [1, 7, 7, 2, 7, 7, 7, 3])
+    found = vllm_seam.placed_alike(place, features, [1, 7, 7, 2, 7, 7, 7, 3])
     assert found["mm_placeholders"]["image"] == [{"offset": 1, "length": 2}, {"offset": 4, "length": 3}]
-    assert trl_seam._placed_alike(place, None, [1]) is None
+    assert vllm_seam.placed_alike(place, None, [1]) is None
     with pytest.raises(
         PipelineError, match=r"the server makes \[2, 3\] tokens of a prompt's pictures, and the student's processor makes \[2, 2\]"
     ):
-        trl_seam._placed_alike(place, features, [1, 7, 7, 2, 7, 7, 3])
+        vllm_seam.placed_alike(place, features, [1, 7, 7, 2, 7, 7, 3])
 
 
 @pytest.mark.parametrize("make", [tiny.llava, tiny.idefics3, tiny.qwen])
@@ -197,7 +210,7 @@ def test_weights_go_to_vllm_under_the_names_of_the_students_files(make: Callable
     model = AutoModelForImageTextToText.from_pretrained(folder)
     assert hasattr(model, "_weight_conversions")
     in_files = load_file(folder / "model.safetensors")
-    sent = dict(trl_seam.named_as_saved(model, model.named_parameters()))
+    sent = dict(vllm_seam.named_as_saved(model, model.named_parameters()))
     assert sent.keys() == in_files.keys()
     assert all(weight.equal(in_files[name]) for name, weight in sent.items())
 
@@ -208,7 +221,7 @@ def test_weights_that_are_one_in_the_file_are_sent_as_one() -> None:
         _weight_conversions = (WeightConverter("whole", ["first", "second"], [Chunk(dim=0)]),)
 
     one, other = torch.ones(2, 3), torch.zeros(2, 3)
-    sent = dict(trl_seam.named_as_saved(Model(), [("first", one), ("beside", other), ("second", other)]))
+    sent = dict(vllm_seam.named_as_saved(Model(), [("first", one), ("beside", other), ("second", other)]))
     assert sent["whole"].equal(torch.cat([one, other]))
     assert sent.keys() == {"whole", "beside"}
 
@@ -217,7 +230,7 @@ def test_tokens_of_a_reply_get_the_names_that_trl_reads() -> None:
     assert "self._post(" in inspect.getsource(VLLMClient.generate)
     newer = {"token_id": 5, "logprob": -0.5, "top_logprobs": [{"token_id": 6, "logprob": -0.7}]}
     reply = {"choices": [{"token_ids": [5], "logprobs": {"content": [newer]}}, {"token_ids": [5], "logprobs": None}]}
-    named = trl_seam._tokens_named(lambda url, json: reply, "http://127.0.0.1", json={})
+    named = vllm_seam.tokens_named(lambda url, json: reply, "http://127.0.0.1", json={})
     logprobs, tokens = parse_logprobs([named["choices"][0]["logprobs"]])
     assert (logprobs, tokens) == ([[[-0.5, -0.7]]], [[[5, 6]]])
 
@@ -250,6 +263,22 @@ def test_a_loss_is_computed_from_log_probabilities_and_tokens_are_counted_by_the
     assert PreTrainedConfig(attn_implementation="sdpa")._attn_implementation == "sdpa"
 
 
+def test_the_gradient_of_a_step_is_whole_after_its_last_pass_and_clipped_after_that() -> None:
+    text = inspect.getsource(Trainer)
+    places = [
+        text.index(line)
+        for line in (
+            "self.accelerator.gradient_state._set_sync_gradients(do_sync_step)",
+            "tr_loss_step = self.training_step(model, inputs, num_items_in_batch)",
+            "grad_norm = self._clip_grad_norm(model)",
+            "self.callback_handler.on_pre_optimizer_step(",
+            "self.optimizer.step()",
+        )
+    ]
+    assert places == sorted(places)
+    assert "sum(val) / len(val) for key, val in self._metrics[mode].items()" in inspect.getsource(SFTTrainer.log)
+
+
 def test_functions_and_tables_are_there() -> None:
     assert list(inspect.signature(trl_seam.prepare_multimodal_messages).parameters) == ["messages", "images"]
     assert [*inspect.signature(trl_seam.apply_chat_template).parameters][:2] == ["example", "processing_class"]
@@ -259,12 +288,21 @@ def test_functions_and_tables_are_there() -> None:
 @pytest.mark.parametrize(("hooks", "owner"), [(Resuming, DPOTrainer), (SftHooks, SFTTrainer), (GrpoHooks, GRPOTrainer)])
 def test_our_own_names_are_not_taken_by_a_trainer(hooks: type, owner: type) -> None:
     ours = {name for each in hooks.__mro__[:-1] for name, value in vars(each).items() if callable(value) and name[0] != "_"}
-    meant = {"create_model_card", "create_optimizer", "compute_loss"}
+    meant = {"create_model_card", "create_optimizer", "compute_loss", "get_batch_samples", "training_step"}
     assert {name for name in ours if hasattr(owner, name) or f"self.{name} =" in source(owner)} <= meant
     assert "self.masked" not in source(owner)
-    assert not {
-        name for name in ("_logps_BT", "_waiting", "_short", "_newest_prompts", "at_once", "_generate_short") if name in source(owner)
-    }
+    made = (
+        "_logps_BT",
+        "_waiting",
+        "_short",
+        "_newest_prompts",
+        "at_once",
+        "_generate_short",
+        "_row_losses",
+        "wants_losses",
+        "chooses_rows",
+    )
+    assert [name for name in made if name in source(owner)] == []
 
 
 def private_names(file: Path) -> Iterator[tuple[int, str]]:
@@ -287,7 +325,7 @@ def methods(file: Path) -> Iterator[str]:
 
 
 def test_no_other_module_uses_a_private_name_of_a_library() -> None:
-    others = [file for file in TRAIN.rglob("*.py") if file.name != "trl_seam.py"]
+    others = [file for file in TRAIN.rglob("*.py") if file.name not in ("trl_seam.py", "vllm_seam.py")]
     assert len(others) > 30
     used = [f"{file.relative_to(TRAIN)}:{line}: {name}" for file in others for line, name in private_names(file)]
     assert used == []
@@ -296,7 +334,7 @@ def test_no_other_module_uses_a_private_name_of_a_library() -> None:
 
 
 def test_every_private_name_that_the_seam_uses_is_tested_here() -> None:
-    text = Path(trl_seam.__file__).read_text(encoding="utf-8")
+    text = "\n".join(Path(str(seam.__file__)).read_text(encoding="utf-8") for seam in (trl_seam, vllm_seam))
     nodes = list(ast.walk(ast.parse(text)))
     used = {node.attr for node in nodes if isinstance(node, ast.Attribute) and node.attr.startswith("_")} - {"__init__", "_replace"}
     used |= {node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("_")}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +22,10 @@ class Shape:
     keys: int = 512
     """Heads of keys and values times their width."""
     words: int = 152_064
+
+    def of_layers(self, count: int) -> "Shape":
+        """The same with so many layers, and a vocabulary of the same share of the whole."""
+        return replace(self, layers=count, words=self.words * count // self.layers)
 
     def layer(self) -> dict[str, tuple[int, ...]]:
         """Shapes of one layer's weights."""

@@ -83,7 +83,7 @@ def fault(fault: Fault) -> Row:
 
 def losses(outcome: CuratedSample) -> Iterator[Row]:
     """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces filtered out,
-    and the Sample where there was no agreement.
+    and the Sample where there was no agreement, or `select` left it out.
     """
     sample, at = outcome.sample.id, f"{outcome.sample.where}: " if outcome.sample.where else ""
     for teacher, reply in outcome.failed:
@@ -102,6 +102,8 @@ def losses(outcome: CuratedSample) -> Iterator[Row]:
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":
         yield sample, None, None, "vote", reason, f"{at}{_votes(outcome)}"
+    elif stage == "select":
+        yield sample, None, None, "select", reason, f"{at}its pass rate in difficulty.parquet is outside of select.{reason}"
 
 
 def _votes(outcome: CuratedSample) -> str:

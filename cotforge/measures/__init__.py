@@ -14,7 +14,9 @@ from typing import Annotated
 from pydantic import Field
 
 from cotforge.errors import PipelineError, shown
+from cotforge.measures.mentions import last_named
 from cotforge.measures.own import Measure, own
+from cotforge.measures.segments import verified_segments
 from cotforge.records import Sample, Trace, Verdict
 
 Count = Annotated[int, Field(ge=1)]
@@ -98,7 +100,7 @@ def consistent(sample: Sample, trace: Trace, verdict: Verdict | None) -> float |
     if trace.answer is None:
         return None
     text = _lower(trace.reasoning)
-    places = {option: _last_named(text, option) for option in sample.options}
+    places = {option: last_named(text, option) for option in sample.options}
     last = max(places.values(), default=-1)
     # Of "sad" and "very sad", which end at one place, either may have been meant.
     return None if last < 0 else float(places.get(trace.answer) == last)
@@ -197,18 +199,6 @@ def _names(text: str, answer: str) -> bool:
     return False
 
 
-def _last_named(text: str, option: str) -> int:
-    """Where the last whole-word mention of an option in a lower-case text ends; -1 where there is none."""
-    wanted = option.lower()
-    at = text.rfind(wanted)
-    while at >= 0:
-        end = at + len(wanted)
-        if not text[at - 1 : at].isalnum() and not text[end : end + 1].isalnum():
-            return end
-        at = text.rfind(wanted, 0, end - 1)
-    return -1
-
-
 @functools.lru_cache(maxsize=1_024)
 def _scripts(text: str) -> frozenset[str]:
     return frozenset(filter(None, map(_script, text)))
@@ -236,5 +226,6 @@ MEASURES: tuple[Measure, ...] = (
     language,
     confidence,
     teacher_agreement,
+    verified_segments,
 )
 """Every measure, by the name the pipeline file uses."""

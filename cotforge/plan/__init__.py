@@ -7,14 +7,17 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
-from cotforge.plan.evaluation import Eval, listed
+from cotforge.plan.curriculum import Curriculum, PacedStage
+from cotforge.plan.evaluation import EntropyBand, Eval, listed
 from cotforge.plan.kinds import AnyStage
 from cotforge.plan.kinds.dpo import Dpo
-from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo, Reward
+from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo
 from cotforge.plan.kinds.merge import Merge
 from cotforge.plan.kinds.sft import Sft
 from cotforge.plan.kinds.trial import Try
 from cotforge.plan.presets import PRESETS
+from cotforge.plan.prior import Prior
+from cotforge.plan.rewards import Reward
 from cotforge.plan.stage import Rates, Stage, TrlStage
 from cotforge.plan.student import Lora, Student
 from cotforge.spec import PathText, Spec, WrongKey
@@ -25,12 +28,16 @@ __all__ = [
     "SMOKE_STEPS",
     "AnyStage",
     "Clip",
+    "Curriculum",
     "Dpo",
+    "EntropyBand",
     "Eval",
     "Grpo",
     "Lora",
     "Merge",
+    "PacedStage",
     "Plan",
+    "Prior",
     "Rates",
     "Reward",
     "Sft",
@@ -73,6 +80,8 @@ class Plan(Spec):
         for place, stage in enumerate(self.stages):
             if wrong := _frozen_rate(stage, self.student):
                 raise WrongKey(f"stages[{place}].learning_rate", wrong)
+            if wrong := _prior_fault(stage, self.student):
+                raise WrongKey(f"stages[{place}].prior", wrong)
             for key, wrong in branches.faults(self.expanded(), stage):
                 raise WrongKey(f"stages[{place}].{key}", wrong)
         return self
@@ -94,8 +103,23 @@ class Plan(Spec):
 def _frozen_rate(stage: Stage, student: Student) -> str | None:
     """What is wrong with a rate for a part that is not trained."""
     rates = getattr(stage, "learning_rate", None)
-    given = [part for part in student.freeze if isinstance(rates, Rates) and getattr(rates, part) is not None]
-    return f"{given[0]}: this part is frozen; leave the rate out, or the part out of train.student.freeze" if given else None
+    if not isinstance(stage, TrlStage) or not isinstance(rates, Rates):
+        return None
+    given = [part for part in stage.student_of(student).freeze if getattr(rates, part) is not None]
+    where = "train.student.freeze" if stage.freeze is None else "freeze"
+    return f"{given[0]}: this part is frozen; leave the rate out, or the part out of {where}" if given else None
+
+
+def _prior_fault(stage: Stage, student: Student) -> str | None:
+    """Why the gradients of this student cannot be bent; None where they can."""
+    if not isinstance(stage, Sft) or stage.prior is None:
+        return None
+    if "language" in stage.student_of(student).freeze:
+        where = "train.student.freeze" if stage.freeze is None else "freeze"
+        return f"bends gradients of the language part, which is frozen; leave language out of {where}"
+    if student.qlora:
+        return "needs the expert minus the weights below the adapters, which qlora rounds to four bits; set qlora to false"
+    return None
 
 
 def _made(fields: dict[str, Any]) -> Stage:
@@ -109,13 +133,18 @@ SMOKE_STEPS = 2
 
 def notes(plan: Plan) -> list[str]:
     """What somebody should know of a plan before it is carried out."""
-    student = plan.student
-    if student.dtype == "bfloat16" and student.lora is None:
-        return [
-            "train.student.dtype: bfloat16 weights lose every update smaller than half of their step, so most of them at a learning rate "
-            "of 1e-6; leave dtype out for float32 weights under bfloat16 autocast, at twice the memory"
-        ]
-    return []
+    if plan.student.dtype != "bfloat16" or plan.student.lora is not None:
+        return []
+    bent = [stage.name for stage in plan.expanded() if isinstance(stage, Sft) and stage.prior is not None]
+    return [
+        "train.student.dtype: bfloat16 weights lose every update smaller than half of their step, so most of them at a learning rate "
+        "of 1e-6; leave dtype out for float32 weights under bfloat16 autocast, at twice the memory",
+        *(
+            f"stage {name!r}: prior: in bfloat16 weights most of what it adds to a step is rounded away, at the paper's learning rate of "
+            "1e-6 nearly all of it"
+            for name in bent
+        ),
+    ]
 
 
 def lines(plan: Plan, *, steps: int | None = None) -> list[str]:

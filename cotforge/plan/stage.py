@@ -4,7 +4,7 @@ To add one: a `Stage` in `plan/kinds/<kind>.py` with an entry in `plan.kinds.KIN
 `train(stage, work) -> None`, and, where something can be seen to be wrong before anything is trained, `check(stage, training) -> None`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cotforge.folder import safe_name
 from cotforge.plan.evaluation import Eval
+from cotforge.plan.student import Part, Student, demand_trained
 from cotforge.plan.trl_fields import refused
 from cotforge.spec import Spec
 
@@ -58,6 +59,10 @@ class KeyContext(Protocol):
     def fingerprint(self, model: str, *, key: str = ...) -> str:
         """A hash of the weights of a model, named by that key of the file: a folder or Hub id. Raises PipelineError where it is none."""
 
+    @property
+    def pass_rates(self) -> Callable[[], Mapping[str, float]]:
+        """Shares in [0, 1] of right answers by a sample's id, as the run folder has them; empty where none were written."""
+
 
 class Stage(Spec):
     """The base of every kind of stage. The defaults are those of a kind that learns nothing and leaves weights."""
@@ -92,6 +97,11 @@ class Stage(Spec):
     def learns_from(self) -> LearnsFrom | None:
         """The data that it reads; its key changes with them. None where it reads none."""
         return None
+
+    @property
+    def remark(self) -> str:
+        """What a student's card has to say of it beside its line, in a sentence without its full stop; empty where that is all."""
+        return ""
 
     @property
     def trl_fields(self) -> dict[str, Any]:
@@ -156,6 +166,7 @@ class TrlStage(Stage):
     """Fields under `trl` that cannot change which weights it leaves."""
     rows_are: ClassVar[str] = "lessons"
     """What the plan's line calls a row of its data."""
+    keyless_defaults: ClassVar[frozenset[str]] = frozenset({"freeze"})
 
     epochs: float | None = Field(default=None, gt=0)
     """Times through the data; one where neither this nor `steps` is given (ours)."""
@@ -169,6 +180,8 @@ class TrlStage(Stage):
     """One for all, or one for each part. Null is ours: 2e-5 for sft, 1e-6 for grpo and dpo, ten times that with LoRA."""
     attention: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = None
     """How attention is computed, by transformers' names; null is its own choice, `sdpa` where the family has it."""
+    freeze: tuple[Part, ...] | None = None
+    """Parts of the student that stay as they are in this stage, whatever `train.student.freeze` says; null is what that says."""
     seed: int = 0
     """Of everything that is drawn. Ours."""
     trl: dict[str, Any] = Field(default_factory=dict)
@@ -203,25 +216,40 @@ class TrlStage(Stage):
         return fields
 
     @model_validator(mode="after")
+    def _trains_something(self) -> Self:
+        demand_trained(self.freeze or ())
+        return self
+
+    @model_validator(mode="after")
     def _ends_once(self) -> Self:
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs, steps: both are given; give one of them")
         return self
 
+    def student_of(self, student: Student) -> Student:
+        """The student of the plan with the parts frozen that are so in this stage."""
+        return student if self.freeze is None else student.model_copy(update={"freeze": self.freeze})
+
     def rows_per_step(self) -> float:
         """How many rows of its data one process reads for an optimizer step."""
         return self.batch * self.accumulate
 
+    def learned_of(self, rows: int) -> int:
+        """From about how many of its data's rows it learns."""
+        return rows
+
     def amount(self, rows: int, *, processes: int = 1, steps: int | None = None) -> str:
         """By its steps or epochs, in what its rows are called."""
-        steps, what = steps or self.steps, self.rows_are
-        times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / rows
+        steps, learned = steps or self.steps, self.learned_of(rows)
+        times = self.epochs or 1.0 if steps is None else steps * self.rows_per_step() * processes / learned
         if times < 1:
-            return f"{round(times * rows):,} of {rows:,} {what}"
-        return f"all {rows:,} {what}" + ("" if times == 1 else f", {times:.3g} times")
+            return f"{round(times * learned):,} of {max(rows, learned):,} {self.rows_are}"
+        whole = f"all {learned:,}" if learned >= rows else f"about {learned:,} of {rows:,}"
+        return f"{whole} {self.rows_are}" + ("" if times == 1 else f", {times:.3g} times")
 
     def words(self, steps: int | None = None) -> list[str]:
         """Data, length and batch."""
         steps = steps or self.steps
         length = f"{steps:,} steps" if steps else f"{self.epochs or 1:g} epochs"
-        return [self.kind, f"on {self.learns_from}", length, f"batch {self.batch} x {self.accumulate}"]
+        words = [self.kind, f"on {self.learns_from}", length, f"batch {self.batch} x {self.accumulate}"]
+        return words if self.freeze is None else [*words, f"{' and '.join(self.freeze) or 'nothing'} frozen"]

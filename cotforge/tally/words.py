@@ -27,6 +27,7 @@ WORDS = {
     "vote:not_asked": "not asked to the end",
     "vote:not_wanted": "not worth asking",
     "vote:no_replies": "without a reply",
+    "select:difficulty": "with a pass rate that select.difficulty leaves out",
 }
 """Why a Sample was not accepted, beside the published word that `summary.json` and `losses.parquet` have."""
 STAGES = {"filter": "dropped by the filter", "unread": "not read:", "source": "rows of the source with", "export": "not exported:"}

@@ -13,6 +13,7 @@ from logging import ERROR, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cotforge.difficulty import pass_rates
 from cotforge.errors import JournalError, PipelineError
 from cotforge.folder import RunFolder
 from cotforge.images import PictureStore
@@ -167,7 +168,8 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     trials = Trials(held_out, held, run, longest(plan), plan.student, smoke=choice.smoke) if held_out else None
     training = TrainingRun(
         plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,
-        cache=place / "cache", root=loaded.root, trials=trials, tell=tell, page=shown, apart=apart, card=told,
+        cache=place / "cache", root=loaded.root, trials=trials, tell=tell, page=shown, apart=apart,
+        pass_rates=cache(partial(pass_rates, run)), card=told,
     )  # fmt: skip
     trained = stages.run(training, choice)
     if not ranks.first():

@@ -25,8 +25,10 @@ CUT, SAME, GAP, LOW, HIGH = 0.2, 0.9, 0.5, 0.01, 3.0
 MASKED, FLAT, AGAIN = "sampling/importance_sampling_masked", "resample/flat", "resample/drawn"
 """Metrics of ours: share of completions (or tokens) that the correction of vLLM's probabilities masks; of a rollout's groups, the share
 without variance as first drawn, and how many were drawn again."""
-LOST, OFTEN = 0.2, 0.5
-"""Share of completions that are masked; share of groups that are drawn again."""
+FILLED, TAKEN = "budget/filled", "budget/taken"
+"""Metrics of ours: tokens taken over `token_budget`, and completions taken as a share of all."""
+LOST, OFTEN, UNFILLED, UNUSED = 0.2, 0.5, 0.9, 0.5
+"""Share of completions that are masked; of groups that are drawn again; of a token budget that is filled; of completions that it takes."""
 
 
 # before
@@ -139,6 +141,10 @@ class Watch:
                 f"{flat:.0%} of the groups, as first drawn, had one reward for all completions; drawing others makes a rollout "
                 f"{1 + drawn:.1f} times as long; raise temperature or group, or take harder prompts",
             )
+        if (filled := mean(FILLED)) is not None and filled < UNFILLED:
+            yield "unfilled", f"the completions of a step fill {filled:.0%} of token_budget, so steps differ in size; lower it"
+        if (taken := mean(TAKEN)) is not None and taken < UNUSED:
+            yield "unused", f"token_budget takes {taken:.0%} of the completions, the rest teach nothing; raise it, or lower accumulate"
         yield from self._about_entropy(now)
         norms = self._last.get("grad_norm", ())
         if len(norms) == LOOK and not any(norms):

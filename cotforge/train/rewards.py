@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple, Self
@@ -59,6 +60,20 @@ class Said(NamedTuple):
     text: str
 
 
+TakenOfAll = Callable[[Sequence[Said], Any], list[float | None]]
+"""(completions of a rollout, TRL's `log_metric` or None) to a value each."""
+
+
+class RolloutReward(NamedTuple):
+    """A reward that is given to all completions of a rollout at once."""
+
+    name: str
+    """In metrics and tables."""
+    weight: float
+    """Normalised, as those of the measures."""
+    take: TakenOfAll
+
+
 @dataclass
 class Rewards:
     """The rewards of one stage; a total of 1 is full marks where no weight is negative."""
@@ -68,13 +83,15 @@ class Rewards:
     """Of the measures, in metrics and tables; one that is taken twice is `<measure>_2` then."""
     takes: tuple[Taken, ...]
     weights: tuple[float, ...]
-    """Normalised: their sizes add up to 1."""
+    """Normalised: their sizes, and that of `rollout`, add up to 1."""
+    rollout: RolloutReward | None = None
+    """One more, of whole rollouts."""
     _read: tuple[Any, list[Said]] | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, rewards: Sequence[Reward], task: Task, root: Path) -> Self:
-        """Raises PipelineError where a measure cannot be found, or all weights are 0."""
-        whole = sum(abs(reward.weight) for reward in rewards)
+    def of(cls, rewards: Sequence[Reward], task: Task, root: Path, *, beside: float = 0.0) -> Self:
+        """`beside` is the weight of what will be added. Raises PipelineError where a measure cannot be found, or all weights are 0."""
+        whole = sum(abs(reward.weight) for reward in rewards) + beside
         if not whole:
             raise PipelineError("rewards: every weight is 0; nothing would be learned")
         names: list[str] = []
@@ -114,9 +131,16 @@ class Rewards:
 
         Texts are decoded by `said`, because TRL leaves out the tags where a tokenizer calls them special.
         """
-        return [self._function(place, said) for place in range(len(self.names))]
+        takes: list[tuple[str, TakenOfAll]] = [(name, partial(_each, take)) for name, take in zip(self.names, self.takes, strict=True)]
+        takes += [(self.rollout.name, self.rollout.take)] if self.rollout else []
+        return [self._function(name, take, said, logs=not place) for place, (name, take) in enumerate(takes)]
 
-    def _function(self, place: int, said: Decoder) -> Callable[..., list[float | None]]:
+    @property
+    def all_weights(self) -> list[float]:
+        """Of the `functions`."""
+        return [*self.weights, *([self.rollout.weight] if self.rollout else [])]
+
+    def _function(self, name: str, take: TakenOfAll, said: Decoder, *, logs: bool) -> Callable[..., list[float | None]]:
         def function(
             *,
             prompts: Sequence[Any],
@@ -126,11 +150,11 @@ class Rewards:
             **columns: Any,
         ) -> list[float | None]:
             read = self._traces(prompts, completion_ids, columns, said)
-            if place == 0 and log_extra is not None:
+            if logs and log_extra is not None:
                 _log(read, log_extra, log_metric)
-            return [self.takes[place](asked.sample, trace, asked.verdict) for asked, trace, _ in read]
+            return take(read, log_metric)
 
-        function.__name__ = self.names[place]
+        function.__name__ = name
         return function
 
     def _traces(
@@ -147,6 +171,11 @@ class Rewards:
             found.append(Said(asked, asked.trace(text, self.task, finish=finish, tokens=len(tokens)), text))
         self._read = (completion_ids, found)
         return found
+
+
+def _each(take: Taken, read: Sequence[Said], log_metric: Any) -> list[float | None]:
+    """A measure of each completion."""
+    return [take(asked.sample, trace, asked.verdict) for asked, trace, _ in read]
 
 
 def _log(read: Sequence[Said], log_extra: Callable[..., None], log_metric: Callable[..., None]) -> None:

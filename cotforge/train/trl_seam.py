@@ -1,28 +1,30 @@
 """Everything that cotforge overrides or reads of TRL, transformers and accelerate beneath their documented interface.
 
-Nothing here is promised from one release to the next. So each name has a test (`tests/test_trl_seam.py`), no other module of `train` uses
-one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What is said of them holds for TRL 1.16 and transformers 5.23.
+Nothing here is promised from one release to the next. So each name has a test (`tests/test_trl_seam.py`), no other module of `train` but
+`vllm_seam` uses one, and `pyproject.toml` bounds the releases (`cotforge.train.versions`). What is said of them holds for TRL 1.16 and
+transformers 5.23.
 """
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText
-from transformers.core_model_loading import WeightConverter, apply_converters, revert_weight_conversion
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl import GRPOTrainer
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from cotforge.errors import PipelineError
 from cotforge.train import family_inputs
+from cotforge.train.curriculum.orders import FirstRow
 from cotforge.train.students.folder import SAFE_WEIGHTS
 from cotforge.train.students.padding import needs_mask, without_mask
+from cotforge.train.vllm_seam import named_as_saved, placed_alike, short_prompts, tokens_named
 
 GRPO_TAKES = frozenset(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
 """What TRL's GRPO hands on of what a processor makes, by name."""
@@ -47,6 +49,12 @@ class Resuming:
     state: Any
     _total_train_tokens: int
     """Tokens that SFT and DPO have seen; they count from 0 again after a checkpoint."""
+    _metrics: dict[str, dict[str, list[float]]]
+    """What is logged of the steps since the last log, by `train` and `eval`, then by name."""
+
+    def note(self, name: str, value: float) -> None:
+        """Add a value to a metric of this step; its mean is logged."""
+        self._metrics["train"][name].append(value)
 
     def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
         """The weights of a checkpoint, all of them, under the names that they have in memory.
@@ -107,6 +115,8 @@ class SftHooks(Resuming):
     """Rows of one process in a forward pass."""
     masked: bool | None = None
     """Whether the student gets its attention masks; None before that was tried."""
+    wants_losses: bool = False
+    """Ours: whether `after_losses` is called."""
 
     def order(self, rows_per_batch: int) -> Any:
         """A sampler of rows, `rows_per_batch` of which make one forward pass over all processes; None takes transformers' own."""
@@ -116,6 +126,31 @@ class SftHooks(Resuming):
         ours = self.order(self._train_batch_size * self.accelerator.num_processes)
         return super()._get_train_sampler(train_dataset) if ours is None else ours  # type: ignore[misc]
 
+    def training_step(self, *given: Any, **named: Any) -> Any:
+        """TRL's, and then, in the last forward pass of an optimizer step, what is to be done with the gradient."""
+        loss = super().training_step(*given, **named)  # type: ignore[misc]
+        if self.accelerator.sync_gradients:
+            for name, value in self.after_backward().items():
+                self.note(name, value)
+        return loss
+
+    def after_backward(self) -> Mapping[str, float]:
+        """Called once in each optimizer step, with the gradient of all its passes and processes, before it is clipped; gives metrics."""
+        return {}
+
+    def chosen(self, batches: int, size: int) -> Iterator[dict[str, Any]] | None:
+        """So many batches of `size` rows of this process in place of the loader's, for one optimizer step; None leaves it those."""
+        return None
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+        """transformers', which takes the batches of an optimizer step from the loader."""
+        if (ours := self.chosen(num_batches, self._train_batch_size)) is not None:
+            epoch_iterator = (batch for _, batch in zip(epoch_iterator, ours, strict=False))
+        return super().get_batch_samples(epoch_iterator, num_batches, device)  # type: ignore[misc]
+
+    def after_losses(self, losses_B: torch.Tensor) -> None:
+        """Called with the mean loss of each row's learned tokens, after a forward pass of the training; where `wants_losses`."""
+
     def trial(self) -> dict[str, Any] | None:
         """A small batch with padding, by which it is tried if masks are needed; None where they are to stay."""
         return None
@@ -124,13 +159,18 @@ class SftHooks(Resuming):
         """TRL's, which counts tokens by the mask, of a student that does not get to see it."""
         if self.masked is None:
             self.masked = self.has_masks(model)
-        if self.masked:
+        with ExitStack() as hooks:
+            if not self.masked:
+                hooks.enter_context(self.model.register_forward_pre_hook(without_mask, with_kwargs=True))
+            if self.wants_losses and self.model.training:
+                hooks.enter_context(self.model.register_forward_hook(self._row_losses))
             return super().compute_loss(model, inputs, *given, **named)  # type: ignore[misc]
-        hook = self.model.register_forward_pre_hook(without_mask, with_kwargs=True)
-        try:
-            return super().compute_loss(model, inputs, *given, **named)  # type: ignore[misc]
-        finally:
-            hook.remove()
+
+    def _row_losses(self, model: Any, given: Any, found: Any) -> None:
+        """Of TRL's fused head, which gives log-probabilities that are 0 where nothing is learned."""
+        with torch.no_grad():
+            learned_B = found.label_mask.sum(dim=1).clamp(min=1)
+            self.after_losses(-found.log_probs.detach().float().sum(dim=1) / learned_B)
 
     def has_masks(self, model: Any) -> bool:
         """Whether the student has to get them: tried, where its attention is PyTorch's own."""
@@ -177,61 +217,9 @@ class Sampled(NamedTuple):
         return Sampled(*parts)
 
 
-def short_prompts(processor: Any, prompts: Sequence[Any]) -> list[list[int]]:
-    """Token ids of prompts as the chat template writes them, with one placeholder for each picture: what vLLM starts from."""
-    words, shorts = processor.tokenizer, []
-    for text in processor.apply_chat_template(list(prompts), add_generation_prompt=True, tokenize=False):
-        begun = words.bos_token is not None and text.startswith(words.bos_token)  # as transformers' processors see it
-        shorts.append(list(words(text, add_special_tokens=not begun)["input_ids"]))
-    return shorts
-
-
-def _placed_alike(place: Any, features: Any, prompt_ids: list[int]) -> Any:
-    """Pictures of a prompt in their places there. Raises PipelineError where the server makes other numbers of tokens of them."""
-    found = place(features, prompt_ids)
-    if found is not None:
-        ours, theirs = ([each["length"] for each in of["mm_placeholders"]["image"]] for of in (found, features))
-        if ours != theirs:
-            raise PipelineError(
-                f"rollouts: vllm: the server makes {theirs} tokens of a prompt's pictures, and the student's processor makes {ours}; "
-                "start it on a folder whose processor is the student's, or with its size of pictures (--mm-processor-kwargs)"
-            )
-    return found
-
-
-def _tokens_named(post: Any, url: str, **named: Any) -> Any:
-    """A reply of vLLM's server whose tokens have the names that TRL 1.16 reads; from vLLM 0.32 on they come as numbers."""
-    reply = post(url, **named)
-    for choice in reply.get("choices", ()):
-        logprobs = choice.get("logprobs")
-        for entry in logprobs.get("content") or () if isinstance(logprobs, dict) else ():
-            for token in (entry, *entry["top_logprobs"]):
-                if "token" not in token:
-                    token["token"] = f"token_id:{token['token_id']}"
-    return reply
-
-
-def named_as_saved(model: Any, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Weights under the names that they have in the student's files, which are those that vLLM knows.
-
-    TRL 1.16 sends them under their names in memory. Those of a LLaVA's vision tower are others since transformers 5, and vLLM refuses them.
-    """
-    reversed_ = [each.reverse_transform() for each in getattr(model, "_weight_conversions", None) or ()]
-    joining = [each for each in reversed_ if isinstance(each, WeightConverter) and len(each.source_patterns) > 1]
-    waiting: dict[str, torch.Tensor] = {}
-    for name, weight in weights:
-        if joining and apply_converters(name, joining)[1] is not None:
-            waiting[name] = weight  # one of several that are one in the file
-        else:
-            yield from revert_weight_conversion(model, {name: weight}).items()
-    yield from revert_weight_conversion(model, waiting).items()
-
-
 class GrpoHooks(Resuming):
     """Goes before TRL's GRPOTrainer: methods of plain names where a rollout is made and where a loss was computed."""
 
-    _metrics: dict[str, dict[str, list[float]]]
-    """What is logged of the steps since the last log, by `train` and `eval`, then by name."""
     _logs: dict[str, Any]
     """The newest rollout's completions, over all processes, by column."""
     _pending_extra_logs: dict[str, list[Any]]
@@ -254,6 +242,13 @@ class GrpoHooks(Resuming):
     vllm_generation: Any
     processing_class: Any
     accelerator: Any
+
+    chooses_rows: bool = False
+    """Ours: whether `rollout` takes other rows than it is given."""
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        theirs = super()._get_train_sampler(dataset)  # type: ignore[misc]
+        return FirstRow(len(theirs)) if self.chooses_rows else theirs
 
     def rollout(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Completions of these rows, `num_generations` in turn for each prompt, with rewards and advantages, as the loss takes them."""
@@ -304,20 +299,16 @@ class GrpoHooks(Resuming):
         if self.vllm_mode == "colocate":
             self.vllm_generation.generate = partial(self._generate_short, self.vllm_generation.generate)
         else:
-            self.vllm_generation._place_features = partial(_placed_alike, self.vllm_generation._place_features)
+            self.vllm_generation._place_features = partial(placed_alike, self.vllm_generation._place_features)
             if self.accelerator.is_main_process:  # the only one that has a client
                 client = self.vllm_generation.vllm_client
-                client._post = partial(_tokens_named, client._post)
+                client._post = partial(tokens_named, client._post)
 
     def after_loss(self, inputs: Mapping[str, Any], logps_BT: torch.Tensor) -> None:
         """Called with what a loss of the training was computed of, and the log-probabilities it found."""
 
     def fewer(self, size: int, count: int) -> None:
         """Called where `count` completions at once did not fit into memory, and `size` are tried."""
-
-    def note(self, name: str, value: float) -> None:
-        """Add a value to a metric of this step; its mean is logged."""
-        self._metrics["train"][name].append(value)
 
     def rollout_columns(self) -> dict[str, Sequence[Any]]:
         """Of the newest rollout's completions, over all processes: what rewards logged of them, each reward, and the advantage."""

@@ -14,7 +14,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, Eval, Plan, Stage, TrlStage
+from cotforge.plan import SMOKE_STEPS, EntropyBand, Eval, Plan, Stage, Student, TrlStage
 from cotforge.prompts import Family
 from cotforge.train import ranks, sharding
 from cotforge.train.data.lessons import Lessons
@@ -66,6 +66,8 @@ class TrainingRun:
     """Brings up to date what shows how the run goes."""
     apart: Callable[[Lessons], object] = bool
     """Raises PipelineError where lessons or pairs are made of what is held out."""
+    pass_rates: Callable[[], Mapping[str, float]] = dict
+    """Shares of right answers by a sample's id, as `difficulty.parquet` of the run folder has them; empty where it is not there."""
     card: Callable[[], str] = str
     """The text of the student's card, once all stages are done."""
 
@@ -99,6 +101,13 @@ class Work(TrainingRun):
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that it reads beside, by the key that names each: those of stages, and of the student before any stage."""
 
+    def folders(self) -> dict[str, Path]:
+        """Of all models that it reads beside the weights it starts from, by the key that names each. Raises PipelineError."""
+        return {
+            key: self.models[key] if key in self.models else place(model, self.root, key=f"stage {self.stage.name!r}: {key}")
+            for key, model in self.stage.reads().items()
+        }
+
     @property
     def weights(self) -> Path:
         """Where the stage leaves its student; it appears by rename, whole."""
@@ -110,9 +119,14 @@ class Work(TrainingRun):
         return next((folder.name for folder in self.out.parents if folder.name not in ("train", "smoke")), "") or "cotforge"
 
     @property
+    def student(self) -> Student:
+        """The plan's, with the parts frozen that are so in this stage."""
+        return self.stage.student_of(self.plan.student) if isinstance(self.stage, TrlStage) else self.plan.student
+
+    @property
     def precision(self) -> Precision:
         """In which numbers the stage trains its student on this machine."""
-        return precision(self.plan.student, self.stage.trl_fields, gpu=torch.cuda.is_available())
+        return precision(self.student, self.stage.trl_fields, gpu=torch.cuda.is_available())
 
     def data(self) -> Lessons:
         """What the stage learns from. Raises PipelineError where there is nothing of it."""
@@ -244,12 +258,13 @@ def _have_whole_adapters(pupil: Pupil) -> None:
 
 def _best(trainer: Any, work: Work, pupil: Pupil) -> Best | None:
     """Who chooses among the checkpoints, where `eval.best` says by what."""
-    metric = work.held_out.best if work.held_out is not None else None
-    if metric is None or work.trials is None or work.smoke:
+    metric = work.held_out.best_metric if work.held_out is not None else None
+    if work.held_out is None or metric is None or work.trials is None or work.smoke:
         return None
     if is_sharded(trainer):
         raise PipelineError("eval.best: a student that is spread over processes (FSDP) is tried after a stage only; leave best out")
-    return Best(work.trials, metric, pupil, work.out, work.record)
+    band = work.held_out.best if isinstance(work.held_out.best, EntropyBand) else None
+    return Best(work.trials, metric, pupil, work.out, work.record, band)
 
 
 def _steps_of(checkpoint: Path) -> int:

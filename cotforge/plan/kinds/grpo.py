@@ -5,19 +5,15 @@ from math import gcd
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from cotforge.errors import PipelineError, shown
-from cotforge.filters import Measured
-from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom, TrlStage
-from cotforge.spec import Spec
-
-
-class Reward(Measured):
-    """A measure of what the student says, and its weight."""
-
-    weight: float = 1.0
-    """Ours."""
+from cotforge.errors import shown
+from cotforge.plan.curriculum import Choices, PacedStage
+from cotforge.plan.reader import Reader
+from cotforge.plan.rewards import Reward, reward_faults, reward_words
+from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom
+from cotforge.plan.variants import FORM, Variant, expanded, form
+from cotforge.spec import Spec, WrongKey
 
 
 class Clip(Spec):
@@ -44,6 +40,8 @@ def _clip(given: Any) -> Any:
 
 UNCLIPPED = frozenset({"cispo", "sapo", "vespo"})
 """Losses of TRL's without the clip of two bounds."""
+BUDGETED = frozenset({"dapo", "cispo", "vespo"})
+"""Losses of TRL's that are a sum over the tokens of a whole step, divided by one number."""
 
 
 def _scaling(given: Any) -> Any:
@@ -73,7 +71,7 @@ def passes_of(groups: int, batch: int, group: int) -> int:
     return -(-groups * group // (batch * whole)) * whole
 
 
-class Grpo(TrlStage):
+class Grpo(PacedStage):
     """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
 
     harmless: ClassVar[frozenset[str]] = HARMLESS | {
@@ -81,6 +79,7 @@ class Grpo(TrlStage):
         "vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout",
     }  # fmt: skip
     rows_are: ClassVar[str] = "prompts"
+    keyless_defaults: ClassVar[frozenset[str]] = frozenset({"reader", "token_budget", "variant"})
     curves: ClassVar[tuple[Curve, ...]] = (
         Curve("Rewards", (("reward", "whole"),)),
         Curve(
@@ -97,13 +96,25 @@ class Grpo(TrlStage):
         Curve("Share of tokens clipped", (("clip_ratio/low_mean", "below"), ("clip_ratio/high_mean", "above"))),
         Curve("Entropy in nats", (("entropy", "of a token"),)),
         Curve("Distance to the stage's first weights", (("kl", "KL"),)),
+        Curve("Token budget of a step", (("budget/filled", "filled"), ("budget/taken", "completions taken"))),
     )
 
+    curricula: ClassVar[Choices] = {
+        "easy_first": ("pass_rate", "length"),
+        "bandit": ("reward_variance", "pass_rate"),
+        "review": ("pass_rate", "reward_variance"),
+    }
+
     kind: Literal["grpo"]
+    variant: Variant | None = None
+    """Keys of a paper's objective, `plan.variants.VARIANTS`; those that the stage gives itself win."""
     accumulate: int = Field(default=8, ge=1)
     """Forward passes of one optimizer step; where it is not given, as many as 16 groups take."""
     data: Literal["lessons", "source"] = "lessons"
     """`lessons`: the dataset; `source`: every readable sample of the source with its raw label."""
+    reader: Reader | None = None
+    """A second model that has to come to the answer by the student's reasoning, without the picture: one more reward, and where it is
+    given there may be no other (RACRO, arXiv 2506.04559)."""
     rewards: tuple[Reward, ...]
     """What is better."""
     clip: Annotated[Clip | None, BeforeValidator(_clip)] = None
@@ -126,6 +137,8 @@ class Grpo(TrlStage):
     """Whether the KL term, the k3 estimate, is weighed by the ratio, so that its gradient is unbiased. TRL's own default."""
     resample: int = Field(default=0, ge=0, le=100)
     """Times that groups whose completions all got the same reward are drawn again, with other prompts (DAPO's dynamic sampling)."""
+    token_budget: int | None = Field(default=None, ge=1)
+    """Tokens that a step learns from: completions are taken until theirs reach it, and the loss is divided by it (C3PO); null takes all."""
     rollouts: Literal["auto", "transformers", "vllm"] = "auto"
     """Who makes the completions; `auto` is vLLM where there is a GPU, vLLM, and a student that it can be given, else transformers."""
     vllm: Vllm | None = None
@@ -133,9 +146,12 @@ class Grpo(TrlStage):
 
     @model_validator(mode="before")
     @classmethod
-    def _enough_groups(cls, given: Any) -> Any:
-        """`accumulate`, where it is not given: whole groups, 16 of them at least."""
-        if not isinstance(given, dict) or given.get("accumulate") is not None:
+    def _filled_in(cls, given: Any) -> Any:
+        """The keys of the variant, and `accumulate`, where it is not given: whole groups, 16 of them at least."""
+        if not isinstance(given, dict):
+            return given
+        given = expanded(given)
+        if given.get("accumulate") is not None:
             return given
         batch, group = (given.get(name, cls.model_fields[name].default) for name in ("batch", "group"))
         if type(batch) is not int or type(group) is not int or batch < 1 or group < 1:
@@ -161,11 +177,15 @@ class Grpo(TrlStage):
     def splits_freely(self) -> bool:
         """Not where a rollout is cut otherwise, or the loss or its mask is made of each forward pass for itself."""
         whole = self.trl.get("loss_type", self.loss_type) not in ("bnpo", "luspo")
-        return whole and not {"steps_per_generation", "generation_batch_size", "top_entropy_quantile"} & self.trl.keys()
+        apart = {"steps_per_generation", "generation_batch_size", "top_entropy_quantile"}
+        if self.token_budget is not None:  # a pass may have no token left for its mean entropy
+            apart |= {"entropy_coef", "use_adaptive_entropy"}
+        return whole and not apart & self.trl.keys()
 
     def key_fields(self) -> dict[str, Any]:
-        """Without the place and the memory that vLLM has."""
-        return {name: value for name, value in super().key_fields().items() if name != "vllm"}
+        """Without the place and the memory that vLLM has, the place of a reader, and the variant's name: its keys count."""
+        fields = {name: value for name, value in super().key_fields().items() if name not in ("vllm", "variant")}
+        return fields | ({"reader": self.reader.key_fields()} if self.reader else {})
 
     @property
     def longest_answer(self) -> int:
@@ -174,8 +194,8 @@ class Grpo(TrlStage):
 
     @field_validator("rewards")
     @classmethod
-    def _wants_something(cls, rewards: tuple[Reward, ...]) -> tuple[Reward, ...]:
-        if not rewards:
+    def _wants_something(cls, rewards: tuple[Reward, ...], info: ValidationInfo) -> tuple[Reward, ...]:
+        if not rewards and info.data.get("reader") is None:
             raise ValueError("there is none; at least one is needed")
         return rewards
 
@@ -188,6 +208,28 @@ class Grpo(TrlStage):
         return self
 
     @model_validator(mode="after")
+    def _budget_can_hold(self) -> Self:
+        if self.token_budget is None:
+            if self.variant == "c3po":
+                raise ValueError("token_budget: is missing; variant c3po needs one that the completions of nearly every step reach")
+            return self
+        if (loss := self.trl.get("loss_type", self.loss_type)) not in BUDGETED:
+            raise ValueError(f"token_budget: the loss {shown(loss)} is divided by something else; take {', '.join(sorted(BUDGETED))}")
+        if cut := sorted({"steps_per_generation", "generation_batch_size"} & self.trl.keys()):
+            raise ValueError(f"token_budget: is that of a whole rollout; leave {' and '.join(cut)} out of trl:")
+        return self
+
+    @model_validator(mode="after")
+    def _one_order(self) -> Self:
+        if self.curriculum is None:
+            return self
+        if self.resample:
+            raise WrongKey("resample", "draws other prompts by chance, which a curriculum chooses; leave one of them out")
+        if self.curriculum.by == "length" and self.data == "source":
+            raise WrongKey("curriculum.by", "length is that of a lesson's completion, and data: source has none; take pass_rate")
+        return self
+
+    @model_validator(mode="after")
     def _one_engine(self) -> Self:
         if "use_vllm" in self.trl and self.rollouts != "auto" and bool(self.trl["use_vllm"]) != (self.rollouts == "vllm"):
             raise ValueError(f"rollouts: {self.rollouts} contradicts trl.use_vllm; leave use_vllm out of trl:")
@@ -197,15 +239,13 @@ class Grpo(TrlStage):
 
     def faults(self, root: Path) -> Iterator[str]:
         """Of the rewards."""
-        for index, reward in enumerate(self.rewards):
-            try:
-                reward.found(root)
-            except PipelineError as error:
-                yield from (f"rewards[{index}].{fault}" for fault in error.faults)
+        yield from reward_faults(self.rewards, root)
 
     def words(self, steps: int | None = None) -> list[str]:
-        """Rewards, groups and clip too."""
-        whole = sum(abs(reward.weight) for reward in self.rewards) or 1.0
-        words = [*super().words(steps), " + ".join(f"{reward.weight / whole:.3g} {reward.measure}" for reward in self.rewards)]
+        """Rewards, groups, clip and the form of the loss too."""
+        named = [(reward.weight, reward.measure) for reward in self.rewards]
+        named += [(self.reader.weight, f"read by {self.reader.model}")] if self.reader else []
+        words = [*super().words(steps), reward_words(named)]
         clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
-        return [*words, f"groups of {self.group}", *clip]
+        other = {name: value for name in FORM if (value := getattr(self, name)) != type(self).model_fields[name].default}
+        return [*words, f"groups of {self.group}", *clip, *form(other | self.trl)]

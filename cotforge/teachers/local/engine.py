@@ -30,6 +30,10 @@ class Asking:
     max_tokens: int | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the teacher's sampling."""
+    seed: int | None = None
+    """Of what is drawn for this request alone, whatever is answered beside it; None draws as the engine does."""
+    entropy: bool = False
+    """Whether the entropy of its tokens is wanted too; an engine that cannot tell it leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class Said:
     detail: str = ""
     passing: bool = False
     """Whether asking the same again may help."""
+    entropy: float | None = None
+    """Mean, in nats, of the distributions that its tokens were taken from; None where it was not asked for or is not known."""
 
 
 class Unfit(Exception):

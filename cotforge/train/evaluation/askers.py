@@ -1,4 +1,4 @@
-"""Whom held-out questions are put to: a checkpoint in this process, or any OpenAI-compatible URL. Greedy, both."""
+"""Whom questions are put to: a checkpoint in this process, or any OpenAI-compatible URL. Greedy, where no temperature is given."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,14 +14,16 @@ from cotforge.plan import Student
 from cotforge.records import ANSWERED, Call, Fault, Outcome, OutcomeKind, Reply, Sample
 from cotforge.redaction import holds_credential
 from cotforge.teachers.kinds.openai import OpenAITeacher
+from cotforge.teachers.local.engine import Asking, Said
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import preflight
+from cotforge.train.evaluation.batch_size import BATCH, next_batch
 
 STUDENT = "student"
-BATCH, LARGEST = 16, 256
-"""Questions of a student's first batch on a GPU, and of any later one at most; on a CPU all have the first one's size."""
 SPARE = 0.8
 """Share of a device's free memory that a larger batch may be reckoned to fill: answers may be longer than those seen so far."""
+SEED = 0
+"""Of answers that are drawn by chance in this process."""
 ATTEMPTS, WAIT_S = 5, 1.0
 """Times one question is put to a server, and seconds after the first, doubled each time (ours)."""
 
@@ -32,6 +34,8 @@ class Question:
 
     sample: Sample
     messages: tuple[Mapping[str, Any], ...]
+    seed: int | None = None
+    """Of what is drawn for it, at a temperature, from all tokens: the same whatever is asked beside it. In [0, 2**63)."""
 
 
 def by_size(questions: Sequence[Question]) -> list[int]:
@@ -45,14 +49,8 @@ def _size(question: Question) -> tuple[int, int]:
     return len(pictures), letters // 4 + sum(picture.width * picture.height for picture in pictures) // 28**2
 
 
-def next_batch(batch: int, *, used: int, room: int) -> int:
-    """How many questions the next batch may have: at most twice those of the last, which used so many bytes of the `room`."""
-    fits = batch * room // used if used else 2 * batch
-    return max(batch, min(2 * batch, fits, LARGEST))
-
-
 class Asker(Protocol):
-    """Answers questions greedily: the same answer each time."""
+    """Answers questions; at a temperature of 0 greedily: the same answer each time, as it is where a question has a seed."""
 
     @property
     def name(self) -> str:
@@ -66,7 +64,9 @@ class Asker(Protocol):
     def engine(self) -> str:
         """What generates its answers."""
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         """A Reply each, in order, with `error` where none came; `done` is told how many more are over."""
 
 
@@ -99,44 +99,67 @@ class Checkpoint:
         pupil = student.for_inference(asked, student.place(model, root))
         return cls(pupil.model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), pupil.processor, name=model, batch=batch)
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
-        """Batches of questions about as long, the longest first, whose pictures are read when their turn comes."""
-        learning = self._model.training
-        self._model.eval()
-        try:
-            found = dict(self._answers(questions, max_tokens, done))
-        finally:
-            self._model.train(learning)
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
+        """Batches of questions about as long, the longest first, whose pictures are read when their turn comes.
+
+        At a temperature the same answers each time too, as long as batches are the same.
+        """
+        found = self._said(questions, done, max_tokens=max_tokens, temperature=temperature)
+        return [_reply(found[place]) for place in range(len(questions))]
+
+    def drawn(self, questions: Sequence[Question], *, max_tokens: int, seed: int, done: Callable[[int], object]) -> list[Said]:
+        """What it says at temperature 1, with the entropy of its tokens: the same for the same seed; no other draw is touched."""
+        plain = {"temperature": 1.0, "top_p": 1.0, "body": {"top_k": 0, "repetition_penalty": 1.0}}
+        found = self._said(questions, done, seed=seed, max_tokens=max_tokens, entropy=True, **plain)
         return [found[place] for place in range(len(questions))]
 
-    def _answers(self, questions: Sequence[Question], max_tokens: int, done: Callable[[int], object]) -> Iterator[tuple[int, Reply]]:
-        left = by_size(questions)
-        while left:
-            size = self._engine.batch
-            chunk, left = left[:size], left[size:]
-            with self._growing(size):
-                yield from self._batch([(place, questions[place]) for place in chunk], max_tokens)
-            done(len(chunk))
+    def _said(self, questions: Sequence[Question], done: Callable[[int], object], *, seed: int = SEED, **sampling: Any) -> dict[int, Said]:
+        """By the place of a question, what became of it. What else is drawn in this process is not touched."""
+        import torch
 
-    def _batch(self, chunk: Sequence[tuple[int, Question]], max_tokens: int) -> Iterator[tuple[int, Reply]]:
-        from cotforge.teachers.local.engine import Asking
+        learning, device = self._model.training, self._model.device
+        left, found = by_size(questions), dict[int, Said]()
+        self._model.eval()
+        try:
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):
+                torch.manual_seed(seed)
+                while left:
+                    size = self._engine.batch
+                    chunk, left = left[:size], left[size:]
+                    with self._growing(size):
+                        found |= {said.id: said for said in self._batch([(place, questions[place]) for place in chunk], sampling)}
+                    done(len(chunk))
+        finally:
+            self._model.train(learning)
+        return found
 
+    def _batch(self, chunk: Sequence[tuple[int, Question]], sampling: Mapping[str, Any]) -> Iterator[Said]:
         waiting = 0
         for place, question in chunk:
             try:
                 images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
-                self._engine.add(Asking(place, question.messages, images, max_tokens=max_tokens))
+                self._engine.add(Asking(place, question.messages, images, seed=question.seed, **sampling))
             except Fault as fault:
-                yield place, Reply("", outcome=Outcome(OutcomeKind.REFUSED, fault.reason, fault.detail))
+                yield Said(place, error=fault.reason, detail=fault.detail)
             else:
                 waiting += 1
         while waiting:
-            for said in self._engine.step():
-                waiting -= 1
-                yield said.id, Reply(
-                    "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens, output_tokens=said.output_tokens,
-                    outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
-                )  # fmt: skip
+            said = self._engine.step()
+            waiting -= len(said)
+            yield from said
+
+    def perplexities(self, texts: Sequence[tuple[Question, str]]) -> list[float]:
+        """exp(-1/T sum log p) over the T tokens of each text as the answer to a question. Raises Fault where a picture cannot be read."""
+        from cotforge.train.evaluation.perplexity import perplexities  # torch
+
+        learning = self._model.training
+        self._model.eval()
+        try:
+            return list(perplexities(self._model, self._engine.processor, (_lesson(question, text) for question, text in texts)))
+        finally:
+            self._model.train(learning)
 
     @contextmanager
     def _growing(self, size: int) -> Iterator[None]:
@@ -156,6 +179,25 @@ class Checkpoint:
         self._engine.batch = next_batch(size, used=torch.cuda.max_memory_allocated() - before, room=int(SPARE * room))
 
 
+def _reply(said: Said) -> Reply:
+    return Reply(
+        "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens, output_tokens=said.output_tokens,
+        outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
+    )  # fmt: skip
+
+
+def _lesson(question: Question, text: str) -> dict[str, Any]:
+    """A question and an answer as a row of lessons. Raises Fault where a picture cannot be read."""
+    from cotforge.teachers.local.engine import opened
+
+    asked = "\n".join(part["text"] for message in question.messages for part in message["content"] if part["type"] == "text")
+    return {
+        "images": [opened(picture.file or picture.load(), picture.digest) for picture in question.sample.pictures],
+        "prompt": [{"role": "user", "content": asked}],
+        "completion": [{"role": "assistant", "content": text}],
+    }
+
+
 def dtype_of(spec: Student | None) -> Literal["float32", "bfloat16"]:
     """Of the weights of a student that is evaluated: as the plan says, else bfloat16 on a GPU and float32 on a CPU."""
     import torch
@@ -164,12 +206,14 @@ def dtype_of(spec: Student | None) -> Literal["float32", "bfloat16"]:
 
 
 class Endpoint:
-    """A model behind a URL, asked at temperature 0. Raises TeacherError where it is not there, or refuses to go on."""
+    """A model behind a URL. Raises TeacherError where it is not there, or refuses to go on."""
 
     dtype: str | None = None
     engine = "server"
 
-    def __init__(self, teacher: OpenAITeacher, *, sending: Sending) -> None:
+    def __init__(self, teacher: OpenAITeacher, *, sending: Sending, patience: float | None = None) -> None:
+        """`patience`: seconds for one answer, all attempts together; a question that takes longer fails. None waits for all attempts."""
+        self._patience = patience
         self.name, self._teacher, self._sending = f"{teacher.model} at {teacher.url[0]}", teacher, sending
 
     @classmethod
@@ -185,17 +229,24 @@ class Endpoint:
         asyncio.run(preflight([teacher]))
         return cls(teacher, sending=sending)
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
         body = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
-        return asyncio.run(self._all(questions, self._teacher.model_copy(update={"max_tokens": max_tokens, "body": body}), done))
+        sampled = {"max_tokens": max_tokens, "body": body, "temperature": temperature}
+        return asyncio.run(self._all(questions, self._teacher.model_copy(update=sampled), done))
 
     async def _all(self, questions: Sequence[Question], teacher: OpenAITeacher, done: Callable[[int], object]) -> list[Reply]:
         free = asyncio.Semaphore(teacher.concurrency)
 
         async def one(question: Question) -> Reply:
             async with free:
-                reply = await self._ask(session, question, teacher)
+                try:
+                    async with asyncio.timeout(self._patience):
+                        reply = await self._ask(session, question, teacher)
+                except TimeoutError:
+                    reply = Reply("", outcome=Outcome(OutcomeKind.PASSING, "timeout", f"no answer within {self._patience:g} s"))
             done(1)
             return reply
 

@@ -9,6 +9,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from cotforge.errors import PipelineError
+from cotforge.plan import EntropyBand
 from cotforge.train import ranks
 from cotforge.train.evaluation.askers import Checkpoint
 from cotforge.train.evaluation.trials import Trials
@@ -18,14 +19,20 @@ from cotforge.train.students.student import Pupil
 from cotforge.train.trl_seam import load_weights
 
 FILE = "best.json"
-"""In a stage's folder: `metric`, `step` of the best checkpoint, its `figure`, and the figures of all by their step, `tried`."""
+"""In a stage's folder: `metric`, `step` of the best checkpoint, its `figure`, and the figures of all by their step, `tried`.
+
+Where a band of entropy is asked for, also that `band`, and `entropy` of all by their step.
+"""
 BESIDE = ("optimizer*", "scheduler*", "scaler*", "rng_state*", "training_args.bin", "trainer_state.json", "whole.json")
 """Files of a checkpoint that are no part of the student."""
 
 
 @dataclass
 class Best(TrainerCallback):  # type: ignore[misc]
-    """Tries every checkpoint before it counts as whole, and keeps the student of the best; of two that are equal, the later one."""
+    """Tries every checkpoint before it counts as whole, and keeps the student of the best; of two that are equal, the later one.
+
+    With a `band` the best one is that whose entropy is nearest to it, and of those as near that with the highest figure.
+    """
 
     trials: Trials
     metric: str
@@ -33,6 +40,7 @@ class Best(TrainerCallback):  # type: ignore[misc]
     folder: Path
     """The stage's."""
     record: Record
+    band: EntropyBand | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Raises PipelineError where there will be no checkpoint to try."""
@@ -42,8 +50,10 @@ class Best(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The checkpoint is there, and not yet whole."""
         checkpoint, name = Path(args.output_dir) / f"checkpoint-{state.global_step}", f"step {state.global_step}"
-        figure = self.trials.figures(Checkpoint(self.pupil.model, self.pupil.processor, name=name), name)[self.metric]
-        ranks.shared(lambda: self._weigh(checkpoint, state.global_step, figure))
+        student = Checkpoint(self.pupil.model, self.pupil.processor, name=name)
+        figure = self.trials.figures(student, name)[self.metric]
+        entropy = None if self.band is None else self.trials.entropy(student, name)
+        ranks.shared(lambda: self._weigh(checkpoint, state.global_step, figure, entropy))
 
     def take(self, trainer: Any) -> None:
         """Have the trainer's student be the best one again."""
@@ -52,21 +62,28 @@ class Best(TrainerCallback):  # type: ignore[misc]
         if step != trainer.state.global_step:
             load_weights(trainer, str(self._kept(step)))
         which = f"of {len(tried):,} checkpoints that of step {step:,} is the best by {self.metric}, {figure:.3f}"
+        if self.band is not None:
+            nats, (low, high) = held["entropy"][str(step)], self.band.entropy
+            near = "within" if not self.band.distance(nats) else "nearest to"
+            which += f", of those {near} {low:g} to {high:g} nats a token: it has {nats:.3f}"
         self.record.say(f"{which}; its weights are the stage's")
 
     def _kept(self, step: int) -> Path:
         return self.folder / "checkpoints" / f"best-{step}"
 
-    def _weigh(self, checkpoint: Path, step: int, figure: float | None) -> None:
+    def _weigh(self, checkpoint: Path, step: int, figure: float | None, entropy: float | None) -> None:
         """Keep the checkpoint where it is the best so far. Raises PipelineError where its figure is unknown."""
         if figure is None:
             raise PipelineError(f"eval.best: {self.metric} is unknown here; take another metric")
         held = chosen(self.folder)
         if not held or not self._kept(held["step"]).is_dir():
             held = {"metric": self.metric, "step": step, "figure": figure, "tried": {}}
+            held |= {} if self.band is None else {"band": list(self.band.entropy), "entropy": {}}
         before = held["step"]
         held["tried"][str(step)] = figure
-        if figure >= held["figure"]:
+        if entropy is not None:
+            held["entropy"][str(step)] = entropy
+        if self._merit(held, step) >= self._merit(held, before):
             held |= {"step": step, "figure": figure}
             self._keep(checkpoint, step)
         passing = self.folder / f".{FILE}.new"
@@ -75,7 +92,13 @@ class Best(TrainerCallback):  # type: ignore[misc]
         if before != held["step"]:
             shutil.rmtree(self._kept(before), ignore_errors=True)
         told = f"step {step:,}: {self.metric} {figure:.3f} on what is held out"
+        told += f", entropy {entropy:.3f} nats a token" if entropy is not None else ""
         self.record.say(f"{told}; the best is {held['figure']:.3f}, of step {held['step']:,}")
+
+    def _merit(self, held: dict[str, Any], step: int) -> tuple[float, float]:
+        """What the better of two checkpoints has more of."""
+        outside = 0.0 if self.band is None else self.band.distance(held["entropy"][str(step)])
+        return -outside, held["tried"][str(step)]
 
     def _keep(self, checkpoint: Path, step: int) -> None:
         """The student of a checkpoint, which will be removed when there are later ones."""

@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,19 @@ LONGEST = 1024
 _OPENED = re.compile(r"</?(think|answer)>", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was asked about a held-out Sample, what came back, and how that was read."""
+
+    question: Question
+    reply: Reply
+    trace: Trace
+
+
+Probe = Callable[[Asker, Held, Sequence[Exchange]], dict[str, Any]]
+"""More figures by name, from what was said and from what the asker says to further questions; all processes call it together."""
+
+
 def evaluate(
     asker: Asker,
     held: Held,
@@ -31,8 +44,9 @@ def evaluate(
     rescue: int = 0,
     seed: int = 0,
     done: Callable[[int], object] = bool,
+    probe: Probe | None = None,
 ) -> dict[str, Any]:
-    """The figures of `scores`, and how they came about. Raises PipelineError where no question was answered.
+    """The figures of `scores` and of a `probe`, and how they came about. Raises PipelineError where no question was answered.
 
     `rescue` gives a thought that was cut off so many more tokens: it is closed, and the answer asked for. `done` is told how many
     questions more are over. A question without a reply is counted in `failed` and in nothing else.
@@ -40,7 +54,7 @@ def evaluate(
     begun = time.monotonic()
     questions = [Question(sample, held.messages(sample)) for sample in held.samples]
     replies = asker.answers(questions, max_tokens=max_tokens, done=done)
-    traces = [_trace(question, reply, held) for question, reply in zip(questions, replies, strict=True)]
+    traces = [trace_of(question, reply, held) for question, reply in zip(questions, replies, strict=True)]
     rescued = _rescued(asker, held, questions, replies, traces, tokens=rescue) if rescue else {}
     answers = [
         _answered(question.sample, trace, rescued.get(place))
@@ -51,6 +65,7 @@ def evaluate(
         failed = replies[0]
         raise PipelineError(f"{asker.name}: none of {len(replies):,} questions was answered; the first: {failed.error}: {failed.detail}")
     labels = held.task.closed if held.task.kind == "classify" else ()
+    said = [Exchange(*each) for each in zip(questions, replies, traces, strict=True)]
     return {
         "model": asker.name,
         "dtype": asker.dtype,
@@ -63,6 +78,7 @@ def evaluate(
         "output_tokens": sum(reply.output_tokens for reply in replies) / max(1, len(answers)),
         "max_tokens": max_tokens,
         "rescue": rescue,
+        **(probe(asker, held, said) if probe else {}),
         "seconds": round(time.monotonic() - begun, 3),
     }
 
@@ -102,7 +118,8 @@ def figure(found: dict[str, Any], name: str) -> str:
     return f"{found[name]:.3f}" + (f"  {interval[0]:.3f} to {interval[1]:.3f}" if interval else "")
 
 
-def _trace(question: Question, reply: Reply, held: Held) -> Trace:
+def trace_of(question: Question, reply: Reply, held: Held) -> Trace:
+    """What came back, read as a teacher's reply is."""
     return read(reply, Call("", question.sample, STUDENT, STUDENT, 0, question.messages), held.task)
 
 
@@ -125,17 +142,21 @@ def _rescued(
     Source: arXiv 2509.03321's evaluation, which closes the thought and lets the model go on for up to 256 tokens.
     """
     cut = [place for place, trace in enumerate(traces) if trace.fault == "truncated" and trace.answer is None and not replies[place].error]
-    begun = {place: replies[place].content + closing(replies[place].content) for place in cut}
-    again = [replace(questions[place], messages=(*questions[place].messages, _so_far(begun[place]))) for place in cut]
+    begun = [(questions[place], replies[place].content + closing(replies[place].content)) for place in cut]
+    ends = gone_on(asker, held, begun, tokens=tokens)
+    return {place: answer for place, answer in zip(cut, ends, strict=True) if answer is not None}
+
+
+def gone_on(asker: Asker, held: Held, begun: Sequence[tuple[Question, str]], *, tokens: int) -> list[str | None]:
+    """The answers that the asker comes to when it goes on from these beginnings of its own; None where none can be read."""
+    again = [replace(question, messages=(*question.messages, _so_far(text))) for question, text in begun]
     ends = asker.answers(again, max_tokens=tokens, done=bool) if again else []
-    saved = {}
-    for place, end in zip(cut, ends, strict=True):
-        text = begun[place] + end.content
+    found = []
+    for (question, start), end in zip(begun, ends, strict=True):
+        text = start + end.content
         whole = replace(end, content=text if "</answer>" in text.lower() else f"{text}</answer>", finish_reason="stop")
-        trace = _trace(questions[place], whole, held)
-        if end.error is None and trace.answer is not None:
-            saved[place] = trace.answer
-    return saved
+        found.append(None if end.error else trace_of(question, whole, held).answer)
+    return found
 
 
 def _so_far(text: str) -> dict[str, Any]:

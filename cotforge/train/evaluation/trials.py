@@ -1,8 +1,8 @@
 """The student tried on held-out labels before, between and after stages; what was tried is not tried again."""
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,13 +12,20 @@ from rich.console import Console
 
 from cotforge.plan import Eval, Student
 from cotforge.train import ranks
-from cotforge.train.evaluation import engines
-from cotforge.train.evaluation.askers import Asker
+from cotforge.train.evaluation import engines, routing, swapped
+from cotforge.train.evaluation.askers import Asker, Checkpoint, Question
 from cotforge.train.evaluation.engines import Candidate
-from cotforge.train.evaluation.evaluate import evaluate, figure, write
+from cotforge.train.evaluation.entropy import MOST, mean_entropy
+from cotforge.train.evaluation.evaluate import Probe, evaluate, figure, write
 from cotforge.train.evaluation.held import Held
 from cotforge.train.evaluation.one_sided import commonest, one_sided
 from cotforge.train.report.record import counting
+
+PROBES: Mapping[str, tuple[Probe, Callable[[Mapping[str, Any]], str]]] = {
+    swapped.NAME: (swapped.measure, swapped.told),
+    routing.NAME: (routing.measure, routing.told),
+}
+"""By the word in the pipeline file: what measures, and its figures in a line."""
 
 
 @dataclass(frozen=True)
@@ -36,33 +43,50 @@ class Trials:
     smoke: bool = False
     """Whether the figures are those of a smoke, which stay in its folder."""
 
-    def of(self, name: str, weights: Path, key: str, tell: Callable[[str], object], *, whole: bool) -> dict[str, Any]:
+    def of(
+        self, name: str, weights: Path, key: str, tell: Callable[[str], object], *, whole: bool, probe: str | None = None
+    ) -> dict[str, Any]:
         """The figures of a student's folder, whose weights are known by `key`, on all samples (`whole`) or on those of `eval.between`.
 
-        Raises PipelineError where nothing is held out.
+        With `probe`, one of PROBES, those of it too. Raises PipelineError where nothing is held out.
         """
         known = f"{key} {json.dumps(self.plan.measured(whole=whole))} {self.max_tokens} {self.student.dtype} {self.student.max_pixels}"
+        known += f" {probe}" if probe else ""
         found = ranks.shared(lambda: self._before(name, known))
         if found is None:
             held = self.held() if whole else self.held().between(self.plan.between)
             candidate, cache = Candidate(str(weights), self.student), self.folder / "train" / "cache"
-            by = partial(self._figures, held=held, name=name)
-            figures = engines.evaluated(candidate, self.plan.engine, len(held.samples), cache=cache, tell=tell, by=by)
+            by = partial(self._figures, held=held, name=name, probe=probe)
+            engine = "transformers" if probe == routing.NAME else self.plan.engine  # it tells perplexities
+            figures = engines.evaluated(candidate, engine, len(held.samples), cache=cache, tell=tell, by=by)
             found = {"key": known} | figures
             ranks.shared(partial(write, self._place, name, found))
         shown, always = [f"{metric} {figure(found, metric)}" for metric in self.plan.metrics], commonest(found)
         tell(f"  {name}: held out ({found['n']:,}): {', '.join(shown)}" + (f"; {always.name}: {always.share:.3f}" if always else ""))
         for line in one_sided(found):
             tell(f"  {name}: guard: {line}")
+        if probe:
+            tell(f"  {name}: {PROBES[probe][1](found)}")
         return found
 
     def figures(self, asker: Asker, name: str) -> dict[str, Any]:
         """Those of a student in memory on the samples of `eval.between`, which are not written down; progress is told by its name."""
         return self._figures(engines.Shared(asker), held=self.held().between(self.plan.between), name=name)
 
-    def _figures(self, asker: Asker, *, held: Held, name: str) -> dict[str, Any]:
-        with counting(f"trying {name}", len(held.samples), console=None if ranks.first() else Console(quiet=True)) as done:
-            return evaluate(asker, held, max_tokens=self.max_tokens, rescue=self.plan.rescue, done=done)
+    def entropy(self, checkpoint: Checkpoint, name: str) -> float:
+        """Nats of a token of a student in memory, over completions that it draws for samples of `eval.between`, 256 at most."""
+        held = self.held().between(min(self.plan.between or MOST, MOST))
+        questions = [Question(sample, held.messages(sample)) for sample in held.samples]
+        with self._counting(f"entropy of {name}", -(-len(questions) // ranks.processes())) as done:
+            return mean_entropy(checkpoint, questions, max_tokens=self.max_tokens, done=done)
+
+    def _counting(self, what: str, whole: int) -> AbstractContextManager[Callable[[int], object]]:
+        return counting(what, whole, console=None if ranks.first() else Console(quiet=True))
+
+    def _figures(self, asker: Asker, *, held: Held, name: str, probe: str | None = None) -> dict[str, Any]:
+        with self._counting(f"trying {name}", len(held.samples)) as done:
+            more = PROBES[probe][0] if probe else None
+            return evaluate(asker, held, max_tokens=self.max_tokens, rescue=self.plan.rescue, done=done, probe=more)
 
     @property
     def _place(self) -> Path:

@@ -3,8 +3,9 @@
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cotforge.errors import CotforgeError, PipelineError
 from cotforge.folder import RunFolder
@@ -17,39 +18,59 @@ from cotforge.train.evaluation.evaluate import evaluate, longest, told, write
 from cotforge.train.evaluation.held import Held
 from cotforge.train.report.record import counting
 
+T = TypeVar("T")
 STUDENT = Path("train") / "student"
 """Of a run folder: the trained student."""
 TINY = Path("train") / "tiny"
 """Of a run folder: the student that `train.student.tiny` begins with."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Who is asked: a model in this process, or behind a URL."""
+
+    model: str | None = None
+    """A folder, a Hub id, or with `url` a name that is served there; None is the student that was trained, else the one that would be."""
+    url: str | None = None
+    key_env: str | None = None
+    max_tokens: int | None = None
+    """Of an answer; None leaves that to the plan."""
+    batch: int | None = None
+    """Questions at a time, at most, where the model is in this process."""
+
+    def of(self, loaded: Loaded, run: Path, said: str, questions: int, ask: Callable[[Asker], T]) -> tuple[str, T]:
+        """(the model's name as a file's, what `ask` makes of the asker); `said` is told with the model. Raises CotforgeError."""
+        if self.url is not None:
+            served = Endpoint.at(self.url, self.model, sending=Sending(loaded.pipeline.images, run), key_env=self.key_env)
+            say(f"{said} {served.name}")
+            return name_of(served.name.partition(" at ")[0]), ask(served)
+        candidate, name = _candidate(loaded, run, self.model, self.batch)
+        say(f"{said} {candidate.model}")
+        engine = loaded.pipeline.eval.engine if loaded.pipeline.eval else "auto"
+        return name, _evaluated(candidate, engine, questions, run / "train" / "cache", ask)
+
+
 def try_out(
     pipeline: str | Path,
     *,
+    asked: Asked,
     out: Path | None = None,
     sets: Sequence[str] = (),
-    model: str | None = None,
-    url: str | None = None,
-    key_env: str | None = None,
-    max_tokens: int | None = None,
     rescue: int | None = None,
-    batch: int | None = None,
     trust: bool = True,
     tell: Callable[[str], object] = print,
 ) -> Path:
-    """Evaluate, tell the figures, and return the file of `eval/` that holds them.
+    """Evaluate, tell the figures, and return the file of `eval/` that holds them. All held-out samples are asked about.
 
-    `model` is a folder, a Hub id, or with `url` a name that is served there; left out, it is the student that was trained, else the one
-    that would be. All held-out samples are asked about, `batch` at a time at most where the model is in this process.
     Raises CotforgeError where the pipeline, the model or the server is wrong, or the run folder is in use.
     """
     loaded = Loaded.load(pipeline, sets, trust=trust, sends=False)
     plan = loaded.pipeline.eval
     with RunFolder(out or Path("runs") / loaded.pipeline.name, name=loaded.pipeline.name) as run:
         for line in run.notes():
-            _say(line)
+            say(line)
         held = Held.of(loaded.in_run(run.path), run.path)
-        tokens = max_tokens or longest(loaded.pipeline.train)
+        tokens = asked.max_tokens or longest(loaded.pipeline.train)
         more = plan.rescue if rescue is None and plan is not None else rescue or 0
 
         def ask(asker: Asker) -> dict[str, Any]:
@@ -57,16 +78,9 @@ def try_out(
                 return evaluate(asker, held, max_tokens=tokens, rescue=more, done=done)
 
         said = f"{len(held.samples):,} held-out samples, {held.unlabelled:,} more without a label; asking"
-        if url is not None:
-            served = Endpoint.at(url, model, sending=Sending(loaded.pipeline.images, run.path), key_env=key_env)
-            _say(f"{said} {served.name}")
-            found, name = ask(served), name_of(served.name.partition(" at ")[0])
-        else:
-            candidate, name = _candidate(loaded, run.path, model, batch)
-            _say(f"{said} {candidate.model}")
-            found = _evaluated(candidate, plan.engine if plan else "auto", len(held.samples), run.path / "train" / "cache", ask)
+        name, found = asked.of(loaded, run.path, said, len(held.samples), ask)
         if found["failed"]:
-            _say(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
+            say(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
         path = write(run.path, name, found)
     tell(told(found, plan.metrics if plan else ()))
     tell(f"figures: {path}")
@@ -92,11 +106,11 @@ def _candidate(loaded: Loaded, folder: Path, model: str | None, batch: int | Non
     return Candidate(str((folder / TINY).resolve()), spec, batch=batch), "base"
 
 
-def _evaluated(candidate: Candidate, engine: Engine, questions: int, cache: Path, ask: Callable[[Asker], dict[str, Any]]) -> dict[str, Any]:
+def _evaluated(candidate: Candidate, engine: Engine, questions: int, cache: Path, ask: Callable[[Asker], T]) -> T:
     if line := pass_over_torchvision():
-        _say(line)
+        say(line)
     try:
-        return evaluated(candidate, engine, questions, cache=cache, tell=_say, by=ask)
+        return evaluated(candidate, engine, questions, cache=cache, tell=say, by=ask)
     except ImportError as fault:
         raise CotforgeError(f"cotforge eval needs {fault.name} for a model in this process: pip install 'cotforge[train]'") from fault
 
@@ -108,5 +122,6 @@ def name_of(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.") or "model"
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """On stderr."""
     sys.stderr.write(line + "\n")

@@ -1,6 +1,7 @@
 """Stages of kind `grpo`: TRL's trainer with measures for rewards, a clip that can act, and guards that speak."""
 
 import warnings
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -11,14 +12,16 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Clip, Grpo
 from cotforge.plan.kinds.grpo import UNCLIPPED, passes_of
 from cotforge.train import guards, ranks
+from cotforge.train.curriculum.of_stage import of_prompts
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.faults import pictures
 from cotforge.train.fields import configured, taken
 from cotforge.train.guards import Watch
 from cotforge.train.precheck import TRIED, tried
-from cotforge.train.rewards import Rewards
+from cotforge.train.rewards import Rewards, RolloutReward
 from cotforge.train.rollouts import engine
+from cotforge.train.rollouts import reader as reader_reward
 from cotforge.train.rollouts.prompts import Prompts
 from cotforge.train.rollouts.trainer import Between, Trainer
 from cotforge.train.students import student
@@ -35,17 +38,23 @@ COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "
 
 def train(stage: Grpo, work: Work) -> None:
     """The student's weights after `stage.steps` updates on its own completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     lessons = work.data()
     rewards = found(stage, work)
     config = config_of(stage, work, pupil)
     work.record.say(guards.frozen(pupil.model))
     rows = learned(stage, work, pupil, config)
     watch = Watch(work.record.say)
+    sampler = of_prompts(stage, work, config, rows)
+    by = stage.curriculum.by if stage.curriculum else "pass_rate"
+    table = work.out / "completions"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
         with taken(stage), engine.starting(stage.name, config, pupil):
-            trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions", resample=stage.resample)
+            trainer = Trainer(
+                rewards, rows, pupil, config, watch=watch, table=table, resample=stage.resample, token_budget=stage.token_budget,
+                sampler=sampler, by=by,
+            )  # fmt: skip
         drive(trainer, work, pupil, watch, last=Between(trainer.cycle))
     clip = stage.clip or Clip()
     clips = stage.clip is not None or (stage.updates_per_rollout > 1 and config.loss_type not in UNCLIPPED)
@@ -133,8 +142,14 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
 
 
 def found(stage: Grpo, work: Work) -> Rewards:
-    """The rewards, found and tried on the first lessons. Raises PipelineError."""
-    return tried(stage, work)
+    """The rewards, found and tried on the first lessons, and that of a reader. Raises PipelineError."""
+    rewards, reader = tried(stage, work), stage.reader
+    if reader is None:
+        return rewards
+    file = work.out / (reader_reward.FILE if ranks.first() else f"{ranks.number()}-{reader_reward.FILE}")
+    weight = reader.weight / (reader.weight + sum(abs(reward.weight) for reward in stage.rewards))
+    captions = reader_reward.CaptionReader(reader, work.task, cache=file, tell=work.record.say)
+    return replace(rewards, rollout=RolloutReward("reader", weight, captions))
 
 
 def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:

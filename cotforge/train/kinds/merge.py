@@ -19,11 +19,7 @@ from cotforge.train.work import TrainingRun, Work, placed
 
 def train(stage: Merge, work: Work) -> None:
     """The merged student in `work.weights`. Raises PipelineError where the models do not fit together."""
-    models = {
-        key: work.models[key] if key in work.models else student.place(model, work.root, key=f"stage {stage.name!r}: {key}")
-        for key, model in stage.reads().items()
-    }
-    ranks.shared(lambda: _merge(stage, work, models))
+    ranks.shared(lambda: _merge(stage, work, work.folders()))
 
 
 def check(stage: Merge, training: TrainingRun) -> None:

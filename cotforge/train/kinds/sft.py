@@ -1,7 +1,8 @@
 """Stages of kind `sft`: TRL's trainer on lessons that are made once, never cut, and batched with others of their length."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,28 +15,36 @@ from cotforge.errors import PipelineError
 from cotforge.gold.cells import guarded
 from cotforge.plan import Sft
 from cotforge.train import ranks
+from cotforge.train.curriculum.of_stage import of_lessons
+from cotforge.train.curriculum.orders import FirstRow, InPasses
+from cotforge.train.curriculum.samplers import InOrder, RowSampler
+from cotforge.train.curriculum.saving import Saving
+from cotforge.train.data.grouped import Grouped
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
+from cotforge.train.data.parts import part_rows
 from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
+from cotforge.train.data.short_form import with_short
+from cotforge.train.data.shuffled import listed, shuffled
 from cotforge.train.fields import configured, taken
+from cotforge.train.prior.build import EACH_PASS, demand_alike_models, of_stage
+from cotforge.train.prior.gradient import GradientPrior
+from cotforge.train.sharding import asked_for
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import SftHooks
-from cotforge.train.work import Work, drive, settings
+from cotforge.train.work import TrainingRun, Work, drive, settings
 
 RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
-POOL = 50
-"""Batches whose lessons are sorted by length together (as transformers' own sampler does)."""
-ALIKE = 8
-"""Tokens within which lengths count as one (ours): sorted to the token, a batch of a small dataset holds lessons of one kind alone."""
 
 
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
-    lessons = work.data()
+    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    prior = of_stage(stage, work, pupil)
+    lessons = own_lessons(stage, work)
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
     prepared = prepare(
@@ -48,18 +57,61 @@ def train(stage: Sft, work: Work) -> None:
     short = fitting(prepared, longest)
     if len(short) < prepared.learned:
         ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
+    short = within_part(stage, work, lessons, short)
     config = config_of(stage, work, prepared)
+    sampler = of_lessons(stage, work, config, lessons, [(row, prepared.lengths[row]) for row in short])
     with taken(stage):
-        trainer = Trainer(prepared, short, pupil, config)
+        trainer = Trainer(prepared, short, pupil, config, prior=prior, sampler=sampler)
+    if prior is not None and asked_for(os.environ) == "DeepSpeed":
+        prior.attach(pupil.model, passes=config.gradient_accumulation_steps)
+        work.record.say(EACH_PASS)
     with shared_heap(config.dataloader_num_workers):
         drive(trainer, work, pupil)
-    del trainer
+    if prior is not None:
+        work.record.say(f"prior: the tensors that were bent end {prior.distance(trainer.model):.4g} from the expert's")
+    del trainer, prior
     check_saved(pupil, work, lessons)
+
+
+def check(stage: Sft, training: TrainingRun) -> None:
+    """See that the models of a prior fit the student. Raises PipelineError."""
+    demand_alike_models(stage, training)
 
 
 def fitting(prepared: Prepared, longest: int | None) -> list[int]:
     """The lessons, by their row, that are not left out, of at most so many tokens."""
     return [row for row, length in enumerate(prepared.lengths) if length and (longest is None or length <= longest)]
+
+
+def own_lessons(stage: Sft, work: Work) -> Lessons:
+    """The stage's data as it learns them. Raises PipelineError where answers are to be exchanged and cannot be."""
+    lessons = work.data()
+    if stage.short_answers:
+        twice = with_short(lessons, stage.short_answers, seed=stage.seed)
+        work.record.say(f"{len(twice.again):,} of {len(lessons):,} lessons are learned in short form too")
+        return twice
+    if not stage.shuffle_answers:
+        return lessons
+    mixed = shuffled(lessons, stage.shuffle_answers, seed=stage.seed)
+    if not (line := ranks.shared(lambda: listed(mixed, work.out))):
+        raise PipelineError(
+            f"stage {stage.name!r}: shuffle_answers: no completion can get the answer of another sample: none ends with its answer, or all "
+            "have options of their own; leave shuffle_answers out"
+        )
+    work.record.say(line)
+    return mixed
+
+
+def within_part(stage: Sft, work: Work, lessons: Lessons, rows: list[int]) -> list[int]:
+    """Of some rows of the data, those that are in the stage's part. Raises PipelineError where there are none."""
+    if stage.part is None:
+        return rows
+    own = part_rows(lessons, stage.part)
+    kept = [row for row in rows if row in own]
+    if not kept:
+        raise PipelineError(f"stage {stage.name!r}: none of the {len(own):,} lessons of {stage.part.words} can be learned; lower part.of")
+    work.record.say(f"{stage.part.words}: {len(kept):,} of {len(rows):,} lessons")
+    return kept
 
 
 def absent_from(lessons: Lessons, options: Sequence[str]) -> list[str]:
@@ -83,56 +135,41 @@ class Collate:
         return collate([self.prepared[row["row"]] for row in rows], self.pad)
 
 
-class Grouped(torch.utils.data.Sampler):  # type: ignore[misc]
-    """Every lesson once per epoch, batches of lessons about as long, in random order; the same for the same seed and epoch.
-
-    The first epoch begins with the batch of the longest lesson, so that what does not fit into memory does so at the first step.
-    """
-
-    def __init__(self, lengths: list[int], batch: int, seed: int) -> None:
-        self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, 0
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Of those who iterate from now on."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        draw = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        mixed = torch.randperm(len(self.lengths), generator=draw).tolist()
-        if self.epoch == 0:  # into the first of a pool that makes whole batches
-            longest = max(range(len(mixed)), key=lambda place: (self.lengths[mixed[place]], -place), default=0)
-            mixed[:1], mixed[longest : longest + 1] = mixed[longest : longest + 1], mixed[:1]
-        batches = []
-        for start in range(0, len(mixed), POOL * self.batch):
-            pool = sorted(mixed[start : start + POOL * self.batch], key=lambda row: self.lengths[row] // ALIKE, reverse=True)
-            batches += [pool[at : at + self.batch] for at in range(0, len(pool), self.batch)]
-        last = [batches.pop()] if batches and len(batches[-1]) < self.batch else []  # a short one anywhere else would tear the others
-        order = torch.randperm(len(batches), generator=draw).tolist()
-        if self.epoch == 0 and batches:
-            order.remove(0)
-            order.insert(0, 0)
-        for place in order:
-            yield from batches[place]
-        for rest in last:
-            yield from rest
-
-
 class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
-    """TRL's, with lessons that are made already, and batches of about one length."""
+    """TRL's, with lessons that are made already, and batches of about one length, or of the lessons that a curriculum chooses."""
 
-    def __init__(self, prepared: Prepared, rows: list[int], pupil: student.Pupil, config: Any) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        rows: list[int],
+        pupil: student.Pupil,
+        config: Any,
+        *,
+        prior: GradientPrior | None = None,
+        sampler: RowSampler | None = None,
+    ) -> None:
+        self._prior = prior
         self._lengths = [prepared.lengths[row] for row in rows]
         self._rows, self._collate = rows, Collate(prepared, pupil.processor.tokenizer.pad_token_id)
+        self._in_order = sampler.order if isinstance(sampler, InOrder) else None
+        self._sampler = None if isinstance(sampler, InOrder) else sampler
+        self.wants_losses = self._sampler is not None
+        self._losses: list[float] = []
         super().__init__(
             model=pupil.model,
             args=config,
             train_dataset=datasets.Dataset.from_dict({"row": rows, "length": self._lengths}),
-            data_collator=self._collate,
+            data_collator=list if self._sampler else self._collate,
             processing_class=pupil.processor,
+            callbacks=[Saving(self._sampler)] if self._sampler else None,
         )
+
+    def after_backward(self) -> Mapping[str, float]:
+        """Bends the gradient, where the stage has a prior."""
+        if self._prior is None:
+            return {}
+        self._prior.bend(self.model)
+        return self._prior.metrics(self.model, self.state.global_step)
 
     def trial(self) -> dict[str, Any] | None:
         """The shortest lesson and the next longer one."""
@@ -142,16 +179,42 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
 
     def order(self, rows_per_batch: int) -> Any:
         """Batches of about one length, unless `trl:` names another way of sampling."""
+        if self._in_order is not None:
+            return InPasses(self._in_order)
+        if self._sampler is not None:
+            return FirstRow(len(self._rows))
         if self.args.train_sampling_strategy != "random":
             return None
         accumulate = self.args.gradient_accumulation_steps  # a step has the same lessons however it is split into forward passes
         return Grouped(self._lengths, rows_per_batch * accumulate, self.args.seed)
+
+    def chosen(self, batches: int, size: int) -> Iterator[dict[str, Any]] | None:
+        """This process's batches of lessons that the curriculum chooses."""
+        if self._sampler is None:
+            return None
+        processes, process = self.accelerator.num_processes, self.accelerator.process_index
+        rows = [self._rows[place] for place in self._sampler.draw(batches * size * processes)]
+        self._losses, self._wanted = [], len(rows)
+        starts = range(process * size, len(rows), processes * size)
+        return (self._collate([{"row": row} for row in rows[start : start + size]]) for start in starts)
+
+    def after_losses(self, losses_B: torch.Tensor) -> None:
+        """Once those of a step are there, from all processes, the curriculum is told of them."""
+        if self._sampler is None:
+            return
+        self._losses += self.accelerator.gather(losses_B).tolist()
+        if len(self._losses) == self._wanted:
+            self._sampler.see(self._losses)
+            for name, value in self._sampler.metrics().items():
+                self.note(name, value)
 
 
 def config_of(stage: Sft, work: Work, prepared: Prepared) -> Any:
     """TRL's configuration. Raises PipelineError where it does not take what stands under `trl:`."""
     # On a CPU, workers that read kept pictures would take the time of the cores that train.
     workers = 0 if prepared.keeps_pictures and not torch.cuda.is_available() else workers_here()
+    if stage.curriculum is not None and stage.curriculum.how != "easy_first":
+        workers = 0  # a step's lessons are chosen by the losses of the step before, so nothing can be prepared ahead
     ours = {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}, "dataloader_num_workers": workers}
     return configured(SFTConfig, stage, ours | settings(work, stage, rate=RATE))
 

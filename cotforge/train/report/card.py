@@ -14,6 +14,7 @@ from cotforge.errors import shown
 from cotforge.pipeline import Loaded, dumped
 from cotforge.plan import Eval, Plan
 from cotforge.train.data.lessons import Lessons
+from cotforge.train.evaluation import routing, swapped
 from cotforge.train.evaluation.evaluate import figure, longest
 from cotforge.train.evaluation.one_sided import Commonest, commonest, one_answer, one_sided
 from cotforge.train.report.past import BASE, Chapter, base, past, read, trained
@@ -80,6 +81,7 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
         max_tokens=longest(plan),
         dtype=(last or {}).get("dtype") or "float32",
         chapters=[_told(chapter) for chapter in chapters],
+        stage_remarks=[f"{chapter.stage.remark}." for chapter in chapters if chapter.stage.remark],
         held={"what": _what(pipeline.eval)},
         tried=[*([Row("nothing: the student it began with", first)] if first else []), *own, *others, *_always(last)] if last else [],
         remarks=list(remarks(first, last, [*beside, *others], chosen=sum("best" in chapter.manifest for chapter in chapters)))
@@ -118,6 +120,10 @@ def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence
     for name, found in [("the student it began with", first), *((row.name, row.found) for row in others)]:
         if found is not None and found.get("accuracy") is not None:
             yield f"Compared with {name}: {_compared(found, last)}"
+    if swapped.NAME in last:
+        yield f"Given the reasoning of another sample to go on from: {swapped.told(last)}."
+    if routing.NAME in last:
+        yield f"Asked for the answer alone first: {routing.told(last)}."
     if last["n"] < 200:
         yield f"{last['n']:,} samples are few: the intervals are wide, and of no width where a figure is 0 or 1, which proves little."
     if last.get("failed"):

@@ -11,11 +11,16 @@ from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 from cotforge.errors import PipelineError
+from cotforge.plan.curriculum import By
 from cotforge.teachers.local.engine import TAGS
 from cotforge.train import guards
+from cotforge.train.curriculum.feedback import of_prompts
+from cotforge.train.curriculum.samplers import RowSampler
+from cotforge.train.curriculum.saving import Saving
 from cotforge.train.family_inputs import type_of_completions
 from cotforge.train.guards import Watch
 from cotforge.train.rewards import Decoder, Rewards
+from cotforge.train.rollouts.budget import budgeted
 from cotforge.train.rollouts.engine import masked_share
 from cotforge.train.rollouts.resample import flat_groups, other_rows, refilled
 from cotforge.train.students.student import Pupil
@@ -53,19 +58,24 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         watch: Watch,
         table: Path | None = None,
         resample: int = 0,
+        token_budget: int | None = None,
+        sampler: RowSampler | None = None,
+        by: By = "pass_rate",
     ) -> None:
+        """`sampler` chooses the prompts of each rollout, and is told what came of them, by `by`."""
         self.furthest: tuple[float, float] | None = None
         """The smallest and largest ratio of a token; None while there was none to tell."""
-        self._table, self._resample, self._tell = table, resample, watch.tell
+        self._table, self._resample, self._budget, self._tell = table, resample, token_budget, watch.tell
+        self._sampler, self._by, self.chooses_rows = sampler, by, sampler is not None
         self.said_type = type_of_completions(pupil.processor)
-        config.reward_weights = list(rewards.weights)
+        config.reward_weights = rewards.all_weights
         super().__init__(
             model=pupil.model,
             reward_funcs=rewards.functions(decoder(pupil)),
             args=config,
             train_dataset=rows,
             processing_class=pupil.processor,
-            callbacks=[Completions(table)] if table else [],
+            callbacks=[*([Completions(table)] if table else []), *([Saving(sampler)] if sampler is not None else [])],
         )
         watch.show = self._shown
         if self.use_vllm:
@@ -86,10 +96,15 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         )
 
     def after_loss(self, inputs: Mapping[str, Any], logps_BT: torch.Tensor) -> None:
-        """Log the ends of the ratio; there is none where every completion of a micro-batch was cut off and is masked."""
+        """Log the ends of the ratio; there is none where every completion of a micro-batch is masked."""
         if (old_BT := inputs.get("old_per_token_logps")) is None:
             return
-        ratio_N = (logps_BT - old_BT).exp()[inputs["completion_mask"].bool()]
+        mask_BT, log_ratio_BT = inputs["completion_mask"].bool(), logps_BT - old_BT
+        if self.importance_sampling_level == "sequence":  # the one that is clipped: of a completion, not of a token
+            some_B = mask_BT.any(dim=1)
+            ratio_N = ((log_ratio_BT * mask_BT).sum(dim=1)[some_B] / mask_BT.sum(dim=1)[some_B]).exp()
+        else:
+            ratio_N = log_ratio_BT[mask_BT].exp()
         if not ratio_N.numel():
             return
         least, most = ratio_N.min().item(), ratio_N.max().item()
@@ -112,20 +127,50 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
 
     def rollout(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """TRL's, of groups that teach something, kept in the table of completions."""
+        sampler = self._sampler if self.model.training else None
         try:
-            if self._resample and self.model.training:
+            if sampler is not None:
+                rows = self._chosen(sampler, len(rows))
+            elif self._resample and self.model.training:
                 rows = self._drawn_again(list(rows))
             made = super().rollout(rows)
         except RuntimeError as fault:
             if "probability tensor contains" not in str(fault):
                 raise
             raise PipelineError(f"step {self.state.global_step}: its probabilities are no numbers any more; {guards.CALMER}") from fault
+        if sampler is not None:
+            self._tell_sampler(sampler)
         if (ratio := made.get("importance_sampling_ratio")) is not None and self.model.training:
             share = masked_share(ratio, made["completion_mask"])
             self.note(guards.MASKED, self.accelerator.gather(share).mean().item())
         if self._table is not None and self.model.training and self.accelerator.is_main_process:
             self._keep(self._table)
-        return made
+        return made if self._budget is None or not self.model.training else self._within_budget(made, self._budget)
+
+    def _within_budget(self, made: dict[str, Any], budget: int) -> dict[str, Any]:
+        """A rollout whose completions beyond the budget are not learned from; advantages are those among all of them."""
+        found = budgeted(made, budget, gather=self.accelerator.gather, process=self.accelerator.process_index)
+        self.note(guards.FILLED, found.filled)
+        self.note(guards.TAKEN, found.taken)
+        return found.rollout
+
+    def _chosen(self, sampler: RowSampler, count: int) -> list[dict[str, Any]]:
+        """So many rows of this process, of the prompts that the curriculum chooses for all processes."""
+        group = self.num_generations
+        prompts = sampler.draw(self.args.generation_batch_size // group)
+        first = self.accelerator.process_index * count
+        own = [prompts[place // group] for place in range(first, first + count)]
+        known = {row: self.train_dataset[row] for row in dict.fromkeys(own)}
+        return [known[row] for row in own]
+
+    def _tell_sampler(self, sampler: RowSampler) -> None:
+        """What came of the prompts of the newest rollout, over all processes."""
+        columns, count = self.rollout_columns(), self.args.generation_batch_size
+        newest = {name: list(values)[-count:] for name, values in columns.items()}
+        rewards = [newest[name] for name in self.reward_func_names]
+        sampler.see(of_prompts(self._by, newest, rewards, self.reward_weights.tolist(), group=self.num_generations))
+        for name, value in sampler.metrics().items():
+            self.note(name, value)
 
     def _drawn_again(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows of a rollout, whose completions are made and wait. Rows of groups without variance are replaced by others."""

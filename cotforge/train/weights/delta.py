@@ -211,7 +211,7 @@ def _differences(theirs: Side, ours: Side, name: str, squares: list[float]) -> I
     lacking = [side.shape(name) is None for side in (theirs, ours)]
     for pair in zip(*(side.pieces(name) for side, lacks in zip((theirs, ours), lacking, strict=True) if not lacks), strict=True):
         piece = pair[0] - pair[1] if len(pair) == 2 else pair[0] if lacking[1] else -pair[0]
-        squares.append(float(piece.double().square().sum()))
+        squares.append(float(piece @ piece))
         yield piece
 
 

@@ -17,8 +17,8 @@ import torch
 
 from cotforge.errors import PipelineError, shown
 
-PIECE = 1 << 20
-"""Numbers of a tensor that are in memory at once: 4 MB in float32."""
+PIECE = 1 << 18
+"""Numbers of a tensor that are in memory at once: 1 MB in float32, which a core's cache holds."""
 KINDS = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 """Types of weights that are read, by their names in a file."""
 INDEX, ONE = "model.safetensors.index.json", "model.safetensors"

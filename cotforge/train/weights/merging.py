@@ -138,12 +138,13 @@ class Merger:
                         out.write(raw)
                 for before, piece in self._merged(name) if name in self.plan else ():
                     out.write(self._stored(piece, name, entry.kind))
-                    yield float((piece - before).double().square().sum()), float(before.double().square().sum())
+                    change = piece - before
+                    yield float(change @ change), float(before @ before)
                 tell(entry.size)
 
     def _stored(self, piece: torch.Tensor, name: str, kind: str) -> memoryview:
         held = piece.to(KINDS[kind]).contiguous()
-        if not bool(held.isfinite().all()):
+        if not all(map(math.isfinite, torch.aminmax(held.float()))):
             raise PipelineError(f"stage {self.stage.name!r}: the merged weight {name!r} is not finite in {kind}; lower weight or lambda")
         return memoryview(held.view(torch.uint8).numpy())
 
@@ -203,9 +204,9 @@ class Merger:
         """By what the base's weight and the model's are multiplied."""
         dot, first, second = [0.0], [0.0], [0.0]
         for theirs, ours in zip(self.models[place].pieces(name), self.base.pieces(name), strict=True):
-            dot.append(float((theirs.double() * ours.double()).sum()))
-            first.append(float(ours.double().square().sum()))
-            second.append(float(theirs.double().square().sum()))
+            dot.append(float(theirs @ ours))
+            first.append(float(ours @ ours))
+            second.append(float(theirs @ theirs))
         return methods.slerp_factors(t, math.fsum(dot), math.sqrt(math.fsum(first)), math.sqrt(math.fsum(second)))
 
 

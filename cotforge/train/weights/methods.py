@@ -37,14 +37,15 @@ def add_agreeing(
     Source: arXiv 2306.01708, section 3 (TIES: elect, disjoint merge); the divisor is that of the models which agree, 1 where none does.
     """
     weighted = [delta * weight for delta, weight in zip(deltas_MN, weights, strict=True)]
-    elected = _sum(weighted, [1.0] * len(weighted)) >= 0
+    sign = torch.copysign(torch.ones_like(base), _sum(weighted, [1.0] * len(weighted)) + 0.0)  # -0.0 becomes 0.0
     mixed, divisor = torch.zeros_like(base), torch.zeros_like(base)
     for delta, weight in zip(weighted, weights, strict=True):
-        agrees = torch.where(elected, delta > 0, delta < 0)
-        mixed += torch.where(agrees, delta, 0.0)
-        divisor += agrees * weight
+        agreeing = torch.relu(delta * sign)  # masks of bool are five times as slow
+        mixed += agreeing
+        divisor.add_(agreeing.sign_(), alpha=weight)
+    mixed *= sign
     if normalize:
-        mixed /= torch.where(divisor == 0, 1.0, divisor)
+        mixed /= divisor.add_(divisor.clone().eq_(0))
     return base + factor * mixed
 
 
@@ -57,18 +58,19 @@ def swap(student: torch.Tensor, model: torch.Tensor, weight: float) -> torch.Ten
 class Largest:
     """Keeps the largest numbers of a tensor that comes in pieces, and nothing of the others; made by `largest`."""
 
-    bits: int
-    """Of the smallest number that is kept."""
+    least: float
+    """The size of the smallest number that is kept."""
     ties: int
     """How many of just that size are still to be kept, the first ones."""
 
     def keep(self, piece: torch.Tensor) -> torch.Tensor:
         """A piece, in the order of the pieces, with 0 for what is not kept."""
-        bits = _bits(piece)
-        tied = bits == self.bits
-        taken = tied & (tied.cumsum(0) <= self.ties)
-        self.ties -= int(taken.sum())
-        return torch.where((bits > self.bits) | taken, piece, 0.0)
+        kept = torch.nn.functional.hardshrink(piece, self.least)
+        if self.ties and self.least:
+            tied = (piece.abs() == self.least).nonzero().flatten()[: self.ties]
+            kept[tied] = piece[tied]
+            self.ties -= len(tied)
+        return kept
 
 
 def largest(pieces: Callable[[], Iterable[torch.Tensor]], count: int) -> Largest:
@@ -85,7 +87,8 @@ def largest(pieces: Callable[[], Iterable[torch.Tensor]], count: int) -> Largest
         bits = _bits(piece)
         low += torch.bincount(bits[bits >> 16 == first] & 0xFFFF, minlength=1 << 16)
     second, over = _place(low, count - above)
-    return Largest((first << 16) + second, count - above - over)
+    least = torch.tensor((first << 16) + second, dtype=torch.int32).view(torch.float32)
+    return Largest(float(least), count - above - over)
 
 
 def _place(counts: torch.Tensor, count: int) -> tuple[int, int]:
@@ -102,8 +105,8 @@ def _bits(piece: torch.Tensor) -> torch.Tensor:
 
 def drop(delta: torch.Tensor, density: float, draws: torch.Generator, *, rescale: bool) -> torch.Tensor:
     """A random share of a difference, divided by that share where it is to be rescaled. Source: arXiv 2311.03099, section 3.1 (DARE)."""
-    kept = torch.rand(delta.shape, generator=draws) < density
-    return torch.where(kept, delta / density if rescale else delta, 0.0)
+    kept = torch.rand(delta.shape, generator=draws).lt_(density)
+    return delta * kept.div_(density) if rescale else delta * kept
 
 
 def slerp_factors(t: float, dot: float, first: float, second: float) -> tuple[float, float]:
