@@ -37,6 +37,6 @@ def test_vllm_says_what_transformers_says_and_what_it_does_not_serve_is_one_line
     assert found["said"] == answered(model)["said"]
     assert (found["told"], found["engine"]) == (23, "vllm")
     assert found["ended"].startswith(("red", "green", "blue", "white"))
-    assert found["refusal"].startswith("eval.engine: vLLM cannot evaluate this student: ")
+    assert found["refusal"].startswith("eval.engine: vLLM cannot run this student: ")
     assert found["refusal"].endswith("; set it to auto or transformers")
     assert "\n" not in found["refusal"]

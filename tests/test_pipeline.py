@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +251,7 @@ def test_what_the_run_folder_keeps_loads_to_the_same_pipeline_from_anywhere(tmp_
 
 @pytest.mark.parametrize("path", sorted(shipped("pipelines").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_pipeline_loads_by_its_bare_name(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DIGITS_DIR", "EMOSET_DIR", "IMAGES_DIR"):
+    for name in re.findall(r"\$\{(\w+)\}", path.read_text()):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert Loaded.load(path.stem).pipeline.teachers

@@ -89,6 +89,13 @@ def test_a_call_that_fails_is_neither_right_nor_wrong(tmp_path: Path) -> None:
         )
         assert found.values == [1.0, 0.0, 0.5, 0.5, 0.5, None]
         assert found.failed == pytest.approx(4 / 6)
+        lines: list[str] = []
+        reader = CaptionReader(spec(server.url, timeout=0.5), TASK, tell=lines.append)
+        told = dict[str, float]()
+        for _ in range(2):
+            reader([said("green", "Lost."), said("red", "The answer is red.")], told.__setitem__)
+        assert told == {"reader/failed": 0.5, "reader/leaked": 0.5}
+        assert [line.partition(" of ")[0] for line in lines] == ["guard: reader: 50%", "guard: reader: 50%"], "each once"
     kept = [json.loads(line)["answer"] for line in (tmp_path / "reader.jsonl").read_text().splitlines()]
     assert sorted(map(str, kept)) == ["None", "green", "red"], "a failure is asked again"
 

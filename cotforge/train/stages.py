@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from cotforge.errors import Interrupted, PipelineError
-from cotforge.plan import SMOKE_STEPS, Grpo, Stage, lines
+from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Stage, lines
 from cotforge.plan.branches import branch, depends_on, parents, read_by
 from cotforge.train import precheck, ranks
 from cotforge.train.data.parts import demand_parts
 from cotforge.train.data.shuffled import demand_reasoning
+from cotforge.train.evaluation import engines
 from cotforge.train.evaluation.evaluate import figure
 from cotforge.train.faults import room
 from cotforge.train.foreseen import estimates
@@ -218,6 +219,8 @@ def _check_machine(training: TrainingRun, choice: Choice) -> None:
         raise PipelineError(*faults)
     ranks.shared(lambda: demand_readers(wanted))
     for stage in wanted:
+        if isinstance(stage, Dpo) and stage.makes_rollouts:
+            engines.check(stage.rollouts.engine, "rollouts.engine")
         asked = getattr(stage, "attention", None)
         if asked and (fault := attention_fault(training.begin, asked, gpu=torch.cuda.is_available())):
             raise PipelineError(f"train.stages: {stage.name!r}: attention: {fault}")
@@ -248,7 +251,7 @@ def _inner(stages: Sequence[Stage]) -> frozenset[str]:
     return frozenset[str]().union(*(known[stage.name] for stage in stages if stage.leaves_weights))
 
 
-def _try_rewards(training: TrainingRun, stage: Grpo, *, needed: bool) -> None:
+def _try_rewards(training: TrainingRun, stage: Grpo | Dpo, *, needed: bool) -> None:
     """Have the rewards of a stage tried on its data; unless it is `needed` now, these may be absent yet. Raises PipelineError."""
     try:
         training.learned_by(stage)

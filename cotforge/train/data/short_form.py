@@ -6,7 +6,7 @@ A student that knows both forms can be asked for the short one first, and for th
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -43,10 +43,11 @@ class LessonsTwice(Lessons):
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Every row as plain values, the short ones last."""
         yield from super().rows(columns)
-        chosen = frozenset(self.again)
-        for row, lesson in enumerate(super().rows(None if columns is None else [*dict.fromkeys((*columns, *NEEDED))])):
+        chosen, written = frozenset(self.again), columns is None or bool({"prompt", "completion"} & {*columns})
+        wanted = [*dict.fromkeys((*columns, *NEEDED))] if columns is not None and written else columns
+        for row, lesson in enumerate(super().rows(wanted)):
             if row in chosen:
-                whole = short(lesson)
+                whole = short(lesson) if written else lesson
                 yield whole if columns is None else {name: whole[name] for name in columns}
 
     def seen(self, columns: Sequence[str]) -> Any:
@@ -86,11 +87,13 @@ def short(lesson: dict[str, Any]) -> dict[str, Any]:
     return lesson | {"prompt": [{"role": "user", "content": asking().render(sample)}], "completion": [said]}
 
 
+@cache
 def asking() -> Prompt:
     """What a student is asked for the answer alone."""
     return Prompt.load(ASKED, Path())
 
 
+@cache
 def saying() -> Prompt:
     """What it says then."""
     return Prompt.load(SAID, Path(), LEARNING)

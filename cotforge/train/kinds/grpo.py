@@ -38,7 +38,7 @@ COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "
 
 def train(stage: Grpo, work: Work) -> None:
     """The student's weights after `stage.steps` updates on its own completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     lessons = work.data()
     rewards = found(stage, work)
     config = config_of(stage, work, pupil)
@@ -148,7 +148,8 @@ def found(stage: Grpo, work: Work) -> Rewards:
         return rewards
     file = work.out / (reader_reward.FILE if ranks.first() else f"{ranks.number()}-{reader_reward.FILE}")
     weight = reader.weight / (reader.weight + sum(abs(reward.weight) for reward in stage.rewards))
-    return replace(rewards, rollout=RolloutReward("reader", weight, reader_reward.CaptionReader(reader, work.task, cache=file)))
+    captions = reader_reward.CaptionReader(reader, work.task, cache=file, tell=work.record.say)
+    return replace(rewards, rollout=RolloutReward("reader", weight, captions))
 
 
 def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:

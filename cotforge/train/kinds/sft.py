@@ -42,7 +42,7 @@ RATE = 2e-5
 
 def train(stage: Sft, work: Work) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     prior = of_stage(stage, work, pupil)
     lessons = own_lessons(stage, work)
     if absent := absent_from(lessons, work.task.options()):

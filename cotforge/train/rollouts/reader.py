@@ -27,6 +27,8 @@ from cotforge.train.rewards import Said
 
 FILE = "reader.jsonl"
 """In the stage's folder: what the second model answered, by a hash of what it was asked."""
+MANY = 0.5
+"""From this share of a rollout on, descriptions without an answer, or with the answer in them, are told of (ours)."""
 HEAD = "You cannot see the image that the question is about. Somebody who can has described it:"
 STATED = re.compile(r"</?answer>|\\boxed\b|\banswer(?:\s+\w+){0,3}?\s*(?:is|was|:|=)", re.IGNORECASE)
 """An answer is stated, whichever it is."""
@@ -47,9 +49,9 @@ class Readings(NamedTuple):
 class CaptionReader:
     """A second model, asked about a rollout's descriptions all at once. What it has answered it is not asked again."""
 
-    def __init__(self, spec: Reader, task: Task, *, cache: Path | None = None) -> None:
-        """`cache` is a file that keeps the answers, so that a stage which is resumed gives the same rewards."""
-        self._spec, self._task = spec, task
+    def __init__(self, spec: Reader, task: Task, *, cache: Path | None = None, tell: Callable[[str], object] = bool) -> None:
+        """`cache` is a file that keeps the answers, so that a stage which is resumed gives the same rewards; `tell` gets guards' lines."""
+        self._spec, self._task, self._tell, self._told = spec, task, tell, set[str]()
         self._asker = Endpoint(spec.teacher(), sending=Sending(Images(), Path()), patience=spec.timeout)
         self._cache, self._known = cache, _kept(cache) if cache is not None else {}
 
@@ -59,7 +61,23 @@ class CaptionReader:
         if log_metric is not None:
             log_metric("reader/failed", found.failed)
             log_metric("reader/leaked", found.leaked)
+        if found.failed >= MANY:
+            self._once(
+                "failed", f"reader: {found.failed:.0%} of a rollout got no answer of {self._spec.model!r} that can be read; is it there?"
+            )
+        if found.leaked >= MANY:
+            self._once(
+                "leaked",
+                f"reader: {found.leaked:.0%} of a rollout's reasonings are empty or hold an answer, so they are worth nothing; learn from "
+                "lessons that do not state it first",
+            )
         return found.values
+
+    def _once(self, kind: str, line: str) -> None:
+        """Tell a line of each kind once."""
+        if kind not in self._told:
+            self._told.add(kind)
+            self._tell(f"guard: {line}")
 
     def read(self, said: Sequence[Said]) -> Readings:
         """Raises TeacherError where the server refuses to go on: the key, the quota or the model is gone."""
