@@ -1,4 +1,4 @@
-"""Questions about squares that a tiny model answers in one of several processes. Run by tests/test_evaluation_engines.py."""
+"""Questions about squares, and completions, that a tiny model makes in one of several processes. For tests/test_evaluation_engines.py."""
 
 import json
 import sys
@@ -7,13 +7,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import torch
 
+from cotforge.plan import Dpo
 from cotforge.records import Picture, Reply, Sample
 from cotforge.train import ranks
 from cotforge.train.evaluation.askers import Checkpoint, Question
 from cotforge.train.evaluation.engines import Shared
-from tests import squares
+from cotforge.train.rollouts.own_pairs import own_pairs
+from tests import squares, test_dpo
 
 COUNT = 23
 """An odd number: one process gets one more than the other."""
@@ -57,6 +60,15 @@ def answered(model: Path) -> dict[str, Any]:
     return {"said": [reply.content for reply in replies], "own": asker.own, "told": sum(told)}
 
 
+def drawn(model: Path, dataset: Path, folder: Path) -> dict[str, Any]:
+    """Completions of a stage on the student's own, and its pairs, as all processes make them together."""
+    work = test_dpo.work_in(folder, model, dataset, **test_dpo.OWN)
+    assert isinstance(work.stage, Dpo)
+    pairs = [[row["id"], row["chosen"], row["rejected"]] for row in own_pairs(work.stage, work).rows()]
+    made = [row for file in sorted((work.out / "rollouts").iterdir()) for row in pq.read_table(file).to_pylist()]
+    return {"pairs": pairs, "made": made}
+
+
 def fault() -> str:
     """What all processes are told of one that fails."""
 
@@ -74,6 +86,7 @@ def fault() -> str:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     ranks.join()
-    made = answered(Path(sys.argv[1])) | {"fault": fault()}
-    (Path(sys.argv[2]) / f"process-{ranks.number()}.json").write_text(json.dumps(made))
+    model, dataset, folder = map(Path, sys.argv[1:])
+    made = answered(model) | drawn(model, dataset, folder) | {"fault": fault()}
+    (folder / f"process-{ranks.number()}.json").write_text(json.dumps(made))
     ranks.leave()

@@ -11,24 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotforge.plan import Student
-from cotforge.train.evaluation.askers import LARGEST, by_size, next_batch
+from cotforge.train.evaluation.askers import by_size
+from cotforge.train.evaluation.batch_size import LARGEST, next_batch
 from cotforge.train.evaluation.engines import Candidate
 from cotforge.train.students import tiny
 from tests import squares
 from tests.nursery import Nursery, module
 from tests.project import ran
-from tests.sharing import answered, questions
+from tests.sharing import answered, drawn, questions
 
 INJECT = {"name": "inject", "kind": "sft", "batch": 8, "steps": 2}
 
 
-def test_two_processes_answer_half_of_the_questions_each_and_all_as_one_would(vlm: Path, tmp_path: Path, nursery: Nursery) -> None:
-    done = nursery.train(tmp_path, vlm, tmp_path, count=2, program=module("tests.sharing"))
+def test_two_processes_answer_half_of_the_questions_each_and_all_as_one_would_and_draw_the_same(
+    vlm: Path, tmp_path: Path, nursery: Nursery
+) -> None:
+    dataset = squares.write(tmp_path / "dataset", 8)
+    done = nursery.train(tmp_path, vlm, dataset, tmp_path, count=2, program=module("tests.sharing"))
     assert done.returncode == 0, done.stderr
     two = [json.loads((tmp_path / f"process-{rank}.json").read_text()) for rank in (0, 1)]
-    one = answered(vlm)
+    one = answered(vlm) | drawn(vlm, dataset, tmp_path / "one")
     assert two[0]["said"] == two[1]["said"] == one["said"]
     assert len(set(one["said"])) >= 4
+    assert two[0]["pairs"] == two[1]["pairs"] == one["pairs"]
+    assert two[0]["made"] == one["made"]
     assert [each["own"] for each in two] == [12, 11]
     assert one["own"] == 23
     assert (two[0]["told"], one["told"]) == (23, 23)

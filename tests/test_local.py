@@ -157,6 +157,15 @@ def test_a_stop_string_ends_a_text_and_is_no_part_of_it(engine: Callable[..., An
     assert [said.content[:7] + said.content[-1] for said in found.values()] == ["<think>."] * 4
 
 
+def test_what_is_drawn_by_a_seed_of_its_own_is_the_same_whatever_is_answered_beside_it(engine: Callable[..., Any]) -> None:
+    many = [asking(id, jpeg(COLOURS[id % 2]), temperature=3.0, seed=id // 4) for id in range(12)]
+    together = answers(engine(concurrency=12), *many)
+    assert together == answers(engine(concurrency=5), *reversed(many))
+    said = [together[id].content for id in range(12)]
+    assert all(said[id] == said[id + 2] for id in range(12) if id % 4 < 2)  # of the same picture and seed
+    assert len({*said}) >= 4
+
+
 def test_a_temperature_draws_and_a_seed_draws_the_same(engine: Callable[..., Any]) -> None:
     many = [asking(id, jpeg("red"), temperature=5.0) for id in range(8)]
     first = answers(engine(body={"seed": 1}), *many)
@@ -247,7 +256,8 @@ class Slow:
 
     def step(self) -> list[Said]:
         each = self.waiting.pop(0)
-        return [Said(each.id, f"{len(each.images)} pictures at {each.temperature}")]
+        seed = "" if each.seed is None else f", seed {each.seed}"
+        return [Said(each.id, f"{len(each.images)} pictures at {each.temperature}{seed}")]
 
     def close(self) -> None:
         self.waiting.clear()
@@ -274,10 +284,10 @@ def test_a_worker_answers_all_but_what_was_dropped_and_a_request_that_fails_fail
     inbox.put(("drop", 2))
     inbox.put(("forget", "a"))
     ask(4, "a")
-    ask(5)
+    inbox.put(("ask", 5, ({"role": "user", "content": []},), 7))
     Desk(Slow(), teacher("x", temperature=0.5), say).serve(inbox)
     assert [(said.id, said.content or said.error) for said in sorted(told, key=lambda said: said.id)] == [
-        (0, "1 pictures at 0.5"), (1, "engine_error"), (3, "image_unreadable"), (4, "engine_error"), (5, "0 pictures at 0.5"),
+        (0, "1 pictures at 0.5"), (1, "engine_error"), (3, "image_unreadable"), (4, "engine_error"), (5, "0 pictures at 0.5, seed 7"),
     ]  # fmt: skip
 
 

@@ -30,6 +30,13 @@ MODELS: dict[str, str] = {
     "Qwen/Qwen2.5-7B": "text",
 }
 """By the names of published models, the folders of tiny ones."""
+OWN = {
+    "rollout_dpo": [
+        "train.stages.0.steps=100", "train.stages.0.batch=8", "train.stages.0.learning_rate=1e-2", "train.student.max_pixels=null",
+        "train.stages.1.rollouts={per_sample: 4, max_completion: 40, length_ratio: 3}",
+    ],
+}  # fmt: skip
+"""Pipelines whose student has to learn something before its last stage can be done, and what that takes."""
 LAYERS = {"layers": [1]}
 """Of a layer swap: the tiny decoder has two."""
 
@@ -87,10 +94,10 @@ def sets(name: str, ground: Path) -> Iterator[str]:
             found += [f"{path}.models.{at}.layers={LAYERS['layers']}" for at, each in enumerate(stage["models"]) if "layers" in each]
             continue
         found += [f"{path}.{key}={json.dumps(value)}" for key, value in SHRUNK.items() if key in stage or key in ALWAYS]
-    yield from found
+    yield from (*found, *OWN.get(name, ()))
 
 
-@pytest.mark.parametrize("name", ["answer_shuffle", "disperse_then_merge", "drift", "merges"])
+@pytest.mark.parametrize("name", ["answer_shuffle", "disperse_then_merge", "drift", "merges", "rollout_dpo", "self_paced"])
 def test_a_shipped_pipeline_runs_end_to_end_on_a_tiny_student(
     name: str, ground: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

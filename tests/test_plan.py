@@ -137,6 +137,7 @@ def test_a_size_that_is_none_is_told_of_at_its_place(keys: dict[str, Any]) -> No
         ({"kind": "sft", "epochs": 3}, 1, "all 1,000 lessons, 3 times"),
         ({"kind": "sft", "steps": 10}, 2, "320 of 1,000 lessons"),
         ({"kind": "dpo", "steps": 10}, 1, "160 of 1,000 pairs"),
+        ({"kind": "dpo", "data": "rollouts", "rollouts": {"at_most": 300}}, 1, "8 completions each of 300 samples"),
         ({"kind": "grpo", "steps": 10, "rewards": REWARDS}, 1, "160 of 1,000 prompts"),
         ({"kind": "grpo", "steps": 10, "rewards": REWARDS}, 4, "640 of 1,000 prompts"),
         ({"kind": "grpo", "steps": 200, "rewards": REWARDS, "updates_per_rollout": 4}, 1, "800 of 1,000 prompts"),
@@ -147,6 +148,40 @@ def test_the_plan_tells_how_much_of_its_data_a_stage_sees(stage: dict[str, Any],
     (made,) = plan(stages=[{"name": "a", **stage}]).expanded()
     assert isinstance(made, TrlStage)
     assert made.amount(1000, processes=processes) == told
+
+
+def test_a_stage_on_its_own_completions_says_so_and_its_new_keys_leave_older_stages_as_they_are() -> None:
+    def told(**keys: Any) -> str:
+        return lines(plan(stages=[{"name": "a", "kind": "dpo", **keys}]))[0].removeprefix("01 a: dpo, ")
+
+    def key(**keys: Any) -> dict[str, Any]:
+        return plan(stages=[{"name": "a", "kind": "dpo", **keys}]).expanded()[0].key_fields()
+
+    assert told() == "on pairs, 1 epochs, batch 16 x 1"
+    assert told(freeze=[]) == "on pairs, 1 epochs, batch 16 x 1, nothing frozen"
+    rollouts = {"of": "source", "pairs_per_sample": 2, "length_ratio": None}
+    assert told(data="rollouts", freeze=["projector", "language"], rollouts=rollouts) == (
+        "on its own completions of source, 1 epochs, batch 16 x 1, projector and language frozen, "
+        "1 correct, 2 pairs of a sample, margin 0.5"
+    )
+    assert told(data="rollouts").endswith("1 correct, 1 pair of a sample, margin 0.5, lengths within 2")
+    assert key().keys() == {"kind", "data", "epochs", "steps", "learning_rate", "attention", "seed", "trl", "beta", "batch x accumulate"}
+    assert key() != key(freeze=[]) != key(freeze=["vision"]) != key(data="rollouts") != key(data="rollouts", rollouts=rollouts)
+
+
+def test_the_parts_that_a_stage_freezes_are_those_that_have_no_learning_rate() -> None:
+    rates = {"name": "a", "kind": "dpo", "learning_rate": {"vision": 1e-6}}
+    for student, stage, where in (
+        ({"freeze": ["vision"]}, {}, "train.student.freeze"),
+        ({}, {"freeze": ["vision", "projector"]}, "freeze"),
+    ):
+        with pytest.raises(ValidationError, match=f"vision: this part is frozen; leave the rate out, or the part out of {where}"):
+            plan(student=STUDENT | student, stages=[rates | stage])
+    tree = plan(student=STUDENT | {"freeze": ["vision"]}, stages=[rates | {"freeze": ["language"]}])
+    (stage,) = tree.stages
+    assert isinstance(stage, TrlStage)
+    assert stage.student_of(tree.student).freeze == ("language",)
+    assert stage.model_copy(update={"freeze": None}).student_of(tree.student).freeze == ("vision",)
 
 
 def test_where_vllm_runs_is_no_part_of_what_a_stage_comes_to() -> None:
@@ -194,6 +229,14 @@ def test_a_clip_may_be_one_of_the_two_readings() -> None:
         (
             {"student": STUDENT, "stages": [{"name": "a", "kind": "sft", "steps": 3, "epochs": 1}]},
             "train.stages[0]: epochs, steps: both are given; give one of them",
+        ),
+        (
+            {"student": STUDENT, "stages": [{"name": "a", "kind": "dpo", "rollouts": {"per_sample": 4}}]},
+            "train.stages[0]: rollouts: is for data: rollouts alone; set data to rollouts, or leave rollouts out",
+        ),
+        (
+            {"student": STUDENT, "stages": [{"name": "a", "kind": "dpo", "freeze": ["vision", "projector", "language"]}]},
+            "train.stages[0]: freeze: everything is frozen; leave out at least one of vision, projector, language",
         ),
         (
             {"student": STUDENT, "stages": [{"name": "a", "kind": "grpo", "rewards": [{"measure": "corect"}]}]},

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cotforge.plan import Grpo, Lora, Sft, Student
+from cotforge.plan import Dpo, Grpo, Lora, Sft, Student
 from cotforge.train.data.extent import extent_of
 from cotforge.train.data.lessons import Lessons, find
 from cotforge.train.footprint import footprint, line, matrix_rate
@@ -79,7 +79,7 @@ def test_a_stage_needs_more_with_a_larger_batch_and_less_with_what_saves_memory(
     extent = extent_of(lessons, processors.load(models["llava"]), texts=("completion",), patch=8)
     assert extent is not None
 
-    def memory(spec: Student | None = None, stage: Sft | Grpo = STAGE, *, gpu: bool = False, checkpointing: bool = False) -> float:
+    def memory(spec: Student | None = None, stage: Sft | Grpo | Dpo = STAGE, *, gpu: bool = False, checkpointing: bool = False) -> float:
         spec = spec or Student(model="m")
         return footprint(known, spec, stage, extent, precision(spec, gpu=gpu), checkpointing=checkpointing, steps=1).memory
 
@@ -91,6 +91,9 @@ def test_a_stage_needs_more_with_a_larger_batch_and_less_with_what_saves_memory(
     assert memory(stage=STAGE.model_copy(update={"trl": {"optim": "sgd"}})) < memory()
     rollouts = Grpo.model_validate({"name": "b", "kind": "grpo", "batch": 8, "rewards": [{"measure": "correct"}], "max_completion": 8})
     assert memory(stage=rollouts.model_copy(update={"beta": 0.1})) > memory(stage=rollouts)
+    pairs = Dpo.model_validate({"name": "c", "kind": "dpo", "batch": 8})
+    own = pairs.model_copy(update={"data": "rollouts"})
+    assert memory(stage=own) > memory(stage=pairs)  # its completions may be longer than any text that is there
 
 
 def test_the_line_tells_memory_disk_and_time_or_that_it_is_unknown(models: dict[str, Path], lessons: Lessons) -> None:

@@ -21,12 +21,19 @@ TRAIN = ("train", "squares.yaml", "--out", "run")
 FORM, RIGHT = {"measure": "well_formed"}, {"measure": "correct"}
 GRPO = {"kind": "grpo", "batch": 8, "accumulate": 1, "group": 4, "max_completion": 40, "learning_rate": 2e-4, "trl": {"save_steps": 2}}
 STAGES = [
-    {"name": "inject", "kind": "sft", "batch": 8, "steps": 90, "learning_rate": 1e-2, "trl": {"save_steps": 30}},
+    {
+        "name": "inject", "kind": "sft", "batch": 8, "steps": 90, "learning_rate": 1e-2, "trl": {"save_steps": 30},
+        "curriculum": {"by": "loss", "how": "review", "every": 4},
+    },
     {"name": "format", "steps": 4, "rewards": [FORM], **GRPO},
-    {"name": "reason", "steps": 6, "rewards": [FORM, RIGHT], **GRPO},
+    {"name": "reason", "steps": 6, "rewards": [FORM, RIGHT], "curriculum": {"by": "reward_variance", "how": "bandit"}, **GRPO},
     {"name": "clip", "steps": 4, "rewards": [FORM, RIGHT], "clip": {"low": 0.02, "high": 0.01}, "updates_per_rollout": 2, **GRPO},
     {"name": "prefer", "kind": "dpo", "batch": 4, "steps": 5, "learning_rate": 1e-3, "trl": {"save_steps": 2}},
-]
+    {
+        "name": "own", "kind": "dpo", "data": "rollouts", "batch": 2, "steps": 4, "learning_rate": 1e-3, "trl": {"save_steps": 2},
+        "rollouts": {"per_sample": 4, "max_completion": 40, "length_ratio": None},
+    },
+]  # fmt: skip
 FOLDERS = [f"{place:02}-{stage['name']}" for place, stage in enumerate(STAGES, 1)]
 PASSING = {"seconds", "model", "step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
 """What is of the clock, or names the folder."""
@@ -37,6 +44,8 @@ KILLS = [
     (("03-reason", 3), "goes on from step 2"),
     ("04-clip/.weights.new/config.json", "goes on from step 4"),  # trained to its end, not left yet
     (("05-prefer", 3), "goes on from step 2"),
+    ("06-own/rollouts/.00001.parquet.new", "06 own"),  # amid its completions: those of a file are lost
+    (("06-own", 3), "goes on from step 2"),
     ("train/.student.new/README.md", "done already"),
 ]
 """Where it dies: as it opens a file, or (stage, rows of metrics) at any moment after; and what it says when it is run again."""
@@ -70,6 +79,8 @@ def outcome(folder: Path) -> dict[str, Any]:
         found[f"{stage} manifest"] = lasting(held | {"last": lasting(held["last"])})
         for file in sorted((place / "completions").glob("*")):
             found[f"{stage} {file.name}"] = pq.read_table(file).to_pylist()
+        for file in sorted([*(place / "rollouts").glob("*"), *place.glob("pairs-*")]):
+            found[f"{stage} {file.name}"] = file.read_bytes()
         found |= {f"{stage} {file.name}": file.read_bytes() for file in (place / "weights").iterdir()}
     found |= {f"eval {file.name}": lasting(json.loads(file.read_text())) for file in (run / "eval").iterdir()}
     found |= {f"student {file.name}": file.read_bytes() for file in (run / "train" / "student").iterdir()}

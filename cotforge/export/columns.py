@@ -154,6 +154,8 @@ TEXTS = Kind(pa.list_(pa.string()), [_value("string")], {"list": "string"}, _tex
 """Lists of texts, or null."""
 USER = _message("user")
 ASSISTANT = _message("assistant")
+MESSAGES = _texts_of("role", "content", build=_pairs((_texts, _texts), ("role", "content")))
+"""From (role, content) pairs."""
 VOTES = _texts_of("teacher", "answer", build=_pairs((_texts, _texts), ("teacher", "answer")))
 """From (teacher, answer) pairs."""
 IMAGES = Kind(

@@ -11,12 +11,13 @@ from cotforge.plan.curriculum import Curriculum, PacedStage
 from cotforge.plan.evaluation import EntropyBand, Eval, listed
 from cotforge.plan.kinds import AnyStage
 from cotforge.plan.kinds.dpo import Dpo
-from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo, Reward
+from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo
 from cotforge.plan.kinds.merge import Merge
 from cotforge.plan.kinds.sft import Sft
 from cotforge.plan.kinds.trial import Try
 from cotforge.plan.presets import PRESETS
 from cotforge.plan.prior import Prior
+from cotforge.plan.rewards import Reward
 from cotforge.plan.stage import Rates, Stage, TrlStage
 from cotforge.plan.student import Lora, Student
 from cotforge.spec import PathText, Spec, WrongKey
@@ -102,16 +103,20 @@ class Plan(Spec):
 def _frozen_rate(stage: Stage, student: Student) -> str | None:
     """What is wrong with a rate for a part that is not trained."""
     rates = getattr(stage, "learning_rate", None)
-    given = [part for part in student.freeze if isinstance(rates, Rates) and getattr(rates, part) is not None]
-    return f"{given[0]}: this part is frozen; leave the rate out, or the part out of train.student.freeze" if given else None
+    if not isinstance(stage, TrlStage) or not isinstance(rates, Rates):
+        return None
+    given = [part for part in stage.student_of(student).freeze if getattr(rates, part) is not None]
+    where = "train.student.freeze" if stage.freeze is None else "freeze"
+    return f"{given[0]}: this part is frozen; leave the rate out, or the part out of {where}" if given else None
 
 
 def _prior_fault(stage: Stage, student: Student) -> str | None:
     """Why the gradients of this student cannot be bent; None where they can."""
     if not isinstance(stage, Sft) or stage.prior is None:
         return None
-    if "language" in student.freeze:
-        return "bends gradients of the language part, which is frozen; leave language out of train.student.freeze"
+    if "language" in stage.student_of(student).freeze:
+        where = "train.student.freeze" if stage.freeze is None else "freeze"
+        return f"bends gradients of the language part, which is frozen; leave language out of {where}"
     if student.qlora:
         return "needs the expert minus the weights below the adapters, which qlora rounds to four bits; set qlora to false"
     return None

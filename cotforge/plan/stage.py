@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cotforge.folder import safe_name
 from cotforge.plan.evaluation import Eval
+from cotforge.plan.student import Part, Student, demand_trained
 from cotforge.plan.trl_fields import refused
 from cotforge.spec import Spec
 
@@ -165,6 +166,7 @@ class TrlStage(Stage):
     """Fields under `trl` that cannot change which weights it leaves."""
     rows_are: ClassVar[str] = "lessons"
     """What the plan's line calls a row of its data."""
+    keyless_defaults: ClassVar[frozenset[str]] = frozenset({"freeze"})
 
     epochs: float | None = Field(default=None, gt=0)
     """Times through the data; one where neither this nor `steps` is given (ours)."""
@@ -178,6 +180,8 @@ class TrlStage(Stage):
     """One for all, or one for each part. Null is ours: 2e-5 for sft, 1e-6 for grpo and dpo, ten times that with LoRA."""
     attention: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = None
     """How attention is computed, by transformers' names; null is its own choice, `sdpa` where the family has it."""
+    freeze: tuple[Part, ...] | None = None
+    """Parts of the student that stay as they are in this stage, whatever `train.student.freeze` says; null is what that says."""
     seed: int = 0
     """Of everything that is drawn. Ours."""
     trl: dict[str, Any] = Field(default_factory=dict)
@@ -212,10 +216,19 @@ class TrlStage(Stage):
         return fields
 
     @model_validator(mode="after")
+    def _trains_something(self) -> Self:
+        demand_trained(self.freeze or ())
+        return self
+
+    @model_validator(mode="after")
     def _ends_once(self) -> Self:
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs, steps: both are given; give one of them")
         return self
+
+    def student_of(self, student: Student) -> Student:
+        """The student of the plan with the parts frozen that are so in this stage."""
+        return student if self.freeze is None else student.model_copy(update={"freeze": self.freeze})
 
     def rows_per_step(self) -> float:
         """How many rows of its data one process reads for an optimizer step."""
@@ -238,4 +251,5 @@ class TrlStage(Stage):
         """Data, length and batch."""
         steps = steps or self.steps
         length = f"{steps:,} steps" if steps else f"{self.epochs or 1:g} epochs"
-        return [self.kind, f"on {self.learns_from}", length, f"batch {self.batch} x {self.accumulate}"]
+        words = [self.kind, f"on {self.learns_from}", length, f"batch {self.batch} x {self.accumulate}"]
+        return words if self.freeze is None else [*words, f"{' and '.join(self.freeze) or 'nothing'} frozen"]

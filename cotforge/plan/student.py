@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from cotforge.spec import PathText, Spec
 
+Part = Literal["vision", "projector", "language"]
+"""Of a vision-language model."""
+
 
 class Lora(Spec):
     """Low-rank adapters in the place of all weights; they are merged into the weights when a stage ends."""
@@ -27,7 +30,7 @@ class Student(Spec):
     """A folder, or an id on the Hub."""
     tiny: Literal["llava", "idefics3", "qwen"] | None = None
     """Instead of `model`: a few hundred thousand random weights of this family, with a tokenizer of the run's own texts."""
-    freeze: tuple[Literal["vision", "projector", "language"], ...] = ()
+    freeze: tuple[Part, ...] = ()
     """Parts that stay as they are."""
     lora: Lora | None = None
     """Null trains all weights that are not frozen."""
@@ -51,8 +54,13 @@ class Student(Spec):
 
     @model_validator(mode="after")
     def _trains_something(self) -> Self:
-        if len(set(self.freeze)) == 3:
-            raise ValueError("freeze: everything is frozen; leave out at least one of vision, projector, language")
+        demand_trained(self.freeze)
         if self.qlora and self.lora is None:
             raise ValueError("qlora: needs lora; add lora: {}")
         return self
+
+
+def demand_trained(freeze: tuple[Part, ...]) -> None:
+    """Raises ValueError where no part is left to be trained."""
+    if len(set(freeze)) == 3:
+        raise ValueError("freeze: everything is frozen; leave out at least one of vision, projector, language")

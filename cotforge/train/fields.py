@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cotforge.errors import CotforgeError, PipelineError
-from cotforge.plan import Rates, Stage, Student, TrlStage
+from cotforge.plan import Dpo, Rates, Stage, Student, TrlStage
 from cotforge.train.students.student import part
 
 
@@ -72,5 +72,6 @@ def to_fit(stage: TrlStage, student: Student) -> str:
     """What to set where memory is short."""
     told = [f"set batch: {stage.batch // 2} and accumulate: {stage.accumulate * 2}, which is the same step"] if stage.batch > 1 else []
     told += [f"or lower {name}" for name in ("longest", "max_completion") if hasattr(stage, name)]
+    told += ["or lower rollouts.max_completion"] if isinstance(stage, Dpo) and stage.makes_rollouts else []
     told += ["or lower train.student.max_pixels", *(["or take lora"] if student.lora is None else [])]
     return f"{', '.join(told)}; then run the same command again"

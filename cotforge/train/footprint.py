@@ -1,5 +1,6 @@
 """What a stage will need, before it runs: memory, disk and time, from sizes, numbers and the longest extent."""
 
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import torch
 
 from cotforge.plan import Dpo, Grpo, Sft, Student
 from cotforge.train.data.extent import Extent
+from cotforge.train.evaluation.batch_size import BATCH
 from cotforge.train.students.precision import Precision
 from cotforge.train.students.shape import Shape, Stack
 
@@ -59,11 +61,12 @@ def footprint(
     weights = learned * bytes_trained + stays * below
     weights += whole * numbers.trained.itemsize if _has_reference(stage, spec) else 0
     rows = stage.batch * (2 if isinstance(stage, Dpo) else 1)
-    tokens = rows * (extent.longest + (stage.max_completion if isinstance(stage, Grpo) else 0))
+    longest = extent.longest + (stage.longest_answer or 0)
+    tokens = rows * longest
     activations = _activations(shape, spec, numbers, tokens, rows * extent.patches, checkpointing=checkpointing)
-    if isinstance(stage, Grpo):
-        cache = 2 * shape.text.layers * shape.text.attended * numbers.computed.itemsize * tokens * stage.accumulate
-        activations = max(activations, cache)
+    if stage.longest_answer is not None:  # its completions come first, and leave nothing in memory
+        sampled = tokens * stage.accumulate if isinstance(stage, Grpo) else BATCH * longest
+        activations = max(activations, 2 * shape.text.layers * shape.text.attended * numbers.computed.itemsize * sampled)
     optimizer = learned * MOMENTS.get(str(stage.trl.get("optim")), 2.0 * bytes_trained)
     left = (
         whole * numbers.trained.itemsize if spec.lora is not None else learned * numbers.trained.itemsize + stays * numbers.frozen.itemsize
@@ -124,8 +127,9 @@ def _flops(shape: Shape, trained: Mapping[str, int], extent: Extent, *, checkpoi
     return found
 
 
+@functools.cache
 def matrix_rate(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.3) -> float:
-    """Floating-point operations per second of large matrix products on a device, measured."""
+    """Floating-point operations per second of large matrix products on a device, measured once in a process."""
     side = 4096 if device.type == "cuda" else 512
     one = torch.randn(side, side, device=device, dtype=dtype)
 

@@ -27,27 +27,27 @@ def estimates(training: TrainingRun, stages: Iterable[Stage], *, processes: int 
     known = [stage for stage in stages if isinstance(stage, TrlStage) and type(stage) in TEXTS]
     if shape is None or not known:
         return
-    spec, gpu = training.plan.student, torch.cuda.is_available()
+    gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     processor = _processor(training)
-    rate = cache(lambda kind: matrix_rate(device, kind))
     read: Callable[[str, tuple[str, ...]], Extent | None] = cache(
         lambda source, texts: _extent(training, source, texts, processor, shape.patch)
     )
     for stage in known:
-        extent = read(stage.learns_from or "", TEXTS[type(stage)])
+        assert isinstance(stage, (Sft, Grpo, Dpo))
+        extent = read(stage.learns_from or "", () if stage.longest_answer is not None else TEXTS[type(stage)])
         if extent is None:
             continue
-        assert isinstance(stage, (Sft, Grpo, Dpo))
+        spec = stage.student_of(training.plan.student)
         numbers = precision(spec, stage.trl, gpu=gpu)
         checkpointing = bool(stage.trl.get("activation_checkpointing", stage.trl.get("gradient_checkpointing", gpu)))
         steps = _steps(stage, extent, processes)
         extent = replace(extent, longest=min(extent.longest, getattr(stage, "longest", None) or extent.longest))
         found = footprint(shape, spec, stage, extent, numbers, checkpointing=checkpointing, steps=steps)
-        found = replace(found, disk=found.disk + _prepared(training, stage, extent, numbers.computed.itemsize))
-        told = line(
-            found, batch=f"{stage.batch:,} x {extent.longest:,} tokens", rate=None if isinstance(stage, Grpo) else rate(numbers.computed)
-        )
+        beside = _prepared(training, stage, extent, numbers.computed.itemsize) + _paired(training, stage, extent.count)
+        found = replace(found, disk=found.disk + beside)
+        rate = None if stage.longest_answer else matrix_rate(device, numbers.computed)
+        told = line(found, batch=f"{stage.batch:,} x {extent.longest:,} tokens", rate=rate)
         yield f"{stage.name}: {told}{_too_much(found, device)}"
 
 
@@ -75,6 +75,16 @@ def _prepared(training: TrainingRun, stage: TrlStage, extent: Extent, size: int)
     """Bytes of the pictures that sft keeps, where they are not too many."""
     whole = extent.pictures / 4 * size * extent.count
     return whole if isinstance(stage, Sft) and whole <= training.plan.cache_gb * 1e9 else 0.0
+
+
+def _paired(training: TrainingRun, stage: TrlStage, rows: int) -> float:
+    """Bytes of the pictures of a student's own pairs, once in their file and once more as `datasets` keeps them, at most."""
+    if not isinstance(stage, Dpo) or not stage.makes_rollouts:
+        return 0.0
+    lessons = training.learned_by(stage)
+    assert lessons is not None
+    share = min(1.0, (stage.rollouts.at_most or rows) / max(1, rows)) * stage.rollouts.pairs_per_sample
+    return 2 * share * sum(file.stat().st_size for file in lessons.files)
 
 
 def _too_much(found: Footprint, device: torch.device) -> str:

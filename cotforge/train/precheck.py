@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import pyarrow.parquet as pq
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded
-from cotforge.plan import Grpo, Plan, Stage
+from cotforge.plan import Dpo, Grpo, Plan, Stage
 from cotforge.prompts import Family
 from cotforge.records import Fault, Sample
 from cotforge.sandbox import LEARNING, Prompt
@@ -44,7 +44,12 @@ class Context(Protocol):
     def source(self) -> Callable[[], Lessons]: ...
 
 
-def tried(stage: Grpo, run: Context) -> Rewards:
+def is_rewarded(stage: Stage) -> TypeGuard[Grpo | Dpo]:
+    """Whether a stage takes rewards of what its student says."""
+    return isinstance(stage, Grpo) or (isinstance(stage, Dpo) and stage.makes_rollouts)
+
+
+def tried(stage: Grpo | Dpo, run: Context) -> Rewards:
     """The rewards of a stage, found, and tried on its data. Raises PipelineError with a line for each that is wrong.
 
     A stage on `source` learns no text, and the source has labels alone: there they are tried on the dataset's lessons, where there are any,
@@ -53,13 +58,13 @@ def tried(stage: Grpo, run: Context) -> Rewards:
     try:
         rows = _first(run.lessons())
     except PipelineError:
-        if stage.data != "source":
+        if stage.learns_from != "source":
             raise
         rows = _first(run.source(), run.prompts.completion)
     return _tried(stage, rows, task=run.task, root=run.root)
 
 
-def _tried(stage: Grpo, rows: Rows, *, task: Task, root: Path, made_up: bool = False) -> Rewards:
+def _tried(stage: Grpo | Dpo, rows: Rows, *, task: Task, root: Path, made_up: bool = False) -> Rewards:
     """Rows that are `made_up`, because there is no lesson yet, show only that a reward can be taken and stays in its range."""
     try:
         rewards = _rewards(stage, task, root)
@@ -69,9 +74,10 @@ def _tried(stage: Grpo, rows: Rows, *, task: Task, root: Path, made_up: bool = F
     return rewards
 
 
-def _rewards(stage: Grpo, task: Task, root: Path) -> Rewards:
+def _rewards(stage: Grpo | Dpo, task: Task, root: Path) -> Rewards:
     """Those that are measures; nobody is asked here for that of a reader."""
-    return Rewards.of(stage.rewards, task, root, beside=stage.reader.weight if stage.reader else 0.0)
+    reader = stage.reader if isinstance(stage, Grpo) else None
+    return Rewards.of(stage.rewards, task, root, beside=reader.weight if reader else 0.0)
 
 
 def _first(lessons: Lessons, says: Prompt | None = None) -> Iterator[dict[str, Any]]:
@@ -81,11 +87,11 @@ def _first(lessons: Lessons, says: Prompt | None = None) -> Iterator[dict[str, A
         yield row if says is None else row | {"completion": [{"role": "assistant", "content": says.complete(THOUGHT, row["answer"])}]}
 
 
-def try_all(plan: Plan, take: Callable[[Grpo], object]) -> None:
+def try_all(plan: Plan, take: Callable[[Grpo | Dpo], object]) -> None:
     """Have every stage with rewards tried by `take`. Raises PipelineError with the faults of all of them at once."""
     faults: list[str] = []
     for stage in plan.expanded():
-        if isinstance(stage, Grpo):
+        if is_rewarded(stage):
             try:
                 take(stage)
             except PipelineError as fault:
@@ -112,14 +118,14 @@ def check(loaded: Loaded, run: Path, samples: Callable[[], Iterator[Sample | Fau
     folder = run / "dataset" if plan.data is None else loaded.root / plan.data
     held_out = loaded.pipeline.eval
 
-    def take(stage: Grpo) -> object:
+    def take(stage: Grpo | Dpo) -> object:
         if folder.is_dir():
             lessons = find(folder, cache=run / "train" / "cache", without=held_out.split if held_out else None)
             return _tried(stage, _first(lessons), task=task, root=loaded.root)
         rows = list(_labelled(loaded, samples()))
         if not rows:
             return _rewards(stage, task, loaded.root)
-        return _tried(stage, rows, task=task, root=loaded.root, made_up=stage.data == "lessons")
+        return _tried(stage, rows, task=task, root=loaded.root, made_up=stage.learns_from == "lessons")
 
     try_all(plan, take)
 

@@ -38,9 +38,10 @@ def memory(plan: Plan, begin: Path, *, gpu: bool = True) -> float | None:
     if shape is None or not stages:
         return None
     empty = Extent(count=0, longest=0, mean=0, patches=0)
+    held = [(stage, stage.student_of(plan.student)) for stage in stages]
     found = (
-        footprint(shape, plan.student, stage, empty, precision(plan.student, stage.trl, gpu=gpu), checkpointing=True, steps=0)
-        for stage in stages
+        footprint(shape, student, stage, empty, precision(student, stage.trl, gpu=gpu), checkpointing=True, steps=0)
+        for stage, student in held
     )
     return max(each.weights + each.gradients + each.optimizer for each in found)
 

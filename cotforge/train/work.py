@@ -14,7 +14,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.plan import SMOKE_STEPS, EntropyBand, Eval, Plan, Stage, TrlStage
+from cotforge.plan import SMOKE_STEPS, EntropyBand, Eval, Plan, Stage, Student, TrlStage
 from cotforge.prompts import Family
 from cotforge.train import ranks, sharding
 from cotforge.train.data.lessons import Lessons
@@ -119,9 +119,14 @@ class Work(TrainingRun):
         return next((folder.name for folder in self.out.parents if folder.name not in ("train", "smoke")), "") or "cotforge"
 
     @property
+    def student(self) -> Student:
+        """The plan's, with the parts frozen that are so in this stage."""
+        return self.stage.student_of(self.plan.student) if isinstance(self.stage, TrlStage) else self.plan.student
+
+    @property
     def precision(self) -> Precision:
         """In which numbers the stage trains its student on this machine."""
-        return precision(self.plan.student, self.stage.trl_fields, gpu=torch.cuda.is_available())
+        return precision(self.student, self.stage.trl_fields, gpu=torch.cuda.is_available())
 
     def data(self) -> Lessons:
         """What the stage learns from. Raises PipelineError where there is nothing of it."""

@@ -7,20 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from cotforge.errors import PipelineError, shown
-from cotforge.filters import Measured
+from cotforge.errors import shown
 from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.reader import Reader
+from cotforge.plan.rewards import Reward, reward_faults, reward_words
 from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom
 from cotforge.plan.variants import FORM, Variant, expanded, form
 from cotforge.spec import Spec, WrongKey
-
-
-class Reward(Measured):
-    """A measure of what the student says, and its weight."""
-
-    weight: float = 1.0
-    """Ours."""
 
 
 class Clip(Spec):
@@ -246,18 +239,13 @@ class Grpo(PacedStage):
 
     def faults(self, root: Path) -> Iterator[str]:
         """Of the rewards."""
-        for index, reward in enumerate(self.rewards):
-            try:
-                reward.found(root)
-            except PipelineError as error:
-                yield from (f"rewards[{index}].{fault}" for fault in error.faults)
+        yield from reward_faults(self.rewards, root)
 
     def words(self, steps: int | None = None) -> list[str]:
         """Rewards, groups, clip and the form of the loss too."""
         named = [(reward.weight, reward.measure) for reward in self.rewards]
         named += [(self.reader.weight, f"read by {self.reader.model}")] if self.reader else []
-        whole = sum(abs(weight) for weight, _ in named) or 1.0
-        words = [*super().words(steps), " + ".join(f"{weight / whole:.3g} {name}" for weight, name in named)]
+        words = [*super().words(steps), reward_words(named)]
         clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
         other = {name: value for name in FORM if (value := getattr(self, name)) != type(self).model_fields[name].default}
         return [*words, f"groups of {self.group}", *clip, *form(other | self.trl)]

@@ -46,8 +46,10 @@ class Local(Place):
         """Returns when their processes are gone, and their memory is free for the next teacher."""
         await asyncio.gather(*(worker.end() for worker in self._workers.values()))
 
-    async def ask(self, call: Call, images: Urls | None, at: str, *, number: int, timeout: Callable[[], float]) -> Attempt:
-        """Ask one worker and wait for its end.
+    async def ask(
+        self, call: Call, images: Urls | None, at: str, *, number: int, timeout: Callable[[], float], seed: int | None = None
+    ) -> Attempt:
+        """Ask one worker and wait for its end. With a `seed`, what is drawn is the same whatever else is asked.
 
         `unreached` where the worker died: it is started again by the next Call, once; then `closes` is `engine`.
         """
@@ -63,7 +65,7 @@ class Local(Place):
         try:
             process = await self._workers[at].process()
             begun = time.monotonic()
-            said = await process.ask(call, seconds_at_most)
+            said = await process.ask(call, seconds_at_most, seed=seed)
         except TeacherError as fault:
             return ended(Outcome(OutcomeKind.GONE, "engine", str(fault), retry=True, unreached=True, closes=Closing.ENGINE))
         except Gone as fault:

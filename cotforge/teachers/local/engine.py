@@ -30,6 +30,8 @@ class Asking:
     max_tokens: int | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the teacher's sampling."""
+    seed: int | None = None
+    """Of what is drawn for this request alone, whatever is answered beside it; None draws as the engine does."""
     entropy: bool = False
     """Whether the entropy of its tokens is wanted too; an engine that cannot tell it leaves it out."""
 

@@ -138,8 +138,11 @@ class Process:
 
     # asking
 
-    async def ask(self, call: Call, timeout: float) -> Said:
-        """What the model says. Raises Gone where the process ended, Fault where a picture cannot be read, TimeoutError."""
+    async def ask(self, call: Call, timeout: float, *, seed: int | None = None) -> Said:
+        """What the model says; with a `seed`, what is drawn for it is the same whatever else is asked.
+
+        Raises Gone where the process ended, Fault where a picture cannot be read, TimeoutError.
+        """
         if self.gone:
             raise Gone(self.why)
         number = next(self._numbers)
@@ -149,7 +152,7 @@ class Process:
         try:
             async with asyncio.timeout(timeout):
                 await self._hand_over(pictures)
-                self._send(("ask", number, call.messages))
+                self._send(("ask", number, call.messages, seed))
                 return await answer
         finally:
             del self._waiting[number]

@@ -13,6 +13,7 @@ from cotforge.errors import in_words
 from cotforge.records import Fault
 from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened, size_of
 from cotforge.teachers.local.entropy import Entropies
+from cotforge.teachers.local.seeded_draws import SeededDraws
 from cotforge.teachers.local.spec import SAMPLING, LocalTeacher
 
 GATHER_S = 0.05
@@ -167,11 +168,12 @@ class Transformers:
         if (room := self._context - max(lengths)) < 1:
             raise Fault("too_long", f"a prompt of {max(lengths):,} tokens; the model reads {self._context:,}")
         inputs = inputs.to(self.model.device, dtype=self.model.dtype)
-        entropies = Entropies() if asking.entropy else None
+        entropies, draws = Entropies() if asking.entropy else None, _draws(rows)
+        processors = [each for each in (entropies, draws) if each is not None]
         with torch.inference_mode():
             tokens = self.model.generate(
                 **inputs, max_new_tokens=min(asking.max_tokens or LONGEST, room), pad_token_id=self._words.pad_token_id,
-                logits_processor=None if entropies is None else LogitsProcessorList([entropies]), **self._sampling(asking),
+                logits_processor=LogitsProcessorList(processors), **self._sampling(asking),
             )[:, inputs["input_ids"].shape[1] :].tolist()  # fmt: skip
         said = [self._said(row.asking, length, new) for row, length, new in zip(rows, lengths, tokens, strict=True)]
         if entropies is None:
@@ -201,6 +203,8 @@ class Transformers:
             own |= {"stop_strings": stops, "tokenizer": self._words}
         if not asking.temperature:
             return {**own, "do_sample": False}
+        if asking.seed is not None:  # the greatest logit with noise is the draw
+            return {"repetition_penalty": 1.0, **own, "do_sample": False}
         drawn = {"do_sample": True, "temperature": asking.temperature, "top_k": self.model.generation_config.top_k or 0}
         return drawn | ({} if asking.top_p is None else {"top_p": asking.top_p}) | own
 
@@ -215,6 +219,13 @@ class Transformers:
         stopped = min((text.index(stop) for stop in _stops(asking) if stop in text), default=None)
         cut = end is None and stopped is None
         return Said(asking.id, text[:stopped], "length" if cut else "stop", length, len(tokens) + (end is not None))
+
+
+def _draws(rows: Sequence[_Row]) -> SeededDraws | None:
+    """What draws for each row by its own seed, from all tokens; all of a batch have one, or none has."""
+    seeds = [row.asking.seed for row in rows if row.asking.seed is not None]
+    temperature = rows[0].asking.temperature
+    return SeededDraws(seeds, temperature=temperature) if seeds and temperature else None
 
 
 def _stops(asking: Asking) -> list[str]:

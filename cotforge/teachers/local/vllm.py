@@ -81,6 +81,7 @@ class Vllm:
 
         limit = asking.body.get("max_completion_tokens", asking.max_tokens)
         given = {**self._fields, "temperature": asking.temperature, "top_p": asking.top_p, **asking.body, "max_completion_tokens": limit}
+        given |= {} if asking.seed is None else {"seed": asking.seed}
         request = ChatCompletionRequest(messages=NOTHING, **given)
         config = self._llm.model_config
         extras = {"mm_processor_kwargs": request.mm_processor_kwargs} if request.mm_processor_kwargs else None

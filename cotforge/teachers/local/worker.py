@@ -2,7 +2,7 @@
 
 It is sent pickles: (teacher, model) once, then any number of
     ("picture", digest, bytes or path)    kept until ("forget", digest)
-    ("ask", id, messages)
+    ("ask", id, messages) or, with the seed of what is drawn for it, ("ask", id, messages, seed)
     ("drop", id)
 and says JSON lines: {"ready": true} once, {"said": {...}} per request, {"unfit": "one line"} before it ends by itself.
 """
@@ -53,7 +53,7 @@ class Desk:
                 self._unfinished.discard(said.id)
                 self._say(said)
 
-    def _take(self, what: str, which: Any, content: Any = None) -> None:
+    def _take(self, what: str, which: Any, content: Any = None, seed: int | None = None) -> None:
         if what == "picture":
             self._pictures[which] = content
         elif what == "forget":
@@ -62,14 +62,14 @@ class Desk:
             self._unfinished.discard(which)
             self._engine.drop(which)
         else:
-            self._ask(which, content)
+            self._ask(which, content, seed)
 
-    def _ask(self, id: int, messages: tuple[dict[str, Any], ...]) -> None:
+    def _ask(self, id: int, messages: tuple[dict[str, Any], ...], seed: int | None) -> None:
         digests = [part["digest"] for message in messages for part in message["content"] if part["type"] == "image"]
         teacher = self._teacher
         try:
             images = {digest: self._pictures[digest] for digest in digests}
-            self._engine.add(Asking(id, messages, images, teacher.temperature, teacher.top_p, teacher.max_tokens, teacher.body))
+            self._engine.add(Asking(id, messages, images, teacher.temperature, teacher.top_p, teacher.max_tokens, teacher.body, seed))
         except Fault as fault:
             self._say(Said(id, error=fault.reason, detail=fault.detail))
         except Exception as fault:  # an engine's own: this request is lost, the others are not

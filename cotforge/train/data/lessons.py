@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,6 +67,19 @@ class Lessons:
             whole = pq.ParquetFile(file)
             for group in range(whole.num_row_groups):
                 yield from whole.read_row_group(group, columns=columns).to_pylist()
+
+    def rows_at(self, places: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Those rows as plain values, by their places in ascending order; only row groups that hold one of them are read."""
+        first, left = 0, deque(places)
+        for file in self.files:
+            whole = pq.ParquetFile(file)
+            for group in range(whole.num_row_groups):
+                here, end = list[int](), first + whole.metadata.row_group(group).num_rows
+                while left and left[0] < end:
+                    here.append(left.popleft() - first)
+                if here:
+                    yield from whole.read_row_group(group, columns=columns).take(here).to_pylist()
+                first = end
 
     def dataset(self, columns: Sequence[str] | None = None) -> Any:
         """A `datasets.Dataset` of the rows, on the disk and not in memory; images are decoded when asked for."""

@@ -17,10 +17,9 @@ from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.local.engine import Asking, Said
 from cotforge.teachers.openai import Session
 from cotforge.teachers.preflight import preflight
+from cotforge.train.evaluation.batch_size import BATCH, next_batch
 
 STUDENT = "student"
-BATCH, LARGEST = 16, 256
-"""Questions of a student's first batch on a GPU, and of any later one at most; on a CPU all have the first one's size."""
 SPARE = 0.8
 """Share of a device's free memory that a larger batch may be reckoned to fill: answers may be longer than those seen so far."""
 SEED = 0
@@ -35,6 +34,8 @@ class Question:
 
     sample: Sample
     messages: tuple[Mapping[str, Any], ...]
+    seed: int | None = None
+    """Of what is drawn for it, at a temperature, from all tokens: the same whatever is asked beside it. In [0, 2**63)."""
 
 
 def by_size(questions: Sequence[Question]) -> list[int]:
@@ -48,14 +49,8 @@ def _size(question: Question) -> tuple[int, int]:
     return len(pictures), letters // 4 + sum(picture.width * picture.height for picture in pictures) // 28**2
 
 
-def next_batch(batch: int, *, used: int, room: int) -> int:
-    """How many questions the next batch may have: at most twice those of the last, which used so many bytes of the `room`."""
-    fits = batch * room // used if used else 2 * batch
-    return max(batch, min(2 * batch, fits, LARGEST))
-
-
 class Asker(Protocol):
-    """Answers questions; at a temperature of 0 greedily: the same answer each time."""
+    """Answers questions; at a temperature of 0 greedily: the same answer each time, as it is where a question has a seed."""
 
     @property
     def name(self) -> str:
@@ -145,7 +140,7 @@ class Checkpoint:
         for place, question in chunk:
             try:
                 images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
-                self._engine.add(Asking(place, question.messages, images, **sampling))
+                self._engine.add(Asking(place, question.messages, images, seed=question.seed, **sampling))
             except Fault as fault:
                 yield Said(place, error=fault.reason, detail=fault.detail)
             else:

@@ -1,22 +1,19 @@
 """Which engine generates a student's answers: vLLM in processes of its own, or transformers in all processes of the run together."""
 
-import asyncio
 import gc
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.plan import Student
-from cotforge.records import Call, Reply
-from cotforge.teachers.kinds.vllm import VllmTeacher
-from cotforge.teachers.local import Local
+from cotforge.records import Reply
 from cotforge.train import ranks
 from cotforge.train.evaluation.askers import STUDENT, Asker, Checkpoint, Question, by_size, dtype_of
+from cotforge.train.evaluation.in_vllm import InVllm
 from cotforge.train.links import linked
 
 T = TypeVar("T")
@@ -24,12 +21,8 @@ Engine = Literal["auto", "vllm", "transformers"]
 
 FEWEST = 256
 """Questions below which `auto` takes transformers: vLLM needs about a minute before its first answer."""
-IN_FLIGHT = 256
-"""Questions that one process of vLLM has at a time: its own default for sequences in a batch."""
 MOST_OF_GPU, LEFT_FREE = 0.9, 0.04
 """Share of a GPU's memory that vLLM may use (its own default), and the share of it that is left to whatever else is on the GPU."""
-DAY_S = 86_400.0
-"""Seconds for one answer: evaluation has no deadline."""
 OLD_PROCESSOR = "preprocessor_config.json"
 """Where older students have the budget of pixels; those saved by transformers 5 have it in `processor_config.json`."""
 
@@ -88,61 +81,6 @@ class Shared:
         return [found[place] for place in order]
 
 
-class InVllm:
-    """A student's folder, asked in vLLM: one process a GPU, started for the questions and gone after them."""
-
-    engine = "vllm"
-
-    def __init__(self, folder: Path, *, name: str, dtype: Literal["float32", "bfloat16"], share: float | None) -> None:
-        """`share` of each GPU's memory is vLLM's; None where there is no GPU."""
-        self.name, self.dtype = name, dtype
-        # On a CPU, compiling takes longer than the compiled model saves.
-        memory = {"enforce_eager": True} if share is None else {"gpu_memory_utilization": share}
-        self._teacher = VllmTeacher(
-            name=STUDENT, model=str(folder), temperature=0.0, concurrency=IN_FLIGHT, timeout=DAY_S, engine={"dtype": dtype, **memory}
-        )
-
-    def answers(
-        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
-    ) -> list[Reply]:
-        """Raises TeacherError where vLLM cannot be loaded, does not serve this student, or died twice."""
-        continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
-        body = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
-        sampled = {"max_tokens": max_tokens, "body": body, "temperature": temperature}
-        return asyncio.run(self._all(questions, self._teacher.model_copy(update=sampled), done))
-
-    async def _all(self, questions: Sequence[Question], teacher: VllmTeacher, done: Callable[[int], object]) -> list[Reply]:
-        free: asyncio.Queue[str] = asyncio.Queue()
-
-        async def one(question: Question) -> Reply:
-            at = await free.get()
-            try:
-                reply = await _asked(local, question, at)
-            finally:
-                free.put_nowait(at)
-            done(1)
-            return reply
-
-        async with Local(teacher, Path()) as local:
-            for _ in range(local.most):
-                for address in local.addresses:
-                    free.put_nowait(address)
-            return await asyncio.gather(*map(one, questions))
-
-
-async def _asked(local: Local, question: Question, at: str) -> Reply:
-    """Asked again once where the process died meanwhile."""
-    key = sha256(repr(question.messages).encode()).hexdigest()
-    call = Call(key, question.sample, STUDENT, local.teacher.model, 0, question.messages)
-    for attempt in range(2):
-        ended = await local.ask(call, None, at, number=attempt, timeout=lambda: DAY_S)
-        if ended.outcome.closes:
-            raise TeacherError(ended.outcome.detail)
-        if not ended.outcome.retry:
-            break
-    return ended.reply
-
-
 @dataclass(frozen=True)
 class Candidate:
     """A model that is to be evaluated on this machine."""
@@ -190,35 +128,43 @@ class Candidate:
 
 
 def evaluated(
-    candidate: Candidate, engine: Engine, questions: int, *, cache: Path, tell: Callable[[str], object], by: Callable[[Asker], T]
+    candidate: Candidate,
+    engine: Engine,
+    questions: int,
+    *,
+    cache: Path,
+    tell: Callable[[str], object],
+    by: Callable[[Asker], T],
+    key: str = "eval.engine",
 ) -> T:
     """What `by` makes of the candidate's asker, in all processes. Where vLLM serves it, the first one alone asks.
 
-    Under `auto` vLLM is taken on a GPU, where it is installed and there are questions enough; where it cannot be, a line tells so.
+    Under `auto` vLLM is taken on a GPU, where it is installed and there are questions enough; where it cannot be, a line tells so. `key`
+    of the pipeline file says which engine, for messages.
     Raises PipelineError where `vllm` is asked for and cannot be had, and what `by` raises.
     """
-    if _takes_vllm(engine, questions):
+    if _takes_vllm(engine, questions, key):
         asker = candidate.in_vllm(cache)
         try:
             return ranks.shared(lambda: by(asker))
         except TeacherError as fault:
             said = str(fault).removeprefix(f"teacher {STUDENT!r}").lstrip(" :")
             if engine == "vllm":
-                raise PipelineError(f"eval.engine: vLLM cannot evaluate this student: {said}; set it to auto or transformers") from fault
-            tell(f"  vLLM cannot evaluate this student: {said}; transformers does")
+                raise PipelineError(f"{key}: vLLM cannot run this student: {said}; set it to auto or transformers") from fault
+            tell(f"  vLLM cannot run this student: {said}; transformers does")
     return by(candidate.loaded())
 
 
-def check(engine: Engine) -> None:
-    """Raises PipelineError where the engine that is asked for is not installed."""
+def check(engine: Engine, key: str = "eval.engine") -> None:
+    """Raises PipelineError where the engine that is asked for, by a key of the pipeline file, is not installed."""
     if engine == "vllm" and find_spec("vllm") is None:
-        raise PipelineError("eval.engine: 'vllm' is not installed: pip install 'cotforge[vllm]', or set eval.engine to auto")
+        raise PipelineError(f"{key}: 'vllm' is not installed: pip install 'cotforge[vllm]', or set {key} to auto")
 
 
-def _takes_vllm(engine: Engine, questions: int) -> bool:
+def _takes_vllm(engine: Engine, questions: int, key: str) -> bool:
     import torch
 
-    check(engine)
+    check(engine, key)
     installed = find_spec("vllm") is not None
     return engine == "vllm" or (engine == "auto" and questions >= FEWEST and installed and torch.cuda.is_available())
 

@@ -1,4 +1,4 @@
-"""Stages of kind `dpo`: TRL's trainer on the dataset's pairs of a right and a wrong text about one sample."""
+"""Stages of kind `dpo`: TRL's trainer on pairs of a right and a wrong text about one sample, the dataset's or the student's own."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +12,7 @@ from cotforge.train.data.learnable import Learnable, text_of
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.fields import configured, taken
+from cotforge.train.rollouts.own_pairs import own_pairs
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import Resuming
@@ -24,8 +25,8 @@ COLUMNS = ("prompt", "images", "chosen", "rejected")
 
 def train(stage: Dpo, work: Work) -> None:
     """The student's weights after learning which of two texts is the better, in `work.weights`. Raises PipelineError without pairs."""
-    pupil = student.load(work.plan.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
-    pairs = work.data()
+    pairs = own_pairs(stage, work) if stage.makes_rollouts else work.data()  # before the student takes its memory
+    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     learnable = Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text)
     learned = leave_out(work, pair_faults(pairs.rows(), learnable), "pairs")
     rows = pairs.dataset(COLUMNS)

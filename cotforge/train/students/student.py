@@ -196,7 +196,9 @@ def freeze(model: Any, parts: Iterable[str]) -> None:
     for wanted in parts:
         weights = [weight for name, weight in model.named_parameters() if part(name) == wanted]
         if not weights:
-            raise PipelineError(f"train.student.freeze: no weight of this student is of its {wanted!r}; leave it out")
+            raise PipelineError(
+                f"freeze: no weight of this student is of its {wanted!r}; leave it out of train.student.freeze, or of the stage's freeze"
+            )
         for weight in weights:
             weight.requires_grad_(False)
 

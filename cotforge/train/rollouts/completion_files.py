@@ -1,0 +1,82 @@
+"""Completions of a stage's samples in files of its folder. A file appears whole, and what is there is not made again."""
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cotforge.export.columns import NUMBER, TEXT, WHOLE, Columns, schema, table
+from cotforge.train.links import linked
+
+FIRST, LARGEST = 4, 1_024
+"""Samples of the first file, and completions of any file, at most (default chosen by us). They grow twofold: faults show early."""
+COLUMNS: Columns = {
+    "id": TEXT, "row": WHOLE, "number": WHOLE, "said": TEXT, "answer": TEXT, "reward": NUMBER, "tokens": WHOLE, "finish_reason": TEXT,
+    "error": TEXT,
+}  # fmt: skip
+"""`row` is that of the sample in the stage's data, `number` that of the completion; `error` says why no text came."""
+
+
+def spans(samples: int, per_sample: int) -> Iterator[range]:
+    """Which of so many samples each file holds, by their places."""
+    most = max(1, LARGEST // per_sample)
+    start, size = 0, min(FIRST, most)
+    while start < samples:
+        yield range(start, min(samples, start + size))
+        start, size = start + size, min(2 * size, most)
+
+
+@dataclass(frozen=True)
+class CompletionFiles:
+    """Files of one folder, numbered from 0."""
+
+    folder: Path
+    key: str
+    """Of everything that decides what is in them: a file of another key is none of them."""
+
+    def missing(self, count: int, *, before: Path) -> list[int]:
+        """Which of so many files are to be made. One that an earlier run of the stage left in the folder `before` is taken from there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        found = []
+        for number in range(count):
+            if self._holds(self.folder, number):
+                continue
+            if self._holds(before, number):
+                self._file(number).unlink(missing_ok=True)
+                linked(str(before / self._file(number).name), str(self._file(number)))
+            else:
+                found.append(number)
+        return found
+
+    def write(self, number: int, rows: Sequence[Sequence[Any]]) -> None:
+        """A file of rows as `COLUMNS` has them, on the disk once this returns."""
+        shape = schema(COLUMNS)
+        shape = shape.with_metadata({**shape.metadata, b"cotforge": self.key.encode()})
+        held = io.BytesIO()
+        pq.write_table(table(rows, COLUMNS, shape), held, compression="zstd")
+        passing = self.folder / f".{self._file(number).name}.new"
+        with passing.open("wb") as opened:
+            opened.write(held.getbuffer())
+            opened.flush()
+            os.fsync(opened.fileno())
+        passing.replace(self._file(number))
+
+    def read(self, number: int) -> list[dict[str, Any]]:
+        """The rows of a file that is there."""
+        found: list[dict[str, Any]] = pq.read_table(self._file(number), schema=schema(COLUMNS)).to_pylist()
+        return found
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number:05}.parquet"
+
+    def _holds(self, folder: Path, number: int) -> bool:
+        try:
+            known = pq.read_schema(folder / self._file(number).name).metadata or {}
+        except (OSError, pa.ArrowException):  # not there, or damaged: made anew
+            return False
+        return bool(known.get(b"cotforge") == self.key.encode())
