@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -148,5 +148,5 @@ class Tars:
         tar.addfile(info, io.BytesIO(data))
 
 
-KINDS_OF_FILES = {"jsonl": JsonLines, "parquet": ParquetRows, "tar": Tars}
+KINDS_OF_FILES: Mapping[str, Callable[[Path, str], SplitFiles]] = {"jsonl": JsonLines, "parquet": ParquetRows, "tar": Tars}
 """By what a format says of its files."""

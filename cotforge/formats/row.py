@@ -63,8 +63,8 @@ class ExportRow:
 
     def without_placeholders(self) -> "ExportRow":
         """The same where no text holds what would be taken for the place of a picture: `<image>` becomes `< image>`."""
-        texts = {name: PLACEHOLDER.sub("< ", getattr(self, name)) for name in ("prompt", "completion", "rejected")}
-        return replace(self, **texts)
+        prompt, completion, rejected = (PLACEHOLDER.sub("< ", text) for text in (self.prompt, self.completion, self.rejected))
+        return replace(self, prompt=prompt, completion=completion, rejected=rejected)
 
     def with_thoughts(self, form: Callable[[str], str]) -> "ExportRow":
         """The same with its texts written in another form."""
