@@ -18,6 +18,9 @@ from tests import squares
 COUNT = 23
 """An odd number: one process gets one more than the other."""
 
+SCORED = 5
+"""Questions with a text whose perplexity is taken."""
+
 
 def questions(side: int = 24) -> list[Question]:
     """Of various length, every fifth with two pictures; what is right follows from the first one's colour."""
@@ -54,7 +57,8 @@ def answered(model: Path) -> dict[str, Any]:
     told: list[int] = []
     asker = Counting(Checkpoint.load(str(model), batch=4))
     replies = Shared(asker).answers(questions(), max_tokens=48, done=told.append)
-    return {"said": [reply.content for reply in replies], "own": asker.own, "told": sum(told)}
+    surprise = Shared(asker.asker).perplexities([(question, "<answer>red</answer>") for question in questions()[:SCORED]])
+    return {"said": [reply.content for reply in replies], "own": asker.own, "told": sum(told), "perplexities": surprise}
 
 
 def drawn(model: Path, dataset: Path, folder: Path) -> dict[str, Any]:
