@@ -53,7 +53,7 @@ def manifest(folder: Path, stage: str) -> dict[str, Any]:
 def said(text: str) -> dict[str, str]:
     """What a run says of each stage: the line after its own."""
     lines = text.splitlines()
-    return {line[3:].partition(":")[0]: after.strip() for line, after in pairwise(lines) if line[:2].isdigit()}
+    return {line[3:].partition(":")[0]: after.strip() for line, after in pairwise(lines) if re.match(r"\d\d ", line)}
 
 
 def test_each_stage_begins_with_the_weights_it_names_and_a_changed_branch_leaves_the_others(tmp_path: Path) -> None:

@@ -48,8 +48,7 @@ def _merge(stage: Merge, work: Work, models: dict[str, Path]) -> None:
         if work.plan.student.max_pixels is not None:
             processors.bound(processor, work.plan.student.max_pixels)
         processors.save(processor, folder)
-        whole = sum(entry.size for entry in merger.student.files.entries.values())
-        with counting(f"{stage.name}, bytes", whole) as tell:
+        with counting(f"{stage.name}, weights written", len(merger.student.files.entries)) as tell:
             found = merger.write(folder, tell)
         work.record.row(0, {"distance": found.distance, "merged": found.weights})
         work.record.say(f"the merged weights differ from the student's by {found.distance:.3g} of its norm")
