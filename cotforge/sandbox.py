@@ -150,6 +150,7 @@ def _read(path: Path) -> str:
         raise PipelineError(f"{path}: is not UTF-8 text at byte {error.start:,}") from error
 
 
+@lru_cache(maxsize=64)
 def _compile(path: Path, text: str, inputs: frozenset[str]) -> tuple[frozenset[str], Template]:
     try:
         tree = _SANDBOX.parse(text, filename=str(path))

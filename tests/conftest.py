@@ -1,5 +1,6 @@
 """What every test may count on: no network, no telemetry, one thread per torch, and the same examples at every run."""
 
+import fcntl
 import gc
 import os
 from collections.abc import Iterator
@@ -40,7 +41,14 @@ def vlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch", reason="a model on this machine needs the extra 'transformers'")
     from tests.tiny_vlm import build
 
-    return build(tmp_path_factory.mktemp("vlm"))
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    with (root / "vlm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of all who run tests side by side one makes it
+        if not (root / "vlm").exists():
+            (root / "vlm.new").mkdir()
+            build(root / "vlm.new").rename(root / "vlm")
+    return root / "vlm"
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,9 @@
 import io
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -74,9 +76,19 @@ def prefer(dataset: Path, count: int) -> Path:
     return dataset
 
 
+@cache
+def _student() -> dict[str, bytes]:
+    """The files of a student, made once: it takes as long as a stage of few steps."""
+    with TemporaryDirectory() as folder:
+        made = tiny.llava(Path(folder) / "student", TEXTS, SIZE)
+        return {file.name: file.read_bytes() for file in made.iterdir()}
+
+
 def project(folder: Path, *stages: dict[str, Any], student: dict[str, Any] | None = None, **sections: Any) -> Path:
     """A folder with a student, lessons and pairs in `run/dataset`, eight squares of the split `test`, and `squares.yaml`."""
-    tiny.llava(folder / "student", TEXTS, SIZE)
+    (folder / "student").mkdir(parents=True)
+    for name, data in _student().items():
+        (folder / "student" / name).write_bytes(data)
     prefer(write(folder / "run" / "dataset", 16), 8)
     lines = []
     for number, colour in enumerate([*COLOURS] * 2):

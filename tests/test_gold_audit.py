@@ -4,7 +4,9 @@ import csv
 import json
 import random
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -86,7 +88,26 @@ def answers(teacher: str, count: int) -> dict[str, str]:
     return {id: true if drawn.random() < 0.9 else drawn.choice(LABELS) for id, true in truth(count).items()}
 
 
-def build(folder: Path, count: int = 400, *, rule: str = "majority", teachers: Sequence[str] = ("one", "two", "three")) -> None:
+Build = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Puts a project that was built under a rule into an empty folder; under each rule it is built once."""
+
+    @cache
+    def built(rule: str) -> Path:
+        folder = tmp_path_factory.mktemp("built")
+        made(folder, 400, rule=rule)
+        return folder
+
+    def put(folder: Path, *, rule: str = "majority") -> None:
+        shutil.copytree(built(rule), folder, dirs_exist_ok=True)
+
+    return put
+
+
+def made(folder: Path, count: int, *, rule: str, teachers: Sequence[str] = ("one", "two", "three")) -> None:
     """Teachers who err by chance, each on its own; labels are wrong where `FLIPPED`."""
     (folder / "images").mkdir()
     lines = []
@@ -113,7 +134,7 @@ def data(run: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("rule", ["majority", "dawid_skene", "sequential"])
-def test_an_audit_lists_the_likeliest_wrong_labels_first_and_shows_them_on_the_page(tmp_path: Path, rule: str) -> None:
+def test_an_audit_lists_the_likeliest_wrong_labels_first_and_shows_them_on_the_page(tmp_path: Path, build: Build, rule: str) -> None:
     build(tmp_path, rule=rule)
     done = ran("gold", "runs/feelings", "--audit", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -136,7 +157,7 @@ def test_an_audit_lists_the_likeliest_wrong_labels_first_and_shows_them_on_the_p
     assert done.stdout.splitlines()[-1] == "then: cotforge gold runs/feelings --read gold.csv"
 
 
-def test_an_audit_that_a_person_filled_in_is_read_back_and_its_samples_stand_for_no_other(tmp_path: Path) -> None:
+def test_an_audit_that_a_person_filled_in_is_read_back_and_its_samples_stand_for_no_other(tmp_path: Path, build: Build) -> None:
     build(tmp_path)
     assert ran("gold", "runs/feelings", "--audit", cwd=tmp_path).returncode == 0
     run = tmp_path / "runs/feelings"
@@ -173,7 +194,7 @@ def test_there_is_no_audit_without_replies_and_none_without_labels(tmp_path: Pat
     assert "--audit picks samples, and --read takes their answers" in ran("gold", "x.yaml", "--audit", "--read", "y", cwd=tmp_path).stderr
 
 
-def test_after_a_build_half_is_drawn_where_the_teachers_contradict_label_or_one_another(tmp_path: Path) -> None:
+def test_after_a_build_half_is_drawn_where_the_teachers_contradict_label_or_one_another(tmp_path: Path, build: Build) -> None:
     build(tmp_path)
     done = ran("gold", "runs/feelings", "--count", "100", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -190,7 +211,7 @@ def test_after_a_build_half_is_drawn_where_the_teachers_contradict_label_or_one_
     assert table(run / "gold-to-fill.csv") == sheet
 
 
-def test_who_was_checked_before_is_not_asked_about_again_and_gets_its_probability(tmp_path: Path) -> None:
+def test_who_was_checked_before_is_not_asked_about_again_and_gets_its_probability(tmp_path: Path, build: Build) -> None:
     build(tmp_path)
     run = tmp_path / "runs/feelings"
     (run / "gold.csv").write_text("id;answer;person;remark\nrow-7;fear;ann;keep, me\nrow-1;awe\nrow-2;?\n")
@@ -213,7 +234,7 @@ def test_who_was_checked_before_is_not_asked_about_again_and_gets_its_probabilit
 
 
 @pytest.mark.parametrize("rule", ["majority", "sequential"])
-def test_a_run_and_a_table_claim_the_same_of_samples_that_were_not_drawn_alike(tmp_path: Path, rule: str) -> None:
+def test_a_run_and_a_table_claim_the_same_of_samples_that_were_not_drawn_alike(tmp_path: Path, build: Build, rule: str) -> None:
     build(tmp_path, rule=rule)
     run, true = tmp_path / "runs/feelings", truth(400)
     assert ran("gold", "runs/feelings", "--count", "200", cwd=tmp_path).returncode == 0
@@ -242,7 +263,7 @@ def test_a_run_and_a_table_claim_the_same_of_samples_that_were_not_drawn_alike(t
 
 
 def test_a_file_of_gold_that_is_named_and_not_there_yet_is_made_by_this(tmp_path: Path) -> None:
-    build(tmp_path, 12)
+    made(tmp_path, 12, rule="majority")
     with (tmp_path / "pipeline.yaml").open("a") as file:
         file.write("gold: people/mine.csv\n")
     (tmp_path / "people").mkdir()

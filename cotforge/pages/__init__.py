@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,12 @@ class Exported:
         return sum(shard.rows for shards in self.shards.get(config, {}).values() for shard in shards)
 
 
+@cache
 def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
-    """Jinja over the templates of this folder, with filters for numbers. Where it escapes, what nobody sees is shown too."""
+    """Jinja over the templates of this folder, with filters for numbers: one for each form, so that a template is compiled once.
+
+    Where it escapes, what nobody sees is shown too.
+    """
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=autoescape,

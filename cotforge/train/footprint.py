@@ -1,5 +1,6 @@
 """What a stage will need, before it runs: memory, disk and time, from sizes, numbers and the longest extent."""
 
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -126,8 +127,9 @@ def _flops(shape: Shape, trained: Mapping[str, int], extent: Extent, *, checkpoi
     return found
 
 
+@functools.cache
 def matrix_rate(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.3) -> float:
-    """Floating-point operations per second of large matrix products on a device, measured."""
+    """Floating-point operations per second of large matrix products on a device, measured once in a process."""
     side = 4096 if device.type == "cuda" else 512
     one = torch.randn(side, side, device=device, dtype=dtype)
 

@@ -30,7 +30,6 @@ def estimates(training: TrainingRun, stages: Iterable[Stage], *, processes: int 
     gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     processor = _processor(training)
-    rate = cache(lambda kind: matrix_rate(device, kind))
     read: Callable[[str, tuple[str, ...]], Extent | None] = cache(
         lambda source, texts: _extent(training, source, texts, processor, shape.patch)
     )
@@ -47,9 +46,8 @@ def estimates(training: TrainingRun, stages: Iterable[Stage], *, processes: int 
         found = footprint(shape, spec, stage, extent, numbers, checkpointing=checkpointing, steps=steps)
         beside = _prepared(training, stage, extent, numbers.computed.itemsize) + _paired(training, stage, extent.count)
         found = replace(found, disk=found.disk + beside)
-        told = line(
-            found, batch=f"{stage.batch:,} x {extent.longest:,} tokens", rate=None if stage.longest_answer else rate(numbers.computed)
-        )
+        rate = None if stage.longest_answer else matrix_rate(device, numbers.computed)
+        told = line(found, batch=f"{stage.batch:,} x {extent.longest:,} tokens", rate=rate)
         yield f"{stage.name}: {told}{_too_much(found, device)}"
 
 

@@ -28,7 +28,7 @@ def answers(asker: Asker) -> dict[str, Any]:
 
 
 def refusal(folder: Path) -> str:
-    """Of a folder with the settings of a model and no weights."""
+    """Of a folder with the settings of a model that sees no pictures."""
     try:
         evaluated(
             Candidate(str(folder)),
