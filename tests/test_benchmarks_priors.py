@@ -55,7 +55,7 @@ def test_the_run_has_the_shipped_branches_each_merge_with_lessons_after_it_and_t
     assert names[: len(given)] == [stage["name"] for stage in given]
     strangers = stages[len(given) :][: len(STRANGER)]
     assert [stage["name"] for stage in strangers] == [f"{name}-stranger" for name in ("drift-cosine", "linear")]
-    assert names[len(given) + len(STRANGER) :] == ["linear-lessons"]
+    assert names[len(given) + len(STRANGER) :] == ["linear-lessons", "drift-cosine-weak"]
     assert not [name for name in NAMES if name in run.file.read_text()]
     for stage in strangers:
         assert str(tmp_path / "seed-0" / "expert") in str(stage)

@@ -25,6 +25,8 @@ SWAPPED = [1, 2]
 """Of the four layers, those that a layer swap takes from the expert."""
 STRANGER = ("drift-cosine", "linear")
 """Arms that are repeated with an expert whose decoder began with other weights than the VLM's."""
+WEAK = ("drift-cosine", 0.1)
+"""The arm that is repeated with a weaker pull, and its alpha: with 1 all rules went far beyond the expert, which shows in the distance."""
 SEEDS_OFF = 1
 """Whose expert a seed's stranger is: that of the seed after it."""
 
@@ -109,7 +111,8 @@ class Run:
         }
 
     def _stages(self) -> Iterator[dict[str, Any]]:
-        """Those of the shipped pipeline in this size, then those of the stranger, then every merge followed by the lessons."""
+        """Those of the shipped pipeline in this size, then those of the stranger, then every merge followed by the lessons, then
+        the weak one."""
         stages = [self._sized(stage) for stage in _shipped()["stages"]]
         plain = next(stage for stage in stages if stage["kind"] == "sft" and "prior" not in stage)
         merges = [stage for stage in stages if stage["kind"] == "merge"]
@@ -119,6 +122,9 @@ class Run:
                 yield self._named(stage | {"name": f"{stage['name']}-stranger"}, stranger=True)
         for stage in merges[: self.size.follow]:
             yield plain | {"name": f"{stage['name']}-lessons", "from": stage["name"]}
+        name, alpha = WEAK
+        bent = next(stage for stage in stages if stage["name"] == name)
+        yield self._named(bent | {"name": f"{name}-weak", "prior": bent["prior"] | {"alpha": alpha}})
 
     def _sized(self, stage: dict[str, Any]) -> dict[str, Any]:
         """A stage of the shipped pipeline with the size of this comparison; rules, methods, weights and densities stay."""
