@@ -111,8 +111,7 @@ class Run:
         }
 
     def _stages(self) -> Iterator[dict[str, Any]]:
-        """Those of the shipped pipeline in this size, then those of the stranger, then every merge followed by the lessons, then
-        the weak one."""
+        """Those of the shipped pipeline in this size; then those of the stranger, every merge followed by the lessons, and the weak one."""
         stages = [self._sized(stage) for stage in _shipped()["stages"]]
         plain = next(stage for stage in stages if stage["kind"] == "sft" and "prior" not in stage)
         merges = [stage for stage in stages if stage["kind"] == "merge"]
