@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from pathlib import Path
@@ -28,7 +29,8 @@ from benchmarks.train import ground
 SEEDS = 3
 NORMAL = 1.96
 """97.5 % point of the normal distribution."""
-HEAD = ("", "steps", "distance to the expert", "accuracy", "each seed", "tokens an answer", "words of reasoning", "reasoned, in form")
+HEAD = ("", "steps", "distance to the expert", "accuracy", "each seed", "tokens an answer", "reasoned, in form",
+        "all digits read", "additions right")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,16 @@ def row(arm: Arm, runs: list[Run]) -> tuple[str, ...]:
         f"{fmean(right):.3f}  {low:.3f} to {high:.3f}",
         " ".join(f"{one:.3f}" for one in right),
         f"{fmean(one['output_tokens'] for one in found):.0f}",
-        f"{fmean(one['reasoning_words'] for one in found):.0f}",
         f"{fmean(one['format_rate'] for one in found):.3f}",
+        _known(one["reasoning"]["digits"] for one in found),
+        _known(one["reasoning"]["additions"] for one in found),
     )
+
+
+def _known(shares: Iterable[float | None]) -> str:
+    """Of each seed; empty where none is known."""
+    shown = ["-" if share is None else f"{share:.2f}" for share in shares]
+    return "" if {*shown} == {"-"} else " ".join(shown)
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:

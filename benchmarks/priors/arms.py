@@ -164,6 +164,7 @@ class Run:
             try_out(self.file, asked=asked, out=self.out, tell=bool)
             found = json.loads(file.read_text(encoding="utf-8"))
             expert = self.model(models.EXPERT, stranger=arm.stranger)
+            found["reasoning"] = models.traced(weights, self.size.test)
             found["distance"] = models.distance(weights, expert)
             found["distance_of_vlm"] = models.distance(self.model(models.VLM), expert)
             write(kept, json.dumps(found).encode())

@@ -29,6 +29,7 @@ PATCHES = (SHAPE.side // SHAPE.patch) ** 2
 UNTRAINED, TEXT, EXPERT, VLM = "untrained", "text", "expert", "vlm"
 """Folders of a seed's models."""
 ANSWER = re.compile(r"<answer>(\d+)</answer>")
+ADDITION = re.compile(r"(\d+) plus (\d+) is (\d+)")
 ASKED = 100
 """Questions at a time."""
 LONGEST = 64
@@ -213,6 +214,19 @@ def made(folder: Path) -> dict[str, Any]:
     """What was found of a model in a folder when it was made: shares of held-out sums or pictures."""
     found: dict[str, Any] = json.loads(folder.with_suffix(".json").read_text(encoding="utf-8"))
     return found
+
+
+def traced(folder: Path, count: int) -> dict[str, float | None]:
+    """Where a student's reasoning about held-out pictures is right: in reading all `digits`, in its `additions`; None without reasoning."""
+    model, processor = _vlm_of(folder), processors.load(folder)
+    sums = lessons.draw("test", count)
+    said = answers(model, processor.tokenizer, [Turn("", task.ADD, "")] * count, pixels(sums, processor))
+    additions = [int(one) + int(other) == int(both) for text in said for one, other, both in ADDITION.findall(text)]
+    digits = [task.reading(one.digits) in text for one, text in zip(sums, said, strict=True)]
+    return {
+        "digits": sum(digits) / count if additions else None,
+        "additions": sum(additions) / len(additions) if additions else None,
+    }
 
 
 def distance(model: Path, expert: Path) -> float:
