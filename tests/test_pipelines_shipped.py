@@ -97,7 +97,7 @@ def sets(name: str, ground: Path) -> Iterator[str]:
     yield from (*found, *OWN.get(name, ()))
 
 
-@pytest.mark.parametrize("name", ["answer_shuffle", "disperse_then_merge", "drift", "rollout_dpo"])
+@pytest.mark.parametrize("name", ["answer_shuffle", "disperse_then_merge", "drift", "rollout_dpo", "self_paced"])
 def test_a_shipped_pipeline_runs_end_to_end_on_a_tiny_student(
     name: str, ground: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

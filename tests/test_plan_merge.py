@@ -1,5 +1,6 @@
 """Stages of kind merge as the pipeline file gives them: their words, what cannot be meant, and what depends on them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,12 @@ def test_defaults_are_mergekits() -> None:
         True, True, False, False,
     ]  # fmt: skip
     assert merge().words() == ["merge", "ties", "1 a + 1 b"]
+
+
+def test_a_model_that_is_plainly_a_folder_has_to_be_there(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    found = merge(models=[{"model": "./there"}, {"model": "../no"}, {"model": "some/model"}], base="/no/where")
+    assert [*found.faults(tmp_path)] == ["models[1].model: '../no' is no folder", "base: '/no/where' is no folder"]
 
 
 def test_its_key_has_the_models_weights_and_not_their_places() -> None:

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from cotforge.difficulty import FILE, Rated, read_rated, write_rated
 from cotforge.errors import PipelineError
-from cotforge.train.curriculum.saving import FILE
+from cotforge.train.curriculum.saving import FILE as STATE
 from cotforge.train.data.lessons import Lessons, find
 from cotforge.train.kinds import grpo, sft
 from cotforge.train.report.record import Record
@@ -21,7 +22,7 @@ from cotforge.train.students import student, tiny
 from cotforge.train.work import Work, newest_whole
 from tests import squares
 from tests.paced import learn, sum_of
-from tests.project import environment
+from tests.project import environment, ran
 from tests.test_grpo import REWARDS
 from tests.test_grpo import work as grpo_work
 from tests.test_train_sft import work as sft_work
@@ -83,7 +84,7 @@ def resumed(job: Work, *, after: int) -> list[dict[str, Any]]:
         trained(replace(job, record=record))
     checkpoint = newest_whole(job.out / "checkpoints")
     assert checkpoint is not None
-    assert FILE in json.loads((checkpoint / "whole.json").read_text())
+    assert STATE in json.loads((checkpoint / "whole.json").read_text())
     return trained(replace(job, resume_from=checkpoint, record=Record(job.out / "metrics.jsonl", job.stage.name)))
 
 
@@ -95,28 +96,24 @@ def rates(count: int = 32) -> dict[str, float]:
 SFT = {"steps": 9, "batch": 4, "learning_rate": 3e-3, "trl": {"save_steps": 4}}
 
 
-@pytest.mark.parametrize(
-    ("curriculum", "keys"),
-    [
-        ({"by": "loss", "how": "bandit", "explore": 0.3}, {"accumulate": 2, "student": {"lora": {"rank": 2, "dropout": 0.1}}}),
-        ({"by": "loss", "how": "review", "every": 2, "share": 0.5}, {}),
-    ],
-)
-def test_lessons_chosen_by_their_losses_are_the_same_after_a_kill(
-    tmp_path: Path, model: Path, lessons: Lessons, curriculum: dict[str, Any], keys: dict[str, Any]
-) -> None:
-    whole, cut = (
-        replace(sft_work(tmp_path / name, model, lessons, curriculum=curriculum, **SFT, **keys), pass_rates=rates)
-        for name in ("whole", "cut")
-    )
+def test_lessons_chosen_by_their_losses_are_the_same_after_a_kill(tmp_path: Path, model: Path, lessons: Lessons) -> None:
+    keys = {
+        "accumulate": 2,
+        "student": {"lora": {"rank": 2, "dropout": 0.1}},
+        "curriculum": {"by": "loss", "how": "bandit", "explore": 0.3},
+    }
+    whole, cut = (replace(sft_work(tmp_path / name, model, lessons, **SFT, **keys), pass_rates=rates) for name in ("whole", "cut"))
     rows = trained(whole)
     assert resumed(cut, after=6) == rows
     assert student.fingerprint(cut.weights) == student.fingerprint(whole.weights)
     assert [row["step"] for row in rows] == list(range(1, 10))
-    name = "curriculum/arm" if curriculum["how"] == "bandit" else "curriculum/reviewed"
-    assert len({row[name] for row in rows}) > 1
-    if curriculum["how"] == "review":  # two steps of new lessons, then half of these once more
-        assert [row[name] for row in rows[:7]] == [0, 0, 1, 0, 0, 1, 0]
+    assert len({row["curriculum/arm"] for row in rows}) > 1
+
+
+def test_after_some_steps_the_lessons_of_the_highest_loss_come_once_more(tmp_path: Path, model: Path, lessons: Lessons) -> None:
+    keys = {"steps": 7, "curriculum": {"by": "loss", "how": "review", "every": 2, "share": 0.5}}
+    rows = trained(sft_work(tmp_path, model, lessons, **SFT | keys))
+    assert [row["curriculum/reviewed"] for row in rows] == [0, 0, 1, 0, 0, 1, 0]
 
 
 def test_the_loss_that_a_curriculum_is_told_is_each_lesson_s_own(tmp_path: Path, model: Path, dataset: Path) -> None:
@@ -141,31 +138,21 @@ def test_short_lessons_come_first(tmp_path: Path, model: Path, lessons: Lessons)
 GRPO = {"steps": 4, "learning_rate": 1e-3, "rewards": REWARDS, "trl": {"save_steps": 2}}
 
 
-@pytest.mark.parametrize(
-    ("curriculum", "keys"),
-    [
-        ({"by": "reward_variance", "how": "bandit", "explore": 0.5, "buckets": 2}, {"updates_per_rollout": 2, "steps": 6}),
-        ({"by": "pass_rate", "how": "review", "every": 1, "share": 1.0}, {}),
-    ],
-)
-def test_prompts_chosen_by_what_the_student_says_are_the_same_after_a_kill(
-    tmp_path: Path, model: Path, dataset: Path, curriculum: dict[str, Any], keys: dict[str, Any]
-) -> None:
-    whole, cut = (
-        grpo_work(tmp_path / name, model, dataset, {**GRPO, "curriculum": curriculum, **keys}, pass_rates=rates)
-        for name in ("whole", "cut")
-    )
+def test_prompts_chosen_by_what_the_student_says_are_the_same_after_a_kill(tmp_path: Path, model: Path, dataset: Path) -> None:
+    review = {"by": "pass_rate", "how": "review", "every": 1, "share": 1.0}
+    stage = {**GRPO, "steps": 8, "updates_per_rollout": 2, "max_completion": 12, "curriculum": review}
+    whole, cut = (grpo_work(tmp_path / name, model, dataset, stage) for name in ("whole", "cut"))
     rows = trained(whole)
-    told = ("step", "loss", "reward", "num_tokens", "curriculum/arm", "curriculum/reviewed")
-    assert [{name: row.get(name) for name in told} for row in resumed(cut, after=3)] == [
-        {name: row.get(name) for name in told} for row in rows
-    ]
+    told = ("step", "loss", "reward", "num_tokens", "curriculum/reviewed")
+    again = resumed(cut, after=5)
+    assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in rows]
     assert student.fingerprint(cut.weights) == student.fingerprint(whole.weights)
     asked = [prompts(whole.out, file.name) for file in sorted((whole.out / "completions").glob("*.parquet"))]
     assert asked == [prompts(cut.out, file.name) for file in sorted((cut.out / "completions").glob("*.parquet"))]
-    if curriculum["how"] == "review":  # each rollout of new prompts, then all of them once more
-        assert [sorted(ids) for ids in asked[0::2]] == [sorted(ids) for ids in asked[1::2]]
-        assert not set(asked[0]) & set(asked[2])
+    first, second, third, fourth = map(sorted, asked)  # two new prompts, then both once more
+    assert first == second
+    assert third == fourth
+    assert not set(first) & set(third)
 
 
 def test_prompts_that_the_student_answers_rightly_come_first(tmp_path: Path, model: Path, dataset: Path) -> None:
@@ -194,6 +181,33 @@ def test_pass_rates_that_are_needed_and_not_there_end_a_stage_before_it_begins(t
     none = replace(job, pass_rates=lambda: {"elsewhere": 0.5})
     with pytest.raises(PipelineError, match=r"difficulty.parquet has none of its 32 rows"):
         trained(none)
+
+
+def test_the_student_s_own_pass_rates_order_the_rows_of_its_next_stage(tmp_path: Path) -> None:
+    learn = {"kind": "sft", "steps": 1, "batch": 4}
+    paced = {"name": "paced", **learn, "curriculum": {"by": "pass_rate", "how": "easy_first"}}
+    folder = squares.project(tmp_path, {"name": "inject", **learn}, paced, source={"kind": "table", "path": "rows.jsonl", "split": "test"})
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    renamed = [row | {"id": f"row-{number}"} for number, row in enumerate(rows)]  # the dataset's first lessons
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in renamed))
+    whole = ("train", "squares.yaml", "--out", "run")
+    early = ran(*whole, cwd=folder)
+    assert early.returncode == 2
+    assert "stage 'paced': curriculum.by: pass_rate needs difficulty.parquet in the run folder" in early.stderr
+    assert not (folder / "run" / "train" / "01-inject").exists()
+    assert ran(*whole, "--stage", "inject", cwd=folder).returncode == 0
+    weights = "run/train/01-inject/weights"
+    asked = ran("eval", "squares.yaml", "--out", "run", "--write-back", "--tries", 2, "--max-tokens", 4, "--model", weights, cwd=folder)
+    assert asked.returncode == 0, asked.stderr
+    assert {(rated.tries, rated.model) for rated in read_rated(folder / "run").values()} == {(2, "run-01-inject")}
+    done = ran(*whole, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "curriculum: 8 of 16 rows have no pass rate, and are taken for as hard as the median one" in done.stderr
+    (folder / "run" / FILE).unlink()
+    write_rated(folder / "run", {"row-1": Rated(0.5, 2, "other")})
+    again = ran(*whole, cwd=folder)
+    assert again.returncode == 2
+    assert "stage 'paced': difficulty was" in again.stderr
 
 
 def test_all_processes_choose_the_same_lessons_and_each_learns_its_part_of_them(tmp_path: Path, model: Path, dataset: Path) -> None:

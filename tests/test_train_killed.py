@@ -21,9 +21,12 @@ TRAIN = ("train", "squares.yaml", "--out", "run")
 FORM, RIGHT = {"measure": "well_formed"}, {"measure": "correct"}
 GRPO = {"kind": "grpo", "batch": 8, "accumulate": 1, "group": 4, "max_completion": 40, "learning_rate": 2e-4, "trl": {"save_steps": 2}}
 STAGES = [
-    {"name": "inject", "kind": "sft", "batch": 8, "steps": 90, "learning_rate": 1e-2, "trl": {"save_steps": 30}},
+    {
+        "name": "inject", "kind": "sft", "batch": 8, "steps": 90, "learning_rate": 1e-2, "trl": {"save_steps": 30},
+        "curriculum": {"by": "loss", "how": "review", "every": 4},
+    },
     {"name": "format", "steps": 4, "rewards": [FORM], **GRPO},
-    {"name": "reason", "steps": 6, "rewards": [FORM, RIGHT], **GRPO},
+    {"name": "reason", "steps": 6, "rewards": [FORM, RIGHT], "curriculum": {"by": "reward_variance", "how": "bandit"}, **GRPO},
     {"name": "clip", "steps": 4, "rewards": [FORM, RIGHT], "clip": {"low": 0.02, "high": 0.01}, "updates_per_rollout": 2, **GRPO},
     {"name": "prefer", "kind": "dpo", "batch": 4, "steps": 5, "learning_rate": 1e-3, "trl": {"save_steps": 2}},
     {

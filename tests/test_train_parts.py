@@ -95,13 +95,11 @@ def test_a_stage_learns_the_rows_of_its_part_alone(tmp_path: Path, lessons: Less
 
 
 def test_a_part_without_a_row_is_told_before_anything_is_trained(lessons: Lessons) -> None:
-    stages = [sft(part={"of": 5, "index": 4, "by": "label"}), sft(part={"of": 4, "index": 3, "by": "label"}), sft()]
     with pytest.raises(PipelineError) as caught:
-        parts.demand_parts(stages, lambda stage: lessons)
-    assert caught.value.faults == (
-        "stage 'one': no row of 22 is in part 4 of 5 by label; lower part.of, or split by random",
-    )  # fmt: skip
-    parts.demand_parts(stages, lambda stage: None)
+        parts.demand_part(sft(part={"of": 5, "index": 4, "by": "label"}), lambda stage: lessons)
+    assert caught.value.faults == ("stage 'one': no row of 22 is in part 4 of 5 by label; lower part.of, or split by random",)
+    parts.demand_part(sft(part={"of": 4, "index": 3, "by": "label"}), lambda stage: lessons)
+    parts.demand_part(sft(), lambda stage: lessons)
 
 
 def test_the_plan_says_which_part_and_about_how_many_rows_it_is() -> None:

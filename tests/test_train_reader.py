@@ -16,7 +16,7 @@ from cotforge.errors import TeacherError
 from cotforge.plan import Grpo
 from cotforge.plan.reader import Reader
 from cotforge.train.rewards import PromptedSample, Said
-from cotforge.train.rollouts.reader import CaptionReader, demand_readers, neutral
+from cotforge.train.rollouts.reader import CaptionReader, demand_reader, neutral
 from cotforge.train.students import tiny
 from cotforge.trust import findings
 from tests import squares
@@ -135,8 +135,8 @@ def test_servers_are_looked_at_before_anything_is_trained() -> None:
 
     with Teacher(models=["other"]) as server:
         with pytest.raises(TeacherError, match="'m'"):
-            demand_readers([stage(server.url)])
-        demand_readers([stage(server.url).model_copy(update={"reader": None})])
+            demand_reader(stage(server.url))
+        demand_reader(stage(server.url).model_copy(update={"reader": None}))
     for wrong in ({"rewards": []}, {"rewards": [], "reader": {"model": "m", "url": "nowhere"}}):
         with pytest.raises(ValidationError):
             Grpo.model_validate({"name": "a", "kind": "grpo", **wrong})

@@ -119,8 +119,8 @@ def test_nothing_to_exchange_or_nothing_to_reason_about_is_told(tmp_path: Path, 
     stage = Sft(name="form", kind="sft", shuffle_answers=1.0)
     bare = Prompts(completion="label_only/completion").load(tmp_path)
     with pytest.raises(PipelineError, match=r"stage 'form': shuffle_answers: prompts.completion has no reasoning"):
-        demand_reasoning([stage], bare)
-    demand_reasoning([stage], Prompts().load(tmp_path))
+        demand_reasoning(stage, bare)
+    demand_reasoning(stage, Prompts().load(tmp_path))
     for wrong in ({"data": "source"}, {"short_answers": 1}, {"shuffle_answers": 1.5}):
         with pytest.raises(ValidationError):
             Sft.model_validate({"name": "form", "kind": "sft", "shuffle_answers": True, **wrong})

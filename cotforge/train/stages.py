@@ -12,8 +12,6 @@ from cotforge.errors import Interrupted, PipelineError
 from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Stage, lines
 from cotforge.plan.branches import branch, depends_on, parents, read_by
 from cotforge.train import precheck, ranks
-from cotforge.train.data.parts import demand_parts
-from cotforge.train.data.shuffled import demand_reasoning
 from cotforge.train.evaluation import engines
 from cotforge.train.evaluation.evaluate import figure
 from cotforge.train.faults import room
@@ -22,7 +20,6 @@ from cotforge.train.links import linked
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE, outdone, past
 from cotforge.train.rollouts.engine import lacking
-from cotforge.train.rollouts.reader import demand_readers
 from cotforge.train.step import Step
 from cotforge.train.students.fits import demand_fit
 from cotforge.train.students.shape import attention_fault
@@ -64,9 +61,6 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     for step in steps.values():
         if choice.wants(step.stage) or step.folder.exists() or step.earlier():
             _ = step.key  # that there is nothing to learn from is told before a trial
-    wanted_stages = [stage for stage in plan.expanded() if choice.wants(stage)]
-    demand_parts(wanted_stages, training.learned_by)
-    demand_reasoning(wanted_stages, training.prompts)
     _check_held_out(training, [step.stage for step in steps.values() if choice.wants(step.stage) or step.folder.exists()])
     precheck.try_all(plan, lambda stage: _try_rewards(training, stage, needed=choice.wants(stage)))
     ranks.shared(lambda: _move(steps))
@@ -217,7 +211,6 @@ def _check_machine(training: TrainingRun, choice: Choice) -> None:
     wanted = [stage for stage in training.plan.expanded() if choice.wants(stage)]
     if faults := precheck.without_vllm(wanted, lambda: lacking(torch.cuda.is_available())):
         raise PipelineError(*faults)
-    ranks.shared(lambda: demand_readers(wanted))
     for stage in wanted:
         if isinstance(stage, Dpo) and stage.makes_rollouts:
             engines.check(stage.rollouts.engine, "rollouts.engine")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from cotforge.errors import shown
 from cotforge.plan import modules as parts
 from cotforge.plan.evaluation import listed
 from cotforge.plan.stage import Curve, Stage
@@ -56,7 +57,10 @@ class Merge(Stage):
     lambda_: float = Field(default=1.0, alias="lambda")
     """A factor of the sum of differences."""
     rescale: bool = True
-    """For dare: whether what is kept is divided by `density`, as in arXiv 2311.03099."""
+    """For dare: whether what is kept is divided by `density`, as in arXiv 2311.03099.
+
+    Mergekit 0.1.5 divides by the share that is kept of the sum of sizes, which is nearly the same.
+    """
     seed: int = 0
     """Of what dare draws. Default chosen by us."""
 
@@ -69,6 +73,12 @@ class Merge(Stage):
         """Its models and its base."""
         found = {f"models[{place}].model": each.model for place, each in enumerate(self.models)}
         return found | ({} if self.base is None else {"base": self.base})
+
+    def faults(self, root: Path) -> Iterator[str]:
+        """Of models that are plainly meant as folders."""
+        for key, model in self.reads().items():
+            if model.startswith((".", "/")) and not (root / model).is_dir():
+                yield f"{key}: {shown(model)} is no folder"
 
     def key_fields(self) -> dict[str, Any]:
         """Without the places of models, whose weights count."""

@@ -1,7 +1,7 @@
 """The data of a stage split into parts, of which it learns one. Each split is the same for the same rows."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -19,16 +19,12 @@ def part_rows(lessons: Lessons, part: Part) -> frozenset[int]:
     return frozenset(row for row, index in enumerate(split([row[column] for row in lessons.rows([column])], part)) if index == part.index)
 
 
-def demand_parts(stages: Iterable[Stage], learned_by: Callable[[Stage], Lessons | None]) -> None:
-    """Raises PipelineError with a line for each of the stages whose part would hold no row."""
-    faults = []
-    for stage in stages:
-        part = stage.part if isinstance(stage, Sft) else None
-        if part is not None and (lessons := learned_by(stage)) is not None and not part_rows(lessons, part):
-            other = ", or split by random" if part.by in ("label", "hash") else ""
-            faults.append(f"stage {stage.name!r}: no row of {len(lessons):,} is in {part.words}; lower part.of{other}")
-    if faults:
-        raise PipelineError(*faults)
+def demand_part(stage: Sft, learned_by: Callable[[Stage], Lessons | None]) -> None:
+    """Raises PipelineError where a stage's part would hold no row of its data."""
+    part = stage.part
+    if part is not None and (lessons := learned_by(stage)) is not None and not part_rows(lessons, part):
+        other = ", or split by random" if part.by in ("label", "hash") else ""
+        raise PipelineError(f"stage {stage.name!r}: no row of {len(lessons):,} is in {part.words}; lower part.of{other}")
 
 
 def by_random(rows: Sequence[object], part: Part) -> list[int]:

@@ -6,7 +6,7 @@ it is: answers are exchanged as rows are read.
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from cotforge.answers import answer_span
 from cotforge.errors import PipelineError
 from cotforge.gold.cells import guarded
-from cotforge.plan import Sft, Stage
+from cotforge.plan import Sft
 from cotforge.prompts import Family
 from cotforge.records import Reply
 from cotforge.train.data.learnable import text_of
@@ -64,11 +64,12 @@ class _Rows:
         return lesson
 
 
-def demand_reasoning(stages: Iterable[Stage], prompts: Family) -> None:
+def demand_reasoning(stage: Sft, prompts: Family) -> None:
     """Raises PipelineError where a stage would learn nothing but answers that are not its pictures'."""
-    named = [stage.name for stage in stages if isinstance(stage, Sft) and stage.shuffle_answers]
-    if named and not prompts.needs_reasoning:
-        raise PipelineError(f"stage {named[0]!r}: shuffle_answers: prompts.completion has no reasoning, so nothing sound would be learned")
+    if stage.shuffle_answers and not prompts.needs_reasoning:
+        raise PipelineError(
+            f"stage {stage.name!r}: shuffle_answers: prompts.completion has no reasoning, so nothing sound would be learned"
+        )
 
 
 def shuffled(lessons: Lessons, share: float, *, seed: int) -> ShuffledLessons:

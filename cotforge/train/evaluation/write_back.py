@@ -23,6 +23,7 @@ from cotforge.train.evaluation.evaluate import longest
 from cotforge.train.evaluation.held import Held
 from cotforge.train.evaluation.tryout import Asked, say
 from cotforge.train.report.record import counting
+from cotforge.train.rollouts.sampling import seed_of
 
 TRIES = 4
 """Answers to a sample, where the command does not say. Default chosen by us."""
@@ -98,7 +99,11 @@ def rated(asker: Asker, held: Held, *, tries: int, max_tokens: int) -> dict[str,
 
     Raises PipelineError where none was.
     """
-    questions = [question for sample in held.samples for question in [Question(sample, held.messages(sample))] * tries]
+    questions = []
+    for sample in held.samples:
+        messages = held.messages(sample)
+        seeds = [seed_of(0, sample.id, number) for number in range(tries)] if tries > 1 else [None]
+        questions += [Question(sample, messages, seed) for seed in seeds]
     with counting("answered", len(questions)) as done:
         temperature = TEMPERATURE if tries > 1 else 0.0
         replies = asker.answers(questions, max_tokens=max_tokens, done=done, temperature=temperature)

@@ -26,7 +26,7 @@ from cotforge.train.rollouts.prompts import Prompts
 from cotforge.train.rollouts.trainer import Between, Trainer
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
-from cotforge.train.work import SAVED, Work, drive, settings
+from cotforge.train.work import SAVED, TrainingRun, Work, drive, settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321, and TRL's own."""
@@ -62,6 +62,11 @@ def train(stage: Grpo, work: Work) -> None:
         watch.over(low=clip.low, high=clip.high, live=trainer.clip_is_live, furthest=trainer.furthest)
     del trainer, watch, rewards
     check_saved(pupil, work, lessons)
+
+
+def check(stage: Grpo, training: TrainingRun) -> None:
+    """See that the server of a reader is there. Raises TeacherError."""
+    ranks.shared(lambda: reader_reward.demand_reader(stage))
 
 
 def learned(stage: Grpo, work: Work, pupil: student.Pupil, config: Any) -> Any:

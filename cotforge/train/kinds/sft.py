@@ -23,10 +23,10 @@ from cotforge.train.data.grouped import Grouped
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.data.parts import part_rows
+from cotforge.train.data.parts import demand_part, part_rows
 from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
 from cotforge.train.data.short_form import with_short
-from cotforge.train.data.shuffled import listed, shuffled
+from cotforge.train.data.shuffled import demand_reasoning, listed, shuffled
 from cotforge.train.fields import configured, taken
 from cotforge.train.prior.build import EACH_PASS, demand_alike_models, of_stage
 from cotforge.train.prior.gradient import GradientPrior
@@ -74,7 +74,9 @@ def train(stage: Sft, work: Work) -> None:
 
 
 def check(stage: Sft, training: TrainingRun) -> None:
-    """See that the models of a prior fit the student. Raises PipelineError."""
+    """See that its part holds rows, and that the models of a prior fit the student. Raises PipelineError."""
+    demand_reasoning(stage, training.prompts)
+    demand_part(stage, training.learned_by)
     demand_alike_models(stage, training)
 
 

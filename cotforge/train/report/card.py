@@ -166,7 +166,8 @@ def _header(loaded: Loaded, plan: Plan, line: Sequence[Chapter]) -> dict[str, An
     """What the Hub reads; a merge names all models of the Hub that it is made of (https://huggingface.co/docs/hub/model-cards)."""
     head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "image-text-to-text"}
     stages = {stage.name for stage in plan.expanded()}
-    named = [plan.student.model, *(model for chapter in line for model in chapter.stage.reads().values() if model not in stages)]
+    merged = [model for chapter in line if chapter.stage.kind == "merge" for model in chapter.stage.reads().values() if model not in stages]
+    named = [plan.student.model, *merged]
     models = [one_line(model) for model in named if model and HUB_ID.fullmatch(model) and not (loaded.root / model).is_dir()]
     if models:
         head["base_model"] = models[0] if len(models) == 1 else list(dict.fromkeys(models))

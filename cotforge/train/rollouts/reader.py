@@ -8,7 +8,7 @@ import asyncio
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from cotforge.answers import Task, read_text
 from cotforge.images import Images, Sending
-from cotforge.plan import Grpo, Stage
+from cotforge.plan import Grpo
 from cotforge.plan.reader import Reader
 from cotforge.records import Sample
 from cotforge.teachers.preflight import preflight
@@ -143,11 +143,10 @@ def neutral(values: Sequence[float | None], groups: Sequence[Any]) -> list[float
     ]
 
 
-def demand_readers(stages: Iterable[Stage]) -> None:
-    """Raises TeacherError with a line for each server that is not there, refuses the key, or does not serve the model."""
-    teachers = [stage.reader.teacher() for stage in stages if isinstance(stage, Grpo) and stage.reader is not None]
-    if teachers:
-        asyncio.run(preflight(teachers))
+def demand_reader(stage: Grpo) -> None:
+    """Raises TeacherError where the server of a stage's reader is not there, refuses the key, or does not serve the model."""
+    if stage.reader is not None:
+        asyncio.run(preflight([stage.reader.teacher()]))
 
 
 def _kept(file: Path) -> dict[str, str | None]:

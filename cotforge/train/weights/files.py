@@ -93,7 +93,7 @@ class Checkpoint:
     def raw(self, name: str, piece: int = PIECE) -> Iterator[bytearray]:
         """The bytes of a tensor, those of at most `piece` numbers at a time. Raises PipelineError where the file ends before."""
         entry = self.entries[name]
-        width = entry.size // max(1, entry.numbers)
+        width = max(1, entry.size // max(1, entry.numbers))
         with entry.file.open("rb", buffering=0) as opened:
             opened.seek(entry.start)
             for first in range(0, entry.size, piece * width):
@@ -116,7 +116,7 @@ def _files(folder: Path, key: str) -> list[Path]:
     if (index := folder / INDEX).is_file():
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as fault:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as fault:
             raise PipelineError(f"{key}: {str(index)!r} is no index of weights; fetch it again") from fault
         files = [folder / name for name in names]
         wrong = next((file for file in files if file.parent != folder or not file.is_file()), None)
@@ -142,7 +142,7 @@ def header_of(file: Path, key: str) -> Header:
         held = json.loads(raw)
         held.pop("__metadata__", None)
         entries = {name: _entry(file, part, 8 + length, size) for name, part in held.items()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as fault:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as fault:
         raise PipelineError(f"{key}: weights in {str(file)!r} are broken: {fault}; fetch them again") from fault
     return Header(first + raw, dict(sorted(entries.items(), key=lambda item: item[1].start)))
 
