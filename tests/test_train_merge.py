@@ -36,12 +36,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as nursery:
-        yield nursery
-
-
 def project(folder: Path, *stages: dict[str, Any], evaluated: bool = False) -> Path:
     made = squares.project(folder, *stages, **({"eval": {"split": "test"}} if evaluated else {}))
     experts.text_model(made / "expert", made / "student")
