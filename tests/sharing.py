@@ -15,8 +15,7 @@ from cotforge.records import Picture, Reply, Sample
 from cotforge.train import ranks
 from cotforge.train.evaluation.askers import Checkpoint, Question
 from cotforge.train.evaluation.engines import Shared
-from cotforge.train.rollouts.own_pairs import own_pairs
-from tests import squares, test_dpo
+from tests import squares
 
 COUNT = 23
 """An odd number: one process gets one more than the other."""
@@ -62,6 +61,10 @@ def answered(model: Path) -> dict[str, Any]:
 
 def drawn(model: Path, dataset: Path, folder: Path) -> dict[str, Any]:
     """Completions of a stage on the student's own, and its pairs, as all processes make them together."""
+    # The Python of vLLM, in which `questions` are asked, has no library of training.
+    from cotforge.train.rollouts.own_pairs import own_pairs
+    from tests import test_dpo
+
     work = test_dpo.work_in(folder, model, dataset, **test_dpo.OWN)
     assert isinstance(work.stage, Dpo)
     pairs = [[row["id"], row["chosen"], row["rejected"]] for row in own_pairs(work.stage, work).rows()]
