@@ -29,6 +29,7 @@ EXAMPLES = {
     "simulate": "cotforge simulate emotions.yaml",
     "eval": "cotforge eval emotions.yaml --model runs/emotions/train/student",
     "demo": "cotforge demo --short",
+    "export": "cotforge export runs/emotions --to llamafactory",
 }
 
 
@@ -283,6 +284,24 @@ def evaluate(
     if tries or samples:
         raise click.UsageError(f"--{'tries' if tries else 'samples'} belongs to --write-back, which asks about the samples of the build")
     try_out(pipeline, asked=asked, out=out, sets=sets, rescue=rescue, trust=trust, tell=tell)
+    return DONE
+
+
+@cli.command(cls=Example)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--to", metavar="FORMAT", required=True,
+    help="llamafactory, ms-swift, easyr1, sharegpt, trl, axolotl, openai or webdataset.",
+)  # fmt: skip
+@click.option("--kind", type=click.Choice(["sft", "grpo", "dpo"]), help="What the rows are for (default: the first that the format has).")
+@click.option("--out", type=click.Path(path_type=Path), help="Where (default: RUN/export/FORMAT-KIND).")
+@click.option("--newlines", is_flag=True, help="Write thoughts on lines of their own, as reasoning templates of LLaMA-Factory have them.")
+@_trust
+def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trust: bool) -> int:
+    """Write a run's lessons as rows of another trainer, with the files that it wants beside them. Asks nothing."""
+    from cotforge.formats import export as write
+
+    tell(write(run, to, kind=kind, out=out, newlines=newlines, trust=trust).text())
     return DONE
 
 

@@ -7,10 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import torch
 
-from cotforge.plan import Dpo
 from cotforge.records import Picture, Reply, Sample
 from cotforge.train import ranks
 from cotforge.train.evaluation.askers import Checkpoint, Question
@@ -19,6 +17,9 @@ from tests import squares
 
 COUNT = 23
 """An odd number: one process gets one more than the other."""
+
+SCORED = 5
+"""Questions with a text whose perplexity is taken."""
 
 
 def questions(side: int = 24) -> list[Question]:
@@ -56,13 +57,16 @@ def answered(model: Path) -> dict[str, Any]:
     told: list[int] = []
     asker = Counting(Checkpoint.load(str(model), batch=4))
     replies = Shared(asker).answers(questions(), max_tokens=48, done=told.append)
-    return {"said": [reply.content for reply in replies], "own": asker.own, "told": sum(told)}
+    surprise = Shared(asker.asker).perplexities([(question, "<answer>red</answer>") for question in questions()[:SCORED]])
+    return {"said": [reply.content for reply in replies], "own": asker.own, "told": sum(told), "perplexities": surprise}
 
 
 def drawn(model: Path, dataset: Path, folder: Path) -> dict[str, Any]:
     """Completions of a stage on the student's own, and its pairs, as all processes make them together."""
-    # The Python of vLLM, in which `questions` are asked, has no library of training.
-    from cotforge.train.rollouts.own_pairs import own_pairs
+    import pyarrow.parquet as pq
+
+    from cotforge.plan import Dpo
+    from cotforge.train.rollouts.own_pairs import own_pairs  # TRL, which need not be where vLLM is
     from tests import test_dpo
 
     work = test_dpo.work_in(folder, model, dataset, **test_dpo.OWN)

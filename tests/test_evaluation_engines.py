@@ -18,7 +18,7 @@ from cotforge.train.students import tiny
 from tests import squares
 from tests.nursery import Nursery, module
 from tests.project import ran
-from tests.sharing import answered, drawn, questions
+from tests.sharing import SCORED, answered, drawn, questions
 
 INJECT = {"name": "inject", "kind": "sft", "batch": 8, "steps": 2}
 
@@ -38,6 +38,8 @@ def test_two_processes_answer_half_of_the_questions_each_and_all_as_one_would_an
     assert [each["own"] for each in two] == [12, 11]
     assert one["own"] == 23
     assert (two[0]["told"], one["told"]) == (23, 23)
+    assert two[0]["perplexities"] == two[1]["perplexities"] == one["perplexities"], "a text at a time, whoever takes it"
+    assert len(set(one["perplexities"])) == SCORED
     assert two[0]["fault"] == two[1]["fault"] == "a fault of process 1"
 
 

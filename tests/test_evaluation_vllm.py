@@ -37,6 +37,9 @@ def test_vllm_says_what_transformers_says_and_what_it_does_not_serve_is_one_line
     assert found["said"] == answered(model)["said"]
     assert (found["told"], found["engine"]) == (23, "vllm")
     assert found["ended"].startswith(("red", "green", "blue", "white"))
+    assert found["drawn"] == found["drawn_again"]
+    assert found["drawn"][0::2] == found["drawn"][1::2]
+    assert len({*found["drawn"]}) > 2
     assert found["refusal"].startswith("eval.engine: vLLM cannot run this student: ")
     assert found["refusal"].endswith("; set it to auto or transformers")
     assert "\n" not in found["refusal"]

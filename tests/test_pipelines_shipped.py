@@ -15,7 +15,9 @@ from cotforge.prompts import shipped
 from cotforge.train.command import train
 from cotforge.train.students import processors, tiny
 from tests import squares
+from tests.project import ran
 
+NAMES = ["answer_shuffle", "disperse_then_merge", "drift", "rollout_dpo", "self_paced"]
 SHRUNK: dict[str, Any] = {"steps": 2, "epochs": None, "batch": 2, "accumulate": 1, "max_completion": 8}
 """Keys of a stage, where it has them, and what they are here."""
 ALWAYS = ("steps", "epochs", "batch")
@@ -97,7 +99,7 @@ def sets(name: str, ground: Path) -> Iterator[str]:
     yield from (*found, *OWN.get(name, ()))
 
 
-@pytest.mark.parametrize("name", ["answer_shuffle", "disperse_then_merge", "drift", "rollout_dpo", "self_paced"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_pipeline_runs_end_to_end_on_a_tiny_student(
     name: str, ground: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,3 +120,13 @@ def test_a_shipped_pipeline_runs_end_to_end_on_a_tiny_student(
         assert {name: weight.shape for name, weight in left.items()} == {name: weight.shape for name, weight in begin.items()}
         changed = any((left[name] != weight).any() for name, weight in begin.items())
         assert changed or stage["kind"] == "grpo", f"{stage['name']} changes nothing"  # its babble is never rewarded
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_pipeline_that_trains_passes_its_check(name: str, ground: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (name.upper(), "IMAGES"):
+        monkeypatch.setenv(f"{variable}_DIR", str(ground))
+    words = [word for given in sets(name, ground) if given.startswith(("source", "task", "eval=")) for word in ("--set", given)]
+    done = ran("check", name, "--offline", "--out", tmp_path / "run", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "01 " in done.stdout

@@ -15,17 +15,18 @@ from tests import squares
 from tests.experts import text_model
 from tests.nursery import Nursery, module
 from tests.test_train_killed import has_rows, lasting
+from tests.test_train_sharding import ZERO, without_deepspeed
 
 TRAIN = ("train", "squares.yaml", "--out", "run")
 STEPS = {"optim": "sgd", "max_grad_norm": 0.0, "lr_scheduler_type": "constant", "save_steps": 3}
 """As long as the gradient: Adam's first ones are as long for the smallest one, and show what was rounded."""
-STAGE = {"name": "learn", "kind": "sft", "accumulate": 2, "steps": 11, "learning_rate": 0.03, "prior": {"expert": "expert"}, "trl": STEPS}
+STAGE = {"name": "learn", "kind": "sft", "accumulate": 2, "steps": 11, "learning_rate": 0.03, "trl": STEPS}
 
 Left = tuple[dict[str, torch.Tensor], list[dict[str, Any]]]
 
 
-def project(folder: Path, batch: int) -> Path:
-    made = squares.project(folder, STAGE | {"batch": batch})
+def project(folder: Path, batch: int, **prior: Any) -> Path:
+    made = squares.project(folder, STAGE | {"batch": batch, "prior": {"expert": "expert", **prior}})
     text_model(made / "expert", made / "student")
     return made
 
@@ -66,6 +67,15 @@ def test_two_processes_bend_the_gradient_of_both_as_one_does(begun: Path, undist
     assert sum(float((undisturbed[0][name] - before[name]).abs().max()) > 1e-4 for name in before) > 10
     for name, more in (("ddp", {}), ("fsdp2", sharding.FSDP2)):
         compare(undisturbed, trained(nursery, project(tmp_path / name, 2), count=2, **more), name)
+
+
+@without_deepspeed
+def test_under_deepspeed_gradients_bent_pass_by_pass_add_up_where_the_difference_itself_is_added(tmp_path: Path, nursery: Nursery) -> None:
+    prior = {"rule": "absolute", "alpha": 0.1}
+    one = trained(nursery, project(tmp_path / "one", 4, **prior))
+    two = trained(nursery, project(tmp_path / "two", 2, **prior), count=2, **ZERO)
+    torch.testing.assert_close(two[0], one[0], atol=1e-6, rtol=0)
+    assert all(row["prior/added"] > 0 for row in two[1])
 
 
 def test_the_gradients_of_split_adapters_are_bent_as_those_of_whole_ones(begun: Path, nursery: Nursery) -> None:

@@ -30,7 +30,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_a_run_measures_them_and_tells_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_measures_them_and_tells_of_them(tmp_path: Path) -> None:
     folder = squares.project(tmp_path / "p", *STAGES, eval={"split": "test", "when": "end", "at_most": 4})
     tiny.llava(folder / "student", squares.TEXTS, replace(squares.SIZE, context=160))  # it says nothing that ends
     lines: list[str] = []
@@ -47,9 +47,8 @@ def test_a_run_measures_them_and_tells_of_them(tmp_path: Path, capsys: pytest.Ca
     assert {"accuracy", "short_accuracy", "long_accuracy", "tokens", "tokens_saved"} <= choice[routing.NAME].keys()
     assert choice[routing.NAME]["n"] == choice[routing.NAME]["calibrated_on"] == 2
     assert swap[swapped.NAME].keys() >= {"n", *swapped.FIGURES}
-    said = capsys.readouterr().err
-    assert routing.told(choice) in said
-    assert swapped.told(swap) in said
+    assert f"  02-choice: {routing.told(choice)}" in lines
+    assert f"  04-swap: {swapped.told(swap)}" in lines
     card = (folder / "run" / "train" / "student" / "README.md").read_text()
     assert (
         "- form learned 100% of its lessons with the answers of other samples (shuffle\\_answers), to teach the form of reasoning" in card

@@ -144,7 +144,9 @@ def test_an_engine_without_perplexities_is_refused(samples: Sequence[Sample]) ->
     class Server:
         name, dtype, engine = "server", None, "server"
 
-        def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+        def answers(
+            self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+        ) -> list[Reply]:
             return [Reply("", "<answer>red</answer>", finish_reason="stop") for _ in questions]
 
     with pytest.raises(PipelineError, match="transformers alone tells"):

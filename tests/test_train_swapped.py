@@ -38,7 +38,9 @@ class Scripted:
     def __init__(self, goes_on: Callable[[str, str], str]) -> None:
         self.goes_on = goes_on
 
-    def answers(self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object]) -> list[Reply]:
+    def answers(
+        self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
+    ) -> list[Reply]:
         return [Reply("", self._said(question), finish_reason="stop") for question in questions]
 
     def _said(self, question: Question) -> str:

@@ -1,6 +1,6 @@
 """What a tiny model answers in vLLM, as one line, FOUND and JSON: python -m tests.vllm_cpu.evaluation MODEL EMPTY
 
-It is asked the questions of `tests.sharing`. At the end half of an answer is given back to it, which it is to continue.
+It is asked the questions of `tests.sharing`. Half of an answer is given back to it, which it is to continue; and it draws by seeds.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 from cotforge.errors import PipelineError
 from cotforge.train.evaluation.askers import Asker
 from cotforge.train.evaluation.engines import Candidate, evaluated
+from cotforge.train.evaluation.in_vllm import InVllm
 from tests.sharing import questions
 
 TOKENS = 48
@@ -25,6 +26,15 @@ def answers(asker: Asker) -> dict[str, Any]:
     first = questions()[1]
     (ended,) = asker.answers([replace(first, messages=(*first.messages, *begun))], max_tokens=8, done=bool)
     return {"said": [reply.content for reply in replies], "told": sum(told), "engine": asker.engine, "ended": ended.content}
+
+
+def drawn(asker: Asker) -> dict[str, Any]:
+    """What it draws by the seeds 0, 0, 1, 1, ..., and by the same ones in another order, from processes that stay."""
+    assert isinstance(asker, InVllm)
+    seeded = [replace(questions()[1], seed=place // 2) for place in range(8)]
+    with asker.kept(max_tokens=TOKENS, temperature=1.5):
+        once, again = (asker.answers(each, max_tokens=TOKENS, temperature=1.5, done=bool) for each in (seeded, seeded[::-1]))
+    return {"drawn": [reply.content for reply in once], "drawn_again": [reply.content for reply in again[::-1]]}
 
 
 def refusal(folder: Path) -> str:
@@ -45,5 +55,5 @@ def refusal(folder: Path) -> str:
 
 if __name__ == "__main__":
     model, empty = map(Path, sys.argv[1:3])
-    found = evaluated(Candidate(str(model)), "vllm", 23, cache=empty, tell=print, by=answers)
+    found = evaluated(Candidate(str(model)), "vllm", 23, cache=empty, tell=print, by=lambda asker: answers(asker) | drawn(asker))
     print("\nFOUND " + json.dumps(found | {"refusal": refusal(empty)}), flush=True)

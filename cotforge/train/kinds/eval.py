@@ -10,4 +10,4 @@ def train(stage: Try, work: Work) -> None:
     """`eval/<stage's folder>.json`, of a smoke in its own folder. Raises PipelineError where the pipeline holds nothing out."""
     if work.trials is None:
         raise PipelineError(f"stage {stage.name!r}: eval: is missing from the pipeline file; it says what the student is tried on")
-    work.trials.of(work.out.name, work.begin, fingerprint(work.begin), work.record.say, whole=True, probe=stage.probe)
+    work.trials.of(work.out.name, work.begin, fingerprint(work.begin), work.tell, whole=True, probe=stage.probe)

@@ -82,7 +82,10 @@ class GradientPrior:
             bent.weight.register_hook(self._hook(bent, passes))
 
     def metrics(self, model: Any, step: int) -> dict[str, float]:
-        """What was bent since the last call, and every APART steps the distance to the expert; `step` counts from 0."""
+        """What was bent since the last call, and every APART steps the distance to the expert; `step` counts from 0.
+
+        The distance is that before the step, under DeepSpeed, whose backward pass steps, that after it.
+        """
         if not self._seen:
             return {}
         rows = torch.stack(self._seen).cpu()

@@ -26,12 +26,12 @@ EPS = 1e-12
 
 
 def products(gradients: Sequence[torch.Tensor], differences: Sequence[torch.Tensor]) -> torch.Tensor:
-    """`<g, g>`, `<g, D>` and `<D, D>` of tensors that are one vector each, summed in float64."""
+    """`<g, g>`, `<g, D>` and `<D, D>` of tensors that are one vector each, as float64 (each tensor's own sum is float32, pairwise)."""
     totals = torch.zeros(3, dtype=torch.float64, device=gradients[0].device)
     for gradient, difference in zip(gradients, differences, strict=True):
         given = gradient.float()
         pairs = ((given, given), (given, difference), (difference, difference))
-        totals += torch.stack([(one * other).sum(dtype=torch.float64) for one, other in pairs])
+        totals += torch.stack([(one * other).sum().double() for one, other in pairs])
     return totals
 
 
@@ -65,7 +65,7 @@ def bend(
     taken = pull(rule, alpha, totals)
     for gradient, difference in zip(gradients, differences, strict=True):
         if gradient.dtype == torch.float32:
-            gradient.sub_(difference * taken.float())
+            gradient.addcmul_(difference, taken.float(), value=-1)
         else:
             gradient.copy_(gradient.float() - difference * taken.float())
     return torch.cat([totals, taken[None]])

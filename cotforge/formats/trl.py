@@ -1,0 +1,42 @@
+"""Rows for TRL, pictures inside. Source: huggingface/trl, docs/source/dataset_formats.md, read at 1.16."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from cotforge.formats.format import Format, Terms, cells
+from cotforge.formats.rewards import reward_file
+from cotforge.formats.row import ExportedPicture, ExportRow, Kind, message
+
+
+class Trl(Format):
+    """Its conversational prompt-completion, prompt-only and preference forms."""
+
+    name: ClassVar[str] = "trl"
+    kinds: ClassVar[tuple[Kind, ...]] = ("sft", "grpo", "dpo")
+    suffix: ClassVar[str] = "parquet"
+    splits_apart: ClassVar[bool] = False
+
+    def row(self, row: ExportRow, terms: Terms) -> dict[str, Any]:
+        """Prompt and pictures, and what is learned from."""
+        found: dict[str, Any] = {"id": row.id, "prompt": [message("user", row.prompt)], "images": cells(row)}
+        if terms.kind == "grpo":
+            return found | {"solution": row.answer}
+        better = [message("assistant", row.completion)]
+        if terms.kind == "dpo":
+            return found | {"chosen": better, "rejected": [message("assistant", row.rejected)]}
+        return found | {"completion": better}
+
+    def pictures(self, row: ExportRow) -> Sequence[ExportedPicture]:
+        """None: they lie in the rows."""
+        return ()
+
+    def beside(self, files: Mapping[str, str], terms: Terms) -> Mapping[str, str]:
+        """A reward that knows the labels: TRL's own `accuracy_reward` passes over every word."""
+        return {"reward.py": reward_file(self.name, terms.names)} if terms.kind == "grpo" else {}
+
+    def start(self, files: Mapping[str, str], terms: Terms) -> str:
+        """Python that reads them."""
+        trainer = {"sft": "SFTTrainer", "grpo": "GRPOTrainer", "dpo": "DPOTrainer"}[terms.kind]
+        more = ", reward_funcs=[reward.accuracy, reward.form]" if terms.kind == "grpo" else ""
+        listed, first = ", ".join(f'"{split}": "{file}"' for split, file in files.items()), next(iter(files), "train")
+        return f'rows = load_dataset("parquet", data_files={{{listed}}})\n{trainer}(..., train_dataset=rows["{first}"]{more})'
