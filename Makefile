@@ -42,9 +42,10 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.pretrained
 	$(BIN)/python -m benchmarks.sums
 	$(BIN)/python -m benchmarks.merging
+	$(BIN)/python -m benchmarks.priors
 	$(BIN)/python -m benchmarks.gpu
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained merging gpu)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained merging priors gpu)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev

@@ -17,7 +17,7 @@ from cotforge.train.students import processors, tiny
 from tests import squares
 from tests.project import ran
 
-NAMES = ["answer_shuffle", "disperse_then_merge", "drift", "rollout_dpo", "self_paced"]
+NAMES = ["answer_shuffle", "disperse_then_merge", "drift", "merges", "rollout_dpo", "self_paced"]
 SHRUNK: dict[str, Any] = {"steps": 2, "epochs": None, "batch": 2, "accumulate": 1, "max_completion": 8}
 """Keys of a stage, where it has them, and what they are here."""
 ALWAYS = ("steps", "epochs", "batch")

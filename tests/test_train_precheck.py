@@ -26,7 +26,8 @@ def grpo(name: str, measure: str, **others: Any) -> dict[str, Any]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A plan whose second and third stage have rewards that cannot be, and no student in sight."""
     return squares.project(
-        tmp_path_factory.mktemp("precheck") / "p", INJECT, grpo("second", "reasoning_words"), grpo("third", "reasoning_words"),
+        tmp_path_factory.mktemp("precheck") / "p", INJECT, grpo("second", "reasoning_words"),
+        grpo("third", "reasoning_words", kind="dpo", data="rollouts"),
         eval={"split": "test"}, source={"kind": "table", "path": "rows.jsonl", "split": "test"},
     )  # fmt: skip
 

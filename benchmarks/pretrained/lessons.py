@@ -5,7 +5,7 @@ Source of the digits: scikit-learn's 1,797 (8 x 8 cells, 16 levels); UCI, Optica
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -57,10 +57,10 @@ def digits() -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     return (cells[TEST_DIGITS:], values[TEST_DIGITS:]), (cells[:TEST_DIGITS], values[:TEST_DIGITS])
 
 
-def draw(split: str, count: int) -> list[Sum]:
-    """Pictures of a split, `train` or `test`; the same ones each time."""
+def draw(split: str, count: int, *, seed: int = 0) -> list[Sum]:
+    """Pictures of a split, `train` or `test`; the same ones each time for the same seed."""
     cells, values = digits()[split == "test"]
-    rng, sums = Random(split), []
+    rng, sums = Random(f"{split}-{seed}" if seed else split), []
     for number in range(count):
         picked = rng.sample(range(len(values)), 4)
         above, below = (np.concatenate(list(cells[picked[at : at + 2]]), axis=1) for at in (0, 2))
@@ -96,16 +96,16 @@ def reasoning(one: Sum, teacher: str) -> str:
     return TEACHERS[teacher](*one.digits, *list(accumulate(one.digits))[1:])
 
 
-def write_lessons(folder: Path, sums: Sequence[Sum]) -> None:
-    """A dataset as `cotforge build` leaves it, the teachers in turn."""
+def write_lessons(folder: Path, sums: Sequence[Sum], *, reasons: Callable[[Sum, str], str] = reasoning, prompt: str = QUESTION) -> None:
+    """A dataset as `cotforge build` leaves it, the teachers in turn; `reasons` says what a teacher says of a picture."""
     columns = lessons([])
     shape, names = schema(columns), list(TEACHERS)
     rows = []
     for number, one in enumerate(sums):
         teacher = names[number % len(names)]
-        text = f"<think>{reasoning(one, teacher)}</think>\n<answer>{one.answer}</answer>"
+        text = f"<think>{reasons(one, teacher)}</think>\n<answer>{one.answer}</answer>"
         about = (QUESTION, None, one.answer, one.answer, False, 1.0, (), teacher, teacher, "solve", len(text.split()), f"call-{number}")
-        rows.append((one.id, ((one.png(), f"{one.id}.png"),), QUESTION, text, *about, None))
+        rows.append((one.id, ((one.png(), f"{one.id}.png"),), prompt, text, *about, None))
     (folder / "data").mkdir(parents=True, exist_ok=True)
     pq.write_table(table(rows, columns, shape), folder / "data" / "train-00000-sums.parquet")
 

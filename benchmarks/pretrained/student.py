@@ -70,7 +70,7 @@ def build(folder: Path, file: Path, *, steps: int = 700) -> float:
     model.tie_weights()
     model.generation_config.eos_token_id = words.convert_tokens_to_ids("<|im_end|>")
     model.generation_config.pad_token_id = words.pad_token_id
-    right = _teach_to_see(model, processor, steps)
+    right = teach_to_see(model, processor, steps, words=list("0123456789"))
     model.save_pretrained(folder)
     tiny.publish(folder)
     processor.save_pretrained(folder)
@@ -84,18 +84,20 @@ def build_tiny(folder: Path) -> float:
     return 0.0
 
 
-def _teach_to_see(model: Any, processor: Any, steps: int) -> float:
-    """Trains tower and projector until a patch is about the embedding of its digit; the share of the test's digits read rightly."""
-    words = processor.tokenizer
-    named = model.get_input_embeddings().weight[words.convert_tokens_to_ids(list("0123456789"))].detach()  # (10, width)
+def teach_to_see(model: Any, processor: Any, steps: int, *, words: list[str], shown: tuple[list[lessons.Sum], Any] | None = None) -> float:
+    """Trains tower and projector until a patch is about the embedding of its digit's word; the share of the test's digits read rightly.
+
+    Each of the ten `words` is one token. `shown` are pictures of the training part, and their `pixels`.
+    """
+    tokens = [processor.tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
+    named = model.get_input_embeddings().weight[[token for (token,) in tokens]].detach()  # (10, width)
     parts = [model.model.vision_tower, model.model.multi_modal_projector]
     trained = [weight for part in parts for weight in part.parameters()]
     for part in parts:
         tiny.scale(part)
     optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps)
-    rows = lessons.draw("train", 64 * 40)
-    seen = _pixels(rows, processor)
+    rows, seen = shown or _shown(lessons.draw("train", 64 * 40), processor)
     wanted = torch.tensor([row.digits for row in rows])
     for step in range(steps):
         at = torch.randint(len(rows), (64,), generator=torch.Generator().manual_seed(step))
@@ -110,12 +112,17 @@ def _teach_to_see(model: Any, processor: Any, steps: int) -> float:
         schedule.step()
     test = lessons.draw("test", 200)
     with torch.no_grad():
-        found = _patches(model, _pixels(test, processor))
+        found = _patches(model, pixels(test, processor))
     read = torch.cdist(found, named.expand(len(found), -1, -1)).argmin(-1)
     return float((read == torch.tensor([row.digits for row in test])).float().mean())
 
 
-def _pixels(rows: list[lessons.Sum], processor: Any) -> Any:
+def _shown(rows: list[lessons.Sum], processor: Any) -> tuple[list[lessons.Sum], Any]:
+    return rows, pixels(rows, processor)
+
+
+def pixels(rows: list[lessons.Sum], processor: Any) -> Any:
+    """(pictures, 3, side, side), as the processor makes them."""
     pictures = [Image.open(io.BytesIO(row.png())).convert("RGB") for row in rows]
     return processor.image_processor(pictures, return_tensors="pt")["pixel_values"]
 

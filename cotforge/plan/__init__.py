@@ -26,6 +26,7 @@ __all__ = [
     "CLIPS",
     "PRESETS",
     "SMOKE_STEPS",
+    "SMOKE_TOKENS",
     "AnyStage",
     "Clip",
     "Curriculum",
@@ -127,8 +128,8 @@ def _made(fields: dict[str, Any]) -> Stage:
     return made
 
 
-SMOKE_STEPS = 2
-"""Optimizer steps of a stage under `--smoke`."""
+SMOKE_STEPS, SMOKE_TOKENS = 2, 16
+"""Optimizer steps of a stage under `--smoke`, and tokens of a completion, at most."""
 
 
 def notes(plan: Plan) -> list[str]:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from trl import GRPOConfig
 
 from cotforge.errors import PipelineError
-from cotforge.plan import Clip, Grpo
+from cotforge.plan import SMOKE_TOKENS, Clip, Grpo
 from cotforge.plan.kinds.grpo import UNCLIPPED, passes_of
 from cotforge.train import guards, ranks
 from cotforge.train.curriculum.of_stage import of_prompts
@@ -30,8 +30,6 @@ from cotforge.train.work import SAVED, TrainingRun, Work, drive, settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321, and TRL's own."""
-SMOKE = 16
-"""Tokens of a completion, at most, when only the machinery is tried."""
 COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "confidence")
 """Of the lessons, where they have them; never the completion."""
 
@@ -103,7 +101,7 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
         "num_generations": stage.group,
         "num_iterations": cycle,
         "steps_per_generation": stage.accumulate,
-        "max_completion_length": min(stage.max_completion, SMOKE) if work.smoke else stage.max_completion,
+        "max_completion_length": min(stage.max_completion, SMOKE_TOKENS) if work.smoke else stage.max_completion,
         "temperature": stage.temperature,
         "beta": stage.beta or 0.0,
         "epsilon": clip.low,

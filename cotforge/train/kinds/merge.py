@@ -6,13 +6,12 @@ import torch
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Merge
-from cotforge.plan.branches import read_by
 from cotforge.train import ranks
 from cotforge.train.report.record import counting
 from cotforge.train.students import processors, student
 from cotforge.train.weights.files import PIECE
-from cotforge.train.weights.layout import demand_alike
 from cotforge.train.weights.merging import Merger, WholeModel
+from cotforge.train.weights.models import demand_alike_models
 from cotforge.train.weights.names import decoder_weights
 from cotforge.train.work import TrainingRun, Work, placed
 
@@ -27,15 +26,7 @@ def check(stage: Merge, training: TrainingRun) -> None:
 
     Stages' weights are not there yet; they have the shape of the student. Raises PipelineError.
     """
-    stages = read_by(training.plan.expanded(), stage)
-    models = {}
-    for key, model in stage.reads().items():
-        where = f"stage {stage.name!r}: {key}"
-        models[key] = training.begin if key in stages else student.place(model, training.root, key=where)
-        if key not in stages:
-            for line in demand_alike(models[key], training.begin, key=where):
-                training.tell(line)
-    Merger(stage, training.begin, models)
+    Merger(stage, training.begin, demand_alike_models(stage, training))
 
 
 def _merge(stage: Merge, work: Work, models: dict[str, Path]) -> None:
@@ -48,8 +39,7 @@ def _merge(stage: Merge, work: Work, models: dict[str, Path]) -> None:
         if work.plan.student.max_pixels is not None:
             processors.bound(processor, work.plan.student.max_pixels)
         processors.save(processor, folder)
-        whole = sum(entry.size for entry in merger.student.files.entries.values())
-        with counting(f"{stage.name}, bytes", whole) as tell:
+        with counting(f"{stage.name}, weights written", len(merger.student.files.entries)) as tell:
             found = merger.write(folder, tell)
         work.record.row(0, {"distance": found.distance, "merged": found.weights})
         work.record.say(f"the merged weights differ from the student's by {found.distance:.3g} of its norm")

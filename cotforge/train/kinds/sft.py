@@ -28,12 +28,13 @@ from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap
 from cotforge.train.data.short_form import with_short
 from cotforge.train.data.shuffled import demand_reasoning, listed, shuffled
 from cotforge.train.fields import configured, taken
-from cotforge.train.prior.build import EACH_PASS, demand_alike_models, of_stage
+from cotforge.train.prior.build import EACH_PASS, of_stage
 from cotforge.train.prior.gradient import GradientPrior
 from cotforge.train.sharding import asked_for
 from cotforge.train.students import student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import SftHooks
+from cotforge.train.weights.models import demand_alike_models
 from cotforge.train.work import TrainingRun, Work, drive, settings
 
 RATE = 2e-5

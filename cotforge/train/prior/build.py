@@ -7,31 +7,19 @@ import torch
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Prior, Sft
-from cotforge.plan.branches import read_by
 from cotforge.plan.modules import chosen, layer_of
 from cotforge.train.prior.gradient import GradientPrior
 from cotforge.train.prior.tensors import Adapted, find, language_weights
-from cotforge.train.students.student import Pupil, fingerprint, place
+from cotforge.train.students.student import Pupil, fingerprint
 from cotforge.train.weights.delta import Delta, delta
-from cotforge.train.weights.layout import demand_alike
 from cotforge.train.weights.names import key_of
 from cotforge.train.weights.sides import InFiles
-from cotforge.train.work import TrainingRun, Work
+from cotforge.train.work import Work
 
 EACH_PASS = (
     "prior: DeepSpeed shows no whole gradient: that of each forward pass on each GPU is bent by itself, as in the paper's code, and not "
     "their mean, as elsewhere"
 )
-
-
-def demand_alike_models(stage: Sft, training: TrainingRun) -> None:
-    """Have the models of a prior be of the student's shape, by configuration and tokenizer. Raises PipelineError where one is not."""
-    stages = read_by(training.plan.expanded(), stage)
-    for key, model in stage.reads().items():
-        if key not in stages:
-            where = f"stage {stage.name!r}: {key}"
-            for line in demand_alike(place(model, training.root, key=where), training.begin, key=where):
-                training.tell(line)
 
 
 def of_stage(stage: Sft, work: Work, pupil: Pupil) -> GradientPrior | None:

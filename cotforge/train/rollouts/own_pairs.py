@@ -85,7 +85,7 @@ def _rows(sampling: Sampling, number: int) -> Iterator[tuple[Any, ...]]:
         pairs = [(completions[one], completions[other]) for one, other in found.places]
         for chosen, rejected in made_up(sample, completions) if sampling.work.smoke else pairs:
             prompt = [(message["role"], message["content"]) for message in sample["prompt"]]
-            images = [(cell["bytes"], cell["path"]) for cell in sample["images"]]
+            images = [(cell["bytes"], cell["path"]) for cell in sample["images"] or ()]
             yield (
                 str(sample["id"]), prompt, chosen.text, rejected.text, images, chosen.reward, rejected.reward, chosen.tokens,
                 rejected.tokens,

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from cotforge.errors import PipelineError
-from cotforge.plan import Dpo
+from cotforge.plan import SMOKE_TOKENS, Dpo
 from cotforge.plan.kinds.dpo import SMOKE_SAMPLES
 from cotforge.records import Picture, Reply, Sample
 from cotforge.train import precheck, ranks
@@ -34,8 +34,6 @@ from cotforge.train.rollouts.prompts import size_of
 from cotforge.train.students.student import fingerprint, release
 from cotforge.train.work import Work, replaced
 
-SMOKE_TOKENS = 16
-"""Of a completion, at most, when only the machinery is tried."""
 COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "confidence")
 """Of the stage's data, where they have them."""
 

@@ -114,7 +114,7 @@ class Merger:
         return "; ".join([f"{len(self.plan):,} of {len(self.student.names):,} weights are merged, the others are the student's", *told])
 
     def write(self, folder: Path, tell: Callable[[int], object] = bool) -> Merged:
-        """Fill a folder with the merged student; `tell` is told of bytes that are over. Raises PipelineError where one is not finite."""
+        """Fill a folder with the merged student; `tell` is told of weights that are over. Raises PipelineError where one is not finite."""
         squares = [(0.0, 0.0)]
         for file in self.student.files.headers:
             squares += self._write_file(file, folder / file.name, tell)
@@ -140,7 +140,7 @@ class Merger:
                     out.write(self._stored(piece, name, entry.kind))
                     change = piece - before
                     yield float(change @ change), float(before @ before)
-                tell(entry.size)
+                tell(1)
 
     def _stored(self, piece: torch.Tensor, name: str, kind: str) -> memoryview:
         held = piece.to(KINDS[kind]).contiguous()
