@@ -53,9 +53,11 @@ def test_the_run_has_the_shipped_branches_each_merge_with_lessons_after_it_and_t
     given = yaml.safe_load((shipped("pipelines") / "merges.yaml").read_text())["train"]["stages"]
     names = [stage["name"] for stage in stages]
     assert names[: len(given)] == [stage["name"] for stage in given]
-    assert names[-len(STRANGER) :] == [f"{name}-stranger" for name in STRANGER]
+    strangers = stages[len(given) :][: len(STRANGER)]
+    assert [stage["name"] for stage in strangers] == [f"{name}-stranger" for name in ("drift-cosine", "linear")]
+    assert names[len(given) + len(STRANGER) :] == ["linear-lessons"]
     assert not [name for name in NAMES if name in run.file.read_text()]
-    for stage in stages[-len(STRANGER) :]:
+    for stage in strangers:
         assert str(tmp_path / "seed-0" / "expert") in str(stage)
         assert str(tmp_path / "seed-1" / "expert") not in str(stage)
     plan = Loaded.load(run.file).pipeline.train

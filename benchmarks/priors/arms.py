@@ -109,16 +109,16 @@ class Run:
         }
 
     def _stages(self) -> Iterator[dict[str, Any]]:
-        """Those of the shipped pipeline in this size, then every merge followed by the lessons, then those of the stranger."""
+        """Those of the shipped pipeline in this size, then those of the stranger, then every merge followed by the lessons."""
         stages = [self._sized(stage) for stage in _shipped()["stages"]]
         plain = next(stage for stage in stages if stage["kind"] == "sft" and "prior" not in stage)
         merges = [stage for stage in stages if stage["kind"] == "merge"]
         yield from (self._named(stage) for stage in stages)
-        for stage in merges[: self.size.follow]:
-            yield plain | {"name": f"{stage['name']}-lessons", "from": stage["name"]}
         for stage in stages:
             if stage["name"] in STRANGER:
                 yield self._named(stage | {"name": f"{stage['name']}-stranger"}, stranger=True)
+        for stage in merges[: self.size.follow]:
+            yield plain | {"name": f"{stage['name']}-lessons", "from": stage["name"]}
 
     def _sized(self, stage: dict[str, Any]) -> dict[str, Any]:
         """A stage of the shipped pipeline with the size of this comparison; rules, methods, weights and densities stay."""
