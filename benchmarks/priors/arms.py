@@ -13,7 +13,7 @@ from benchmarks.priors import models, task
 from cotforge.demo.digits import write
 from cotforge.prompts import shipped
 from cotforge.train.command import train
-from cotforge.train.evaluation.tryout import name_of, try_out
+from cotforge.train.evaluation.tryout import Asked, name_of, try_out
 
 NAMES = {
     "Qwen/Qwen2.5-VL-7B-Instruct": models.VLM,
