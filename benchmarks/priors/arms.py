@@ -155,7 +155,7 @@ class Run:
         if not kept.exists():
             weights = self.out / "train" / arm.folder / "weights" if arm.folder else self.model(models.VLM)
             file = self.out / "eval" / f"{name_of(str(weights))}.json"
-            asked = Asked(str(weights), max_tokens=models.LONGEST, batch=models.ASKED)
+            asked = Asked(model=str(weights), max_tokens=models.LONGEST, batch=models.ASKED)
             try_out(self.file, asked=asked, out=self.out, tell=bool)
             found = json.loads(file.read_text(encoding="utf-8"))
             expert = self.model(models.EXPERT, stranger=arm.stranger)
