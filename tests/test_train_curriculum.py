@@ -1,8 +1,6 @@
 """Stages with a curriculum: a student learns by it, a killed stage draws the rows of an undisturbed one, and processes draw alike."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +19,9 @@ from cotforge.train.report.record import Record
 from cotforge.train.students import student, tiny
 from cotforge.train.work import Work, newest_whole
 from tests import squares
+from tests.nursery import Nursery, module
 from tests.paced import learn, sum_of
-from tests.project import environment, ran
+from tests.project import ran
 from tests.test_grpo import REWARDS
 from tests.test_grpo import work as grpo_work
 from tests.test_train_sft import work as sft_work
@@ -210,12 +209,10 @@ def test_the_student_s_own_pass_rates_order_the_rows_of_its_next_stage(tmp_path:
     assert "stage 'paced': difficulty was" in again.stderr
 
 
-def test_all_processes_choose_the_same_lessons_and_each_learns_its_part_of_them(tmp_path: Path, model: Path, dataset: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tests.ranked_curriculum"]
-    done = subprocess.run(
-        [*launch, str(tmp_path), str(model), str(dataset)], cwd=Path(__file__).parents[1],
-        env=environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+def test_all_processes_choose_the_same_lessons_and_each_learns_its_part_of_them(
+    tmp_path: Path, model: Path, dataset: Path, nursery: Nursery
+) -> None:
+    done = nursery.train(tmp_path, tmp_path, model, dataset, count=2, program=module("tests.ranked_curriculum"))
     assert done.returncode == 0, done.stderr
     one, other = (json.loads((tmp_path / f"process-{rank}.json").read_text()) for rank in (0, 1))
     assert one["drawn"] == other["drawn"]

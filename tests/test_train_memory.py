@@ -66,7 +66,7 @@ from pathlib import Path
 from cotforge.errors import PipelineError
 from cotforge.train.command import quiet
 quiet()
-from cotforge.train.data.grouped import Grouped
+from cotforge.train.kinds import sft
 from tests.squares import SIZE, TEXTS, write
 from tests.test_train_sft import find, work
 from cotforge.train.students import tiny

@@ -5,6 +5,7 @@ that model after its tower has learned to see and all of it to answer about pict
 """
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -194,7 +195,7 @@ def encoded(words: Any, turns: list[Turn]) -> dict[str, Any]:
     }
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def answers(model: Any, words: Any, turns: list[Turn], shown: Any = None) -> list[str]:
     """What a model says, greedily; `shown` (turns, ...) are the pictures of a VLM. Prompts of one call are equally long."""
     model.eval()
@@ -233,7 +234,7 @@ def distance(model: Path, expert: Path) -> float:
     """Euclidean, over the weights of the decoders' attention and MLP."""
     ours, theirs = (_projections(kind, folder) for kind, folder in ((AutoModelForImageTextToText, model), (AutoModelForCausalLM, expert)))
     assert ours.keys() == theirs.keys()
-    return float(sum((ours[name] - theirs[name]).square().sum() for name in ours)) ** 0.5
+    return math.sqrt(math.fsum(float((ours[name] - theirs[name]).square().sum()) for name in ours))
 
 
 def _projections(kind: Any, folder: Path) -> dict[str, Any]:
