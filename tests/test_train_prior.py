@@ -1,6 +1,7 @@
 """Stages of kind `sft` with a `prior:`: what the optimizer sees, under adapters too, and every way in which nothing would be bent."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -326,6 +327,25 @@ def test_where_each_pass_is_bent_by_itself_the_difference_is_still_added_once(ru
     pull = 2.0 if rule == "absolute" else 2 * sum(gradient.norm() for gradient in passes) / difference.norm()
     torch.testing.assert_close(weight.grad, sum(passes) - pull * difference)
     assert prior.metrics(model, 1)["prior/added"] > 0
+
+
+def test_a_pull_that_leads_past_the_expert_is_told_once() -> None:
+    model, said = Text(), list[str]()
+    prior = prior_of(model, [MLP], rule="absolute")
+    expert = tensors.language_weights(model)[MLP].detach() + prior.differences[MLP]
+    prior = replace(prior, expert=lambda name: expert, tell=said.append)
+    for step in range(0, 60, 10):
+        model.zero_grad()
+        model.decoder.layers[0].mlp(torch.ones(1, 4)).sum().backward()
+        prior.bend(model)
+        prior.metrics(model, step)
+        with torch.no_grad():
+            tensors.language_weights(model)[MLP].add_(prior.differences[MLP])  # once there, then past it
+        assert len(said) == (step >= 30)
+    assert said[0].startswith("guard: the student is ")
+    assert said[0].endswith(
+        "times as far from the expert as it was: the pull leads past it; lower learning_rate or prior.alpha, or take fewer steps"
+    )
 
 
 def test_gradients_that_an_optimizer_has_used_up_are_one_line() -> None:

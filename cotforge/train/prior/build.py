@@ -44,7 +44,8 @@ def of_stage(stage: Sft, work: Work, pupil: Pupil) -> GradientPrior | None:
     _demand_all(spec, names, found, where)
     scales = _scales(spec, names, found, weights)
     work.record.say(f"prior: {_line(spec, names, found, adapted=any(isinstance(bent, Adapted) for bent in tensors))}")
-    return GradientPrior(spec, names, found, _read(InFiles(folders["prior.expert"], f"{where}.expert"), shapes), scales, where)
+    expert = _read(InFiles(folders["prior.expert"], f"{where}.expert"), shapes)
+    return GradientPrior(spec, names, found, expert, scales, where, work.record.say)
 
 
 def _read(expert: InFiles, shapes: Mapping[str, Sequence[int]]) -> Callable[[str], torch.Tensor]:

@@ -20,6 +20,9 @@ from cotforge.train.prior.tensors import Adapted, Bent, find, local, summed
 
 APART = 10
 """Optimizer steps from one measurement of the distance to the expert to the next: it reads the expert's weights."""
+OVERSHOT = 1.5
+"""Times its first distance to the expert at which a student is told to have passed it (chosen by us; plain sft came to 1.3 in
+`benchmarks.priors`, DRIFT whose steps were too long to 3 and more)."""
 COSINE, ADDED, DISTANCE = "prior/cosine", "prior/added", "prior/distance"
 """Metrics: mean cosine of gradient and difference (1 leads straight away from the expert), norm added per norm of the gradient (of all bent
 tensors together), Euclidean distance of the bent tensors to the expert's."""
@@ -45,6 +48,10 @@ class GradientPrior:
     """By which a difference is multiplied before it is used; 1 where it has none."""
     where: str = "prior"
     """What begins an error."""
+    tell: Callable[[str], object] = bool
+    """Tells a person a line."""
+    _first: float = 0.0
+    """The distance to the expert when it was first measured; infinite once a person was told that it was passed."""
     _attached: bool = False
     """Whether backward passes bend by themselves."""
     _found: list[Bent] = field(default_factory=list)
@@ -95,7 +102,18 @@ class GradientPrior:
         found = {COSINE: float(torch.stack([rules.cosine(row[:3]) for row in rows]).mean()), ADDED: float(added.sqrt())}
         if step % APART == 0:
             found[DISTANCE] = self.distance(model)
+            self._watch(found[DISTANCE])
         return found
+
+    def _watch(self, distance: float) -> None:
+        """The difference is made once and stays: steps that are long enough lead past the expert, and ever farther from it."""
+        self._first = self._first or distance
+        if distance > OVERSHOT * self._first:
+            self.tell(
+                f"guard: the student is {distance / self._first:.2g} times as far from the expert as it was: the pull leads past it; "
+                "lower learning_rate or prior.alpha, or take fewer steps"
+            )
+            self._first = math.inf
 
     def distance(self, model: Any) -> float:
         """Euclidean, of the tensors that are bent to the expert's; adapters count as merged."""
