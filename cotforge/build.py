@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -154,7 +154,7 @@ class Run:
         else:
             works = self._works(refreshed) if guide is None else not_only_faults(self._remaining(refreshed, guide))
             found = estimator.read(works, draw=probe)
-        warn([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking()])
+        warn([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *self.loaded.pipeline.consensus.idle()])
         if not probe:
             tell(estimator.text())
         if people.checked or self.loaded.pipeline.consensus.promise is not None:
@@ -200,7 +200,7 @@ class Run:
         `refresh` names teachers whose Calls are asked anew; `retry` says why a Call came to nothing that is asked anew, and no other then.
         Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
         """
-        gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        people = gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         keep_larger = not replace and (offline or self._limited)
         stays = keep_larger and self._limit is not None and self._limit < Previous.of(self.folder.path).samples
         if not stays and not (offline and self.folder.pipeline.exists()):
@@ -212,7 +212,9 @@ class Run:
         if offline:
             warn(self._elsewhere(refreshed, self._guide()))
         else:
-            warn(_going_on(name for name in before if name not in refresh))
+            warn(
+                [*_going_on(name for name in before if name not in refresh), *claims.before_paying(people, self.loaded.pipeline.consensus)]
+            )
             self.forge(progress, refreshed, first=[_STAYS.format(dataset=self.folder.dataset, limit=self._limit)] if stays else [])
             if not progress.stopped and not any(meter.postponed or meter.closed in CLOSED for meter in progress.teachers.values()):
                 self._settle_refresh(before if self.limit else {})
@@ -245,7 +247,7 @@ class Run:
         if not self.folder.pipeline.exists():
             self._keep()
         if answers is not None:
-            return take(self.loaded, self.folder, self.samples, answers)
+            return take(self.loaded, self.folder, replace(self, limit=None).samples, answers)  # people may have seen more than a trial has
         return ask(self.loaded, self.folder, self.samples, None if self.journal.empty else self._curation, count=count, audit=audit)
 
     def _keep(self) -> None:
@@ -394,6 +396,5 @@ def _going_on(teachers: Iterable[str]) -> list[str]:
 
 def warn(lines: Sequence[str]) -> None:
     """Say something on stderr that is no fault."""
-    for line in lines:
-        sys.stderr.write(printable(line) + "\n")
+    sys.stderr.write("".join(printable(line) + "\n" for line in lines))
     sys.stderr.flush()

@@ -25,7 +25,7 @@ from cotforge.order import rank
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Picture, Sample
 from tests.browser import PROGRAM, chromium
-from tests.project import LABELS, ran, replay, write_pipeline, write_rows
+from tests.project import LABELS, ran, replay, said, write_pipeline, write_rows
 
 TASK = Task(kind="classify", question="What does it evoke?", labels={"awe": ("wonder",), "fear": (), "sadness": ()})
 HOSTILE = "</script></style><script>alert(1)</script><img src=x onerror=alert(2)>\"'"
@@ -459,3 +459,45 @@ def test_long_lists_are_searched_and_free_answers_typed(tmp_path: Path) -> None:
         person.click("#saveend")
         saved = person.downloaded("gold.csv")
     assert read(saved, Task(kind="answer", question="?")).answers == {"0": "-1,5?", "1": "=x"}
+
+
+def test_answers_to_samples_that_a_trial_left_out_are_taken(tmp_path: Path) -> None:
+    write_rows(tmp_path, 6)
+    replies = {f"row-{number}": said(LABELS[number % 4]) for number in range(6)}
+    write_pipeline(tmp_path, replay(tmp_path, "one", replies), replay(tmp_path, "two", replies))
+    assert ran("gold", "pipeline.yaml", cwd=tmp_path).returncode == 0
+    (tmp_path / "gold.csv").write_text("id,answer\n" + "".join(f"row-{number},{LABELS[number % 4]}\n" for number in range(6)))
+    assert ran("build", "pipeline.yaml", "--limit", "2", cwd=tmp_path).returncode == 0
+    taken = ran("gold", "runs/feelings", "--read", "gold.csv", cwd=tmp_path)
+    assert (taken.returncode, "6 samples have an answer" in taken.stdout) == (0, True), taken.stderr
+    assert ran("curate", "runs/feelings", cwd=tmp_path).returncode == 0
+
+
+def test_a_build_says_before_it_pays_that_a_promise_cannot_be_kept(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    replies = {f"row-{number}": said(LABELS[number]) for number in range(2)}
+    known = replay(tmp_path, "one", replies), replay(tmp_path, "two", replies)
+    write_pipeline(tmp_path, *known, consensus={"rule": "sequential", "promise": {"precision": 0.98, "confidence": 0.95}})
+    built = ran("build", "pipeline.yaml", cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    assert "gold: nobody has checked a sample; consensus.promise takes 149, and until then accepts nothing\n" in built.stderr
+
+
+@pytest.mark.parametrize(
+    ("consensus", "idle"),
+    [
+        ({"rule": "majority", "max_calls": 1, "votes": "full"}, ["max_calls", "votes"]),
+        ({"rule": "label_match", "max_calls": 1, "objective": "cheapest"}, ["objective"]),
+        ({"rule": "sequential", "max_calls": 1, "objective": "cheapest", "votes": "short"}, []),
+        ({"target": 0.95}, []),
+    ],
+)
+def test_keys_without_effect_under_the_rule_are_told(tmp_path: Path, consensus: dict[str, object], idle: list[str]) -> None:
+    write_rows(tmp_path, 1)
+    write_pipeline(tmp_path, replay(tmp_path, "one", {"row-0": said(LABELS[0])}), replay(tmp_path, "two", {}), consensus=consensus)
+    checked = ran("check", "pipeline.yaml", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stderr
+    rule = consensus.get("rule", "majority")
+    assert [line for line in checked.stderr.splitlines() if "no effect" in line] == [
+        f"consensus.{name}: has no effect under rule {rule!r}" for name in idle
+    ]

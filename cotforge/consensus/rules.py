@@ -102,6 +102,12 @@ class Consensus(Spec):
             raise WrongKey("image", f"has no vote under rule {self.rule!r}; write rule: sequential, or leave it out")
         return self
 
+    def idle(self) -> list[str]:
+        """A line for each key that is given and has no effect under the rule."""
+        used = ({"max_calls", "order"} if self.sequential else set()) | ({"objective", "votes"} if self.rule == "sequential" else set())
+        given = [name for name in ("max_calls", "order", "objective", "votes") if name in self.model_fields_set and name not in used]
+        return [f"consensus.{name}: has no effect under rule {self.rule!r}" for name in given]
+
     @property
     def pictures(self) -> str:
         """What pictures are known by where they may vote, in a few words; empty where they do not."""

@@ -7,8 +7,10 @@ import yaml
 
 from cotforge.consensus import Consensus
 from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable, fewest, upper_bound
+from cotforge.consensus.drawn import even_part
 from cotforge.consensus.promise import needed
 from cotforge.consensus.simpler import Figures, Simpler, Trial
+from cotforge.records import Gold
 from cotforge.tally import Tally
 
 NAMED = 6
@@ -115,6 +117,13 @@ def best_case(checked: int, consensus: Consensus) -> str:
     if target is not None and certifiable(checked) < target:
         return f"{told}; {target:g} takes {fewest(target):,}"
     return told
+
+
+def before_paying(people: Gold, consensus: Consensus) -> list[str]:
+    """What somebody should know before a build pays: keys without effect, and a promise that so few checked samples cannot keep."""
+    checked = len(even_part(people.checked, people.drawn))
+    short = consensus.promise is not None and checked < needed(consensus.promise.wish)
+    return [*consensus.idle(), *([f"gold: {best_case(checked, consensus)}"] if short else [])]
 
 
 def unvouched(claim: Claim, accepted: Mapping[str, int]) -> list[str]:
