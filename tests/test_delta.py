@@ -154,7 +154,7 @@ def test_differences_of_zero_and_such_as_are_not_finite_are_left_out_and_counted
     assert len(found) == 18
     last = found.names[-1]
     assert torch.equal(found[last], experts.weights(other)[last] - decoder[last].detach())
-    assert found.line().startswith(f"20 weights matched, 2 without a finite difference (such as {same}); distance ")
+    assert found.line().startswith(f"20 weights matched, 2 without a difference (0, or not finite) (such as {same}); distance ")
 
 
 def test_a_bias_that_the_expert_lacks_counts_as_zero_where_biases_are_wanted(

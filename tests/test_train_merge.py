@@ -126,6 +126,31 @@ def test_what_cannot_be_merged_is_told_before_anything_is_trained(tmp_path: Path
     assert "stage 'soup': models[2].model: 'no/where' is no folder, and no model that the Hub gives" in missing.stderr
 
 
+@pytest.mark.parametrize(
+    ("stage", "line"),
+    [
+        (
+            {"name": "bent", "kind": "sft", "steps": 1, "prior": {"expert": "expert", "layers": [9]}},
+            "stage 'bent': prior.layers: the student has no layer 9; they count from 0",
+        ),
+        (
+            {"name": "swap", "kind": "merge", "method": "layer_swap", "models": [{"model": "expert", "layers": [9]}]},
+            "stage 'swap': models[0].layers: the student has no layer 9; they count from 0",
+        ),
+        ({"name": "look", "kind": "eval"}, "stage 'look': eval: is missing from the pipeline file; it says what the student is tried on"),
+    ],
+)
+def test_a_later_stage_that_cannot_be_done_is_told_before_an_earlier_one_is_trained(
+    tmp_path: Path, stage: dict[str, Any], line: str
+) -> None:
+    folder = project(tmp_path / "p", ONE, stage)
+    file = folder / "squares.yaml"
+    file.write_text(yaml.safe_dump({name: part for name, part in yaml.safe_load(file.read_text()).items() if name != "eval"}))
+    refused = ran(*TRAIN, cwd=folder)
+    assert (refused.returncode, refused.stderr.splitlines()[-1]) == (2, line)
+    assert not (folder / "run" / "train" / "01-one" / "weights").exists()
+
+
 def test_its_card_names_the_models_of_the_hub_that_it_is_made_of(tmp_path: Path) -> None:
     soup = SOUP | {"from": "base", "models": [{"model": "base"}, {"model": "some/expert"}, {"model": "expert"}]}
     folder = project(tmp_path / "p", soup)

@@ -256,7 +256,7 @@ def test_numbers_that_are_none_are_left_out_and_counted(
     held["model.layers.0.mlp.up_proj.weight"][0, 0] = float("nan")
     save_file(held, broken / "model.safetensors", metadata={"format": "pt"})
     assert "layers.0.mlp.up_proj.weight" not in built(tmp_path / "stage", begin, lessons, {"expert": str(broken)}).names
-    assert "1 without a finite difference (such as layers.0.mlp.up_proj.weight)" in capsys.readouterr().err
+    assert "1 without a difference (0, or not finite) (such as layers.0.mlp.up_proj.weight)" in capsys.readouterr().err
 
 
 def test_with_a_base_the_prior_is_what_its_training_changed(begin: Path, reasoner: Path, lessons: Lessons, tmp_path: Path) -> None:

@@ -224,6 +224,8 @@ def _check_machine(training: TrainingRun, choice: Choice) -> None:
 def _check_held_out(training: TrainingRun, stages: Sequence[Stage]) -> None:
     """Raises PipelineError where nothing is held out that is to be, or what is held out is learned from."""
     if training.trials is None:
+        if looked := next((stage.name for stage in stages if stage.kind == "eval"), None):
+            raise PipelineError(f"stage {looked!r}: eval: is missing from the pipeline file; it says what the student is tried on")
         return
     training.trials.held()
     for stage in {stage.learns_from: stage for stage in stages if stage.learns_from in ("lessons", "pairs")}.values():

@@ -224,7 +224,10 @@ class Grpo(PacedStage):
         if self.curriculum is None:
             return self
         if self.resample:
-            raise WrongKey("resample", "draws other prompts by chance, which a curriculum chooses; leave one of them out")
+            given = (
+                "" if self.variant is None or "resample" in self.trl else f" (variant {self.variant} brings it; resample: 0 leaves it out)"
+            )
+            raise WrongKey("resample", f"draws other prompts by chance, which a curriculum chooses; leave one of them out{given}")
         if self.curriculum.by == "length" and self.data == "source":
             raise WrongKey("curriculum.by", "length is that of a lesson's completion, and data: source has none; take pass_rate")
         return self

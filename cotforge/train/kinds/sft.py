@@ -28,7 +28,7 @@ from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap
 from cotforge.train.data.short_form import with_short
 from cotforge.train.data.shuffled import demand_reasoning, listed, shuffled
 from cotforge.train.fields import configured, taken
-from cotforge.train.prior.build import EACH_PASS, of_stage
+from cotforge.train.prior.build import EACH_PASS, demand_chosen, of_stage
 from cotforge.train.prior.gradient import GradientPrior
 from cotforge.train.sharding import asked_for
 from cotforge.train.students import student
@@ -79,6 +79,7 @@ def check(stage: Sft, training: TrainingRun) -> None:
     demand_reasoning(stage, training.prompts)
     demand_part(stage, training.learned_by)
     demand_alike_models(stage, training)
+    demand_chosen(stage, training)
 
 
 def fitting(prepared: Prepared, longest: int | None) -> list[int]:

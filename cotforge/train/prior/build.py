@@ -12,9 +12,10 @@ from cotforge.train.prior.gradient import GradientPrior
 from cotforge.train.prior.tensors import Adapted, find, language_weights
 from cotforge.train.students.student import Pupil, fingerprint
 from cotforge.train.weights.delta import Delta, delta
-from cotforge.train.weights.names import key_of
+from cotforge.train.weights.files import Checkpoint
+from cotforge.train.weights.names import HEAD, decoder_names, key_of
 from cotforge.train.weights.sides import InFiles
-from cotforge.train.work import Work
+from cotforge.train.work import TrainingRun, Work
 
 EACH_PASS = (
     "prior: DeepSpeed shows no whole gradient: that of each forward pass on each GPU is bent by itself, as in the paper's code, and not "
@@ -46,6 +47,18 @@ def of_stage(stage: Sft, work: Work, pupil: Pupil) -> GradientPrior | None:
     work.record.say(f"prior: {_line(spec, names, found, adapted=any(isinstance(bent, Adapted) for bent in tensors))}")
     expert = _read(InFiles(folders["prior.expert"], f"{where}.expert"), shapes)
     return GradientPrior(spec, names, found, expert, scales, where, work.record.say)
+
+
+def demand_chosen(stage: Sft, training: TrainingRun) -> None:
+    """Raises PipelineError where `layers` or `modules` of a prior choose none of the student's weights, by the names in its files."""
+    if stage.prior is None:
+        return
+    where = f"stage {stage.name!r}: prior"
+    names = decoder_names(Checkpoint(training.begin, key=where).entries)
+    _demand_layers(stage.prior, names, where)
+    for given in stage.prior.modules:
+        if not any(map(chosen([given], stage.prior.layers), {*names, HEAD})):
+            raise PipelineError(f"{where}.modules: {given!r} bends nothing: the student's language model has no tensor of such a name")
 
 
 def _read(expert: InFiles, shapes: Mapping[str, Sequence[int]]) -> Callable[[str], torch.Tensor]:

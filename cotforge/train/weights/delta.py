@@ -66,7 +66,7 @@ class Delta:
         told = {
             "missing in the expert": self.missing,
             "of another vocabulary": self.mismatched,
-            "without a finite difference": self.skipped,
+            "without a difference (0, or not finite)": self.skipped,
         }
         parts += [f"{len(names):,} {what} (such as {names[0]})" for what, names in told.items() if names]
         parts += [f"{len(self.zeroed):,} biases count as zero where they are lacking"] if self.zeroed else []

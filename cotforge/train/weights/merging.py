@@ -102,6 +102,10 @@ class Merger:
         )
 
     def _demand_something(self, model: WholeModel, key: str) -> None:
+        given = self.stage.models[self.models.index(model)]
+        known = {layer for name in self.student.names if (layer := layer_of(name)) is not None}
+        if absent := [layer for layer in given.layers or () if layer not in known]:
+            raise PipelineError(f"{key.removesuffix('.model')}.layers: the student has no layer {absent[0]}; they count from 0")
         demand_unfused(model, [name for name in self.student.wanted(self.stage.modules) if model.shape(name) is None], key)
         raise PipelineError(
             f"{key}: none of its weights, such as {next(iter(model.names))!r}, is merged: they have other names than the student's, "
