@@ -151,7 +151,7 @@ def test_a_later_stage_that_cannot_be_done_is_told_before_an_earlier_one_is_trai
     assert not (folder / "run" / "train" / "01-one" / "weights").exists()
 
 
-def test_its_card_names_the_models_of_the_hub_that_it_is_made_of(tmp_path: Path) -> None:
+def test_its_card_names_the_models_that_it_is_made_of_with_their_licences(tmp_path: Path) -> None:
     soup = SOUP | {"from": "base", "models": [{"model": "base"}, {"model": "some/expert"}, {"model": "expert"}]}
     folder = project(tmp_path / "p", soup)
     file = folder / "squares.yaml"
@@ -164,6 +164,8 @@ def test_its_card_names_the_models_of_the_hub_that_it_is_made_of(tmp_path: Path)
     loaded = Loaded.load(str(file))
     assert loaded.pipeline.train is not None
     assert len(past(loaded.pipeline.train, folder / "run")) == 1
-    head = card.card(loaded, folder / "run", [], begin=folder / "student").split("---\n")[1]
+    (folder / "expert" / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n")
+    _, head, text = card.card(loaded, folder / "run", [], begin=folder / "student").split("---\n", 2)
+    assert "\n- some/expert, licence: not stated\n- expert, licence: cc-by-nc-4.0\n" in text
     found = yaml.safe_load(head)
     assert (found["base_model"], found["base_model_relation"]) == (["some/student", "some/expert"], "merge")

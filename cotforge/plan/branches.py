@@ -34,6 +34,16 @@ def depends_on(stages: Sequence[Stage]) -> dict[str, frozenset[str]]:
     return {name: frozenset(each.name for each in found if each is not None) for name, found in read.items()}
 
 
+def models_of(stages: Sequence[Stage], name: str) -> list[str]:
+    """The models, other than stages and the base, whose weights went into a stage's: it, or one that it depends on, read them."""
+    known, wanted = depends_on(stages), {name}
+    for stage in reversed(stages):  # those that read it stand after it
+        if stage.name in wanted:
+            wanted |= known[stage.name]
+    names = {BASE, *known}
+    return list(dict.fromkeys(model for stage in stages if stage.name in wanted for model in stage.reads().values() if model not in names))
+
+
 def origins(stages: Sequence[Stage]) -> dict[str, str]:
     """By a stage's name, the `from` that a reader has to be told of; empty where it begins with the stage before it."""
     found = {}

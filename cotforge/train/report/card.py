@@ -13,6 +13,7 @@ from cotforge.card import body, one_line
 from cotforge.errors import shown
 from cotforge.pipeline import Loaded, dumped
 from cotforge.plan import Eval, Plan
+from cotforge.plan.branches import models_of
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation import routing, swapped
 from cotforge.train.evaluation.evaluate import figure, longest
@@ -77,6 +78,7 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
         reasons=_reasons(loaded, plan),
         smoke=smoke,
         base={"model": _named(plan, loaded.root), "license": header(begin / "README.md").get("license"), "tiny": plan.student.tiny},
+        models=_models(plan, line, loaded.root),
         prompt=loaded.prompts.student.text,
         max_tokens=longest(plan),
         dtype=(last or {}).get("dtype") or "float32",
@@ -178,10 +180,21 @@ def _header(loaded: Loaded, plan: Plan, line: Sequence[Chapter]) -> dict[str, An
     return head | {"tags": ["chain-of-thought", "reasoning", "vision", "cotforge"]}
 
 
+def _models(plan: Plan, line: Sequence[Chapter], root: Path) -> list[dict[str, str | None]]:
+    """The models that the student was merged with or pulled towards, each with its licence as far as its folder tells it."""
+    read = models_of(plan.expanded(), line[-1].stage.name) if line else []
+    return [{"model": _place(model, root), "license": _known(header(root / model / "README.md").get("license"))} for model in read]
+
+
+def _place(model: str, root: Path) -> str:
+    """An id on the Hub, or the name of a folder."""
+    return Path(model).name if (root / model).is_dir() else model
+
+
 def _named(plan: Plan, root: Path) -> str:
     """A student's id on the Hub, the name of its folder, or what kind of tiny one it is."""
     model = plan.student.model
-    return Path(model).name if model is not None and (root / model).is_dir() else plan.student.named
+    return plan.student.named if model is None else _place(model, root)
 
 
 def _others(run: Path, chapters: Sequence[Chapter], last: dict[str, Any] | None) -> Iterator[Row]:
