@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, get_args
 
 import pytest
@@ -48,7 +49,8 @@ NEVER_ENDS = ("simulate", "demo")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    """The text of every block in that language, also of those in a list."""
+    return [dedent(found) for _, found in re.findall(rf"^( *)```{language}\n(.*?)^\1```$", TEXT, re.MULTILINE | re.DOTALL)]
 
 
 def commands() -> list[list[str]]:
@@ -193,14 +195,22 @@ def test_every_page_of_the_docs_is_named_in_the_index() -> None:
     assert {*PAGES} == {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     def leads(link: str, heading: str) -> bool:
         path = (page.parent / link).resolve() if link else page
         return path.exists() and (not heading or path.suffix != ".md" or heading in headings(path.read_text(encoding="utf-8")))
 
-    links = [found for found in LINK.findall(PAGES[page]) if not found[0].startswith("http")]
+    text = page.read_text(encoding="utf-8")
+    links = [found for found in LINK.findall(text) if not found[0].startswith("http")]
     assert [found for found in links if not leads(*found)] == []
+    assert [picture for picture in re.findall(r'<img src="([^"]+)"', text) if not leads(picture, "")] == []
+
+
+def test_every_file_of_the_repository_that_is_named_exists() -> None:
+    named = {word for word in quoted(TEXT) if re.fullmatch(r"(?:cotforge|tests|benchmarks|examples)/[\w./-]+", word)}
+    assert named
+    assert [word for word in named if not (ROOT / word).exists()] == []
 
 
 def test_every_command_is_of_a_program_we_know_and_every_make_target_and_extra_exists() -> None:
