@@ -23,6 +23,7 @@ from cotforge.answers import Task
 from cotforge.consensus import RULES
 from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
 from cotforge.export.columns import LOSSES, lessons, traces
+from cotforge.formats import FORMATS
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.prompts import shipped
@@ -152,6 +153,12 @@ def test_the_tables_name_exactly_what_there_is() -> None:
     assert {row[0].strip("`") for row in rows("kind")} == kinds
     assert {row[0].split()[1].strip("`") for row in rows("command")} == set(cli.cli.commands)
     assert [int(row[0]) for row in rows("exit")] == [cli.DONE, cli.WRONG, cli.STOPPED, cli.INTERRUPTED]
+
+
+def test_every_export_format_is_listed_with_the_kinds_of_rows_that_it_has() -> None:
+    assert {name.strip("`"): tuple(quoted(kinds)) for name, kinds, _ in rows("`--to`")} == {
+        name: each.kinds for name, each in FORMATS.items()
+    }
 
 
 def test_the_options_of_the_measures_are_those_of_their_functions() -> None:
