@@ -189,6 +189,13 @@ def test_the_demo_is_described_as_it_is() -> None:
     assert all(float(share) <= 0.93 for share in re.findall(r"0\.\d+", alone))
 
 
+def test_every_figure_of_the_readme_stands_in_the_results_or_the_benchmarks() -> None:
+    measured = (ROOT / "docs" / "results.md").read_text(encoding="utf-8") + (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    figures = re.findall(r"\d+\.\d+|\d{1,3}(?:,\d{3})+", PAGES[ROOT / "README.md"].partition("## Results")[2])
+    assert figures
+    assert [figure for figure in figures if figure not in measured] == []
+
+
 # links and names
 
 
