@@ -169,7 +169,7 @@ class Curator:
 
     def _completion(self, sample: Sample, trace: Trace) -> tuple[str, str | None]:
         """What a student learns of a Trace, without tags and tokens in its text, and what was mended for that."""
-        mended = answers.mended(trace if self.loaded.prompts.needs_reasoning else replace(trace, reasoning=""), options=sample.options)
+        mended = answers.clean_trace(trace if self.loaded.prompts.needs_reasoning else replace(trace, reasoning=""), options=sample.options)
         return redact(self.loaded.prompts.completion.complete(mended.reasoning, mended.answer)), mended.named()
 
     def _pair(self, sample: Sample, taught: Sequence[tuple[int, str, str | None]], judged: Sequence[Judged]) -> tuple[str, str] | None:

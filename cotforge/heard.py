@@ -15,7 +15,7 @@ Answered = tuple[Call, Reply, Trace | None]
 
 def read_trace(reply: Reply, call: Call, task: answers.Task) -> Trace:
     """A Reply read, without credentials that lay in pieces in it: reading takes out what lay between."""
-    trace = answers.read(reply, call, task)
+    trace = answers.read_reply(reply, call, task)
     is_piece = trace.reasoning in reply.content or trace.reasoning in reply.reasoning
     reasoning, answer = trace.reasoning if is_piece else redact(trace.reasoning), trace.answer and redact(trace.answer)
     return trace if (reasoning, answer) == (trace.reasoning, trace.answer) else replace(trace, reasoning=reasoning, answer=answer)

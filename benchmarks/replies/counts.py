@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.replies.bodies import Body, random_body
-from cotforge.answers import Task, mended, read, reads_well
+from cotforge.answers import Task, clean_trace, read_reply, reads_well
 from cotforge.answers.controls import CONTROLS
 from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
 from cotforge.journal.schema import MIGRATIONS
@@ -67,7 +67,7 @@ def _followed(body: Body, task: Task, journal: sqlite3.Connection, completion: P
         found["lost"] += body.must
         return found
     found["answered"] += 1
-    trace = read(reply, Call(KEY, Sample("", (), "Which?", task.options()), "t", "m", 0, ()), task)
+    trace = read_reply(reply, Call(KEY, Sample("", (), "Which?", task.options()), "t", "m", 0, ()), task)
     voted = trace.answer is not None
     found["read"] += voted
     found["wrong"] += voted and body.answered is not None and (trace.answer != "awe" or not body.answered)
@@ -110,7 +110,7 @@ def _may_vote(reply: Reply) -> bool:
 
 def _learned(trace: Trace, task: Task, completion: Prompt) -> Counter[str]:
     """The lesson that a Trace would be, where its answer is the one that is agreed on."""
-    learned = mended(trace, options=task.options())
+    learned = clean_trace(trace, options=task.options())
     if trace.fault is not None or not learned.reasoning:
         return Counter()
     lesson = completion.complete(learned.reasoning, learned.answer)

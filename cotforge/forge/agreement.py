@@ -47,7 +47,7 @@ class Agreement:
     def _said(self, work: Work) -> Iterator[tuple[str, str | None]]:
         for call, attempt in work.had:
             reply = attempt.reply
-            yield call.teacher, answers.read(reply, call, self._pipeline.task).answer if reply.outcome.has_text else None
+            yield call.teacher, answers.read_reply(reply, call, self._pipeline.task).answer if reply.outcome.has_text else None
 
     def _majority_of(self, sample: Sample, said: Iterable[tuple[str, str | None]]) -> bool:
         """Whether there is one, of the label's vote too where it has one."""

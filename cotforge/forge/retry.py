@@ -42,7 +42,7 @@ class Retry:
     def reason(self, call: Call, attempt: Attempt) -> str | None:
         """Why the Call came to nothing; None where it did not."""
         reply = attempt.reply
-        trace = answers.read(reply, call, self.loaded.pipeline.task) if reply.outcome.has_text else None
+        trace = answers.read_reply(reply, call, self.loaded.pipeline.task) if reply.outcome.has_text else None
         return answers.why_lost(reply, trace, needs_reasoning=self.loaded.prompts.needs_reasoning)
 
     def met(self, works: Iterator[Work | Fault]) -> Iterator[str]:

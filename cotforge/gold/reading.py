@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from cotforge.answers import Task
-from cotforge.answers.text import normal, seen
+from cotforge.answers.text import clean_text, normal_form
 from cotforge.errors import PipelineError
 from cotforge.gold.cells import Table, demand, table, unguarded
 from cotforge.pipeline import Loaded
@@ -94,7 +94,7 @@ def checked(path: Path, found: Table, task: Task, *, options: Options, strict: b
     answers, faults = [], []
     for line, cells in found.rows:
         text, id = unguarded(cells.get("answer", "")), unguarded(cells.get("id", ""))
-        if not seen(text):
+        if not clean_text(text):
             continue
         answer = _canonical(text, task, options.get(id, task.closed), strict)
         drawn, wrong = probability(cells.get(DRAWN, ""))
@@ -123,12 +123,12 @@ def probability(cell: str) -> tuple[float | None, str]:
 
 def _canonical(text: str, task: Task, options: tuple[str, ...], strict: bool) -> str | None:
     """As raw labels are: see `Task.comparable`; None where it is no answer."""
-    if seen(text) == UNTOLD:
+    if clean_text(text) == UNTOLD:
         return UNTOLD
     answer = task.comparable(text, options)
     closed = task.kind == "classify" or task.verifier == "choice"
     if answer is None and closed and not (strict and options):
-        return " ".join(seen(text).split()) or None
+        return " ".join(clean_text(text).split()) or None
     return answer
 
 
@@ -136,7 +136,7 @@ def _wanted(text: str, task: Task, options: tuple[str, ...]) -> str:
     """What is wrong with an answer, and what would be right."""
     if not options:
         return f"is no answer that the verifier {task.verifier!r} can read"
-    names = {normal(option): option for option in options} | (dict(task.names) if options is task.closed else {})
-    near = get_close_matches(normal(text), names, n=1)
+    names = {normal_form(option): option for option in options} | (dict(task.names) if options is task.closed else {})
+    near = get_close_matches(normal_form(text), names, n=1)
     there = ", ".join(options[:10]) + (", ..." if len(options) > 10 else "")
     return "is not in the set; " + (f"did you mean {names[near[0]]!r}?" if near else f"there are {there}, and {UNTOLD} for cannot tell")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from cotforge.answers.boxes import boxes
+from cotforge.answers.boxes import find_boxes
 from cotforge.answers.verifiers import VERIFIERS
 from cotforge.measures.mentions import last_named
 from cotforge.records import Sample, Trace, Verdict
@@ -94,7 +94,7 @@ def stated(text: str, options: tuple[str, ...]) -> str | None:
         ends = {option: last_named(lower, option) for option in options}
         best = max(options, key=lambda option: (ends[option], len(option)))
         return best if ends[best] >= 0 else None
-    if inside := boxes(text):
+    if inside := find_boxes(text):
         return inside[-1]
     said = [match["answer"].rpartition("=")[2].strip() for match in _SAID.finditer(text)]
     if said:

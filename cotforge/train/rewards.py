@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple, Self
 
-from cotforge.answers import Task, placeholders, read
+from cotforge.answers import Task, placeholders_of_call, read_reply
 from cotforge.errors import PipelineError
 from cotforge.filters import Taken
 from cotforge.plan import Reward
@@ -38,12 +38,12 @@ class PromptedSample:
         confidence = row.get("confidence")
         verdict = Verdict(row["answer"], 1.0 if confidence is None else confidence, accepted=row["answer"] is not None)
         prompt = row.get("prompt") or ()
-        return cls(sample, verdict, placeholders([{"content": prompt}] if isinstance(prompt, str) else prompt))
+        return cls(sample, verdict, placeholders_of_call([{"content": prompt}] if isinstance(prompt, str) else prompt))
 
     def trace(self, text: str, task: Task, *, finish: str, tokens: int = 0) -> Trace:
         """What the student said, read as a teacher's reply is."""
         call = Call("", self.sample, STUDENT, STUDENT, 0, ())
-        return read(Reply("", text, finish_reason=finish, output_tokens=tokens), call, task, refused=self.placeholders)
+        return read_reply(Reply("", text, finish_reason=finish, output_tokens=tokens), call, task, refused=self.placeholders)
 
 
 def _text(prompt: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cotforge.answers import read
+from cotforge.answers import read_reply
 from cotforge.errors import PipelineError
 from cotforge.measures import words_of
 from cotforge.plan import Plan
@@ -120,7 +120,7 @@ def figure(found: dict[str, Any], name: str) -> str:
 
 def trace_of(question: Question, reply: Reply, held: Held) -> Trace:
     """What came back, read as a teacher's reply is."""
-    return read(reply, Call("", question.sample, STUDENT, STUDENT, 0, question.messages), held.task)
+    return read_reply(reply, Call("", question.sample, STUDENT, STUDENT, 0, question.messages), held.task)
 
 
 def _answered(sample: Sample, trace: Trace, saved: str | None) -> Answered:

@@ -9,7 +9,7 @@ from statistics import fmean
 
 import pyarrow.parquet as pq
 
-from cotforge.answers import read
+from cotforge.answers import read_reply
 from cotforge.difficulty import Rated, write_rated
 from cotforge.errors import PipelineError
 from cotforge.folder import RunFolder
@@ -110,7 +110,7 @@ def rated(asker: Asker, held: Held, *, tries: int, max_tokens: int) -> dict[str,
     right: dict[str, list[bool]] = {}
     for question, reply in zip(questions, replies, strict=True):
         if reply.error is None:
-            trace = read(reply, Call("", question.sample, STUDENT, STUDENT, 0, question.messages), held.task)
+            trace = read_reply(reply, Call("", question.sample, STUDENT, STUDENT, 0, question.messages), held.task)
             right.setdefault(question.sample.id, []).append(trace.answer == question.sample.label)
     if not right:
         failed = replies[0]
