@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cotforge import __version__
-from cotforge.budget import dollars
-from cotforge.card import card
+from cotforge.budget import format_usd
+from cotforge.card import dataset_card
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
 from cotforge.curate import Curation
@@ -18,13 +18,13 @@ from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Meter, Progress
-from cotforge.history import ended, unanswered
+from cotforge.history import ended_calls, unanswered_attempts
 from cotforge.pages import About, AboutTeacher
-from cotforge.pipeline import Loaded, dumped
+from cotforge.pipeline import Loaded, dump_readable
 from cotforge.prompts import as_text
 from cotforge.records import CuratedSample, Fault, Lesson
 from cotforge.redaction import redact
-from cotforge.report import Gallery, report
+from cotforge.report import Gallery, report_page
 from cotforge.sources import Counts
 from cotforge.sources.stream import LABELS_NAMED
 from cotforge.sources.text import clean
@@ -48,7 +48,7 @@ class Invocation:
     """Whether a dataset that was made of more samples stays."""
 
 
-def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Callable[[], object]) -> str:
+def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Callable[[], object]) -> str:
     """Export everything that `curation` yields, then summary and report; the text that says what came of it.
 
     `settled` is called once the new dataset is in place; where an older, larger one stays, all in the folder stays, and it is not.
@@ -56,7 +56,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     """
     folder.demand_sound()
     loaded, journal, previous = curation.loaded, curation.journal, Previous.of(folder.path)
-    totals = journal.totals() | {"calls_ended": ended(journal)}
+    totals = journal.totals() | {"calls_ended": ended_calls(journal)}
     tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
     gallery, blindness = Gallery(), Blindness(curation.setting.gold)
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
@@ -76,7 +76,7 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
             raise KeepOldDataset
-        return redact(card(replace(about(loaded, totals), asked=asked_for(loaded, shown)), tally, exported))
+        return redact(dataset_card(replace(about_run(loaded, totals), asked=asked_for(loaded, shown)), tally, exported))
 
     try:
         watched = wrong.watch(gallery.watch(blindness.watch(with_first(curation.outcomes(), shown))))
@@ -89,15 +89,15 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         settled()
         first = _REPLACED.format(more=more) if (more := previous.larger_than(tally)) else ""
     met = now.counts()
-    summary = summarise(tally, totals, now.progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
+    summary = make_summary(tally, totals, now.progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
     summary |= {"labels_astray": dict(met.astray.most_common(LABELS_NAMED)), "label_clashes": met.clashes.count}
-    summary["attempts_charged"] = unanswered(journal)
+    summary["attempts_charged"] = unanswered_attempts(journal)
     summary |= unrated.summary()
     summary["seconds"] = round(time.monotonic() - now.begun, 3)
     if not stays:
         folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         folder.write(conflicts.FILE, wrong.text())
-        folder.write("report.html", report(about(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
+        folder.write("report.html", report_page(about_run(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
     blind = [clean(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
     return "\n".join([*blind, *met.notes(), *filter(None, [first]), *map(clean, ending.lines(now.progress.teachers))])
@@ -139,7 +139,7 @@ def asked_for(loaded: Loaded, lessons: Sequence[Lesson]) -> str:
     return as_text(calls[0]) if calls else ""
 
 
-def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def make_summary(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """`summary.json`: tokens and cost are those of the whole journal, `calls`, `calls_failed` and `attempts` those of this invocation."""
     return {
         **tally.summary(),
@@ -212,17 +212,17 @@ class Ending:
         yield from (told_redacted(name, meter.redacted) for name, meter in teachers.items() if meter.redacted)
         yield from (told_without(name, meter.without_logprobs) for name, meter in teachers.items() if meter.without_logprobs)
         yield from not_used(summary["unread"], summary["unread_fields"], summary["attempts_charged"])
-        yield self._paid()
+        yield self._paid_line()
         if self.written:
             yield f"{self.folder / 'dataset'}, {self.folder / 'report.html'}, {self.folder / 'losses.parquet'}"
 
-    def _paid(self) -> str:
+    def _paid_line(self) -> str:
         """This invocation's Calls, then those of the whole journal: also the ones that were asked again, or are not of this pipeline."""
         summary = self.summary
         times, tokens = summary["calls_ended_total"], summary["tokens"]
         different = f" ({summary['calls_total']:,} different ones)" if times != summary["calls_total"] else ""
         priced = any(teacher.price.given for teacher in self.loaded.pipeline.teachers) or summary["cost_usd"]
-        usd = dollars(summary["cost_usd"]) if priced else "no price given"
+        usd = format_usd(summary["cost_usd"]) if priced else "no price given"
         return (
             f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; in all {times:,} calls{different} "
             f"since this folder began, {tokens['input']:,} tokens in + {tokens['output']:,} out, {usd}"
@@ -249,7 +249,7 @@ _CONTRADICTED = (
 )
 
 
-def about(loaded: Loaded, totals: dict[str, Any]) -> About:
+def about_run(loaded: Loaded, totals: dict[str, Any]) -> About:
     """What card and report say of the run beside its counts; `${VAR}` stays as written."""
     pipeline, kept = loaded.pipeline, loaded.unexpanded
     consensus = pipeline.consensus
@@ -268,9 +268,9 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
         license=pipeline.source.license,
         pictures=consensus.pictures,
         consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
-        filters=[bounds(bound) for bound in pipeline.filters],
+        filters=[bounds_text(bound) for bound in pipeline.filters],
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
-        pipeline=dumped(kept),
+        pipeline=dump_readable(kept),
         command="cotforge build pipeline.yaml",
         calls=totals["calls_ended"],
         input_tokens=totals["input"],
@@ -279,7 +279,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
     )
 
 
-def bounds(bound: Filter) -> str:
+def bounds_text(bound: Filter) -> str:
     """A filter in a few words."""
     sides: Sequence[str] = [f"{side} {value:g}" for side, value in (("min", bound.min), ("max", bound.max)) if value is not None]
     options = f" {bound.with_}" if bound.with_ else ""

@@ -61,12 +61,12 @@ class SampleReader:
 
     def of_wave(self, guide: Guide, wave: int = 0, *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
         """The same Samples wave by wave, the source read once; `counts` is of what was read so far. Raises SourceError."""
-        index = self._index(guide)
+        index = self._source_index(guide)
         for item in self._asked_about(index.of_wave(wave, stopped=stopped)):
             self.counts = index.counts
             yield item
 
-    def _index(self, guide: Guide) -> Index:
+    def _source_index(self, guide: Guide) -> Index:
         if self._indexed is None or self._indexed[0] is not guide:
             self.close()
             source, task = self._loaded.pipeline.source, self._loaded.pipeline.task

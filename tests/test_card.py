@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import mixed
 
-from cotforge.card import card, fenced, plain
+from cotforge.card import dataset_card, fenced_code, plain_markdown
 from cotforge.consensus.claim import Claim, Count, Stratum, claim
 from cotforge.export import columns
 from cotforge.pages import About, AboutTeacher, Exported, Shard
@@ -36,7 +36,7 @@ def made(shards=None, said=None, **others):
         tally.add(outcome)
     shards = {"default": {"train": [Shard("data/train-00000-aa.parquet", 8, 100)]}} if shards is None else shards
     exported = Exported(shards, {"default": columns.features(columns.lessons(["measure_reasoning_words"]))})
-    return card(about(**others), tally, exported)
+    return dataset_card(about(**others), tally, exported)
 
 
 def parts(text):
@@ -127,7 +127,7 @@ def test_no_name_can_break_the_header_or_a_table(name, model):
 
 @given(st.text())
 def test_plain_text_is_one_line_without_live_marks(text):
-    line = plain(text)
+    line = plain_markdown(text)
     assert "\n" not in line
     assert not re.search(r"(?<!\\)(?:\\\\)*[|`\[\]<>*]", line)
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x1b]", line)
@@ -135,7 +135,7 @@ def test_plain_text_is_one_line_without_live_marks(text):
 
 @given(st.text(alphabet="`~a\n "), st.sampled_from(["", "yaml"]))
 def test_nothing_in_a_code_block_can_end_it(text, language):
-    lines = fenced(text, language).split("\n")
+    lines = fenced_code(text, language).split("\n")
     fence = lines[-1]
     assert lines[0] == fence + language
     assert not any(line.strip().startswith(fence) for line in lines[1:-1])
@@ -143,7 +143,7 @@ def test_nothing_in_a_code_block_can_end_it(text, language):
 
 def test_without_lessons_the_card_says_why_and_names_no_file():
     tally = Tally()
-    header, body = parts(card(about(), tally, Exported(note="no lessons: 3 of 3 rows ended as vote:tie")))
+    header, body = parts(dataset_card(about(), tally, Exported(note="no lessons: 3 of 3 rows ended as vote:tie")))
     assert "configs" not in header
     assert "no lessons: 3 of 3 rows ended as vote:tie" in body
     assert "load\\_dataset" not in body

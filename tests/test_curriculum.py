@@ -17,7 +17,7 @@ from cotforge.train.curriculum.feedback import of_prompts
 from cotforge.train.curriculum.making import RowFacts, Size, clustered, sampler_of
 from cotforge.train.curriculum.orders import EasyFirst, InPasses, Passes, Shuffled, cut
 from cotforge.train.curriculum.samplers import Bandit, Review, RowSampler
-from cotforge.tree import faults
+from cotforge.tree import pydantic_faults
 
 SIZES = st.integers(1, 9)
 COUNTS = st.integers(1, 60)
@@ -35,7 +35,7 @@ def fault(**fields: Any) -> str:
     values = {"student": {"model": "some/model"}, "stages": [{"name": "one", **fields}]}
     with pytest.raises(ValidationError) as found:
         Plan.model_validate(values)
-    (line,) = faults(found.value, Plan, values)
+    (line,) = pydantic_faults(found.value, Plan, values)
     return line
 
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.scores import Answered, scores
+from cotforge.scores import AnsweredSample, score_answers
 from cotforge.train.evaluation.one_sided import commonest, never_answered, one_sided
 
 LABELS = ("red", "green", "blue")
 
 
 def figures(truths: list[str], answers: list[str | None], labels: tuple[str, ...] = LABELS) -> dict[str, Any]:
-    found = scores([Answered(truth, answer) for truth, answer in zip(truths, answers, strict=True)], labels)
+    found = score_answers([AnsweredSample(truth, answer) for truth, answer in zip(truths, answers, strict=True)], labels)
     return found | {"never_answered": never_answered(found, labels)}
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from outcomes import filtered, gone, lesson, mixed, paired, picture, png, trace, undecided, unheard
 
-from cotforge.card import card
+from cotforge.card import dataset_card
 from cotforge.errors import JournalError
 from cotforge.export import export
 from cotforge.export.shards import SAMPLES
@@ -132,7 +132,7 @@ def test_datasets_loads_every_config_by_the_card_with_images_and_the_summarys_co
     about = pytest.importorskip("test_card").about()
     tally = Tally()
     stream = [*mixed(20), lesson(20, split="test")]
-    export(stream, tmp_path, measures=MEASURES, tally=tally, card=lambda exported: card(about, tally, exported))
+    export(stream, tmp_path, measures=MEASURES, tally=tally, card=lambda exported: dataset_card(about, tally, exported))
     assert "&id" not in (tmp_path / "dataset" / "README.md").read_text()
     folder, cache = str(tmp_path / "dataset"), str(tmp_path / "cache")
     lessons = datasets.load_dataset(folder, cache_dir=cache)

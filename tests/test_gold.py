@@ -21,7 +21,7 @@ from cotforge.gold import Gold, find, read
 from cotforge.gold.cells import guarded, unguarded, written
 from cotforge.gold.page import page
 from cotforge.gold.pick import pick
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Picture, Sample
 from tests.browser import PROGRAM, chromium
@@ -178,16 +178,16 @@ def of(id: str, picture: str = "") -> Sample:
 
 
 def test_the_rank_of_a_sample_is_the_same_for_ever() -> None:
-    assert rank("row-1") == 4223523070676580152
-    assert rank("row-1", 1) != rank("row-1") != rank("row-2")
-    assert rank("\ud800") >= 0
+    assert sample_rank("row-1") == 4223523070676580152
+    assert sample_rank("row-1", 1) != sample_rank("row-1") != sample_rank("row-2")
+    assert sample_rank("\ud800") >= 0
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 40)), max_size=80), st.integers(1, 30), st.randoms())
 def test_those_of_least_rank_are_picked_each_picture_once_in_whatever_order_they_come(rows, count, random) -> None:  # type: ignore[no-untyped-def]
     samples = [of(id, f"picture {number}") for id, number in dict(rows).items()]
     first: dict[str, Sample] = {}
-    for one in sorted(samples, key=lambda one: (rank(one.id), one.id)):
+    for one in sorted(samples, key=lambda one: (sample_rank(one.id), one.id)):
         first.setdefault(one.pictures[0].digest, one)
     wanted = list(first.values())[:count]
     random.shuffle(samples)
@@ -290,7 +290,7 @@ def test_a_run_is_asked_about_before_it_is_built_and_its_answers_are_read_back(t
         "5 checked without an error certify a precision of at least 0.549 with 95 % confidence",
     ]
     rows = asked(tmp_path / "runs/feelings")
-    assert [row["id"] for row in rows] == sorted((f"row-{number}" for number in range(5)), key=rank)
+    assert [row["id"] for row in rows] == sorted((f"row-{number}" for number in range(5)), key=sample_rank)
     assert all(Path(row["image"]).is_file() and not row["answer"] for row in rows)
     file(tmp_path, "id,answer\nrow-0,AWE\nrow-1,fear\nrow-2,?\nrow-3,\n", "back.csv")
     back = ran("gold", "runs/feelings", "--read", "back.csv", cwd=tmp_path)

@@ -11,7 +11,7 @@ from cotforge.consensus.image.gathered import pictures
 from cotforge.consensus.image.projection import Moments
 from cotforge.consensus.image.voter import FOLDS, Pictures, says
 from cotforge.consensus.sequential.table import NONE
-from cotforge.order import rank
+from cotforge.order import sample_rank
 
 
 def blobs(items: int, classes: int, *, apart: float = 3.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +25,7 @@ def pictures_of(vectors_ND: np.ndarray, *, without: int = 0) -> Pictures:
     """Pictures of Samples 0, 1, ..., the last of which have no features."""
     ids = [str(place) for place in range(len(vectors_ND))]
     places = list(range(len(ids) - without))
-    return pictures(ids, lambda: iter([(places, vectors_ND[places])]), fold=rank)
+    return pictures(ids, lambda: iter([(places, vectors_ND[places])]), fold=sample_rank)
 
 
 def softmax_loss(weights_QC: np.ndarray, inputs_NQ: np.ndarray, targets_NC: np.ndarray, ridge: float) -> float:

@@ -11,7 +11,7 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 from cotforge.train.command import train
 from cotforge.train.students import processors, tiny
 from tests import squares
@@ -78,7 +78,7 @@ def put(value: Any, path: str, ground: Path) -> Iterator[str]:
 
 def sets(name: str, ground: Path) -> Iterator[str]:
     """What is another in a shipped pipeline here."""
-    tree = yaml.safe_load((shipped("pipelines") / f"{name}.yaml").read_text())
+    tree = yaml.safe_load((shipped_folder("pipelines") / f"{name}.yaml").read_text())
     plan = tree["train"]
     if tree["source"]["kind"] == "imagefolder":
         yield f"source={json.dumps({'kind': 'table', 'path': str(ground / 'rows.jsonl'), 'split': 'train'})}"
@@ -108,7 +108,7 @@ def test_a_shipped_pipeline_runs_end_to_end_on_a_tiny_student(
     said: list[str] = []
     told = train(name, out=tmp_path / "run", sets=[*sets(name, ground)], tell=said.append)
     assert told == f"the student: {tmp_path / 'run/train/student'}"
-    stages = yaml.safe_load((shipped("pipelines") / f"{name}.yaml").read_text())["train"]["stages"]
+    stages = yaml.safe_load((shipped_folder("pipelines") / f"{name}.yaml").read_text())["train"]["stages"]
     begin = load_file(ground / "student" / "model.safetensors")
     for place, stage in enumerate(stages, 1):
         if stage["kind"] == "eval":

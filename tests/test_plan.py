@@ -14,7 +14,7 @@ from cotforge.plan import CLIPS, PRESETS, Eval, Grpo, Plan, Sft, TrlStage, lines
 from cotforge.plan.branches import branch, parents
 from cotforge.plan.stage import HARMLESS
 from cotforge.records import Picture, Sample
-from cotforge.tree import faults
+from cotforge.tree import pydantic_faults
 from tests.project import ran, sees, summary, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
@@ -314,7 +314,7 @@ def test_eval_holds_out_one_way() -> None:
     ):
         with pytest.raises(ValidationError) as error:
             Pipeline.model_validate({"name": "x", "eval": given})
-        assert line in faults(error.value, Pipeline, {"name": "x", "eval": given})
+        assert line in pydantic_faults(error.value, Pipeline, {"name": "x", "eval": given})
 
 
 def test_a_share_is_held_out_by_the_pictures_alone() -> None:

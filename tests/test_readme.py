@@ -24,7 +24,7 @@ from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
 from cotforge.export.columns import LOSSES, lessons, traces
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 from tests.project import environment, ran, summary
 from tests.teacher import Teacher
 
@@ -153,9 +153,9 @@ def test_every_column_is_listed_in_its_place() -> None:
 
 
 def test_every_shipped_pipeline_and_prompt_is_named() -> None:
-    for file in shipped("pipelines").glob("*.yaml"):
+    for file in shipped_folder("pipelines").glob("*.yaml"):
         assert f"(pipelines/{file.name})" in TEXT
-    for file in shipped("prompts").glob("*/*.jinja"):
+    for file in shipped_folder("prompts").glob("*/*.jinja"):
         assert f"`{file.parent.name}/{file.stem}`" in TEXT
 
 

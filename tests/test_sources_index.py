@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from cotforge.answers.task import Task
 from cotforge.errors import SourceError
 from cotforge.images import FileRef, Images, PictureStore
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.records import Fault, Sample
 from cotforge.sources import Counts, Index, Source, samples
 from tests.test_sources import LABELS, QUESTION, photo
@@ -25,7 +25,7 @@ TASK = Task(kind="classify", question=QUESTION, labels=LABELS)
 
 
 def wave_of(id: str) -> int:
-    return rank(id) % WAVES
+    return sample_rank(id) % WAVES
 
 
 class Shelf:

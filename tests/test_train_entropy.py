@@ -26,7 +26,7 @@ from cotforge.train.evaluation.trials import Trials
 from cotforge.train.kinds import sft
 from cotforge.train.report.record import Record
 from cotforge.train.work import Work
-from cotforge.tree import faults
+from cotforge.tree import pydantic_faults
 from tests import squares
 
 STAGE = {"name": "inject", "kind": "sft", "batch": 8, "steps": 9, "learning_rate": 1e-2, "trl": {"save_steps": 3}}
@@ -143,7 +143,7 @@ def test_what_is_no_band_and_no_metric_is_one_line(best: Any, line: str) -> None
     given = {"name": "x", "eval": {"split": "test", "best": best}}
     with pytest.raises(ValidationError) as error:
         Pipeline.model_validate(given)
-    assert line in faults(error.value, Pipeline, given)
+    assert line in pydantic_faults(error.value, Pipeline, given)
 
 
 def test_the_band_and_the_metric_within_it_decide_which_checkpoint_is_taken() -> None:

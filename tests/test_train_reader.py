@@ -18,7 +18,7 @@ from cotforge.plan.reader import Reader
 from cotforge.train.rewards import PromptedSample, Said
 from cotforge.train.rollouts.reader import CaptionReader, demand_reader, neutral
 from cotforge.train.students import tiny
-from cotforge.trust import findings
+from cotforge.trust import trust_findings
 from tests import squares
 from tests.teacher import Teacher
 from tests.test_grpo import run, work
@@ -150,7 +150,7 @@ def test_where_it_is_asked_is_no_part_of_the_stages_key_and_a_stranger_has_to_be
     assert key() == key(url="http://b/v1", timeout=1, concurrency=2, key_env="KEY")
     assert key() != key(leak="named")
     tree = {"train": {"stages": [{"reader": {"url": "http://far/v1", "key_env": "KEY"}}]}}
-    (found,) = findings(tree, tree, Path())
+    (found,) = trust_findings(tree, tree, Path())
     assert (found.does, str(found)) == (
         "runs", "train.stages[0].reader: sends what the student says to far with the key in KEY in training",
     )  # fmt: skip

@@ -11,7 +11,7 @@ import yaml
 from benchmarks.pretrained import lessons
 from benchmarks.priors import models, task
 from cotforge.demo.digits import write
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 from cotforge.train.command import train
 from cotforge.train.evaluation.tryout import Asked, name_of, try_out
 
@@ -174,7 +174,7 @@ class Run:
 
 def _shipped() -> dict[str, Any]:
     """`train:` of the shipped pipeline."""
-    plan: dict[str, Any] = yaml.safe_load((shipped("pipelines") / "merges.yaml").read_text(encoding="utf-8"))["train"]
+    plan: dict[str, Any] = yaml.safe_load((shipped_folder("pipelines") / "merges.yaml").read_text(encoding="utf-8"))["train"]
     return plan
 
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, model_validator
 
 from cotforge.answers.text import as_text, clean_text, normal_form
 from cotforge.answers.verifiers import VERIFIERS
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.records import Fault
 from cotforge.spec import Spec
 
@@ -23,10 +23,10 @@ Synonyms = tuple[tuple[str, tuple[str, ...]], ...]
 def _label_text(raw: object) -> str:
     """A label or synonym of the file as text. Raises ValueError for what YAML made of an unquoted yes, no or null."""
     if isinstance(raw, bool) or raw is None:
-        raise ValueError(f"YAML reads this label as {shown(raw)}; put it in quotes, like 'yes'")
+        raise ValueError(f"YAML reads this label as {show_value(raw)}; put it in quotes, like 'yes'")
     text = as_text(raw)
     if text is None or not normal_form(text):
-        raise ValueError(f"{shown(raw)} is not a label; a label is a text of at most 2,000 characters")
+        raise ValueError(f"{show_value(raw)} is not a label; a label is a text of at most 2,000 characters")
     return " ".join(clean_text(text).split())
 
 
@@ -92,7 +92,7 @@ class Task(Spec):
         if row_options is None or len(row_options) == 0:
             return self.closed
         if isinstance(row_options, str):
-            raise Fault("options_broken", f"options {shown(row_options)} are one text; a list of texts is wanted")
+            raise Fault("options_broken", f"options {show_value(row_options)} are one text; a list of texts is wanted")
         texts = [as_text(option) for option in row_options]
         names = tuple(" ".join(clean_text(text).split()) for text in texts if text is not None and normal_form(text))
         faults = _equal_labels(names)
@@ -149,7 +149,9 @@ def _equal_labels(labels: Sequence[str] | Mapping[str, tuple[str, ...]]) -> list
         for name in (label, *synonyms.get(label, ())):
             first, before = taken.setdefault(normal_form(name), (place, name))
             if first != place:
-                faults.append(f"labels: {shown(before)} and {shown(name)} are the same once case, spaces and surrounding marks are ignored")
+                faults.append(
+                    f"labels: {show_value(before)} and {show_value(name)} are the same once case, spaces and surrounding marks are ignored"
+                )
     return faults
 
 

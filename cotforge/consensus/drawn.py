@@ -9,7 +9,7 @@ what people check drawn by a model's confidence, with valid intervals).
 from collections.abc import Iterable, Mapping
 from math import fsum
 
-from cotforge.order import rank
+from cotforge.order import sample_rank
 
 PLACED = 13
 """Seed of the places: another order than the ones in which samples are asked or drawn."""
@@ -29,7 +29,7 @@ def weights(ids: Iterable[str], drawn: Mapping[str, float]) -> dict[str, float]:
 
 def place(id: str) -> float:
     """A number in [0, 1) that follows from the id alone, as if drawn by chance."""
-    return rank(id, PLACED) / 2**64
+    return sample_rank(id, PLACED) / 2**64
 
 
 def evenly(weight: float, most: float, place: float) -> bool:

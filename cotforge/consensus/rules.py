@@ -14,7 +14,7 @@ from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.sequential.rule import SEQUENTIAL
 from cotforge.consensus.until_label import CASCADE, LABEL_MATCH
 from cotforge.consensus.weighted import WEIGHTED
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.spec import AutoOrOff, Spec, WrongKey
 
 RULES: tuple[Rule, ...] = (MAJORITY, UNANIMOUS, WEIGHTED, DAWID_SKENE, SEQUENTIAL, LABEL_MATCH, CASCADE)
@@ -87,7 +87,7 @@ class Consensus(Spec):
     @classmethod
     def _each_once(cls, order: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if twice := [name for place, name in enumerate(order or ()) if name in (order or ())[:place]]:
-            raise ValueError(f"{shown(twice[0])} stands twice; every teacher is asked once")
+            raise ValueError(f"{show_value(twice[0])} stands twice; every teacher is asked once")
         return order
 
     @model_validator(mode="after")

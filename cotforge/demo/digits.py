@@ -17,8 +17,8 @@ from PIL import Image
 
 from cotforge.errors import PipelineError
 from cotforge.gold.pick import LEAST
-from cotforge.order import rank
-from cotforge.prompts import shipped
+from cotforge.order import sample_rank
+from cotforge.prompts import shipped_folder
 from cotforge.regular_files import demand_regular, open_new, read_regular
 
 TEACHERS = ("nearest", "svm", "bayes", "forest", "logistic")
@@ -51,7 +51,7 @@ def prepare(folder: Path, *, short: bool = False, port: int = PORT) -> Path:
 
 def write_pipeline(folder: Path, name: str, *, short: bool, port: int) -> Path:
     """A shipped pipeline of the demo in its folder: for the data there, teachers at that port, and where wanted fewer samples and steps."""
-    text = (shipped("pipelines") / name).read_text(encoding="utf-8")
+    text = (shipped_folder("pipelines") / name).read_text(encoding="utf-8")
     text = text.replace("${DIGITS_DIR}", ".").replace(f":{PORT}/", f":{port}/")
     if short:
         text = text.replace("  split: train\n", f"  split: train\n  limit: {SHORT}\n").replace(
@@ -94,7 +94,7 @@ def people(path: Path, folder: Path, *, short: bool) -> None:
     """A tenth of the digits (at least 100) as `cotforge gold` picks them, with the answers of people who never err: those of truth.csv."""
     truth = {row["id"]: row["label"] for row in rows_of(folder / "truth.csv")}
     asked = [row["id"] for row in rows_of(folder / "pool.csv") if row["split"] == "train"][: SHORT if short else None]
-    picked = sorted(asked, key=rank)[: max(LEAST, len(asked) // 10)]
+    picked = sorted(asked, key=sample_rank)[: max(LEAST, len(asked) // 10)]
     write_rows(path, [("id", "answer"), *((id, truth[id]) for id in picked)])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from heapq import heappush, heappushpop
 
-from cotforge.budget import spent
+from cotforge.budget import spent_so_far
 from cotforge.estimate.elsewhere import answered_elsewhere
 from cotforge.estimate.outlook import OUTPUT_TOKENS, guessed, measured, remembered
 from cotforge.estimate.plan import Estimate, Share
@@ -13,7 +13,7 @@ from cotforge.estimate.throughput import Throughput, throughputs
 from cotforge.estimate.unasked import Unasked
 from cotforge.estimate.words import text
 from cotforge.forge import Work
-from cotforge.history import histories
+from cotforge.history import teacher_histories
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
@@ -33,10 +33,10 @@ class Estimator:
         `limited`: whether only a part of the source is read.
         """
         self.loaded, self.journal, self._everybody = loaded, journal, everybody
-        pipeline, past = loaded.pipeline, histories(journal)
+        pipeline, past = loaded.pipeline, teacher_histories(journal)
         shares = {teacher.name: Share(teacher, past_of(past, teacher), whole=not limited) for teacher in pipeline.teachers}
         self._anew = Anew(loaded, journal, {name: share.history for name, share in shares.items()})
-        self.found = Estimate(shares, pipeline.budget, spent(pipeline.teachers, past))
+        self.found = Estimate(shares, pipeline.budget, spent_so_far(pipeline.teachers, past))
         self._begun = journal.latest()
         self._drawn: list[tuple[int, int, Work]] = []
 
@@ -100,7 +100,7 @@ class Estimator:
             for name, call, found in had + now:
                 if found.error is None:
                     answered.setdefault(name, []).append((input_tokens(call), found))
-        self.found.spent = spent(self.loaded.pipeline.teachers, histories(self.journal))
+        self.found.spent = spent_so_far(self.loaded.pipeline.teachers, teacher_histories(self.journal))
         self._look(answered)
         return self.found
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 from cotforge.estimate.words import changed
 from cotforge.forge import Work
-from cotforge.history import History, histories
+from cotforge.history import History, teacher_histories
 from cotforge.journal import Journal
 from cotforge.journal.subjects import Subjects
 from cotforge.pipeline import Loaded
@@ -50,7 +50,7 @@ def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal, 
     Looks at the first `LOOKED_AT` of `works` alone, so that a build can say so before it pays; `check` counts.
     `limited`: whether only a part of the source is read; then nothing is known of replies from before the journal noted their Samples.
     """
-    past = histories(journal)
+    past = teacher_histories(journal)
     shares = {teacher.name: past_of(past, teacher) for teacher in loaded.pipeline.teachers}
     anew, again, made = Anew(loaded, journal, shares), Counter[str](), Counter[str]()
     suspected = {name for name, history in shares.items() if history.calls}

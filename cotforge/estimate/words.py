@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cotforge.budget import dollars
+from cotforge.budget import format_usd
 from cotforge.estimate.outlook import Range
 from cotforge.estimate.plan import Estimate, Reach, Share
 
@@ -23,10 +23,10 @@ def _share(name: str, share: Share) -> Iterator[str]:
         yield first
         return
     priced = share.teacher.price.given
-    usd = f", {about} {dollars(share.usd.about)}" if priced else ", no price given"
+    usd = f", {about} {format_usd(share.usd.about)}" if priced else ", no price given"
     yield f"{first}, {about} {share.inputs.about:,.0f} in + {share.outputs.about:,.0f} out tokens{usd}{_about(share.hours, about)}"
     bounds = [f"{share.tokens.low:,.0f} to {share.tokens.high:,.0f} tokens"]
-    bounds += [f"{dollars(share.usd.low)} to {dollars(share.usd.high)}"] * priced
+    bounds += [f"{format_usd(share.usd.low)} to {format_usd(share.usd.high)}"] * priced
     bounds += [f"{_lasting(share.hours.low)} to {_lasting(share.hours.high)}"] if share.hours else ["time unknown"]
     yield f"{'':<{len(name)}}  {', '.join(bounds)}: {share.outlook.why}"
     if share.failed:
@@ -36,9 +36,9 @@ def _share(name: str, share: Share) -> Iterator[str]:
 def _whole(found: Estimate) -> Iterator[str]:
     usd, about = "", "at least about" if found.least < found.calls else "about"
     if any(share.teacher.price.given for share in found.shares.values()):
-        usd = f", {about} {dollars(found.usd.about)}"
+        usd = f", {about} {format_usd(found.usd.about)}"
         if found.calls:
-            usd += f" ({dollars(found.usd.low)} to {dollars(found.usd.high)})"
+            usd += f" ({format_usd(found.usd.low)} to {format_usd(found.usd.high)})"
     which = ", as the answers decide" if found.least < found.calls else ""
     yield f"in all {_calls(found.least, found.calls)} to make{which}{usd}{_about(found.hours, about) if found.calls else ''}"
 
@@ -69,7 +69,7 @@ def changed(name: str, calls: str) -> str:
 
 
 def _short(reach: Reach, calls: int) -> str:
-    put = dollars if reach.name == "usd" else "{:,.0f}".format
+    put = format_usd if reach.name == "usd" else "{:,.0f}".format
     what = f"budget: {reach.name} {reach.bound:,.10g}"
     spent = f"{put(reach.spent)} spent, " if reach.name != "minutes" else ""
     if reach.share >= 1:

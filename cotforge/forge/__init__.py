@@ -266,7 +266,7 @@ class Forge:
         return hold
 
     def bounded(self, teacher: Teacher) -> bool:
-        return self.purse.weighs(teacher)
+        return self.purse.bounds_tokens(teacher)
 
     def retry_in(self) -> float:
         return self._retries.delay(time.monotonic())

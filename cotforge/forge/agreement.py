@@ -10,7 +10,7 @@ from cotforge.forge.walk import Walk
 from cotforge.forge.work import Work
 from cotforge.pipeline import Pipeline
 from cotforge.records import Sample
-from cotforge.sequence import setting
+from cotforge.sequence import vote_setting
 
 MANY, EVERY = 200, 10
 """Samples after which only every so-manieth is judged (ours): it would be a tenth of the work."""
@@ -21,7 +21,7 @@ class Agreement:
 
     def __init__(self, pipeline: Pipeline, progress: Progress) -> None:
         self._pipeline, self._progress = pipeline, progress
-        self._majority = MAJORITY.learn(MAJORITY.rows(setting(pipeline)))
+        self._majority = MAJORITY.learn(MAJORITY.rows(vote_setting(pipeline)))
         self._calls = sum(teacher.samples for teacher in pipeline.teachers)
 
     def settled(self, work: Work) -> None:

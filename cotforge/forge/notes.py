@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cotforge.consensus.sequential import Terms
 from cotforge.consensus.sequential.terms import prices
 from cotforge.forge.walk import Walk
-from cotforge.sequence import Basis, Guide, voters
+from cotforge.sequence import Basis, Guide, voter_names
 
 if TYPE_CHECKING:
     from cotforge.consensus.sequential.rule import AnyPolicy
@@ -23,7 +23,7 @@ class Notes:
     def __init__(self, guide: Guide) -> None:
         about = guide.terms({})
         self._guide, self._evidence = guide, guide.rule.evidence(about, guide.pictures(about))
-        self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in voters(guide.pipeline)}
+        self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in voter_names(guide.pipeline)}
         self._learning = asyncio.Lock()
         self._held: list[Walk] = []
 

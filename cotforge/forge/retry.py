@@ -6,7 +6,7 @@ from typing import Self
 from cotforge import answers
 from cotforge.errors import PipelineError
 from cotforge.forge.work import Work, missing
-from cotforge.history import errors
+from cotforge.history import known_errors
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
@@ -25,7 +25,7 @@ class Retry:
     @classmethod
     def of(cls, loaded: Loaded, reasons: Sequence[str], *, samples: Callable[[], Iterator[Sample | Fault]], journal: Journal) -> Self:
         """Raises PipelineError where no Call ever ended for one of the reasons; the source is read only for those that are no errors."""
-        retry, known = cls(loaded, reasons), errors(journal)
+        retry, known = cls(loaded, reasons), known_errors(journal)
         if not retry.reasons <= known:
             for reason in retry.met(missing(loaded, samples(), journal, again=lambda *_: False)):
                 known.add(reason)

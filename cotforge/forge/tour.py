@@ -20,7 +20,7 @@ from cotforge.forge.work import Work
 from cotforge.heard import one_heard
 from cotforge.records import Call, Fault
 from cotforge.replies.attempt import Attempt
-from cotforge.sequence import Basis, Guide, voter, voters
+from cotforge.sequence import Basis, Guide, voter_name, voter_names
 
 if TYPE_CHECKING:
     from cotforge.consensus.sequential.rule import AnyPolicy
@@ -152,7 +152,7 @@ class Tour(Turn):
 
     def _hear(self, work: Work, call: Call, attempt: Attempt) -> None:
         assert work.walk is not None
-        work.walk.hear(voter(call), attempt, self._guide.pipeline.task)
+        work.walk.hear(voter_name(call), attempt, self._guide.pipeline.task)
 
     def _closed(self, walk: Walk) -> Collection[str]:
         shut = [name for name, line in self.lines.items() if line.closed]
@@ -213,18 +213,18 @@ def left(guide: Guide, works: Iterator[Work | Fault]) -> tuple[bool, Rows | None
 def _all_heard(work: Work, guide: Guide) -> list[Heard]:
     """What was heard on the way, and besides."""
     known = work.walk.heard if work.walk is not None else {}
-    return [known.get(voter(call)) or one_heard(call, attempt.reply, guide.pipeline.task) for call, attempt in work.had]
+    return [known.get(voter_name(call)) or one_heard(call, attempt.reply, guide.pipeline.task) for call, attempt in work.had]
 
 
 def walk_of(work: Work, guide: Guide, wave: int, policy: "AnyPolicy | None") -> Walk:
     """The way of a Sample from its beginning, with what is settled of its Calls."""
-    calls = {voter(call): call for call in (*(call for _, call in work.calls), *(call for call, _ in work.had))}
+    calls = {voter_name(call): call for call in (*(call for _, call in work.calls), *(call for call, _ in work.had))}
     return Walk(
         id=work.sample.id,
         label=work.sample.label,
         wave=wave,
-        calls={name: calls[name] for name in voters(guide.pipeline) if name in calls},
-        known={voter(call): stored for call, stored in work.had},
+        calls={name: calls[name] for name in voter_names(guide.pipeline) if name in calls},
+        known={voter_name(call): stored for call, stored in work.had},
         policy=None if policy is None else guide.rule.policy_about(policy, work.sample.id),
         everybody=guide.waves.everybody(work.sample.id),
     )

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from cotforge.errors import JournalError, PipelineError, grouped
+from cotforge.errors import JournalError, PipelineError, group_faults
 from cotforge.records import Fault
 from cotforge.regular_files import open_new
 from cotforge.sources.lines import lines
-from cotforge.visible import spelled, unspelled
+from cotforge.visible import spell_text, unspell_text
 
 LARGEST = 64 << 20
 """Bytes of a file that is read: people check hundreds of samples, not millions."""
@@ -54,12 +54,12 @@ def guarded(cell: str) -> str:
 
     Undone by `unguarded`.
     """
-    return spelled(f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell)
+    return spell_text(f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell)
 
 
 def unguarded(cell: str) -> str:
     """The cell as it was before `guarded`."""
-    cell = unspelled(cell)
+    cell = unspell_text(cell)
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell, 1) else cell
 
 
@@ -145,7 +145,7 @@ def _there(header: Sequence[str]) -> str:
 
 def demand(faults: Sequence[str]) -> None:
     """Raises PipelineError with the faults, if there are any: the first 20, equal ones as one, and how many more."""
-    faults = grouped(faults)
+    faults = group_faults(faults)
     if len(faults) > TOLD:
         raise PipelineError(*faults[:TOLD], f"and {len(faults) - TOLD:,} more faults of this kind")
     if faults:

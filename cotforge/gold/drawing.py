@@ -13,7 +13,7 @@ from math import fsum
 from typing import NamedTuple
 
 from cotforge.gold.pick import LEAST, MOST, picture_of
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.records import Gold, Sample
 
 TARGETED = 0.5
@@ -91,7 +91,7 @@ class Population:
     def add(self, sample: Sample, doubt: Doubt) -> None:
         """One more."""
         self.met += 1
-        key = rank(picture_of(sample))
+        key = sample_rank(picture_of(sample))
         place = self._places.setdefault(key, len(self._ids))
         if place == len(self._ids):
             self._ids.append(sample.id)
@@ -102,7 +102,7 @@ class Population:
 
     def _comes_first(self, id: str, other: str) -> bool:
         """Of two ids of one picture the checked one, then the one of lower rank."""
-        return (not self._checked(id), rank(id), id) < (not self._checked(other), rank(other), other)
+        return (not self._checked(id), sample_rank(id), id) < (not self._checked(other), sample_rank(other), other)
 
     def _checked(self, id: str) -> bool:
         return id in self._gold.answers or id in self._gold.ambiguous
@@ -112,7 +112,7 @@ class Population:
         free = [place for place, id in enumerate(self._ids) if not self._checked(id)]
         checked = [id for id in self._ids if self._checked(id)]
         count = min(count or min(MOST, max(LEAST, self.met // 10)), len(free))
-        free.sort(key=lambda place: (rank(self._ids[place]), self._ids[place]))
+        free.sort(key=lambda place: (sample_rank(self._ids[place]), self._ids[place]))
         if count == len(free):
             return Drawing([self._ids[place] for place in free], {}, count, self.met, len(checked), count + len(checked))
         sizes = self._sizes()
@@ -129,7 +129,7 @@ class Population:
         return Drawing(self._in_order(chosen), drawn, len(by_chance), self.met, len(checked), chance_before + len(by_chance))
 
     def _in_order(self, places: Sequence[int]) -> list[str]:
-        return sorted((self._ids[place] for place in places), key=lambda id: (rank(id, _ORDER), id))
+        return sorted((self._ids[place] for place in places), key=lambda id: (sample_rank(id, _ORDER), id))
 
     def _sizes(self) -> Sequence[float]:
         """In any unit, 0 or more: either kind of doubt makes up half of all, where there is any."""
@@ -168,7 +168,7 @@ def proportional(sizes: Sequence[float], total: float) -> Sequence[float]:
 
 def _pareto(id: str, share: float) -> float:
     """The key of Pareto sampling: those with the least are drawn."""
-    place = (rank(id, _DRAWING) + 0.5) / 2**64
+    place = (sample_rank(id, _DRAWING) + 0.5) / 2**64
     return place / (1 - place) * (1 - share) / share if share > 0 else float("inf")
 
 

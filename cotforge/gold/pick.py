@@ -3,7 +3,7 @@
 from bisect import insort
 from collections.abc import Iterable
 
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.records import Fault, Sample
 
 LEAST, MOST = 100, 300
@@ -23,7 +23,7 @@ def pick(samples: Iterable[Sample | Fault], count: int | None = None) -> tuple[l
         if isinstance(sample, Fault):
             continue
         met += 1
-        entry, picture = (rank(sample.id), sample.id, sample), picture_of(sample)
+        entry, picture = (sample_rank(sample.id), sample.id, sample), picture_of(sample)
         twin = by_picture.get(picture)
         beaten = twin or (held[-1] if len(held) == most else None)
         if beaten is not None and entry[:2] >= beaten[:2]:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 from cotforge.measures.mentions import last_named
 from cotforge.measures.own import Measure, own
 from cotforge.measures.segments import verified_segments
@@ -172,8 +172,8 @@ def measure(name: str, *, root: Path) -> Measure:
     if name in known:
         return known[name]
     near = get_close_matches(name, known, 1)
-    hint = f"did you mean {shown(near[0])}?" if near else f"there are {', '.join(known)}, or a path/to/file.py:function of your own"
-    raise PipelineError(f"no measure named {shown(name)}; {hint}")
+    hint = f"did you mean {show_value(near[0])}?" if near else f"there are {', '.join(known)}, or a path/to/file.py:function of your own"
+    raise PipelineError(f"no measure named {show_value(name)}; {hint}")
 
 
 @functools.lru_cache(maxsize=64)

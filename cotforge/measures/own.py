@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 from cotforge.records import Sample, Trace, Verdict
 
 Measure = Callable[..., float | None]
@@ -27,17 +27,17 @@ def own(name: str, root: Path) -> Measure:
     file = (root / path).resolve()
     function = getattr(_module(file, name), called, None)
     if not callable(function):
-        raise PipelineError(f"{path}: has no function {shown(called)}; a measure is named path/to/file.py:function")
+        raise PipelineError(f"{path}: has no function {show_value(called)}; a measure is named path/to/file.py:function")
 
     @functools.wraps(function)
     def checked(sample: Sample, trace: Trace, verdict: Verdict | None, **options: Any) -> float | None:
-        where = f"{name}: sample {shown(sample.id)}, trace of {shown(trace.teacher)}"
+        where = f"{name}: sample {show_value(sample.id)}, trace of {show_value(trace.teacher)}"
         try:
             value = function(sample, trace, verdict, **options)
         except Exception as error:
             raise PipelineError(f"{where}: {type(error).__name__}: {_one_line(error)}; a measure gives a number or None") from error
         if value is not None and not (isinstance(value, numbers.Real) and math.isfinite(value)):
-            raise PipelineError(f"{where}: gave {shown(value)}; a measure gives a finite number or None")
+            raise PipelineError(f"{where}: gave {show_value(value)}; a measure gives a finite number or None")
         return None if value is None else float(value)
 
     return checked

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cotforge.visible import visible
+from cotforge.visible import show_invisible
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = Non
 
 
 def _seen(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return show_invisible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _or_dash(form: str, value: float | None) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 from cotforge.plan import branches
 from cotforge.plan.curriculum import Curriculum, PacedStage
 from cotforge.plan.evaluation import EntropyBand, Eval, listed
@@ -71,12 +71,12 @@ class Plan(Spec):
             raise ValueError(f"stages: there is none; give at least one, or a preset: {', '.join(PRESETS)}")
         twice = [name for name, times in Counter(stage.name for stage in self.stages).items() if times > 1]
         if twice:
-            raise ValueError(f"stages: two are named {shown(twice[0])}; every stage needs a name of its own")
+            raise ValueError(f"stages: two are named {show_value(twice[0])}; every stage needs a name of its own")
         known = [str(stage["name"]) for stage in PRESETS[self.preset]] if self.preset else []
         strange = [stage.name for stage in self.stages if self.preset and stage.name not in known]
         if strange:
             raise ValueError(
-                f"stages: {shown(strange[0])} is no stage of the preset {shown(self.preset)}, whose stages are {', '.join(known)}"
+                f"stages: {show_value(strange[0])} is no stage of the preset {show_value(self.preset)}, whose stages are {', '.join(known)}"
             )
         for place, stage in enumerate(self.stages):
             if wrong := _frozen_rate(stage, self.student):

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterator, Sequence
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan.stage import Stage
 
 BASE = "base"
@@ -84,12 +84,12 @@ def _fault(stages: Sequence[Stage], stage: Stage, name: str | None) -> str | Non
         return None
     known = f"name {BASE} or a stage before it" + (f": {', '.join(before)}" if before else "")
     if name == BASE:
-        return f"{shown(name)} is the student before any stage, and a stage has that name too; give that stage another name"
+        return f"{show_value(name)} is the student before any stage, and a stage has that name too; give that stage another name"
     if name == stage.name:
-        return f"{shown(name)} is the stage itself; {known}"
+        return f"{show_value(name)} is the stage itself; {known}"
     if name not in names:
         near = difflib.get_close_matches(name, [BASE, *before], n=1)
-        return f"no stage is named {shown(name)}; " + (f"did you mean {near[0]!r}?" if near else known)
+        return f"no stage is named {show_value(name)}; " + (f"did you mean {near[0]!r}?" if near else known)
     if not stages[names.index(name)].leaves_weights:
-        return f"{shown(name)} is of kind {stages[names.index(name)].kind}, which leaves no weights; {known}"
-    return f"{shown(name)} comes later; {known}"
+        return f"{show_value(name)} is of kind {stages[names.index(name)].kind}, which leaves no weights; {known}"
+    return f"{show_value(name)} comes later; {known}"

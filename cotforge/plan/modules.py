@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 
 GROUPS: dict[str, re.Pattern[str]] = {
     "norm": re.compile(r"(^|[._])(\w*norm\w*|ln_\w+)(\.|$)"),
@@ -38,11 +38,11 @@ def wrong(modules: Iterable[str], known: Iterable[str]) -> str | None:
     """What is wrong with `modules`, of which those names are known; None where nothing is."""
     for given in modules:
         if not given.startswith(PATTERN) and given not in {*known}:
-            return f"no modules are named {shown(given)}; there are {', '.join(known)}, or a regular expression after {PATTERN!r}"
+            return f"no modules are named {show_value(given)}; there are {', '.join(known)}, or a regular expression after {PATTERN!r}"
         try:
             re.compile(given.removeprefix(PATTERN))
         except re.error as fault:
-            return f"{shown(given)} is no regular expression: {fault}"
+            return f"{show_value(given)} is no regular expression: {fault}"
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan.evaluation import listed
 from cotforge.plan.modules import GROUPS, chosen, numbered, wrong
 from cotforge.spec import PathText, Spec, WrongKey
@@ -64,9 +64,9 @@ class Prior(Spec):
         for key, model in self.models().items():
             if (root / model).is_dir():
                 if not (root / model / "config.json").is_file():
-                    yield f"{key}: {shown(model)} has no config.json; it is no model's folder"
+                    yield f"{key}: {show_value(model)} has no config.json; it is no model's folder"
             elif "/" in model and (not _HUB_ID.fullmatch(model) or (root / model).parent.is_dir()):
-                yield f"{key}: {shown(model)} is no folder; give one, or an id on the Hub (owner/name)"
+                yield f"{key}: {show_value(model)} is no folder; give one, or an id on the Hub (owner/name)"
 
     def words(self) -> str:
         """What the plan's line says of it."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 
 Refused = tuple[Callable[[Any], bool], str]
 
@@ -48,5 +48,5 @@ def refused(fields: Mapping[str, Any]) -> str | None:
     """What is wrong with the first field that is refused; None where there is none."""
     for name, value in fields.items():
         if name in REFUSED and REFUSED[name][0](value):
-            return f"{shown(name)}: {REFUSED[name][1]}" if REFUSED[name][1] != OURS else f"{shown(name)} {OURS}"
+            return f"{show_value(name)}: {REFUSED[name][1]}" if REFUSED[name][1] != OURS else f"{show_value(name)} {OURS}"
     return None

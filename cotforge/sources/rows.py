@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from cotforge.errors import SourceError, shown
+from cotforge.errors import SourceError, show_value
 from cotforge.images import FileRef, Ref
 from cotforge.records import Fault, Record
 from cotforge.sources.options import read_options
@@ -97,7 +97,7 @@ def _several(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 def _no_column(name: str, names: Collection[str], where: str) -> str:
     near = get_close_matches(name, [known for known in names if len(known) <= _NAME_SHOWN], n=1)
-    return f"{where}: no column {shown(name)}; " + (f"did you mean {shown(near[0])}?" if near else f"there: {_list(names)}")
+    return f"{where}: no column {show_value(name)}; " + (f"did you mean {show_value(near[0])}?" if near else f"there: {_list(names)}")
 
 
 def _list(names: Collection[str]) -> str:

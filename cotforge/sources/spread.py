@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 
 from cotforge.images import CellRef, FileRef, MemberRef, PictureStore, Ref
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.records import Fault
 from cotforge.sources.labels import Asked, label_of
 from cotforge.sources.parked import Parked
@@ -34,7 +34,7 @@ def spread(rows: Iterator[Row | Fault], task: Asked, store: PictureStore) -> Gen
                 faults.append(parked.keep(row))
                 continue
             places.append(parked.keep(row))
-            ranks.append(rank(_name(row)))
+            ranks.append(sample_rank(_name(row)))
             labels.append(_class(row, task, classes) if classes else _NO_CLASS)
         yield from map(parked.at, (places[number] for number in _in_turn(ranks, labels)))
         yield from map(parked.at, faults)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from cotforge.errors import TeacherError, shown
+from cotforge.errors import TeacherError, show_value
 from cotforge.records import Closing, Outcome
 from cotforge.redaction import SHORTEST, is_weak, redact
 from cotforge.teachers.kind import TeacherKind
@@ -39,7 +39,7 @@ async def look_at(session: Session, teacher: Teacher, urls: Sequence[str]) -> tu
     try:
         weak = _weak(teacher)
     except KeyError:
-        return [f"teacher {shown(teacher.name)}: key_env: the environment has no variable {shown(teacher.key_env)}"], []
+        return [f"teacher {show_value(teacher.name)}: key_env: the environment has no variable {show_value(teacher.key_env)}"], []
     looked = await asyncio.gather(*(_look(session, teacher, url) for url in urls))
     dead = [fault for fault, alive in looked if fault and not alive]
     wrong = [fault for fault, alive in looked if fault and alive]
@@ -60,7 +60,7 @@ def _weak(teacher: Teacher) -> list[str]:
 async def _look(session: Session, teacher: Teacher, url: str) -> tuple[str, bool]:
     """(what is wrong, whether the server lives); a server may take PATIENCE to come up, but no certificate becomes another one."""
     begun = time.monotonic()
-    where = f"teacher {shown(teacher.name)}: {url}"
+    where = f"teacher {show_value(teacher.name)}: {url}"
     while True:
         try:
             return (await _listed(session, teacher, url, where)) if teacher.listed else (await _connects(url)), True
@@ -112,7 +112,9 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
         return ""
     served = ", ".join(repr(redact(model)) for model in models[:5]) or "nothing"
     more = " and more" if len(models) > 5 else ""
-    return f"{where} does not serve {shown(teacher.model)}; served there: {served}{more}; if it is served all the same, set listed: false"
+    return (
+        f"{where} does not serve {show_value(teacher.model)}; served there: {served}{more}; if it is served all the same, set listed: false"
+    )
 
 
 def _refused(teacher: Teacher, status: int, refused: Outcome) -> str:

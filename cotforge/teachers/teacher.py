@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.redaction import remember
 from cotforge.spec import PathText, Spec
 from cotforge.teachers.simulated import Simulated
@@ -87,7 +87,7 @@ class Teacher(Spec):
     def _body_leaves_other_keys_alone(self) -> Self:
         if taken := [name for name in RESERVED if name in self.body]:
             raise ValueError(
-                f"body may not hold {shown(taken[0])}; set the teacher's own key" + (", or samples" if taken[0] == "n" else "")
+                f"body may not hold {show_value(taken[0])}; set the teacher's own key" + (", or samples" if taken[0] == "n" else "")
             )
         return self
 

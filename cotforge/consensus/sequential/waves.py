@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Collection
 
-from cotforge.order import rank
+from cotforge.order import sample_rank
 
 WARM = 400
 """Samples of the warm-up at most, and gold ones among them (source: the simulation behind the defaults; less cost claims their honesty)."""
@@ -72,13 +72,13 @@ class Waves:
         """(`wave`, `everybody`) of a Sample."""
         if id in self._gold:
             return 0, True
-        place = rank(id, self._seed)
+        place = sample_rank(id, self._seed)
         wave = self.of_rank(place)
         return wave, wave == 0 or self.audited(place)
 
     def fold(self, id: str) -> int:
         """A number by which a Sample with gold is parted from others for cross-validation."""
-        return rank(id, self._seed) % FOLDED
+        return sample_rank(id, self._seed) % FOLDED
 
     def audited(self, rank: int) -> bool:
         """Whether everybody is asked about it though it is not in the warm-up."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.reader import Reader
 from cotforge.plan.rewards import Reward, reward_faults, reward_words
@@ -34,7 +34,7 @@ Both narrow what is explored, by what arXiv 2509.26114 finds of either bound.
 
 def _clip(given: Any) -> Any:
     if isinstance(given, str) and given not in CLIPS:
-        raise ValueError(f"no clip named {shown(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
+        raise ValueError(f"no clip named {show_value(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
     return CLIPS[given] if isinstance(given, str) else given
 
 
@@ -204,7 +204,7 @@ class Grpo(PacedStage):
         if self.clip is not None and self.updates_per_rollout < 2:
             raise ValueError("clip: cannot act while every completion is used for one step only; set updates_per_rollout to 2 or more")
         if self.clip is not None and (loss := self.trl.get("loss_type", self.loss_type)) in UNCLIPPED:
-            raise ValueError(f"clip: the loss {shown(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
+            raise ValueError(f"clip: the loss {show_value(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
         return self
 
     @model_validator(mode="after")
@@ -214,7 +214,7 @@ class Grpo(PacedStage):
                 raise ValueError("token_budget: is missing; variant c3po needs one that the completions of nearly every step reach")
             return self
         if (loss := self.trl.get("loss_type", self.loss_type)) not in BUDGETED:
-            raise ValueError(f"token_budget: the loss {shown(loss)} is divided by something else; take {', '.join(sorted(BUDGETED))}")
+            raise ValueError(f"token_budget: the loss {show_value(loss)} is divided by something else; take {', '.join(sorted(BUDGETED))}")
         if cut := sorted({"steps_per_generation", "generation_batch_size"} & self.trl.keys()):
             raise ValueError(f"token_budget: is that of a whole rollout; leave {' and '.join(cut)} out of trl:")
         return self

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from cotforge.errors import TeacherError, grouped
+from cotforge.errors import TeacherError, group_faults
 from cotforge.images import Urls
 from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.regular_files import open_regular
@@ -91,7 +91,7 @@ class Replay(Place):
                     faults.append(f"{path}:{number}: not a reply: {missing or fault}")
             offset += len(line)
         self._index.execute("COMMIT")
-        if faults := grouped(faults):
+        if faults := group_faults(faults):
             more = [f"{path}: and {len(faults) - 10:,} more lines"] if len(faults) > 10 else []
             raise TeacherError(*faults[:10], *more)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.spec import AutoOrOff
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session
@@ -24,7 +24,7 @@ def server_url(url: str) -> str:
     if "@" in url.partition("//")[2].partition("/")[0]:
         raise ValueError("a URL must not hold a password; name an environment variable with key_env")
     if (why := _unreachable(url)) is not None:
-        told = "this" if "@" in url else shown(url)
+        told = "this" if "@" in url else show_value(url)
         raise ValueError(f"{told} is not a URL of a server{why}; write it like 'http://localhost:8000/v1'")
     return url.rstrip("/")
 

@@ -13,7 +13,7 @@ from cotforge.errors import PipelineError
 from cotforge.measures import words_of
 from cotforge.plan import Plan
 from cotforge.records import Call, Reply, Sample, Trace
-from cotforge.scores import Answered, scores
+from cotforge.scores import AnsweredSample, score_answers
 from cotforge.train.evaluation.askers import STUDENT, Asker, Question
 from cotforge.train.evaluation.held import Held
 from cotforge.train.evaluation.one_sided import commonest, never_answered, one_sided
@@ -70,7 +70,7 @@ def evaluate(
         "model": asker.name,
         "dtype": asker.dtype,
         "engine": asker.engine,
-        **(figures := scores(answers, labels, seed=seed)),
+        **(figures := score_answers(answers, labels, seed=seed)),
         "never_answered": never_answered(figures, labels),
         "failed": len(replies) - len(answers),
         "unlabelled": held.unlabelled,
@@ -123,8 +123,8 @@ def trace_of(question: Question, reply: Reply, held: Held) -> Trace:
     return read_reply(reply, Call("", question.sample, STUDENT, STUDENT, 0, question.messages), held.task)
 
 
-def _answered(sample: Sample, trace: Trace, saved: str | None) -> Answered:
-    return Answered(
+def _answered(sample: Sample, trace: Trace, saved: str | None) -> AnsweredSample:
+    return AnsweredSample(
         truth=sample.label or "",
         answer=trace.answer if trace.answer is not None else saved,
         well_formed=trace.well_formed,

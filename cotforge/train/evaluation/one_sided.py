@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.scores import UNREAD
 
 NEARLY, MORE = 0.95, 0.05
@@ -30,7 +30,7 @@ class Commonest:
     @property
     def name(self) -> str:
         """In one phrase."""
-        return f"always {shown(self.label)}"
+        return f"always {show_value(self.label)}"
 
     @property
     def macro_recall(self) -> float:
@@ -87,9 +87,9 @@ def one_sided(found: Mapping[str, Any]) -> Iterator[str]:
     elif always is not None and (label := one_answer(found)) is not None:
         everything = f"all {read:,}" if given[label] == read else f"{given[label]:,} of {read:,}"
         unread = f" that can be read (of {found['n']:,})" if read < found["n"] else ""
-        yield f"it answers {shown(label)} in {everything} answers{unread}; {always.name} is right for {always.share:.3f} of the samples"
+        yield f"it answers {show_value(label)} in {everything} answers{unread}; {always.name} is right for {always.share:.3f} of the samples"
     elif never := found.get("never_answered"):
-        named = ", ".join(f"{shown(each)} (right for {found['support'][each]:,})" for each in never[:NAMED])
+        named = ", ".join(f"{show_value(each)} (right for {found['support'][each]:,})" for each in never[:NAMED])
         more = f" and {len(never) - NAMED:,} more" if len(never) > NAMED else ""
         yield f"it never answers {named}{more} of the {found['n']:,} samples"
 

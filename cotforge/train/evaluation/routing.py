@@ -13,7 +13,7 @@ from statistics import fmean, pstdev
 from typing import Any, Protocol, runtime_checkable
 
 from cotforge.errors import PipelineError
-from cotforge.scores import wilson
+from cotforge.scores import wilson_interval
 from cotforge.train.data.short_form import asking
 from cotforge.train.evaluation.askers import Asker, Question
 from cotforge.train.evaluation.evaluate import Exchange, figure, trace_of
@@ -134,7 +134,7 @@ def figures(rows: Sequence[Both]) -> dict[str, Any]:
     long = fmean(row.long_tokens for row in measured)
     return found | {
         "accuracy": fmean(right),
-        "accuracy_interval": wilson(sum(right), len(right)),
+        "accuracy_interval": wilson_interval(sum(right), len(right)),
         "short_accuracy": fmean(row.short_is_right for row in measured),
         "long_accuracy": fmean(row.long_is_right for row in measured),
         "kept_short": fmean(kept),

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from cotforge.answers import answer_span
-from cotforge.scores import wilson
+from cotforge.scores import wilson_interval
 from cotforge.train.evaluation.askers import Asker
 from cotforge.train.evaluation.evaluate import Exchange, figure, gone_on
 from cotforge.train.evaluation.held import Held
@@ -36,7 +36,7 @@ def measure(asker: Asker, held: Held, said: Sequence[Exchange]) -> dict[str, Any
     )
     found: dict[str, Any] = {"n": len(pairs)}
     for name in FIGURES:
-        found |= {name: kinds[name] / len(pairs) if pairs else None, f"{name}_interval": wilson(kinds[name], len(pairs))}
+        found |= {name: kinds[name] / len(pairs) if pairs else None, f"{name}_interval": wilson_interval(kinds[name], len(pairs))}
     return {NAME: found}
 
 

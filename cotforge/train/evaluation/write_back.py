@@ -14,7 +14,7 @@ from cotforge.difficulty import Rated, write_rated
 from cotforge.errors import PipelineError
 from cotforge.folder import RunFolder
 from cotforge.images import PictureStore
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
 from cotforge.sample_reader import SampleReader
@@ -91,7 +91,7 @@ def chosen(samples: Iterable[Sample], answers: dict[str, str], at_most: int | No
     """Those with a right answer, which stands as their label then; `at_most` of them, by their ids' hash."""
     known = [replace(sample, label=answers.get(sample.id, sample.label)) for sample in samples]
     known = [sample for sample in known if sample.label is not None]
-    return known if at_most is None else heapq.nsmallest(at_most, known, key=lambda sample: rank(sample.id))
+    return known if at_most is None else heapq.nsmallest(at_most, known, key=lambda sample: sample_rank(sample.id))
 
 
 def rated(asker: Asker, held: Held, *, tries: int, max_tokens: int) -> dict[str, tuple[float, int]]:

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from cotforge import __version__
-from cotforge.card import body, one_line
-from cotforge.errors import shown
-from cotforge.pipeline import Loaded, dumped
+from cotforge.card import card_template, one_line
+from cotforge.errors import show_value
+from cotforge.pipeline import Loaded, dump_readable
 from cotforge.plan import Eval, Plan
 from cotforge.plan.branches import models_of
 from cotforge.train.data.lessons import Lessons
@@ -68,7 +68,7 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
     own = [Row(chapter.title, chapter.tried) for chapter in chapters if chapter.tried]
     beside = [Row(chapter.title, chapter.tried) for chapter in chapters if chapter.tried and _is_beside(chapter, line)]
     others = list(_others(run, chapters, last))
-    text = body("student.md").render(
+    text = card_template("student.md").render(
         name=pipeline.name,
         version=__version__,
         task=pipeline.task,
@@ -94,7 +94,7 @@ def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke:
         teachers=[teacher for part in data for teacher in part.teachers],
         versions=[f"cotforge {__version__}", *(f"{name} {number}" for name, number in _versions(chapters).items())],
         command="cotforge train pipeline.yaml",
-        pipeline=dumped(loaded.unexpanded),
+        pipeline=dump_readable(loaded.unexpanded),
     )
     head = yaml.safe_dump(_header(loaded, plan, line), sort_keys=False, allow_unicode=True, width=1_000)
     return f"---\n{head}---\n\n{text}"
@@ -138,7 +138,7 @@ def _compared(before: dict[str, Any], now: dict[str, Any]) -> str:
     if before["n"] != now["n"]:
         figures += f" (of {before['n']:,} of the {now['n']:,} samples)"
     if least > high and (label := one_answer(now)) is not None:
-        return f"more often right, {figures}, but by always answering {shown(label)}."
+        return f"more often right, {figures}, but by always answering {show_value(label)}."
     if least > high:
         return f"better, {figures}; the intervals do not meet."
     if most < low:

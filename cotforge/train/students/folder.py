@@ -11,7 +11,7 @@ from typing import Any
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 
 CONFIG, ADAPTERS = "config.json", "adapter_config.json"
 WEIGHTS = ".safetensors"
@@ -57,13 +57,13 @@ def demand_safe(folder: Path, *, key: str = STUDENT) -> None:
     known = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
     if not known or any(_asks_for_code(part) for part in config.values()):
         code = sorted(file.name for file in folder.glob("*.py"))
-        unknown = "" if known else f", which has no model_type {shown(kind)}"
+        unknown = "" if known else f", which has no model_type {show_value(kind)}"
         if code or _asks_for_code(config):
             raise PipelineError(
                 f"{where} is a model with Python of its own ({', '.join(code[:3]) or 'auto_map'}), which is never run here; "
                 f"take one that transformers {version('transformers')} has itself{unknown}"
             )
-        raise PipelineError(f"{where} is of model_type {shown(kind)}, which transformers {version('transformers')} does not know")
+        raise PipelineError(f"{where} is of model_type {show_value(kind)}, which transformers {version('transformers')} does not know")
     _demand_weights(folder, where)
 
 

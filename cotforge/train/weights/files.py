@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 
 import torch
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 
 PIECE = 1 << 18
 """Numbers of a tensor that are in memory at once: 1 MB in float32, which a core's cache holds."""
@@ -81,7 +81,7 @@ class Checkpoint:
         for name in names:
             if (kind := self.entries[name].kind) not in KINDS:
                 raise PipelineError(
-                    f"{self.key}: {str(self.folder)!r}: the weight {name!r} is of type {shown(kind)}; "
+                    f"{self.key}: {str(self.folder)!r}: the weight {name!r} is of type {show_value(kind)}; "
                     f"weights of {', '.join(sorted(KINDS))} can be read, and a quantised model cannot"
                 )
 
