@@ -156,7 +156,7 @@ class Run:
         else:
             works = self._missing_work(refreshed) if guide is None else not_only_faults(self._remaining_work(refreshed, guide))
             found = estimator.read(works, draw=probe)
-        warn_user([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *self.loaded.pipeline.consensus.idle()])
+        warn_user([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *self.loaded.pipeline.consensus.idle_keys()])
         if not probe:
             tell(estimator.text())
         if people.checked or self.loaded.pipeline.consensus.promise is not None:

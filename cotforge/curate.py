@@ -12,7 +12,7 @@ from cotforge import answers
 from cotforge.consensus import Decider, Heard
 from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
-from cotforge.consensus.simpler import Trial
+from cotforge.consensus.simpler import SimplerTrial
 from cotforge.difficulty import pass_rates
 from cotforge.filters import Bound, resolve_filters
 from cotforge.heard import Answered, heard_answers, read_trace
@@ -202,10 +202,10 @@ class Curation:
         self.setting = vote_setting(loaded.pipeline, gold) if guide is None else guide.setting
         self.curator = Curator(loaded, journal)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
-        self._rule = loaded.pipeline.consensus.by if guide is None else guide.rule
+        self._rule = loaded.pipeline.consensus.make_rule if guide is None else guide.rule
         self._first = self._rule.learns or self.setting.terms.promise is not None or rows is not None
         """Whether all Samples are heard before any is judged."""
-        self.trial = Trial([teacher.name for teacher in loaded.pipeline.teachers])
+        self.trial = SimplerTrial([teacher.name for teacher in loaded.pipeline.teachers])
         """What simpler rules would have done, as far as that is known."""
         checked = self.setting.gold
         self._even = frozenset(even_part([*checked.answers, *checked.ambiguous], checked.drawn))

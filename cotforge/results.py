@@ -197,7 +197,7 @@ class Ending:
         if self.tally.simpler is not None:
             yield claims.does_better(self.tally, self.tally.simpler)
         if self.tally.admission is not None:
-            yield f"the picture ({self.loaded.pipeline.consensus.pictures}) {self.tally.admission.words}"
+            yield f"the picture ({self.loaded.pipeline.consensus.describe_pictures}) {self.tally.admission.words}"
         if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
             yield _CONTRADICTED
         for name, about in summary["teachers"].items():
@@ -253,7 +253,7 @@ def about_run(loaded: Loaded, totals: dict[str, Any]) -> About:
     """What card and report say of the run beside its counts; `${VAR}` stays as written."""
     pipeline, kept = loaded.pipeline, loaded.unexpanded
     consensus = pipeline.consensus
-    target = f", target {consensus.target:g}" if consensus.by.targeted else ""
+    target = f", target {consensus.target:g}" if consensus.make_rule.targeted else ""
     asked = ["solve", "vote"] if consensus.short_votes else ["solve"]
     return About(
         name=pipeline.name,
@@ -266,7 +266,7 @@ def about_run(loaded: Loaded, totals: dict[str, Any]) -> About:
         ],
         source=f"{kept['source']['kind']}: {Path(kept['source']['path']).name}",
         license=pipeline.source.license,
-        pictures=consensus.pictures,
+        pictures=consensus.describe_pictures,
         consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
         filters=[bounds_text(bound) for bound in pipeline.filters],
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},

@@ -63,10 +63,13 @@ class Guide:
 
         Raises PipelineError where its gold is wrong, or voters too many.
         """
-        if loaded.pipeline.consensus.by.targeted and not replace(vote_terms(loaded.pipeline, {}), image=features is not None).codable:
+        if (
+            loaded.pipeline.consensus.make_rule.targeted
+            and not replace(vote_terms(loaded.pipeline, {}), image=features is not None).codable
+        ):
             count = len(voter_names(loaded.pipeline))
             raise PipelineError(f"{loaded.path}: teachers: {count} voters are too many to ask in turn; take fewer teachers, or full votes")
-        by = loaded.pipeline.consensus.by if rule is None else rule
+        by = loaded.pipeline.consensus.make_rule if rule is None else rule
         assert isinstance(by, Sequential), "only rules that ask in turn have a guide"
         found, samples = gold.find(loaded, folder), total()
         return cls(loaded.pipeline, by.kept_in(folder.absolute()), by.waves(samples, found.checked), found, samples, features)
@@ -126,7 +129,7 @@ def vote_terms(pipeline: Pipeline, prices: Mapping[str, float]) -> Terms:
 
 def _usual_order(pipeline: Pipeline) -> tuple[str, ...]:
     """In which a rule that waits for the label asks, by the prices in the file; empty of a rule that asks in any order."""
-    by, prices = pipeline.consensus.by, {one.name: one.price.input + one.price.output for one in pipeline.teachers}
+    by, prices = pipeline.consensus.make_rule, {one.name: one.price.input + one.price.output for one in pipeline.teachers}
     return by.usual(prices) if isinstance(by, UntilLabel) else ()
 
 

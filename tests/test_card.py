@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from outcomes import mixed
 
 from cotforge.card import dataset_card, fenced_code, plain_markdown
-from cotforge.consensus.claim import Claim, Count, Stratum, claim
+from cotforge.consensus.claim import Claim, Count, Stratum, make_claim
 from cotforge.export import columns
 from cotforge.pages import About, AboutTeacher, Exported, Shard
 from cotforge.tally import Tally
@@ -96,7 +96,7 @@ def test_a_class_of_which_too_few_answers_are_checked_has_counts_and_no_share():
 
 
 def test_without_gold_no_number_is_given_for_precision():
-    text = made(said=claim([]))
+    text = made(said=make_claim([]))
     assert "so no precision is claimed" in text
     assert "at least, with 95 %" not in text
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from outcomes import gone
 
 from cotforge.consensus import decide
-from cotforge.consensus.drawn import evenly, place, weights
+from cotforge.consensus.drawn import hash_place, is_evenly_drawn, sampling_weights
 from cotforge.gold import Gold
 from cotforge.gold.drawing import SUREST, Doubt, Drawing, draw, proportional
 from cotforge.order import sample_rank
@@ -135,7 +135,7 @@ def test_the_weighted_share_is_that_of_those_nobody_checked_and_the_plain_one_is
         everyone = population(world)
         drawing = draw(everyone, Gold(), 100)
         right = {sample.id: random.Random(sample.id).random() < doubt.posterior for sample, doubt in everyone}
-        found = weights(drawing.ids, drawing.drawn)
+        found = sampling_weights(drawing.ids, drawing.drawn)
         plain.append(sum(right[id] for id in drawing.ids) / len(drawing.ids))
         weighted.append(fsum(found[id] for id in drawing.ids if right[id]) / fsum(found.values()))
         unchecked = [ok for id, ok in right.items() if id not in found]
@@ -153,8 +153,8 @@ def test_the_even_part_is_as_if_drawn_by_chance_of_those_nobody_checked() -> Non
         drawing = draw(everyone, Gold(), 100)
         kinds = {sample.id: doubt for sample, doubt in everyone}
         unchecked.update(doubt for id, doubt in kinds.items() if id not in drawing.drawn)
-        found = weights(drawing.ids, drawing.drawn)
-        met.update(kinds[id] for id in drawing.ids if evenly(found[id], max(found.values()), place(id)))
+        found = sampling_weights(drawing.ids, drawing.drawn)
+        met.update(kinds[id] for id in drawing.ids if is_evenly_drawn(found[id], max(found.values()), hash_place(id)))
     whole = met.total()
     assert 60 * 40 < whole < 60 * 75
     for doubt in (SURE, UNSURE, AGAINST):
@@ -164,7 +164,7 @@ def test_the_even_part_is_as_if_drawn_by_chance_of_those_nobody_checked() -> Non
 
 @given(st.dictionaries(st.text(max_size=4), st.floats(1e-6, 1), max_size=30), st.sets(st.text(max_size=4), max_size=10))
 def test_weights_are_one_in_the_mean_and_grow_as_the_probability_falls(drawn: dict[str, float], others: set[str]) -> None:
-    found = weights([*drawn, *(others - drawn.keys())], drawn)
+    found = sampling_weights([*drawn, *(others - drawn.keys())], drawn)
     total = fsum(found.values())
     assert total == pytest.approx(len(found)) or total == 0
     assert all(found[one] <= found[other] for one in drawn for other in drawn if drawn[one] >= drawn[other])
@@ -173,16 +173,16 @@ def test_weights_are_one_in_the_mean_and_grow_as_the_probability_falls(drawn: di
 
 def test_without_probabilities_all_weigh_the_same_and_all_are_in_the_even_part() -> None:
     ids = [str(number) for number in range(50)]
-    assert set(weights(ids, {}).values()) == {1.0}
-    assert list(weights(ids, dict.fromkeys(ids, 0.3)).values()) == pytest.approx([1.0] * 50)
-    assert all(evenly(1.0, 1.0, place(id)) for id in ids)
+    assert set(sampling_weights(ids, {}).values()) == {1.0}
+    assert list(sampling_weights(ids, dict.fromkeys(ids, 0.3)).values()) == pytest.approx([1.0] * 50)
+    assert all(is_evenly_drawn(1.0, 1.0, hash_place(id)) for id in ids)
 
 
 def test_samples_chosen_by_no_chance_stand_for_none() -> None:
-    found = weights(["chosen", "drawn", "drawn before"], {"chosen": 1.0, "drawn": 0.1})
+    found = sampling_weights(["chosen", "drawn", "drawn before"], {"chosen": 1.0, "drawn": 0.1})
     assert found == {"chosen": 0.0, "drawn": pytest.approx(1.5), "drawn before": pytest.approx(1.5)}
-    assert not evenly(found["chosen"], 1.5, place("chosen"))
-    assert set(weights(["a", "b"], {"a": 1.0, "b": 1.0}).values()) == {0.0}
+    assert not is_evenly_drawn(found["chosen"], 1.5, hash_place("chosen"))
+    assert set(sampling_weights(["a", "b"], {"a": 1.0, "b": 1.0}).values()) == {0.0}
 
 
 def test_over_many_runs_a_claim_is_as_high_as_the_truth_and_its_bound_holds() -> None:

@@ -51,14 +51,14 @@ def test_pixels_are_the_mean_colours_of_the_cells() -> None:
     image.paste((255, 0, 0), (0, 0, 160, 160))
     file = io.BytesIO()
     image.save(file, "PNG")
-    cells = pixels.vector(file.getvalue()).reshape(pixels.SIDE, pixels.SIDE, 3)  # type: ignore[union-attr]
+    cells = pixels.pixel_vector(file.getvalue()).reshape(pixels.SIDE, pixels.SIDE, 3)  # type: ignore[union-attr]
     assert np.allclose(cells[:, : pixels.SIDE // 2], (1, 0, 0))
     assert np.allclose(cells[:, pixels.SIDE // 2 :], (0, 0, 1))
 
 
 @pytest.mark.parametrize("data", [b"", b"not a picture", png((1, 2, 3))[:60], b"GIF89a"])
 def test_what_is_no_picture_has_no_pixels(data: bytes) -> None:
-    assert pixels.vector(data) is None
+    assert pixels.pixel_vector(data) is None
 
 
 # the store

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cotforge.answers import Task
-from cotforge.consensus.sequential.terms import SHORT, prices
+from cotforge.consensus.sequential.terms import SHORT, mean_prices
 from cotforge.forge.notes import Notes
 from cotforge.forge.walk import Walk
 from cotforge.pipeline import Loaded
@@ -139,19 +139,19 @@ def over(wave: int, **took: tuple[float, float]) -> Walk:
 
 def test_prices_are_dollars_of_the_warm_up_or_seconds_or_nothing(tmp_path: Path) -> None:
     notes = Notes(guide(tmp_path))
-    assert prices(notes._took) == {"ann": 1.0, "bob": 1.0, "cyd": 1.0}
+    assert mean_prices(notes._took) == {"ann": 1.0, "bob": 1.0, "cyd": 1.0}
     notes.add(over(0, ann=(0.0, 2.0), bob=(0.0, 4.0)))
     notes.add(over(1, ann=(5.0, 50.0)))
-    assert prices(notes._took) == {"ann": 2.0, "bob": 4.0, "cyd": 3.0}
+    assert mean_prices(notes._took) == {"ann": 2.0, "bob": 4.0, "cyd": 3.0}
     notes.add(over(0, ann=(0.5, 4.0)))
-    assert prices(notes._took) == {"ann": 0.25, "bob": 0.0, "cyd": 0.125}
+    assert mean_prices(notes._took) == {"ann": 0.25, "bob": 0.0, "cyd": 0.125}
     walks = [over(0, ann=(0.1 * number, 1.0)) for number in range(20)]
     sums = []
     for order in (walks, walks[::-1]):
         again = Notes(guide(tmp_path))
         for each in order:
             again.add(each)
-        sums.append(prices(again._took))
+        sums.append(mean_prices(again._took))
     assert sums[0] == sums[1]
 
 

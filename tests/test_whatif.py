@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cotforge.consensus import AnswersError, Consensus, decide, what_if
 from cotforge.consensus.promise import Promise
-from cotforge.consensus.sequential.learning import solved
+from cotforge.consensus.sequential.learning import solve_policy
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.table import Evidence
 from cotforge.consensus.sequential.terms import Terms, Voter
@@ -229,7 +229,7 @@ def test_the_line_for_the_pipeline_file_sets_the_row_that_it_is_of(whole: pl.Dat
         (written,) = yaml.safe_load(setting(row, Consensus())).values()
         consensus = Consensus(**written)
         assert consensus.rule == row["rule"]
-        assert not consensus.by.targeted or consensus.target == row["target"]
+        assert not consensus.make_rule.targeted or consensus.target == row["target"]
         found = compared(whole.to_dicts(), consensus, gold=100, order=consensus.order or ())
         assert found.present is not None
         assert found.rows[found.present] == row
@@ -245,7 +245,7 @@ def policy(order: tuple[str, ...], seed: int, objective: str) -> Policy:
     evidence = Evidence(terms)
     for (id,), rows in answers.group_by("id", maintain_order=True):
         evidence.add(0, label=labels[str(id)], answers=dict(rows.select("teacher", "answer").iter_rows()), everybody=True)
-    return solved(terms, evidence.table())
+    return solve_policy(terms, evidence.table())
 
 
 @settings(max_examples=8, deadline=None)
@@ -253,8 +253,8 @@ def policy(order: tuple[str, ...], seed: int, objective: str) -> Policy:
 def test_a_fixed_order_is_kept_and_never_worth_more_than_a_free_one(order: list[str], seed: int, objective: str) -> None:
     free, fixed = policy((), seed, objective), policy(tuple(order), seed, objective)
     for worth in (free.worth, fixed.worth, 2 * free.worth):
-        free._evaluated(worth)
-        fixed._evaluated(worth)
+        free._evaluate_levels(worth)
+        fixed._evaluate_levels(worth)
         assert fixed.value <= free.value + 1e-6
     for label in (None, *CLASSES):
         asked: dict[str, str | None] = {}
@@ -265,8 +265,8 @@ def test_a_fixed_order_is_kept_and_never_worth_more_than_a_free_one(order: list[
 
 def test_an_order_that_ends_with_the_best_is_worth_less() -> None:
     free, fixed = policy((), 0, "balanced"), policy(("cheap", "middle", "dear"), 0, "balanced")
-    free._evaluated(free.worth)
-    fixed._evaluated(free.worth)
+    free._evaluate_levels(free.worth)
+    fixed._evaluate_levels(free.worth)
     assert fixed.value < free.value - 1e-3
 
 

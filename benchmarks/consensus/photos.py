@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 from PIL import Image
 
-from cotforge.consensus.image.pixels import vector
+from cotforge.consensus.image.pixels import pixel_vector
 from cotforge.demo.digits import PORT, rows_of, write_digits, write_pipeline
 from cotforge.pipeline import Loaded
 from cotforge.simulate.eyes import best, eye
@@ -150,7 +150,7 @@ def _id(path: Path) -> str:
 
 
 def _pixels(data: bytes) -> Sequence[float]:
-    found = vector(data)
+    found = pixel_vector(data)
     assert found is not None, "every picture here can be read"
     return [float(number) for number in found]
 

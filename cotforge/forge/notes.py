@@ -7,7 +7,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cotforge.consensus.sequential import Terms
-from cotforge.consensus.sequential.terms import prices
+from cotforge.consensus.sequential.terms import mean_prices
 from cotforge.forge.walk import Walk
 from cotforge.sequence import Basis, Guide, voter_names
 
@@ -54,7 +54,7 @@ class Notes:
 
     @property
     def _terms(self) -> Terms:
-        return self._evidence.parted(self._guide.terms(prices(self._took)))
+        return self._evidence.parted(self._guide.terms(mean_prices(self._took)))
 
     async def learned(self, basis: Basis) -> "AnyPolicy":
         """The same, in a process of its own, or in a thread: in haste, or where there is no process."""

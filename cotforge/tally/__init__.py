@@ -10,7 +10,7 @@ from typing import Any
 from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised
-from cotforge.consensus.simpler import Figures, Simpler
+from cotforge.consensus.simpler import RuleFigures, Simpler
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.tally.blindness import Unseen
 from cotforge.tally.counts import ClassTally, TeacherTally, share
@@ -117,12 +117,12 @@ class Tally:
         """Rows read, sound or not; a row equal to an earlier one is not counted."""
         return self.samples + sum(count for reason, count in self.rejected.items() if reason.startswith("source:"))
 
-    def figures(self) -> Figures:
+    def figures(self) -> RuleFigures:
         """What the rule in force did, for comparison with others."""
         teachers = self.teachers.values()
         calls, cost = sum(one.calls for one in teachers), sum(one.cost_usd for one in teachers)
         each = (calls / self.agreed, cost / self.agreed) if self.agreed else (inf, inf)
-        return Figures(self.agreed / self.samples if self.samples else 0.0, *each, self.claim.right, self.claim.checked)
+        return RuleFigures(self.agreed / self.samples if self.samples else 0.0, *each, self.claim.right, self.claim.checked)
 
     def funnel(self) -> tuple[tuple[str, int], ...]:
         """The steps from raw rows to Lessons with how many were left at each."""

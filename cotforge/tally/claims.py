@@ -6,10 +6,10 @@ from typing import NamedTuple
 import yaml
 
 from cotforge.consensus import Consensus
-from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable, fewest, upper_bound
+from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable_bound, fewest_checked, upper_bound
 from cotforge.consensus.drawn import even_part
-from cotforge.consensus.promise import needed
-from cotforge.consensus.simpler import Figures, Simpler, Trial
+from cotforge.consensus.promise import needed_checks
+from cotforge.consensus.simpler import RuleFigures, Simpler, SimplerTrial
 from cotforge.records import Gold
 from cotforge.tally import Tally
 
@@ -84,7 +84,7 @@ def notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
     yield from _unvouched(claim, accepted)
 
 
-def simpler(tally: Tally, trial: Trial) -> Simpler | None:
+def simpler(tally: Tally, trial: SimplerTrial) -> Simpler | None:
     """A rule that only waits for the label and does better on checked answers than the one in force; None where there is none."""
     return trial.best(tally.figures()) if tally.claim.calibrated else None
 
@@ -99,31 +99,31 @@ def does_better(tally: Tally, found: Simpler) -> str:
     )
 
 
-def _figures(found: Figures) -> str:
+def _figures(found: RuleFigures) -> str:
     calls = f"{found.calls:.2f} calls per accepted sample"
     return f"at least {found.low:.3f} ({found.right:,} of {found.checked:,} right), coverage {found.coverage:.1%}, {calls}"
 
 
 def best_case(checked: int, consensus: Consensus) -> str:
     """What so many checked samples can certify at best, and how many the target of the file takes."""
-    target = consensus.target if consensus.by.targeted else None
+    target = consensus.target if consensus.make_rule.targeted else None
     if not checked and consensus.promise is not None:
-        return f"nobody has checked a sample; consensus.promise takes {needed(consensus.promise.wish):,}, and until then accepts nothing"
+        return f"nobody has checked a sample; consensus.promise takes {needed_checks(consensus.promise.wish):,}, and until then accepts nothing"
     if not checked:
-        return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {certifiable(100):.3f}"
-    told = f"{checked:,} checked without an error certify a precision of at least {certifiable(checked):.3f} {_SURE}"
-    if consensus.promise is not None and checked < (least := needed(consensus.promise.wish)):
+        return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {certifiable_bound(100):.3f}"
+    told = f"{checked:,} checked without an error certify a precision of at least {certifiable_bound(checked):.3f} {_SURE}"
+    if consensus.promise is not None and checked < (least := needed_checks(consensus.promise.wish)):
         return f"{told}; consensus.promise takes {least:,} whose answer is accepted, and until then accepts nothing"
-    if target is not None and certifiable(checked) < target:
-        return f"{told}; {target:g} takes {fewest(target):,}"
+    if target is not None and certifiable_bound(checked) < target:
+        return f"{told}; {target:g} takes {fewest_checked(target):,}"
     return told
 
 
 def before_paying(people: Gold, consensus: Consensus) -> list[str]:
     """What somebody should know before a build pays: keys without effect, and a promise that so few checked samples cannot keep."""
     checked = len(even_part(people.checked, people.drawn))
-    short = consensus.promise is not None and checked < needed(consensus.promise.wish)
-    return [*consensus.idle(), *([f"gold: {best_case(checked, consensus)}"] if short else [])]
+    short = consensus.promise is not None and checked < needed_checks(consensus.promise.wish)
+    return [*consensus.idle_keys(), *([f"gold: {best_case(checked, consensus)}"] if short else [])]
 
 
 def unvouched(claim: Claim, accepted: Mapping[str, int]) -> list[str]:

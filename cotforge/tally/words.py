@@ -79,7 +79,7 @@ def _reason(word: str) -> str:
 def rule(loaded: Loaded) -> str:
     """The line about the rule in force, and where each part of it comes from."""
     consensus = loaded.pipeline.consensus
-    keys = ["rule", *(["target"] if consensus.by.targeted else []), "label"]
+    keys = ["rule", *(["target"] if consensus.make_rule.targeted else []), "label"]
     values = {"rule": consensus.rule, "target": f"target {consensus.target:g}", "label": f"label {consensus.label}"}
     same = groupby(keys, key=lambda key: loaded.origin("consensus", key))
     told = ", ".join(f"{', '.join(values[key] for key in some)} ({origin})" for origin, some in same)

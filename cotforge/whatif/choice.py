@@ -61,12 +61,12 @@ def _sound(row: Row) -> bool:
 
 def _is(row: Row, consensus: Consensus, order: Sequence[str]) -> bool:
     """Whether a row is what the pipeline does, which asks in this order."""
-    if row["rule"] != consensus.rule or (consensus.by.targeted and row["target"] != consensus.target):
+    if row["rule"] != consensus.rule or (consensus.make_rule.targeted and row["target"] != consensus.target):
         return False
     if not consensus.sequential:
         return True
     there = json.loads(row["teachers"]) if row["teachers"] else []
-    if consensus.by.targeted:
+    if consensus.make_rule.targeted:
         return bool(consensus.votes == "full" and there == list(order) and row["objective"] == consensus.objective)
     return bool(there == list(order) or (len(there) == 1 and there == list(order[:1])))
 

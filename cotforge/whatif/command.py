@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from cotforge.consensus.sequential.rule import SEQUENTIAL
-from cotforge.consensus.whatif import TARGETS, Run
+from cotforge.consensus.whatif import TARGETS, RunContext
 from cotforge.consensus.whatif import what_if as variants
 from cotforge.curate import Curation
 from cotforge.folder import RunFolder
@@ -23,7 +23,7 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
     """
     loaded, setting = curation.loaded, curation.setting
     consensus, checked = loaded.pipeline.consensus, setting.gold
-    waves = setting.waves if consensus.by is SEQUENTIAL else SEQUENTIAL.waves(total(), checked.answers.keys())
+    waves = setting.waves if consensus.make_rule is SEQUENTIAL else SEQUENTIAL.waves(total(), checked.answers.keys())
     answers = table(curation, waves)
     told = {**checked.answers, **dict.fromkeys(checked.ambiguous)}
     known = {id: answer for id, answer in told.items() if id in answers.labels}
@@ -41,7 +41,7 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
         max_calls=consensus.max_calls,
         promise=consensus.promise.wish if consensus.promise is not None else None,
         order=setting.terms.order or None,
-        run=Run(waves, answers.met, setting.terms.options, answers.options, setting.pictures),
+        run=RunContext(waves, answers.met, setting.terms.options, answers.options, setting.pictures),
     )
     folder.write(CSV, frame.write_csv())
     found = compared(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()), order=setting.terms.order)

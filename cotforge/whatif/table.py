@@ -10,7 +10,7 @@ import polars as pl
 
 from cotforge.consensus import Heard
 from cotforge.consensus.sequential import Waves
-from cotforge.consensus.sequential.terms import SHORT, prices
+from cotforge.consensus.sequential.terms import SHORT, mean_prices
 from cotforge.curate import Curation
 from cotforge.errors import PipelineError
 
@@ -94,7 +94,7 @@ def table(curation: Curation, waves: Waves) -> Answers:
     classes = next(iter(sets)) if len(sets) == 1 else ()
     prices_, unit = _prices(spent)
     own = {} if classes and curation.setting.terms.options else options
-    return Answers(columns.frame(labels, teachers), labels, classes or None, prices_, unit, samples, prices(took), own)
+    return Answers(columns.frame(labels, teachers), labels, classes or None, prices_, unit, samples, mean_prices(took), own)
 
 
 def _count(spent: _Spent, heard: Heard) -> None:

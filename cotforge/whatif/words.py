@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cotforge.consensus.promise import needed
+from cotforge.consensus.promise import needed_checks
 from cotforge.replies.text import one_line
 from cotforge.whatif.choice import LACKING, Compared, Row, class_coverage, name, setting
 from cotforge.whatif.table import Answers, Unit
@@ -82,7 +82,7 @@ def advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
     """The row to take and one sentence about it, or why there is none."""
     gold = f"cotforge gold {shlex.quote(str(folder))}"
     if (promise := found.consensus.promise) is not None and found.best is None:
-        takes = f"it takes at least {needed(promise.wish):,} checked samples whose answer a row accepts, without an error"
+        takes = f"it takes at least {needed_checks(promise.wish):,} checked samples whose answer a row accepts, without an error"
         return [f"no row keeps the promise of {promise.precision:g} with {found.gold:,} checked samples; {takes}; more gold: {gold}"]
     if not found.calibrated:
         few = f"{found.gold:,} checked samples are too few" if found.gold else "no person has checked a sample"

@@ -12,7 +12,7 @@ Batches = Callable[[], Iterator[tuple[Sequence[int], Vectors]]]
 """(places of Samples, a vector for each) from the beginning, in the same order each time; a Sample may have several vectors."""
 
 
-def pictures(ids: Sequence[str], batches: Batches, *, fold: Callable[[str], int]) -> Pictures:
+def gather_pictures(ids: Sequence[str], batches: Batches, *, fold: Callable[[str], int]) -> Pictures:
     """The Pictures of Samples with these ids; of several vectors of one Sample the mean. `fold`: by which gold is parted."""
     moments: Moments | None = None
     for _, vectors_BD in batches():

@@ -34,7 +34,7 @@ Image = Annotated[Literal["pixels"] | ImageModel | ImageEmbeddings, BeforeValida
 """`pixels`: the picture itself, made small; needs nothing further, and is right for digits, marks and simple drawings."""
 
 
-def named(image: Image) -> str:
+def describe_features(image: Image) -> str:
     """What the features are, in a few words."""
     if isinstance(image, ImageModel):
         return image.model

@@ -43,12 +43,12 @@ class Waves:
             self._needs.append(0)
         self._hasty = len(ends) - 1
         known = 0
-        for refit in _refits(total, ends[-1]):
+        for refit in _refit_points(total, ends[-1]):
             ends.append(refit)
             self._needs.append(known)
             known = len(ends) - 1
             if refit < total:
-                ends.append(min(total, refit + _filler(refit)))
+                ends.append(min(total, refit + _filler_waves(refit)))
                 self._needs.append(self._needs[-1])
         self._bounds = [end * _WHOLE // max(total, 1) for end in ends[:-1]]
 
@@ -98,14 +98,14 @@ def warm_up(total: int) -> int:
     return min(total, max(LEAST, min(WARM, round(SHARE * total))))
 
 
-def _filler(end: int) -> int:
+def _filler_waves(end: int) -> int:
     return max(BRIDGE, round(FILLER * end))
 
 
-def _refits(total: int, begun: int) -> list[int]:
+def _refit_points(total: int, begun: int) -> list[int]:
     """Where waves end behind those that have begun: at the refits that leave enough behind them to be worth it, and at the end."""
     ends, at = [], list(REFITS)
     while at[-1] * GROWTH <= LAST:
         at.append(at[-1] * GROWTH)
-    ends = [end for end in at if begun < end and end + 2 * _filler(end) < total]
+    ends = [end for end in at if begun < end and end + 2 * _filler_waves(end) < total]
     return [*ends, total] if begun < total else []
