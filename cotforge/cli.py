@@ -310,7 +310,7 @@ def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trus
 @click.option("--short", is_flag=True, help="Fewer digits and steps, for a quick look.")
 def demo(out: Path, short: bool) -> int:
     """Build lessons from real handwritten digits with local teachers, and train a tiny student: no key, no GPU, minutes on a laptop."""
-    from cotforge.demo import demo as show
+    from cotforge.demo import run_demo as show
 
     show(out, short=short, tell=print_line)
     return DONE

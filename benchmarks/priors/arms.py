@@ -10,7 +10,7 @@ import yaml
 
 from benchmarks.pretrained import lessons
 from benchmarks.priors import models, task
-from cotforge.demo.digits import write
+from cotforge.demo.digits import write_if_changed
 from cotforge.prompts import shipped_folder
 from cotforge.train.command import train
 from cotforge.train.evaluation.tryout import Asked, name_of, try_out
@@ -92,8 +92,8 @@ class Run:
             lessons.write_source(self.folder, [*taught, *tried])
             prompt = task.PROMPT.replace("{{ question }}", task.ADD)
             lessons.write_lessons(self.folder / "dataset", taught, reasons=lambda one, _: task.thought(one.digits), prompt=prompt)
-        write(self.folder / "student.jinja", task.PROMPT.encode())
-        write(self.file, yaml.safe_dump(self._pipeline(), sort_keys=False).encode())
+        write_if_changed(self.folder / "student.jinja", task.PROMPT.encode())
+        write_if_changed(self.file, yaml.safe_dump(self._pipeline(), sort_keys=False).encode())
 
     def _pipeline(self) -> dict[str, Any]:
         return {
@@ -167,7 +167,7 @@ class Run:
             found["reasoning"] = models.traced(weights, self.size.test)
             found["distance"] = models.distance(weights, expert)
             found["distance_of_vlm"] = models.distance(self.model(models.VLM), expert)
-            write(kept, json.dumps(found).encode())
+            write_if_changed(kept, json.dumps(found).encode())
         whole: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return whole
 

@@ -44,10 +44,10 @@ async def _side_by_side(trainings: Sequence[Training], places: int, tell: Callab
     free = asyncio.Semaphore(places)
     async with asyncio.TaskGroup() as group:
         for training in trainings:
-            group.create_task(_one(training, free, tell))
+            group.create_task(_run_training(training, free, tell))
 
 
-async def _one(training: Training, free: asyncio.Semaphore, tell: Callable[[str], object]) -> None:
+async def _run_training(training: Training, free: asyncio.Semaphore, tell: Callable[[str], object]) -> None:
     """Its lines, each after its name. Raises PipelineError, with the last of them, where it fails."""
     command = [sys.executable, "-m", "cotforge", "train", str(training.pipeline), "--out", str(training.out), "--trust"]
     said = ""
