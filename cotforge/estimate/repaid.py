@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from cotforge.estimate.words import changed
+from cotforge.estimate.words import changed_line
 from cotforge.forge import Work
 from cotforge.history import History, teacher_histories
 from cotforge.journal import Journal
@@ -67,7 +67,7 @@ def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal, 
     untold = () if limited else [name for name in suspected if shares[name].calls == shares[name].untold and made[name]]
     least = "at least " if looked == LOOKED_AT else ""
     return [
-        changed(name, "its calls" if name in suspected else f"{least}{again[name]:,} calls")
+        changed_line(name, "its calls" if name in suspected else f"{least}{again[name]:,} calls")
         for name in shares
         if again[name] or name in untold
     ]
