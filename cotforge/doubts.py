@@ -6,7 +6,7 @@ from functools import partial
 from cotforge.consensus import Heard
 from cotforge.curate import Curation
 from cotforge.errors import PipelineError
-from cotforge.export.conflicts import votes
+from cotforge.export.conflicts import votes_text
 from cotforge.folder import RunFolder
 from cotforge.gold import command
 from cotforge.gold.drawing import Doubt
@@ -50,7 +50,7 @@ def doubtful_samples(curation: Curation) -> Iterator[tuple[Sample, Doubt]]:
         posterior, answer = min(given, key=lambda one: (-one[0], one[1]))
         label = _clip_share(shares[sample.label]) if sample.label is not None and sample.label in shares else None
         contradicts = label is not None and answer != sample.label
-        yield sample, Doubt(answer, _clip_share(posterior), label, contradicts, votes(Verdict(None, 0.0, False, ballots=said)))
+        yield sample, Doubt(answer, _clip_share(posterior), label, contradicts, votes_text(Verdict(None, 0.0, False, ballots=said)))
 
 
 def _readable_ballots(heard: Sequence[Heard]) -> tuple[Ballot, ...]:

@@ -13,7 +13,7 @@ from cotforge.card import dataset_card
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
 from cotforge.curate import Curation
-from cotforge.export import Exported, conflicts, export
+from cotforge.export import Exported, conflicts, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
@@ -80,7 +80,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
 
     try:
         watched = wrong.watch(gallery.watch(blindness.watch(with_first(curation.outcomes(), shown))))
-        export(unrated.watch(watched), folder.path, measures=curation.measures, tally=tally, card=told)
+        export_dataset(unrated.watch(watched), folder.path, measures=curation.measures, tally=tally, card=told)
     except KeepOldDataset:
         stays = True
         first = _KEPT.format(dataset=folder.dataset, more=previous.larger_than(tally))

@@ -35,7 +35,7 @@ def made(shards=None, said=None, **others):
     for outcome in mixed(20):
         tally.add(outcome)
     shards = {"default": {"train": [Shard("data/train-00000-aa.parquet", 8, 100)]}} if shards is None else shards
-    exported = Exported(shards, {"default": columns.features(columns.lessons(["measure_reasoning_words"]))})
+    exported = Exported(shards, {"default": columns.hub_features(columns.lesson_columns(["measure_reasoning_words"]))})
     return dataset_card(about(**others), tally, exported)
 
 
@@ -55,9 +55,9 @@ def test_the_header_lists_files_by_name_and_licences_of_source_and_teachers():
 
 def test_the_header_has_the_features_that_datasets_writes_itself():
     names = ["measure_reasoning_words"]
-    for shape in (columns.lessons(names), columns.traces(names), columns.PREFERENCE):
-        read = Features.from_arrow_schema(columns.schema(shape))
-        assert read._to_yaml_list() == columns.features(shape)
+    for shape in (columns.lesson_columns(names), columns.trace_columns(names), columns.PREFERENCE):
+        read = Features.from_arrow_schema(columns.arrow_schema(shape))
+        assert read._to_yaml_list() == columns.hub_features(shape)
 
 
 @pytest.mark.parametrize(("rows", "word"), [(999, "n<1K"), (1_000, "1K<n<10K"), (99_999, "10K<n<100K"), (10**9, "n>100M")])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cotforge.export.conflicts import COLUMNS, votes
+from cotforge.export.conflicts import COLUMNS, votes_text
 from cotforge.gold.cells import unguarded
 from cotforge.records import Ballot, Verdict
 from tests.project import LABELS, ran, replay, said, write_pipeline, write_rows
@@ -98,5 +98,5 @@ def test_where_a_picture_is_no_file_of_its_own_its_row_in_the_source_is_named(tm
 
 def test_votes_are_told_the_most_frequent_answer_first_whatever_their_order() -> None:
     ballots = (Ballot("b", "awe"), Ballot("a", "fear"), Ballot("a", "awe"), Ballot("c", "fear"), Ballot("d", "fear"))
-    told = {votes(Verdict("fear", 0.6, True, "", order)) for order in (ballots, ballots[::-1])}
+    told = {votes_text(Verdict("fear", 0.6, True, "", order)) for order in (ballots, ballots[::-1])}
     assert told == {"fear 3 (a, c, d), awe 2 (a, b)"}

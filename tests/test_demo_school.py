@@ -40,7 +40,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for stage in whole["train"]["stages"]:
         stage |= TINY | ({"max_completion": 12, "accumulate": 1} if stage["kind"] == "grpo" else {})
     path.write_text(yaml.safe_dump(whole, sort_keys=False))
-    kinds, rows = columns.lessons([]), []
+    kinds, rows = columns.lesson_columns([]), []
     for row in rows_of(run / "raw" / "pool.csv")[:16]:
         images = (((run / "raw" / row["image"]).read_bytes(), row["image"]),)
         said = f"<think>It looks like {row['label']}, as far as I can see.</think>\n<answer>{row['label']}</answer>"
@@ -48,7 +48,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         about = ("Which digit is it?", tuple("0123456789"), label, label, False, 1.0, (), "one", "model", "solve", 5, row["id"], None)
         rows.append((row["id"], images, "Which digit is written in this image?", said, *about))
     (run / "dataset" / "data").mkdir(parents=True)
-    pq.write_table(columns.table(rows, kinds, columns.schema(kinds)), run / "dataset" / "data" / "train-00000-abc.parquet")
+    pq.write_table(columns.arrow_table(rows, kinds, columns.arrow_schema(kinds)), run / "dataset" / "data" / "train-00000-abc.parquet")
     return path
 
 

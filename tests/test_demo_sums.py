@@ -174,7 +174,7 @@ def tiny(folder: Path) -> Path:
     for stage in whole["train"]["stages"]:
         stage |= {"steps": 2, "batch": 8} | ({"max_completion": 12} if stage["kind"] == "grpo" else {})
     (folder / "tiny.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
-    kinds, lessons = columns.lessons([]), []
+    kinds, lessons = columns.lesson_columns([]), []
     for row in rows(folder / "sums" / "pool.csv")[:16]:
         images = (((folder / "sums" / row["image"]).read_bytes(), row["image"]),)
         said = f"<think>The top left shows 1, and so on.</think>\n<answer>{row['label']}</answer>"
@@ -182,7 +182,7 @@ def tiny(folder: Path) -> Path:
         lessons.append((row["id"], images, "What do they add up to? Reason first.", said, *about))
     data = folder / "tiny" / "dataset" / "data"
     data.mkdir(parents=True)
-    pq.write_table(columns.table(lessons, kinds, columns.schema(kinds)), data / "train-00000-abc.parquet")
+    pq.write_table(columns.arrow_table(lessons, kinds, columns.arrow_schema(kinds)), data / "train-00000-abc.parquet")
     return folder / "tiny.yaml"
 
 

@@ -21,7 +21,7 @@ from cotforge import cli, gold
 from cotforge.answers import Task
 from cotforge.consensus import RULES
 from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
-from cotforge.export.columns import LOSSES, lessons, traces
+from cotforge.export.columns import LOSSES, lesson_columns, trace_columns
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.prompts import shipped_folder
@@ -145,9 +145,9 @@ def test_the_options_of_the_measures_are_those_of_their_functions() -> None:
 
 
 def test_every_column_is_listed_in_its_place() -> None:
-    assert [name for name in quoted(after("Lessons: ").partition(". ")[0]) if name != "measure_*"] == list(lessons([]))
+    assert [name for name in quoted(after("Lessons: ").partition(". ")[0]) if name != "measure_*"] == list(lesson_columns([]))
     explained = re.sub(r"\(.*?\)", "", after("Traces: "), flags=re.DOTALL)
-    assert quoted(explained) == [*traces([]), "measure_*"]
+    assert quoted(explained) == [*trace_columns([]), "measure_*"]
     (losses,) = (row[1] for row in rows("path") if row[0] == "`losses.parquet`")
     assert quoted(losses) == [", ".join(LOSSES)]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.export.columns import PREFERENCE, lessons, schema, table
+from cotforge.export.columns import PREFERENCE, arrow_schema, arrow_table, lesson_columns
 from cotforge.plan import Plan
 from cotforge.prompts import Prompts
 from cotforge.train.data import prepared
@@ -86,9 +86,9 @@ def dataset(
         asked = (f"row-{number}", images, prompt, text, squares.QUESTION, tuple(squares.COLOURS), colour, colour, False, 1.0, ())
         rows.append((*asked, "one", "model", "solve", 5, f"call-{number}", None))
         pairs.append((f"row-{number}", prompt, text, "<think>Hm.</think><answer>red</answer>", images))
-    for name, columns, there in (("data", lessons([]), rows), ("preference", PREFERENCE, pairs)):
+    for name, columns, there in (("data", lesson_columns([]), rows), ("preference", PREFERENCE, pairs)):
         (folder / name).mkdir(parents=True)
-        pq.write_table(table(there, columns, schema(columns)), folder / name / "train-00000-a.parquet")
+        pq.write_table(arrow_table(there, columns, arrow_schema(columns)), folder / name / "train-00000-a.parquet")
     return folder
 
 

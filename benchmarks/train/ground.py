@@ -18,7 +18,7 @@ from rich.console import Console
 from transformers.utils import logging
 
 from cotforge.answers import Task
-from cotforge.export.columns import lessons, schema, table
+from cotforge.export.columns import arrow_schema, arrow_table, lesson_columns
 from cotforge.plan import Grpo, Plan, Sft
 from cotforge.prompts import Prompts
 from cotforge.train.data.lessons import find
@@ -53,13 +53,13 @@ def student(folder: Path, *, width: int, side: int = SIDE, patch: int = 32) -> P
 
 def write(folder: Path, count: int, *, side: int = SIDE, tokens: tuple[int, int] = TOKENS) -> Path:
     """A dataset of so many lessons in `folder`, no two pictures alike; how many tokens are said is drawn evenly between the two."""
-    columns = lessons([])
-    shape = schema(columns)
+    columns = lesson_columns([])
+    shape = arrow_schema(columns)
     (folder / "data").mkdir(parents=True)
     rows = _rows(count, side, tokens)
     with pq.ParquetWriter(folder / "data" / "train-00000-a.parquet", shape) as writer:
         for start in range(0, count, GROUP):
-            writer.write_table(table([next(rows) for _ in range(min(GROUP, count - start))], columns, shape))
+            writer.write_table(arrow_table([next(rows) for _ in range(min(GROUP, count - start))], columns, shape))
     return folder
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from pyarrow.dataset import ParquetFragmentScanOptions
 
 from cotforge.errors import PipelineError, SourceError, in_words
-from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, TEXTS, USER, Columns, schema, table
+from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, TEXTS, USER, Columns, arrow_schema, arrow_table
 from cotforge.export.rows import split_name
 from cotforge.images.loading import lies_in
 from cotforge.plan import Eval
@@ -143,13 +143,13 @@ def write_source(
     Where `file` was written for the same `key`, with these columns, nothing is read. Raises SourceError where no sample has a label.
     """
     if not _is_written(file, key):
-        shape = schema(SOURCE)
+        shape = arrow_schema(SOURCE)
         shape = shape.with_metadata({**shape.metadata, b"cotforge": key.encode()})
         passing = file.with_name(f".{file.name}.new")
         with pq.ParquetWriter(passing, shape) as writer:
             found = _rows(samples, prompt, completion, held_out)
             while rows := list(islice(found, GROUP)):
-                writer.write_table(table(rows, SOURCE, shape))
+                writer.write_table(arrow_table(rows, SOURCE, shape))
         if not pq.read_metadata(passing).num_rows:
             passing.unlink()
             raise SourceError("source: no sample has a label; `data: source` needs labels")

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cotforge.export.columns import NUMBER, TEXT, WHOLE, Columns, schema, table
+from cotforge.export.columns import NUMBER, TEXT, WHOLE, Columns, arrow_schema, arrow_table
 from cotforge.train.links import linked
 
 FIRST, LARGEST = 4, 1_024
@@ -55,10 +55,10 @@ class CompletionFiles:
 
     def write(self, number: int, rows: Sequence[Sequence[Any]]) -> None:
         """A file of rows as `COLUMNS` has them, on the disk once this returns."""
-        shape = schema(COLUMNS)
+        shape = arrow_schema(COLUMNS)
         shape = shape.with_metadata({**shape.metadata, b"cotforge": self.key.encode()})
         held = io.BytesIO()
-        pq.write_table(table(rows, COLUMNS, shape), held, compression="zstd")
+        pq.write_table(arrow_table(rows, COLUMNS, shape), held, compression="zstd")
         passing = self.folder / f".{self._file(number).name}.new"
         with passing.open("wb") as opened:
             opened.write(held.getbuffer())
@@ -68,7 +68,7 @@ class CompletionFiles:
 
     def read(self, number: int) -> list[dict[str, Any]]:
         """The rows of a file that is there."""
-        found: list[dict[str, Any]] = pq.read_table(self._file(number), schema=schema(COLUMNS)).to_pylist()
+        found: list[dict[str, Any]] = pq.read_table(self._file(number), schema=arrow_schema(COLUMNS)).to_pylist()
         return found
 
     def _file(self, number: int) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cotforge.export.columns import ASSISTANT, IMAGES, MESSAGES, NUMBER, TEXT, WHOLE, Columns, schema, table
+from cotforge.export.columns import ASSISTANT, IMAGES, MESSAGES, NUMBER, TEXT, WHOLE, Columns, arrow_schema, arrow_table
 from cotforge.plan import Dpo
 from cotforge.train import ranks
 from cotforge.train.data.learnable import text_of
@@ -51,11 +51,11 @@ def _written(sampling: Sampling) -> tuple[Path, PairCount]:
     file = sampling.work.out / f"pairs-{key[:12]}.parquet"  # `datasets` knows files by their names
     if not _is_whole(file):
         passing = file.with_name(f".{file.name}.new")
-        shape = schema(COLUMNS)
+        shape = arrow_schema(COLUMNS)
         with pq.ParquetWriter(passing, shape) as writer:
             for number in range(len(sampling.spans)):
                 if rows := list(_rows(sampling, number)):
-                    writer.write_table(table(rows, COLUMNS, shape))
+                    writer.write_table(arrow_table(rows, COLUMNS, shape))
         passing.replace(file)
     return file, count
 
