@@ -28,11 +28,11 @@ from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_an
 from cotforge.estimate.prompt import shown_prompt
 from cotforge.export.previous import Previous
 from cotforge.folder import RunFolder
-from cotforge.forge import Forge, Meter, Progress, Work, missing
-from cotforge.forge.batches import waiting
-from cotforge.forge.places import together
+from cotforge.forge import Forge, PendingSample, Progress, TeacherCounts, missing_work
+from cotforge.forge.batches import waiting_lines
+from cotforge.forge.places import askable_together
 from cotforge.forge.retry import Retry
-from cotforge.forge.tour import left, remaining
+from cotforge.forge.tour import remaining_work, work_left
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
@@ -169,7 +169,7 @@ class Run:
             tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))
         if asked:
             warn_user(self._replies_elsewhere(refreshed, guide))
-        warn_user([*waiting(self.loaded, self.journal), *saves_nothing(guide)])
+        warn_user([*waiting_lines(self.loaded, self.journal), *saves_nothing(guide)])
         self._look_at(() if offline else asked)
         if probe:
             self._run_probe(estimator, asked)
@@ -180,7 +180,7 @@ class Run:
         self.reader.demand_features()
         teachers = [teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked]
         if self.loaded.pipeline.consensus.sequential:
-            together(teachers)
+            askable_together(teachers)
         for teacher in teachers:
             teacher.look(self.loaded.root)
         warn_user(asyncio.run(preflight(teachers)))
@@ -188,7 +188,7 @@ class Run:
     def _run_probe(self, estimator: Estimator, asked: Collection[str]) -> None:
         """Ask about the Samples that were drawn, as a build would."""
         self._keep_pipeline()
-        progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
+        progress = Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers})
         asyncio.run(self._run_forge(progress, {}, asked, lambda: iter(estimator.drawn)))
         if progress.stopped is Stop.INTERRUPTED:
             raise KeyboardInterrupt
@@ -208,7 +208,7 @@ class Run:
         if not stays and not (offline and self.folder.pipeline.exists()):
             self._keep_pipeline()
         self.again = Retry.of(self.loaded, retry, samples=self.samples, journal=self.journal) if retry else None
-        progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
+        progress = Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers})
         before = self._interrupted_marks()
         refreshed = self._refresh_marks(refresh)
         if offline:
@@ -230,7 +230,9 @@ class Run:
 
     def curate(self, *, replace: bool = False) -> str:
         """Vote, filter and export again, asking nothing. Without `replace`, a dataset that was made of more samples stays."""
-        return self._export_dataset(Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers}), keep_larger=not replace)
+        return self._export_dataset(
+            Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers}), keep_larger=not replace
+        )
 
     def what_if(self) -> str:
         """Every rule, target and order of asking over what the journal holds, asking nothing; the dataset stays as it is."""
@@ -335,25 +337,25 @@ class Run:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""
         teachers, found = {teacher.name for teacher in self.loaded.pipeline.teachers}, set[str]()
         if guide is not None:
-            more, self._heard = left(guide, self._remaining_work(refreshed, guide))
+            more, self._heard = work_left(guide, self._remaining_work(refreshed, guide))
             return teachers if more else found
         for work in self._missing_work(refreshed):
-            if isinstance(work, Work):
+            if isinstance(work, PendingSample):
                 found |= {teacher.name for teacher, _ in work.calls}
             if found == teachers:
                 break
         return found
 
-    def _remaining_work(self, refreshed: dict[str, int], guide: Guide) -> Iterator[Work | Fault]:
-        return remaining(guide, lambda wave: self._missing_work(refreshed, guide, wave))
+    def _remaining_work(self, refreshed: dict[str, int], guide: Guide) -> Iterator[PendingSample | Fault]:
+        return remaining_work(guide, lambda wave: self._missing_work(refreshed, guide, wave))
 
-    def _missing_work(self, refreshed: dict[str, int], guide: Guide | None = None, wave: int = 0) -> Iterator[Work | Fault]:
+    def _missing_work(self, refreshed: dict[str, int], guide: Guide | None = None, wave: int = 0) -> Iterator[PendingSample | Fault]:
         """What is still to be asked about each Sample, with a `guide` those of one wave.
 
         Raises SourceError where, of all, the prompt can be made for none.
         """
         read = self.samples() if guide is None else self.reader.of_wave(guide, wave)
-        found = missing(self.loaded, read, self.journal, refreshed, again=self.again)
+        found = missing_work(self.loaded, read, self.journal, refreshed, again=self.again)
         return not_only_faults(found) if guide is None else found
 
     async def _run_forge(

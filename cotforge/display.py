@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cotforge.forge import Meter, Progress
+from cotforge.forge import Progress, TeacherCounts
 from cotforge.records import Closing
 from cotforge.sources.text import clean
 from cotforge.visible import show_invisible
@@ -87,7 +87,7 @@ class Display:
             table.add_row(escape(name), *self._teacher_cells(meter))
         return Group(table, Text(self.line(), style="dim"))
 
-    def _teacher_cells(self, meter: Meter) -> list[str]:
+    def _teacher_cells(self, meter: TeacherCounts) -> list[str]:
         return [
             f"{meter.asked:,}",
             f"{self._call_rate(meter.asked):.1f}",

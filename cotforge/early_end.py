@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cotforge.forge import Meter, Progress
+from cotforge.forge import Progress, TeacherCounts
 from cotforge.pipeline import Loaded
 from cotforge.records import Closing, Stop
 from cotforge.sources.text import clean
@@ -55,7 +55,7 @@ def _too_many_failures(loaded: Loaded, progress: Progress) -> Iterator[str]:
     )
 
 
-def _closed_early(loaded: Loaded, name: str, meter: Meter, *, batched: bool) -> str:
+def _closed_early(loaded: Loaded, name: str, meter: TeacherCounts, *, batched: bool) -> str:
     """The line about a teacher that was not asked to the end, in its server's own words where it said any."""
     assert meter.closed is not None
     reason = _NO_BATCHES if batched and meter.closed is Closing.MODEL else CLOSED[meter.closed]

@@ -17,7 +17,7 @@ from cotforge.export import Exported, conflicts, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
-from cotforge.forge import Meter, Progress
+from cotforge.forge import Progress, TeacherCounts
 from cotforge.history import ended_calls, unanswered_attempts
 from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dump_readable
@@ -171,7 +171,7 @@ class Ending:
     written: bool = True
     """Whether all this is in the folder; else an older, larger dataset stayed."""
 
-    def lines(self, teachers: Mapping[str, Meter]) -> Iterator[str]:
+    def lines(self, teachers: Mapping[str, TeacherCounts]) -> Iterator[str]:
         """All of them; `teachers` are the counts of this invocation."""
         summary = self.summary
         yield from vanished(self.loaded, self.tally)

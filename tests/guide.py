@@ -16,7 +16,7 @@ from cotforge.consensus import sequential
 from cotforge.consensus.sequential import Terms
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.consensus.sequential.terms import SHORT
-from cotforge.forge import Meter, Progress
+from cotforge.forge import Progress, TeacherCounts
 from cotforge.order import sample_rank
 
 AUDIT = 10
@@ -129,7 +129,7 @@ def by_hand(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = Non
 def forge(pipeline: Path, run: Path, rule: Sequential, sets: Sequence[str] = ()) -> Progress:
     """What came of forging a pipeline in a run folder."""
     with Run.open(pipeline, out=run, rule=rule, sets=sets) as opened:
-        progress = Progress({teacher.name: Meter() for teacher in opened.loaded.pipeline.teachers})
+        progress = Progress({teacher.name: TeacherCounts() for teacher in opened.loaded.pipeline.teachers})
         opened.forge(progress, {})
     return progress
 

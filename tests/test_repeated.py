@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cotforge.forge.repeated import ENOUGH, MOST_UNREADABLE, Refusal, RefusalStreak, overlapping, repeated_refusals
+from cotforge.forge.repeated import ENOUGH, MOST_UNREADABLE, Refusal, RefusalStreak, overlapping_refusals, repeated_refusals
 from cotforge.journal import Journal
 from cotforge.records import ANSWERED, Outcome, OutcomeKind
 from cotforge.replies.chat import completion as completion_of
@@ -116,8 +116,8 @@ def test_refusals_in_flight_together_with_a_streak_belong_to_it_on_both_sides() 
         Refusal(12, 8.9, 9.5),
         Refusal(14, 20.0, 21.0),
     ]
-    assert set(overlapping(chain, {8})) == {3, 5, 8, 12}
-    assert not set(overlapping(chain, set()))
+    assert set(overlapping_refusals(chain, {8})) == {3, 5, 8, 12}
+    assert not set(overlapping_refusals(chain, set()))
 
 
 def test_one_at_a_time_an_answer_in_between_says_that_the_account_is_well(tmp_path: Path) -> None:

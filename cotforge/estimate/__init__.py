@@ -12,7 +12,7 @@ from cotforge.estimate.repaid import LOOKED_AT, Anew, asked_anew, past_of
 from cotforge.estimate.throughput import Throughput, measure_throughputs
 from cotforge.estimate.unasked import Unasked
 from cotforge.estimate.words import estimate_text
-from cotforge.forge import Work
+from cotforge.forge import PendingSample
 from cotforge.history import teacher_histories
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
@@ -38,9 +38,9 @@ class Estimator:
         self._anew = Anew(loaded, journal, {name: share.history for name, share in shares.items()})
         self.found = Estimate(shares, pipeline.budget, spent_so_far(pipeline.teachers, past))
         self._begun = journal.latest()
-        self._drawn: list[tuple[int, int, Work]] = []
+        self._drawn: list[tuple[int, int, PendingSample]] = []
 
-    def read(self, works: Iterable[Work | Fault], *, draw: int = 0) -> Estimate:
+    def read(self, works: Iterable[PendingSample | Fault], *, draw: int = 0) -> Estimate:
         """Count what every Work lacks; `draw` so many of them for a probe, at random and the same in every invocation."""
         for work in works:
             if isinstance(work, Fault):
@@ -71,11 +71,11 @@ class Estimator:
                 share.open += 0 if whole else calls
                 share.counted += tokens
             if draw and whole:
-                self._draw_for_probe(sample, draw, lambda sample=sample: Work(sample, self.loaded.calls(sample), []))  # type: ignore[misc]
+                self._draw_for_probe(sample, draw, lambda sample=sample: PendingSample(sample, self.loaded.calls(sample), []))  # type: ignore[misc]
         self._look_at_reply({})
         return self.found
 
-    def _draw_for_probe(self, sample: Sample, draw: int, work: Callable[[], Work]) -> None:
+    def _draw_for_probe(self, sample: Sample, draw: int, work: Callable[[], PendingSample]) -> None:
         """Keep the Work of a Sample for the probe, if it is one of the first by chance."""
         rank = -int.from_bytes(sha256(sample.id.encode("utf-8", "replace")).digest()[:8])
         if len(self._drawn) < draw:
@@ -107,7 +107,7 @@ class Estimator:
     def text(self) -> str:
         return estimate_text(self.found)
 
-    def _count_work(self, work: Work, *, whole: bool) -> None:
+    def _count_work(self, work: PendingSample, *, whole: bool) -> None:
         self.found.firsts += not whole and bool(work.calls) and not work.had
         for call, stored in work.had:
             share = self.found.shares[call.teacher]

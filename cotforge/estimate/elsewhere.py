@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from itertools import chain, islice
 from pathlib import Path
 
-from cotforge.forge import Work
+from cotforge.forge import PendingSample
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault
@@ -22,7 +22,7 @@ AT_ONCE = 500
 """Keys in one query."""
 
 
-def answered_elsewhere(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal) -> list[str]:
+def answered_elsewhere(loaded: Loaded, works: Iterable[PendingSample | Fault], journal: Journal) -> list[str]:
     """A line for each other run folder with answers to Calls of these Works that `journal` never had one to.
 
     Looks beside the pipeline file, in the present directory, and above both, at files of this user alone; changes nothing there.
@@ -31,7 +31,7 @@ def answered_elsewhere(loaded: Loaded, works: Iterable[Work | Fault], journal: J
         return []
     keys: set[str] = set()
     for work in works:
-        if isinstance(work, Work) and work.calls:
+        if isinstance(work, PendingSample) and work.calls:
             here = journal.replies(call.key for _, call in work.calls)
             keys |= {call.key for _, call in work.calls if call.key not in here or here[call.key].error is not None}
     counts = {other.parent: _count_answers(other, keys) for other in found} if keys else {}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from cotforge.estimate.words import changed_line
-from cotforge.forge import Work
+from cotforge.forge import PendingSample
 from cotforge.history import History, teacher_histories
 from cotforge.journal import Journal
 from cotforge.journal.subjects import Subjects
@@ -25,7 +25,7 @@ class Anew:
         self._subjects, self._task = Subjects(journal.path), loaded.pipeline.task
         self._suspects = {(one.name, one.model) for one in loaded.pipeline.teachers if past[one.name].calls > past[one.name].untold}
 
-    def of(self, work: Work) -> Counter[str]:
+    def of(self, work: PendingSample) -> Counter[str]:
         """How many of a Work's Calls, by teacher."""
         missing = Counter(teacher.name for teacher, _ in work.calls if (teacher.name, teacher.model) in self._suspects)
         if not missing:
@@ -44,7 +44,7 @@ class Anew:
         self._subjects.close()
 
 
-def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal, *, limited: bool = False) -> list[str]:
+def asked_anew(loaded: Loaded, works: Iterable[PendingSample | Fault], journal: Journal, *, limited: bool = False) -> list[str]:
     """Lines about teachers that are asked anew, in other words, what they have answered about the same Samples: it is paid for again.
 
     Looks at the first `LOOKED_AT` of `works` alone, so that a build can say so before it pays; `check` counts.
@@ -57,7 +57,7 @@ def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal, 
     looked, first = 0, islice(works, LOOKED_AT) if suspected else ()
     for work in first:
         looked += 1
-        if isinstance(work, Work):
+        if isinstance(work, PendingSample):
             stale = journal.replies(call.key for _, call in work.calls)
             again += anew.of(work)
             made += Counter(teacher.name for teacher, _ in work.calls)
