@@ -299,7 +299,7 @@ def evaluate(
 @_trust
 def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trust: bool) -> int:
     """Write a run's lessons as rows of another trainer, with the files that it wants beside them. Asks nothing."""
-    from cotforge.formats import export as write
+    from cotforge.formats import export_run as write
 
     print_line(write(run, to, kind=kind, out=out, newlines=newlines, trust=trust).text())
     return DONE
