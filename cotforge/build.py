@@ -146,7 +146,7 @@ class Run:
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         With `show`, the prompt of that Sample, counted from 1, is told first. With `offline` no teacher is looked at.
         """
-        people = gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
         guide, refreshed = self._make_guide(), self._interrupted_marks()
@@ -202,7 +202,7 @@ class Run:
         `refresh` names teachers whose Calls are asked anew; `retry` says why a Call came to nothing that is asked anew, and no other then.
         Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
         """
-        people = gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         keep_larger = not replace and (offline or self._is_limited)
         stays = keep_larger and self._sample_limit is not None and self._sample_limit < Previous.of(self.folder.path).samples
         if not stays and not (offline and self.folder.pipeline.exists()):
@@ -246,12 +246,14 @@ class Run:
         Asks no teacher. Raises PipelineError where the answers are wrong, having taken none of them, and where there is nothing to audit.
         """
         from cotforge.doubts import ask_person  # Pillow: only where pictures are shown
-        from cotforge.gold.taking import take
+        from cotforge.gold.taking import take_answers
 
         if not self.folder.pipeline.exists():
             self._keep_pipeline()
         if answers is not None:
-            return take(self.loaded, self.folder, replace(self, limit=None).samples, answers)  # people may have seen more than a trial has
+            return take_answers(
+                self.loaded, self.folder, replace(self, limit=None).samples, answers
+            )  # people may have seen more than a trial has
         return ask_person(
             self.loaded, self.folder, self.samples, None if self.journal.empty else self._make_curation, count=count, audit=audit
         )
@@ -268,7 +270,7 @@ class Run:
         return results.write_results(self._make_curation(), self.folder, now, settled=self._keep_pipeline)
 
     def _make_curation(self) -> Curation:
-        found = gold.find(self.loaded, self.folder.path)
+        found = gold.find_gold(self.loaded, self.folder.path)
         return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._make_guide(), rows=self._heard)
 
     def _refresh_marks(self, names: Sequence[str]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from cotforge.export.conflicts import votes_text
 from cotforge.folder import RunFolder
 from cotforge.gold import command
 from cotforge.gold.drawing import Doubt
-from cotforge.gold.reading import place
+from cotforge.gold.reading import gold_path
 from cotforge.pipeline import Loaded
 from cotforge.records import Ballot, Sample, Verdict
 
@@ -28,13 +28,17 @@ def ask_person(
 
     `curation`: None where nobody was asked yet. Raises PipelineError where there is nothing to audit.
     """
-    unmade = loaded.pipeline.gold is not None and not place(loaded, folder.path).exists()  # the file is what this is for
+    unmade = loaded.pipeline.gold is not None and not gold_path(loaded, folder.path).exists()  # the file is what this is for
     if curation is None or (unmade and not audit):
         if audit:
             raise PipelineError(f"{folder.journal}: holds no reply to audit labels by; cotforge build asks the teachers")
-        return command.ask(loaded, folder, samples, count=count)
+        return command.ask_people(loaded, folder, samples, count=count)
     found = partial(doubtful_samples, curation())
-    return command.audit(loaded, folder, found, count=count) if audit else command.ask(loaded, folder, samples, count=count, doubts=found)
+    return (
+        command.audit_labels(loaded, folder, found, count=count)
+        if audit
+        else command.ask_people(loaded, folder, samples, count=count, doubts=found)
+    )
 
 
 def doubtful_samples(curation: Curation) -> Iterator[tuple[Sample, Doubt]]:

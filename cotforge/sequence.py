@@ -71,7 +71,7 @@ class Guide:
             raise PipelineError(f"{loaded.path}: teachers: {count} voters are too many to ask in turn; take fewer teachers, or full votes")
         by = loaded.pipeline.consensus.make_rule if rule is None else rule
         assert isinstance(by, Sequential), "only rules that ask in turn have a guide"
-        found, samples = gold.find(loaded, folder), total()
+        found, samples = gold.find_gold(loaded, folder), total()
         return cls(loaded.pipeline, by.kept_in(folder.absolute()), by.waves(samples, found.checked), found, samples, features)
 
     def terms(self, prices: Mapping[str, float]) -> Terms:

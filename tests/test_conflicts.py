@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cotforge.export.conflicts import COLUMNS, votes_text
-from cotforge.gold.cells import unguarded
+from cotforge.gold.cells import unguard_cell
 from cotforge.records import Ballot, Verdict
 from tests.project import LABELS, ran, replay, said, write_pipeline, write_rows
 from tests.teacher import Teacher
@@ -18,7 +18,7 @@ def conflicts(run: Path) -> list[dict[str, str]]:
     with (run / "conflicts.csv").open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         assert tuple(rows.fieldnames or ()) == COLUMNS
-        return [{name: unguarded(cell) for name, cell in row.items()} for row in rows]
+        return [{name: unguard_cell(cell) for name, cell in row.items()} for row in rows]
 
 
 def written(tmp_path: Path, answers: dict[str, list[str]], **sections: object) -> list[dict[str, str]]:

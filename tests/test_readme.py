@@ -248,7 +248,7 @@ def a_person_answers(asked: Path, path: Path) -> None:
 def test_the_answers_it_shows_can_be_read(tmp_path: Path) -> None:
     (shown,) = blocks("csv")
     (tmp_path / "gold.csv").write_text(shown)
-    found = gold.read(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
+    found = gold.read_gold(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
     assert (found.answers, len(found.ambiguous)) == ({"c0a1": "awe"}, 1)
 
 

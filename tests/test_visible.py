@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.gold.cells import guarded, unguarded
+from cotforge.gold.cells import guard_cell, unguard_cell
 from cotforge.visible import show_invisible, spell_text, unspell_text
 from tests.project import ran, replay, said, write_pipeline, write_rows
 
@@ -48,7 +48,7 @@ def test_a_spelled_text_hides_nothing_and_is_found_again(text: str) -> None:
     shown = spell_text(text)
     assert unspell_text(shown) == text
     assert show_invisible(shown, keep="\n\t\r") == shown
-    assert unguarded(guarded(text)) == text
+    assert unguard_cell(guard_cell(text)) == text
 
 
 def test_report_gold_sheet_what_if_and_lines_show_what_a_text_hides(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cotforge.gold.cells import written
+from cotforge.gold.cells import csv_text
 from cotforge.records import CuratedSample, Fault, Sample, Verdict
 from cotforge.sources.text import clean
 
@@ -37,7 +37,7 @@ class Conflicts:
     def text(self) -> str:
         """The file: a header, then the rows in an order that does not depend on that of the source."""
         rows = (row for _, row in sorted(self._rows, key=lambda entry: (-entry[0], entry[1])))
-        return written([COLUMNS, *rows])
+        return csv_text([COLUMNS, *rows])
 
     def _add_conflict(self, sample: Sample, verdict: Verdict) -> None:
         row = (

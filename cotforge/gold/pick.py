@@ -10,7 +10,7 @@ LEAST, MOST = 100, 300
 """Samples that are picked: enough for a bound, and no more than an afternoon."""
 
 
-def pick(samples: Iterable[Sample | Fault], count: int | None = None) -> tuple[list[Sample], int]:
+def pick_samples(samples: Iterable[Sample | Fault], count: int | None = None) -> tuple[list[Sample], int]:
     """(those of least rank, in that order; how many Samples there are), holding at most `MOST` of them.
 
     `count` left out is a tenth of the Samples, between `LEAST` and `MOST`. One picture is asked about once, whatever the ids.

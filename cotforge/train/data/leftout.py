@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Iterable
 
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import guarded
+from cotforge.gold.cells import guard_cell
 from cotforge.train import ranks
 from cotforge.train.work import Work
 
@@ -32,7 +32,7 @@ def _listed(work: Work, faults: Iterable[tuple[str, str]], what: str) -> tuple["
         for count, (name, fault) in enumerate(faults, 1):
             if fault:
                 first = first or f"the first, {name!r}: {fault}"
-                write.writerow((guarded(name), guarded(fault)))
+                write.writerow((guard_cell(name), guard_cell(fault)))
             else:
                 rows.append(count - 1)
     if not first:

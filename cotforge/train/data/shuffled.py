@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from cotforge.answers import answer_span
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import guarded
+from cotforge.gold.cells import guard_cell
 from cotforge.plan import Sft
 from cotforge.prompts import Family
 from cotforge.records import Reply
@@ -129,7 +129,7 @@ def listed(lessons: ShuffledLessons, folder: Path) -> str:
             if row in lessons.answers:
                 learned = lessons.answers[row]
                 same += learned == lesson["answer"]
-                write.writerow((guarded(str(lesson["id"])), guarded(lesson["answer"]), guarded(learned)))
+                write.writerow((guard_cell(str(lesson["id"])), guard_cell(lesson["answer"]), guard_cell(learned)))
     if not lessons.answers:
         (folder / FILE).unlink()
         return ""

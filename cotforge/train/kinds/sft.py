@@ -12,7 +12,7 @@ import torch
 from trl import SFTConfig, SFTTrainer
 
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import guarded
+from cotforge.gold.cells import guard_cell
 from cotforge.plan import Sft
 from cotforge.train import ranks
 from cotforge.train.curriculum.of_stage import of_lessons
@@ -243,6 +243,6 @@ def _listed(file: Path, lessons: Lessons, prepared: Prepared, longest: int) -> i
         write.writerow(("id", "tokens"))
         for row, length in zip(lessons.rows(["id"]), prepared.lengths, strict=True):
             if length > longest:
-                write.writerow((guarded(row["id"]), length))
+                write.writerow((guard_cell(row["id"]), length))
                 count += 1
     return count
