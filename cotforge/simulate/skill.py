@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
-from cotforge.images.look import look
+from cotforge.images.look import look_at
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.simulate.cells import STYLES, work_out
@@ -76,7 +76,7 @@ def _learned(path: Path) -> frozenset[str]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             for row in csv.DictReader(file):
-                found.add(sha256(look((path.parent / (row.get("image") or "")).read_bytes(), Images()).data).hexdigest())
+                found.add(sha256(look_at((path.parent / (row.get("image") or "")).read_bytes(), Images()).data).hexdigest())
     except (OSError, ValueError, Fault):
         pass
     return frozenset(found)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cotforge.images import CellRef, Cells, Ref
+from cotforge.images import CellReader, CellRef, Ref
 from cotforge.sources.paths import Folder
 from cotforge.sources.text import clean
 
@@ -118,7 +118,7 @@ class ParquetRows:
         certain = not shape.bytes_leaf or self._certain(group, shape)
         return [leaf for leaf in (shape.path_leaf, None if certain else shape.bytes_leaf) if leaf]
 
-    def refs(self, place: Place, found: list[Cell], *, cells: Cells, folder: Folder) -> Iterator[Ref]:
+    def refs(self, place: Place, found: list[Cell], *, cells: CellReader, folder: Folder) -> Iterator[Ref]:
         """Where the row's images lie. Raises Fault."""
         for cell in found:
             if cell.bytes and cell.shape.bytes_leaf:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cotforge.errors import SourceError
-from cotforge.images import Cells
+from cotforge.images import CellReader
 from cotforge.records import Fault
 from cotforge.sources.files import Splits, left_out, listed_files, no_files, of_splits, shown, top_of, whole
 from cotforge.sources.inline import RowImages
@@ -89,7 +89,7 @@ def parquet_rows(
     """The rows of a parquet file; `images`: names of an image column before the usual ones. Raises OSError, SourceError for its columns."""
     from cotforge.sources.parquet import ParquetRows  # pyarrow costs 60 MB, which text files do without
 
-    file, folder, cells = ParquetRows(path), Folder(path.parent, spool), Cells()
+    file, folder, cells = ParquetRows(path), Folder(path.parent, spool), CellReader()
     columns = table.columns.among(file.names, where, images=[*images, *file.image_columns()])
     shapes = {name: file.shape(name) for name in columns.image_columns}
     if faults := [_no_images(name, where) for name, shape in shapes.items() if shape is None]:

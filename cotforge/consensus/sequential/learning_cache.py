@@ -108,7 +108,7 @@ class LearningCache:
         assert self._folder is not None
         with suppress(OSError, JournalError):
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            kept.write(str(self._folder / key), data)
+            kept.write_file(str(self._folder / key), data)
             for path in _oldest_files(self._folder):
                 path.unlink(missing_ok=True)
 
