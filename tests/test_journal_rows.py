@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.journal.rows import BODY, COLUMNS, READ, attempt_of, row_of, sound
+from cotforge.journal.rows import BODY, COLUMNS, READ, attempt_of, is_sound, row_of
 from cotforge.journal.schema import MIGRATIONS
 from cotforge.records import Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, answered, failed
@@ -101,5 +101,5 @@ def test_a_probability_comes_back_and_a_row_from_before_there_were_any_is_sound(
     assert (back.probability, back.error) == (probability, None)
     assert back.reply.probability == probability
     row = row_of(came(completion("stop")))
-    assert sound(row, row[BODY].encode())
-    assert not sound((*row[:-1], 0.5), row[BODY].encode()), "one that the disk has made up"
+    assert is_sound(row, row[BODY].encode())
+    assert not is_sound((*row[:-1], 0.5), row[BODY].encode()), "one that the disk has made up"

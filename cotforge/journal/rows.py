@@ -29,10 +29,10 @@ def row_of(attempt: Attempt) -> Row:
         attempt.max_tokens, attempt.body, redact(attempt.url),
     )  # fmt: skip
     probability = None if attempt.probability is None else float(attempt.probability) + 0.0
-    return (*row, _checksum(row, attempt.body.encode("utf-8", "surrogatepass"), probability), probability)
+    return (*row, _row_checksum(row, attempt.body.encode("utf-8", "surrogatepass"), probability), probability)
 
 
-def _checksum(row: Row, body: bytes, probability: float | None) -> int:
+def _row_checksum(row: Row, body: bytes, probability: float | None) -> int:
     """CRC-32 over all columns of a row; 3 us for a body of 4 kB. Rows from before there were probabilities have none."""
     told = (row[:BODY], row[_URL]) if probability is None else (row[:BODY], row[_URL], probability)
     return zlib.crc32(body, zlib.crc32(repr(told).encode()))
@@ -40,26 +40,26 @@ def _checksum(row: Row, body: bytes, probability: float | None) -> int:
 
 def is_kept(row: Row, body: bytes) -> bool:
     """Whether a row has a checksum, and is as it was written."""
-    return row[_CHECKSUM] is not None and sound(row, body)
+    return row[_CHECKSUM] is not None and is_sound(row, body)
 
 
-def sound(row: Row, body: bytes) -> bool:
+def is_sound(row: Row, body: bytes) -> bool:
     """Whether a row is as it was written; rows from before there were checksums are believed."""
-    return row[_CHECKSUM] is None or bool(row[_CHECKSUM] == _checksum(row, body, row[_PROBABILITY]))
+    return row[_CHECKSUM] is None or bool(row[_CHECKSUM] == _row_checksum(row, body, row[_PROBABILITY]))
 
 
 def attempt_of(row: Row) -> Attempt:
     """The Attempt of a row in the order of READ; a failure `damaged` where it is not sound."""
     body = row[BODY]
     try:
-        if isinstance(body, bytes) and sound(row, body):
-            return _attempt(row, body.decode())
+        if isinstance(body, bytes) and is_sound(row, body):
+            return _attempt_of_row(row, body.decode())
     except UnicodeDecodeError:  # in a row that has no checksum
         pass
     return damaged(row[0], row[1])
 
 
-def _attempt(row: Row, body: str) -> Attempt:
+def _attempt_of_row(row: Row, body: str) -> Attempt:
     number, key, status, error, detail, passing, final, reason, tokens_in, tokens_out, cost, seconds, limit = row[:BODY]
     error, detail = error and redact(error), redact(detail or "")  # earlier versions knew one spelling of a key
     outcome = outcome_of_row(status, error, detail, passing=bool(passing), finish_reason=reason or "", body=body)
