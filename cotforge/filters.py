@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cotforge.errors import PipelineError, show_value
-from cotforge.measures import measure, words_of
+from cotforge.measures import find_measure, words_of
 from cotforge.measures.own import Measure
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.spec import PathText, Spec
@@ -48,7 +48,7 @@ class Measured(Spec):
     @classmethod
     def _known_measure(cls, name: str) -> str:
         if ":" not in name:
-            measure(name, root=Path())
+            find_measure(name, root=Path())
         return name
 
     @field_validator("with_")
@@ -56,12 +56,12 @@ class Measured(Spec):
     def _checked_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         """Options of a measure by name; those of a user's file are checked by `found`, which knows where paths start."""
         name = info.data.get("measure", ":")
-        return options if ":" in name else _parse_options(measure(name, root=Path()), options)
+        return options if ":" in name else _parse_options(find_measure(name, root=Path()), options)
 
     def found(self, root: Path) -> Taken:
         """The measure with its options, paths relative to `root`; raises PipelineError (`measure: ...` or `with: ...`) without it."""
         try:
-            function = measure(self.measure, root=root)
+            function = find_measure(self.measure, root=root)
         except PipelineError as error:
             raise PipelineError(*(f"measure: {fault}" for fault in error.faults)) from error
         try:

@@ -18,14 +18,14 @@ Measure = Callable[..., float | None]
 """`(sample, trace, verdict, *, options) -> float or None`."""
 
 
-def own(name: str, root: Path) -> Measure:
+def own_measure(name: str, root: Path) -> Measure:
     """The function `path/to/file.py:function` names, checked on every call.
 
     Raises PipelineError where there is none, and, when called, where it fails on a trace or gives no finite number.
     """
     path, _, called = name.rpartition(":")
     file = (root / path).resolve()
-    function = getattr(_module(file, name), called, None)
+    function = getattr(_load_module(file, name), called, None)
     if not callable(function):
         raise PipelineError(f"{path}: has no function {show_value(called)}; a measure is named path/to/file.py:function")
 
@@ -43,7 +43,7 @@ def own(name: str, root: Path) -> Measure:
     return checked
 
 
-def _module(file: Path, name: str) -> ModuleType:
+def _load_module(file: Path, name: str) -> ModuleType:
     if file.suffix != ".py" or not file.is_file():
         raise PipelineError(f"{name}: no file {str(file)!r}; a measure of your own is named path/to/file.py:function")
     known = f"cotforge_own_{sha256(bytes(file)).hexdigest()[:16]}"
