@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from jinja2 import Template
 
-from cotforge.pages import About, Exported, environment
+from cotforge.pages import About, Exported, page_environment
 from cotforge.redaction import without_userinfo
 from cotforge.tally import Tally, claims
 from cotforge.tally.counts import share
@@ -34,7 +34,7 @@ def dataset_card(about: About, tally: Tally, exported: Exported) -> str:
 @cache
 def card_template(name: str) -> Template:
     """The template of a card's body, in which all that is not marked as Markdown is shown as it is."""
-    pages = environment(autoescape=False, finalize=lambda value: value if isinstance(value, Markdown) else plain_markdown(value))
+    pages = page_environment(autoescape=False, finalize=lambda value: value if isinstance(value, Markdown) else plain_markdown(value))
     pages.filters["fenced"] = fenced_code
     return pages.get_template(name)
 

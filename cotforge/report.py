@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from cotforge.images.small import data_uri
-from cotforge.pages import About, environment
+from cotforge.pages import About, page_environment
 from cotforge.records import CuratedSample, Fault
 from cotforge.tally import Tally, claims
 from cotforge.tally.counts import share
@@ -69,7 +69,7 @@ def report_page(about: About, tally: Tally, gallery: Gallery, *, before: str = "
         for outcome in gallery.chosen()
     ]
     names = sorted(tally.teachers)
-    page = environment(autoescape=True).get_template("report.html")
+    page = page_environment(autoescape=True).get_template("report.html")
     told = {"shown": shown, "names": names, "models": _model_names(about), "training": _training_section(before)}
     return page.render(about=about, tally=tally, share=share, claims=claims, **told)
 
@@ -77,7 +77,7 @@ def report_page(about: About, tally: Tally, gallery: Gallery, *, before: str = "
 def with_training(page: str | None, training: Markup, *, title: str) -> str:
     """The page with a training's part, in the place of an earlier one; without a page, one that has nothing else."""
     if page is None:
-        return environment(autoescape=True).get_template("trained.html").render(title=title, training=training)
+        return page_environment(autoescape=True).get_template("trained.html").render(title=title, training=training)
     begin, found, rest = page.partition(BEGIN)
     if not found:  # written before there were trainings
         begin, found, rest = page.rpartition("</body>")[0], BEGIN, f"{END}\n</body>\n</html>\n"

@@ -10,7 +10,7 @@ from typing import Any
 from cotforge import pages
 from cotforge.gold.sheet import share_cell
 from cotforge.images.small import data_uri
-from cotforge.pages import environment
+from cotforge.pages import page_environment
 from cotforge.records import Sample
 
 SIDE = 768
@@ -31,7 +31,7 @@ def gold_page(
     if drawn:
         shown["known"] = [(id, answer, share_cell(drawn.get(id))) for id, answer in known]
     return (
-        environment(autoescape=True)
+        page_environment(autoescape=True)
         .get_template("gold.html")
         .render(name=name, count=len(samples), data=_inline_json(shown), script=script, style=style, trusted=_script_hash(script))
     )

@@ -88,7 +88,7 @@ class Exported:
 
 
 @cache
-def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
+def page_environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
     """Jinja over the templates of this folder, with filters for numbers: one for each form, so that a template is compiled once.
 
     Where it escapes, what nobody sees is shown too.
@@ -96,7 +96,7 @@ def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = Non
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=autoescape,
-        finalize=finalize or (_seen if autoescape else None),
+        finalize=finalize or (_escape_value if autoescape else None),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -111,7 +111,7 @@ def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = Non
     return made
 
 
-def _seen(value: Any) -> Any:
+def _escape_value(value: Any) -> Any:
     return show_invisible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cotforge.pages import environment
+from cotforge.pages import page_environment
 from cotforge.whatif import plot
 from cotforge.whatif.choice import LACKING, Compared, class_coverage, name
 from cotforge.whatif.table import Answers
@@ -15,7 +15,7 @@ def page(run: str, found: Compared, answers: Answers, folder: Path) -> str:
     standing = [found.rows[place] for place in dict.fromkeys((found.present, found.best)) if place is not None]
     shares = [class_coverage(row) for row in standing]
     return (
-        environment(autoescape=True)
+        page_environment(autoescape=True)
         .get_template("whatif.html")
         .render(
             run=run,

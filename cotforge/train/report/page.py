@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from cotforge.folder import RunFolder
-from cotforge.pages import environment
+from cotforge.pages import page_environment
 from cotforge.plan import Plan
 from cotforge.report import with_training
 from cotforge.train.evaluation.evaluate import figure
@@ -35,7 +35,7 @@ def section(plan: Plan, run: Path) -> Markup:
     chapters = past(plan, run)
     first = base(run, chapters)
     tried = [("nothing", first), *((chapter.title, chapter.tried) for chapter in chapters)]
-    pages = environment(autoescape=True)
+    pages = page_environment(autoescape=True)
     pages.filters["figure"] = figure
     return Markup(
         pages.get_template("training.html").render(
