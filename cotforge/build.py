@@ -36,7 +36,7 @@ from cotforge.forge.tour import remaining_work, work_left
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.plan import lines, notes
+from cotforge.plan import plan_lines, plan_notes
 from cotforge.records import Fault, Sample, Stop
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import Guide, saves_nothing
@@ -162,8 +162,8 @@ class Run:
         if people.checked or self.loaded.pipeline.consensus.promise is not None:
             tell(f"gold: {claims.best_case(len(even_part(people.checked, people.drawn)), self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
-            tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
-            warn_user([*notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
+            tell("\n".join(["train:", *(f"  {line}" for line in plan_lines(self.loaded.pipeline.train))]))
+            warn_user([*plan_notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
         asked = {name for name, share in found.shares.items() if share.calls}
         if self.loaded.does:
             tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))

@@ -13,13 +13,13 @@ from transformers import AutoConfig, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaCon
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Student
-from cotforge.plan.modules import chosen
+from cotforge.plan.modules import choose_modules
 from cotforge.train.students import student, tiny
 from cotforge.train.weights.delta import Delta, delta
 from cotforge.train.weights.names import decoder_weights, plain
 from tests import experts, squares
 
-BODY = chosen(["attn", "mlp"])
+BODY = choose_modules(["attn", "mlp"])
 FAMILIES = {"llava": tiny.llava, "idefics3": tiny.idefics3, "qwen": tiny.qwen}
 
 
@@ -115,7 +115,7 @@ def test_it_is_made_once_and_anew_where_either_side_or_the_choice_is_another(
     folders = {
         made(other, decoder, tmp_path).folder,
         made(expert, moved, tmp_path).folder,
-        made(expert, decoder, tmp_path, wanted=chosen(["attn"])).folder,
+        made(expert, decoder, tmp_path, wanted=choose_modules(["attn"])).folder,
         made(expert, decoder, tmp_path, bias=False).folder,
         made(expert, decoder, tmp_path, known_as="by its fingerprint").folder,
     }
@@ -174,7 +174,7 @@ def test_a_tied_head_is_the_embedding_and_one_of_other_words_is_left_out(
 ) -> None:
     tied = experts.text_model(tmp_path / "tied", vlm, tie_word_embeddings=True)
     assert "lm_head.weight" not in experts.weights(tied)
-    words = chosen(["embed", "head"])
+    words = choose_modules(["embed", "head"])
     head = torch.ones_like(decoder["embed_tokens.weight"])
     found = made(tied, decoder | {"lm_head.weight": head}, tmp_path, wanted=words)
     assert torch.equal(found["lm_head.weight"], experts.weights(tied)["embed_tokens.weight"] - head)
@@ -285,7 +285,7 @@ def test_a_model_without_the_students_names_and_a_choice_of_nothing_are_told(
     tmp_path: Path, vlm: Path, decoder: dict[str, torch.Tensor], expert: Path
 ) -> None:
     with pytest.raises(PipelineError, match="no weight of the student's language model is chosen; look at modules and layers"):
-        made(expert, decoder, tmp_path, wanted=chosen(["mlp"], layers=[9]))
+        made(expert, decoder, tmp_path, wanted=choose_modules(["mlp"], layers=[9]))
     renamed = {name.replace("layers.", "stack."): weight for name, weight in decoder.items()}
     with pytest.raises(PipelineError, match=r"none of the student's 14 weights, such as 'stack.0.self_attn.q_proj.weight', is in "):
         made(expert, renamed, tmp_path)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cotforge.errors import PipelineError
-from cotforge.plan import Plan, Student, notes
+from cotforge.plan import Plan, Student, plan_notes
 from cotforge.train.data.lessons import Lessons, find
 from cotforge.train.moved import line
 from cotforge.train.report.record import Record
@@ -118,8 +118,8 @@ def test_a_plan_warns_of_bfloat16_weights_that_are_trained_in_full() -> None:
     def plan(**keys: object) -> Plan:
         return Plan.model_validate({"student": {"model": "m", **keys}, "preset": "label-only"})
 
-    assert notes(plan()) == notes(plan(dtype="float32")) == notes(plan(dtype="bfloat16", lora={})) == []
-    assert ["dtype: bfloat16 weights lose" in note for note in notes(plan(dtype="bfloat16"))] == [True]
+    assert plan_notes(plan()) == plan_notes(plan(dtype="float32")) == plan_notes(plan(dtype="bfloat16", lora={})) == []
+    assert ["dtype: bfloat16 weights lose" in note for note in plan_notes(plan(dtype="bfloat16"))] == [True]
 
 
 def test_both_kinds_of_autocast_at_once_are_one_line(tmp_path: Path, models: dict[str, Path], lessons: Lessons) -> None:

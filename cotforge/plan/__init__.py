@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 from cotforge.errors import PipelineError, show_value
 from cotforge.plan import branches
 from cotforge.plan.curriculum import Curriculum, PacedStage
-from cotforge.plan.evaluation import EntropyBand, Eval, listed
+from cotforge.plan.evaluation import EntropyBand, Eval, as_list
 from cotforge.plan.kinds import AnyStage
 from cotforge.plan.kinds.dpo import Dpo
 from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo
@@ -46,7 +46,7 @@ __all__ = [
     "Student",
     "TrlStage",
     "Try",
-    "lines",
+    "plan_lines",
 ]  # fmt: skip
 
 
@@ -60,7 +60,7 @@ class Plan(Spec):
     """A dataset's folder, or its id on the Hub; null is the run's own."""
     cache_gb: float = Field(default=20, ge=0)
     """Gigabytes of prepared pictures that are kept; above it they are prepared anew in every epoch. Ours."""
-    report_to: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
+    report_to: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()
     """Trackers that get the metrics too, by their names in transformers: `tensorboard`, `wandb`, `trackio`, ..."""
     stages: tuple[AnyStage, ...] = ()
     """In their order."""
@@ -83,7 +83,7 @@ class Plan(Spec):
                 raise WrongKey(f"stages[{place}].learning_rate", wrong)
             if wrong := _prior_fault(stage, self.student):
                 raise WrongKey(f"stages[{place}].prior", wrong)
-            for key, wrong in branches.faults(self.expanded(), stage):
+            for key, wrong in branches.reference_faults(self.expanded(), stage):
                 raise WrongKey(f"stages[{place}].{key}", wrong)
         return self
 
@@ -92,7 +92,7 @@ class Plan(Spec):
         if self.preset is None:
             return self.stages
         own = {stage.name: stage for stage in self.stages}
-        return tuple(own.get(str(fields["name"])) or _made(fields) for fields in PRESETS[self.preset])
+        return tuple(own.get(str(fields["name"])) or _make_stage(fields) for fields in PRESETS[self.preset])
 
     def require(self, option: str, name: str | None) -> None:
         """Raises PipelineError where a command's option names a stage that is not there; `--from base` names all of them."""
@@ -123,7 +123,7 @@ def _prior_fault(stage: Stage, student: Student) -> str | None:
     return None
 
 
-def _made(fields: dict[str, Any]) -> Stage:
+def _make_stage(fields: dict[str, Any]) -> Stage:
     made: Stage = TypeAdapter(AnyStage).validate_python(fields)
     return made
 
@@ -132,7 +132,7 @@ SMOKE_STEPS, SMOKE_TOKENS = 2, 16
 """Optimizer steps of a stage under `--smoke`, and tokens of a completion, at most."""
 
 
-def notes(plan: Plan) -> list[str]:
+def plan_notes(plan: Plan) -> list[str]:
     """What somebody should know of a plan before it is carried out."""
     if plan.student.dtype != "bfloat16" or plan.student.lora is not None:
         return []
@@ -148,13 +148,15 @@ def notes(plan: Plan) -> list[str]:
     ]
 
 
-def lines(plan: Plan, *, steps: int | None = None) -> list[str]:
+def plan_lines(plan: Plan, *, steps: int | None = None) -> list[str]:
     """The plan as a person reads it, a line per stage; with `steps`, as if every stage had so many."""
     stages = plan.expanded()
-    origin = branches.origins(stages)
-    return [f"{number:02} {stage.name}: {', '.join(_words(stage, origin[stage.name], steps))}" for number, stage in enumerate(stages, 1)]
+    origin = branches.stage_origins(stages)
+    return [
+        f"{number:02} {stage.name}: {', '.join(_stage_words(stage, origin[stage.name], steps))}" for number, stage in enumerate(stages, 1)
+    ]
 
 
-def _words(stage: Stage, origin: str, steps: int | None) -> list[str]:
+def _stage_words(stage: Stage, origin: str, steps: int | None) -> list[str]:
     kind, *rest = stage.words(steps)
     return [kind, *([f"from {origin}"] if origin else []), *rest]

@@ -98,7 +98,7 @@ def _sharding(loaded: Loaded) -> str:
 
 
 def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
-    from cotforge.plan import notes
+    from cotforge.plan import plan_notes
     from cotforge.train import stages
     from cotforge.train.data import lessons
     from cotforge.train.evaluation import engines
@@ -163,7 +163,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         engines.check(held_out.engine)
     else:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
-    for line in notes(plan):
+    for line in plan_notes(plan):
         tell(line)
     trials = Trials(held_out, held, run, longest(plan), plan.student, smoke=choice.smoke) if held_out else None
     training = TrainingRun(

@@ -11,7 +11,7 @@ from typing import Any
 
 from cotforge.errors import Interrupted, PipelineError
 from cotforge.pipeline import Loaded
-from cotforge.plan.branches import branch
+from cotforge.plan.branches import stage_branch
 from cotforge.train import command, devices, processes, sharding
 
 
@@ -111,7 +111,7 @@ def launch(
         )
     if smoke:
         return _run(launcher, [*words, "--smoke", *([] if stage is None else ["--stage", stage])], "--smoke")
-    again = branch(plan.expanded(), first) if first else frozenset()
+    again = stage_branch(plan.expanded(), first) if first else frozenset()
     done = ""
     for each in plan.expanded():
         if stage in (None, each.name):

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from cotforge.errors import Interrupted, PipelineError
-from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Stage, lines
-from cotforge.plan.branches import branch, depends_on, parents, read_by
+from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Stage, plan_lines
+from cotforge.plan.branches import depends_on, read_by, stage_branch, stage_parents
 from cotforge.train import precheck, ranks
 from cotforge.train.evaluation import engines
 from cotforge.train.evaluation.evaluate import figure
@@ -64,7 +64,7 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     _check_held_out(training, [step.stage for step in steps.values() if choice.wants(step.stage) or step.folder.exists()])
     precheck.try_all(plan, lambda stage: _try_rewards(training, stage, needed=choice.wants(stage)))
     ranks.shared(lambda: _move(steps))
-    named = branch(plan.expanded(), choice.first) if choice.first else frozenset()
+    named = stage_branch(plan.expanded(), choice.first) if choice.first else frozenset()
     again = named | ranks.shared(lambda: _given_up(steps))
     left = frozenset[str]() if choice.smoke else ranks.shared(lambda: _left(training, steps, choice, again))
     replaces = ranks.shared(lambda: {name: steps[name].digest for name in named if choice.only in (None, name) and steps[name].digest})
@@ -93,7 +93,7 @@ def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again:
     """Those steps, one after another, anew where `again` names them; each student is tried when it is there."""
     names = [stage.name for stage in training.plan.expanded()]
     shortened = SMOKE_STEPS if choice.smoke else None
-    told = dict(zip(names, lines(training.plan, steps=shortened), strict=True))
+    told = dict(zip(names, plan_lines(training.plan, steps=shortened), strict=True))
     begin = training.begin
     _estimate(training, [step.stage for step in steps.values() if not step.progress()])
     known = "" if choice.smoke else _tried(training, BASE, begin, fingerprint(begin), when="base")
@@ -131,7 +131,7 @@ def _nearest_done(step: Step | None) -> Step | None:
 
 def _tree(training: TrainingRun, out: Path, *, smoke: bool = False) -> dict[str, Step]:
     stages = training.plan.expanded()
-    begins, found = parents(stages), dict[str, Step]()
+    begins, found = stage_parents(stages), dict[str, Step]()
     for place, stage in enumerate(stages, 1):
         parent = begins[stage.name]
         reads = {key: found[each.name] if each else None for key, each in read_by(stages, stage).items()}
@@ -168,7 +168,7 @@ def _left(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, agai
             )
     changed = [step for step in steps.values() if choice.wants(step.stage) and step.stage.name not in again and step.lost()]
     roots = [step for step in changed if not any(above in changed for above in _above(step))]
-    below = {step: branch(training.plan.expanded(), step.stage.name) for step in roots}
+    below = {step: stage_branch(training.plan.expanded(), step.stage.name) for step in roots}
     if wrong := [_told(step, steps) for step in roots if choice.first is None or choice.first in below[step]]:
         raise PipelineError(*wrong)
     for step in roots:
@@ -186,7 +186,7 @@ def _given_up(steps: Mapping[str, Step]) -> frozenset[str]:
 def _told(step: Step, steps: Mapping[str, Step]) -> str:
     """What a changed stage, and all that descend from it, would throw away."""
     name, stages = step.stage.name, [each.stage for each in steps.values()]
-    below = [each for each in steps.values() if each.stage.name in branch(stages, name) - {name} and each.progress()]
+    below = [each for each in steps.values() if each.stage.name in stage_branch(stages, name) - {name} and each.progress()]
     lost = sum((each.progress() for each in below), start=step.progress())
     others = f", and so would {', '.join(repr(each.stage.name) for each in below)}" if below else ""
     return (

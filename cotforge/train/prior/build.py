@@ -7,7 +7,7 @@ import torch
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Prior, Sft
-from cotforge.plan.modules import chosen, layer_of
+from cotforge.plan.modules import choose_modules, layer_of
 from cotforge.train.prior.gradient import GradientPrior
 from cotforge.train.prior.tensors import Adapted, find, language_weights
 from cotforge.train.students.student import Pupil, fingerprint
@@ -57,7 +57,7 @@ def demand_chosen(stage: Sft, training: TrainingRun) -> None:
     names = decoder_names(Checkpoint(training.begin, key=where).entries)
     _demand_layers(stage.prior, names, where)
     for given in stage.prior.modules:
-        if not any(map(chosen([given], stage.prior.layers), {*names, HEAD})):
+        if not any(map(choose_modules([given], stage.prior.layers), {*names, HEAD})):
             raise PipelineError(f"{where}.modules: {given!r} bends nothing: the student's language model has no tensor of such a name")
 
 
@@ -88,7 +88,7 @@ def _demand_layers(spec: Prior, weights: Mapping[str, Any], where: str) -> None:
 def _demand_all(spec: Prior, names: Sequence[str], found: Delta, where: str) -> None:
     """Raises PipelineError where one of `modules` bends nothing: it would be trained as if it were not there."""
     for given in spec.modules:
-        meant = chosen([given], spec.layers)
+        meant = choose_modules([given], spec.layers)
         if any(map(meant, names)):
             continue
         begins = f"{where}.modules: {given!r} bends nothing"

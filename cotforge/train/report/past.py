@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cotforge.plan import SMOKE_STEPS, Plan, Stage, lines
-from cotforge.plan.branches import origins, parents
+from cotforge.plan import SMOKE_STEPS, Plan, Stage, plan_lines
+from cotforge.plan.branches import stage_origins, stage_parents
 
 BASE = "00-base"
 """Names the figures of the student before its first stage."""
@@ -59,8 +59,8 @@ class Chapter:
 
 def past(plan: Plan, run: Path, *, smoke: bool = False) -> list[Chapter]:
     """The stages of a plan that were begun in a run folder, or in its smoke, in their order."""
-    told, stages = lines(plan, steps=SMOKE_STEPS if smoke else None), plan.expanded()
-    above, origin = parents(stages), origins(stages)
+    told, stages = plan_lines(plan, steps=SMOKE_STEPS if smoke else None), plan.expanded()
+    above, origin = stage_parents(stages), stage_origins(stages)
     chapters = []
     for place, stage in enumerate(stages):
         folder = run / "train" / ("smoke" if smoke else "") / f"{place + 1:02}-{stage.name}"
@@ -75,7 +75,7 @@ def past(plan: Plan, run: Path, *, smoke: bool = False) -> list[Chapter]:
 def trained(plan: Plan, chapters: Sequence[Chapter]) -> list[Chapter]:
     """Of the stages, those that the student went through: the last one that leaves weights, and all above it, the first one first."""
     last = [stage.name for stage in plan.expanded() if stage.leaves_weights][-1:]
-    above, line = parents(plan.expanded()), set(last)
+    above, line = stage_parents(plan.expanded()), set(last)
     while last and (parent := above[last[0]]) is not None:
         last = [parent.name]
         line |= {*last}

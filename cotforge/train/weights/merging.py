@@ -16,7 +16,7 @@ import torch
 from cotforge.errors import PipelineError
 from cotforge.plan import Merge
 from cotforge.plan.kinds.merge import OF_DIFFERENCES, MergeInput
-from cotforge.plan.modules import PATTERN, chosen, layer_of
+from cotforge.plan.modules import PATTERN, choose_modules, layer_of
 from cotforge.train.students.student import BESIDE, part
 from cotforge.train.weights import methods
 from cotforge.train.weights.files import KINDS
@@ -38,8 +38,8 @@ class WholeModel(InFiles):
 
     def wanted(self, modules: Sequence[str]) -> list[str]:
         """The weights that `modules` means."""
-        in_decoder = chosen(modules)
-        outside = chosen([each for each in modules if each.startswith(PATTERN)])
+        in_decoder = choose_modules(modules)
+        outside = choose_modules([each for each in modules if each.startswith(PATTERN)])
         return [
             name
             for name in self.names
