@@ -14,7 +14,7 @@ import click
 
 from cotforge import __version__
 from cotforge.errors import CotforgeError, Interrupted, Stopped, group_faults, printable_line
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.visible import show_invisible
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
@@ -357,9 +357,9 @@ def _report_fault(fault: CotforgeError, code: int) -> int:
 
 def print_line(text: str) -> None:
     """Print lines on stdout, without credentials; what a stranger's text in them hides is shown as escapes."""
-    click.echo(show_invisible(redact(text)))
+    click.echo(show_invisible(redact_text(text)))
 
 
 def show_bug(kind: type[BaseException], fault: BaseException | None, trace: TracebackType | None) -> None:
     """The traceback of a bug: Python's own, without values of variables, and without credentials in what the exceptions say."""
-    sys.stderr.write(redact("".join(traceback.format_exception(kind, fault, trace))))
+    sys.stderr.write(redact_text("".join(traceback.format_exception(kind, fault, trace))))

@@ -33,7 +33,7 @@ from cotforge.records import (
     Trace,
     Verdict,
 )
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.replies.text import one_line
 from cotforge.sequence import Guide, vote_setting, voter_name
 from cotforge.sources import not_only_faults
@@ -170,7 +170,7 @@ class Curator:
     def _lesson_completion(self, sample: Sample, trace: Trace) -> tuple[str, str | None]:
         """What a student learns of a Trace, without tags and tokens in its text, and what was mended for that."""
         mended = answers.clean_trace(trace if self.loaded.prompts.needs_reasoning else replace(trace, reasoning=""), options=sample.options)
-        return redact(self.loaded.prompts.completion.complete(mended.reasoning, mended.answer)), mended.named()
+        return redact_text(self.loaded.prompts.completion.complete(mended.reasoning, mended.answer)), mended.named()
 
     def _preference_pair(
         self, sample: Sample, taught: Sequence[tuple[int, str, str | None]], judged: Sequence[Judged]

@@ -14,7 +14,7 @@ import re
 import reprlib
 from collections.abc import Iterable
 
-from cotforge.redaction import redact, without_userinfo
+from cotforge.redaction import redact_text, without_userinfo
 from cotforge.visible import show_invisible
 
 LONGEST = 300
@@ -62,7 +62,7 @@ def show_value(value: object) -> str:
 
 def printable_line(line: str) -> str:
     """An error as a terminal may show it: no credentials, no middle where it is long, and escapes for what is invisible or obeyed."""
-    return show_invisible(" ".join(_cut_middle(without_userinfo(redact(line))).split()))
+    return show_invisible(" ".join(_cut_middle(without_userinfo(redact_text(line))).split()))
 
 
 def _cut_middle(line: str) -> str:
@@ -74,7 +74,7 @@ def _cut_middle(line: str) -> str:
 
 def in_words(fault: BaseException) -> str:
     """What an exception of a library says, on one line without credentials and the name of its class; else that name as words."""
-    said = " ".join(redact(str(fault)[:_LOOKED_AT]).split())[:LONGEST]
+    said = " ".join(redact_text(str(fault)[:_LOOKED_AT]).split())[:LONGEST]
     if isinstance(fault, KeyError) and said:
         return f"{said} is missing"
     return said or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(fault).__name__.removesuffix("Error")).lower() or "an error without words"
@@ -88,7 +88,7 @@ class CotforgeError(ValueError):
             faults = tuple(group_faults(faults))
         if len(faults) > MOST_FAULTS + 1:
             faults = (*faults[:MOST_FAULTS], f"and {len(faults) - MOST_FAULTS:,} faults more")
-        faults = tuple(_cut_middle(redact(fault)) for fault in faults)
+        faults = tuple(_cut_middle(redact_text(fault)) for fault in faults)
         super().__init__("\n".join(faults))
         self.faults = faults
 

@@ -16,7 +16,7 @@ import yaml
 
 from cotforge import layout
 from cotforge.errors import JournalError, in_words, show_value
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.regular_files import demand_regular, open_new, open_regular, read_regular
 
 LARGEST = {"pipeline.yaml": 4 << 20, "refresh.json": 1 << 20, "summary.json": 16 << 20, "report.html": 256 << 20}
@@ -153,7 +153,7 @@ class RunFolder:
         passing = target.with_name(f".{target.name}.new")
         try:
             with open(open_new(passing), "w", encoding="utf-8") as file:
-                file.write(text if name == self.PIPELINE else redact(text))
+                file.write(text if name == self.PIPELINE else redact_text(text))
             demand_regular(target)
             passing.replace(target)
         except OSError as fault:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from cotforge import answers
 from cotforge.consensus import Heard
 from cotforge.records import NOT_ASKED, Call, Reply, Trace
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.sequence import voter_name
 
 Answered = tuple[Call, Reply, Trace | None]
@@ -17,7 +17,7 @@ def read_trace(reply: Reply, call: Call, task: answers.Task) -> Trace:
     """A Reply read, without credentials that lay in pieces in it: reading takes out what lay between."""
     trace = answers.read_reply(reply, call, task)
     is_piece = trace.reasoning in reply.content or trace.reasoning in reply.reasoning
-    reasoning, answer = trace.reasoning if is_piece else redact(trace.reasoning), trace.answer and redact(trace.answer)
+    reasoning, answer = trace.reasoning if is_piece else redact_text(trace.reasoning), trace.answer and redact_text(trace.answer)
     return trace if (reasoning, answer) == (trace.reasoning, trace.answer) else replace(trace, reasoning=reasoning, answer=answer)
 
 

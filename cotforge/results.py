@@ -23,7 +23,7 @@ from cotforge.pages import About, AboutTeacher
 from cotforge.pipeline import Loaded, dump_readable
 from cotforge.prompts import as_text
 from cotforge.records import CuratedSample, Fault, Lesson
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.report import Gallery, report_page
 from cotforge.sources import Counts
 from cotforge.sources.stream import LABELS_NAMED
@@ -76,7 +76,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
             raise KeepOldDataset
-        return redact(dataset_card(replace(about_run(loaded, totals), asked=asked_for(loaded, shown)), tally, exported))
+        return redact_text(dataset_card(replace(about_run(loaded, totals), asked=asked_for(loaded, shown)), tally, exported))
 
     try:
         watched = wrong.watch(gallery.watch(blindness.watch(with_first(curation.outcomes(), shown))))

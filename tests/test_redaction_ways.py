@@ -17,7 +17,7 @@ from cotforge.cli import show_bug
 from cotforge.errors import in_words
 from cotforge.journal import Journal
 from cotforge.records import ANSWERED, Call, Sample
-from cotforge.redaction import MARK, remember
+from cotforge.redaction import MARK, remember_secrets
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.openai import Session, proxy
@@ -423,7 +423,7 @@ def test_a_proxy_that_fails_is_told_without_its_password(monkeypatch: pytest.Mon
 
 
 def test_a_bug_is_shown_without_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    remember(KEY)
+    remember_secrets(KEY)
     with pytest.raises(RuntimeError) as raised:
         raise RuntimeError(f"no luck with {KEY}")
     show_bug(raised.type, raised.value, raised.tb)

@@ -3,7 +3,7 @@
 import zlib
 from typing import Any
 
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.replies.attempt import Attempt, damaged, outcome_of_row
 from cotforge.replies.finish_reasons import Finish, finish
 
@@ -26,7 +26,7 @@ def row_of(attempt: Attempt) -> Row:
         attempt.number, attempt.key, attempt.status, outcome.error, outcome.detail, int(outcome.passing), int(attempt.final),
         str(attempt.finish_reason), attempt.input_tokens, attempt.output_tokens,  # a member of an enum is another text to the checksum
         float(attempt.cost_usd) + 0.0, float(attempt.seconds) + 0.0,  # SQLite has no -0.0
-        attempt.max_tokens, attempt.body, redact(attempt.url),
+        attempt.max_tokens, attempt.body, redact_text(attempt.url),
     )  # fmt: skip
     probability = None if attempt.probability is None else float(attempt.probability) + 0.0
     return (*row, _row_checksum(row, attempt.body.encode("utf-8", "surrogatepass"), probability), probability)
@@ -61,11 +61,11 @@ def attempt_of(row: Row) -> Attempt:
 
 def _attempt_of_row(row: Row, body: str) -> Attempt:
     number, key, status, error, detail, passing, final, reason, tokens_in, tokens_out, cost, seconds, limit = row[:BODY]
-    error, detail = error and redact(error), redact(detail or "")  # earlier versions knew one spelling of a key
+    error, detail = error and redact_text(error), redact_text(detail or "")  # earlier versions knew one spelling of a key
     outcome = outcome_of_row(status, error, detail, passing=bool(passing), finish_reason=reason or "", body=body)
     if reason not in ("stop", "", None):  # earlier versions kept the server's own word
         known = finish(reason)
-        reason = redact(reason) if known is Finish.UNKNOWN else known.value
+        reason = redact_text(reason) if known is Finish.UNKNOWN else known.value
     return Attempt(
         number, key, status, outcome, bool(final), reason or "", tokens_in, tokens_out, cost, seconds, limit, body, row[_URL],
         row[_PROBABILITY],

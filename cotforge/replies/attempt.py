@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from cotforge.records import ANSWERED, Outcome, OutcomeKind, Reply
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.replies import logprobs
 from cotforge.replies.chat import Completion, completion, outcome_of
 from cotforge.replies.finish_reasons import Finish, finish
@@ -191,7 +191,7 @@ def failed(
     body: str = "",
 ) -> Attempt:
     """An attempt that brought no reply."""
-    kept, body_kept = replace(outcome, detail=one_line(outcome.detail)), redact(body)
+    kept, body_kept = replace(outcome, detail=one_line(outcome.detail)), redact_text(body)
     return Attempt(
         number, bytes.fromhex(key), status, kept, seconds=seconds, max_tokens=max_tokens, body=body_kept[:KEPT],
         redacted=body_kept != body,

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from cotforge.redaction import holds_credential, redact
+from cotforge.redaction import holds_credential, redact_text
 from cotforge.replies.chat import Completion
 from cotforge.replies.stream import is_in_pieces, texts
 from cotforge.replies.text import LOOKED_AT
@@ -13,8 +13,8 @@ def redacted(read: Completion) -> Completion:
     """The same without credentials: the very same object where it holds none."""
     outcome = read.outcome
     if outcome.error is not None or outcome.detail:
-        outcome = replace(outcome, error=outcome.error and redact(outcome.error), detail=redact(outcome.detail))
-    content, reasoning, reason = redact(read.content), redact(read.reasoning), redact(read.finish_reason)
+        outcome = replace(outcome, error=outcome.error and redact_text(outcome.error), detail=redact_text(outcome.detail))
+    content, reasoning, reason = redact_text(read.content), redact_text(read.reasoning), redact_text(read.finish_reason)
     if (content, reasoning, reason, outcome) == (read.content, read.reasoning, read.finish_reason, read.outcome):
         return read
     return replace(read, outcome=outcome, content=content, reasoning=reasoning, finish_reason=reason)
@@ -26,7 +26,7 @@ def without_credentials(read: Completion, body: str) -> tuple[Completion, str]:
     Else the body is put together anew from texts and counts alone: a credential may lie in pieces in anything else that it holds, such as
     the chunks of a stream, the parts of a content or the tokens of `logprobs`.
     """
-    safe, kept = redacted(read), redact(body)
+    safe, kept = redacted(read), redact_text(body)
     is_kept_whole = safe.outcome.has_text or bool(safe.finish_reason)
     looked_at = body if is_kept_whole else body[:LOOKED_AT]  # of any other the beginning is kept, and it may be too dense to be read
     if safe is read and kept == body and not (is_in_pieces(looked_at) and any(map(holds_credential, texts(looked_at)))):

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from html import unescape
 from typing import Any
 
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.replies.refusal_table import LINES, Line, Meaning
 
 __all__ = ["LONGEST_MESSAGE", "Meaning", "codes_and_message", "meaning"]
@@ -87,7 +87,7 @@ def codes_and_message(body: str) -> tuple[str, str]:
     Any form is read: an object or a list of them, with the error inside or not, a JSON text in a JSON text, one event of a stream,
     HTML without its tags, plain text. A space inside a code becomes `_`, a credential MARK. Never raises.
     """
-    body = redact(body)
+    body = redact_text(body)
     codes: list[str] = []
     texts: list[str] = []
     found = _parsed(body)

@@ -19,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from cotforge.records import Call, Outcome, OutcomeKind
-from cotforge.redaction import redact, remember_userinfo
+from cotforge.redaction import redact_text, remember_userinfo
 from cotforge.replies.attempt import Attempt, failed
 from cotforge.replies.chat import refused_in
 from cotforge.replies.refusals import refusal
@@ -224,7 +224,7 @@ def said_by(fault: BaseException) -> str:
         return os.strerror(inner.errno).lower()
     known = {aiohttp.ServerDisconnectedError: "the server closed the connection", TimeoutError: "no connection in time"}
     words = next((words for kind, words in known.items() if isinstance(inner, kind)), "")
-    return words or redact(str(getattr(inner, "strerror", None) or inner)).strip() or "the connection broke off"
+    return words or redact_text(str(getattr(inner, "strerror", None) or inner)).strip() or "the connection broke off"
 
 
 @dataclass(frozen=True, slots=True)

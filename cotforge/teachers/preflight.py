@@ -12,7 +12,7 @@ import aiohttp
 
 from cotforge.errors import TeacherError, show_value
 from cotforge.records import Closing, Outcome
-from cotforge.redaction import SHORTEST, is_weak, redact
+from cotforge.redaction import SHORTEST, is_weak, redact_text
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session, said_by
 from cotforge.teachers.teacher import Teacher
@@ -110,7 +110,7 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
         return f"{where} answered with a web page{words} instead of a list of models; is the URL right? if it is, set listed: false"
     if status != 200 or refused is not None or is_listed(teacher.model, models):
         return ""
-    served = ", ".join(repr(redact(model)) for model in models[:5]) or "nothing"
+    served = ", ".join(repr(redact_text(model)) for model in models[:5]) or "nothing"
     more = " and more" if len(models) > 5 else ""
     return (
         f"{where} does not serve {show_value(teacher.model)}; served there: {served}{more}; if it is served all the same, set listed: false"

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from cotforge.errors import show_value
-from cotforge.redaction import remember
+from cotforge.redaction import remember_secrets
 from cotforge.spec import PathText, Spec
 from cotforge.teachers.simulated import Simulated
 
@@ -104,5 +104,5 @@ class Teacher(Spec):
         if not self.key_env:
             return None
         key = os.environ[self.key_env]
-        remember(key)
+        remember_secrets(key)
         return key

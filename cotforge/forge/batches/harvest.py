@@ -12,7 +12,7 @@ from pathlib import Path
 from cotforge.forge.batches.ends import PartEnds
 from cotforge.forge.batches.parts import BatchPart, PartMember
 from cotforge.forge.batches.spool import CALLS, CHUNK, explain_disk
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.batch import Api, Batch, ended, result
@@ -34,7 +34,7 @@ class Strange:
         """Append those that are new, with the names of file and batch. Raises JournalError where that cannot be."""
         with explain_disk(self.path), open(open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, alone=True), "wb") as file:
             for line in lines:
-                row = json.dumps({"file": part.file, "batch": part.batch, "line": redact(line.decode("utf-8", "replace"))}).encode()
+                row = json.dumps({"file": part.file, "batch": part.batch, "line": redact_text(line.decode("utf-8", "replace"))}).encode()
                 if (digest := hashlib.sha256(row).digest()) not in self._known:
                     self._known.add(digest)
                     file.write(row + b"\n")

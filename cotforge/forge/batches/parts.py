@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from cotforge.errors import JournalError
 from cotforge.journal import Journal
 from cotforge.records import Sample
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.teachers.kind import TeacherKind
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.jsonl")
@@ -77,7 +77,7 @@ class Parts:
     """The Parts of one teacher in one journal. Writing methods are for the event loop, reading ones for any thread."""
 
     def __init__(self, journal: Journal, teacher: TeacherKind) -> None:
-        self.journal, self.teacher, self.url = journal, teacher, redact(teacher.urls[0])
+        self.journal, self.teacher, self.url = journal, teacher, redact_text(teacher.urls[0])
 
     def open(self) -> list[BatchPart]:
         """Those that are not closed, of this teacher's model at this teacher's URL, whatever the teacher is called today.
