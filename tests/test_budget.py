@@ -18,7 +18,7 @@ from cotforge.history import History, teacher_histories
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Picture, Sample
-from cotforge.replies.attempt import Attempt, unsent
+from cotforge.replies.attempt import Attempt, unsent_attempt
 from cotforge.replies.usage import ANY_INPUT
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.teacher import Price, Teacher
@@ -129,7 +129,7 @@ def test_a_reply_takes_what_it_took_and_what_was_not_sent_or_turned_away_takes_n
     held(of).drop()
     for error, status in (("429", 429), ("500", 500), ("400", 400), ("content_filter", 400)):
         held(of).settle(failed(error, status))
-    held(of).settle(unsent(1, "00"))
+    held(of).settle(unsent_attempt(1, "00"))
     assert (of.spent.tokens, of.spent.calls, of.in_flight) == (730, 1, Amount())
 
 
@@ -359,7 +359,10 @@ def test_what_earlier_invocations_spent_counts_with_the_bound_of_what_never_ende
             keys = [f"{number:02}" * 32 for number in range(6)]
             attempts = [journal.begin(key, "one", "m")[0] for key in keys]
             for number, key, stored in zip(
-                attempts, keys, (ended(1500, 100), ended(900, 200), failed("timeout"), failed("429", 429), unsent(1, "00")), strict=False
+                attempts,
+                keys,
+                (ended(1500, 100), ended(900, 200), failed("timeout"), failed("429", 429), unsent_attempt(1, "00")),
+                strict=False,
             ):
                 last = journal.end(replace(stored, number=number, key=bytes.fromhex(key)))
             await last

@@ -13,7 +13,7 @@ import pytest
 
 from cotforge.build import Run
 from cotforge.forge import Progress, TeacherCounts
-from cotforge.replies.chat import completion
+from cotforge.replies.chat import read_completion
 from tests.guide import by_hand, forge
 from tests.project import sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Failure, Teacher
@@ -28,7 +28,7 @@ def parsed() -> Iterator[Counter[str]]:
     bodies = Counter[str]()
 
     def watch(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code is completion.__code__:
+        if event == "call" and frame.f_code is read_completion.__code__:
             bodies[frame.f_locals["body"]] += 1
 
     before = sys.getprofile()

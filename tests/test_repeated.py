@@ -12,8 +12,8 @@ import pytest
 from cotforge.forge.repeated import ENOUGH, MOST_UNREADABLE, Refusal, RefusalStreak, overlapping_refusals, repeated_refusals
 from cotforge.journal import Journal
 from cotforge.records import ANSWERED, Outcome, OutcomeKind
-from cotforge.replies.chat import completion as completion_of
-from cotforge.replies.refusals import refusal
+from cotforge.replies.chat import read_completion as completion_of
+from cotforge.replies.refusals import read_refusal
 from tests.aftermath import RUN
 from tests.attempts import attempt
 from tests.project import ran, sees, summary, table, teacher, write_pipeline, write_rows
@@ -23,7 +23,7 @@ ALONE = {"label": "ignore"}
 
 
 def refused(words: str, status: int = 400) -> Outcome:
-    return refusal(status, json.dumps({"error": {"message": words}}))
+    return read_refusal(status, json.dumps({"error": {"message": words}}))
 
 
 def saw(streak: RefusalStreak, number: int, words: str = "the house is closed") -> bool:
@@ -63,8 +63,8 @@ def test_bodies_nobody_can_read_are_a_streak_whatever_each_of_them_shows() -> No
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        (400, refusal(400, json.dumps({"error": {"code": "context_length_exceeded", "message": "too long"}}))),
-        (400, refusal(400, json.dumps({"error": {"code": "content_filter", "message": "no"}}))),
+        (400, read_refusal(400, json.dumps({"error": {"code": "context_length_exceeded", "message": "too long"}}))),
+        (400, read_refusal(400, json.dumps({"error": {"code": "content_filter", "message": "no"}}))),
         (429, refused("slow down", 429)),
         (500, refused("oops", 500)),
         (None, Outcome(OutcomeKind.PASSING, "timeout", "no answer", retry=True)),

@@ -16,8 +16,8 @@ from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
 from cotforge.journal.schema import MIGRATIONS
 from cotforge.prompts import Prompt, Prompts
 from cotforge.records import ANSWERED, Call, OutcomeKind, Reply, Sample, Trace
-from cotforge.replies.attempt import Attempt, answered, failed
-from cotforge.replies.refusals import refusal
+from cotforge.replies.attempt import Attempt, answered_attempt, failed_attempt
+from cotforge.replies.refusals import read_refusal
 
 FAULTS = {
     "error": "raised an error",
@@ -78,8 +78,8 @@ def _followed(body: Body, task: Task, journal: sqlite3.Connection, completion: P
 
 def _attempt(body: Body, text: str) -> Attempt:
     if body.status != 200:
-        return failed(KEY, refusal(body.status, text), number=1, max_tokens=100, status=body.status, body=text)
-    return answered(
+        return failed_attempt(KEY, read_refusal(body.status, text), number=1, max_tokens=100, status=body.status, body=text)
+    return answered_attempt(
         KEY, text, number=1, max_tokens=100, usd=lambda read, written: (read + 2 * written) / 1e6, estimate=lambda: 5, seconds=0.25,
         content_type=body.content_type,
     )  # fmt: skip

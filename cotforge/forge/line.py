@@ -22,7 +22,7 @@ from cotforge.forge.repeated import RefusalStreak
 from cotforge.forge.replica import Replica
 from cotforge.forge.work import PendingSample
 from cotforge.records import Call, Closing, Fault
-from cotforge.replies.attempt import Attempt, unsent
+from cotforge.replies.attempt import Attempt, unsent_attempt
 from cotforge.replies.retry_after import MOST_WAIT_S
 from cotforge.teachers.kind import Place, TeacherKind
 from cotforge.teachers.teacher import Teacher
@@ -277,7 +277,7 @@ class TeacherQueue:
         while self._begun:
             job, hold = self._begun.popleft()
             hold.drop()
-            self._house.journal.end(unsent(job.attempt, job.call.key))
+            self._house.journal.end(unsent_attempt(job.attempt, job.call.key))
             self._postpone_job(job)
         while queue := self._ahead or self._queue:
             self._postpone_job(queue.popleft())

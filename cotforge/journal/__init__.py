@@ -34,7 +34,7 @@ from cotforge.journal.schema import MIGRATIONS as MIGRATIONS
 from cotforge.journal.schema import VERSION as VERSION
 from cotforge.journal.subjects import subject_marks
 from cotforge.records import Sample
-from cotforge.replies.attempt import NOT_SENT, Attempt, damaged
+from cotforge.replies.attempt import NOT_SENT, Attempt, damaged_attempt
 
 BATCH = 256
 """Most rows in one commit (ours); what queues up during one sync goes into the next."""
@@ -187,7 +187,7 @@ class Journal:
         except sqlite3.OperationalError as fault:
             if not is_undecodable(fault):
                 raise
-            return damaged(attempt, key)
+            return damaged_attempt(attempt, key)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query finds among what is committed."""

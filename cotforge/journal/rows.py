@@ -4,8 +4,8 @@ import zlib
 from typing import Any
 
 from cotforge.redaction import redact_text
-from cotforge.replies.attempt import Attempt, damaged, outcome_of_row
-from cotforge.replies.finish_reasons import Finish, finish
+from cotforge.replies.attempt import Attempt, damaged_attempt, outcome_of_row
+from cotforge.replies.finish_reasons import Finish, read_finish
 
 COLUMNS = (
     "id, key, status, error, detail, passing, final, finish_reason, input_tokens, output_tokens, cost_usd, seconds, max_tokens, body, url, "
@@ -56,7 +56,7 @@ def attempt_of(row: Row) -> Attempt:
             return _attempt_of_row(row, body.decode())
     except UnicodeDecodeError:  # in a row that has no checksum
         pass
-    return damaged(row[0], row[1])
+    return damaged_attempt(row[0], row[1])
 
 
 def _attempt_of_row(row: Row, body: str) -> Attempt:
@@ -64,7 +64,7 @@ def _attempt_of_row(row: Row, body: str) -> Attempt:
     error, detail = error and redact_text(error), redact_text(detail or "")  # earlier versions knew one spelling of a key
     outcome = outcome_of_row(status, error, detail, passing=bool(passing), finish_reason=reason or "", body=body)
     if reason not in ("stop", "", None):  # earlier versions kept the server's own word
-        known = finish(reason)
+        known = read_finish(reason)
         reason = redact_text(reason) if known is Finish.UNKNOWN else known.value
     return Attempt(
         number, key, status, outcome, bool(final), reason or "", tokens_in, tokens_out, cost, seconds, limit, body, row[_URL],

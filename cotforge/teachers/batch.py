@@ -16,8 +16,8 @@ from cotforge.answers import answer_span
 from cotforge.records import Outcome, OutcomeKind
 from cotforge.redaction import holds_credential
 from cotforge.regular_files import open_regular
-from cotforge.replies.attempt import Attempt, answered, failed
-from cotforge.replies.refusals import refusal
+from cotforge.replies.attempt import Attempt, answered_attempt, failed_attempt
+from cotforge.replies.refusals import read_refusal
 from cotforge.replies.retry_after import asked_wait
 from cotforge.replies.text import LOOKED_AT, is_dense, one_line
 from cotforge.replies.usage import Most
@@ -200,7 +200,7 @@ class Api:
 
     def _refused(self, answer: aiohttp.ClientResponse, body: bytes | bytearray) -> Refused:
         after = asked_wait(answer.headers.items())
-        return Refused(answer.status, refusal(answer.status, body.decode("utf-8", "replace"), after=after))
+        return Refused(answer.status, read_refusal(answer.status, body.decode("utf-8", "replace"), after=after))
 
     def _unreadable(self, body: bytes | bytearray) -> Refused:
         """Some gateway's page."""
@@ -263,7 +263,7 @@ def result(line: bytes) -> Result | None:
 def ended(found: Result, member: Member, teacher: Teacher) -> Attempt:
     """How the attempt ended that the result belongs to. What was never made may be asked once more; a cancelled request is meant to be."""
     if found.status == 200:
-        return answered(
+        return answered_attempt(
             member.key, found.text, number=member.attempt, max_tokens=teacher.max_tokens, usd=teacher.price.usd,
             estimate=lambda: member.input_tokens,
             most=Most(lambda: believable_input(member.input_tokens, pictures=PICTURES), longest_output(teacher)),
@@ -273,8 +273,10 @@ def ended(found: Result, member: Member, teacher: Teacher) -> Attempt:
     if found.status is None:
         outcome = Outcome(OutcomeKind.PASSING, word, found.detail, retry=word != "cancelled")
     else:
-        outcome = refusal(found.status, found.text)
-    attempt = failed(member.key, outcome, number=member.attempt, max_tokens=teacher.max_tokens, status=found.status, body=found.text)
+        outcome = read_refusal(found.status, found.text)
+    attempt = failed_attempt(
+        member.key, outcome, number=member.attempt, max_tokens=teacher.max_tokens, status=found.status, body=found.text
+    )
     return refusing_logprobs(attempt, teacher)
 
 

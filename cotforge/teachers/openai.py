@@ -20,9 +20,9 @@ import aiohttp
 
 from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.redaction import redact_text, remember_userinfo
-from cotforge.replies.attempt import Attempt, failed
+from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.replies.chat import refused_in
-from cotforge.replies.refusals import refusal
+from cotforge.replies.refusals import read_refusal
 from cotforge.replies.retry_after import asked_wait
 from cotforge.replies.text import is_dense, one_line
 from cotforge.teachers.bodies import MOST_BYTES as MOST_BYTES
@@ -141,7 +141,7 @@ class Session:
         await holding.unfold()
         text = decoded(body, answer.charset)
         if answer.status != 200:
-            return Listing(answer.status, [], refusal(answer.status, text))
+            return Listing(answer.status, [], read_refusal(answer.status, text))
         try:
             if is_dense(text):
                 return Listing(404, [])
@@ -151,7 +151,9 @@ class Session:
             return Listing(200, [str(model["id"]) for model in (said if isinstance(said, list) else said["data"])])
         except (ValueError, KeyError, TypeError, RecursionError):
             is_page = text.lstrip("\ufeff \t\r\n")[:20].casefold().startswith(("<!doctype html", "<html", "<head", "<body"))
-            return Listing(404, [], page=one_line(refusal(404, text).detail)[:PAGE_SHOWN] if is_page else None)  # else there is no list
+            return Listing(
+                404, [], page=one_line(read_refusal(404, text).detail)[:PAGE_SHOWN] if is_page else None
+            )  # else there is no list
 
     async def reached(self, teacher: Teacher, url: str) -> bool:
         """Whether anything answers there."""
@@ -251,13 +253,13 @@ class _Trial:
 
     def refused(self, answer: aiohttp.ClientResponse, text: str) -> Attempt:
         after = asked_wait(answer.headers.items())
-        return self._failed(refusal(answer.status, text, after=after), status=answer.status, body=text)
+        return self._failed(read_refusal(answer.status, text, after=after), status=answer.status, body=text)
 
     def failed(self, error: str, detail: str, *, unreached: bool = False) -> Attempt:
         return self._failed(Outcome(OutcomeKind.PASSING, error, detail, retry=True, unreached=unreached))
 
     def _failed(self, outcome: Outcome, *, status: int | None = None, body: str = "") -> Attempt:
         seconds = time.monotonic() - self.begun
-        return failed(
+        return failed_attempt(
             self.call.key, outcome, number=self.number, max_tokens=self.teacher.max_tokens, seconds=seconds, status=status, body=body
         )

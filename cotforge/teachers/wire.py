@@ -8,7 +8,7 @@ from typing import Any
 
 from cotforge.answers import answer_span
 from cotforge.records import Call
-from cotforge.replies.attempt import Attempt, answered
+from cotforge.replies.attempt import Attempt, answered_attempt
 from cotforge.replies.text import LOOKED_AT
 from cotforge.replies.usage import ANY_INPUT, CHARACTERS_PER_TOKEN, Most
 from cotforge.teachers.teacher import Teacher
@@ -70,7 +70,7 @@ def _part(part: Mapping[str, Any], digests: list[str]) -> Mapping[str, Any]:
 
 def attempt_of(body: str, *, number: int, call: Call, teacher: Teacher, seconds: float, content_type: str = "application/json") -> Attempt:
     """How a 200 is recorded: never raises, whatever the body is."""
-    return answered(
+    return answered_attempt(
         call.key, body, number=number, max_tokens=teacher.max_tokens, usd=teacher.price.usd, estimate=lambda: input_tokens(call),
         most=Most(lambda: most_input(call), longest_output(teacher)), seconds=seconds, content_type=content_type,
         span=answer_span, keeps_logprobs=not teacher.asks_logprobs,

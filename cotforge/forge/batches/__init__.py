@@ -27,7 +27,7 @@ from cotforge.forge.work import PendingSample
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Outcome, OutcomeKind
-from cotforge.replies.attempt import Attempt, failed
+from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.replies.text import one_line
 from cotforge.teachers.batch import OVER, Api, Batch, Refused, refusing_logprobs
 from cotforge.teachers.kind import TeacherKind
@@ -170,7 +170,7 @@ class BatchRunner:
         word = {"completed": "no_result", "failed": batch.code or "batch_failed"}.get(batch.status, batch.status)
         detail = batch.detail or f"batch {batch.id} has no result for it"
         outcome = Outcome(OutcomeKind.PASSING, word, detail, retry=batch.status in ("completed", "expired"))
-        attempt = failed(member.key, outcome, number=member.attempt, max_tokens=self.teacher.max_tokens)
+        attempt = failed_attempt(member.key, outcome, number=member.attempt, max_tokens=self.teacher.max_tokens)
         return refusing_logprobs(attempt, self.teacher) if batch.status == "failed" else attempt
 
     async def _submit_again(self, part: BatchPart, ends: PartEnds) -> None:

@@ -18,7 +18,7 @@ from cotforge.forge.batches.parts import BatchPart, Parts
 from cotforge.forge.batches.spool import Request, Spool, chunk_requests
 from cotforge.forge.progress import TeacherCounts
 from cotforge.records import Call, Closing, Fault, Outcome, OutcomeKind
-from cotforge.replies.attempt import Attempt, failed, unsent
+from cotforge.replies.attempt import Attempt, failed_attempt, unsent_attempt
 from cotforge.teachers.batch import Api, Refused
 from cotforge.teachers.openai import said_by
 
@@ -161,13 +161,13 @@ class Outbox:
         ended = Outcome(OutcomeKind.PASSING, outcome.error, outcome.detail)
         max_tokens = self.parts.teacher.max_tokens
         ends = PartEnds(part, self.parts, self.tell)
-        await ends.rest(lambda member: failed(member.key, ended, number=member.attempt, max_tokens=max_tokens))
+        await ends.rest(lambda member: failed_attempt(member.key, ended, number=member.attempt, max_tokens=max_tokens))
         await self.close(part, str(outcome.error))
 
     async def drop(self, part: BatchPart) -> None:
         """Forget a Part that nobody was asked by."""
         for member in self.parts.unanswered(part):
-            self.parts.journal.end(unsent(member.attempt, member.key))
+            self.parts.journal.end(unsent_attempt(member.attempt, member.key))
         await self.close(part, "dropped")
 
     async def close(self, part: BatchPart, why: str) -> None:

@@ -21,7 +21,7 @@ from cotforge.errors import TeacherError, group_faults
 from cotforge.images import Urls
 from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.regular_files import open_regular
-from cotforge.replies.attempt import Attempt, failed
+from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.spec import PathText
 from cotforge.teachers.kind import Opening, Place, TeacherKind
 from cotforge.teachers.wire import attempt_of
@@ -105,7 +105,7 @@ class Replay(Place):
         found = self._index.execute("SELECT offset FROM at WHERE id = ? AND number = ?", (call.sample.id, call.index)).fetchone()
         if found is None:
             nothing = Outcome(OutcomeKind.PASSING, "no_reply", f"{self.teacher.path} has none for this sample")
-            return failed(call.key, nothing, number=number, max_tokens=self.teacher.max_tokens)
+            return failed_attempt(call.key, nothing, number=number, max_tokens=self.teacher.max_tokens)
         self._file.seek(found[0])
         body = json.dumps(_body(json.loads(self._file.readline())))  # in ASCII: half a surrogate pair stays an escape
         return attempt_of(body, number=number, call=call, teacher=self.teacher, seconds=0.0).with_retry(False)

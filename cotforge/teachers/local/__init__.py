@@ -10,7 +10,7 @@ from typing import Self
 from cotforge.errors import TeacherError
 from cotforge.images import Urls
 from cotforge.records import Call, Closing, Fault, Outcome, OutcomeKind
-from cotforge.replies.attempt import Attempt, failed
+from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.teachers.kind import Place
 from cotforge.teachers.local.engine import Said
 from cotforge.teachers.local.process import Gone, Process
@@ -57,7 +57,7 @@ class Local(Place):
 
         def ended(outcome: Outcome) -> Attempt:
             seconds = time.monotonic() - begun
-            return failed(call.key, outcome, number=number, max_tokens=self.teacher.max_tokens, seconds=seconds)
+            return failed_attempt(call.key, outcome, number=number, max_tokens=self.teacher.max_tokens, seconds=seconds)
 
         def passing(error: str, detail: str) -> Attempt:
             return ended(Outcome(OutcomeKind.PASSING, error, detail, retry=True))
