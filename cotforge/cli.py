@@ -242,7 +242,7 @@ def train(
 )
 def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
     """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
-    from cotforge.simulate.command import simulate as serve
+    from cotforge.simulate.command import simulate_teachers as serve
 
     serve(pipeline, sets=sets, port=port, trust=trust, tell=print_line)
     return DONE

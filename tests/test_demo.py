@@ -15,8 +15,8 @@ from pyarrow import parquet
 from cotforge.demo.digits import LESSONS, TEACHERS, answer_as_people, prepare_digits, write_digits
 from cotforge.demo.score import Score, score_run, scores_table
 from cotforge.errors import PipelineError
-from cotforge.simulate.eyes import eye
-from cotforge.simulate.sight import see
+from cotforge.simulate.eyes import make_eye
+from cotforge.simulate.sight import see_picture
 from cotforge.teachers.simulated import Simulated
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -104,10 +104,10 @@ def test_no_pipeline_of_the_demo_names_the_truth(folder: Path) -> None:
 def test_five_different_teachers_err_on_different_digits_and_none_is_above_93_percent(folder: Path) -> None:
     truth = {row["id"]: row["label"] for row in rows(folder / "truth.csv")}
     pool = rows(folder / "pool.csv")[:150]
-    sights = [see((folder / row["image"]).read_bytes()) for row in pool]
+    sights = [see_picture((folder / row["image"]).read_bytes()) for row in pool]
     wrong = []
     for teacher in yaml.safe_load((folder / "digits.yaml").read_text())["teachers"]:
-        seen = eye(Simulated.model_validate(teacher["simulate"]), DIGITS, root=folder)
+        seen = make_eye(Simulated.model_validate(teacher["simulate"]), DIGITS, root=folder)
         scores = [seen.scores([sight]) for sight in sights]
         wrong.append({row["id"] for row, each in zip(pool, scores, strict=True) if max(each, key=each.__getitem__) != truth[row["id"]]})
     assert all(0.07 < len(each) / len(pool) < 0.4 for each in wrong)

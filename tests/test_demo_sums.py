@@ -23,7 +23,7 @@ from cotforge.errors import PipelineError
 from cotforge.export import columns
 from cotforge.pipeline import Loaded
 from cotforge.simulate.cells import STYLES, work_out
-from cotforge.simulate.eyes import best, eye
+from cotforge.simulate.eyes import best_label, make_eye
 from cotforge.simulate.sight import see_cells
 
 
@@ -87,8 +87,8 @@ def test_each_teacher_is_right_about_a_whole_picture_as_seldom_as_its_reading_of
     for teacher in Loaded.load(folder / "sums.yaml").pipeline.teachers:
         assert teacher.simulate is not None
         assert teacher.simulate.cells is not None
-        judge = eye(teacher.simulate, (), root=folder)
-        read = [[best(scores) for scores in judge.scores_each(each)] for each in inks]
+        judge = make_eye(teacher.simulate, (), root=folder)
+        read = [[best_label(scores) for scores in judge.scores_each(each)] for each in inks]
         told.append([work_out(teacher.simulate.cells, each, style=STYLES[0])[1] for each in read])
     right = [fmean(answer == truth[row["id"]] for answer, row in zip(each, pool, strict=True)) for each in told]
     assert all(0.2 < share < 0.75 for share in right)

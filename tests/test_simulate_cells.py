@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from cotforge.errors import PipelineError
 from cotforge.simulate import Role, Server
-from cotforge.simulate.cells import STYLES, places, work_out
-from cotforge.simulate.sight import see, see_cells
+from cotforge.simulate.cells import STYLES, cell_places, work_out
+from cotforge.simulate.sight import see_cells, see_picture
 from cotforge.teachers.simulated import Cells, Simulated
 from tests.asking import ask, picture, request_body, text_of
 
@@ -114,10 +114,12 @@ def test_one_answer_to_everything_another_model_and_injected_tags_work_as_with_l
 
 
 def test_a_cell_is_called_by_its_place_and_in_a_large_grid_by_row_and_column() -> None:
-    assert places(Cells(rows=2, columns=2)) == ["the top left", "the top right", "the bottom left", "the bottom right"]
-    assert places(Cells(rows=3, columns=1)) == ["the top cell", "the middle cell", "the bottom cell"]
-    assert places(Cells(rows=2, columns=4))[5] == "row 2 column 2"
-    assert all(len(set(places(Cells(rows=rows, columns=columns)))) == rows * columns for rows in range(1, 6) for columns in range(1, 6))
+    assert cell_places(Cells(rows=2, columns=2)) == ["the top left", "the top right", "the bottom left", "the bottom right"]
+    assert cell_places(Cells(rows=3, columns=1)) == ["the top cell", "the middle cell", "the bottom cell"]
+    assert cell_places(Cells(rows=2, columns=4))[5] == "row 2 column 2"
+    assert all(
+        len(set(cell_places(Cells(rows=rows, columns=columns)))) == rows * columns for rows in range(1, 6) for columns in range(1, 6)
+    )
 
 
 def test_a_picture_that_has_fewer_pixels_than_cells_is_refused(url: str) -> None:
@@ -129,7 +131,7 @@ def test_a_picture_that_has_fewer_pixels_than_cells_is_refused(url: str) -> None
 def test_one_cell_alone_is_seen_as_the_whole_picture_is() -> None:
     inks, size = see_cells(grid("o"), rows=1, columns=1)
     assert size == (128, 64)
-    assert (inks[0] == see(grid("o")).ink).all()
+    assert (inks[0] == see_picture(grid("o")).ink).all()
 
 
 def test_a_sum_of_labels_that_are_no_numbers_is_an_error_of_the_pipeline(folder: Path) -> None:

@@ -31,7 +31,7 @@ _DOWN: dict[int, tuple[str, ...]] = {1: ("",), 2: ("top ", "bottom "), 3: ("top 
 _ACROSS: dict[int, tuple[str, ...]] = {1: ("cell",), 2: ("left", "right"), 3: ("left", "centre", "right")}
 
 
-def places(cells: Cells) -> list[str]:
+def cell_places(cells: Cells) -> list[str]:
     """What the cells are called, row by row: `the top left`, and in a larger grid `row 2 column 4`."""
     down, across = _DOWN.get(cells.rows), _ACROSS.get(cells.columns)
     if down is None or across is None:
@@ -51,7 +51,7 @@ def work_out(cells: Cells, read: Sequence[str], *, style: Style) -> tuple[str, s
 
     Several pictures are read one after another.
     """
-    seen = [f"{place} {style.read} {each}" for place, each in zip(cycle(places(cells)), read, strict=False)]
+    seen = [f"{place} {style.read} {each}" for place, each in zip(cycle(cell_places(cells)), read, strict=False)]
     answer = "".join(read)
     if cells.answer == "sum":
         totals = [*accumulate(map(int, read))]

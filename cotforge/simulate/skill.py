@@ -14,7 +14,7 @@ from cotforge.images.look import look_at
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.simulate.cells import STYLES, work_out
-from cotforge.simulate.eyes import Eye, best, eye
+from cotforge.simulate.eyes import Eye, best_label, make_eye
 from cotforge.simulate.sight import Floats, see_cells
 from cotforge.sources import samples
 from cotforge.teachers.simulated import Cells, Simulated
@@ -25,7 +25,7 @@ LOOKED_AT = 2_000
 """Samples of the source that are looked at for them."""
 
 
-class Trial:
+class SkillTrial:
     """The labelled samples of a source, read once for all teachers; none where there is no source to be read."""
 
     def __init__(self, loaded: Loaded) -> None:
@@ -41,19 +41,19 @@ class Trial:
             return ""
         if simulated.learn is None:
             return "no skill (it has nothing to learn from)"
-        learned = _learned(self._loaded.root / simulated.learn)
-        fresh = [(label, inks) for digest, label, inks in self._read(grid) if digest not in learned][:TRIED]
+        learned = _learned_digests(self._loaded.root / simulated.learn)
+        fresh = [(label, inks) for digest, label, inks in self._read_samples(grid) if digest not in learned][:TRIED]
         if not fresh:
             return "skill unknown (the source has no labelled sample that it has not learned)"
-        judge = eye(simulated, () if grid else self._options, root=self._loaded.root)
-        right = sum(self._answer(judge, inks, grid) == label for label, inks in fresh)
+        judge = make_eye(simulated, () if grid else self._options, root=self._loaded.root)
+        right = sum(self._judge_answer(judge, inks, grid) == label for label, inks in fresh)
         return f"right about {right / len(fresh):.0%} of {len(fresh):,} samples that it has not learned (by their labels)"
 
-    def _answer(self, judge: Eye, inks: Floats, grid: Cells | None) -> str | None:
-        read = [best(scores) for scores in judge.scores_each(inks)]
+    def _judge_answer(self, judge: Eye, inks: Floats, grid: Cells | None) -> str | None:
+        read = [best_label(scores) for scores in judge.scores_each(inks)]
         return read[0] if grid is None else self._task.comparable(work_out(grid, read, style=STYLES[0])[1])
 
-    def _read(self, grid: Cells | None) -> Sequence[tuple[str, str, Floats]]:
+    def _read_samples(self, grid: Cells | None) -> Sequence[tuple[str, str, Floats]]:
         """(digest, label, ink) of each sample with one picture and a label; the ink is that of the picture, or of each of its cells."""
         if grid not in self._samples:
             self._samples[grid] = found = []
@@ -70,7 +70,7 @@ class Trial:
         return self._samples[grid]
 
 
-def _learned(path: Path) -> frozenset[str]:
+def _learned_digests(path: Path) -> frozenset[str]:
     """Digests of the pictures that a CSV teaches, as a source's samples have them; what cannot be read is told where it is learned."""
     found = set()
     try:
