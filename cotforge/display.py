@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.records import Closing
-from cotforge.sources.text import clean
+from cotforge.sources.text import clean_value
 from cotforge.visible import show_invisible
 
 REFRESH_S = 0.5
@@ -145,4 +145,4 @@ def _clock_time(seconds: float) -> str:
 
 def _message_beginning(text: str) -> str:
     """The beginning of a server's message, without anything that a terminal would obey."""
-    return show_invisible(" ".join(clean(text).split())[:60])
+    return show_invisible(" ".join(clean_value(text).split())[:60])

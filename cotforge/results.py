@@ -27,7 +27,7 @@ from cotforge.redaction import redact_text
 from cotforge.report import Gallery, report_page
 from cotforge.sources import Counts
 from cotforge.sources.stream import LABELS_NAMED
-from cotforge.sources.text import clean
+from cotforge.sources.text import clean_value
 from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import TeacherTally
@@ -99,8 +99,8 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         folder.write(conflicts.FILE, wrong.text())
         folder.write("report.html", report_page(about_run(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
-    blind = [clean(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
-    return "\n".join([*blind, *met.notes(), *filter(None, [first]), *map(clean, ending.lines(now.progress.teachers))])
+    blind = [clean_value(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
+    return "\n".join([*blind, *met.notes(), *filter(None, [first]), *map(clean_value, ending.lines(now.progress.teachers))])
 
 
 @dataclass(slots=True)

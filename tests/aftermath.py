@@ -12,7 +12,7 @@ from cotforge.forge.watch import Patience
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import NOT_SENT, Journal
 from cotforge.pipeline import Loaded
-from cotforge.sources import Counts, samples
+from cotforge.sources import Counts, read_samples
 from tests.project import files, ran, sees, summary
 from tests.teacher import Teacher
 
@@ -56,5 +56,5 @@ def forged(folder: Path, patience: Patience | None = None) -> tuple[Progress, li
             patience=patience,
         )  # fmt: skip
         source, task = loaded.pipeline.source, loaded.pipeline.task
-        asyncio.run(asking.run(lambda: samples(source, task, store, root=loaded.root, limit=None, counts=Counts())))
+        asyncio.run(asking.run(lambda: read_samples(source, task, store, root=loaded.root, limit=None, counts=Counts())))
     return progress, told

@@ -16,7 +16,7 @@ from cotforge.answers.task import Task
 from cotforge.images import Images, PictureStore
 from cotforge.order import sample_rank
 from cotforge.records import Fault, Sample
-from cotforge.sources import Index, Source, samples
+from cotforge.sources import Index, Source, read_samples
 from tests.test_sources import LABELS, QUESTION, photo
 
 TASK = Task(kind="classify", question=QUESTION, labels=LABELS)
@@ -26,7 +26,7 @@ def drawn(folder: Path, source: dict[str, Any], limit: int, *, spreads: bool = T
     """What a reading with a limit gives."""
     read: Any = TypeAdapter(Source).validate_python(source)
     with closing(PictureStore(folder / "run", Images())) as store:
-        return list(samples(read, task, store, root=folder, limit=limit, spreads=spreads))
+        return list(read_samples(read, task, store, root=folder, limit=limit, spreads=spreads))
 
 
 def ids(folder: Path, source: dict[str, Any], limit: int, **more: Any) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cotforge.gold.cells import csv_text
 from cotforge.records import CuratedSample, Fault, Sample, Verdict
-from cotforge.sources.text import clean
+from cotforge.sources.text import clean_value
 
 FILE = "conflicts.csv"
 """In the run folder."""
@@ -54,8 +54,8 @@ class Conflicts:
         """The pictures' paths below the source's folder; where they are no files of their own, the row's place in the source."""
         places = [picture.place for picture in sample.pictures]
         if places and all(place.startswith(self._within) and not place.startswith(self._copies) and "\0" not in place for place in places):
-            return "; ".join(clean(place.removeprefix(self._within)) for place in places)
-        return clean(sample.where)
+            return "; ".join(clean_value(place.removeprefix(self._within)) for place in places)
+        return clean_value(sample.where)
 
 
 def is_conflict(sample: Sample, verdict: Verdict) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from cotforge.errors import JournalError, PipelineError, group_faults
 from cotforge.records import Fault
 from cotforge.regular_files import open_new
-from cotforge.sources.lines import lines
+from cotforge.sources.lines import numbered_lines
 from cotforge.visible import spell_text, unspell_text
 
 LARGEST = 64 << 20
@@ -118,7 +118,7 @@ def _text_lines(path: Path) -> list[str]:
             raise PipelineError(f"{path}: is no file; a CSV with the columns id and answer is wanted")
         if (size := path.stat().st_size) > LARGEST:
             raise PipelineError(f"{path}: has {size:,} bytes, at most {LARGEST:,} are read; a CSV with the columns id and answer is wanted")
-        found = list(lines(path))
+        found = list(numbered_lines(path))
     except OSError as fault:
         raise PipelineError(f"{path}: {(fault.strerror or str(fault)).lower()}; a CSV with the columns id and answer is wanted") from fault
     demand_faultless([f"{path}:{number}: {line.detail}" for number, line in found if isinstance(line, Fault)])

@@ -16,7 +16,7 @@ from cotforge.records import Fault, Sample
 from cotforge.simulate.cells import STYLES, work_out
 from cotforge.simulate.eyes import Eye, best_label, make_eye
 from cotforge.simulate.sight import Floats, see_cells
-from cotforge.sources import samples
+from cotforge.sources import read_samples
 from cotforge.teachers.simulated import Cells, Simulated
 
 TRIED = 200
@@ -60,7 +60,7 @@ class SkillTrial:
             pipeline = self._loaded.pipeline
             with tempfile.TemporaryDirectory(prefix="cotforge-simulate-") as folder, closing(PictureStore(Path(folder), Images())) as store:
                 try:
-                    for item in islice(samples(pipeline.source, pipeline.task, store, root=self._loaded.root), LOOKED_AT):
+                    for item in islice(read_samples(pipeline.source, pipeline.task, store, root=self._loaded.root), LOOKED_AT):
                         if isinstance(item, Sample) and item.label and (grid or item.label in self._options) and len(item.pictures) == 1:
                             data = item.pictures[0].load()
                             inks, _ = see_cells(data, rows=grid.rows if grid else 1, columns=grid.columns if grid else 1)

@@ -20,7 +20,7 @@ from cotforge.images import PictureStore
 from cotforge.optional import pass_over_torchvision
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.sources import samples
+from cotforge.sources import read_samples
 from cotforge.train import processes, ranks, sharding, versions
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
     store = PictureStore(run, pipeline.images)
 
     def read() -> Iterator[Sample | Fault]:
-        yield from samples(pipeline.source, pipeline.task, store, root=loaded.root, limit=limit, spreads=spreads)
+        yield from read_samples(pipeline.source, pipeline.task, store, root=loaded.root, limit=limit, spreads=spreads)
 
     try:
         return write_source(

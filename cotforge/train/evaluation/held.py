@@ -15,7 +15,7 @@ from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sandbox import Prompt
-from cotforge.sources import samples
+from cotforge.sources import read_samples
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def read(loaded: Loaded, folder: Path, split: str | None = None) -> Iterator[Sam
         source = source.model_copy(update={"split": split, "limit": None})
     store = PictureStore(folder, loaded.pipeline.images)
     try:
-        for each in samples(source, loaded.pipeline.task, store, root=loaded.root):
+        for each in read_samples(source, loaded.pipeline.task, store, root=loaded.root):
             if not isinstance(each, Fault):
                 yield each
     except SourceError as fault:
