@@ -11,7 +11,7 @@ from jinja2 import Template
 from cotforge.pages import About, Exported, page_environment
 from cotforge.redaction import without_userinfo
 from cotforge.tally import Tally, claims
-from cotforge.tally.counts import share
+from cotforge.tally.counts import share_of
 
 SIZES = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M", 10_000_000: "10M", 100_000_000: "100M"}
 LONGEST = 300
@@ -28,7 +28,9 @@ class Markdown(str):
 def dataset_card(about: About, tally: Tally, exported: Exported) -> str:
     """The text of `dataset/README.md`. What data, models and files say stands in it as text, never as markup."""
     header = yaml.safe_dump(_card_header(about, exported), sort_keys=False, allow_unicode=True, width=1_000)
-    return f"---\n{header}---\n\n{card_template('card.md').render(about=about, tally=tally, exported=exported, share=share, claims=claims)}"
+    return (
+        f"---\n{header}---\n\n{card_template('card.md').render(about=about, tally=tally, exported=exported, share=share_of, claims=claims)}"
+    )
 
 
 @cache

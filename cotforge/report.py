@@ -11,7 +11,7 @@ from cotforge.images.small import data_uri
 from cotforge.pages import About, page_environment
 from cotforge.records import CuratedSample, Fault
 from cotforge.tally import Tally, claims
-from cotforge.tally.counts import share
+from cotforge.tally.counts import share_of
 
 BEGIN, END = "<!-- training -->", "<!-- /training -->"
 """Around what a page tells of a training."""
@@ -71,7 +71,7 @@ def report_page(about: About, tally: Tally, gallery: Gallery, *, before: str = "
     names = sorted(tally.teachers)
     page = page_environment(autoescape=True).get_template("report.html")
     told = {"shown": shown, "names": names, "models": _model_names(about), "training": _training_section(before)}
-    return page.render(about=about, tally=tally, share=share, claims=claims, **told)
+    return page.render(about=about, tally=tally, share=share_of, claims=claims, **told)
 
 
 def with_training(page: str | None, training: Markup, *, title: str) -> str:

@@ -32,7 +32,7 @@ from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.unused import not_used
-from cotforge.tally.words import lost, per_class, rule, vanished
+from cotforge.tally.words import loss_lines, per_class, rule_line, vanished_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
             tally.admission = decider.admission or Admission(False, len(curation.setting.gold.answers))
         tally.unseen = blindness.unseen()
         tally.remarks = decider.remarks
-        tally.promise, tally.simpler = decider.promised, claims.simpler(tally, curation.trial)
+        tally.promise, tally.simpler = decider.promised, claims.find_simpler(tally, curation.trial)
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
@@ -174,7 +174,7 @@ class Ending:
     def lines(self, teachers: Mapping[str, TeacherCounts]) -> Iterator[str]:
         """All of them; `teachers` are the counts of this invocation."""
         summary = self.summary
-        yield from vanished(self.loaded, self.tally)
+        yield from vanished_classes(self.loaded, self.tally)
         yield f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label"
         if self.exported.note:
             yield self.exported.note if self.written else self.exported.note.partition(";")[0]
@@ -187,13 +187,13 @@ class Ending:
         if self.conflicts and self.written:
             files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
             yield f"perhaps mislabelled: {files}, listed in {self.folder / conflicts.FILE}, the surest first"
-        yield rule(self.loaded)
+        yield rule_line(self.loaded)
         yield from self.tally.remarks
-        yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
+        yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in loss_lines(summary["rejected"]))
         if self.tally.promise is not None:
             yield self.tally.promise.told()
         if summary["accepted"]:
-            yield from claims.told(self.tally)
+            yield from claims.claim_sentences(self.tally)
         if self.tally.simpler is not None:
             yield claims.does_better(self.tally, self.tally.simpler)
         if self.tally.admission is not None:
