@@ -42,7 +42,7 @@ from cotforge.sample_reader import SampleReader
 from cotforge.sequence import Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults
 from cotforge.tally import claims
-from cotforge.teachers.preflight import preflight
+from cotforge.teachers.preflight import check_teachers
 from cotforge.visible import show_invisible
 
 DRAIN_S = 30.0
@@ -183,7 +183,7 @@ class Run:
             askable_together(teachers)
         for teacher in teachers:
             teacher.look(self.loaded.root)
-        warn_user(asyncio.run(preflight(teachers)))
+        warn_user(asyncio.run(check_teachers(teachers)))
 
     def _run_probe(self, estimator: Estimator, asked: Collection[str]) -> None:
         """Ask about the Samples that were drawn, as a build would."""

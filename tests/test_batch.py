@@ -29,9 +29,9 @@ from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Sample
 from cotforge.replies.attempt import Attempt
-from cotforge.teachers.batch import result
+from cotforge.teachers.batch import read_result
 from cotforge.teachers.kind import TeacherKind
-from cotforge.teachers.preflight import preflight
+from cotforge.teachers.preflight import check_teachers
 from tests.batches import Provider
 from tests.project import ran, sees, teacher, write_pipeline, write_rows
 
@@ -624,7 +624,7 @@ def test_looking_at_a_batch_teacher_first_names_what_is_served(tmp_path: Path) -
     with Provider(models=["other/model"]) as provider:
         path = project(tmp_path, provider, 1)
         with pytest.raises(TeacherError, match=r"does not serve 'model-one'; served there: 'other/model'"):
-            asyncio.run(preflight(Loaded.load(path).pipeline.teachers))
+            asyncio.run(check_teachers(Loaded.load(path).pipeline.teachers))
 
 
 @pytest.mark.parametrize(
@@ -649,7 +649,7 @@ ROWS = st.recursive(st.none() | st.integers() | st.floats() | st.text(), lambda 
 
 @given(st.binary() | ROWS.map(lambda row: json.dumps(row).encode()) | st.just(b"[" * 100_000))
 def test_no_line_of_a_stranger_raises(line: bytes) -> None:
-    found = result(line)
+    found = read_result(line)
     assert found is None or isinstance(found.name, str)
 
 

@@ -27,7 +27,7 @@ from cotforge.images.cut import cut_metadata
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Picture, Sample
 from cotforge.teachers.kinds.openai import OpenAITeacher
-from cotforge.teachers.wire import request
+from cotforge.teachers.wire import build_request
 from tests.project import write_pipeline, write_rows
 from tests.test_images import KEPT, RECODED, WITH_METADATA, Shelf, drawn, encoded
 
@@ -202,7 +202,7 @@ def test_five_teachers_with_four_samples_each_have_a_picture_encoded_once(desk: 
 
     async def ask(teacher: OpenAITeacher, index: int) -> bytes:
         call = Call("k", sample, teacher.name, teacher.model, index, ({"role": "user", "content": parts},))
-        return b"".join(request(call, teacher, urls))
+        return b"".join(build_request(call, teacher, urls))
 
     async def all_at_once() -> list[bytes]:
         teachers = [OpenAITeacher(name=name, model=name, url=("http://127.0.0.1:1/v1",), samples=4) for name in "abcde"]

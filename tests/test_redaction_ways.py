@@ -20,7 +20,7 @@ from cotforge.records import ANSWERED, Call, Sample
 from cotforge.redaction import MARK, remember_secrets
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.kinds.openai import OpenAITeacher
-from cotforge.teachers.openai import Session, proxy
+from cotforge.teachers.openai import Session, find_proxy
 from tests.batches import Provider
 from tests.project import cotforge, ran, replay, said, sees, table, teacher, write_pipeline, write_rows
 from tests.spellings import KEY, SPELLINGS, letters, stands_in
@@ -412,11 +412,11 @@ def test_a_proxy_that_fails_is_told_without_its_password(monkeypatch: pytest.Mon
     with Stranger(lambda number, body: b"") as server:
         place = server.url.removeprefix("http://").removesuffix("/v1")
         monkeypatch.setenv("https_proxy", f"http://somebody:{KEY.replace('/', '%2F')}@{place}")
-        proxy.cache_clear()
+        find_proxy.cache_clear()
         try:
             ended = asyncio.run(asked())
         finally:
-            proxy.cache_clear()
+            find_proxy.cache_clear()
     assert ended.error == "connection"
     assert not stands_in(KEY, ended.detail)
     assert ended.detail

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.plan import EntropyBand, Eval, Plan, Student
-from cotforge.teachers.local.entropy import entropy
+from cotforge.teachers.local.entropy import token_entropy
 from cotforge.train.data.lessons import find
 from cotforge.train.evaluation.askers import Checkpoint, Question
 from cotforge.train.evaluation.entropy import mean_entropy
@@ -64,7 +64,7 @@ def test_the_entropy_is_that_of_the_distribution_in_nats(row: list[float]) -> No
     weights = [math.exp(value - max(row)) for value in row]
     shares = [weight / math.fsum(weights) for weight in weights]
     wanted = -math.fsum(share * math.log(share) for share in shares if share)
-    assert entropy(torch.tensor([row, [1.0] * len(row)])).tolist() == pytest.approx([wanted, math.log(len(row))], abs=1e-4)
+    assert token_entropy(torch.tensor([row, [1.0] * len(row)])).tolist() == pytest.approx([wanted, math.log(len(row))], abs=1e-4)
 
 
 def test_what_a_student_draws_follows_from_the_seed_and_touches_no_other_draw(held: Held, checkpoint: Checkpoint) -> None:
@@ -87,7 +87,7 @@ def test_the_entropy_of_a_token_is_that_of_the_models_own_logits(project: Path, 
     asked = [{"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": held.prompt.render(sample)}]}]
     inputs = pupil.processor.apply_chat_template([asked], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt")
     with torch.inference_mode():
-        wanted = entropy(pupil.model.eval()(**inputs).logits[:, -1])
+        wanted = token_entropy(pupil.model.eval()(**inputs).logits[:, -1])
     (said,) = checkpoint.drawn(questions(held)[:1], max_tokens=1, seed=0, done=bool)
     assert said.entropy == pytest.approx(wanted.item(), abs=1e-4)
 

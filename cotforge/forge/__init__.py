@@ -34,7 +34,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Call, Closing, Fault, Sample, Stop
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Guide
-from cotforge.teachers.kind import Place, TeacherKind
+from cotforge.teachers.kind import TeacherBackend, TeacherKind
 from cotforge.teachers.teacher import Teacher
 
 __all__ = ["FEW", "Again", "Forge", "TeacherCounts", "Progress", "PendingSample", "missing_work"]
@@ -77,7 +77,7 @@ class Forge:
         self._agreement = AgreementMeter(loaded.pipeline, progress)
         self._retries = RetryBudget()
         self._turns: list[Turn] = []
-        self._opening: set[asyncio.Task[Place]] = set()
+        self._opening: set[asyncio.Task[TeacherBackend]] = set()
         self._batched: list[asyncio.Task[None]] = []
         self._known: OrderedDict[str, None] = OrderedDict()
         self._fault: Exception | None = None
@@ -159,7 +159,7 @@ class Forge:
                 await stack.enter_async_context(self._make_watch(lines))
                 await self._ask_missing(lines, works, counts=counts and not number)
 
-    async def _open_place(self, opening: Coroutine[None, None, Place]) -> Place:
+    async def _open_place(self, opening: Coroutine[None, None, TeacherBackend]) -> TeacherBackend:
         """The place, unless the run is stopped before it is open: to load a model takes minutes."""
         task = asyncio.create_task(opening)
         self._opening.add(task)
@@ -240,7 +240,7 @@ class Forge:
             self.progress.faults += isinstance(work, Fault)
             yield work
 
-    def _make_line(self, teacher: TeacherKind, place: Place) -> TeacherQueue:
+    def _make_line(self, teacher: TeacherKind, place: TeacherBackend) -> TeacherQueue:
         line = self.lines[teacher.name] = TeacherQueue(teacher, place, self, self.progress.teachers[teacher.name])
         return line
 

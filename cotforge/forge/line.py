@@ -24,7 +24,7 @@ from cotforge.forge.work import PendingSample
 from cotforge.records import Call, Closing, Fault
 from cotforge.replies.attempt import Attempt, unsent_attempt
 from cotforge.replies.retry_after import MOST_WAIT_S
-from cotforge.teachers.kind import Place, TeacherKind
+from cotforge.teachers.kind import TeacherBackend, TeacherKind
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens, most_output
 
@@ -32,7 +32,7 @@ from cotforge.teachers.wire import input_tokens, most_output
 class TeacherQueue:
     """The Calls of one teacher. At most `most` that are counted are under way at a time, those that wait to be tried again included."""
 
-    def __init__(self, teacher: TeacherKind, place: Place, house: ForgeHooks, meter: TeacherCounts) -> None:
+    def __init__(self, teacher: TeacherKind, place: TeacherBackend, house: ForgeHooks, meter: TeacherCounts) -> None:
         self.teacher, self.place, self.meter = teacher, place, meter
         self.replicas = [Replica(address, place.most, house.chance, adaptive=place.adaptive) for address in place.addresses]
         self._house = house

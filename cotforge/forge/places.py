@@ -7,7 +7,7 @@ from typing import Self
 
 from cotforge.errors import TeacherError
 from cotforge.forge.sockets import allowed_sockets
-from cotforge.teachers.kind import Opening, Place, TeacherKind
+from cotforge.teachers.kind import Opening, TeacherBackend, TeacherKind
 from cotforge.teachers.openai import Session
 
 
@@ -31,7 +31,7 @@ class Places:
     async def __aexit__(self, *_: object) -> None:
         await self._session.__aexit__()
 
-    async def open(self, teacher: TeacherKind, stack: AsyncExitStack) -> Place:
+    async def open(self, teacher: TeacherKind, stack: AsyncExitStack) -> TeacherBackend:
         """The teacher, ready to be asked until `stack` is closed. Raises TeacherError where it cannot be."""
         return await teacher.open(Opening(self._root, self._session, self._share, stack))
 

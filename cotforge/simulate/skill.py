@@ -17,7 +17,7 @@ from cotforge.simulate.cells import STYLES, work_out
 from cotforge.simulate.eyes import Eye, best_label, make_eye
 from cotforge.simulate.sight import Floats, see_cells
 from cotforge.sources import read_samples
-from cotforge.teachers.simulated import Cells, Simulated
+from cotforge.teachers.simulated import GridCells, Simulated
 
 TRIED = 200
 """Labelled samples of the source, from its beginning, that a teacher is tried on at most (chosen by us: within 7 % of the truth)."""
@@ -32,7 +32,7 @@ class SkillTrial:
         self._loaded = loaded
         self._task = loaded.pipeline.task
         self._options = self._task.options()
-        self._samples: dict[Cells | None, list[tuple[str, str, Floats]]] = {}
+        self._samples: dict[GridCells | None, list[tuple[str, str, Floats]]] = {}
 
     def words(self, simulated: Simulated) -> str:
         """What there is to say of a teacher's skill, on labels as the source has them. Raises PipelineError where it cannot be trained."""
@@ -49,11 +49,11 @@ class SkillTrial:
         right = sum(self._judge_answer(judge, inks, grid) == label for label, inks in fresh)
         return f"right about {right / len(fresh):.0%} of {len(fresh):,} samples that it has not learned (by their labels)"
 
-    def _judge_answer(self, judge: Eye, inks: Floats, grid: Cells | None) -> str | None:
+    def _judge_answer(self, judge: Eye, inks: Floats, grid: GridCells | None) -> str | None:
         read = [best_label(scores) for scores in judge.scores_each(inks)]
         return read[0] if grid is None else self._task.comparable(work_out(grid, read, style=STYLES[0])[1])
 
-    def _read_samples(self, grid: Cells | None) -> Sequence[tuple[str, str, Floats]]:
+    def _read_samples(self, grid: GridCells | None) -> Sequence[tuple[str, str, Floats]]:
         """(digest, label, ink) of each sample with one picture and a label; the ink is that of the picture, or of each of its cells."""
         if grid not in self._samples:
             self._samples[grid] = found = []

@@ -41,7 +41,7 @@ class Batched(Spec):
     """Seconds between two looks at a batch, once it takes long (the default is ours)."""
 
 
-def _variable(name: str) -> str:
+def _variable_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError("this is not the name of an environment variable; write its name, like OPENAI_API_KEY, and never the key itself")
     return name
@@ -57,7 +57,7 @@ class Teacher(Spec):
     model: PathText = Field(min_length=1)
     kind: str
     """Each kind narrows it to its own name."""
-    key_env: Annotated[str, AfterValidator(_variable)] | None = None
+    key_env: Annotated[str, AfterValidator(_variable_name)] | None = None
     """The environment variable that holds the API key."""
     concurrency: int = Field(default=64, ge=1, le=4096)
     """Most calls in flight per replica (the default is ours)."""

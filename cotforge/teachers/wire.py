@@ -31,13 +31,15 @@ _HERE = secrets.token_hex(16)
 """Stands where a picture goes while the request is JSON; not to be guessed by any text."""
 
 
-def request(call: Call, teacher: Teacher, images: Mapping[str, bytes], *, logprobs: bool = True) -> list[bytes]:
+def build_request(call: Call, teacher: Teacher, images: Mapping[str, bytes], *, logprobs: bool = True) -> list[bytes]:
     """The body of a chat completion request in pieces; `images` maps digests to URLs (`images.Sending`), which are not copied.
 
     Without `logprobs` none are asked for, though the teacher may ask for them.
     """
     digests: list[str] = []
-    messages = [{"role": message["role"], "content": [_part(part, digests) for part in message["content"]]} for message in call.messages]
+    messages = [
+        {"role": message["role"], "content": [_wire_part(part, digests) for part in message["content"]]} for message in call.messages
+    ]
     fields: dict[str, Any] = {LOGPROBS: True} if logprobs and teacher.asks_logprobs else {}
     fields |= {"model": teacher.model, "messages": messages, **teacher.body}
     for name in ("temperature", "top_p", "max_tokens"):
@@ -61,7 +63,7 @@ def refuses_logprobs(told: str) -> bool:
     return bool(_NAMES.search(told) or _NAMES_NONE.search(told))
 
 
-def _part(part: Mapping[str, Any], digests: list[str]) -> Mapping[str, Any]:
+def _wire_part(part: Mapping[str, Any], digests: list[str]) -> Mapping[str, Any]:
     if part["type"] != "image":
         return part
     digests.append(part["digest"])

@@ -29,7 +29,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.replies.text import one_line
-from cotforge.teachers.batch import OVER, Api, Batch, Refused, refusing_logprobs
+from cotforge.teachers.batch import OVER, Api, ApiRefused, Batch, refusing_logprobs
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import said_by
 
@@ -103,7 +103,7 @@ class BatchRunner:
             if not made:
                 await asyncio.sleep(self.outbox.pause())
                 made = await self.outbox.find(part)
-        except Refused as refused:
+        except ApiRefused as refused:
             tell(f"{self._who_asks}: {part.file}: {refused}")
             if refused.outcome.error != "unknown":
                 self.outbox.left.append(part)
@@ -148,7 +148,7 @@ class BatchRunner:
                 await self._park_part(part)
                 return False
             return await self._gather_results(part, batch)
-        except Refused as refused:
+        except ApiRefused as refused:
             return await self._without_batch(part, refused, tell)
         except (aiohttp.ClientError, OSError) as fault:
             self.meter.trouble = f"connection: {said_by(fault)}"
@@ -180,7 +180,7 @@ class BatchRunner:
             found = requests_again(self.folder / part.file, ends.again, plain=ends.plain)
             await self._submit_parts(self.outbox.submit(found, turn=part.turn + 1, max_tokens=part.max_tokens))
 
-    async def _without_batch(self, part: BatchPart, refused: Refused, tell: Tell) -> bool:
+    async def _without_batch(self, part: BatchPart, refused: ApiRefused, tell: Tell) -> bool:
         """What becomes of a Part that its provider says no about; whether it is closed."""
         self.meter.trouble, self._after = str(refused), max(self._after, refused.outcome.after or 0.0)
         harvest = self._make_harvest(part)
@@ -220,7 +220,7 @@ class BatchRunner:
             await self.outbox.create(part)
             if part.state == "created":
                 self.open.append(part)
-        except Refused as refused:
+        except ApiRefused as refused:
             await self.outbox.give_up(part, refused.outcome)
 
     def _say_state(self, part: BatchPart, batch: Batch, tell: Tell) -> None:

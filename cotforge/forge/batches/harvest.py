@@ -15,7 +15,7 @@ from cotforge.forge.batches.spool import CALLS, CHUNK, explain_disk
 from cotforge.redaction import redact_text
 from cotforge.regular_files import open_regular
 from cotforge.replies.attempt import Attempt
-from cotforge.teachers.batch import Api, Batch, ended, result
+from cotforge.teachers.batch import Api, Batch, read_result, result_attempt
 
 
 class Strange:
@@ -65,7 +65,7 @@ class Harvest:
                     await self._put_lines(lines)
 
     async def _put_lines(self, lines: list[bytes]) -> None:
-        results = [(line, result(line)) for line in lines]
+        results = [(line, read_result(line)) for line in lines]
         self.lines += sum(said is not None for _, said in results)  # not those of some gateway's page
         members = self.ends.parts.members(self.part, {_attempt_number(said.name) for _, said in results if said})
         strange: list[bytes] = []
@@ -77,7 +77,7 @@ class Harvest:
                 continue
             self._seen.add(member.attempt)
             if not member.answered:
-                ends.append((ended(said, member, self._teacher), member))
+                ends.append((result_attempt(said, member, self._teacher), member))
         if strange:
             await asyncio.to_thread(self.strange.keep, self.part, strange)
         await self.ends.put(ends)

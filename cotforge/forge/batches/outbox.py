@@ -19,7 +19,7 @@ from cotforge.forge.batches.spool import Request, Spool, chunk_requests
 from cotforge.forge.progress import TeacherCounts
 from cotforge.records import Call, Closing, Fault, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed_attempt, unsent_attempt
-from cotforge.teachers.batch import Api, Refused
+from cotforge.teachers.batch import Api, ApiRefused
 from cotforge.teachers.openai import said_by
 
 FIRST_S = 5.0
@@ -92,7 +92,7 @@ class Outbox:
         try:
             await self.parts.step(part, "uploaded", await self._ask_patiently(lambda: self.api.upload(spool.path)))
             await self.create(part)
-        except Refused as refused:
+        except ApiRefused as refused:
             await self.give_up(part, refused.outcome)
         return part.state == "created"
 
@@ -109,7 +109,7 @@ class Outbox:
 
         try:
             made = await self._ask_patiently(make)
-        except Refused as refused:
+        except ApiRefused as refused:
             if tries == 1:
                 raise
             self.closes = self.closes or refused.outcome.closes or Closing.TROUBLE
@@ -126,11 +126,11 @@ class Outbox:
             async for batch in self.api.listed():
                 if batch.id not in part.made and (batch.input_file == part.input_file or batch.metadata.get("part") == part.file):
                     return batch.id
-        except Refused as refused:
+        except ApiRefused as refused:
             if refused.status not in (404, 405):
                 raise
             detail = "whether a batch was made cannot be found out: there is no list of batches"
-            raise Refused(refused.status, Outcome(OutcomeKind.PASSING, "unknown", detail)) from refused
+            raise ApiRefused(refused.status, Outcome(OutcomeKind.PASSING, "unknown", detail)) from refused
         return ""
 
     async def _ask_patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
@@ -140,14 +140,14 @@ class Outbox:
             after = 0.0
             try:
                 return await ask()
-            except Refused as refused:
+            except ApiRefused as refused:
                 if not refused.outcome.retry or time.monotonic() > until:
                     raise
                 self.meter.trouble, after = str(refused), refused.outcome.after or 0.0
             except (aiohttp.ClientError, OSError) as fault:
                 self.meter.trouble = f"connection: {said_by(fault)}"
                 if time.monotonic() > until:
-                    raise Refused(0, Outcome(OutcomeKind.PASSING, "connection", said_by(fault))) from fault
+                    raise ApiRefused(0, Outcome(OutcomeKind.PASSING, "connection", said_by(fault))) from fault
             await asyncio.sleep(max(wait, after))
             wait = self.pause(wait)
 

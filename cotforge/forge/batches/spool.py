@@ -13,7 +13,7 @@ from cotforge.records import Call, Fault
 from cotforge.regular_files import open_regular
 from cotforge.teachers.batch import ENDPOINT
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import input_tokens, request, without_logprobs
+from cotforge.teachers.wire import build_request, input_tokens, without_logprobs
 
 MOST_BYTES = 190_000_000
 """Of a file (ours): OpenAI's limit is 200 MB, whichever megabyte is meant."""
@@ -54,7 +54,7 @@ def missing_requests(
             yield fault
             continue
         for call in calls:
-            yield Request(call.key, input_tokens(call), b"".join(request(call, teacher, images, logprobs=logprobs)), call)
+            yield Request(call.key, input_tokens(call), b"".join(build_request(call, teacher, images, logprobs=logprobs)), call)
 
 
 def chunk_requests(found: Iterator[Request | Fault]) -> Iterator[list[Request | Fault]]:

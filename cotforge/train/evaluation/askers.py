@@ -14,9 +14,9 @@ from cotforge.plan import Student
 from cotforge.records import ANSWERED, Call, Fault, Outcome, OutcomeKind, Reply, Sample
 from cotforge.redaction import holds_credential
 from cotforge.teachers.kinds.openai import OpenAITeacher
-from cotforge.teachers.local.engine import Asking, Said
+from cotforge.teachers.local.engine import Asking, Generation
 from cotforge.teachers.openai import Session
-from cotforge.teachers.preflight import preflight
+from cotforge.teachers.preflight import check_teachers
 from cotforge.train.evaluation.batch_size import BATCH, next_batch
 
 STUDENT = "student"
@@ -109,18 +109,20 @@ class Checkpoint:
         found = self._said(questions, done, max_tokens=max_tokens, temperature=temperature)
         return [_reply(found[place]) for place in range(len(questions))]
 
-    def drawn(self, questions: Sequence[Question], *, max_tokens: int, seed: int, done: Callable[[int], object]) -> list[Said]:
+    def drawn(self, questions: Sequence[Question], *, max_tokens: int, seed: int, done: Callable[[int], object]) -> list[Generation]:
         """What it says at temperature 1, with the entropy of its tokens: the same for the same seed; no other draw is touched."""
         plain = {"temperature": 1.0, "top_p": 1.0, "body": {"top_k": 0, "repetition_penalty": 1.0}}
         found = self._said(questions, done, seed=seed, max_tokens=max_tokens, entropy=True, **plain)
         return [found[place] for place in range(len(questions))]
 
-    def _said(self, questions: Sequence[Question], done: Callable[[int], object], *, seed: int = SEED, **sampling: Any) -> dict[int, Said]:
+    def _said(
+        self, questions: Sequence[Question], done: Callable[[int], object], *, seed: int = SEED, **sampling: Any
+    ) -> dict[int, Generation]:
         """By the place of a question, what became of it. What else is drawn in this process is not touched."""
         import torch
 
         learning, device = self._model.training, self._model.device
-        left, found = by_size(questions), dict[int, Said]()
+        left, found = by_size(questions), dict[int, Generation]()
         self._model.eval()
         try:
             with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -135,14 +137,14 @@ class Checkpoint:
             self._model.train(learning)
         return found
 
-    def _batch(self, chunk: Sequence[tuple[int, Question]], sampling: Mapping[str, Any]) -> Iterator[Said]:
+    def _batch(self, chunk: Sequence[tuple[int, Question]], sampling: Mapping[str, Any]) -> Iterator[Generation]:
         waiting = 0
         for place, question in chunk:
             try:
                 images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
                 self._engine.add(Asking(place, question.messages, images, seed=question.seed, **sampling))
             except Fault as fault:
-                yield Said(place, error=fault.reason, detail=fault.detail)
+                yield Generation(place, error=fault.reason, detail=fault.detail)
             else:
                 waiting += 1
         while waiting:
@@ -179,7 +181,7 @@ class Checkpoint:
         self._engine.batch = next_batch(size, used=torch.cuda.max_memory_allocated() - before, room=int(SPARE * room))
 
 
-def _reply(said: Said) -> Reply:
+def _reply(said: Generation) -> Reply:
     return Reply(
         "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens, output_tokens=said.output_tokens,
         outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
@@ -188,11 +190,11 @@ def _reply(said: Said) -> Reply:
 
 def _lesson(question: Question, text: str) -> dict[str, Any]:
     """A question and an answer as a row of lessons. Raises Fault where a picture cannot be read."""
-    from cotforge.teachers.local.engine import opened
+    from cotforge.teachers.local.engine import open_picture
 
     asked = "\n".join(part["text"] for message in question.messages for part in message["content"] if part["type"] == "text")
     return {
-        "images": [opened(picture.file or picture.load(), picture.digest) for picture in question.sample.pictures],
+        "images": [open_picture(picture.file or picture.load(), picture.digest) for picture in question.sample.pictures],
         "prompt": [{"role": "user", "content": asked}],
         "completion": [{"role": "assistant", "content": text}],
     }
@@ -226,7 +228,7 @@ class Endpoint:
             raise PipelineError(f"--url{told}: is not a URL of a server; write it like 'http://localhost:8000/v1'") from fault
         if model is None:
             teacher = teacher.model_copy(update={"model": asyncio.run(_only_model(teacher))})
-        asyncio.run(preflight([teacher]))
+        asyncio.run(check_teachers([teacher]))
         return cls(teacher, sending=sending)
 
     def answers(

@@ -20,7 +20,7 @@ from cotforge.images import Images, Sending
 from cotforge.plan import Grpo
 from cotforge.plan.reader import Reader
 from cotforge.records import Sample
-from cotforge.teachers.preflight import preflight
+from cotforge.teachers.preflight import check_teachers
 from cotforge.train.data.short_form import asking
 from cotforge.train.evaluation.askers import Endpoint, Question
 from cotforge.train.rewards import Said
@@ -146,7 +146,7 @@ def neutral(values: Sequence[float | None], groups: Sequence[Any]) -> list[float
 def demand_reader(stage: Grpo) -> None:
     """Raises TeacherError where the server of a stage's reader is not there, refuses the key, or does not serve the model."""
     if stage.reader is not None:
-        asyncio.run(preflight([stage.reader.teacher()]))
+        asyncio.run(check_teachers([stage.reader.teacher()]))
 
 
 def _kept(file: Path) -> dict[str, str | None]:
