@@ -95,7 +95,7 @@ def check(
         if run.loaded.pipeline.train is not None:
             from cotforge.train import precheck
 
-            precheck.check(run.loaded, run.folder.path, run.samples)
+            precheck.check_training(run.loaded, run.folder.path, run.samples)
             for line in precheck.without_vllm(run.loaded.pipeline.train.expanded()):  # the training may be for another machine
                 print_line(line)
         run.check(print_line, probe=probe or 0, show=show_prompt, offline=offline)
@@ -206,7 +206,7 @@ def train(
     launcher: str | None, trust: bool,
 ) -> int:  # fmt: skip
     """Train a student on the dataset, stage by stage. Stages that are done are skipped; one that was interrupted goes on."""
-    from cotforge.train.launched import train as learn
+    from cotforge.train.launched import train_launched as learn
 
     if first and (smoke or (stage and stage != first)):
         raise click.UsageError("--from chooses the stages, as --stage and --smoke do; give one of them")
@@ -271,9 +271,9 @@ def evaluate(
     max_tokens: int | None, rescue: int | None, batch: int | None, write_back: bool, tries: int | None, samples: int | None, trust: bool,
 ) -> int:  # fmt: skip
     """Try a model on held-out labels, greedily, and write accuracy, macro recall and more, with intervals, to RUN/eval/."""
-    from cotforge.train.evaluation.tryout import Asked, try_out
+    from cotforge.train.evaluation.tryout import AskedModel, try_out
 
-    asked = Asked(model=model, url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
+    asked = AskedModel(model=model, url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
     if write_back:
         from cotforge.train.evaluation import write_back as back
 

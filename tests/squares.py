@@ -18,7 +18,7 @@ from cotforge.train.students import tiny
 COLOURS = {"red": "Warm as fire.", "green": "Leaves and grass.", "blue": "The sea, and the sky above it.", "white": "Snow."}
 QUESTION = "Which colour is this?"
 PROMPT = f"{QUESTION}\n\nExactly one of these is the answer:\n- red\n- green\n- blue\n- white"
-SIZE = tiny.Size(width=32, side=16, patch=8, vocabulary=400, context=512)
+SIZE = tiny.TinySize(width=32, side=16, patch=8, vocabulary=400, context=512)
 
 VARIED = """
 from itertools import count
@@ -80,7 +80,7 @@ def prefer(dataset: Path, count: int) -> Path:
 def _student() -> dict[str, bytes]:
     """The files of a student, made once: it takes as long as a stage of few steps."""
     with TemporaryDirectory() as folder:
-        made = tiny.llava(Path(folder) / "student", TEXTS, SIZE)
+        made = tiny.make_llava(Path(folder) / "student", TEXTS, SIZE)
         return {file.name: file.read_bytes() for file in made.iterdir()}
 
 

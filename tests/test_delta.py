@@ -15,12 +15,12 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Student
 from cotforge.plan.modules import choose_modules
 from cotforge.train.students import student, tiny
-from cotforge.train.weights.delta import Delta, delta
-from cotforge.train.weights.names import decoder_weights, plain
+from cotforge.train.weights.delta import Delta, make_delta
+from cotforge.train.weights.names import decoder_weights, plain_name
 from tests import experts, squares
 
 BODY = choose_modules(["attn", "mlp"])
-FAMILIES = {"llava": tiny.llava, "idefics3": tiny.idefics3, "qwen": tiny.qwen}
+FAMILIES = {"llava": tiny.make_llava, "idefics3": tiny.make_idefics3, "qwen": tiny.make_qwen}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def vlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llava(tmp_path_factory.mktemp("vlm"), squares.TEXTS, squares.SIZE)
+    return tiny.make_llava(tmp_path_factory.mktemp("vlm"), squares.TEXTS, squares.SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def decoder(vlm: Path) -> dict[str, torch.Tensor]:
 
 
 def in_memory(folder: Path, **spec: Any) -> dict[str, torch.Tensor]:
-    return decoder_weights(student.load(Student(model=str(folder), **spec), folder).model)
+    return decoder_weights(student.load_pupil(Student(model=str(folder), **spec), folder).model)
 
 
 def made(expert: Path, base: Path | Mapping[str, torch.Tensor], cache: Path, **more: Any) -> Delta:
-    return delta(expert, base, cache=cache, **{"wanted": BODY, **more})
+    return make_delta(expert, base, cache=cache, **{"wanted": BODY, **more})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -86,7 +86,7 @@ def llama(folder: Path, vlm: Path, *, kind: torch.dtype, shard: str) -> Path:
 def test_names_in_memory_lose_what_peft_fsdp_and_compile_put_into_them(vlm: Path, decoder: dict[str, torch.Tensor]) -> None:
     assert set(in_memory(vlm, lora={})) == set(decoder)
     wrapped = "module.base_model.model._orig_mod.layers.0._fsdp_wrapped_module.self_attn.q_proj.base_layer.weight"
-    assert plain(wrapped) == "layers.0.self_attn.q_proj.weight"
+    assert plain_name(wrapped) == "layers.0.self_attn.q_proj.weight"
 
 
 def test_the_difference_of_two_text_models_is_a_task_vector(

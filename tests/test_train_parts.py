@@ -15,7 +15,7 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Sft
 from cotforge.plan.part import DataPart
 from cotforge.train.data import parts
-from cotforge.train.data.lessons import Lessons, find
+from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.students import tiny
 from tests.squares import SIZE, TEXTS, write
 from tests.test_train_sft import learn, metrics, work
@@ -31,7 +31,7 @@ def sft(**keys: object) -> Sft:
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
     folder = tmp_path_factory.mktemp("lessons")
-    return find(write(folder / "dataset", 22, thoughts=["Hot. " * (number % 7) for number in range(22)]), cache=folder / "cache")
+    return find_lessons(write(folder / "dataset", 22, thoughts=["Hot. " * (number % 7) for number in range(22)]), cache=folder / "cache")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,7 +84,7 @@ def test_by_hash_a_row_stays_in_its_part_whatever_is_added(ids: list[str], more:
 
 
 def test_a_stage_learns_the_rows_of_its_part_alone(tmp_path: Path, lessons: Lessons, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny.llava(tmp_path / "student", TEXTS, SIZE)
+    tiny.make_llava(tmp_path / "student", TEXTS, SIZE)
     for index in range(2):
         given = work(tmp_path / str(index), tmp_path / "student", lessons, batch=4, part={"of": 2, "index": index, "by": "label"})
         learn(given)

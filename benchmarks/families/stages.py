@@ -16,7 +16,7 @@ from PIL import Image
 from benchmarks.families.builders import SMALL, Builder
 from cotforge.errors import CotforgeError
 from cotforge.export.columns import PREFERENCE, Columns, arrow_schema, arrow_table, lesson_columns
-from cotforge.train.command import train
+from cotforge.train.command import run_training
 
 Pictures = Literal["one", "one or two", "none, one or two"]
 """How many a row has; their sizes are drawn."""
@@ -69,7 +69,7 @@ def go(build: Builder, folder: Path, pictures: Pictures, *, stages: tuple[dict[s
     file.write_text(yaml.safe_dump(_pipeline(stages, student)))
     refusal = ""
     try:
-        train(str(file), out=folder / "run", tell=lambda line: None)
+        run_training(str(file), out=folder / "run", tell=lambda line: None)
     except CotforgeError as fault:
         refusal = str(fault)
     done = tuple(

@@ -12,8 +12,8 @@ from benchmarks.pretrained import lessons
 from benchmarks.priors import models, task
 from cotforge.demo.digits import write_if_changed
 from cotforge.prompts import shipped_folder
-from cotforge.train.command import train
-from cotforge.train.evaluation.tryout import Asked, name_of, try_out
+from cotforge.train.command import run_training
+from cotforge.train.evaluation.tryout import AskedModel, name_of, try_out
 
 NAMES = {
     "Qwen/Qwen2.5-VL-7B-Instruct": models.VLM,
@@ -142,7 +142,7 @@ class Run:
 
     def train(self, tell: Callable[[str], object]) -> None:
         """What is not done yet."""
-        tell(train(str(self.file), out=self.out, tell=tell))
+        tell(run_training(str(self.file), out=self.out, tell=tell))
 
     def arms(self) -> list[Arm]:
         """The VLM, then every stage."""
@@ -160,7 +160,7 @@ class Run:
         if not kept.exists():
             weights = self.out / "train" / arm.folder / "weights" if arm.folder else self.model(models.VLM)
             file = self.out / "eval" / f"{name_of(str(weights))}.json"
-            asked = Asked(model=str(weights), max_tokens=models.LONGEST, batch=models.ASKED)
+            asked = AskedModel(model=str(weights), max_tokens=models.LONGEST, batch=models.ASKED)
             try_out(self.file, asked=asked, out=self.out, tell=bool)
             found = json.loads(file.read_text(encoding="utf-8"))
             expert = self.model(models.EXPERT, stranger=arm.stranger)

@@ -16,7 +16,7 @@ from cotforge.demo.sums import write_sums
 from cotforge.demo.trainings import train_all
 from cotforge.pipeline import Loaded
 from cotforge.simulate import HOST, Role, Server
-from cotforge.train.command import missing
+from cotforge.train.command import missing_library
 
 ONE_BY_ONE = "sequential"
 """The second run's folder, in that of the first."""
@@ -48,7 +48,7 @@ def train_students(file: Path, sums: Path, out: Path, *, seeds: int, tell: Calla
 
     `file` and `sums` are the demo's pipeline files, `out` the run folder with the datasets. Raises what `train_all` raises.
     """
-    if lacking := missing():
+    if lacking := missing_library():
         tell(f"students would be trained now, but that needs {lacking}: pip install 'cotforge[train]', then the same command again\n")
         return
     added = adders.seed_trainings(sums, out / SUMS, seeds=seeds)

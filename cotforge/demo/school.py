@@ -11,7 +11,7 @@ from cotforge.demo.digits import write_if_changed
 from cotforge.demo.trainings import Training
 from cotforge.pipeline import Loaded
 from cotforge.records import Sample
-from cotforge.train.command import quiet
+from cotforge.train.command import quiet_libraries
 
 BASELINE = "label-only"
 """The baseline's pipeline file and its run folder, in that of the demo: what arXiv 2506.18048 compares with."""
@@ -47,16 +47,16 @@ def make_school_student(folder: Path, dataset: Path, other: Path, **size: int) -
 
     The same lessons and size (see `tiny.Size`) give the same bytes.
     """
-    quiet()
-    from cotforge.train.data.lessons import find
+    quiet_libraries()
+    from cotforge.train.data.lessons import find_lessons
     from cotforge.train.students import rehearsal, tiny
 
-    lessons = find(dataset, cache=folder.parent)
+    lessons = find_lessons(dataset, cache=folder.parent)
     loaded = Loaded.load(other)
     task = loaded.pipeline.task
     asked = loaded.prompts.student.render(Sample("", (), task.question or "", task.options(), None))
     texts = [*rehearsal.texts_of(lessons, len(lessons)), *[asked] * len(lessons)]
-    rehearsal.newborn(folder, texts, tiny.Size(phrases=True, scaled=True, **size))
+    rehearsal.make_newborn(folder, texts, tiny.TinySize(phrases=True, scaled=True, **size))
 
 
 def school_table(out: Path) -> list[str]:
@@ -76,6 +76,6 @@ def _tried_students(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _table_row(name: str, found: dict[str, Any]) -> list[str]:
-    from cotforge.train.evaluation.evaluate import figure
+    from cotforge.train.evaluation.evaluate import figure_text
 
-    return [name, figure(found, "accuracy"), figure(found, "macro_recall"), figure(found, "format_rate")]
+    return [name, figure_text(found, "accuracy"), figure_text(found, "macro_recall"), figure_text(found, "format_rate")]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cotforge.errors import CotforgeError, PipelineError
-from cotforge.train.command import train
+from cotforge.train.command import run_training
 
 MOST = 4
 """Processes at once, however many cores there are: each holds half a gigabyte."""
@@ -37,7 +37,7 @@ def train_all(trainings: Sequence[Training], *, at_once: int | None = None, tell
         return
     for training in trainings:
         tell(f"cotforge train {training.pipeline} --out {training.out}")
-        tell(train(str(training.pipeline), out=training.out, tell=tell) + "\n")
+        tell(run_training(str(training.pipeline), out=training.out, tell=tell) + "\n")
 
 
 async def _side_by_side(trainings: Sequence[Training], places: int, tell: Callable[[str], object]) -> None:

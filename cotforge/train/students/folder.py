@@ -30,8 +30,8 @@ UNWANTED = ("*.py", "*.gguf", "*.onnx", "*.msgpack", "*.h5", *(f"*{suffix}" for 
 def demand_student(folder: Path) -> None:
     """Raises PipelineError where a folder holds no vision-language model that can be trained here."""
     demand_safe(folder)
-    where = _where(folder)
-    kind = _config(folder, where)["model_type"]
+    where = _folder_text(folder)
+    kind = _read_config(folder, where)["model_type"]
     if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise PipelineError(
             f"{where} is no vision-language model; AutoModelForImageTextToText has to load it, "
@@ -41,7 +41,7 @@ def demand_student(folder: Path) -> None:
 
 def passed_over(folder: Path) -> str:
     """A line about Python of a model's own, where there is some that transformers does not need; else empty."""
-    config = _config(folder, _where(folder))
+    config = _read_config(folder, _folder_text(folder))
     code = sorted(file.name for file in folder.glob("*.py"))
     if not code and "auto_map" not in config:
         return ""
@@ -51,8 +51,8 @@ def passed_over(folder: Path) -> str:
 
 def demand_safe(folder: Path, *, key: str = STUDENT) -> None:
     """Raises PipelineError where a model, named by that key, needs Python that comes with it to be run, or a pickle to be read."""
-    where = _where(folder, key)
-    config = _config(folder, where)
+    where = _folder_text(folder, key)
+    config = _read_config(folder, where)
     kind = config.get("model_type")
     known = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
     if not known or any(_asks_for_code(part) for part in config.values()):
@@ -67,11 +67,11 @@ def demand_safe(folder: Path, *, key: str = STUDENT) -> None:
     _demand_weights(folder, where)
 
 
-def _where(folder: Path, key: str = STUDENT) -> str:
+def _folder_text(folder: Path, key: str = STUDENT) -> str:
     return f"{key}: {str(folder)!r}"
 
 
-def _config(folder: Path, where: str) -> dict[str, Any]:
+def _read_config(folder: Path, where: str) -> dict[str, Any]:
     try:
         held = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
