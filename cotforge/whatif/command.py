@@ -8,10 +8,10 @@ from cotforge.consensus.whatif import TARGETS, RunContext
 from cotforge.consensus.whatif import what_if as variants
 from cotforge.curate import Curation
 from cotforge.folder import RunFolder
-from cotforge.whatif.choice import compared
-from cotforge.whatif.page import page
-from cotforge.whatif.table import table
-from cotforge.whatif.words import text
+from cotforge.whatif.choice import compare_rows
+from cotforge.whatif.page import whatif_page
+from cotforge.whatif.table import answer_table
+from cotforge.whatif.words import whatif_text
 
 CSV, PAGE = "what-if.csv", "what-if.html"
 
@@ -24,7 +24,7 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
     loaded, setting = curation.loaded, curation.setting
     consensus, checked = loaded.pipeline.consensus, setting.gold
     waves = setting.waves if consensus.make_rule is SEQUENTIAL else SEQUENTIAL.waves(total(), checked.answers.keys())
-    answers = table(curation, waves)
+    answers = answer_table(curation, waves)
     told = {**checked.answers, **dict.fromkeys(checked.ambiguous)}
     known = {id: answer for id, answer in told.items() if id in answers.labels}
     near = next((target for target in TARGETS if math.isclose(target, consensus.target)), consensus.target)
@@ -44,6 +44,6 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
         run=RunContext(waves, answers.met, setting.terms.options, answers.options, setting.pictures),
     )
     folder.write(CSV, frame.write_csv())
-    found = compared(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()), order=setting.terms.order)
-    folder.write(PAGE, page(loaded.pipeline.name, found, answers, folder.path))
-    return text(found, answers, folder.path, [folder.path / CSV, folder.path / PAGE])
+    found = compare_rows(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()), order=setting.terms.order)
+    folder.write(PAGE, whatif_page(loaded.pipeline.name, found, answers, folder.path))
+    return whatif_text(found, answers, folder.path, [folder.path / CSV, folder.path / PAGE])
