@@ -321,9 +321,9 @@ def test_another_fault_of_the_disk_is_not_called_full(tmp_path):
 
 def test_exporting_imports_neither_pandas_nor_datasets():
     program = (
-        "import sys, tempfile; from pathlib import Path; from outcomes import *; from cotforge.export import export; "
+        "import sys, tempfile; from pathlib import Path; from outcomes import *; from cotforge.export import export_dataset; "
         "from cotforge.tally import Tally; "
-        "export(mixed(9), Path(tempfile.mkdtemp()), measures=['a'], tally=Tally(), card=lambda exported: ''); "
+        "export_dataset(mixed(9), Path(tempfile.mkdtemp()), measures=['a'], tally=Tally(), card=lambda exported: ''); "
         "print({'pandas', 'polars', 'datasets'} & set(sys.modules))"
     )
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])

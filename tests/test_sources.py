@@ -611,10 +611,10 @@ import sys
 from pathlib import Path
 from cotforge.answers.task import Task
 from cotforge.images import Images, PictureStore
-from cotforge.sources import Table, samples
+from cotforge.sources import TableSource, read_samples
 root = Path({str(desk.folder)!r})
 store = PictureStore(root / "run", Images())
-assert len(list(samples(Table(path="rows.jsonl"), Task(kind="classify", question="q", labels=["cat", "dog"]), store, root=root))) == 1
+assert len(list(read_samples(TableSource(path="rows.jsonl"), Task(kind="classify", question="q", labels=["cat", "dog"]), store, root=root))) == 1
 assert not {{"pyarrow", "datasets", "pandas", "numpy", "polars"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

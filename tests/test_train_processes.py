@@ -70,7 +70,7 @@ def test_a_process_ends_when_the_one_that_started_it_is_killed(tmp_path: Path) -
     parent = (
         "import os, sys\n"
         "from cotforge.train import processes\n"
-        f"processes.run([sys.executable, '-c', {child!r}], [os.environ | {{processes.PARENT: '1'}}])"
+        f"processes.run_processes([sys.executable, '-c', {child!r}], [os.environ | {{processes.PARENT: '1'}}])"
     )
     started = subprocess.Popen([sys.executable, "-c", parent], cwd=Path(__file__).parents[1])
     while not (tmp_path / "begun").exists():

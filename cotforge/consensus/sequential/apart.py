@@ -19,7 +19,7 @@ from cotforge.consensus.sequential.terms import Terms
 
 T = TypeVar("T")
 
-PROGRAM = "import sys; sys.path.insert(0, {!r}); from cotforge.consensus.sequential.apart import main; del sys.path[0]; main()"
+PROGRAM = "import sys; sys.path.insert(0, {!r}); from cotforge.consensus.sequential.apart import serve_work; del sys.path[0]; serve_work()"
 BEHIND = 5
 """How nice the process is (ours): what asks goes first."""
 

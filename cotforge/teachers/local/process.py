@@ -84,7 +84,7 @@ class Process:
         home = str(Path(cotforge.__file__).parents[1])  # the same cotforge, wherever this one was found
         program = (
             f"import sys; sys.path.insert(0, {home!r}); import cotforge; del sys.path[0]\n"
-            f"from cotforge.teachers.local.worker import main\nsys.exit(main({theirs.fileno()}))"
+            f"from cotforge.teachers.local.worker import serve_socket\nsys.exit(serve_socket({theirs.fileno()}))"
         )
         inherited = {name: told for name, told in os.environ.items() if name not in LAUNCHED}
         reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=LONGEST)
