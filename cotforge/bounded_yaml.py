@@ -204,5 +204,5 @@ for each in (_Loader, _Dumper):  # 2.0e8 and 1e-3 are numbers to everybody but Y
 
 
 def dump_yaml(value: Any) -> str:
-    """As YAML that a person can read, and `load` reads back."""
+    """As YAML that a person can read, and `load_yaml` reads back."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)

@@ -125,7 +125,7 @@ class Purse:
     """
 
     def __init__(self, budget: Budget, *, spent: Amount = NOTHING, clock: Callable[[], float] = time.monotonic) -> None:
-        """`spent` by earlier invocations; `clock` gives seconds, and the budget's minutes begin now."""
+        """`spent_so_far` by earlier invocations; `clock` gives seconds, and the budget's minutes begin now."""
         self.budget, self.spent = budget, spent
         self.in_flight = NOTHING
         self.over = ""

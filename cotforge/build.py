@@ -283,7 +283,7 @@ class Run:
         return marks
 
     def _interrupted_marks(self) -> dict[str, int]:
-        """The marks of teachers whose refresh was begun and not ended: see `_marks`."""
+        """The marks of teachers whose refresh was begun and not ended: see `_marks_path`."""
         known = {teacher.name for teacher in self.loaded.pipeline.teachers}
         return {name: mark for name, mark in self.folder.marks().items() if name in known}
 

@@ -73,7 +73,8 @@ class Pipeline(Spec):
             twin = asked.setdefault(repr((teacher.model, teacher.temperature, teacher.top_p, _sort_keys(teacher.body))), teacher.name)
             if twin != teacher.name:
                 raise ValueError(
-                    f"teachers {show_value(twin)} and {show_value(teacher.name)} ask the same Calls; give one teacher both URLs, or set samples"
+                    f"teachers {show_value(twin)} and {show_value(teacher.name)} ask the same Calls; "
+                    "give one teacher both URLs, or set samples"
                 )
         return teachers
 

@@ -14,7 +14,7 @@ from cotforge.records import Call, Origin, Sample
 from cotforge.sandbox import ASKING, LEARNING, REMEMBERED, Prompt, shipped_folder
 from cotforge.spec import PathText, Spec
 
-__all__ = ["Family", "Prompt", "Prompts", "as_text", "make_call", "key_of", "option_order", "shipped_folder"]
+__all__ = ["Family", "Prompt", "Prompts", "as_text", "key_of", "make_call", "option_order", "shipped_folder"]
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 

@@ -59,7 +59,7 @@ def _section_models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 class WrongKey(ValueError):
-    """What a section's validator finds wrong with a key below the section: `tree.faults` tells it at that key's own path."""
+    """What a section's validator finds wrong with a key below the section: `tree.pydantic_faults` tells it at that key's own path."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(f"{key}: {message}")

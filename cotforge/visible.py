@@ -24,7 +24,7 @@ def show_invisible(text: str, *, keep: str = "\n\t") -> str:
 
 
 def spell_text(text: str) -> str:
-    """As `visible`, so that `unspelled` finds the very text again: backslashes that could be taken for an escape are escaped too."""
+    """As `show_invisible`, so that `unspell_text` finds the very text again: a backslash that could begin an escape is escaped too."""
     shown = show_invisible(text, keep=_KEPT)
     if shown == text and not _ESCAPE.search(text):
         return text
@@ -32,7 +32,7 @@ def spell_text(text: str) -> str:
 
 
 def unspell_text(text: str) -> str:
-    """The text as it was before `spelled`."""
+    """The text as it was before `spell_text`."""
     if "\\" not in text:
         return text
 

@@ -614,7 +614,8 @@ from cotforge.images import Images, PictureStore
 from cotforge.sources import TableSource, read_samples
 root = Path({str(desk.folder)!r})
 store = PictureStore(root / "run", Images())
-assert len(list(read_samples(TableSource(path="rows.jsonl"), Task(kind="classify", question="q", labels=["cat", "dog"]), store, root=root))) == 1
+task = Task(kind="classify", question="q", labels=["cat", "dog"])
+assert len(list(read_samples(TableSource(path="rows.jsonl"), task, store, root=root))) == 1
 assert not {{"pyarrow", "datasets", "pandas", "numpy", "polars"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -14,12 +14,12 @@ __all__ = [
     "answer_span",
     "as_text",
     "clean_reasoning",
+    "clean_text",
     "clean_trace",
     "normal_form",
     "placeholders_of_call",
     "read_reply",
     "read_text",
     "reads_well",
-    "clean_text",
     "why_lost",
 ]

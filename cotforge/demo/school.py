@@ -45,7 +45,7 @@ def baseline_pipeline(file: Path) -> Path:
 def make_school_student(folder: Path, dataset: Path, other: Path, **size: int) -> None:
     """A tiny student of random weights in `folder`, whose tokens are those of the lessons and of the other pipeline's prompt.
 
-    The same lessons and size (see `tiny.Size`) give the same bytes.
+    The same lessons and size (see `tiny.TinySize`) give the same bytes.
     """
     quiet_libraries()
     from cotforge.train.data.lessons import find_lessons

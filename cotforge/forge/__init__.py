@@ -37,7 +37,7 @@ from cotforge.sequence import Guide
 from cotforge.teachers.kind import TeacherBackend, TeacherKind
 from cotforge.teachers.teacher import Teacher
 
-__all__ = ["FEW", "Again", "Forge", "TeacherCounts", "Progress", "PendingSample", "missing_work"]
+__all__ = ["FEW", "Again", "Forge", "PendingSample", "Progress", "TeacherCounts", "missing_work"]
 
 FEW = 50
 """Calls that must have ended before `max_failures` can stop a run early (ours); at the end it holds for any number."""

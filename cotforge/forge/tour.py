@@ -195,7 +195,7 @@ def remaining_work(guide: Guide, works: Callable[[int], Iterator[PendingSample |
 
 
 def work_left(guide: Guide, works: Iterator[PendingSample | Fault]) -> tuple[bool, Rows | None]:
-    """Whether any of what `remaining` gave is to be asked; if none is, with what was said of all Samples, as curating counts it.
+    """Whether any of what `remaining_work` gave is to be asked; if none is, with what was said of all Samples, as curating counts it.
 
     That is None where a reply that does not settle its Call may be in the journal: curating counts it, and asking does not.
     """

@@ -17,7 +17,7 @@ def export_run(
 ) -> Written:  # fmt: skip
     """Write the rows of a run's dataset for another trainer. The pipeline file is read again for rewards alone, which know its labels.
 
-    Raises PipelineError where there is no such format or run, and as `writing.write` does.
+    Raises PipelineError where there is no such format or run, and as `writing.write_export` does.
     """
     form = _find_format(to)
     name = name_in(run) if run.is_dir() else None

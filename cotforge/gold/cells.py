@@ -52,13 +52,13 @@ class CsvTable:
 def guard_cell(cell: str) -> str:
     """The cell with a quote before what a spreadsheet would take for a formula, and what nobody sees as escapes; a number stays.
 
-    Undone by `unguarded`.
+    Undone by `unguard_cell`.
     """
     return spell_text(f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell)
 
 
 def unguard_cell(cell: str) -> str:
-    """The cell as it was before `guarded`."""
+    """The cell as it was before `guard_cell`."""
     cell = unspell_text(cell)
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell, 1) else cell
 

@@ -8,8 +8,8 @@ from cotforge.images.sending import Sending, Urls, data_url, file_url
 from cotforge.images.store import PictureStore
 
 __all__ = [
-    "CellRef",
     "CellReader",
+    "CellRef",
     "FileRef",
     "Images",
     "MemberRef",
@@ -17,7 +17,7 @@ __all__ = [
     "Ref",
     "Sending",
     "Urls",
-    "read_ahead",
     "data_url",
     "file_url",
+    "read_ahead",
 ]

@@ -76,7 +76,7 @@ def look_at(data: bytes, spec: Images) -> SoundImage:
 
 
 def without_decoding(data: bytes, spec: Images) -> bytes | None:
-    """What `look` will send of an image if it can be decoded; None where only decoding tells, or it is not sound. Takes 0.1 ms."""
+    """What `look_at` will send of an image if it can be decoded; None where only decoding tells, or it is not sound. Takes 0.1 ms."""
     try:
         image = _open_image(data)
         if image.format not in ("JPEG", "PNG") or image.width * image.height > min(HARD_PIXELS, spec.max_pixels):
@@ -86,7 +86,7 @@ def without_decoding(data: bytes, spec: Images) -> bytes | None:
             return None
         kept = cut_metadata(data, mime)
         upright = _exif_orientation(image) == 1 if image.format == "JPEG" else kept is data  # a PNG may tell it behind its pixels
-    except Exception:  # as in `look`, which tells what it is
+    except Exception:  # as in `look_at`, which tells what it is
         return None
     return kept if upright and len(kept) <= spec.max_bytes else None
 

@@ -146,7 +146,7 @@ def verified_segments(
 
     S2R gives +1 to a part that is right and -1 to one that is not: their mean is twice this minus 1, and advantages within a group are the
     same up to that factor. `solves: last` lets wrong attempts that are corrected go free, as lessons that correct themselves need it.
-    Parts are told by tags or English cues (`segments`), their answers and verdicts by words: a heuristic.
+    Parts are told by tags or English cues (`split_segments`), their answers and verdicts by words: a heuristic.
     Source: S2R, arXiv 2502.12853, process-level rewards, and its code (NineAbyss/S2R, tools/process_offline_trainset.py).
     """
     if verdict is None or not verdict.accepted or verdict.answer is None:

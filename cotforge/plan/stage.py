@@ -181,7 +181,7 @@ class TrlStage(Stage):
     attention: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = None
     """How attention is computed, by transformers' names; null is its own choice, `sdpa` where the family has it."""
     freeze: tuple[Part, ...] | None = None
-    """Parts of the student that stay as they are in this stage, whatever `train.student.freeze` says; null is what that says."""
+    """Parts of the student that stay as they are in this stage, whatever `train.student.freeze_parts` says; null is what that says."""
     seed: int = 0
     """Of everything that is drawn. Ours."""
     trl: dict[str, Any] = Field(default_factory=dict)

@@ -33,7 +33,9 @@ REFUSED: Mapping[str, Refused] = {
     "auto_find_batch_size": (bool, "would change the batch without a word; set batch and accumulate"),
     "assistant_only_loss": (bool, "the completion alone is learned already; leave it out"),
     "completion_only_loss": (_others_than(True, None), "the completion alone is learned; leave it out"),
-    **dict.fromkeys(("chat_template_path", "eos_token", "pad_token", "dataset_text_field"), (_is_set, "the student's own makes the lessons")),
+    **dict.fromkeys(
+        ("chat_template_path", "eos_token", "pad_token", "dataset_text_field"), (_is_set, "the student's own makes the lessons")
+    ),
     **dict.fromkeys(("model_init_kwargs", "trust_remote_code"), (bool, LOADED)),
     **dict.fromkeys(("push_to_hub",), (bool, PUBLISHED)),
     **dict.fromkeys(("fsdp", "deepspeed"), (bool, LAUNCHED)),

@@ -29,7 +29,7 @@ def strip_prefix(text: str) -> str:
 
 
 def is_stream(text: str) -> bool:
-    """Whether a body without its preamble (`plain`) is a stream of events."""
+    """Whether a body without its preamble (`strip_prefix`) is a stream of events."""
     return text.startswith(("data:", "event:", "id:", "retry:"))
 
 

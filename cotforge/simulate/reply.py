@@ -19,7 +19,7 @@ PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1>
 
 
 def completion_body(asked: ParsedRequest, choices: Sequence[Spoken], input_tokens: int, *, usage: str) -> bytes:
-    """A `chat.completion` object as JSON; `usage` as in `simulate.usage`."""
+    """A `chat.read_completion` object as JSON; `usage` as in `simulate.usage`."""
     output_tokens = sum(choice.tokens for choice in choices)
     counted = {"prompt_tokens": input_tokens, "completion_tokens": output_tokens, "total_tokens": input_tokens + output_tokens}
     body = {

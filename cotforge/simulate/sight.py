@@ -27,7 +27,7 @@ class Sight:
     parts: int
     """Separate pieces of ink."""
     measured: dict[str, float]
-    """Named properties (see `measure`); one that does not apply is absent."""
+    """Named properties (see `measure_ink`); one that does not apply is absent."""
     size: tuple[int, int]
     """Width and height, pixels."""
 
@@ -46,7 +46,7 @@ def see_picture(data: bytes) -> Sight:
 def see_cells(data: bytes, *, rows: int, columns: int) -> tuple[Floats, tuple[int, int]]:
     """The ink of each cell of a grid, row by row, (rows * columns, 8, 8), and the size of the whole picture, pixels.
 
-    Raises ValueError as `see`, and where the picture has fewer pixels than cells on a side.
+    Raises ValueError as `see_picture`, and where the picture has fewer pixels than cells on a side.
     """
     picture = _decode_picture(data)
     width, height = picture.size

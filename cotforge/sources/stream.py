@@ -163,7 +163,7 @@ def read_samples(
 def wanted_rows(
     source: RowSource, task: TaskRules, store: PictureStore, *, root: Path, counts: Counts, limit: int | None, spreads: bool
 ) -> Iterator[RawRow | Fault]:
-    """The rows that Samples are made of, until there are enough. Raises as `samples` does, but for rows that are none."""
+    """The rows that Samples are made of, until there are enough. Raises as `read_samples` does, but for rows that are none."""
     rows = not_astray(counts.used(source.rows(root, store.spool)), source.path, task)
     if not spreads or limit is None or not source.at_hand:
         return rows

@@ -94,7 +94,8 @@ def does_better(tally: Tally, found: Simpler) -> str:
     line = yaml.safe_dump(
         {"rule": found.rule, "order": list(found.order)}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=1_000_000
     ).strip()
-    return f"a simpler rule does better on the checked samples: {_figures_text(found.figures)}; here {_figures_text(tally.figures())}; consensus: {line}"
+    here = _figures_text(tally.figures())
+    return f"a simpler rule does better on the checked samples: {_figures_text(found.figures)}; here {here}; consensus: {line}"
 
 
 def _figures_text(found: RuleFigures) -> str:
@@ -106,9 +107,11 @@ def best_case(checked: int, consensus: Consensus) -> str:
     """What so many checked samples can certify at best, and how many the target of the file takes."""
     target = consensus.target if consensus.make_rule.targeted else None
     if not checked and consensus.promise is not None:
-        return f"nobody has checked a sample; consensus.promise takes {needed_checks(consensus.promise.wish):,}, and until then accepts nothing"
+        needed = needed_checks(consensus.promise.wish)
+        return f"nobody has checked a sample; consensus.promise takes {needed:,}, and until then accepts nothing"
     if not checked:
-        return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {certifiable_bound(100):.3f}"
+        bound = certifiable_bound(100)
+        return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {bound:.3f}"
     told = f"{checked:,} checked without an error certify a precision of at least {certifiable_bound(checked):.3f} {_SURE}"
     if consensus.promise is not None and checked < (least := needed_checks(consensus.promise.wish)):
         return f"{told}; consensus.promise takes {least:,} whose answer is accepted, and until then accepts nothing"

@@ -1,6 +1,6 @@
 """What a kind of teacher is: keys of its own in the pipeline file, what it can do, and a place where it is asked.
 
-To add one: a file in `teachers/kinds/` with a `TeacherKind` and its `Place`, and an entry in `teachers.kinds.KINDS`.
+To add one: a file in `teachers/kinds/` with a `TeacherKind` and its `TeacherBackend`, and an entry in `teachers.kinds.KINDS`.
 """
 
 from abc import ABC, abstractmethod

@@ -46,7 +46,7 @@ def parse_gpus(asked: str | None) -> tuple[int, ...] | None:
 def choose_gpus(visible: Sequence[str], asked: tuple[int, ...] | None, environment: Mapping[str, str]) -> tuple[str, ...] | None:
     """The GPUs that get a process of their own each, as CUDA_VISIBLE_DEVICES names them; None where this process trains by itself.
 
-    `asked` are numbers among `visible`, as `parse` gives them. Raises PipelineError where one of them is not there, or where a launcher
+    `asked` are numbers among `visible_gpus`, as `parse_gpus` gives them. Raises PipelineError where one is not there, or where a launcher
     has chosen the GPUs already.
     """
     if is_launched(environment):

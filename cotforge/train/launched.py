@@ -62,9 +62,9 @@ def process_environments(gpus: Sequence[str], *, port: int, given: Mapping[str, 
 def train_launched(
     pipeline: str, *, launcher: str | None = None, gpus: str | None = None, tell: Callable[[str], object] = print, **options: Any
 ) -> str:
-    """Train as `command.train` does: in this process, in a process on each of several GPUs, or in those that `launcher` starts.
+    """Train as `command.run_training` does: in this process, in a process on each of several GPUs, or in those that `launcher` starts.
 
-    `gpus` is what `--gpus` says, and `options` are those of `command.train`. Raises CotforgeError where something is wrong.
+    `gpus` is what `--gpus` says, and `options` are those of `command.run_training`. Raises CotforgeError where something is wrong.
     """
     if launcher is not None:
         return launch_stages(Launcher(launcher), pipeline, tell=tell, **options)

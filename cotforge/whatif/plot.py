@@ -126,7 +126,8 @@ def says(row: Row, unit: Unit) -> str:
     """A row's figures in a sentence."""
     shown = "" if row["low"] is None or row["precision"] is None else f", precision at least {row['low']:.3f}, about {row['precision']:.3f}"
     cost = "" if unit == "calls" else f", {price_text(row['cost_per_accepted'], unit)}"
-    return f"{row_name(row)}: {number_text(row['calls_per_accepted'])} calls{cost} per accepted sample, coverage {percent_text(row['coverage'])}{shown}"
+    taken = f"{number_text(row['calls_per_accepted'])} calls{cost} per accepted sample"
+    return f"{row_name(row)}: {taken}, coverage {percent_text(row['coverage'])}{shown}"
 
 
 def _floor(values: Sequence[float]) -> float:

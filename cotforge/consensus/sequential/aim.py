@@ -33,7 +33,7 @@ def aim_terms(terms: Terms, table: AnswerTable, memory: LearningCache) -> Terms:
 
 
 def is_known(terms: Terms, table: AnswerTable, memory: LearningCache) -> bool:
-    """Whether `aimed` takes no time."""
+    """Whether `aim_terms` takes no time."""
     return terms.promise is None or memory.number(_aim_key(terms, _warm_up_rows(table))) is not None
 
 

@@ -25,7 +25,7 @@ BEHIND = 5
 
 
 async def learn_elsewhere(terms: Terms, evidence: Evidence | AnswerTable, upto: int, *, memory: LearningCache) -> Policy | None:
-    """`learning.learn`, once it is done elsewhere; None where no process can be had, or it came to nothing."""
+    """`learning.learn_policy`, once it is done elsewhere; None where no process can be had, or it came to nothing."""
     grounds = Grounds.of(terms, evidence, upto)
     policy = recall_policy(grounds, memory)
     if policy is None and (policy := await run_elsewhere(partial(teach_policy, grounds))) is not None:

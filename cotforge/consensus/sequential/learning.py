@@ -143,7 +143,7 @@ def _fit_model(terms: Terms, table: AnswerTable, found: Collection[int]) -> Diff
 
 
 def cached_belief(terms: Terms, table: AnswerTable, *, policy: Policy, like: Belief, memory: LearningCache | None) -> Belief:
-    """`believe`, once for the same grounds where `memory` outlives the process."""
+    """`fit_belief`, once for the same grounds where `memory` outlives the process."""
     if memory is None or not memory.lasts:
         return fit_belief(terms, table, policy=policy, like=like)
     key = key_of("belief", terms, table.packed().tobytes(), policy_bytes(policy), belief_bytes(like))

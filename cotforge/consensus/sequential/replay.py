@@ -33,7 +33,7 @@ class Replayed:
     policy: Policy
     walk: ReplayTrace
     column_N: Ints
-    """A column that says the leading answer; `NONE` where no voter asked does. People's answers come later: see `decider.settle`."""
+    """A column that says the leading answer; `NONE` where no voter asked does. People's answers come later: `decider.settle_verdict`."""
     confidence_N: Floats
     """Posterior of the leading answer, in [0, 1]."""
     said_NV: Floats

@@ -93,7 +93,8 @@ class BatchRunner:
                 await self.outbox.drop(part)
         for url, count in self.parts.elsewhere():
             tell(
-                f"{self._who_asks}: {count:,} batches wait at {url}; what they hold is not asked here: write that url until they are collected"
+                f"{self._who_asks}: {count:,} batches wait at {url}; "
+                "what they hold is not asked here: write that url until they are collected"
             )
 
     async def _recover_batch(self, part: BatchPart, tell: Tell) -> None:

@@ -87,7 +87,8 @@ def one_sided(found: Mapping[str, Any]) -> Iterator[str]:
     elif always is not None and (label := one_answer(found)) is not None:
         everything = f"all {read:,}" if given[label] == read else f"{given[label]:,} of {read:,}"
         unread = f" that can be read (of {found['n']:,})" if read < found["n"] else ""
-        yield f"it answers {show_value(label)} in {everything} answers{unread}; {always.name} is right for {always.share:.3f} of the samples"
+        baseline = f"{always.name} is right for {always.share:.3f} of the samples"
+        yield f"it answers {show_value(label)} in {everything} answers{unread}; {baseline}"
     elif never := found.get("never_answered"):
         named = ", ".join(f"{show_value(each)} (right for {found['support'][each]:,})" for each in never[:NAMED])
         more = f" and {len(never) - NAMED:,} more" if len(never) > NAMED else ""

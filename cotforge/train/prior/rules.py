@@ -36,13 +36,13 @@ def inner_products(gradients: Sequence[torch.Tensor], differences: Sequence[torc
 
 
 def cosine_similarity(totals: torch.Tensor) -> torch.Tensor:
-    """Of a gradient and a difference, in [-1, 1], by their `products`: 1 where a descent step leads straight away from the expert."""
+    """Of a gradient and a difference, in [-1, 1], by their `inner_products`: 1 where a descent step leads straight away from the expert."""
     gradient, product, difference = totals.unbind()
     return (product / (gradient.sqrt() * difference.sqrt()).clamp_min(EPS)).clamp(-1, 1)
 
 
 def pull_factor(rule: Rule, alpha: float, totals: torch.Tensor) -> torch.Tensor:
-    """The number of differences that are taken off a gradient, by their `products`."""
+    """The number of differences that are taken off a gradient, by their `inner_products`."""
     if rule == "absolute":
         return torch.full_like(totals[0], alpha)
     strength = totals[0].sqrt() / totals[2].sqrt().clamp_min(EPS)

@@ -34,7 +34,7 @@ def add_differences(
 def add_agreeing(
     base: torch.Tensor, deltas_MN: Sequence[torch.Tensor], weights: Sequence[float], *, normalize: bool, factor: float
 ) -> torch.Tensor:
-    """As `add`, of each number only from models whose weighted difference has the sign of the sum; that of 0 is plus.
+    """As `add_differences`, of each number only from models whose weighted difference has the sign of the sum; that of 0 is plus.
 
     Source: arXiv 2306.01708, section 3 (TIES: elect, disjoint merge); the divisor is that of the models which agree, 1 where none does.
     """
@@ -58,7 +58,7 @@ def swap_layers(student: torch.Tensor, model: torch.Tensor, weight: float) -> to
 
 @dataclass
 class Largest:
-    """Keeps the largest numbers of a tensor that comes in pieces, and nothing of the others; made by `largest`."""
+    """Keeps the largest numbers of a tensor that comes in pieces, and nothing of the others; made by `find_largest`."""
 
     least: float
     """The size of the smallest number that is kept."""
