@@ -16,7 +16,7 @@ from cotforge.redaction.redactor import Redactor, is_weak
 
 __all__ = [
     "MARK", "SHORTEST", "Redactor", "forget_secrets", "holds_credential", "is_weak", "redact_text", "remember_secrets", "remember_userinfo",
-    "without_userinfo",
+    "remembered_secrets", "without_userinfo",
 ]  # fmt: skip
 
 _USERINFO = re.compile(r"(://)[^/@\s]{1,1000}@")
@@ -31,6 +31,11 @@ def remember_secrets(*values: str) -> None:
     if not _given.issuperset(values):
         _given.update(values)
         _known = Redactor(_given)
+
+
+def remembered_secrets() -> frozenset[str]:
+    """The values that this process cuts out."""
+    return _known.values
 
 
 def forget_secrets() -> None:
