@@ -46,13 +46,17 @@ class Task(Spec):
     """A closed question (`classify`) or a free one (`answer`)."""
 
     kind: Literal["classify", "answer"]
-    """`classify`: one label of a closed set; `answer`: a free answer that a verifier compares."""
+    """`classify`: choose one label of a fixed set. `answer`: give a free answer, compared by
+    `verifier`."""
     question: str | None = None
-    """Asked about every sample; a row's own question wins."""
+    """Question about every sample. A row's own question takes precedence. Null: the data has the
+    question."""
     labels: Annotated[tuple[str, ...] | dict[str, tuple[str, ...]] | None, BeforeValidator(_words)] = None
-    """The closed set, or `{label: [synonyms]}`; may be left out where every row brings its options."""
+    """Allowed labels: a list, or `{label: [synonyms]}`. A row's own options take precedence. Null:
+    every row has options."""
     verifier: Literal["exact", "number", "choice", "math"] = "exact"
-    """`answer` only: what makes two answers the same."""
+    """For kind `answer`: when two answers count as equal. `exact`: same text. `number`: same
+    number. `choice`: same option or letter. `math`: equivalent formulas."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

@@ -51,19 +51,24 @@ __all__ = [
 
 
 class Plan(Spec):
-    """`train:`: a student, and the stages that it goes through, each from the weights of the one before it or of one that it names."""
+    """`train:`: a student and its stages. Each stage starts with the weights of the one before, or
+    of a stage it names."""
 
     student: Student
+    """The small vision-language model that is trained."""
     preset: Literal["clgrpo", "long-cot", "label-only", "answer-rl"] | None = None
-    """Stages by name; `stages` then replaces those of the same name."""
+    """Ready-made stages: `clgrpo`, `long-cot`, `label-only` or `answer-rl`. An entry of `stages`
+    replaces the preset's stage of the same name. Null: only `stages`."""
     data: PathText | None = Field(default=None, min_length=1)
-    """A dataset's folder, or its id on the Hub; null is the run's own."""
+    """Dataset to train on: a folder, or an id on the Hub. Null: the dataset of this run."""
     cache_gb: float = Field(default=20, ge=0)
-    """Gigabytes of prepared pictures that are kept; above it they are prepared anew in every epoch. Ours."""
+    """Most gigabytes of prepared images to keep. Above that, images are prepared again in every
+    epoch."""
     report_to: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
-    """Trackers that get the metrics too, by their names in transformers: `tensorboard`, `wandb`, `trackio`, ..."""
+    """Experiment trackers that also get the metrics, by their names in transformers: `tensorboard`,
+    `wandb`, `trackio`, ... Each needs its own package."""
     stages: tuple[AnyStage, ...] = ()
-    """In their order."""
+    """The training stages, in order."""
 
     @model_validator(mode="after")
     def _has_stages(self) -> Self:
