@@ -42,6 +42,11 @@ def _words(raw: object) -> object:
     return raw
 
 
+LabelText = str | int | float
+WrittenLabels = list[LabelText] | dict[str, list[LabelText] | None] | None
+"""Labels as a file may have them: numbers are taken as text."""
+
+
 class Task(Spec):
     """A closed question (`classify`) or a free one (`answer`)."""
 
@@ -51,7 +56,9 @@ class Task(Spec):
     question: str | None = None
     """Question about every sample. A row's own question takes precedence. Null: the data has the
     question."""
-    labels: Annotated[tuple[str, ...] | dict[str, tuple[str, ...]] | None, BeforeValidator(_words)] = None
+    labels: Annotated[
+        tuple[str, ...] | dict[str, tuple[str, ...]] | None, BeforeValidator(_words, json_schema_input_type=WrittenLabels)
+    ] = None
     """Allowed labels: a list, or `{label: [synonyms]}`. A row's own options take precedence. Null:
     every row has options."""
     verifier: Literal["exact", "number", "choice", "math"] = "exact"

@@ -3,12 +3,12 @@
 from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from cotforge.errors import PipelineError, shown
 from cotforge.plan import branches
 from cotforge.plan.curriculum import Curriculum, PacedStage
-from cotforge.plan.evaluation import EntropyBand, Eval, listed
+from cotforge.plan.evaluation import ONE_OR_LIST, EntropyBand, Eval
 from cotforge.plan.kinds import AnyStage
 from cotforge.plan.kinds.dpo import Dpo
 from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo
@@ -64,7 +64,7 @@ class Plan(Spec):
     cache_gb: float = Field(default=20, ge=0)
     """Most gigabytes of prepared images to keep. Above that, images are prepared again in every
     epoch."""
-    report_to: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
+    report_to: Annotated[tuple[str, ...], ONE_OR_LIST] = ()
     """Experiment trackers that also get the metrics, by their names in transformers: `tensorboard`,
     `wandb`, `trackio`, ... Each needs its own package."""
     stages: tuple[AnyStage, ...] = ()

@@ -14,7 +14,11 @@ def listed(given: Any) -> Any:
     return [given] if isinstance(given, str) else given
 
 
+ONE_OR_LIST = BeforeValidator(listed, json_schema_input_type=str | tuple[str, ...])
+"""Of a list of texts: one text alone is a list of it."""
+
 Metric = Literal["accuracy", "macro_recall", "format_rate"]
+When = Literal["base", "stages", "end"]
 
 
 class EntropyBand(Spec):
@@ -58,7 +62,7 @@ class Eval(Spec):
     two students is better."""
     at_most: int | None = Field(default=None, ge=1)
     """Most held-out samples used. Null: all."""
-    when: Annotated[tuple[Literal["base", "stages", "end"], ...], BeforeValidator(listed)] = ("base", "stages", "end")
+    when: Annotated[tuple[When, ...], BeforeValidator(listed, json_schema_input_type=When | tuple[When, ...])] = ("base", "stages", "end")
     """When the student is evaluated. `base`: before the first stage. `stages`: after each stage
     that another one builds on. `end`: after the last one."""
     between: int | None = Field(default=2_000, ge=1)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cotforge.errors import shown
-from cotforge.plan.evaluation import listed
-from cotforge.plan.modules import GROUPS, chosen, numbered, wrong
+from cotforge.plan.evaluation import ONE_OR_LIST
+from cotforge.plan.modules import GROUPS, WITH_RANGES, chosen, wrong
 from cotforge.spec import PathText, Spec, WrongKey
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -30,10 +30,10 @@ class Prior(Spec):
     the length of the gradient. `cosine`: that, times how far the step leads away from the expert."""
     alpha: float = Field(default=1.0, ge=0)
     """Factor of the pull; 0 is plain fine-tuning. Default: that of the paper's code."""
-    modules: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = ("attn", "mlp")
+    modules: Annotated[tuple[str, ...], ONE_OR_LIST, Field(min_length=1)] = ("attn", "mlp")
     """Tensors that are pulled: `attn`, `mlp`, `norm`, `embed`, `head`, or a regular expression
     after `re:`. Default: that of the paper's code."""
-    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(numbered), Field(min_length=1)] | None = None
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], WITH_RANGES, Field(min_length=1)] | None = None
     """Layers that are pulled, from 0, such as `[0, 1, 6-27]`. Null: all."""
     bias: bool = True
     """Pull biases too. A bias that the expert lacks counts as 0."""

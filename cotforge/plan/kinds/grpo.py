@@ -33,6 +33,9 @@ Both narrow what is explored, by what arXiv 2509.26114 finds of either bound.
 """
 
 
+ClipName = Literal["cliplow-upper", "cliplow-lower"]
+
+
 def _clip(given: Any) -> Any:
     if isinstance(given, str) and given not in CLIPS:
         raise ValueError(f"no clip named {shown(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
@@ -43,6 +46,9 @@ UNCLIPPED = frozenset({"cispo", "sapo", "vespo"})
 """Losses of TRL's without the clip of two bounds."""
 BUDGETED = frozenset({"dapo", "cispo", "vespo"})
 """Losses of TRL's that are a sum over the tokens of a whole step, divided by one number."""
+
+
+Scaling = Literal["group", "batch", "none"]
 
 
 def _scaling(given: Any) -> Any:
@@ -123,7 +129,7 @@ class Grpo(PacedStage):
     image (RACRO, arXiv 2506.04559). It is one more reward; `rewards` may then be `[]`. Null: none."""
     rewards: tuple[Reward, ...]
     """Measures that are rewarded, each with a weight."""
-    clip: Annotated[Clip | None, BeforeValidator(_clip)] = None
+    clip: Annotated[Clip | None, BeforeValidator(_clip, json_schema_input_type=ClipName | Clip | None)] = None
     """Clipping range: `{low, high}`, `cliplow-upper` or `cliplow-lower`. Null: TRL's default, 0.2
     on both sides."""
     updates_per_rollout: int = Field(default=1, ge=1)
@@ -141,7 +147,7 @@ class Grpo(PacedStage):
     """How the losses of tokens are averaged, by TRL's names: `dapo`, `grpo`, `dr_grpo`, `bnpo`,
     `cispo`, `sapo`, `luspo` or `vespo`. `dapo`, TRL's default, weighs every token of a rollout
     equally."""
-    scale_rewards: Annotated[Literal["group", "batch", "none"], BeforeValidator(_scaling)] = "group"
+    scale_rewards: Annotated[Scaling, BeforeValidator(_scaling, json_schema_input_type=Scaling | bool)] = "group"
     """Standard deviation that advantages are divided by: that of the `group`, that of the `batch`,
     or `none`. Default: TRL's."""
     use_bias_correction_kl: bool = True

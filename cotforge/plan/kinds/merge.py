@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cotforge.errors import shown
 from cotforge.plan import modules as parts
-from cotforge.plan.evaluation import listed
+from cotforge.plan.evaluation import ONE_OR_LIST
 from cotforge.plan.stage import Curve, Stage
 from cotforge.spec import PathText, Spec, WrongKey
 
@@ -34,7 +34,7 @@ class MergeInput(Spec):
     density: float = Field(default=1.0, gt=0, le=1)
     """For `ties` and `dare_...`: share of the differences that is kept, the largest ones (`ties`)
     or a random draw (`dare_...`)."""
-    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(parts.numbered), Field(min_length=1)] | None = None
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], parts.WITH_RANGES, Field(min_length=1)] | None = None
     """Layers this model contributes to, from 0, such as `[0, 1, 6-27]`. Null: all."""
 
 
@@ -56,7 +56,7 @@ class Merge(Stage):
     base: PathText | None = Field(default=None, min_length=1)
     """mergekit's `base_model`: differences are taken from it, and `slerp` starts at it. Null: the
     student the stage starts with."""
-    modules: Annotated[tuple[str, ...], BeforeValidator(listed)] = ("attn", "mlp", "norm")
+    modules: Annotated[tuple[str, ...], ONE_OR_LIST] = ("attn", "mlp", "norm")
     """Which weights are merged: `attn`, `mlp`, `norm`, `embed`, `head`, `vision`, `projector`, or a
     regular expression after `re:`. The default is that of the code for arXiv 2505.05464: the
     language part without embeddings and head."""

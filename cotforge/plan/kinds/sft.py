@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.part import Part
 from cotforge.plan.prior import Prior
 from cotforge.plan.stage import LOSS, Curve, LearnsFrom
 from cotforge.spec import WrongKey
+
+Share = Annotated[float, Field(ge=0, le=1)]
+ShareOrAll = Annotated[Share, BeforeValidator(lambda given: given, json_schema_input_type=Share | bool)]
 
 
 class Sft(PacedStage):
@@ -42,11 +45,11 @@ class Sft(PacedStage):
     part: Part | None = None
     """Learn from one part of the data, for stages that share it (Disperse-Then-Merge, arXiv
     2405.13432). Null: all of it."""
-    shuffle_answers: float = Field(default=0.0, ge=0, le=1)
+    shuffle_answers: ShareOrAll = 0.0
     """Share of lessons learned with the answer of another sample, which teaches only the form of
     reasoning (PA-FAS, arXiv 2511.17927). `true` means all. The dataset does not change."""
 
-    short_answers: float = Field(default=0.0, ge=0, le=1)
+    short_answers: ShareOrAll = 0.0
     """Share of lessons learned a second time as prompt and answer alone (CAR, arXiv 2505.15154).
     `true` means all."""
 

@@ -65,7 +65,9 @@ class ServedTeacher(TeacherKind):
 
     may_charge: ClassVar[bool] = True
 
-    url: Annotated[tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_listed)] = ()
+    url: Annotated[
+        tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...])
+    ] = ()
     """Base URL, or a list of replicas of the same model. Required; `batch` takes one."""
     logprobs: AutoOrOff = "auto"
     """`auto`: the tokens' log probabilities are requested, if `consensus.logprobs` is `auto` and

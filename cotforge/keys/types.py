@@ -1,0 +1,100 @@
+"""What may stand at a key, in the words of those who write a pipeline file."""
+
+from collections.abc import Iterable, Iterator
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from cotforge.spec import is_path
+
+NAMES: dict[Any, str] = {str: "text", int: "whole number", float: "number", NoneType: "`null`"}
+BOUNDS = {Ge: "at least", Gt: "above", Le: "at most", Lt: "below"}
+
+
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that an annotation allows, alone or in a list, each once."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return list(dict.fromkeys(section for part in get_args(annotation) for section in sections_in(part)))
+
+
+def describe_type(field: FieldInfo) -> str:
+    """A field's type in words, such as "number above 0 and below 1" or "`auto` or `off`"."""
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and isinstance(choices := extra.get("enum"), list):
+        return join_words(f"`{choice}`" for choice in choices)
+    return join_words(_alternatives(_as_written(field.annotation, field.metadata), field.metadata))
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Words as a list with `or` before the last, each once, and `null` at the end."""
+    found = sorted(dict.fromkeys(words), key=lambda word: word == "`null`")
+    return " or ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
+
+
+def _as_written(annotation: Any, marks: Iterable[Any]) -> Any:
+    """What a file may have, where a validator takes more than the type says."""
+    given = [mark.json_schema_input_type for mark in marks if isinstance(mark, BeforeValidator)]
+    return next((each for each in given if each is not PydanticUndefined), annotation)
+
+
+def _alternatives(annotation: Any, marks: Iterable[Any] = ()) -> Iterator[str]:
+    """The alternatives of a type, one by one."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        inner = [mark for given in parts[1:] for mark in (given.metadata if isinstance(given, FieldInfo) else [given])]
+        yield from _alternatives(_as_written(parts[0], inner), inner)
+    elif origin is Literal:
+        yield from (f"`{value}`" for value in parts if value is not False)  # false is what YAML 1.1 makes of `off`
+    elif origin in (Union, UnionType):
+        for part in parts:
+            yield from _alternatives(part, () if part is NoneType else marks)
+    elif annotation is bool:
+        yield from ("`true`", "`false`")
+    else:
+        yield _one_word(annotation, marks)
+
+
+def _one_word(annotation: Any, marks: Iterable[Any]) -> str:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (tuple, list):
+        return _list_word(parts)
+    if origin is dict:
+        return "section with keys of your own"
+    if sections_in(annotation):
+        return "section"
+    if annotation is str and any(map(is_path, marks)):
+        return "path or name"
+    return f"{NAMES.get(annotation, 'any value')}{_bounds(marks)}"
+
+
+def _list_word(parts: tuple[Any, ...]) -> str:
+    if sections_in(parts[0]):
+        return "list of sections"
+    if parts[-1] is not Ellipsis and len(parts) > 1:
+        return f"list of {len(parts)} {join_words(_alternatives(parts[0]))}s"
+    words = [*_alternatives(parts[0])]
+    if {"text", "whole number", "number"} <= {*words}:  # any value that YAML may make of an unquoted text
+        words = ["text"]
+    return f"list of {join_words(word if word.startswith('`') else _plural(word) for word in words)}"
+
+
+def _plural(word: str) -> str:
+    for name in ("whole number", "number", "text"):
+        if word.startswith(name):
+            return f"{name}s{word.removeprefix(name)}"
+    return word
+
+
+def _bounds(marks: Iterable[Any]) -> str:
+    """The bounds of a number, as ` at least 0 and at most 1`."""
+    found = [(word, getattr(mark, kind.__name__.lower())) for mark in marks for kind, word in BOUNDS.items() if isinstance(mark, kind)]
+    return " and".join(f" {word} {_number(bound)}" for word, bound in found)
+
+
+def _number(bound: Any) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
