@@ -53,7 +53,7 @@ class Pipeline(Spec):
     the run folder, if it is there."""
     filters: tuple[Filter, ...] = ()
     """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
-    still votes. Default: no filters."""
+    still votes."""
     select: Select = Select()
     """Which of a sample's remaining texts become lessons."""
     budget: Budget = Budget()

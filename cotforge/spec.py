@@ -18,11 +18,6 @@ PathText = Annotated[str, _IS_PATH]
 """A path, or another name that a file of that name goes before."""
 
 
-def is_path(mark: Any) -> bool:
-    """Whether a mark of an annotation says that a text is a PathText."""
-    return mark is _IS_PATH
-
-
 def _word(value: Any) -> Any:
     return "off" if value is False else value  # what YAML makes of `off`
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from cotforge.keys.types import describe_type, sections_in
+from cotforge.keys.types import describe_type, join_words, sections_in
 from cotforge.pipeline import Pipeline
 from cotforge.teachers.kinds import KINDS as TEACHER_KINDS
 
@@ -49,7 +49,8 @@ def list_keys(section: Section = Pipeline) -> list[Key]:
 
 def _keys_of(sections: Iterable[Section], above: str, kinds: tuple[str, ...]) -> Iterator[Key]:
     sections = list(sections)
-    for name in dict.fromkeys(name for section in sections for name in section.model_fields):
+    names = dict.fromkeys(name for section in sections for name in section.model_fields)
+    for name in sorted(names, key=lambda name: name != "kind"):
         having = [section for section in sections if name in section.model_fields]
         if name == "kind" and kind_of(having[0]):
             yield _kind_key(having, f"{above}kind", kinds)
@@ -90,7 +91,7 @@ def _kind_key(sections: Iterable[Section], path: str, kinds: tuple[str, ...]) ->
     return Key(
         path=path,
         kinds=kinds,
-        type=" or ".join(f"`{kind}`" for kind in fields),
+        type=join_words(f"`{kind}`" for kind in fields),
         required=default is None,
         default=default,
         meaning=" ".join(" ".join((field.description or "").split()) for field in fields.values()),

@@ -13,6 +13,7 @@ from cotforge.pipeline import Pipeline
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VARIABLE = {"type": "string", "pattern": r"\$(\$|\{)", "description": "A text with ${VARIABLE} in it, replaced from the environment."}
 """What may stand in place of any plain value: `${VAR}` is expanded before types are looked at."""
+_TO_VARIABLE = {"$ref": "#/$defs/variable"}
 _SCHEMAS = ("items", "additionalProperties", "contains", "not")
 _LISTS_OF_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _MAPS_OF_SCHEMAS = ("properties", "$defs", "patternProperties")
@@ -26,7 +27,9 @@ def json_schema() -> dict[str, Any]:
     for name in _needs_kind(found):
         found["$defs"][name]["required"] = [*dict.fromkeys(["kind", *found["$defs"][name].get("required", ())])]
     head = {"$schema": DIALECT, "title": "cotforge pipeline"}
-    return head | _adapted(found)
+    adapted = _adapted(found)
+    adapted["$defs"]["variable"] = VARIABLE
+    return head | adapted
 
 
 def _needs_kind(schema: Any) -> set[str]:
@@ -71,4 +74,4 @@ def _is_plain(schema: Mapping[str, Any]) -> bool:
 
 def _or_variable(schema: dict[str, Any]) -> dict[str, Any]:
     about = {key: schema.pop(key) for key in _ABOUT if key in schema}
-    return {"anyOf": [schema, VARIABLE]} | about
+    return {"anyOf": [schema, _TO_VARIABLE]} | about

@@ -25,7 +25,7 @@ def key_lines(name: str | None = None) -> Iterator[str]:
         found = chosen
     for key in found:
         yield _head(key)
-        yield textwrap.fill(key.meaning.replace("`", ""), WIDTH, initial_indent="    ", subsequent_indent="    ")
+        yield textwrap.fill(key.meaning, WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
 def _head(key: Key) -> str:

@@ -9,8 +9,6 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cotforge.spec import is_path
-
 NAMES: dict[Any, str] = {str: "text", int: "whole number", float: "number", NoneType: "`null`"}
 BOUNDS = {Ge: "at least", Gt: "above", Le: "at most", Lt: "below"}
 
@@ -67,8 +65,6 @@ def _one_word(annotation: Any, marks: Iterable[Any]) -> str:
         return "section with keys of your own"
     if sections_in(annotation):
         return "section"
-    if annotation is str and any(map(is_path, marks)):
-        return "path or name"
     return f"{NAMES.get(annotation, 'any value')}{_bounds(marks)}"
 
 
@@ -91,9 +87,11 @@ def _plural(word: str) -> str:
 
 
 def _bounds(marks: Iterable[Any]) -> str:
-    """The bounds of a number, as ` at least 0 and at most 1`."""
-    found = [(word, getattr(mark, kind.__name__.lower())) for mark in marks for kind, word in BOUNDS.items() if isinstance(mark, kind)]
-    return " and".join(f" {word} {_number(bound)}" for word, bound in found)
+    """The bounds of a number, as ` from 0 to 1` or ` above 0`."""
+    found = {kind: getattr(mark, kind.__name__.lower()) for mark in marks for kind in BOUNDS if isinstance(mark, kind)}
+    if found.keys() == {Ge, Le}:
+        return f" from {_number(found[Ge])} to {_number(found[Le])}"
+    return " and".join(f" {BOUNDS[kind]} {_number(bound)}" for kind, bound in found.items())
 
 
 def _number(bound: Any) -> str:
