@@ -12,8 +12,8 @@ EXITS = {
     cli.WRONG: "Your file, data or environment is wrong; stderr has one line per fault. If the disk is full, calls in flight are finished "
     "first. Replies that do not fit are kept in a file elsewhere, which the line names, and the next command takes them over.",
     cli.STOPPED: "Stopped early. A budget or a teacher's quota is used up, or a server asks for a wait of over an hour. Or a key or "
-    "account is refused, a teacher refuses every call in the same words or reports impossible token counts, no teacher can be reached, or too "
-    "many calls failed. The dataset is written from what there is.",
+    "account is refused, a teacher refuses every call in the same words or reports impossible token counts, no teacher can be "
+    "reached, or too many calls failed. The dataset is written from what there is.",
     cli.INTERRUPTED: "Interrupted, as by Ctrl-C. Run the same command again to continue.",
 }
 """What each exit code means."""
