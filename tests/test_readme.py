@@ -21,7 +21,7 @@ from cotforge import cli, gold
 from cotforge.answers import Task
 from cotforge.consensus import RULES
 from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
-from cotforge.export.columns import LOSSES, lessons, traces
+from cotforge.export.columns import LOSSES
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.prompts import shipped
@@ -82,13 +82,9 @@ def after(start: str) -> str:
 # the keys of the pipeline file
 
 
-def listed() -> Iterator[tuple[str, str]]:
-    """(key, default) as the table has them; `.b` after `x.a` means `x.b`."""
-    for keys, default, *_ in rows("key"):
-        whole = ""
-        for key in quoted(keys):
-            whole = whole.rpartition(".")[0] + key if key.startswith(".") else key
-            yield whole.replace("[]", ""), default
+def listed() -> set[tuple[str, str]]:
+    """(key, default) as the tables of keys have them."""
+    return {(row[0].strip("`").replace("[]", ""), row[2]) for head, found in tables() if head == "key" for row in found}
 
 
 def sections(annotation: Any) -> list[type[BaseModel]]:
@@ -106,29 +102,19 @@ def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]
             yield from keys(each, f"{key}.")
         if not below or field.default is None or isinstance(field.default, str):
             default = field.get_default(call_default_factory=True)
-            yield key, ... if default is PydanticUndefined or key == "source.kind" else default
+            yield key, ... if default is PydanticUndefined else list(default) if isinstance(default, tuple) else default
 
 
-def as_yaml(default: str) -> Any:
-    return ... if default == "required" else yaml.safe_load(default.strip("`"))
+def as_plain(told: set[tuple[str, str]]) -> list[tuple[str, Any]]:
+    return [(key, ... if default == "required" else yaml.safe_load(default.strip("`"))) for key, default in told]
 
 
-def plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def test_every_key_of_the_pipeline_file_is_in_the_table_with_its_default_and_no_other() -> None:
-    told = list(listed())
-    assert len(told) == len(dict(told)), "a key stands twice"
-    assert {key: as_yaml(default) for key, default in told} == {
-        key: plain(default)
-        for key, default in reversed(list(keys(Pipeline)))  # of the kinds, the first is meant where none is given
-    }
-
-
-def test_every_default_says_who_chose_it() -> None:
-    assert {row[2] for row in rows("key")} == {"you", "us", "server", "data"}
-    assert all((row[1] == "required") <= (row[2] == "you") for row in rows("key"))
+def test_every_key_of_the_pipeline_file_is_in_the_tables_with_its_defaults_and_no_other() -> None:
+    told, there = listed(), list(keys(Pipeline))
+    lacking = [(key, default) for key, default in there if key.rpartition(".")[2] != "kind" and (key, default) not in as_plain(told)]
+    assert lacking == []
+    above = {".".join(key.split(".")[:depth]) for key, _ in there for depth in range(1, 9)}
+    assert {key for key, _ in told} == {key for key, _ in there} | above
 
 
 def test_every_choice_of_a_key_is_named() -> None:
@@ -158,10 +144,7 @@ def test_the_options_of_the_measures_are_those_of_their_functions() -> None:
     assert told == {measure.__name__: measure.__kwdefaults__ or {} for measure in MEASURES}
 
 
-def test_every_column_is_listed_in_its_place() -> None:
-    assert [name for name in quoted(after("Lessons: ").partition(". ")[0]) if name != "measure_*"] == list(lessons([]))
-    explained = re.sub(r"\(.*?\)", "", after("Traces: "), flags=re.DOTALL)
-    assert quoted(explained) == [*traces([]), "measure_*"]
+def test_the_losses_are_listed_with_their_columns() -> None:
     (losses,) = (row[1] for row in rows("path") if row[0] == "`losses.parquet`")
     assert quoted(losses) == [", ".join(LOSSES)]
 
@@ -186,7 +169,7 @@ def test_the_demo_is_described_as_it_is() -> None:
 
 
 def headings(text: str) -> set[str]:
-    return {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    return {re.sub(r"[^a-z0-9 _-]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
 
 def test_every_page_of_the_docs_is_named_in_the_index() -> None:

@@ -1,5 +1,6 @@
 """The commands as the command line itself tells them, and the exit codes."""
 
+import html
 from collections.abc import Iterator
 
 import click
@@ -43,9 +44,9 @@ def _detail(name: str, command: click.Command) -> Iterator[str]:
 
 def _options(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
     context = click.Context(command, info_name=name)
-    for option in command.get_params(context):
-        if (told := option.get_help_record(context)) is not None:
-            yield f"`{told[0]}`", told[1]
+    for option in command.params:
+        if (told := option.get_help_record(context)) is not None and isinstance(option, click.Option):
+            yield f"`{told[0]}`", html.escape(told[1], quote=False)
 
 
 def _usage(name: str, *, options: bool = False) -> str:

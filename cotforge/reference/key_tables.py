@@ -4,8 +4,11 @@ import re
 from collections.abc import Sequence
 
 from cotforge.keys import Key, default_text, list_keys
+from cotforge.keys.listing import kind_of
+from cotforge.plan.kinds import KINDS
 from cotforge.reference.markdown import markdown_table
 
+STAGES = tuple(map(kind_of, KINDS))
 HEAD = ("key", "type", "default", "meaning")
 
 
@@ -17,13 +20,19 @@ def keys_tables() -> str:
         groups.setdefault(key.section, {}).setdefault(key.kinds, []).append(key)
     parts = []
     for section, by_kinds in groups.items():
-        for kinds in sorted(by_kinds, key=len, reverse=True) if () not in by_kinds else by_kinds:
+        for kinds in sorted(by_kinds, key=_place):
             parts += [f"{_level(section, kinds, by_kinds)} {_title(section, kinds)}\n", _table(by_kinds[kinds])]
     return "\n".join(parts)
 
 
 def _table(keys: Sequence[Key]) -> str:
     return markdown_table(HEAD, ([f"`{key.path}`", _type(key), _default(key), key.meaning] for key in keys))
+
+
+def _place(kinds: tuple[str, ...]) -> tuple[int, list[int]]:
+    """What all kinds have comes first, then what most have; else in the order of the kinds."""
+    order = [*STAGES]
+    return -len(kinds) if kinds else -100, [order.index(kind) for kind in kinds if kind in order]
 
 
 def _title(section: str, kinds: tuple[str, ...]) -> str:

@@ -17,7 +17,8 @@ from cotforge.spec import Spec, WrongKey
 
 
 class Clip(Spec):
-    """Range of the ratio of new to old token probability, from 1 - `low` to 1 + `high`; outside of it a token stops learning."""
+    """Range of the ratio of new to old token probability, from 1 - `low` to 1 + `high`; outside of
+    it a token stops learning."""
 
     low: float = Field(default=0.2, gt=0, lt=1)
     """Lower range, for tokens that become less likely. Default: TRL's."""
@@ -80,7 +81,8 @@ def passes_of(groups: int, batch: int, group: int) -> int:
 
 
 class Grpo(PacedStage):
-    """Reinforcement learning by GRPO: the student writes several completions per image, and the better ones become more likely."""
+    """Reinforcement learning by GRPO: the student writes several completions per image, and the
+    better ones become more likely."""
 
     harmless: ClassVar[frozenset[str]] = HARMLESS | {
         "log_completions", "log_unique_prompts", "num_completions_to_print", "vllm_gpu_memory_utilization", "vllm_group_port",
@@ -147,7 +149,7 @@ class Grpo(PacedStage):
     equally."""
     scale_rewards: Annotated[Scaling, BeforeValidator(_scaling, json_schema_input_type=Scaling | bool)] = "group"
     """Standard deviation that advantages are divided by: that of the `group`, that of the `batch`,
-    or `none`. Default: TRL's."""
+    or `none`. TRL's `true` and `false` mean `group` and `none`. Default: TRL's."""
     use_bias_correction_kl: bool = True
     """Weigh the KL term (k3 estimator) by the probability ratio, which makes its gradient unbiased.
     Default: TRL's."""
