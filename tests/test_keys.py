@@ -15,10 +15,10 @@ from cotforge import bounded_yaml, cli
 from cotforge.errors import CotforgeError
 from cotforge.keys import json_schema, key_lines, list_keys
 from cotforge.pipeline import Pipeline
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 
 ROOT = Path(__file__).parents[1]
-FILES = [*sorted(shipped("pipelines").glob("*.yaml")), *sorted((ROOT / "examples").glob("*.yaml"))]
+FILES = [*sorted(shipped_folder("pipelines").glob("*.yaml")), *sorted((ROOT / "examples").glob("*.yaml"))]
 BY_RULE = ("value_error", "assertion_error")
 """What pydantic calls the faults that a rule of ours finds, and not a type."""
 PLACE = tuple[str | int, ...]
@@ -164,12 +164,12 @@ def test_the_schema_refuses_what_the_pipeline_refuses_by_type_and_nothing_that_i
 
 @pytest.mark.parametrize(("key", "value"), [("url", ["http://a/v1"]), ("concurrency", "${MANY}"), ("logprobs", False)])
 def test_the_schema_takes_the_other_forms_of_a_value(key: str, value: Any) -> None:
-    tree = pipeline(shipped("pipelines") / "emoset.yaml")
+    tree = pipeline(shipped_folder("pipelines") / "emoset.yaml")
     assert validator().is_valid(changed(tree, ("teachers", 0), tree["teachers"][0] | {key: value}))
 
 
 def test_a_teacher_without_a_kind_is_of_the_first_one_in_the_schema_too() -> None:
-    tree = pipeline(shipped("pipelines") / "emoset.yaml")
+    tree = pipeline(shipped_folder("pipelines") / "emoset.yaml")
     teacher = {"name": "a", "model": "m", "url": "http://a/v1"}
     assert validator().is_valid(tree | {"teachers": [teacher]})
     assert not validator().is_valid(tree | {"teachers": [teacher | {"gpus": "all"}]})

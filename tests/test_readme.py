@@ -24,7 +24,7 @@ from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
 from cotforge.export.columns import LOSSES
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 from tests.project import environment, ran, summary
 from tests.teacher import Teacher
 
@@ -150,9 +150,9 @@ def test_the_losses_are_listed_with_their_columns() -> None:
 
 
 def test_every_shipped_pipeline_and_prompt_is_named() -> None:
-    for file in shipped("pipelines").glob("*.yaml"):
+    for file in shipped_folder("pipelines").glob("*.yaml"):
         assert f"pipelines/{file.name})" in TEXT
-    for file in shipped("prompts").glob("*/*.jinja"):
+    for file in shipped_folder("prompts").glob("*/*.jinja"):
         assert f"`{file.parent.name}/{file.stem}`" in TEXT
 
 
@@ -256,7 +256,7 @@ def a_person_answers(asked: Path, path: Path) -> None:
 def test_the_answers_it_shows_can_be_read(tmp_path: Path) -> None:
     (shown,) = blocks("csv")
     (tmp_path / "gold.csv").write_text(shown)
-    found = gold.read(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
+    found = gold.read_gold(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
     assert (found.answers, len(found.ambiguous)) == ({"c0a1": "awe"}, 1)
 
 

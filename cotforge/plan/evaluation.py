@@ -9,12 +9,12 @@ from cotforge.records import Sample
 from cotforge.spec import Spec
 
 
-def listed(given: Any) -> Any:
+def as_list(given: Any) -> Any:
     """One word as a list of it."""
     return [given] if isinstance(given, str) else given
 
 
-ONE_OR_LIST = BeforeValidator(listed, json_schema_input_type=str | tuple[str, ...])
+ONE_OR_LIST = BeforeValidator(as_list, json_schema_input_type=str | tuple[str, ...])
 """Of a list of texts: one text alone is a list of it."""
 
 Metric = Literal["accuracy", "macro_recall", "format_rate"]
@@ -62,7 +62,7 @@ class Eval(Spec):
     two students is better."""
     at_most: int | None = Field(default=None, ge=1)
     """Most held-out samples used. Null: all."""
-    when: Annotated[tuple[When, ...], BeforeValidator(listed, json_schema_input_type=When | tuple[When, ...])] = ("base", "stages", "end")
+    when: Annotated[tuple[When, ...], BeforeValidator(as_list, json_schema_input_type=When | tuple[When, ...])] = ("base", "stages", "end")
     """When the student is evaluated. `base`: before the first stage. `stages`: after each stage
     that another one builds on. `end`: after the last one."""
     between: int | None = Field(default=2_000, ge=1)

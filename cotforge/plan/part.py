@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from cotforge.spec import Spec, WrongKey
 
 
-class Part(Spec):
+class DataPart(Spec):
     """One part of a stage's data. Together the parts are all of it, and no row is in two of them."""
 
     of: int = Field(ge=2)

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan.evaluation import ONE_OR_LIST
-from cotforge.plan.modules import GROUPS, WITH_RANGES, chosen, wrong
+from cotforge.plan.modules import GROUPS, WITH_RANGES, choose_modules, wrong_modules
 from cotforge.spec import PathText, Spec, WrongKey
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -43,7 +43,7 @@ class Prior(Spec):
     @field_validator("modules")
     @classmethod
     def _are_patterns(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
-        if fault := wrong(modules, GROUPS):
+        if fault := wrong_modules(modules, GROUPS):
             raise ValueError(fault)
         return modules
 
@@ -59,16 +59,16 @@ class Prior(Spec):
 
     def wants(self, name: str) -> bool:
         """Whether a tensor is bent, by its name below the decoder."""
-        return chosen(self.modules, self.layers)(name) and (self.bias or not name.endswith(".bias"))
+        return choose_modules(self.modules, self.layers)(name) and (self.bias or not name.endswith(".bias"))
 
     def faults(self, root: Path) -> Iterator[str]:
         """What is wrong with the models that it names, as far as the disk tells: a single word may be a stage."""
         for key, model in self.models().items():
             if (root / model).is_dir():
                 if not (root / model / "config.json").is_file():
-                    yield f"{key}: {shown(model)} has no config.json; it is no model's folder"
+                    yield f"{key}: {show_value(model)} has no config.json; it is no model's folder"
             elif "/" in model and (not _HUB_ID.fullmatch(model) or (root / model).parent.is_dir()):
-                yield f"{key}: {shown(model)} is no folder; give one, or an id on the Hub (owner/name)"
+                yield f"{key}: {show_value(model)} is no folder; give one, or an id on the Hub (owner/name)"
 
     def words(self) -> str:
         """What the plan's line says of it."""

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from cotforge.folder import safe_name
 from cotforge.plan.evaluation import Eval
 from cotforge.plan.student import Part, Student, demand_trained
-from cotforge.plan.trl_fields import refused
+from cotforge.plan.trl_fields import refused_field
 from cotforge.spec import Spec
 
 LearnsFrom = Literal["lessons", "source", "pairs"]
@@ -220,7 +220,7 @@ class TrlStage(Stage):
     @field_validator("trl")
     @classmethod
     def _takes(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        if fault := refused(fields):
+        if fault := refused_field(fields):
             raise ValueError(fault)
         return fields
 

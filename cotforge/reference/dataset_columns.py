@@ -72,7 +72,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
 
 def columns_of(table: Table) -> Mapping[str, Any]:
     """The columns of a table by name, in order; `measure_*` stands for all those of measures."""
-    makes = {"lessons": lambda: columns.lessons(["measure_*"]), "traces": lambda: columns.traces(["measure_*"])}
+    makes = {"lessons": lambda: columns.lesson_columns(["measure_*"]), "traces": lambda: columns.trace_columns(["measure_*"])}
     plain = {"preference": columns.PREFERENCE, "losses": columns.LOSSES}
     return makes[table]() if table in makes else plain[table]
 

@@ -18,7 +18,7 @@ class Bursts(Spec):
     """Length of a burst in seconds."""
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_whole(self) -> Self:
         if self.lasts >= self.every:
             raise ValueError(f"lasts: {self.lasts:g} s leave no time between bursts; every must be more")
         return self
@@ -33,7 +33,7 @@ class Down(Spec):
     """Seconds until the port opens again."""
 
 
-class Ends(Spec):
+class EndsAfter(Spec):
     """When and why the server stops answering for good."""
 
     after: int = Field(ge=0)
@@ -52,7 +52,7 @@ class Trickle(Spec):
     """Share of attempts that are slow like this."""
 
 
-class Cells(Spec):
+class GridCells(Spec):
     """Images that are grids of smaller images of equal size. Each cell is read alone, and the
     answer is computed from all of them."""
 
@@ -81,7 +81,7 @@ class Simulated(Spec):
     """CSV file with the columns image and label that it is trained on, relative to the pipeline
     file; image paths are relative to the CSV file. Null: no skill, its answer is a fixed random
     projection of the thumbnail."""
-    cells: Cells | None = None
+    cells: GridCells | None = None
     """For images that are grids of learned images. The answer is then free, and the steps are
     written out. Needs `learn`. Null: the image is one whole."""
     seed: int = 0
@@ -113,7 +113,7 @@ class Simulated(Spec):
     """Seconds in the Retry-After header of 429, 503 and 529. Null: no header."""
     down: Down | None = None
     """A period in which nothing listens on the port, for all teachers on it. Null: none."""
-    ends: Ends | None = None
+    ends: EndsAfter | None = None
     """When and why the server stops answering for good. Null: never."""
 
     hang: Share = 0.0

@@ -7,12 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.reader import Reader
 from cotforge.plan.rewards import Reward, reward_faults, reward_words
 from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom
-from cotforge.plan.variants import FORM, Variant, expanded, form
+from cotforge.plan.variants import FORM, Variant, expand_variant, loss_form
 from cotforge.spec import Spec, WrongKey
 
 
@@ -36,9 +36,9 @@ Both narrow what is explored, by what arXiv 2509.26114 finds of either bound.
 ClipName = Literal["cliplow-upper", "cliplow-lower"]
 
 
-def _clip(given: Any) -> Any:
+def _parse_clip(given: Any) -> Any:
     if isinstance(given, str) and given not in CLIPS:
-        raise ValueError(f"no clip named {shown(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
+        raise ValueError(f"no clip named {show_value(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
     return CLIPS[given] if isinstance(given, str) else given
 
 
@@ -51,12 +51,12 @@ BUDGETED = frozenset({"dapo", "cispo", "vespo"})
 Scaling = Literal["group", "batch", "none"]
 
 
-def _scaling(given: Any) -> Any:
+def _parse_scaling(given: Any) -> Any:
     """TRL also takes true for `group` and false for `none`."""
     return ("group" if given else "none") if isinstance(given, bool) else given
 
 
-class Vllm(Spec):
+class VllmOptions(Spec):
     """Where vLLM runs."""
 
     url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
@@ -129,7 +129,7 @@ class Grpo(PacedStage):
     image (RACRO, arXiv 2506.04559). It is one more reward; `rewards` may then be `[]`. Null: none."""
     rewards: tuple[Reward, ...]
     """Measures that are rewarded, each with a weight."""
-    clip: Annotated[Clip | None, BeforeValidator(_clip, json_schema_input_type=ClipName | Clip | None)] = None
+    clip: Annotated[Clip | None, BeforeValidator(_parse_clip, json_schema_input_type=ClipName | Clip | None)] = None
     """Clipping range: `{low, high}`, `cliplow-upper` or `cliplow-lower`. Null: TRL's default, 0.2
     on both sides."""
     updates_per_rollout: int = Field(default=1, ge=1)
@@ -147,7 +147,7 @@ class Grpo(PacedStage):
     """How the losses of tokens are averaged, by TRL's names: `dapo`, `grpo`, `dr_grpo`, `bnpo`,
     `cispo`, `sapo`, `luspo` or `vespo`. `dapo`, TRL's default, weighs every token of a rollout
     equally."""
-    scale_rewards: Annotated[Scaling, BeforeValidator(_scaling, json_schema_input_type=Scaling | bool)] = "group"
+    scale_rewards: Annotated[Scaling, BeforeValidator(_parse_scaling, json_schema_input_type=Scaling | bool)] = "group"
     """Standard deviation that advantages are divided by: that of the `group`, that of the `batch`,
     or `none`. TRL's `true` and `false` mean `group` and `none`. Default: TRL's."""
     use_bias_correction_kl: bool = True
@@ -161,7 +161,7 @@ class Grpo(PacedStage):
     rollouts: Literal["auto", "transformers", "vllm"] = "auto"
     """What generates the completions: `transformers` or `vllm`. `auto`: vLLM on a GPU if it is
     installed and supports the student."""
-    vllm: Vllm | None = None
+    vllm: VllmOptions | None = None
     """Settings of vLLM for `rollouts: vllm`. Null: the defaults of this section."""
 
     @model_validator(mode="before")
@@ -170,7 +170,7 @@ class Grpo(PacedStage):
         """The keys of the variant, and `accumulate`, where it is not given: whole groups, 16 of them at least."""
         if not isinstance(given, dict):
             return given
-        given = expanded(given)
+        given = expand_variant(given)
         if given.get("accumulate") is not None:
             return given
         batch, group = (given.get(name, cls.model_fields[name].default) for name in ("batch", "group"))
@@ -224,7 +224,7 @@ class Grpo(PacedStage):
         if self.clip is not None and self.updates_per_rollout < 2:
             raise ValueError("clip: cannot act while every completion is used for one step only; set updates_per_rollout to 2 or more")
         if self.clip is not None and (loss := self.trl.get("loss_type", self.loss_type)) in UNCLIPPED:
-            raise ValueError(f"clip: the loss {shown(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
+            raise ValueError(f"clip: the loss {show_value(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
         return self
 
     @model_validator(mode="after")
@@ -234,7 +234,7 @@ class Grpo(PacedStage):
                 raise ValueError("token_budget: is missing; variant c3po needs one that the completions of nearly every step reach")
             return self
         if (loss := self.trl.get("loss_type", self.loss_type)) not in BUDGETED:
-            raise ValueError(f"token_budget: the loss {shown(loss)} is divided by something else; take {', '.join(sorted(BUDGETED))}")
+            raise ValueError(f"token_budget: the loss {show_value(loss)} is divided by something else; take {', '.join(sorted(BUDGETED))}")
         if cut := sorted({"steps_per_generation", "generation_batch_size"} & self.trl.keys()):
             raise ValueError(f"token_budget: is that of a whole rollout; leave {' and '.join(cut)} out of trl:")
         return self
@@ -271,4 +271,4 @@ class Grpo(PacedStage):
         words = [*super().words(steps), reward_words(named)]
         clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
         other = {name: value for name in FORM if (value := getattr(self, name)) != type(self).model_fields[name].default}
-        return [*words, f"groups of {self.group}", *clip, *form(other | self.trl)]
+        return [*words, f"groups of {self.group}", *clip, *loss_form(other | self.trl)]

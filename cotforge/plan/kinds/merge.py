@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan import modules as parts
 from cotforge.plan.evaluation import ONE_OR_LIST
 from cotforge.plan.stage import Curve, Stage
@@ -85,7 +85,7 @@ class Merge(Stage):
         """Of models that are plainly meant as folders."""
         for key, model in self.reads().items():
             if model.startswith((".", "/")) and not (root / model).is_dir():
-                yield f"{key}: {shown(model)} is no folder"
+                yield f"{key}: {show_value(model)} is no folder"
 
     def key_fields(self) -> dict[str, Any]:
         """Without the places of models, whose weights count."""
@@ -101,7 +101,7 @@ class Merge(Stage):
     @field_validator("modules")
     @classmethod
     def _are_known(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
-        if fault := parts.wrong(modules, KNOWN) or (None if modules else f"there is none; give {', '.join(KNOWN)}"):
+        if fault := parts.wrong_modules(modules, KNOWN) or (None if modules else f"there is none; give {', '.join(KNOWN)}"):
             raise ValueError(fault)
         return modules
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from cotforge.plan.curriculum import Choices, PacedStage
-from cotforge.plan.part import Part
+from cotforge.plan.part import DataPart
 from cotforge.plan.prior import Prior
 from cotforge.plan.stage import LOSS, Curve, LearnsFrom
 from cotforge.spec import WrongKey
@@ -42,7 +42,7 @@ class Sft(PacedStage):
     prior: Prior | None = None
     """Pulls the gradients towards a reasoning model (DRIFT, arXiv 2510.15050). Null: plain
     fine-tuning."""
-    part: Part | None = None
+    part: DataPart | None = None
     """Learn from one part of the data, for stages that share it (Disperse-Then-Merge, arXiv
     2405.13432). Null: all of it."""
     shuffle_answers: ShareOrAll = 0.0
