@@ -316,7 +316,7 @@ def keys(key: str | None, schema: bool) -> int:
 
     if schema and key:
         raise click.UsageError("--schema describes the whole file; leave the key out")
-    tell(json.dumps(json_schema(), indent=1, ensure_ascii=False) if schema else "\n".join(key_lines(key)))
+    print_line(json.dumps(json_schema(), indent=1, ensure_ascii=False) if schema else "\n".join(key_lines(key)))
     return DONE
 
 

@@ -31,7 +31,7 @@ def validator() -> Draft202012Validator:
 
 @cache
 def pipeline(path: Path) -> Any:
-    return bounded_yaml.load(path.read_text(encoding="utf-8"))
+    return bounded_yaml.load_yaml(path.read_text(encoding="utf-8"))
 
 
 # meanings

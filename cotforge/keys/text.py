@@ -5,7 +5,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-from cotforge.errors import CotforgeError, shown
+from cotforge.errors import CotforgeError, show_value
 from cotforge.keys.listing import Key, default_text, list_keys
 
 WIDTH = 100
@@ -21,7 +21,7 @@ def key_lines(name: str | None = None) -> Iterator[str]:
         wanted = _bare(name)
         chosen = [key for key in found if f"{_bare(key.path)}.".startswith(f"{wanted}.")]
         if not chosen:
-            raise CotforgeError(f"{shown(name)}: no key has this name{_near(wanted, found)}")
+            raise CotforgeError(f"{show_value(name)}: no key has this name{_near(wanted, found)}")
         found = chosen
     for key in found:
         yield _head(key)

@@ -33,7 +33,7 @@ def stage_site(root: Path, folder: Path) -> Path:
         shutil.copyfile(root / name, pages / name)
     (pages / API).write_text(api_page(), encoding="utf-8")
     config = folder / "mkdocs.yml"
-    config.write_text(bounded_yaml.dump(configuration(root)), encoding="utf-8")
+    config.write_text(bounded_yaml.dump_yaml(configuration(root)), encoding="utf-8")
     return config
 
 
