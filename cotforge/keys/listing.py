@@ -55,30 +55,30 @@ def _keys_of(sections: Iterable[Section], above: str, kinds: tuple[str, ...]) ->
         if name == "kind" and kind_of(having[0]):
             yield _kind_key(having, f"{above}kind", kinds)
             continue
-        for group in _alike(having, name):
+        for group in _group_alike(having, name):
             own = kinds if len(group) == len(sections) else tuple(filter(None, map(kind_of, group)))
-            key = _key(name, group[0].model_fields[name], above, own)
+            key = _make_key(name, group[0].model_fields[name], above, own)
             yield key
             yield from _keys_of(key.holds, f"{key.path}.", own)
 
 
-def _alike(sections: Iterable[Section], name: str) -> list[list[Section]]:
+def _group_alike(sections: Iterable[Section], name: str) -> list[list[Section]]:
     """The sections in groups whose field of that name has the same type, default and docstring."""
     groups: dict[str, list[Section]] = {}
     for section in sections:
         field = section.model_fields[name]
-        groups.setdefault(repr((describe_type(field), _default(field), field.description)), []).append(section)
+        groups.setdefault(repr((describe_type(field), _field_default(field), field.description)), []).append(section)
     return list(groups.values())
 
 
-def _key(name: str, field: FieldInfo, above: str, kinds: tuple[str, ...]) -> Key:
+def _make_key(name: str, field: FieldInfo, above: str, kinds: tuple[str, ...]) -> Key:
     below = sections_in(field.annotation)
     return Key(
         path=f"{above}{field.alias or name}{'[]' if _is_list_of_sections(field.annotation) else ''}",
         kinds=kinds,
         type=describe_type(field),
         required=field.is_required(),
-        default=_default(field),
+        default=_field_default(field),
         meaning=" ".join((field.description or "").split()),
         holds=tuple(below),
     )
@@ -106,17 +106,17 @@ def kind_of(section: Section) -> str:
     return str(names[0]) if len(names) == 1 else ""
 
 
-def _default(field: FieldInfo) -> Any:
+def _field_default(field: FieldInfo) -> Any:
     if field.is_required():
         return None
-    return _plain(field.get_default(call_default_factory=True))
+    return _plain_value(field.get_default(call_default_factory=True))
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     """A default as YAML would have it; of a section what it has beside its own defaults."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return [_plain(each) for each in value] if isinstance(value, tuple) else to_jsonable_python(value)
+    return [_plain_value(each) for each in value] if isinstance(value, tuple) else to_jsonable_python(value)
 
 
 def default_text(value: Any) -> str:

@@ -27,7 +27,7 @@ def json_schema() -> dict[str, Any]:
     for name in _needs_kind(found):
         found["$defs"][name]["required"] = [*dict.fromkeys(["kind", *found["$defs"][name].get("required", ())])]
     head = {"$schema": DIALECT, "title": "cotforge pipeline"}
-    adapted = _adapted(found)
+    adapted = _adapt_schema(found)
     adapted["$defs"]["variable"] = VARIABLE
     return head | adapted
 
@@ -43,21 +43,25 @@ def _needs_kind(schema: Any) -> set[str]:
     return found
 
 
-def _adapted(schema: Any) -> Any:
+def _adapt_schema(schema: Any) -> Any:
     """A schema without titles and discriminators, where a variable may stand in place of every plain value."""
     if not isinstance(schema, dict):
         return schema
     found = {key: value for key, value in schema.items() if key not in ("title", "discriminator")}
     for key in found.keys() & {*_SCHEMAS}:
-        found[key] = _adapted(found[key])
+        found[key] = _adapt_schema(found[key])
     for key in found.keys() & {*_LISTS_OF_SCHEMAS}:
-        found[key] = _flat([_adapted(each) for each in found[key]]) if key == "anyOf" else [_adapted(each) for each in found[key]]
+        found[key] = (
+            _flatten_alternatives([_adapt_schema(each) for each in found[key]])
+            if key == "anyOf"
+            else [_adapt_schema(each) for each in found[key]]
+        )
     for key in found.keys() & {*_MAPS_OF_SCHEMAS}:
-        found[key] = {name: _adapted(each) for name, each in found[key].items()}
+        found[key] = {name: _adapt_schema(each) for name, each in found[key].items()}
     return _or_variable(found) if _is_plain(found) else found
 
 
-def _flat(schemas: list[Any]) -> list[Any]:
+def _flatten_alternatives(schemas: list[Any]) -> list[Any]:
     """Alternatives of alternatives in one list, each once."""
     found: list[Any] = []
     for each in schemas:

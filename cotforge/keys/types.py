@@ -25,7 +25,7 @@ def describe_type(field: FieldInfo) -> str:
     extra = field.json_schema_extra
     if isinstance(extra, dict) and isinstance(choices := extra.get("enum"), list):
         return join_words(f"`{choice}`" for choice in choices)
-    return join_words(_alternatives(_as_written(field.annotation, field.metadata), field.metadata))
+    return join_words(_name_alternatives(_as_written(field.annotation, field.metadata), field.metadata))
 
 
 def join_words(words: Iterable[str]) -> str:
@@ -40,17 +40,17 @@ def _as_written(annotation: Any, marks: Iterable[Any]) -> Any:
     return next((each for each in given if each is not PydanticUndefined), annotation)
 
 
-def _alternatives(annotation: Any, marks: Iterable[Any] = ()) -> Iterator[str]:
+def _name_alternatives(annotation: Any, marks: Iterable[Any] = ()) -> Iterator[str]:
     """The alternatives of a type, one by one."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         inner = [mark for given in parts[1:] for mark in (given.metadata if isinstance(given, FieldInfo) else [given])]
-        yield from _alternatives(_as_written(parts[0], inner), inner)
+        yield from _name_alternatives(_as_written(parts[0], inner), inner)
     elif origin is Literal:
         yield from (f"`{value}`" for value in parts if value is not False)  # false is what YAML 1.1 makes of `off`
     elif origin in (Union, UnionType):
         for part in parts:
-            yield from _alternatives(part, () if part is NoneType else marks)
+            yield from _name_alternatives(part, () if part is NoneType else marks)
     elif annotation is bool:
         yield from ("`true`", "`false`")
     else:
@@ -65,34 +65,34 @@ def _one_word(annotation: Any, marks: Iterable[Any]) -> str:
         return "section with keys of your own"
     if sections_in(annotation):
         return "section"
-    return f"{NAMES.get(annotation, 'any value')}{_bounds(marks)}"
+    return f"{NAMES.get(annotation, 'any value')}{_bounds_text(marks)}"
 
 
 def _list_word(parts: tuple[Any, ...]) -> str:
     if sections_in(parts[0]):
         return "list of sections"
     if parts[-1] is not Ellipsis and len(parts) > 1:
-        return f"list of {len(parts)} {join_words(_alternatives(parts[0]))}s"
-    words = [*_alternatives(parts[0])]
+        return f"list of {len(parts)} {join_words(_name_alternatives(parts[0]))}s"
+    words = [*_name_alternatives(parts[0])]
     if {"text", "whole number", "number"} <= {*words}:  # any value that YAML may make of an unquoted text
         words = ["text"]
-    return f"list of {join_words(word if word.startswith('`') else _plural(word) for word in words)}"
+    return f"list of {join_words(word if word.startswith('`') else _plural_word(word) for word in words)}"
 
 
-def _plural(word: str) -> str:
+def _plural_word(word: str) -> str:
     for name in ("whole number", "number", "text"):
         if word.startswith(name):
             return f"{name}s{word.removeprefix(name)}"
     return word
 
 
-def _bounds(marks: Iterable[Any]) -> str:
+def _bounds_text(marks: Iterable[Any]) -> str:
     """The bounds of a number, as ` from 0 to 1` or ` above 0`."""
     found = {kind: getattr(mark, kind.__name__.lower()) for mark in marks for kind in BOUNDS if isinstance(mark, kind)}
     if found.keys() == {Ge, Le}:
-        return f" from {_number(found[Ge])} to {_number(found[Le])}"
-    return " and".join(f" {BOUNDS[kind]} {_number(bound)}" for kind, bound in found.items())
+        return f" from {_bound_text(found[Ge])} to {_bound_text(found[Le])}"
+    return " and".join(f" {BOUNDS[kind]} {_bound_text(bound)}" for kind, bound in found.items())
 
 
-def _number(bound: Any) -> str:
+def _bound_text(bound: Any) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"

@@ -22,12 +22,14 @@ EXITS = {
 
 def commands_table() -> str:
     """A row for every command: how it is called, and the first paragraph of its help."""
-    return markdown_table(("command", "does"), ([f"`{_usage(name)}`", _help(command)] for name, command in cli.cli.commands.items()))
+    return markdown_table(
+        ("command", "does"), ([f"`{_usage_line(name)}`", _help_line(command)] for name, command in cli.cli.commands.items())
+    )
 
 
 def commands_in_detail() -> str:
     """For every command a heading, its help, an example and its options."""
-    return "\n".join(part for name, command in cli.cli.commands.items() for part in _detail(name, command))
+    return "\n".join(part for name, command in cli.cli.commands.items() for part in _command_detail(name, command))
 
 
 def exits_table() -> str:
@@ -35,25 +37,25 @@ def exits_table() -> str:
     return markdown_table(("exit", "means"), ([str(code), meaning] for code, meaning in EXITS.items()))
 
 
-def _detail(name: str, command: click.Command) -> Iterator[str]:
+def _command_detail(name: str, command: click.Command) -> Iterator[str]:
     yield f"## `cotforge {name}`\n"
     yield f"{' '.join((command.help or '').split())}\n"
-    yield f"Usage: `{_usage(name, options=True)}`. Example: `{cli.EXAMPLES[name]}`\n"
-    yield markdown_table(("option", "meaning"), _options(name, command))
+    yield f"Usage: `{_usage_line(name, options=True)}`. Example: `{cli.EXAMPLES[name]}`\n"
+    yield markdown_table(("option", "meaning"), _option_rows(name, command))
 
 
-def _options(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
+def _option_rows(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
     context = click.Context(command, info_name=name)
     for option in command.params:
         if (told := option.get_help_record(context)) is not None and isinstance(option, click.Option):
             yield f"`{told[0]}`", html.escape(told[1], quote=False)
 
 
-def _usage(name: str, *, options: bool = False) -> str:
+def _usage_line(name: str, *, options: bool = False) -> str:
     command = cli.cli.commands[name]
     pieces = command.collect_usage_pieces(click.Context(command, info_name=name))
     return " ".join(["cotforge", name, *(piece for piece in pieces if options or piece != "[OPTIONS]")])
 
 
-def _help(command: click.Command) -> str:
+def _help_line(command: click.Command) -> str:
     return (command.help or "").partition("\n\n")[0]

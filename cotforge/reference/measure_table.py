@@ -8,14 +8,16 @@ from cotforge.reference.markdown import markdown_table
 
 def measures_table() -> str:
     """A row for every measure."""
-    return markdown_table(("measure", "value", "options"), ([f"`{each.__name__}`", _value(each), _options(each)] for each in MEASURES))
+    return markdown_table(
+        ("measure", "value", "options"), ([f"`{each.__name__}`", _value_cell(each), _options_cell(each)] for each in MEASURES)
+    )
 
 
-def _value(measure: object) -> str:
+def _value_cell(measure: object) -> str:
     """The first paragraph of its docstring."""
     return (inspect.getdoc(measure) or "").partition("\n\n")[0]
 
 
-def _options(measure: object) -> str:
+def _options_cell(measure: object) -> str:
     options: dict[str, object] = getattr(measure, "__kwdefaults__", None) or {}
     return f"`{', '.join(f'{name}: {value}' for name, value in options.items())}`" if options else ""

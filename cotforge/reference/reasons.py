@@ -125,10 +125,10 @@ def reasons_tables() -> str:
         parts += [
             f"## {title}\n",
             f"{where}\n",
-            markdown_table(("reason", "meaning"), ([_word(word), text] for word, text in reasons.items())),
+            markdown_table(("reason", "meaning"), ([_reason_cell(word), text] for word, text in reasons.items())),
         ]
     return "\n".join(parts)
 
 
-def _word(reason: str) -> str:
+def _reason_cell(reason: str) -> str:
     return ", ".join(f"`{word}`" if word != "..." else word for word in reason.split(", "))

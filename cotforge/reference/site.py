@@ -28,24 +28,24 @@ def stage_site(root: Path, folder: Path) -> Path:
     """The site's configuration, written to a new folder with all pages of a repository and what they link to."""
     shutil.rmtree(folder, ignore_errors=True)
     pages = folder / "pages"
-    for name in _linked(root, [HEAD, INDEX, *FOOT]):
+    for name in _linked_files(root, [HEAD, INDEX, *FOOT]):
         (pages / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, pages / name)
     (pages / API).write_text(api_page(), encoding="utf-8")
     config = folder / "mkdocs.yml"
-    config.write_text(bounded_yaml.dump_yaml(configuration(root)), encoding="utf-8")
+    config.write_text(bounded_yaml.dump_yaml(site_config(root)), encoding="utf-8")
     return config
 
 
-def configuration(root: Path) -> dict[str, Any]:
+def site_config(root: Path) -> dict[str, Any]:
     """What `mkdocs.yml` holds; the pages stand in the order of the book's index."""
     return {
         "site_name": "cotforge",
         "docs_dir": "pages",
         "site_dir": "site",
         "use_directory_urls": False,  # so that it can be read from a disk
-        "nav": [{"Home": HEAD}, *navigation(root), {"Python API": API}, {"More": [*FOOT]}],
-        "theme": {"name": "material", "font": False, "features": ["navigation.sections", "toc.follow"], "palette": _palettes()},
+        "nav": [{"Home": HEAD}, *book_navigation(root), {"Python API": API}, {"More": [*FOOT]}],
+        "theme": {"name": "material", "font": False, "features": ["navigation.sections", "toc.follow"], "palette": _colour_palettes()},
         "markdown_extensions": ["admonition", "tables", "attr_list", {"toc": {"permalink": True}}, "pymdownx.superfences"],
         "plugins": ["search", {"mkdocstrings": {"handlers": {"python": {"paths": [str(root.resolve())], "options": _API_OPTIONS}}}}],
     }
@@ -61,12 +61,12 @@ _API_OPTIONS = {
 }
 
 
-def _palettes() -> list[dict[str, Any]]:
+def _colour_palettes() -> list[dict[str, Any]]:
     """Light and dark, as the reader's system is."""
     return [{"media": f"(prefers-color-scheme: {scheme})", "scheme": name} for scheme, name in (("light", "default"), ("dark", "slate"))]
 
 
-def navigation(root: Path) -> list[dict[str, Any]]:
+def book_navigation(root: Path) -> list[dict[str, Any]]:
     """The parts of the book with their pages, as its index has them."""
     parts: list[dict[str, Any]] = [{"The book": INDEX}]
     for line in (root / INDEX).read_text(encoding="utf-8").splitlines():
@@ -86,7 +86,7 @@ def api_page() -> str:
     return "# Python API\n\n" + "\n".join(f"::: {each.__module__}.{each.__qualname__}\n" for _, each in objects)
 
 
-def _linked(root: Path, names: list[str]) -> Iterator[str]:
+def _linked_files(root: Path, names: list[str]) -> Iterator[str]:
     """The named files, and every file below the root that they, or the pages they name, link to; relative to the root."""
     seen: set[str] = set()
     while names:
