@@ -25,6 +25,15 @@ def _yaml_word(value: Any) -> Any:
 AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(_yaml_word, json_schema_input_type=Literal["auto", "off", False])]
 
 
+def written_as(type_: Any) -> BeforeValidator:
+    """Tells schema and docs what a file may have, where the type alone says less; changes no value."""
+    return BeforeValidator(_as_given, json_schema_input_type=type_)
+
+
+def _as_given(value: Any) -> Any:
+    return value
+
+
 class Spec(BaseModel):
     """A closed, frozen section: a key that is not a field is an error."""
 

@@ -53,8 +53,10 @@ class Trickle(Spec):
 
 
 class GridCells(Spec):
-    """Images that are grids of smaller images of equal size. Each cell is read alone, and the
-    answer is computed from all of them."""
+    """Images that are grids of smaller images of equal size. Each cell is read alone, and the answer is computed from all of them.
+
+
+    """
 
     rows: int = Field(ge=1, le=16)
     """Rows of the grid."""

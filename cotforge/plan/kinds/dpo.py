@@ -46,7 +46,8 @@ class Rollouts(Spec):
 
 
 class Dpo(TrlStage):
-    """Direct preference optimisation: of a right and a wrong text about an image, the right one becomes more likely."""
+    """Direct preference optimisation: of a right and a wrong text about an image, the right one
+    becomes more likely."""
 
     rows_are: ClassVar[str] = "pairs"
     learns_texts: ClassVar[bool] = True

@@ -13,12 +13,11 @@ from cotforge.plan.reader import Reader
 from cotforge.plan.rewards import Reward, reward_faults, reward_words
 from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom
 from cotforge.plan.variants import FORM, Variant, expand_variant, loss_form
-from cotforge.spec import Spec, WrongKey
+from cotforge.spec import Spec, WrongKey, written_as
 
 
 class Clip(Spec):
-    """Range of the ratio of new to old token probability, from 1 - `low` to 1 + `high`; outside of
-    it a token stops learning."""
+    """Range of the ratio of new to old token probability, from 1 - `low` to 1 + `high`; outside of it a token stops learning."""
 
     low: float = Field(default=0.2, gt=0, lt=1)
     """Lower range, for tokens that become less likely. Default: TRL's."""
@@ -81,8 +80,7 @@ def passes_of(groups: int, batch: int, group: int) -> int:
 
 
 class Grpo(PacedStage):
-    """Reinforcement learning by GRPO: the student writes several completions per image, and the
-    better ones become more likely."""
+    """Reinforcement learning by GRPO: the student writes several completions per image, and the better ones become more likely."""
 
     harmless: ClassVar[frozenset[str]] = HARMLESS | {
         "log_completions", "log_unique_prompts", "num_completions_to_print", "vllm_gpu_memory_utilization", "vllm_group_port",
@@ -120,8 +118,8 @@ class Grpo(PacedStage):
     variant: Variant | None = None
     """A published objective, which sets several keys: `dr_grpo`, `dapo`, `gspo` or `c3po`. Keys
     given beside it take precedence. Null: none."""
-    accumulate: int = Field(default=8, ge=1)
-    """Forward passes per optimizer step. Left out: as many as 16 groups need."""
+    accumulate: Annotated[int, Field(ge=1), written_as(Annotated[int, Field(ge=1)] | None)] = 8
+    """Forward passes per optimizer step. Left out, or null: as many as 16 groups need."""
     data: Literal["lessons", "source"] = "lessons"
     """`lessons`: the dataset. `source`: every readable sample of the source, with its raw label."""
     reader: Reader | None = None

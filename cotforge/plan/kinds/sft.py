@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.part import DataPart
 from cotforge.plan.prior import Prior
 from cotforge.plan.stage import LOSS, Curve, LearnsFrom
-from cotforge.spec import WrongKey
+from cotforge.spec import WrongKey, written_as
 
 Share = Annotated[float, Field(ge=0, le=1)]
-ShareOrAll = Annotated[Share, BeforeValidator(lambda given: given, json_schema_input_type=Share | bool)]
+ShareOrAll = Annotated[Share, written_as(Share | bool)]
+"""`true` is 1."""
 
 
 class Sft(PacedStage):
