@@ -111,7 +111,8 @@ def as_plain(told: set[tuple[str, str]]) -> list[tuple[str, Any]]:
 
 def test_every_key_of_the_pipeline_file_is_in_the_tables_with_its_defaults_and_no_other() -> None:
     told, there = listed(), list(keys(Pipeline))
-    lacking = [(key, default) for key, default in there if key.rpartition(".")[2] != "kind" and (key, default) not in as_plain(told)]
+    plain = as_plain(told)
+    lacking = [(key, default) for key, default in there if key.rpartition(".")[2] != "kind" and (key, default) not in plain]
     assert lacking == []
     above = {".".join(key.split(".")[:depth]) for key, _ in there for depth in range(1, 9)}
     assert {key for key, _ in told} == {key for key, _ in there} | above
