@@ -8,6 +8,12 @@ from cotforge.reference.markdown import markdown_table
 
 Table = Literal["lessons", "traces", "preference", "losses"]
 
+HEADS: Mapping[Table, str] = {
+    "lessons": "lesson column",
+    "traces": "trace column",
+    "preference": "preference column",
+    "losses": "loss column",
+}
 NAMES = {"string": "text", "bool": "true or false", "int64": "whole number", "float64": "number", "image": "image"}
 
 MEANINGS: Mapping[str, Mapping[str, str]] = {
@@ -80,7 +86,7 @@ def columns_of(table: Table) -> Mapping[str, Any]:
 def columns_table(table: Table) -> str:
     """A row for every column: name, type, what it holds."""
     rows = ([f"`{name}`", type_name(kind.card), MEANINGS[table][name]] for name, kind in columns_of(table).items())
-    return markdown_table(("column", "type", "holds"), rows)
+    return markdown_table((HEADS[table], "type", "holds"), rows)
 
 
 def type_name(card: Mapping[str, Any]) -> str:
