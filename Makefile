@@ -22,6 +22,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m cotforge.train.versions
+	$(BIN)/python -m tests.check_names
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --rows 2000 20000 --curate 40000
