@@ -17,7 +17,7 @@ PACKAGE = Path(cotforge.__file__).parent
 FLOORS = (
     "redaction visible",
     "errors spec order regular_files optional",
-    "records layout card_keys",
+    "records layout card_keys atomic",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
     "sources prompts history trust difficulty",
