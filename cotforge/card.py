@@ -8,12 +8,8 @@ from typing import Any
 import yaml
 from jinja2 import Template
 
-<<<<<<< HEAD
 from cotforge.card_keys import size_category
-from cotforge.pages import About, Exported, environment
-=======
 from cotforge.pages import About, Exported, page_environment
->>>>>>> integration15
 from cotforge.redaction import without_userinfo
 from cotforge.tally import Tally, claims
 from cotforge.tally.counts import share_of
