@@ -28,8 +28,8 @@ from cotforge.records import CuratedSample, Fault, Lesson
 from cotforge.redaction import redact_text
 from cotforge.report import Gallery, report_page
 from cotforge.sources import Counts
-from cotforge.sources.stream import LABELS_NAMED
-from cotforge.sources.text import clean_value
+from cotforge.sources.sample_stream import LABELS_NAMED
+from cotforge.sources.values import clean_value
 from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import TeacherTally

@@ -12,7 +12,7 @@ from cotforge.sources.files import Splits, absolute_path
 from cotforge.sources.hf_within import demand_local, demand_resolved
 from cotforge.sources.inline import image_in
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Layout, RawData, RawRow, Spool
+from cotforge.sources.raw_rows import Layout, RawData, RawRow, Spool
 
 if TYPE_CHECKING:
     from datasets import Features, IterableDataset

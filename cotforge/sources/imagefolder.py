@@ -14,11 +14,11 @@ from cotforge.images.signatures import is_image_file
 from cotforge.records import Fault
 from cotforge.sources.files import Splits, existing_path, is_split_name, shown_path
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Columns, Layout, RawData, RawRow, Spool, Unused, place_fault
+from cotforge.sources.raw_rows import Columns, Layout, RawData, RawRow, Spool, Unused, place_fault
 from cotforge.sources.seen import Seen
 from cotforge.sources.table import Splitter, parquet_rows
-from cotforge.sources.text import clean_value
 from cotforge.sources.text_files import laid_out
+from cotforge.sources.values import clean_value
 
 IMAGE_ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),

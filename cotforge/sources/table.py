@@ -11,9 +11,9 @@ from cotforge.records import Fault
 from cotforge.sources.files import Splits, absolute_path, left_out, listed_files, no_files, of_splits, shown_path, top_of
 from cotforge.sources.inline import RowImages
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Columns, Layout, RawData, RawRow, Spool, Unused, place_fault
-from cotforge.sources.text import value_text
+from cotforge.sources.raw_rows import Columns, Layout, RawData, RawRow, Spool, Unused, place_fault
 from cotforge.sources.text_files import ENDINGS, LINE_ENDINGS, laid_out
+from cotforge.sources.values import value_text
 
 _ENDINGS = (".parquet", *ENDINGS)
 

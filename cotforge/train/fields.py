@@ -11,7 +11,7 @@ import torch
 
 from cotforge.errors import CotforgeError, PipelineError
 from cotforge.plan import Dpo, Rates, Stage, Student, TrlStage
-from cotforge.train.students.student import part_of_name
+from cotforge.train.students.loaded_student import part_of_name
 
 
 def make_config(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:

@@ -14,17 +14,17 @@ from cotforge.plan.branches import depends_on, read_by, stage_branch, stage_pare
 from cotforge.train import precheck, ranks
 from cotforge.train.evaluation import engines
 from cotforge.train.evaluation.evaluate import figure_text
-from cotforge.train.faults import explain_full_disk
+from cotforge.train.explained_errors import explain_full_disk
 from cotforge.train.foreseen import stage_estimates
 from cotforge.train.links import link_or_copy
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE, outdone_line, past_chapters
-from cotforge.train.rollouts.engine import lacking_vllm
+from cotforge.train.rollouts.rollout_engine import lacking_vllm
+from cotforge.train.stage_run import TrainingRun
 from cotforge.train.step import Step
 from cotforge.train.students.fits import demand_fit
+from cotforge.train.students.loaded_student import release_memory, weights_fingerprint
 from cotforge.train.students.shape import attention_fault
-from cotforge.train.students.student import release_memory, weights_fingerprint
-from cotforge.train.work import TrainingRun
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from cotforge.errors import CotforgeError
 from cotforge.plan import Stage
 from cotforge.train import ranks
 from cotforge.train.evaluation.best import chosen_checkpoints
-from cotforge.train.faults import explain_full_disk, explain_memory
+from cotforge.train.explained_errors import explain_full_disk, explain_memory
 from cotforge.train.report import trackers
 from cotforge.train.report.past import MANIFEST
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.students.student import release_memory, weights_fingerprint
-from cotforge.train.work import StageRun, TrainingRun, newest_whole, replaced_folder
+from cotforge.train.stage_run import StageRun, TrainingRun, newest_whole, replaced_folder
+from cotforge.train.students.loaded_student import release_memory, weights_fingerprint
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 

@@ -20,9 +20,9 @@ from typing import Self
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import ABSTAINED, NONE, Flags, Floats, Ints, code_sample, regroup_codes, symbols_of
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.states import likeliest_states, names_behind, note_value, number_states
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, code_sample, regroup_codes, symbols_of
 from cotforge.consensus.sequential.terms import PICTURED, Wanted
 
 EXACT = 1_000_000

@@ -26,8 +26,8 @@ from torch.utils.data import DataLoader
 from cotforge.errors import PipelineError
 from cotforge.train import ranks
 from cotforge.train.data.learnable import Learnable
+from cotforge.train.data.lesson_records import ACROSS, MARKS, CheckedLesson, Making, Record, Unlearnable
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.data.making import ACROSS, MARKS, CheckedLesson, Making, Record, Unlearnable
 from cotforge.train.students import processors
 
 VERSION = "3"

@@ -15,7 +15,7 @@ from cotforge.train.evaluation.askers import CheckpointAsker
 from cotforge.train.evaluation.trials import Trials
 from cotforge.train.links import link_or_copy
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.students.student import Pupil
+from cotforge.train.students.loaded_student import Pupil
 from cotforge.train.trl_seam import load_weights
 
 FILE = "best.json"

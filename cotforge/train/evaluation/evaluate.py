@@ -15,7 +15,7 @@ from cotforge.plan import Plan
 from cotforge.records import Call, Reply, Sample, Trace
 from cotforge.scores import AnsweredSample, score_answers
 from cotforge.train.evaluation.askers import STUDENT, Asker, Question
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from cotforge.train.evaluation.one_sided import commonest_label, never_answered, one_sided
 
 LONGEST = 1024

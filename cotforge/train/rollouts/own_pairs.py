@@ -17,7 +17,7 @@ from cotforge.train.data.learnable import text_of
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.rollouts.pairs import PairCount, Pairs, RatedCompletion, pairs_of
 from cotforge.train.rollouts.sampling import Sampling
-from cotforge.train.work import StageRun
+from cotforge.train.stage_run import StageRun
 
 COLUMNS: Columns = {
     "id": TEXT, "prompt": MESSAGES, "chosen": ASSISTANT, "rejected": ASSISTANT, "images": IMAGES, "reward_chosen": NUMBER,

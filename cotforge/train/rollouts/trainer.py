@@ -20,10 +20,10 @@ from cotforge.train.curriculum.saving import Saving
 from cotforge.train.family_inputs import type_of_completions
 from cotforge.train.guards import MetricGuards
 from cotforge.train.rewards import Decoder, Rewards
-from cotforge.train.rollouts.budget import fill_budget
-from cotforge.train.rollouts.engine import masked_share
 from cotforge.train.rollouts.resample import flat_groups, other_rows, refill_groups
-from cotforge.train.students.student import Pupil
+from cotforge.train.rollouts.rollout_engine import masked_share
+from cotforge.train.rollouts.token_budget import fill_budget
+from cotforge.train.students.loaded_student import Pupil
 from cotforge.train.trl_seam import GrpoHooks, Sampled
 
 ROLLOUTS, ROWS, LETTERS = 200, 64, 20_000

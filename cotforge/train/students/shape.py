@@ -11,8 +11,8 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from cotforge.plan import Lora
-from cotforge.train.students.folder import SAFE
-from cotforge.train.students.student import matches_target, part_of_name
+from cotforge.train.students.loaded_student import matches_target, part_of_name
+from cotforge.train.students.student_folder import SAFE
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from cotforge.errors import PipelineError
-from cotforge.train.students.student import weights_fingerprint
-from cotforge.train.weights.files import Header, Writer, header_of
-from cotforge.train.weights.layout import demand_alike
+from cotforge.train.students.loaded_student import weights_fingerprint
+from cotforge.train.weights.checkpoint import Header, Writer, header_of
+from cotforge.train.weights.model_layout import demand_alike
 from cotforge.train.weights.names import VOCABULARY
 from cotforge.train.weights.sides import InFiles, InMemory, Side, demand_unfused
 

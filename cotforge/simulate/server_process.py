@@ -12,7 +12,7 @@ from typing import Self
 from cotforge.errors import CotforgeError, TeacherError
 from cotforge.simulate.eyes import silence_libraries
 from cotforge.simulate.server import serve_teachers
-from cotforge.simulate.stage import Role
+from cotforge.simulate.simulated_teacher import Role
 
 START = 60.0
 """Seconds a server may take to train its teachers and listen."""

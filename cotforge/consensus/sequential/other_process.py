@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import cotforge
+from cotforge.consensus.sequential.answer_table import AnswerTable, Evidence
 from cotforge.consensus.sequential.learning import Grounds, recall_policy, remember_policy, teach_policy
 from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import AnswerTable, Evidence
 from cotforge.consensus.sequential.terms import Terms
 
 T = TypeVar("T")
 
-PROGRAM = "import sys; sys.path.insert(0, {!r}); from cotforge.consensus.sequential.apart import serve_work; del sys.path[0]; serve_work()"
+PROGRAM = (
+    "import sys; sys.path.insert(0, {!r}); from cotforge.consensus.sequential.other_process import serve_work; "
+    "del sys.path[0]; serve_work()"
+)
 BEHIND = 5
 """How nice the process is (ours): what asks goes first."""
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from aiohttp import web
 
 from cotforge.errors import PipelineError
-from cotforge.simulate import faults
+from cotforge.simulate import transport_faults
 from cotforge.simulate.ledger import Ledger, LedgerEntry
 from cotforge.simulate.reply import answer_response, completion_body, failure_response, refusal_response
 from cotforge.simulate.request import HttpRefusal, ParsedRequest
@@ -62,7 +62,7 @@ class SimulatedTeacher:
         ends = self.role.simulated.ends
         if self.role.key is not None and authorization != f"Bearer {self.role.key}":
             return HttpRefusal(401, "incorrect API key", code="invalid_api_key")
-        return faults.quota_refusal(ends.by) if ends is not None and self._taken >= ends.after else None
+        return transport_faults.quota_refusal(ends.by) if ends is not None and self._taken >= ends.after else None
 
     async def play(self, request: web.Request, asked: ParsedRequest, *, since: float) -> web.StreamResponse:
         """The answer to a request, or its fault; `since` is how many seconds ago the server had its first."""
@@ -80,7 +80,7 @@ class SimulatedTeacher:
         simulated = self.role.simulated
         if no := self.refused(authorization):
             raise no
-        if simulated.bursts is not None and faults.in_burst(simulated.bursts, since):
+        if simulated.bursts is not None and transport_faults.in_burst(simulated.bursts, since):
             raise HttpRefusal(429, "too many requests; slow down", code="rate_limit_exceeded")
         if simulated.limit is not None and self.in_flight >= simulated.limit:
             raise HttpRefusal(429, "too many requests in flight", code="rate_limit_exceeded")
@@ -104,8 +104,8 @@ class SimulatedTeacher:
 
     async def _answer_request(self, request: web.Request, asked: ParsedRequest, entry: LedgerEntry) -> web.StreamResponse:
         loop, simulated = asyncio.get_running_loop(), self.role.simulated
-        seconds = faults.request_seconds(simulated, self.running, self._chance)
-        fault = faults.striking_fault(simulated, self._chance)
+        seconds = transport_faults.request_seconds(simulated, self.running, self._chance)
+        fault = transport_faults.striking_fault(simulated, self._chance)
         if fault == "hang":
             entry.ended = "hung"
             await loop.create_future()
@@ -123,11 +123,13 @@ class SimulatedTeacher:
         """The reply, on the wire as the fault has it."""
         if fault == "reset":
             entry.ended = "reset"
-            return await faults.reset_halfway(request, body)
+            return await transport_faults.reset_halfway(request, body)
         if fault == "garbage":
             entry.ended = "garbled"
             return answer_response(body[: len(body) // 2])
         trickle = self.role.simulated.trickle
-        response = await faults.trickle_body(request, body, trickle.pause) if fault == "trickle" and trickle else answer_response(body)
+        response = (
+            await transport_faults.trickle_body(request, body, trickle.pause) if fault == "trickle" and trickle else answer_response(body)
+        )
         entry.ended = "answered"
         return response

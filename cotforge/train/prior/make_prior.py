@@ -10,12 +10,12 @@ from cotforge.plan import Prior, Sft
 from cotforge.plan.modules import choose_modules, layer_of
 from cotforge.train.prior.gradient import GradientPrior
 from cotforge.train.prior.tensors import Adapted, find_tensor, language_weights
-from cotforge.train.students.student import Pupil, weights_fingerprint
+from cotforge.train.stage_run import StageRun, TrainingRun
+from cotforge.train.students.loaded_student import Pupil, weights_fingerprint
+from cotforge.train.weights.checkpoint import Checkpoint
 from cotforge.train.weights.delta import Delta, make_delta
-from cotforge.train.weights.files import Checkpoint
 from cotforge.train.weights.names import HEAD, decoder_names, key_of
 from cotforge.train.weights.sides import InFiles
-from cotforge.train.work import StageRun, TrainingRun
 
 EACH_PASS = (
     "prior: DeepSpeed shows no whole gradient: that of each forward pass on each GPU is bent by itself, as in the paper's code, and not "

@@ -7,12 +7,12 @@ from cotforge.consensus.image.admission import PictureAdmission, admit_pictures,
 from cotforge.consensus.image.evidence import PicturedEvidence
 from cotforge.consensus.image.samples import with_codes
 from cotforge.consensus.image.voter import Pictures
-from cotforge.consensus.sequential import apart
+from cotforge.consensus.sequential import other_process
 from cotforge.consensus.sequential.aim import aim_terms, is_known
+from cotforge.consensus.sequential.answer_table import NONE, AnswerTable, Ints
 from cotforge.consensus.sequential.learning import learn_policy
 from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import NOTHING, Policy, Probabilities
-from cotforge.consensus.sequential.table import NONE, AnswerTable, Ints
 from cotforge.consensus.sequential.terms import Terms
 
 
@@ -34,12 +34,12 @@ async def learned_apart(terms: Terms, evidence: PicturedEvidence, upto: int, *, 
     found = await _looked_apart(terms, evidence.samples.padded(len(told)), told, upto)
     if found is None:
         return None
-    policy = await apart.learn_elsewhere(terms, evidence_of(terms, with_codes(told, found.code_N)), upto, memory=memory)
+    policy = await other_process.learn_elsewhere(terms, evidence_of(terms, with_codes(told, found.code_N)), upto, memory=memory)
     return None if policy is None else PicturedPolicy(policy, found.code_N, evidence.samples.places)
 
 
 async def _looked_apart(terms: Terms, pictures: Pictures, told: AnswerTable, upto: int) -> PictureAdmission | None:
-    return await apart.run_elsewhere(partial(admit_pictures, terms, pictures, told, upto))
+    return await other_process.run_elsewhere(partial(admit_pictures, terms, pictures, told, upto))
 
 
 class PicturedPolicy:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Protocol
 
 from cotforge.forge.repeated import repeated_refusals
-from cotforge.forge.walk import SamplePath
+from cotforge.forge.sample_path import SamplePath
 from cotforge.images import Urls
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded

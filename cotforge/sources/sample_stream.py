@@ -16,10 +16,10 @@ from cotforge.records import Fault, Picture, Sample
 from cotforge.sources.chunked import ChunkedPool, Pending
 from cotforge.sources.clashes import Clashes
 from cotforge.sources.labels import TaskRules, label_of, not_astray
-from cotforge.sources.rows import RawRow, Spool, Unused
+from cotforge.sources.raw_rows import RawRow, Spool, Unused
 from cotforge.sources.seen import Seen
 from cotforge.sources.spread import spread_classes
-from cotforge.sources.text import clean_value
+from cotforge.sources.values import clean_value
 
 T = TypeVar("T")
 

@@ -15,12 +15,12 @@ from functools import partial
 from cotforge.budget import Hold
 from cotforge.errors import JournalError
 from cotforge.forge.deadline import Deadline, Wait
-from cotforge.forge.job import ForgeHooks, Job
+from cotforge.forge.pending import PendingSample
 from cotforge.forge.progress import TeacherCounts
+from cotforge.forge.queued_call import ForgeHooks, Job
 from cotforge.forge.rate import Rate
 from cotforge.forge.repeated import RefusalStreak
 from cotforge.forge.replica import Replica
-from cotforge.forge.work import PendingSample
 from cotforge.records import Call, Closing, Fault
 from cotforge.replies.attempt import Attempt, unsent_attempt
 from cotforge.replies.retry_after import MOST_WAIT_S

@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cotforge.consensus.decider import Heard, Rows
-from cotforge.forge.line import TeacherQueue
-from cotforge.forge.notes import Notes
+from cotforge.forge.learned_waves import Notes
+from cotforge.forge.lookahead import LookaheadReader
+from cotforge.forge.pending import PendingSample
 from cotforge.forge.progress import Progress
-from cotforge.forge.reading import LookaheadReader
+from cotforge.forge.sample_path import SamplePath
+from cotforge.forge.teacher_queue import TeacherQueue
 from cotforge.forge.turn import Turn
-from cotforge.forge.walk import SamplePath
-from cotforge.forge.work import PendingSample
 from cotforge.heard import one_heard
 from cotforge.records import Call, Fault
 from cotforge.replies.attempt import Attempt

@@ -9,11 +9,11 @@ import numpy as np
 
 from cotforge.consensus.image import encoder, pixels
 from cotforge.consensus.image.embeddings import Embeddings
+from cotforge.consensus.image.feature_store import FeatureStore
 from cotforge.consensus.image.gathered import Batches
 from cotforge.consensus.image.projection import Vectors
 from cotforge.consensus.image.samples import SamplePictures, gather_samples
 from cotforge.consensus.image.spec import Image, ImageEmbeddings, ImageModel
-from cotforge.consensus.image.store import FeatureStore
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.records import Fault, Picture, Sample
 

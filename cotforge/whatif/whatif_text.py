@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cotforge.consensus.promise import needed_checks
 from cotforge.replies.text import one_line
+from cotforge.whatif.answers import Answers, Unit
 from cotforge.whatif.choice import LACKING, Compared, Row, class_coverage, row_name, setting_line
-from cotforge.whatif.table import Answers, Unit
 
 CLASSES, LONGEST = 8, 60
 """Classes that a line names, and characters of each."""

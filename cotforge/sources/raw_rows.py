@@ -13,7 +13,7 @@ from cotforge.errors import SourceError, show_value
 from cotforge.images import FileRef, Ref
 from cotforge.records import Fault, Record
 from cotforge.sources.options import read_options
-from cotforge.sources.text import ANSWERING, ASKING, named_label, plain_value, said_by, value_text
+from cotforge.sources.values import ANSWERING, ASKING, named_label, plain_value, said_by, value_text
 from cotforge.spec import PathText, Spec
 
 Spool = Callable[[bytes, str], FileRef]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from cotforge.forge.line import TeacherQueue
 from cotforge.forge.pace import Pace
 from cotforge.forge.progress import Progress
 from cotforge.forge.replica import Replica
+from cotforge.forge.teacher_queue import TeacherQueue
 from cotforge.records import Closing, Stop
 
 STILL_S = 4.0

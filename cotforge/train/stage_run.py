@@ -20,14 +20,14 @@ from cotforge.train import ranks, sharding
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.best import Best
 from cotforge.train.evaluation.trials import Trials
-from cotforge.train.faults import BatchWatch, explain_fsdp, explain_memory, explain_pictures
+from cotforge.train.explained_errors import BatchWatch, explain_fsdp, explain_memory, explain_pictures
 from cotforge.train.fields import explain_fields, rate_of, to_fit
 from cotforge.train.guards import Guarding, MetricGuards
 from cotforge.train.moved import Moved
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.students.folder import STUDENT
+from cotforge.train.students.loaded_student import Pupil, model_folder, weights_fingerprint
 from cotforge.train.students.precision import Precision, choose_precision
-from cotforge.train.students.student import Pupil, model_folder, weights_fingerprint
+from cotforge.train.students.student_folder import STUDENT
 from cotforge.train.trl_seam import is_sharded, load_weights
 
 SAVED = 100

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import ABSTAINED, NONE, Flags, Ints, regroup_codes, symbols_of
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Ints, regroup_codes, symbols_of
 
 
 @dataclass(frozen=True, slots=True)

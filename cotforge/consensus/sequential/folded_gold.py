@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import NONE, UNKNOWN, AnswerTable, Flags, Floats, Ints, symbols_of
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.learning import as_symbols, cached_belief, drop_twins
 from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, AnswerTable, Flags, Floats, Ints, symbols_of
-from cotforge.consensus.sequential.walk import walk_policy
+from cotforge.consensus.sequential.replay_trace import walk_policy
 
 FOLDS = 5
 """Parts of the checked rows, each of which is judged by what the others taught (ours)."""

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import AutoConfig
 
 from cotforge.errors import PipelineError
-from cotforge.train.students.folder import SAFE, STUDENT
+from cotforge.train.students.student_folder import SAFE, STUDENT
 
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
 ALIKE = 0.99

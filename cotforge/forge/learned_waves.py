@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cotforge.consensus.sequential import Terms
 from cotforge.consensus.sequential.terms import mean_prices
-from cotforge.forge.walk import SamplePath
+from cotforge.forge.sample_path import SamplePath
 from cotforge.sequence import Basis, Guide, voter_names
 
 if TYPE_CHECKING:

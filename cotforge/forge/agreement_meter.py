@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from cotforge import answers
 from cotforge.consensus import Heard
 from cotforge.consensus.majority import MAJORITY
+from cotforge.forge.pending import PendingSample
 from cotforge.forge.progress import Progress
-from cotforge.forge.walk import SamplePath
-from cotforge.forge.work import PendingSample
+from cotforge.forge.sample_path import SamplePath
 from cotforge.pipeline import Pipeline
 from cotforge.records import Sample
 from cotforge.sequence import vote_setting

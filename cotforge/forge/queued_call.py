@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cotforge.budget import Hold
+from cotforge.forge.pending import PendingSample
 from cotforge.forge.progress import TeacherCounts
 from cotforge.forge.replica import Replica
 from cotforge.forge.tries import Tries
-from cotforge.forge.work import PendingSample
 from cotforge.journal import Journal
 from cotforge.records import Call, Fault
 from cotforge.replies.attempt import Attempt

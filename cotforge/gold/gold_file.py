@@ -11,7 +11,7 @@ from pathlib import Path
 from cotforge.answers import Task
 from cotforge.answers.text import clean_text, normal_form
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import CsvTable, demand_faultless, read_table, unguard_cell
+from cotforge.gold.csv_cells import CsvTable, demand_faultless, read_table, unguard_cell
 from cotforge.pipeline import Loaded
 from cotforge.records import Gold, Record
 

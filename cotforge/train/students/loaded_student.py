@@ -17,8 +17,8 @@ from transformers import AutoModelForImageTextToText
 from cotforge.errors import PipelineError
 from cotforge.plan import Lora, Student
 from cotforge.train.students import processors
-from cotforge.train.students.folder import SAFE_WEIGHTS, STUDENT, UNWANTED, demand_safe
 from cotforge.train.students.precision import Precision, choose_precision
+from cotforge.train.students.student_folder import SAFE_WEIGHTS, STUDENT, UNWANTED, demand_safe
 
 VISION = ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder")
 PROJECTOR = ("multi_modal_projector", "connector", "merger", "aligner", "mm_projector", "embed_vision")

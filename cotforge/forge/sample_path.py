@@ -11,7 +11,7 @@ from cotforge.records import Call
 from cotforge.replies.attempt import Attempt
 
 if TYPE_CHECKING:
-    from cotforge.consensus.image.policy import SamplePolicy
+    from cotforge.consensus.image.pictured_policy import SamplePolicy
     from cotforge.consensus.sequential.policy import Policy
 
     AskedPolicy = Policy | SamplePolicy

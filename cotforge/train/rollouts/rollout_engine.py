@@ -20,8 +20,8 @@ from transformers import BatchFeature
 from cotforge.errors import PipelineError, in_words
 from cotforge.plan import Grpo
 from cotforge.train import versions
-from cotforge.train.students import processors, student
-from cotforge.train.students.student import Pupil
+from cotforge.train.students import loaded_student, processors
+from cotforge.train.students.loaded_student import Pupil
 
 TRIED = ((640, 480), (320, 512))
 """Pixels of the two pictures that the pairing is tried on: large enough to be split into tiles, and unlike each other."""
@@ -193,7 +193,7 @@ def bound_copy(pupil: Pupil, folder: Path) -> None:
     for file in pupil.begin.iterdir():
         if file.suffix == ".safetensors" and not (folder / file.name).is_symlink():
             (folder / file.name).symlink_to(file.resolve())
-        elif file.suffix in student.BESIDE:
+        elif file.suffix in loaded_student.BESIDE:
             shutil.copyfile(file, folder / file.name)  # no link: what is saved next would be written through it
     processors.save_processor(pupil.processor, folder)
 

@@ -8,7 +8,7 @@ from typing import Any
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.evaluation.held import HeldOutSamples, read_held_out
+from cotforge.train.evaluation.held_out import HeldOutSamples, read_held_out
 
 COLUMNS = ("id", "images.list.element.path")
 """Of lessons and of pairs; the bytes of pictures are not read."""
