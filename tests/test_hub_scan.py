@@ -57,7 +57,7 @@ PLANTED = {
     "authorization": "Authorization: Bearer " + token("q", 40),
     "password-in-url": "postgres://db:" + token("p", 12) + "@example.org/x",
     "named-secret": 'client_secret = "' + token("v", 32) + '"',
-    "password": "password: " + token("w", 11),
+    "password": "password: " + token("w", 11) + "7",
     "local-path": "/home/annagram/pictures/emotions",
     "user-name": "written by annagram on Monday",
     "host-name": "bluebox said",
@@ -153,7 +153,7 @@ def test_weights_are_scanned_by_what_their_header_says_and_names_of_files_too(tm
     (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + PLANTED["github-token"].encode())
     (tmp_path / "annagram.txt").write_text("nothing")
     assert told(find_leaks(tmp_path, machine=ANNA)) == {
-        ("local-path", "model.safetensors", "line 1"), ("user-name", "annagram.txt", "its name"),
+        ("local-path", "model.safetensors", "its header"), ("user-name", "annagram.txt", "its name"),
     }  # fmt: skip
 
 

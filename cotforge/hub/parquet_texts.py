@@ -71,19 +71,15 @@ def _flat(name: str, values: Any, numbers: Any) -> Iterator[tuple[str, Any, Any]
 
 
 def _column(name: str, values: Any, numbers: Any, pattern: str) -> TextColumn:
-    """With the texts that the pattern stands in, as they are or without backslashes."""
-    likely = pc.match_substring_regex(values, pattern)
-    found = _pairs(values, numbers, likely)
+    """With the texts that the pattern stands in, without the backslashes of Markdown and JSON."""
+    bare = values
     if pc.any(pc.match_substring(values, "\\")).as_py():
-        bare = pc.replace_substring_regex(values, r"\\([^A-Za-z0-9\s])", r"\1")
-        found += _pairs(bare, numbers, pc.and_not(pc.match_substring_regex(bare, pattern), likely))
-    return TextColumn(name, values, numbers, found)
-
-
-def _pairs(values: Any, numbers: Any, chosen: Any) -> list[tuple[int, str]]:
-    if not pc.any(chosen).as_py():
-        return []
-    return list(zip(numbers.filter(chosen).to_pylist(), values.filter(chosen).to_pylist(), strict=True))
+        spaced = pc.replace_substring_regex(values, r"\\[nrt]", " ")
+        bare = pc.replace_substring_regex(spaced, r"\\([^A-Za-z0-9\s])", r"\1")
+    likely = pc.match_substring_regex(bare, pattern)
+    if not pc.any(likely).as_py():
+        return TextColumn(name, values, numbers)
+    return TextColumn(name, values, numbers, list(zip(numbers.filter(likely).to_pylist(), bare.filter(likely).to_pylist(), strict=True)))
 
 
 def _text(raw: bytes) -> str:
