@@ -7,7 +7,7 @@ from pathlib import Path
 from cotforge import __version__
 from cotforge.card_example import example_of
 from cotforge.card_keys import HUB_ID
-from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep
+from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep_folder
 from cotforge.hub.licence import choose_licence
 from cotforge.hub.machine import mask_places
 from cotforge.images.small import small_jpeg
@@ -74,7 +74,7 @@ def write_card_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Put the pictures of a card in place, each whole, and remove those of an earlier card that are not among them. Raises OSError."""
     for name in {EXAMPLE, FUNNEL} - files.keys():
         (folder / name).unlink(missing_ok=True)
-    sweep(folder, pattern=f"{PREFIX}*{SUFFIX}")
+    sweep_folder(folder, pattern=f"{PREFIX}*{SUFFIX}")
     for name, content in files.items():
         with Staged(folder) as staged:
             staged.file.write(content)

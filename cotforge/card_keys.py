@@ -62,7 +62,7 @@ def size_category(rows: int) -> str:
 
 def header_faults(header: Mapping[str, Any], kind: CardKind) -> list[str]:
     """What is wrong with a card's header by the Hub's documentation, a line each as `key: what is wrong; what would be right`."""
-    rules = _OF_BOTH | (_OF_DATASETS if kind == "dataset" else _OF_MODELS)
+    rules = {**_OF_BOTH, **(_OF_DATASETS if kind == "dataset" else _OF_MODELS)}
     faults = [fault for name, rule in rules.items() if name in header for fault in rule(header[name], name)]
     return [*faults, *_named_licence(header)]
 
