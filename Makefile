@@ -1,6 +1,7 @@
 # Everything runs in .venv, which is made anew where pyproject.toml or constraints.txt changed.
 #   make demo   the whole of cotforge on real data, no key, no GPU (DEMO=short for the small form)
 #   make test   every test        make check   lint, format, types, versions in range
+#   make screenshots   the pictures in docs/images/, of a short demo, by Chromium
 #   make bench  the tables of benchmarks/README.md (make bench-smoke: the same in seconds, too short to mean anything)
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test check bench bench-smoke
+.PHONY: demo test check screenshots bench bench-smoke
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -22,6 +23,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m cotforge.train.versions
+
+screenshots: $(VENV)/.dev
+	$(BIN)/cotforge demo --short --out runs/screenshots
+	$(BIN)/python -m tests.screenshots runs/screenshots
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --rows 2000 20000 --curate 40000
