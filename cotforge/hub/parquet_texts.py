@@ -1,6 +1,6 @@
 """The texts of a parquet file, batch by batch, however deep they lie in lists and records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-BATCH = 256
-"""Rows that are looked at together."""
+TOGETHER = 2**23
+"""Bytes of texts that are looked at together, about. Every look compiles the pattern anew, which takes a millisecond."""
 
 
 @dataclass(slots=True)
@@ -43,15 +43,22 @@ def text_columns(path: Path, pattern: str) -> Iterator[TextColumn]:
             said = [f"{_text(name)}: {_text(value)}" for name, value in (file.metadata.metadata or {}).items() if name != b"ARROW:schema"]
             yield _column("the metadata", pa.array(said, pa.string()), pa.array([0] * len(said), pa.int64()), pattern)
             leaves = [file.schema.column(place) for place in range(len(file.schema))]
-            paths = [leaf.path for leaf in leaves if leaf.logical_type.type in ("STRING", "JSON", "ENUM")]
-            done = 1
-            for batch in file.iter_batches(batch_size=BATCH, columns=paths) if paths else ():
+            places = [place for place, leaf in enumerate(leaves) if leaf.logical_type.type in ("STRING", "JSON", "ENUM")]
+            size, done = _rows_together(file.metadata, places), 1
+            for batch in file.iter_batches(batch_size=size, columns=[leaves[place].path for place in places]) if places else ():
                 numbers = pa.array(range(done, done + len(batch)), pa.int64())
                 done += len(batch)
                 for name, values in zip(batch.schema.names, batch.columns, strict=True):
                     yield from (_column(*flat, pattern) for flat in _flat(name, values, numbers))
     except pa.ArrowInvalid as fault:
         raise OSError(f"{path}: is not a parquet file that can be read: {fault}") from fault
+
+
+def _rows_together(metadata: Any, places: Sequence[int]) -> int:
+    """Rows with about TOGETHER bytes in these columns."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    size = sum(group.column(place).total_uncompressed_size for group in groups for place in places)
+    return max(1, min(2**16, TOGETHER * metadata.num_rows // max(1, size)))
 
 
 def _flat(name: str, values: Any, numbers: Any) -> Iterator[tuple[str, Any, Any]]:
