@@ -58,7 +58,7 @@ def hub_lineage(loaded: Loaded) -> list[str]:
 def bibtex(name: str, source: str) -> str:
     """An entry for a dataset of this name."""
     fields = {
-        "title": f"{name}: reasoning that several vision-language models agreed on",
+        "title": f"{name}: images with questions and reasoning written by vision-language models",
         "howpublished": NO_REPO,
         "note": f"Made with cotforge {__version__} from {source}",
     }
