@@ -2,6 +2,7 @@
 #   make demo   the whole of cotforge on real data, no key, no GPU (DEMO=short for the small form)
 #   make test   every test        make check   lint, format, types, versions in range
 #   make screenshots   the pictures in docs/images/, of a short demo, by Chromium
+#   make docs   the generated parts of docs/, and the site in build/book/site
 #   make bench  the tables of benchmarks/README.md (make bench-smoke: the same in seconds, too short to mean anything)
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test check screenshots bench bench-smoke
+.PHONY: demo test check reference docs screenshots bench bench-smoke
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -23,6 +24,15 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m cotforge.train.versions
+	$(BIN)/python -m tests.check_names
+
+reference: $(VENV)/.dev
+	$(BIN)/python -m cotforge.reference docs
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m cotforge.reference docs
+	$(BIN)/python -m cotforge.reference.site build/book
+	cd build/book && $(abspath $(BIN))/zensical build --strict --config-file mkdocs.yml
 
 screenshots: $(VENV)/.dev
 	$(BIN)/cotforge demo --short --out runs/screenshots
@@ -61,6 +71,10 @@ $(BIN)/python:
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) '.[demo,train]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) '.[docs]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python

@@ -84,13 +84,9 @@ def listed_in(heading: str) -> list[str]:
 # the keys of the pipeline file
 
 
-def listed() -> Iterator[tuple[str, str]]:
-    """(key, default) as the table has them; `.b` after `x.a` means `x.b`."""
-    for keys, default, *_ in rows("key"):
-        whole = ""
-        for key in quoted(keys):
-            whole = whole.rpartition(".")[0] + key if key.startswith(".") else key
-            yield whole.replace("[]", ""), default
+def listed() -> set[tuple[str, str]]:
+    """(key, default) as the tables of keys have them."""
+    return {(row[0].strip("`").replace("[]", ""), row[2]) for head, found in tables() if head == "key" for row in found}
 
 
 def sections(annotation: Any) -> list[type[BaseModel]]:
@@ -108,29 +104,20 @@ def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]
             yield from keys(each, f"{key}.")
         if not below or field.default is None or isinstance(field.default, str):
             default = field.get_default(call_default_factory=True)
-            yield key, ... if default is PydanticUndefined or key == "source.kind" else default
+            yield key, ... if default is PydanticUndefined else list(default) if isinstance(default, tuple) else default
 
 
-def as_yaml(default: str) -> Any:
-    return ... if default == "required" else yaml.safe_load(default.strip("`"))
+def as_plain(told: set[tuple[str, str]]) -> list[tuple[str, Any]]:
+    return [(key, ... if default == "required" else yaml.safe_load(default.strip("`"))) for key, default in told]
 
 
-def plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def test_every_key_of_the_pipeline_file_is_in_the_table_with_its_default_and_no_other() -> None:
-    told = list(listed())
-    assert len(told) == len(dict(told)), "a key stands twice"
-    assert {key: as_yaml(default) for key, default in told} == {
-        key: plain(default)
-        for key, default in reversed(list(keys(Pipeline)))  # of the kinds, the first is meant where none is given
-    }
-
-
-def test_every_default_says_who_chose_it() -> None:
-    assert {row[2] for row in rows("key")} == {"you", "us", "server", "data"}
-    assert all((row[1] == "required") <= (row[2] == "you") for row in rows("key"))
+def test_every_key_of_the_pipeline_file_is_in_the_tables_with_its_defaults_and_no_other() -> None:
+    told, there = listed(), list(keys(Pipeline))
+    plain = as_plain(told)
+    lacking = [(key, default) for key, default in there if key.rpartition(".")[2] != "kind" and (key, default) not in plain]
+    assert lacking == []
+    above = {".".join(key.split(".")[:depth]) for key, _ in there for depth in range(1, 9)}
+    assert {key for key, _ in told} == {key for key, _ in there} | above
 
 
 def test_every_choice_of_a_key_is_named() -> None:
@@ -200,7 +187,7 @@ def test_every_figure_of_the_readme_stands_in_the_results_or_the_benchmarks() ->
 
 
 def headings(text: str) -> set[str]:
-    return {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    return {re.sub(r"[^a-z0-9 _-]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
 
 def test_every_page_of_the_docs_is_named_in_the_index() -> None:
