@@ -31,7 +31,7 @@ FLOORS = (
     "heard sample_reader",
     "forge curate",
     "export card report simulate display estimate whatif",
-    "results early_end doubts formats",
+    "results early_end doubts formats hub",
     "build",
     "train",
     "demo",
