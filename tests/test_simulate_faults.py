@@ -298,9 +298,9 @@ def test_a_fault_that_makes_no_sense_is_a_fault_of_the_file(section: dict[str, A
         Simulated.model_validate(section)
 
 
-def test_every_fault_that_the_readme_rehearses_can_be_played() -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").partition("## Rehearsing")[2].partition("\n## ")[0]
-    sections = [yaml.safe_load(f"{{{cell}}}") for cell in re.findall(r"^\| [^|]+ \| `([^`|]+)` \|$", readme, re.MULTILINE)]
+def test_every_fault_that_the_docs_rehearse_can_be_played() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "rehearse.md").read_text(encoding="utf-8")
+    sections = [yaml.safe_load(f"{{{cell}}}") for cell in re.findall(r"^\| [^|]+ \| `([^`|]+)` \|$", page, re.MULTILINE)]
     faults = {key for section in sections for key in Simulated.model_validate(section).model_fields_set}
     skill = {"eye", "look", "learn", "cells", "seed"}
     assert faults | skill == set(Simulated.model_fields)

@@ -16,7 +16,7 @@ from cotforge.redaction.redactor import Redactor, is_weak
 
 __all__ = [
     "MARK", "SHORTEST", "Redactor", "forget", "holds_credential", "is_weak", "redact", "remember", "remember_userinfo",
-    "without_userinfo",
+    "remembered", "without_userinfo",
 ]  # fmt: skip
 
 _USERINFO = re.compile(r"(://)[^/@\s]{1,1000}@")
@@ -31,6 +31,11 @@ def remember(*values: str) -> None:
     if not _given.issuperset(values):
         _given.update(values)
         _known = Redactor(_given)
+
+
+def remembered() -> frozenset[str]:
+    """The values that this process cuts out."""
+    return _known.values
 
 
 def forget() -> None:
