@@ -324,7 +324,7 @@ def push(
     """Push a run's dataset with its card to the Hugging Face Hub, private by default, as one commit. REPO is OWNER/NAME or NAME."""
     from rich.console import Console
 
-    from cotforge.hub import push as publish
+    from cotforge.hub.push import push as publish
 
     pushed = publish(
         run, repo, model=model, public=public, pr=pr, revision=revision, tag=tag, dry_run=dry_run, xet=not no_xet, allow=allow,

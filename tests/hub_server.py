@@ -94,9 +94,9 @@ class HubFault:
     times: int = 1
     status: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)
-    kind: Literal["refused", "lost", "reset", "moved"] = "refused"
+    kind: Literal["refused", "lost", "reset", "moved", "held"] = "refused"
     """`refused`: not done; `lost`: done, but the answer says that it was not; `reset`: the connection breaks amid the body; `moved`:
-    somebody else commits first."""
+    somebody else commits first; `held`: no answer, for as long as the server is there."""
     met: int = 0
 
 
@@ -176,6 +176,8 @@ class HubServer:
                 request.transport.abort()
                 return web.Response()
         body = await request.read()
+        if fault is not None and fault.kind == "held":
+            await asyncio.Event().wait()
         if fault is not None and fault.kind == "refused":
             return web.json_response({"error": "as told"}, status=fault.status, headers=dict(fault.headers))
         if fault is not None and fault.kind == "moved":

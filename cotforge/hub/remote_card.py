@@ -25,7 +25,7 @@ WRITTEN = frozenset(
      "base_model_relation", "task_categories", "pipeline_tag", "library_name"}
 )  # fmt: skip
 """Keys of a header that cotforge writes: where it writes one no more, it is gone."""
-UNSTATED = frozenset({None, "unknown"})
+UNSTATED = (None, "unknown")
 TAG = "cotforge"
 """The tag of every card that cotforge writes."""
 
@@ -91,12 +91,17 @@ def _kept_text(ours: str, theirs: CardParts) -> tuple[str, str]:
     begin, ends = _BEGIN.search(theirs.body), list(_END.finditer(theirs.body))
     if begin is None or not ends or ends[-1].start() < begin.end():
         if not theirs.is_ours:
-            return "", theirs.body.strip("\n")
-        return "", "\n\n".join(_own_sections(theirs.body, _headings(ours)))
-    before, after = theirs.body[: begin.start()].strip("\n"), theirs.body[ends[-1].end() :].strip("\n")
+            return "", _without_marks(theirs.body)
+        return "", _without_marks("\n\n".join(_own_sections(theirs.body, _headings(ours))))
+    before, after = _without_marks(theirs.body[: begin.start()]), _without_marks(theirs.body[ends[-1].end() :])
     written = theirs.body[begin.end() : ends[-1].start()].strip("\n")
     added = [] if _digest(written) == begin[1] else _own_sections(written, _headings(ours))
-    return before, "\n\n".join(part for part in (*added, after) if part)
+    return before, "\n\n".join(part for part in (*map(_without_marks, added), after) if part)
+
+
+def _without_marks(text: str) -> str:
+    """What people wrote, without lines that would be taken for ours at the next push."""
+    return _END.sub("", _BEGIN.sub("", text)).strip("\n")
 
 
 def _digest(text: str) -> str:
