@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 
 # Identifiers of the Hub are data, one list each: easier to compare with its documentation as lines of words.
 LICENCES = frozenset(
@@ -82,7 +82,7 @@ def _one_of(words: frozenset[str] | Sequence[str], *, many: bool = True) -> KeyR
         for one in value if many and isinstance(value, list) else [value]:
             if not isinstance(one, str) or one not in words:
                 near = f"one of {', '.join(sorted(words))}" if len(words) < 12 else "an identifier of the Hub's documentation"
-                yield f"{where}: {shown(one)} is not known to the Hub; take {near}"
+                yield f"{where}: {show_value(one)} is not known to the Hub; take {near}"
 
     return faults
 
@@ -93,7 +93,7 @@ def _matches(pattern: re.Pattern[str], example: str, *, many: bool = True) -> Ke
     def faults(value: Any, where: str) -> Iterator[str]:
         for one in value if many and isinstance(value, list) else [value]:
             if not isinstance(one, str) or not pattern.match(one):
-                yield f"{where}: {shown(one)} is not like {example}"
+                yield f"{where}: {show_value(one)} is not like {example}"
 
     return faults
 
@@ -101,14 +101,14 @@ def _matches(pattern: re.Pattern[str], example: str, *, many: bool = True) -> Ke
 def _is(kind: type, words: str) -> KeyRule:
     def faults(value: Any, where: str) -> Iterator[str]:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            yield f"{where}: {shown(value)} is not {words}"
+            yield f"{where}: {show_value(value)} is not {words}"
 
     return faults
 
 
 def _texts(value: Any, where: str) -> Iterator[str]:
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        yield f"{where}: {shown(value)} is not a list of texts"
+        yield f"{where}: {show_value(value)} is not a list of texts"
 
 
 def _records(required: Mapping[str, KeyRule], *, single: bool = False) -> KeyRule:
@@ -118,11 +118,11 @@ def _records(required: Mapping[str, KeyRule], *, single: bool = False) -> KeyRul
         if single and isinstance(value, dict):
             value = [value]
         if not isinstance(value, list):
-            yield f"{where}: {shown(value)} is not a list"
+            yield f"{where}: {show_value(value)} is not a list"
             return
         for place, record in enumerate(value):
             if not isinstance(record, dict):
-                yield f"{where}[{place}]: {shown(record)} is not a mapping"
+                yield f"{where}[{place}]: {show_value(record)} is not a mapping"
                 continue
             for name, rule in required.items():
                 if name not in record:
@@ -144,7 +144,7 @@ def _data_files(value: Any, where: str) -> Iterator[str]:
 def _paths(value: Any, where: str) -> Iterator[str]:
     for path in value if isinstance(value, list) else [value]:
         if not isinstance(path, str) or not path or path.startswith("/") or ".." in path.split("/"):
-            yield f"{where}: {shown(path)} is not a path within the repository"
+            yield f"{where}: {show_value(path)} is not a path within the repository"
 
 
 def _mapping_of(required: Mapping[str, KeyRule]) -> KeyRule:

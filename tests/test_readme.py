@@ -21,10 +21,10 @@ from cotforge import cli, gold
 from cotforge.answers import Task
 from cotforge.consensus import RULES
 from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
-from cotforge.export.columns import LOSSES, lessons, traces
+from cotforge.export.columns import LOSSES, lesson_columns, trace_columns
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 from tests.project import environment, ran, summary
 from tests.teacher import Teacher
 
@@ -159,17 +159,17 @@ def test_the_options_of_the_measures_are_those_of_their_functions() -> None:
 
 
 def test_every_column_is_listed_in_its_place() -> None:
-    assert [name for name in quoted(after("Lessons: ").partition(". ")[0]) if name != "measure_*"] == list(lessons([]))
+    assert [name for name in quoted(after("Lessons: ").partition(". ")[0]) if name != "measure_*"] == list(lesson_columns([]))
     explained = re.sub(r"\(.*?\)", "", after("Traces: "), flags=re.DOTALL)
-    assert quoted(explained) == [*traces([]), "measure_*"]
+    assert quoted(explained) == [*trace_columns([]), "measure_*"]
     (losses,) = (row[1] for row in rows("path") if row[0] == "`losses.parquet`")
     assert quoted(losses) == [", ".join(LOSSES)]
 
 
 def test_every_shipped_pipeline_and_prompt_is_named() -> None:
-    for file in shipped("pipelines").glob("*.yaml"):
+    for file in shipped_folder("pipelines").glob("*.yaml"):
         assert f"pipelines/{file.name})" in TEXT
-    for file in shipped("prompts").glob("*/*.jinja"):
+    for file in shipped_folder("prompts").glob("*/*.jinja"):
         assert f"`{file.parent.name}/{file.stem}`" in TEXT
 
 
@@ -273,7 +273,7 @@ def a_person_answers(asked: Path, path: Path) -> None:
 def test_the_answers_it_shows_can_be_read(tmp_path: Path) -> None:
     (shown,) = blocks("csv")
     (tmp_path / "gold.csv").write_text(shown)
-    found = gold.read(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
+    found = gold.read_gold(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
     assert (found.answers, len(found.ambiguous)) == ({"c0a1": "awe"}, 1)
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from cotforge.hub.machine import PERSONAL, Machine, tells_of_somebody
 from cotforge.hub.secret_rules import HINTS, RULES
 from cotforge.redaction import MARK, Redactor
-from cotforge.visible import visible
+from cotforge.visible import show_invisible
 
 KNOWN = "known-key"
 """Kind of a key that this process knows, in whatever spelling it stands there."""
@@ -89,7 +89,7 @@ class LeakDetector:
         return self._line(f"{self._covered(before)[-_BEFORE:]}{MARK}{self._covered(after)[:_AFTER]}")
 
     def _line(self, text: str) -> str:
-        return visible(" ".join(self._known.redact(text).split()))
+        return show_invisible(" ".join(self._known.redact(text).split()))
 
     def _all(self, text: str) -> Iterator[Sighting]:
         small = text.lower()

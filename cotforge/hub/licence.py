@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cotforge.card_keys import LICENCES
-from cotforge.errors import shown
+from cotforge.errors import show_value
 
 CONFIRMED = "licence"
 """What `--allow` takes where a person knows better."""
@@ -58,15 +58,15 @@ class Licence:
         if stated in _UNSURE or stated == mine:
             return
         if mine in _UNSURE:
-            yield f"the card says {shown(stated)}, but {self._why('it is not known what its parts allow')}"
+            yield f"the card says {show_value(stated)}, but {self._why('it is not known what its parts allow')}"
         elif NO_COMMERCE.match(mine) and not NO_COMMERCE.match(stated):
-            yield f"the card says {shown(stated)}, but {self._why('a part of it may not be used commercially')}"
+            yield f"the card says {show_value(stated)}, but {self._why('a part of it may not be used commercially')}"
         elif NO_CHANGES.match(mine) and not NO_CHANGES.match(stated):
-            yield f"the card says {shown(stated)}, but {mine} allows no changed copies"
+            yield f"the card says {show_value(stated)}, but {mine} allows no changed copies"
         elif SHARE_ALIKE.match(mine) and _family(stated) != _family(mine):
-            yield f"the card says {shown(stated)}, but {mine} has to be kept"
+            yield f"the card says {show_value(stated)}, but {mine} has to be kept"
         elif _ATTRIBUTION.match(mine) and stated in WITHOUT_NAME:
-            yield f"the card says {shown(stated)}, but {mine} wants the makers to be named"
+            yield f"the card says {show_value(stated)}, but {mine} wants the makers to be named"
 
     def _why(self, otherwise: str) -> str:
         return self.reasons[0] if self.reasons else otherwise
@@ -87,7 +87,7 @@ def choose_licence(source: str | None, teachers: Mapping[str, str | None], *, wh
         return Licence("unknown", None, reasons, [f"the licence of {what} is not stated; set source.license", *questions])
     if known not in LICENCES or known == "other":
         named = re.sub(r"[^a-z0-9._-]+", "-", known).strip("-")[:96] or "other"
-        return Licence("other", named, reasons, [f"{shown(source)} is no licence that the Hub knows: read what it allows", *questions])
+        return Licence("other", named, reasons, [f"{show_value(source)} is no licence that the Hub knows: read what it allows", *questions])
     if NO_CHANGES.match(known):
         questions.insert(0, f"{known} allows no changed copies of {what}: a dataset with smaller pictures and new texts may be one")
     if noncommercial and not NO_COMMERCE.match(known):

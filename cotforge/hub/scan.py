@@ -15,7 +15,7 @@ from pathlib import Path
 from cotforge.hub.detector import LeakDetector, Sighting, plain_form
 from cotforge.hub.machine import Machine
 from cotforge.hub.parquet_texts import TextColumn, text_columns
-from cotforge.redaction import remembered
+from cotforge.redaction import remembered_secrets
 
 MOST = 1_000
 """Different leaks after which the scan ends: nobody reads more."""
@@ -63,7 +63,7 @@ def find_leaks(
     those that this process remembers. `allow`: names of leaks, kinds of `machine.PERSONAL`, or names of users and hosts as they are.
     `machine`: whose paths and names count; by default this one's, with `folder`. Raises OSError where a file cannot be read.
     """
-    detector = LeakDetector({*secrets, *remembered()}, machine or Machine.here(folder), allow)
+    detector = LeakDetector({*secrets, *remembered_secrets()}, machine or Machine.here(folder), allow)
     found: dict[tuple[str, str], Leak] = {}
     chosen = sorted(path for path in folder.rglob("*") if path.is_file()) if files is None else [folder / file for file in files]
     for path in chosen:
