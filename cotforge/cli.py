@@ -331,8 +331,8 @@ def push(
         console=Console(stderr=True),
     )  # fmt: skip
     for note in pushed.notes:
-        click.echo(printable(note), err=True)
-    tell(pushed.text())
+        click.echo(printable_line(note), err=True)
+    print_line(pushed.text())
     return DONE
 
 

@@ -16,7 +16,7 @@ from cotforge import __version__
 from cotforge.errors import HubError
 from cotforge.hub.retrying import Note
 from cotforge.hub.upload_meter import UploadMeter
-from cotforge.redaction import remember
+from cotforge.redaction import remember_secrets
 
 
 def open_client() -> Any:
@@ -26,7 +26,7 @@ def open_client() -> Any:
     token = get_token()
     if not token:
         raise HubError("HF_TOKEN: there is no token of the Hub; `hf auth login` keeps one, or set the variable")
-    remember(token)
+    remember_secrets(token)
     return HfApi(token=token, library_name="cotforge", library_version=__version__)
 
 

@@ -26,7 +26,7 @@ class CountedAddition(CommitOperationAdd):  # type: ignore[misc]
                 yield file
             return
         with _CountedFile(str(self.path_or_fileobj), self.path_in_repo, self.meter) as file:
-            yield file  # type: ignore[misc]
+            yield file
 
 
 class _CountedFile(io.FileIO):

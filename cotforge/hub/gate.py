@@ -7,7 +7,7 @@ from typing import Any
 
 from cotforge import tree
 from cotforge.card_keys import header_faults
-from cotforge.errors import HubError, shown
+from cotforge.errors import HubError, show_value
 from cotforge.folder import RunFolder, name_in, read_kept
 from cotforge.hub.leaving import CARD, LeavingFolder
 from cotforge.hub.licence import CONFIRMED, Licence, choose_licence
@@ -31,7 +31,7 @@ class RunOrigin:
         kept = read_kept(run / RunFolder.PIPELINE) if name is not None else None
         if name is None or kept is None:
             raise HubError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
-        pipeline = tree.parsed(kept, run / RunFolder.PIPELINE)
+        pipeline = tree.parse_tree(kept, run / RunFolder.PIPELINE)
         remember_variables(pipeline)
         source, listed = pipeline.get("source"), pipeline.get("teachers")
         teachers = [each for each in (listed if isinstance(listed, list) else []) if isinstance(each, dict)]
@@ -80,4 +80,4 @@ def _with_remedy(faults: list[str], where: str) -> Iterator[str]:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else value if isinstance(value, str) else shown(value)
+    return None if value is None else value if isinstance(value, str) else show_value(value)

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import yaml
@@ -113,7 +114,7 @@ def _own_sections(text: str, known: Collection[str]) -> list[str]:
     """The sections of a text, from one `## heading` to the next, whose heading is not known."""
     lines = text.split("\n")
     starts = [place for place, _ in _heading_lines(lines)]
-    sections = [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    sections = [lines[start:end] for start, end in pairwise([*starts, len(lines)])]
     return ["\n".join(section).strip("\n") for section in sections if section[0].strip() not in known]
 
 

@@ -6,7 +6,7 @@ are its own. Source: huggingface_hub, `utils/_http.py: http_backoff`.
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from cotforge.errors import HubError, in_words
@@ -93,7 +93,8 @@ def _broke(fault: BaseException) -> bool:
 
 def _asked_wait_s(fault: BaseException) -> float | None:
     """Seconds that the answer asks to wait for. Source: https://huggingface.co/docs/hub/rate-limits, RFC 9110 section 10.2.3."""
-    headers = next((each.response.headers for each in _chain(fault) if _status_of(each) is not None), {})  # type: ignore[attr-defined]
+    answers = (getattr(each, "response", None) for each in _chain(fault) if _status_of(each) is not None)
+    headers: Mapping[str, str] = getattr(next(answers, None), "headers", {})
     if found := re.search(r"\br=0\s*;.*?\bt=(\d+)", headers.get("ratelimit") or ""):
         return float(found[1])
     after = headers.get("retry-after") or ""
