@@ -161,6 +161,10 @@ class HubServer:
         ready.set()
         self._loop.run_forever()
         self._loop.run_until_complete(runner.cleanup())
+        held = asyncio.all_tasks(self._loop)
+        for task in held:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*held, return_exceptions=True))
         self._loop.close()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

@@ -46,10 +46,13 @@ class RemoteRepository:
             raise HubError(f"{name[:120]}: is not the name of a repository; write owner/name, of letters, digits, '.', '_' and '-'")
         return name if "/" in name else f"{self.ask(self.client.whoami, name)['name']}/{name}"
 
-    def ask(self, call: Callable[..., Answer], where: str = "", **given: Any) -> Answer:
-        """What a call of the client gives. Raises HubError, whose line begins with `where` or the repository's name."""
+    def ask(self, call: Callable[..., Answer], where: str = "", *, patient: bool = False, **given: Any) -> Answer:
+        """What a call of the client gives; `patient` are those that try again by themselves.
+
+        Raises HubError, whose line begins with `where` or the repository's name.
+        """
         try:
-            return retry_passing(partial(call, **given), note=self._note)
+            return call(**given) if patient else retry_passing(partial(call, **given), note=self._note)
         except Exception as fault:
             raise told_fault(fault, where or self.name) from fault
 
@@ -99,7 +102,7 @@ class RemoteRepository:
     def card(self, revision: str) -> CardParts:
         """The card of a revision that has one."""
         with TemporaryDirectory(prefix="cotforge-card-") as folder:
-            path = self.ask(self._api("hf_hub_download"), filename=CARD, revision=revision, cache_dir=folder)
+            path = self.ask(self._api("hf_hub_download"), patient=True, filename=CARD, revision=revision, cache_dir=folder)
             text = Path(path).read_text(encoding="utf-8", errors="replace")
         try:
             return CardParts.of(text)
@@ -132,7 +135,7 @@ class RemoteRepository:
 
     def upload(self, additions: Sequence[Any], revision: str) -> None:
         """Send the large ones among the files; what is there already is not sent. No commit is made."""
-        self.ask(self._api("preupload_lfs_files"), additions=additions, revision=revision, free_memory=False)
+        self.ask(self._api("preupload_lfs_files"), patient=True, additions=additions, revision=revision, free_memory=False)
 
     def commit_once(self, operations: Iterable[Any], message: str, *, revision: str, parent: str) -> str:
         """Make one commit, tried once, if the revision is still at `parent`. Raises what the client raises."""

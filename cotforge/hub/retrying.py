@@ -67,7 +67,7 @@ def told_fault(fault: BaseException, where: str) -> HubError:
     if found := re.match(r"Invalid metadata in README\.md\.?\s*(.*)", str(fault), re.DOTALL):
         return HubError(f"{where}: the Hub refuses the header of README.md: {in_words(ValueError(found[1]))}")
     if is_passing(fault):
-        return HubError(f"{where}: {_reason_in_words(fault)}, and went on so; run the same command later: what was sent is not sent again")
+        return HubError(f"{where}: {_reason_in_words(fault)}, again and again; run the same command later: what was sent is not sent again")
     return HubError(f"{where}: {in_words(fault)}")
 
 
