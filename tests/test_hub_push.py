@@ -130,7 +130,7 @@ def test_what_was_pushed_is_loaded_by_a_stranger_as_dataset_and_as_model(run: Pa
     from tests.tiny_vlm import build as make_student
 
     folder = student_of(run)
-    make_student(folder, steps=0)
+    make_student(folder, steps=2)
     assert 'load_dataset("me/ds")' in push(run, "--no-xet")
     assert 'from_pretrained("me/student")' in push(run, "--model", "--no-xet", repo="student")
     given = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
