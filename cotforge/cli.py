@@ -1,5 +1,6 @@
 """The `cotforge` command: reads the arguments, calls one function, and turns what happened into an exit code."""
 
+import json
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ EXAMPLES = {
     "demo": "cotforge demo --short",
     "export": "cotforge export runs/emotions --to llamafactory",
     "push": "cotforge push runs/emotions me/emotions-cot",
+    "keys": "cotforge keys consensus",
 }
 
 
@@ -333,6 +335,19 @@ def push(
     for note in pushed.notes:
         click.echo(printable_line(note), err=True)
     print_line(pushed.text())
+    return DONE
+
+
+@cli.command(cls=Example)
+@click.argument("key", metavar="[KEY]", required=False)
+@click.option("--schema", is_flag=True, help="Print a JSON schema of the pipeline file instead, for editors.")
+def keys(key: str | None, schema: bool) -> int:
+    """List the keys of the pipeline file with type, default and meaning; with KEY, that one and those below it."""
+    from cotforge.keys import json_schema, key_lines
+
+    if schema and key:
+        raise click.UsageError("--schema describes the whole file; leave the key out")
+    print_line(json.dumps(json_schema(), indent=1, ensure_ascii=False) if schema else "\n".join(key_lines(key)))
     return DONE
 
 

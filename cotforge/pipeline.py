@@ -34,24 +34,37 @@ class Pipeline(Spec):
     """Everything a run does, as the file says it."""
 
     name: str
-    """Names the run folder: letters, digits, '.', '_' and '-'."""
+    """Name of the run folder: letters, digits, `.`, `_` and `-`."""
     source: Source
+    """The images, labels and questions to read."""
     task: Task
+    """The question about every image, and which answers are possible."""
     prompts: Prompts = Prompts()
+    """Templates of the prompts, each a path relative to the pipeline file or a shipped
+    `family/name`."""
     images: Images = Images()
+    """Size limits of images, and how they are sent to the teachers."""
     teachers: tuple[AnyTeacher, ...]
+    """The models that are asked. At least one is needed."""
     consensus: Consensus = Consensus()
+    """How the teachers' answers become one answer per sample."""
     gold: PathText | None = Field(default=None, min_length=1)
-    """CSV with the columns id and answer, of what people answered; null is `gold.csv` in the run folder, where there is one."""
+    """CSV file with the columns `id` and `answer`: answers that people checked. Null: `gold.csv` in
+    the run folder, if it is there."""
     filters: tuple[Filter, ...] = ()
+    """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
+    still votes."""
     select: Select = Select()
+    """Which of a sample's remaining texts become lessons."""
     budget: Budget = Budget()
+    """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
-    """Share of Calls given up after which a run stops."""
+    """Largest share of failed calls, from 0 to 1; above it the run stops with exit code 3. It is
+    checked from the 50th call on and at the end. Calls refused by a content filter do not count."""
     train: Plan | None = None
-    """What `cotforge train` does; null trains nothing."""
+    """The student and the stages that `cotforge train` runs. Null: no training."""
     eval: Eval | None = None
-    """On what a student is tried; null tries it on nothing."""
+    """Held-out samples and metrics for the student. Null: no evaluation."""
 
     @field_validator("name")
     @classmethod

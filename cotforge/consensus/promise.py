@@ -35,9 +35,9 @@ class Promise(Spec):
     """A precision that accepted answers must have, and how surely; held against checked answers."""
 
     precision: Annotated[float, Field(gt=0, lt=1)]
-    """Least share of true answers among the accepted ones that nobody checked."""
+    """Smallest share of correct answers among the accepted samples that nobody checked."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
-    """Share of runs in which that must hold."""
+    """Probability that the promise holds, over repeated runs."""
 
     @property
     def wish(self) -> Wish:

@@ -34,6 +34,7 @@ class EmoSet(RawData):
     """
 
     kind: Literal["emoset"] = "emoset"
+    """`emoset`: the folder of EmoSet-118K as it is distributed; its six attributes become `meta`."""
 
     def size(self, root: Path) -> int:
         """Entries of the wanted splits: each opens a list within the list."""

@@ -22,10 +22,12 @@ class HuggingFace(RawData):
     """What `load_dataset(path)` would read. Images that come as bytes are kept once per content in the run folder's cache."""
 
     kind: Literal["hf"] = "hf"
+    """`hf`: what `datasets.load_dataset` streams, from the Hub or from a folder."""
     config: str | None = None
-    """Name of the configuration, where the dataset has several."""
+    """Configuration of the dataset, if it has several. Null: its default."""
     revision: str | None = None
-    """Commit, tag or branch on the Hub; a commit makes a rebuild read the same rows."""
+    """Commit, tag or branch on the Hub. With a commit a rebuild reads the same rows. Null: the
+    newest."""
 
     @property
     def at_hand(self) -> bool:

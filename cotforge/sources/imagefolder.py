@@ -39,10 +39,12 @@ class ImageFolder(RawData):
     """
 
     kind: Literal["imagefolder"] = "imagefolder"
+    """`imagefolder`: `<label>/<name>.jpg`, also below `train/`, `val/` and `test/`, or a metadata
+    file that names the images."""
     ids: Literal["path", "content"] = "path"
-    """What stands for an id where no column holds one: `path`, relative to the folder, or `content`, a hash of image and question.
-
-    A run folder goes on with those that it began with; before there was this key, with `content`."""
+    """Ids of samples without an id column. `path`: the image's path below `source.path`. `content`:
+    a hash of image and question. A run folder keeps the ids it started with; folders older than
+    this key use `content`."""
 
     def size(self, root: Path) -> int:
         """Image files of the wanted splits."""

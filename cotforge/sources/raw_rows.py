@@ -31,23 +31,29 @@ class Columns(Spec):
     """
 
     id: str | None = None
-    """Any text or number that tells rows apart; without one, ids follow from the image and the question."""
+    """Column with a unique text or number. Null: `id`; without that column, ids are derived from
+    image and question."""
     image: str | None = None
-    """One image, or a list of them."""
+    """Column with one image, or a list of images. Null: `image`."""
     images: str | tuple[str, ...] | None = None
-    """A list of images, or several columns of one image each (null where there is none), instead of `image`."""
+    """Column with a list of images, or several columns with one image each (null where a row has
+    fewer); used instead of `image`. Null: `images`."""
     label: str | None = None
-    """Beside a row's own options also the letter of one (A is the first), or its place, where that cannot be an option's own text."""
+    """Column with the label. With options per row it may be an option's text, its letter (A is the
+    first), or its position from 0 if that is no option's text. Null: `label`."""
     label_index: str | None = None
-    """The place of the right option among the row's (else the task's), from 0, instead of `label`."""
+    """Column with the position of the correct option, from 0, instead of `label`. It refers to the
+    row's options, or else to the task's labels. Null: `label_index`."""
     question: str | tuple[str, ...] | None = None
-    """Wins over the task's question; texts of several columns stand below each other. Of a conversation (LLaVA), its first question."""
+    """Column with the question, which takes precedence over `task.question`. Several columns are
+    joined by line breaks. Of a LLaVA conversation the first question is used. Null: `question`."""
     options: str | tuple[str, ...] | None = None
-    """The row's own options: a list, its text, or a column for each, the last ones maybe blank; they win over the task's labels."""
+    """Column with the row's options (a list, or a list as text), or one column per option, of which
+    the last may be empty. They take precedence over `task.labels`. Null: `options`."""
     split: str | None = None
-    """Only rows of the source's `split` are read."""
+    """Column with the split; only rows of `source.split` are read. Null: `split`."""
     meta: tuple[str, ...] = ()
-    """Carried along, and open to prompts."""
+    """Columns that are kept with the sample and available in prompts as `meta`."""
 
     @model_validator(mode="after")
     def _no_column_twice(self) -> Self:
@@ -108,15 +114,20 @@ class RawData(Spec):
     """The keys that every kind of source has."""
 
     path: PathText = Field(min_length=1)
-    """A file, a folder, a glob, or (`hf`) an id on the Hub; relative to the pipeline file."""
+    """File, folder or glob, relative to the pipeline file. For `hf` it may be an id on the Hub."""
     split: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1)] = "train"
+    """Split to read, or a list of splits. `val`, `valid`, `dev` and `validation` mean the same."""
     columns: Columns = Columns()
+    """Which column holds what. A key that is left out means the column of the same name, if there
+    is one."""
     limit: int | None = Field(default=None, ge=1)
-    """Sound samples, at most."""
+    """Most usable samples, taken from the start of the source. Null: all. (`--limit N` draws N from
+    all classes instead.)"""
     label_names: tuple[str, ...] | None = None
-    """Names of integer labels, in the order of the integers."""
+    """Names of integer labels, in the order of the integers. Null: the names in the data, if it has
+    any."""
     license: str | None = None
-    """Of the images; for the card."""
+    """Licence of the images, shown on the card. Null: not stated."""
 
     @property
     def at_hand(self) -> bool:

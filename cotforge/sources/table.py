@@ -22,6 +22,8 @@ class TableSource(RawData):
     """One file, the parquet files of a folder, or a glob. Paths of images start at the file that names them, and stay in its folder."""
 
     kind: Literal["table"] = "table"
+    """`table`: CSV, TSV, JSON lines, a list of JSON objects, or parquet; one file, a folder of
+    parquet files, or a glob."""
 
     def size(self, root: Path) -> int | None:
         """Lines, or what parquet files say of themselves, whatever the split; None for a .json, whose rows may share a line."""

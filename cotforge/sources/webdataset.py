@@ -37,6 +37,7 @@ class WebDatasetSource(RawData):
     """
 
     kind: Literal["webdataset"] = "webdataset"
+    """`webdataset`: uncompressed tar shards; one file, a folder or a glob."""
 
     def rows(self, root: Path, spool: Spool) -> Iterator[RawRow | Fault | Unused]:
         """Every sample of the wanted splits; a Fault for one with a link, a device or a path that leads outside. Raises SourceError."""

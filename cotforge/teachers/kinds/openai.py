@@ -18,6 +18,7 @@ class OpenAITeacher(ServedTeacher):
     playable: ClassVar[bool] = True
 
     kind: Literal["openai"] = "openai"
+    """`openai`: any server with OpenAI's chat API; one request per call."""
 
     @property
     def connections(self) -> int:
