@@ -24,6 +24,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m cotforge.train.versions
+	$(BIN)/python -m tests.check_names
 
 reference: $(VENV)/.dev
 	$(BIN)/python -m cotforge.reference docs

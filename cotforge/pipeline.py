@@ -141,6 +141,8 @@ class Loaded:
     """How many of `sets`, from the end, hold for this invocation only."""
     earlier: tuple[str, ...] = ()
     """What `--set` of an earlier build still holds in this run folder."""
+    written: str = ""
+    """The file as its user wrote it, with what `--set` changed; of one that only a run folder keeps, without the keys left at default."""
     does: tuple[TrustFinding, ...] = ()
     """Python that it runs, variables that it reads, keys that it sends."""
 
@@ -205,7 +207,11 @@ class Loaded:
         prompts = _assemble_sections(pipeline, path)
         unexpanded = tree.merge_unexpanded(pipeline.model_dump(mode="json", by_alias=True), raw)
         does = tuple(found for found in trust_findings(raw, values, path.parent) if not found.outside)
-        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, does=does)
+        told = text if not (earlier or sets) else dump_readable(raw)
+        if _read_origin(text)[0] is not None:
+            chosen = pipeline.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+            told = dump_readable(tree.keep_chosen(raw, chosen))
+        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, written=told, does=does)
 
     def origin(self, section: str, key: str) -> str:
         """Where the value of a key of a section comes from, in words."""

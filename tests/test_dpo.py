@@ -34,13 +34,13 @@ def job(folder: Path, *, pairs: int, model: Path | None = None, student: dict[st
     dataset = squares.write(folder / "dataset", 8)
     if pairs:
         squares.prefer(dataset, pairs)
-    return work_in(folder, begin, dataset, student=loaded_student, **keys)
+    return work_in(folder, begin, dataset, student=student, **keys)
 
 
 def work_in(folder: Path, begin: Path, dataset: Path, *, student: dict[str, Any] | None = None, **keys: Any) -> StageRun:
     """A stage of kind dpo on a dataset, in `folder / "stage"`."""
     fields = {"name": "prefer", "kind": "dpo", "steps": 6, "batch": 4, "learning_rate": 1e-3} | keys
-    plan = Plan.model_validate({"student": {"model": str(begin), **(loaded_student or {})}, "stages": [fields]})
+    plan = Plan.model_validate({"student": {"model": str(begin), **(student or {})}, "stages": [fields]})
     lessons = find_lessons(dataset, cache=folder / "cache")
     out = folder / "stage"
     out.mkdir(parents=True, exist_ok=True)

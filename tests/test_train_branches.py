@@ -42,7 +42,7 @@ def again(folder: Path, *stages: dict[str, Any], **student: Any) -> None:
     """The pipeline file with other stages."""
     file = folder / "squares.yaml"
     whole = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump(whole | {"train": {"student": {"model": "student", **loaded_student}, "stages": list(stages)}}))
+    file.write_text(yaml.safe_dump(whole | {"train": {"student": {"model": "student", **student}, "stages": list(stages)}}))
 
 
 def manifest(folder: Path, stage: str) -> dict[str, Any]:

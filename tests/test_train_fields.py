@@ -34,7 +34,7 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
 
 
 def plan(stage: dict[str, Any], **student: Any) -> Plan:
-    return Plan.model_validate({"student": {"model": "m", **loaded_student}, "stages": [{"name": "inject", "kind": "sft", **stage}]})
+    return Plan.model_validate({"student": {"model": "m", **student}, "stages": [{"name": "inject", "kind": "sft", **stage}]})
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ def test_an_expert_that_does_not_fit_is_one_line(
 def test_modules_that_bend_nothing_are_one_line(
     prior: dict[str, Any], student: dict[str, Any], said: str, begin: Path, reasoner: Path, lessons: Lessons, tmp_path: Path
 ) -> None:
-    assert said in rejected(tmp_path, begin, lessons, {"expert": str(reasoner)} | prior, student=loaded_student)
+    assert said in rejected(tmp_path, begin, lessons, {"expert": str(reasoner)} | prior, student=student)
 
 
 def test_an_expert_that_is_the_student_is_no_expert(begin: Path, lessons: Lessons, tmp_path: Path) -> None:

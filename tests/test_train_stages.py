@@ -126,7 +126,7 @@ def runs(card: str, student: Path, image: Path) -> bool:
     """Whether the program on the card says something: it is run in its own words, but for what a reader is to put in."""
     program = card.partition("```python\n")[2].partition("```")[0]
     given = {
-        "PATH_OR_REPO": str(loaded_student),
+        "PATH_OR_REPO": str(student),
         "image.jpg": str(image),
         "PROMPT": "Which colour?",
         "max_new_tokens=1024": "max_new_tokens=4",

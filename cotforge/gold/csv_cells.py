@@ -1,16 +1,15 @@
 """CSV files that people fill in: read with the line of every row, and written so that no spreadsheet runs what stands in a cell."""
 
 import csv
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from cotforge.atomic import write_whole
 from cotforge.errors import JournalError, PipelineError, group_faults
 from cotforge.records import Fault
-from cotforge.regular_files import open_new
 from cotforge.sources.lines import numbered_lines
 from cotforge.visible import spell_text, unspell_text
 
@@ -75,15 +74,9 @@ def _quote_cell(cell: str) -> str:
 
 def put_text(path: Path, text: str) -> None:
     """A text file in its place by renaming, and on the disk before that. Raises JournalError."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(open_new(half), "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
+        write_whole(path, text, durable=True, shared=True)
     except OSError as fault:
-        half.unlink(missing_ok=True)
         raise JournalError(f"{path}: {fault.strerror}; make room, or see that the folder can be written") from fault
 
 

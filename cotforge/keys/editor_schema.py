@@ -26,10 +26,9 @@ def json_schema() -> dict[str, Any]:
     found = Pipeline.model_json_schema(by_alias=True, mode="validation")
     for name in _needs_kind(found):
         found["$defs"][name]["required"] = [*dict.fromkeys(["kind", *found["$defs"][name].get("required", ())])]
-    head = {"$schema": DIALECT, "title": "cotforge pipeline"}
-    adapted = _adapt_schema(found)
+    adapted: dict[str, Any] = _adapt_schema(found)
     adapted["$defs"]["variable"] = VARIABLE
-    return head | adapted
+    return {"$schema": DIALECT, "title": "cotforge pipeline"} | adapted
 
 
 def _needs_kind(schema: Any) -> set[str]:

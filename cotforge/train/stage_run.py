@@ -13,6 +13,7 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from cotforge.answers import Task
+from cotforge.atomic import replace_folder
 from cotforge.errors import PipelineError
 from cotforge.plan import SMOKE_STEPS, EntropyBand, Eval, Plan, Stage, Student, TrlStage
 from cotforge.prompts import Family
@@ -297,18 +298,10 @@ def check_resumed(work: StageRun, *, sharded: bool) -> None:
 def leave_weights(pupil: Pupil, work: StageRun, whole: dict[str, Any] | None = None) -> None:
     """Put the student's weights in place by rename; they are `whole` where the processes hold parts of them."""
     if work.plan.student.lora is not None:
-        fill_folder(work.out / "adapter", lambda folder: pupil.save_adapters(folder, whole))
-    fill_folder(work.weights, lambda folder: pupil.save(folder, whole))
-
-
-def fill_folder(folder: Path, fill: Callable[[Path], object]) -> None:
-    """Have a folder be filled under another name, and appear whole."""
-    passing = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(passing, ignore_errors=True)
-    passing.mkdir(parents=True)
-    fill(passing)
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed before it could say that it is there
-    passing.rename(folder)
+        with replace_folder(work.out / "adapter") as folder:
+            pupil.save_adapters(folder, whole)
+    with replace_folder(work.weights) as folder:
+        pupil.save(folder, whole)
 
 
 def mark_whole(checkpoint: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import Interrupted, PipelineError
 from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Stage, plan_lines
 from cotforge.plan.branches import depends_on, read_by, stage_branch, stage_parents
@@ -269,12 +270,9 @@ def _try_student(training: TrainingRun, name: str, weights: Path, key: str, *, w
 
 def _publish_student(training: TrainingRun, out: Path, weights: Path) -> Path:
     """The weights of the last stage that leaves some as the student: links where the disk can, copies elsewhere, with a card."""
-    folder, passing = out / "student", out / ".student.new"
-    shutil.rmtree(passing, ignore_errors=True)
-    with explain_full_disk(folder):
-        shutil.copytree(weights, passing, copy_function=link_or_copy)
+    folder = out / "student"
+    with explain_full_disk(folder), replace_folder(folder) as passing:
+        shutil.copytree(weights, passing, copy_function=link_or_copy, dirs_exist_ok=True)
         (passing / "README.md").unlink(missing_ok=True)
         (passing / "README.md").write_text(training.card(), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        passing.rename(folder)
     return folder

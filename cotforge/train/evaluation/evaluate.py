@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.answers import read_reply
+from cotforge.atomic import write_whole
 from cotforge.errors import PipelineError
 from cotforge.measures import words_of
 from cotforge.plan import Plan
@@ -92,9 +93,7 @@ def write_figures(folder: Path, name: str, found: dict[str, Any]) -> Path:
     """`eval/<name>.json` of a run folder, by rename."""
     path = folder / "eval" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    passing = path.with_name(f".{path.name}.new")
-    passing.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return passing.replace(path)
+    return write_whole(path, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
 def figures_text(found: dict[str, Any], metrics: Sequence[str] = ("accuracy", "macro_recall")) -> str:

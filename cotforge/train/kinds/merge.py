@@ -4,11 +4,12 @@ from pathlib import Path
 
 import torch
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import PipelineError
 from cotforge.plan import Merge
 from cotforge.train import ranks
 from cotforge.train.report.record import count_progress
-from cotforge.train.stage_run import StageRun, TrainingRun, fill_folder
+from cotforge.train.stage_run import StageRun, TrainingRun
 from cotforge.train.students import loaded_student, processors
 from cotforge.train.weights.checkpoint import PIECE
 from cotforge.train.weights.merging import Merger, WholeModel
@@ -34,7 +35,7 @@ def _write_merged(stage: Merge, work: StageRun, models: dict[str, Path]) -> None
     work.record.begin(step=0, total=1)
     work.record.say(merger.line())
 
-    def fill(folder: Path) -> None:
+    with replace_folder(work.weights) as folder:
         processor = processors.load_processor(work.begin)
         if work.plan.student.max_pixels is not None:
             processors.bound_pixels(processor, work.plan.student.max_pixels)
@@ -43,8 +44,6 @@ def _write_merged(stage: Merge, work: StageRun, models: dict[str, Path]) -> None
             found = merger.write(folder, tell)
         work.record.row(0, {"distance": found.distance, "merged": found.weights})
         work.record.say(f"the merged weights differ from the student's by {found.distance:.3g} of its norm")
-
-    fill_folder(work.weights, fill)
     _check_saved(stage, work)
 
 

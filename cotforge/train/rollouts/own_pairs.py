@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cotforge.atomic import replace_file
 from cotforge.export.columns import ASSISTANT, IMAGES, MESSAGES, NUMBER, TEXT, WHOLE, Columns, arrow_schema, arrow_table
 from cotforge.plan import Dpo
 from cotforge.train import ranks
@@ -50,13 +51,11 @@ def _write_pairs(sampling: Sampling) -> tuple[Path, PairCount]:
     key = sha256(f"{sampling.files.key} {json.dumps(chosen, sort_keys=True)}".encode()).hexdigest()
     file = sampling.work.out / f"pairs-{key[:12]}.parquet"  # `datasets` knows files by their names
     if not _is_whole(file):
-        passing = file.with_name(f".{file.name}.new")
         shape = arrow_schema(COLUMNS)
-        with pq.ParquetWriter(passing, shape) as writer:
+        with replace_file(file) as passing, pq.ParquetWriter(passing, shape) as writer:
             for number in range(len(sampling.spans)):
                 if rows := list(_pair_rows(sampling, number)):
                     writer.write_table(arrow_table(rows, COLUMNS, shape))
-        passing.replace(file)
     return file, count
 
 

@@ -216,7 +216,7 @@ def explain_starting(name: str, config: Any, pupil: Pupil) -> Iterator[None]:
         if not theirs and not isinstance(fault, ValueError | NotImplementedError | ImportError):
             raise
         where = "vllm" if config.use_vllm and "vllm" in f"{fault}".lower() else "trl"
-        raise PipelineError(f"stage {name!r}: {where}: {' '.join(str(fault).split())[:400]}") from fault
+        raise PipelineError(f"stage {name!r}: {where}: {in_words(fault)}") from fault
 
 
 def server_line(pupil: Pupil) -> str:

@@ -10,6 +10,7 @@ import torch
 from transformers import TrainerCallback
 from trl import GRPOTrainer
 
+from cotforge.atomic import replace_file
 from cotforge.errors import PipelineError
 from cotforge.plan.curriculum import By
 from cotforge.teachers.local.engine import TAGS
@@ -226,9 +227,8 @@ class GrpoTrainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         kept = {name: list(values)[-count:][:most] for name, values in self.rollout_columns().items()}
         kept["said"] = [text[:LETTERS] for text in kept["said"]]
         folder.mkdir(parents=True, exist_ok=True)
-        passing = folder / ".new"
-        pq.write_table(pa.table({"step": [step] * len(kept["advantage"]), **kept}), passing, compression="zstd")
-        passing.replace(folder / f"{step:06}.parquet")
+        with replace_file(folder / f"{step:06}.parquet") as passing:
+            pq.write_table(pa.table({"step": [step] * len(kept["advantage"]), **kept}), passing, compression="zstd")
 
     def _shown(self) -> str:
         """The last completion, for the case that nothing is ever rewarded."""

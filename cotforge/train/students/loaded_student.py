@@ -14,7 +14,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForImageTextToText
 
-from cotforge.errors import PipelineError
+from cotforge.errors import PipelineError, in_words
 from cotforge.plan import Lora, Student
 from cotforge.train.students import processors
 from cotforge.train.students.precision import Precision, choose_precision
@@ -221,7 +221,7 @@ def _load_weights(begin: Path, kind: torch.dtype, *, four_bits: Any = None, atte
     except Exception as fault:  # of many kinds, depending on what is wrong with a configuration or a file
         if type(fault).__name__ == "SafetensorError":
             raise PipelineError(f"train.student.model: weights in {str(begin)!r} are broken: {fault}") from fault
-        said = " ".join(str(fault).split())[:200] or type(fault).__name__
+        said = in_words(fault)
         wrong = "is no vision-language model" if "nrecognized configuration" in said else f"cannot be loaded: {said}"
         raise PipelineError(f"train.student.model: {str(begin)!r} {wrong}; AutoModelForImageTextToText has to load it") from fault
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from cotforge.errors import PipelineError
+from cotforge.errors import PipelineError, in_words
 from cotforge.train import ranks
 from cotforge.train.data.lesson_records import processed_prompt
 from cotforge.train.data.lessons import Lessons
@@ -41,7 +41,7 @@ def _check_reloaded(pupil: loaded_student.Pupil, work: StageRun, lessons: Lesson
     try:
         found = _logit_difference(pupil, again, lessons)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as fault:
-        work.record.say(f"guard: {work.weights}: its logits could not be compared: {' '.join(str(fault).split())[:200]}")
+        work.record.say(f"guard: {work.weights}: its logits could not be compared: {in_words(fault)}")
         return
     if found is not None and not found <= logit_tolerance(pupil.precision, quantised=spec.qlora):
         work.record.say(

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from cotforge.errors import PipelineError
+from cotforge.errors import PipelineError, in_words
 from cotforge.train.students.student_folder import SAFE, STUDENT
 
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
@@ -37,7 +37,7 @@ def model_layout(folder: Path, *, key: str) -> dict[str, Any]:
     try:
         config = AutoConfig.from_pretrained(folder, **SAFE).get_text_config()
     except Exception as fault:  # of many kinds, depending on what is wrong with a configuration
-        raise PipelineError(f"{key}: {str(folder)!r}: config.json cannot be read: {' '.join(str(fault).split())[:200]}") from fault
+        raise PipelineError(f"{key}: {str(folder)!r}: config.json cannot be read: {in_words(fault)}") from fault
     found = {name: value for name in (*SIZES, "vocab_size") if isinstance(value := getattr(config, name, None), int)}
     heads = found.get("num_attention_heads")
     width = getattr(config, "head_dim", None) or (heads and found.get("hidden_size", 0) // heads)
