@@ -11,14 +11,18 @@ import re
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
+import pytest
+import yaml
 from aiohttp import web
+from huggingface_hub import constants
 
 TOKEN = "hf_" + "testtoken" * 4
 ATTRIBUTES = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
@@ -392,10 +396,20 @@ class HubServer:
         return web.json_response({"error": "no such page"}, status=404)
 
 
+@contextmanager
+def client_of(server: HubServer, cache: Path) -> Iterator[None]:
+    """While open, the official client in this process talks to that Hub, as `me`; what it keeps of Xet's storage lies in `cache`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "ENDPOINT", server.url)
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}")
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        patch.setenv("HF_TOKEN", TOKEN)
+        patch.setenv("HF_XET_CACHE", str(cache))
+        yield
+
+
 def request_paths(body: bytes) -> list[str]:
     """The paths of a form."""
-    from urllib.parse import parse_qs
-
     return parse_qs(body.decode()).get("paths", [])
 
 
@@ -433,8 +447,6 @@ def _pull(repository: StoredRepository, number: int) -> dict[str, Any]:
 
 def _validated(content: str) -> web.Response:
     """What the Hub is known to refuse: a header that is no YAML, or a licence that is none of its own."""
-    import yaml
-
     try:
         header = yaml.safe_load(content.split("---\n")[1]) if content.startswith("---\n") else {}
         errors = [] if isinstance(header, dict) else ["the header is no mapping"]

@@ -19,7 +19,7 @@ import yaml
 from huggingface_hub import constants
 
 from cotforge.hub.committing import MOST_FILES
-from tests.hub_server import TOKEN, HubFault, HubServer
+from tests.hub_server import LFS_NAME, TOKEN, HubFault, HubServer, client_of
 from tests.project import LABELS, Running, command, environment, ran, replay, said, write_pipeline, write_rows
 
 ROWS = 12
@@ -61,12 +61,9 @@ def run(built: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of Xet's storage; one for all, since the client keeps what it knows of it."""
-    folder = tmp_path_factory.mktemp("xet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_XET_CACHE", str(folder / "cache"))
-        yield folder / "cas"
+    return tmp_path_factory.mktemp("xet")
 
 
 @pytest.fixture(params=["xet", "http"])
@@ -76,19 +73,15 @@ def way(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture
-def hub(storage: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+def hub(storage: Path) -> Iterator[HubServer]:
     """An empty Hub, which the client in this process talks to."""
-    with HubServer(cas=storage, page_size=3) as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}")
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with HubServer(cas=storage / "cas", page_size=3) as server, client_of(server, storage / "cache"):
         yield server
 
 
 def push(run: Path, *words: str, repo: str = "me/ds", code: int = 0) -> str:
     """What the command says, on stdout where it is done, else on stderr; there it says nothing of the token."""
-    done = ran("push", run, repo, *words, cwd=run.parent)
+    done = ran("push", run.name, repo, *words, cwd=run.parent)
     assert done.returncode == code, done.stderr + done.stdout
     assert TOKEN not in done.stdout + done.stderr
     return done.stderr if code else done.stdout
@@ -215,12 +208,12 @@ def test_a_push_on_top_of_somebody_elses_commit_is_refused_and_the_same_command_
 
 
 def test_a_push_that_was_killed_leaves_nothing_half_and_sends_no_file_twice(run: Path, hub: HubServer, tmp_path: Path) -> None:
-    shards = list((run / "dataset").rglob("*.parquet"))
+    large = [path for path in (run / "dataset").rglob("*.*") if LFS_NAME.fullmatch(path.name)]
     hub.faults = [HubFault("PUT /lfs/", kind="held")]
     given = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path), "HF_TOKEN": TOKEN}
     words = command("push", run, "me/ds", "--no-xet")
     with Running(words, env=environment(given), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True) as process:
-        while len(hub.objects) < len(shards) - 1:
+        while len(hub.objects) < len(large) - 1:
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -230,7 +223,7 @@ def test_a_push_that_was_killed_leaves_nothing_half_and_sends_no_file_twice(run:
     push(run, "--no-xet")
     assert len(commits(hub)) == 1
     assert holds(hub, run)
-    assert hub.put_bytes == sum(path.stat().st_size for path in shards) > before > 0
+    assert hub.put_bytes == sum(path.stat().st_size for path in large) > before > 0
 
 
 def test_a_pull_request_leaves_main_alone_and_the_same_again_opens_no_other(run: Path, hub: HubServer, way: list[str]) -> None:
@@ -372,7 +365,7 @@ def test_the_students_weights_go_and_what_resumes_its_training_stays(run: Path, 
 
 
 def test_what_a_user_got_wrong_is_one_line(run: Path, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert push(run, "--model", code=2) == f"{run}: has no student; `cotforge train` makes one\n"
+    assert push(run, "--model", code=2) == "run: has no student; `cotforge train` makes one\n"
     assert "is not a run folder" in push(tmp_path / "elsewhere", code=2)
     assert "is not the name of a repository" in push(run, repo="a/b/c", code=2)
     assert "give one of them" in push(run, "--pr", "--revision", "x", code=2)

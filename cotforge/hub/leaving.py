@@ -71,8 +71,8 @@ class LeavingFolder:
         return (LeavingFile(CARD, text.encode()), *self.files)
 
     def paths(self) -> list[Path]:
-        """Everything in the folder that leaves."""
-        return [self.folder / CARD, *(self.folder / file.name for file in self.files)]
+        """Everything in the folder that leaves, relative to it."""
+        return [Path(CARD), *(Path(file.name) for file in self.files)]
 
 
 def read_dataset(run: Path) -> LeavingFolder:
