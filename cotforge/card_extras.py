@@ -16,7 +16,7 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Lesson
 from cotforge.tally import Tally
 
-FOLDER = "card"
+FOLDER = "assets"
 """Within `dataset/`: the pictures that the card shows."""
 EXAMPLE, FUNNEL = "lesson.jpg", "funnel.svg"
 SIDE = 512
@@ -26,7 +26,7 @@ NO_REPO = "PATH_OR_REPO"
 
 
 def add_card_extras(about: About, loaded: Loaded, *, exported: Exported, tally: Tally, lesson: Lesson | None, dataset: Path) -> About:
-    """What the card tells of a run, with all that it shows; its pictures are written to `dataset/card/`. Raises OSError.
+    """What the card tells of a run, with all that it shows; its pictures are written to `dataset/assets/`. Raises OSError.
 
     Without lessons there are no pictures: `datasets` would take them for the data.
     """

@@ -283,6 +283,16 @@ def _models_of(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in _models_of(part)]
 
 
+def user_text(text: str, raw: Tree, chosen: Tree | None, *, is_changed: bool) -> str:
+    """What a user wrote: the file's text as it stands, or, where `--set` changed it, its tree as YAML.
+
+    `chosen` is the tree without the keys left at default, of a file that a run folder keeps with all of them.
+    """
+    if chosen is not None:
+        return bounded_yaml.dump_yaml(keep_chosen(raw, chosen))
+    return bounded_yaml.dump_yaml(raw) if is_changed else text
+
+
 def keep_chosen(given: Any, chosen: Any) -> Any:
     """Of a tree of values only the keys that `chosen`, a tree of the same shape, has too."""
     if isinstance(given, dict) and isinstance(chosen, dict):

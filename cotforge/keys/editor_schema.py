@@ -4,6 +4,7 @@ It is narrower than the typed sections in one way: what pydantic converts (`"64"
 It is wider in another: rules between keys (`min` above `max`) are told by `cotforge check` alone.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,8 @@ def _adapt_schema(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     found = {key: value for key, value in schema.items() if key not in ("title", "discriminator")}
+    if isinstance(text := found.get("description"), str):
+        found["description"] = re.sub(r"(?<!\n)\n(?!\n)", " ", text)
     for key in found.keys() & {*_SCHEMAS}:
         found[key] = _adapt_schema(found[key])
     for key in found.keys() & {*_LISTS_OF_SCHEMAS}:
