@@ -141,6 +141,9 @@ def test_a_push_is_one_commit_to_a_new_private_repository_and_the_same_again_is_
     assert hub.dataset().private
     assert holds(hub, run)
     assert [title for _, title in commits(hub)] == [f"cotforge: {ROWS} lessons, {2 * ROWS} traces"]
+    card = hub.dataset().text("README.md")
+    assert 'load_dataset("me/ds", split="train")' in card
+    assert f"howpublished = {{{hub.url}/datasets/me/ds}}" in card
     asked, put = len(hub.requests), hub.put_bytes
     assert "no commit was made" in push(run, *way)
     assert len(commits(hub)) == 1
@@ -290,11 +293,11 @@ def test_what_people_wrote_in_the_card_stays_and_what_cotforge_wrote_is_written_
 def test_a_repository_of_something_else_is_left_alone_unless_that_is_said(run: Path, hub: HubServer) -> None:
     other = hub.create("datasets", "me/ds")
     hub.write(other, "README.md", "# Birds\n\nAll of them.\n")
-    hub.write(other, "data/birds.csv", "robin\n")
+    hub.write(other, "data/train-00000-of-00001.parquet", "robin\n")
     assert "--allow other-repository" in push(run, code=2)
     assert len(other.commits) == 3
     push(run, "--allow", "other-repository")
-    assert other.text("data/birds.csv") == "robin\n"
+    assert other.text("data/train-00000-of-00001.parquet") == "robin\n"
     assert "All of them." in other.text("README.md")
 
 

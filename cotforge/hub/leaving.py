@@ -18,6 +18,9 @@ LARGEST_CARD = 64 << 20
 """Bytes of a card that are read."""
 OF_TRAINING = re.compile(r"(?:training_args\.bin|optimizer.*|scheduler\.pt|rng_state.*|trainer_state\.json|.*\.part|.*\.new)")
 """Files that resume a training and load no student."""
+STALE_OF_DATASETS = re.compile(r"(?:data|traces|preference)/[^/]+-[0-9a-f]{16}\.parquet|assets/(?:lesson\.jpg|funnel\.svg)")
+STALE_OF_MODELS = re.compile(r"model(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?")
+"""Files that an earlier push may have left: of the names that cotforge gives alone, since people keep their own beside them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class LeavingFolder:
     files: tuple[LeavingFile, ...]
     """Without the card."""
     stale: re.Pattern[str]
-    """Names in the repository that an earlier push may have left, and that are removed where this one does not send them."""
+    """What is removed from the repository where this push does not send it, by its name."""
     what: str
     """In a few words, for the message of the commit."""
     rows: Mapping[str, int] = field(default_factory=dict)
@@ -88,7 +91,7 @@ def read_dataset(run: Path) -> LeavingFolder:
     rows = _rows_by_card(card.header)
     return LeavingFolder(
         folder, "dataset", card, tuple(LeavingFile(name, folder / name) for name in sorted(shards | others)),
-        re.compile(r"(?:data|traces|preference)/[^/]+\.parquet|(?:images|assets|figures)/.*"),
+        STALE_OF_DATASETS,
         ", ".join(f"{rows[config]:,} {words}" for config, words in _WORDS.items() if rows.get(config)), rows,
     )  # fmt: skip
 
@@ -101,8 +104,7 @@ def read_student(run: Path) -> LeavingFolder:
     if not any(name.endswith(".safetensors") for name in names):
         raise HubError(f"{folder}: has no weights (*.safetensors); `cotforge train` writes them")
     files = tuple(LeavingFile(name, folder / name) for name in sorted(names))
-    weights = re.compile(r"[^/]+\.safetensors(?:\.index\.json)?|(?:images|assets|figures)/.*")
-    return LeavingFolder(folder, "model", card, files, weights, "student and its card")
+    return LeavingFolder(folder, "model", card, files, STALE_OF_MODELS, "student and its card")
 
 
 _WORDS = {"default": "lessons", "traces": "traces", "preference": "pairs of a right and a wrong text"}

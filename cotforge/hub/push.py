@@ -14,7 +14,7 @@ from cotforge.hub.gate import RunOrigin, demand_clean, demand_header
 from cotforge.hub.leaving import CARD, LeavingFile, LeavingFolder, read_dataset, read_student
 from cotforge.hub.pushed import Pushed
 from cotforge.hub.remote import MAIN, RemoteFile, RemoteRepository
-from cotforge.hub.remote_card import merge_cards
+from cotforge.hub.remote_card import merge_cards, name_repository
 from cotforge.hub.upload_display import UploadDisplay
 from cotforge.hub.upload_meter import UploadMeter
 
@@ -63,7 +63,7 @@ class PushWork:
                 f"{self.remote.name}: holds {others[0]!r}{more}, and its card is not one of cotforge's; choose another name, "
                 f"or say --allow {FOREIGN}"
             )
-        merged = merge_cards(self.leaving.card, theirs)
+        merged = merge_cards(name_repository(self.leaving.card, self.remote.name, self.remote.url), theirs)
         public, allow = self.terms.public, self.terms.allow
         self.notes = tuple(demand_header(self.leaving, merged.header, self.origin, public=public, allow=allow))
         return merged.text()

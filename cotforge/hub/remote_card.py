@@ -26,7 +26,10 @@ WRITTEN = frozenset(
      "base_model_relation", "task_categories", "pipeline_tag", "library_name"}
 )  # fmt: skip
 """Keys of a header that cotforge writes: where it writes one no more, it is gone."""
+LICENCE_KEYS = ("license", "license_name", "license_link")
 UNSTATED = (None, "unknown")
+NO_REPO = "PATH_OR_REPO"
+"""Stands in a card for the repository that it is pushed to."""
 TAG = "cotforge"
 """The tag of every card that cotforge writes."""
 
@@ -65,6 +68,11 @@ class CardParts:
         return _BEGIN.search(self.body) is not None or (isinstance(tags, list) and TAG in tags)
 
 
+def name_repository(card: CardParts, name: str, url: str) -> CardParts:
+    """The card with the repository's name, and in its citation the URL, where it is left open."""
+    return CardParts(card.header, card.body.replace(f"{{{NO_REPO}}}", f"{{{url}}}").replace(NO_REPO, name))
+
+
 def merge_cards(ours: CardParts, theirs: CardParts | None) -> CardParts:
     """The card to push: what we write, and what people wrote in the card that is there.
 
@@ -79,10 +87,11 @@ def merge_cards(ours: CardParts, theirs: CardParts | None) -> CardParts:
 
 def merge_headers(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     """Our keys, then those of theirs that we never write; the tags of both; their licence where we know none."""
-    kept = {key: value for key, value in theirs.items() if key not in ours and key not in WRITTEN}
-    merged = {**ours, **kept}
-    if ours.get("license") in UNSTATED and theirs.get("license") not in UNSTATED:
-        merged["license"] = theirs["license"]
+    kept = {key: value for key, value in theirs.items() if key not in ours and key not in WRITTEN and key not in LICENCE_KEYS}
+    licence = theirs if ours.get("license") in UNSTATED and theirs.get("license") not in UNSTATED else ours
+    if licence is ours and ours.get("license") == theirs.get("license"):
+        licence = {**theirs, **ours}
+    merged = {**ours, **kept, **{key: licence[key] for key in LICENCE_KEYS if key in licence}}
     tags = [tag for side in (ours, theirs) for tag in _listed(side.get("tags"))]
     return {**merged, "tags": list(dict.fromkeys(tags))} if tags else merged
 
