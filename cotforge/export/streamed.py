@@ -1,0 +1,93 @@
+"""A parquet file that is written a row group at a time."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cotforge.export.borders import Borders, PieceSize
+from cotforge.export.columns import Columns, schema, table
+from cotforge.export.files import Staged
+
+GROUP = PieceSize(samples=512, bytes=2_000_000, seed=2)
+"""Of a row group: what is in memory at a time. Its bytes are those of pictures, and characters of text."""
+REPEATED = ["answer", "label", "model", "prompt.list.element.content", "teacher"]
+"""Columns with few distinct values: the only ones worth a dictionary, which costs memory."""
+PICTURED = "images.list.element.bytes"
+"""The column of the pictures: compressed already, and to try again costs more than all the rest of packing."""
+PROSE = frozenset({"call", "detail", "question", "reasoning"})
+"""Columns whose least and greatest value tell a reader nothing: a footer without them is half as long."""
+CHUNKS = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
+"""How pages end by their content, as `datasets` has it: the Hub stores a page that it knows already only once."""
+
+Row = tuple[Any, ...]
+"""A row's values in the order of the columns; the place of the pictures holds their names."""
+
+
+class Streamed:
+    """A parquet file being written, with a page index and pages that end by their content."""
+
+    def __init__(self, staged: Staged, columns: Columns) -> None:
+        self.rows = 0
+        self._columns = columns
+        self._schema = schema(columns)
+        leaves = [leaf for field in self._schema for leaf in _leaves(field.name, field.type)]
+        self._writer = pq.ParquetWriter(
+            staged.file,
+            self._schema,
+            compression={leaf: "none" if leaf == PICTURED else "zstd" for leaf in leaves},
+            compression_level={leaf: 1 for leaf in leaves if leaf != PICTURED},
+            write_statistics=[leaf for leaf in leaves if "." not in leaf and leaf not in PROSE],
+            use_dictionary=REPEATED,
+            write_page_index=True,
+            use_content_defined_chunking=CHUNKS,
+        )
+        self._group: list[Row] = []
+        self._borders = Borders(GROUP)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.close()
+        self._writer.is_open = False  # after a fault its finaliser would still write a footer
+
+    def add(self, id: str, rows: Sequence[Row], *, size: int) -> None:
+        """Take the rows of one sample, of `size` bytes in all; a row group ends only between two samples."""
+        if self._borders.is_full(size):
+            self._flush()
+        self._group += rows
+        self.rows += len(rows)
+        if self._borders.take(id, size):
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left and the footer."""
+        self._flush()
+        self._writer.add_key_value_metadata({"content_defined_chunking": json.dumps(CHUNKS)})  # as `datasets` tells that pages end so
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._group:
+            self._writer.write_table(table(self._group, self._columns, self._schema))
+        self._group = []
+        self._borders.restart()
+
+
+def text_size(rows: Iterable[Row]) -> int:
+    """Characters of all texts in the rows; of lists, such as votes, nothing is counted."""
+    return sum(len(value) for row in rows for value in row if value.__class__ is str)
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
+    """The columns that a field becomes in parquet."""
+    if pa.types.is_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    else:
+        yield path
