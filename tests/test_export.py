@@ -251,8 +251,12 @@ def test_every_column_has_an_offset_index_and_the_searched_ones_an_index_of_valu
 def test_a_dataset_of_an_earlier_layout_is_read_and_the_next_export_packs_it_anew(tmp_path):
     (tmp_path / "pipeline.yaml").write_text("name: older\n")
     about = pytest.importorskip("test_card").about()
-    tally = Tally()
-    now = export(mixed(30), tmp_path, measures=MEASURES, tally=tally, card=lambda exported: card(about, tally, exported))
+
+    def exported():
+        tally = Tally()
+        return export(mixed(30), tmp_path, measures=MEASURES, tally=tally, card=lambda exported: card(about, tally, exported))
+
+    now = exported()
     rows, dataset = table(tmp_path, "data"), tmp_path / "dataset"
     older = dataset / "data" / "train-00000-0123456789abcdef.parquet"  # as layout 1 has it: groups by their size, and no page index
     (path,) = paths(now)
@@ -262,7 +266,7 @@ def test_a_dataset_of_an_earlier_layout_is_read_and_the_next_export_packs_it_ane
     (dataset / "README.md").write_text(readme.replace(path, f"data/{older.name}"))
     (tmp_path / ".cotforge-shards").write_text((tmp_path / ".cotforge-shards").read_text().replace(path, f"data/{older.name}"))
     assert [row.id for row in DatasetRows(tmp_path, "sft")] == [row["id"] for row in rows]
-    export(mixed(30), tmp_path, measures=MEASURES, tally=(tally := Tally()), card=lambda exported: card(about, tally, exported))
+    exported()
     assert names(dataset / "data") == [Path(path).name]
     assert table(tmp_path, "data") == rows
 

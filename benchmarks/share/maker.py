@@ -109,11 +109,18 @@ def truth_of(number: int) -> str:
 def write_pipeline(made: MadeRun) -> None:
     """A pipeline file with the filters of a real one."""
     teachers: Sequence[dict[str, object]] = [
-        {"name": name, "model": f"org/{name}-7b", "url": "http://127.0.0.1:9/v1", "price": {"input": 0.1, "output": 0.4}}
+        {
+            "name": name,
+            "model": f"org/{name}-7b",
+            "url": "http://127.0.0.1:9/v1",
+            "price": {"input": 0.1, "output": 0.4},
+            "license": "apache-2.0",
+        }
         for name in TEACHERS
     ]
     data.pipeline(made.pipeline, made.table, teachers)
     spec = yaml.safe_load(made.pipeline.read_text())
+    spec["source"]["license"] = "cc-by-4.0"
     made.pipeline.write_text(yaml.safe_dump(spec | {"name": "share"}, sort_keys=False))
 
 
@@ -152,10 +159,10 @@ def _check(made: MadeRun, samples: int) -> None:
             lines.writerow((f"{number:07}", truth_of(number)))
 
 
-def change_labels(path: Path, count: int) -> None:
+def change_labels(path: Path, count: int, *, seed: int) -> None:
     """Give `count` rows of the table, spread over it, another label."""
     lines = path.read_text().splitlines()
-    for place in random.Random(3).sample(range(len(lines)), count):
+    for place in random.Random(seed).sample(range(len(lines)), min(count, len(lines))):
         row = json.loads(lines[place])
         row["label"] = LABELS[(LABELS.index(row["label"]) + 1) % len(LABELS)]
         lines[place] = json.dumps(row)
