@@ -8,7 +8,9 @@ from cotforge.export.borders import Borders, PieceSize
 
 SMALL = PieceSize(samples=6, bytes=1_000, seed=1)
 
-samples = st.lists(st.tuples(st.text(max_size=6), st.integers(0, 3_000)), max_size=60)
+ENDS = next((str(number), 0) for number in range(10_000) if SMALL.ends_after(str(number), 0))
+"""A sample that ends a piece."""
+samples = st.lists(st.tuples(st.text(max_size=3), st.integers(0, 3_000)), max_size=30)
 """(id, bytes) of each."""
 
 
@@ -30,8 +32,7 @@ def pieces(sequence: Sequence[tuple[str, int]], size: PieceSize = SMALL) -> list
 def test_what_stands_before_a_sample_that_ends_a_piece_changes_no_border_after_it(
     before: list[tuple[str, int]], after: list[tuple[str, int]]
 ) -> None:
-    ends = next((f"{number}", 0) for number in range(10_000) if SMALL.ends_after(str(number), 0))
-    assert pieces([*before, ends, *after]) == [*pieces([*before, ends]), *pieces(after)]
+    assert pieces([*before, ENDS, *after]) == [*pieces([*before, ENDS]), *pieces(after)]
 
 
 @given(samples)

@@ -44,6 +44,7 @@ class Streamed:
             write_page_index=True,
             use_content_defined_chunking=CHUNKS,
         )
+        self._writer.add_key_value_metadata({"content_defined_chunking": json.dumps(CHUNKS)})  # `datasets` tells it in the same words
         self._group: list[Row] = []
         self._borders = Borders(GROUP)
 
@@ -67,7 +68,6 @@ class Streamed:
     def close(self) -> None:
         """Write what is left and the footer."""
         self._flush()
-        self._writer.add_key_value_metadata({"content_defined_chunking": json.dumps(CHUNKS)})  # as `datasets` tells that pages end so
         self._writer.close()
 
     def _flush(self) -> None:
