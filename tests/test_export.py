@@ -238,14 +238,16 @@ def test_a_row_that_goes_leaves_all_row_groups_but_its_own_as_they_are(tmp_path,
     assert len(before - after) <= 4, "two, unless one of them ends by the ceiling"
 
 
-def test_every_column_has_an_offset_index_and_the_searched_ones_an_index_of_values(tmp_path, long):
+def test_every_column_has_an_offset_index_and_the_searched_ones_an_index_of_values(long):
     folder, first = long
-    for path in (*paths(first), first.shards["traces"]["train"][0].path):
+    traces = first.shards["traces"]["train"][0].path
+    for path in (*paths(first), traces):
         group = pq.read_metadata(folder / "dataset" / path).row_group(0)
         columns = {group.column(place).path_in_schema: group.column(place) for place in range(group.num_columns)}
         assert all(column.has_offset_index for column in columns.values())
         assert {"id", "answer", "teacher"} <= {name for name, column in columns.items() if column.has_column_index}
-        assert b"content_defined_chunking" in pq.read_metadata(folder / "dataset" / path).metadata
+    told = [b"content_defined_chunking" in pq.read_metadata(folder / "dataset" / path).metadata for path in (paths(first)[0], traces)]
+    assert told == [False, True], "pages of pictures that end by their content make a second push larger"
 
 
 def test_a_dataset_of_an_earlier_layout_is_read_and_the_next_export_packs_it_anew(tmp_path):

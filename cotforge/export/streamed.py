@@ -20,20 +20,25 @@ PICTURED = "images.list.element.bytes"
 PROSE = frozenset({"call", "detail", "question", "reasoning"})
 """Columns whose least and greatest value tell a reader nothing: a footer without them is half as long."""
 CHUNKS = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
-"""How pages end by their content, as `datasets` has it: the Hub stores a page that it knows already only once."""
+"""How pages of a table without pictures end by their content, as `datasets` has it: the Hub stores a page that it knows only once.
+
+Not beside pictures: their pages are few, and move with each row. Measured with hf_xet on 182 MB from which ten rows were removed: 26 MB
+were sent again with such pages, 7 MB without.
+"""
 
 Row = tuple[Any, ...]
 """A row's values in the order of the columns; the place of the pictures holds their names."""
 
 
 class Streamed:
-    """A parquet file being written, with a page index and pages that end by their content."""
+    """A parquet file being written, with a page index."""
 
     def __init__(self, staged: Staged, columns: Columns) -> None:
         self.rows = 0
         self._columns = columns
         self._schema = schema(columns)
         leaves = [leaf for field in self._schema for leaf in _leaves(field.name, field.type)]
+        is_text = PICTURED not in leaves
         self._writer = pq.ParquetWriter(
             staged.file,
             self._schema,
@@ -42,9 +47,10 @@ class Streamed:
             write_statistics=[leaf for leaf in leaves if "." not in leaf and leaf not in PROSE],
             use_dictionary=REPEATED,
             write_page_index=True,
-            use_content_defined_chunking=CHUNKS,
+            use_content_defined_chunking=CHUNKS if is_text else False,
         )
-        self._writer.add_key_value_metadata({"content_defined_chunking": json.dumps(CHUNKS)})  # `datasets` tells it in the same words
+        if is_text:  # `datasets` tells it in the same words
+            self._writer.add_key_value_metadata({"content_defined_chunking": json.dumps(CHUNKS)})
         self._group: list[Row] = []
         self._borders = Borders(GROUP)
 
