@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import os
 import resource
@@ -11,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from outcomes import filtered, gone, lesson, mixed, paired, picture, png, trace, undecided, unheard
 
-from cotforge.card import card
+from cotforge.card import dataset_card
 from cotforge.errors import JournalError
-from cotforge.export import export
+from cotforge.export import export_dataset
 from cotforge.export.shards import SHARD
-from cotforge.formats.reading import DatasetRows
+from cotforge.formats.dataset_rows import DatasetRows
 from cotforge.records import CuratedSample, Fault, Judged, Lesson, Outcome, OutcomeKind, Reply, Sample
 from cotforge.tally import NOT_ASKED, Tally
 
@@ -24,7 +25,7 @@ MEASURES = ("reasoning_words", "mine/checks.py:calm")
 
 def write(folder, stream, readme=lambda exported: "card"):
     tally = Tally()
-    return export(stream, folder, measures=MEASURES, tally=tally, card=readme), tally
+    return export_dataset(stream, folder, measures=MEASURES, tally=tally, card=readme), tally
 
 
 def table(folder, config):
@@ -120,7 +121,7 @@ def test_an_unread_reply_shows_its_beginning_and_a_call_without_one_is_not_asked
     unread = replace(unread, traces=(replace(unread.traces[0], said=said),))
     missing = replace(unread, failed=(("t0", Reply("f" * 64, outcome=Outcome(OutcomeKind.PASSING, NOT_ASKED))),))
     tally = Tally()
-    export([missing, lesson(0)], tmp_path, measures=[], tally=tally, card=lambda exported: "")
+    export_dataset([missing, lesson(0)], tmp_path, measures=[], tally=tally, card=lambda exported: "")
     rows = [(row["teacher"], row["stage"], row["reason"], row["detail"]) for row in losses(tmp_path)]
     assert rows[:2] == [
         ("t0", "forge", "not_asked", "data.jsonl:4: the journal has no reply; `cotforge build` asks"),
@@ -134,7 +135,7 @@ def test_datasets_loads_every_config_by_the_card_with_images_and_the_summarys_co
     about = pytest.importorskip("test_card").about()
     tally = Tally()
     stream = [*mixed(20), lesson(20, split="test")]
-    export(stream, tmp_path, measures=MEASURES, tally=tally, card=lambda exported: card(about, tally, exported))
+    export_dataset(stream, tmp_path, measures=MEASURES, tally=tally, card=lambda exported: dataset_card(about, tally, exported))
     assert "&id" not in (tmp_path / "dataset" / "README.md").read_text()
     folder, cache = str(tmp_path / "dataset"), str(tmp_path / "cache")
     lessons = datasets.load_dataset(folder, cache_dir=cache)
@@ -256,7 +257,8 @@ def test_a_dataset_of_an_earlier_layout_is_read_and_the_next_export_packs_it_ane
 
     def exported():
         tally = Tally()
-        return export(mixed(30), tmp_path, measures=MEASURES, tally=tally, card=lambda exported: card(about, tally, exported))
+        card = functools.partial(dataset_card, about, tally)
+        return export_dataset(mixed(30), tmp_path, measures=MEASURES, tally=tally, card=card)
 
     now = exported()
     rows, dataset = table(tmp_path, "data"), tmp_path / "dataset"
@@ -369,13 +371,13 @@ from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from outcomes import *
 from cotforge.errors import JournalError
-from cotforge.export import export
+from cotforge.export import export_dataset
 from cotforge.tally import Tally
 import os
 def noise():
     return os.urandom(20_000)
 try:
-    export((lesson(n, load=noise) for n in range(100)), Path(sys.argv[1]), measures=[], tally=Tally(), card=lambda exported: "new")
+    export_dataset((lesson(n, load=noise) for n in range(100)), Path(sys.argv[1]), measures=[], tally=Tally(), card=lambda exported: "new")
 except JournalError as fault:
     print(fault)
 """
@@ -408,9 +410,9 @@ def test_another_fault_of_the_disk_is_not_called_full(tmp_path):
 
 def test_exporting_imports_neither_pandas_nor_datasets():
     program = (
-        "import sys, tempfile; from pathlib import Path; from outcomes import *; from cotforge.export import export; "
+        "import sys, tempfile; from pathlib import Path; from outcomes import *; from cotforge.export import export_dataset; "
         "from cotforge.tally import Tally; "
-        "export(mixed(9), Path(tempfile.mkdtemp()), measures=['a'], tally=Tally(), card=lambda exported: ''); "
+        "export_dataset(mixed(9), Path(tempfile.mkdtemp()), measures=['a'], tally=Tally(), card=lambda exported: ''); "
         "print({'pandas', 'polars', 'datasets'} & set(sys.modules))"
     )
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])

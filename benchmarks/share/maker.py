@@ -21,7 +21,7 @@ from benchmarks.forge.data import LABELS
 from cotforge.build import Run
 from cotforge.journal import Journal
 from cotforge.records import Call, Outcome, OutcomeKind, Sample
-from cotforge.replies.attempt import Attempt, failed
+from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import attempt_of
 
@@ -142,7 +142,7 @@ async def _fill(run: Run) -> None:
 def _attempts(journal: Journal, teacher: Teacher, call: Call, reasoner: Reasoner) -> Iterator[Attempt]:
     number, _ = journal.begin(call.key, teacher.name, teacher.model, about=call.sample)
     if reasoner.chance.random() < FAILED:
-        attempt = failed(call.key, Outcome(OutcomeKind.PASSING, "timeout", "no answer after 60 s"), number=number, max_tokens=None)
+        attempt = failed_attempt(call.key, Outcome(OutcomeKind.PASSING, "timeout", "no answer after 60 s"), number=number, max_tokens=None)
         attempt.final = True
         yield attempt
     else:

@@ -7,7 +7,7 @@ the borders after it agree again from the next such sample on.
 
 from dataclasses import dataclass
 
-from cotforge.order import rank
+from cotforge.order import sample_rank
 
 _RANKS = 2**64
 
@@ -25,7 +25,7 @@ class PieceSize:
 
     def ends_after(self, id: str, size: int) -> bool:
         """Whether a piece ends after a sample of `size` bytes: by the id and the size alone, whatever stands before it."""
-        return rank(id, self.seed) * self.samples * self.bytes < _RANKS * (self.bytes + self.samples * size)
+        return sample_rank(id, self.seed) * self.samples * self.bytes < _RANKS * (self.bytes + self.samples * size)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from cotforge.export.borders import Borders, PieceSize
 from cotforge.export.columns import Columns
-from cotforge.export.files import Staged, sync
+from cotforge.export.files import Staged, sync_folder
 from cotforge.export.owned import Owned
 from cotforge.export.streamed import Row, Streamed, text_size
 from cotforge.pages import Shard
@@ -77,21 +77,21 @@ class Pictured:
     def close(self) -> None:
         """End the shard: keep it where it is there already, else pack it."""
         digests = [entry.digest() for entry in self._entries]
-        if digests and not self._keep(digests):
-            self._pack(digests)
+        if digests and not self._keep_shard(digests):
+            self._pack_shard(digests)
         self._number += 1
         self._borders.restart()
         self._entries = []
 
-    def _name(self, digests: Sequence[bytes]) -> str:
+    def _shard_name(self, digests: Sequence[bytes]) -> str:
         head = json.dumps([LAYOUT, list(self.columns)]).encode()
         return f"{self.split}-{self._number:05d}-{hashlib.sha256(head + b''.join(digests)).hexdigest()[:16]}.parquet"
 
-    def _keep(self, digests: Sequence[bytes]) -> bool:
+    def _keep_shard(self, digests: Sequence[bytes]) -> bool:
         """Whether the shard is there already, also under another number, which it had before shards came or went ahead of it."""
-        path, rows = self.folder / self._name(digests), sum(len(entry.rows) for entry in self._entries)
+        path, rows = self.folder / self._shard_name(digests), sum(len(entry.rows) for entry in self._entries)
         if found := _rows_of(path) == rows or self._renumber(path, rows):
-            self._settled(path, rows)
+            self._note_settled(path, rows)
         return found
 
     def _renumber(self, path: Path, rows: int) -> bool:
@@ -104,37 +104,37 @@ class Pictured:
                 with contextlib.suppress(OSError):  # a file system without links, or a damaged file in the way: it is packed anew
                     demand_regular(older)
                     os.link(older, path)
-                    sync(self.folder)
+                    sync_folder(self.folder)
                     return True
         return False
 
-    def _settled(self, path: Path, rows: int) -> None:
+    def _note_settled(self, path: Path, rows: int) -> None:
         self.shards.append(Shard(f"{self.folder.name}/{path.name}", rows, path.stat().st_size))
 
-    def _pack(self, digests: Sequence[bytes]) -> None:
+    def _pack_shard(self, digests: Sequence[bytes]) -> None:
         packed: list[bytes] = []
         with Staged(self.folder) as staged:
             with Streamed(staged, self.columns) as stream:
                 for entry, digest in zip(self._entries, digests, strict=True):
-                    loaded = self._loaded(entry)
+                    loaded = self._load_pictures(entry)
                     if loaded is not None:
                         packed.append(digest)
-                        shown = [self._shown(row, loaded) for row in entry.rows]
+                        shown = [self._with_pictures(row, loaded) for row in entry.rows]
                         size = len(shown) * sum(map(len, loaded)) + text_size(entry.rows)
                         stream.add(entry.sample.id, shown, size=size)
             if rows := stream.rows:
-                name = self._name(packed)
+                name = self._shard_name(packed)
                 self.owned.claim(f"{self.folder.name}/{name}")
-                self._settled(staged.settle(name), rows)
+                self._note_settled(staged.settle(name), rows)
 
-    def _loaded(self, entry: Entry) -> list[bytes] | None:
+    def _load_pictures(self, entry: Entry) -> list[bytes] | None:
         try:
             return [picture.load() for picture in entry.sample.pictures]
         except Fault as fault:
             self.lost(entry, fault)
             return None
 
-    def _shown(self, row: Row, loaded: Sequence[bytes]) -> Row:
+    def _with_pictures(self, row: Row, loaded: Sequence[bytes]) -> Row:
         """The row with the pictures in the place of their names."""
         return tuple(
             list(zip(loaded, value, strict=True)) if name == "images" else value for name, value in zip(self.columns, row, strict=True)

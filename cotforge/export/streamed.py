@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cotforge.export.borders import Borders, PieceSize
-from cotforge.export.columns import Columns, schema, table
+from cotforge.export.columns import Columns, arrow_schema, arrow_table
 from cotforge.export.files import Staged
 
 GROUP = PieceSize(samples=512, bytes=2_000_000, seed=2)
@@ -36,8 +36,8 @@ class Streamed:
     def __init__(self, staged: Staged, columns: Columns) -> None:
         self.rows = 0
         self._columns = columns
-        self._schema = schema(columns)
-        leaves = [leaf for field in self._schema for leaf in _leaves(field.name, field.type)]
+        self._schema = arrow_schema(columns)
+        leaves = [leaf for field in self._schema for leaf in _leaf_columns(field.name, field.type)]
         is_text = PICTURED not in leaves
         self._writer = pq.ParquetWriter(
             staged.file,
@@ -65,20 +65,20 @@ class Streamed:
     def add(self, id: str, rows: Sequence[Row], *, size: int) -> None:
         """Take the rows of one sample, of `size` bytes in all; a row group ends only between two samples."""
         if self._borders.is_full(size):
-            self._flush()
+            self._flush_rows()
         self._group += rows
         self.rows += len(rows)
         if self._borders.take(id, size):
-            self._flush()
+            self._flush_rows()
 
     def close(self) -> None:
         """Write what is left and the footer."""
-        self._flush()
+        self._flush_rows()
         self._writer.close()
 
-    def _flush(self) -> None:
+    def _flush_rows(self) -> None:
         if self._group:
-            self._writer.write_table(table(self._group, self._columns, self._schema))
+            self._writer.write_table(arrow_table(self._group, self._columns, self._schema))
         self._group = []
         self._borders.restart()
 
@@ -88,12 +88,12 @@ def text_size(rows: Iterable[Row]) -> int:
     return sum(len(value) for row in rows for value in row if value.__class__ is str)
 
 
-def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
+def _leaf_columns(path: str, kind: pa.DataType) -> Iterator[str]:
     """The columns that a field becomes in parquet."""
     if pa.types.is_list(kind):
-        yield from _leaves(f"{path}.list.element", kind.value_type)
+        yield from _leaf_columns(f"{path}.list.element", kind.value_type)
     elif pa.types.is_struct(kind):
         for field in kind:
-            yield from _leaves(f"{path}.{field.name}", field.type)
+            yield from _leaf_columns(f"{path}.{field.name}", field.type)
     else:
         yield path
