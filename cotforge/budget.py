@@ -27,7 +27,7 @@ MARGIN = 4
 
 
 class Budget(Spec):
-    """What a run may spend at most; what is left out is not bounded."""
+    """Limits on what a run may spend. A limit that is left out does not apply."""
 
     usd: float | None = Field(default=None, gt=0)
     """Most US dollars, over all commands in the run folder, computed from `teachers[].price`. Null:

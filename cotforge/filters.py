@@ -72,7 +72,8 @@ class Measured(Spec):
 
 
 class Filter(Measured):
-    """A measure and the bounds in which a trace's text is usable; its ballot counts all the same."""
+    """A measure and the range within which a text may become a lesson. A text outside of it still
+    votes."""
 
     min: float | None = None
     """Lowest value that passes. A filter needs `min`, `max` or both. Null: no lower bound."""
@@ -107,7 +108,7 @@ def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:
 
 
 class Band(Spec):
-    """Bounds of a share, both included."""
+    """Lowest and highest value of a share, both included."""
 
     min: float | None = Field(default=None, ge=0, le=1)
     """Lowest pass rate that is kept. At least one of `min` and `max` is needed. Null: no lower
@@ -129,7 +130,7 @@ class Band(Spec):
 
 
 class Select(Spec):
-    """Which of a sample's good traces become Lessons."""
+    """Which of a sample's usable texts become lessons."""
 
     per_sample: Annotated[int, Field(ge=1)] = 1
     """Most lessons per sample. Texts closest to the median length are taken first."""

@@ -141,6 +141,8 @@ class Loaded:
     """How many of `sets`, from the end, hold for this invocation only."""
     earlier: tuple[str, ...] = ()
     """What `--set` of an earlier build still holds in this run folder."""
+    written: str = ""
+    """The file's text as its user wrote it: see `tree.user_text`."""
     does: tuple[TrustFinding, ...] = ()
     """Python that it runs, variables that it reads, keys that it sends."""
 
@@ -205,7 +207,9 @@ class Loaded:
         prompts = _assemble_sections(pipeline, path)
         unexpanded = tree.merge_unexpanded(pipeline.model_dump(mode="json", by_alias=True), raw)
         does = tuple(found for found in trust_findings(raw, values, path.parent) if not found.outside)
-        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, does=does)
+        chosen = pipeline.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        told = tree.user_text(text, raw, None if _read_origin(text)[0] is None else chosen, is_changed=bool(earlier or sets))
+        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, written=told, does=does)
 
     def origin(self, section: str, key: str) -> str:
         """Where the value of a key of a section comes from, in words."""
@@ -271,7 +275,7 @@ class Loaded:
             *(f"# set: {given}" for given in lasting),
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
-        return "\n".join(head) + "\n" + dump_readable(_absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
+        return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(_absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
 
 
 @dataclass(frozen=True)
@@ -301,11 +305,6 @@ def _is_vouched(path: Path) -> bool:
     """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
     ours = shipped_folder("pipelines").resolve()
     return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
-
-
-def dump_readable(values: tree.Tree) -> str:
-    """As YAML that a person can read."""
-    return bounded_yaml.dump_yaml(values)
 
 
 def _read_origin(text: str) -> tuple[Path | None, list[str]]:

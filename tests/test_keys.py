@@ -110,6 +110,15 @@ def test_the_schema_takes_every_shipped_pipeline_as_it_is_written(path: Path) ->
     assert [error.message for error in validator().iter_errors(pipeline(path))] == []
 
 
+def test_the_schema_takes_every_pipeline_and_part_of_one_that_the_docs_show() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    blocks = [block for page in pages for block in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)]
+    whole = pipeline(shipped_folder("pipelines") / "emoset.yaml")
+    for block in blocks:
+        assert [error.message for error in validator().iter_errors(whole | bounded_yaml.load_yaml(block))] == [], block
+    assert len(blocks) > 10
+
+
 def places(value: Any, at: PLACE = ()) -> Iterator[PLACE]:
     """The place of every value in a tree."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -48,7 +48,7 @@ WrittenLabels = list[LabelText] | dict[str, list[LabelText] | None] | None
 
 
 class Task(Spec):
-    """A closed question (`classify`) or a free one (`answer`)."""
+    """The question: one with fixed labels (`classify`), or one with free answers (`answer`)."""
 
     kind: Literal["classify", "answer"]
     """`classify`: choose one label of a fixed set. `answer`: give a free answer, compared by

@@ -32,7 +32,8 @@ class Wish(NamedTuple):
 
 
 class Promise(Spec):
-    """A precision that accepted answers must have, and how surely; held against checked answers."""
+    """The precision that accepted answers must have, and how surely, by answers that people
+    checked."""
 
     precision: Annotated[float, Field(gt=0, lt=1)]
     """Smallest share of correct answers among the accepted samples that nobody checked."""

@@ -36,7 +36,7 @@ def _known_rule(name: str) -> str:
 
 
 class LessonGoal(Spec):
-    """What asking in turn is to bring: lessons, as many as a sum pays, or lessons within it."""
+    """A goal for asking in turn: a number of lessons, a budget, or both."""
 
     lessons: Annotated[int, Field(ge=1)] | None = None
     """Number of samples to accept. Null: as many as `budget` pays for."""
@@ -52,7 +52,7 @@ class LessonGoal(Spec):
 
 
 class Consensus(Spec):
-    """How the teachers' answers become one, and what the raw label has to say in it."""
+    """How the teachers' answers become one answer per sample, and what the raw label is used for."""
 
     rule: Annotated[str, AfterValidator(_known_rule), Field(json_schema_extra={"enum": [rule.name for rule in RULES]})] = "majority"
     """How answers are combined. `majority`: more than half of the votes. `unanimous`: all votes.

@@ -17,7 +17,7 @@ RECIPE = 2
 
 
 class Images(Spec):
-    """The `images:` section: what is larger is scaled down once, in its own proportions."""
+    """The `images:` section: larger images are scaled down once, with their proportions kept."""
 
     max_pixels: int = Field(default=12_845_056, ge=784)
     """Largest width times height. Larger images are scaled down once, with their proportions kept.

@@ -4,6 +4,7 @@ It is narrower than the typed sections in one way: what pydantic converts (`"64"
 It is wider in another: rules between keys (`min` above `max`) are told by `cotforge check` alone.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,10 +27,9 @@ def json_schema() -> dict[str, Any]:
     found = Pipeline.model_json_schema(by_alias=True, mode="validation")
     for name in _needs_kind(found):
         found["$defs"][name]["required"] = [*dict.fromkeys(["kind", *found["$defs"][name].get("required", ())])]
-    head = {"$schema": DIALECT, "title": "cotforge pipeline"}
-    adapted = _adapt_schema(found)
+    adapted: dict[str, Any] = _adapt_schema(found)
     adapted["$defs"]["variable"] = VARIABLE
-    return head | adapted
+    return {"$schema": DIALECT, "title": "cotforge pipeline"} | adapted
 
 
 def _needs_kind(schema: Any) -> set[str]:
@@ -48,6 +48,8 @@ def _adapt_schema(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     found = {key: value for key, value in schema.items() if key not in ("title", "discriminator")}
+    if isinstance(text := found.get("description"), str):
+        found["description"] = re.sub(r"(?<!\n)\n(?!\n)", " ", text)
     for key in found.keys() & {*_SCHEMAS}:
         found[key] = _adapt_schema(found[key])
     for key in found.keys() & {*_LISTS_OF_SCHEMAS}:

@@ -51,7 +51,8 @@ __all__ = [
 
 
 class Plan(Spec):
-    """`train:`: a student and its stages. Each stage starts with the weights of the one before, or of a stage it names."""
+    """`train:`: a student and its stages. Each stage starts with the weights of the one before, or
+    of a stage it names."""
 
     student: Student
     """The small vision-language model that is trained."""

@@ -35,7 +35,7 @@ ORDERS = ("train_sampling_strategy", "shuffle_dataset")
 
 
 class Curriculum(Spec):
-    """The order in which rows are learned from, and how often each comes."""
+    """The order in which rows are learned, and how often each comes."""
 
     by: By
     """What rows are ranked by. `pass_rate`: share of correct student answers, from

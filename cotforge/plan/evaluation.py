@@ -22,7 +22,7 @@ When = Literal["base", "stages", "end"]
 
 
 class EntropyBand(Spec):
-    """Which checkpoints are sure enough of their own words, and not too sure; of those the best one is taken."""
+    """A range of entropy. Of the checkpoints within it, the best one is taken."""
 
     entropy: tuple[float, float]
     """Lowest and highest mean entropy per token, in nats, of completions sampled for held-out

@@ -16,7 +16,8 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Prior(Spec):
-    """Pull towards a reasoning model: gradients of the language part are shifted by the difference between expert and base."""
+    """Pull towards a reasoning model: gradients of the language part are shifted by the difference
+    between expert and base."""
 
     expert: PathText = Field(min_length=1)
     """A reasoning model of the decoder's shape: a folder, a Hub id, or an earlier stage by name.

@@ -10,8 +10,7 @@ from cotforge.teachers.kinds.served import server_url
 
 
 class Reader(Spec):
-    """A text model behind a URL that must find the answer from the student's reasoning (RACRO,
-    arXiv 2506.04559)."""
+    """A text model behind a URL that must find the answer from the student's reasoning (RACRO, arXiv 2506.04559)."""
 
     model: PathText = Field(min_length=1)
     """Model name as the server knows it."""

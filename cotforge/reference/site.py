@@ -18,6 +18,8 @@ HEAD = "README.md"
 INDEX = "docs/index.md"
 API = "docs/reference/api.md"
 """Made for the site alone: it is written by mkdocstrings, which a reader of the repository does not have."""
+FOR_MODELS = "llms-full.txt"
+"""All pages one after the other, under the name by which language models look for them (llmstxt.org)."""
 FOOT = ("CHANGELOG.md", "CONTRIBUTING.md")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _NAMED = re.compile(r"\[([^\]]+)\]\(([^)#\s]+\.md)\)")
@@ -32,6 +34,7 @@ def stage_site(root: Path, folder: Path) -> Path:
         (pages / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, pages / name)
     (pages / API).write_text(api_page(), encoding="utf-8")
+    (pages / FOR_MODELS).write_text(whole_text(root), encoding="utf-8")
     config = folder / "mkdocs.yml"
     config.write_text(bounded_yaml.dump_yaml(site_config(root)), encoding="utf-8")
     return config
@@ -78,6 +81,16 @@ def book_navigation(root: Path) -> list[dict[str, Any]]:
             if isinstance(pages, list) and not file.startswith(".."):
                 pages.append(page)
     return parts
+
+
+def whole_text(root: Path) -> str:
+    """The README and the pages of the book in their order, as one text."""
+    files = [HEAD, *(file for part in book_navigation(root) for pages in part.values() for file in _files_of(pages))]
+    return "\n\n".join(f"<!-- {file} -->\n\n{(root / file).read_text(encoding='utf-8')}" for file in files)
+
+
+def _files_of(pages: str | list[dict[str, str]]) -> list[str]:
+    return [pages] if isinstance(pages, str) else [file for page in pages for file in page.values()]
 
 
 def api_page() -> str:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class HuggingFace(RawData):
-    """What `load_dataset(path)` would read. Images that come as bytes are kept once per content in the run folder's cache."""
+    """A dataset that `load_dataset(path)` reads. Images that come as bytes are stored once in the
+    run folder's cache."""
 
     kind: Literal["hf"] = "hf"
     """`hf`: what `datasets.load_dataset` streams, from the Hub or from a folder."""

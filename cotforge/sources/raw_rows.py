@@ -25,7 +25,7 @@ _NAME_SHOWN = 60
 
 
 class Columns(Spec):
-    """Which column holds what; a name left out means the column of the field's own name, where there is one.
+    """Which column holds what. A key that is left out means the column of the same name, if there is one.
 
     `cotforge.sources.options` shows the columns of three benchmarks.
     """

@@ -19,7 +19,8 @@ _ENDINGS = (".parquet", *ENDINGS)
 
 
 class TableSource(RawData):
-    """One file, the parquet files of a folder, or a glob. Paths of images start at the file that names them, and stay in its folder."""
+    """One file, a folder of parquet files, or a glob. Image paths are relative to the file that
+    names them, and stay in its folder."""
 
     kind: Literal["table"] = "table"
     """`table`: CSV, TSV, JSON lines, a list of JSON objects, or parquet; one file, a folder of

@@ -53,10 +53,7 @@ class Trickle(Spec):
 
 
 class GridCells(Spec):
-    """Images that are grids of smaller images of equal size. Each cell is read alone, and the answer is computed from all of them.
-
-
-    """
+    """Images that are grids of smaller images of equal size. Each cell is read alone, and the answer is computed from all of them."""
 
     rows: int = Field(ge=1, le=16)
     """Rows of the grid."""
@@ -67,7 +64,7 @@ class GridCells(Spec):
 
 
 class Simulated(Spec):
-    """A local stand-in for a teacher: a small classifier that looks at the picture it is sent, and the faults of its server.
+    """A simulated teacher: a small classifier of images, and the faults of its server.
 
     Faults of a server (`hang`, `errors`, `reset`, `garbage`, `trickle`, `tail`) strike attempts at random, so a retry may pass; faults of
     a model (`broken` and those after it) follow from what is asked and from `seed`, so a retry meets them again. Where several strike at

@@ -9,7 +9,8 @@ from cotforge.spec import PathText, Spec
 
 
 class ImageModel(Spec):
-    """Features of an image model of transformers, one vector a picture, kept in the run folder's cache."""
+    """Features by an image model of transformers: one vector per image, kept in the run folder's
+    cache."""
 
     model: PathText
     """Image encoder of transformers: a Hub id or a folder. CLIP, SigLIP, DINOv2 and similar models
@@ -17,7 +18,7 @@ class ImageModel(Spec):
 
 
 class ImageEmbeddings(Spec):
-    """Features that the user has."""
+    """Features of your own."""
 
     embeddings: PathText
     """Parquet file with a column `id` (the samples' ids) and one column with lists of numbers of

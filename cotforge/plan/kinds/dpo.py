@@ -15,7 +15,7 @@ SMOKE_SAMPLES = 8
 
 
 class Rollouts(Spec):
-    """How the student's own completions are made, and which two of one sample become a pair.
+    """How the student's completions are sampled, and which two of one sample become a pair.
 
     Right against wrong is the rollout DPO of Phi-4-Mini-Reasoning (arXiv 2504.21233). It gives no numbers: all defaults are chosen by us.
     arXiv 2404.19733 taught reasoning so with 30 completions and 10 pairs of a sample, at temperature 0.8.
@@ -46,8 +46,7 @@ class Rollouts(Spec):
 
 
 class Dpo(TrlStage):
-    """Direct preference optimisation: of a right and a wrong text about an image, the right one
-    becomes more likely."""
+    """Direct preference optimisation: of a right and a wrong text about an image, the right one becomes more likely."""
 
     rows_are: ClassVar[str] = "pairs"
     learns_texts: ClassVar[bool] = True

@@ -17,7 +17,8 @@ from cotforge.spec import Spec, WrongKey, written_as
 
 
 class Clip(Spec):
-    """Range of the ratio of new to old token probability, from 1 - `low` to 1 + `high`; outside of it a token stops learning."""
+    """Range of the ratio of new to old token probability, from 1 - `low` to 1 + `high`; outside of
+    it a token stops learning."""
 
     low: float = Field(default=0.2, gt=0, lt=1)
     """Lower range, for tokens that become less likely. Default: TRL's."""
@@ -80,7 +81,8 @@ def passes_of(groups: int, batch: int, group: int) -> int:
 
 
 class Grpo(PacedStage):
-    """Reinforcement learning by GRPO: the student writes several completions per image, and the better ones become more likely."""
+    """Reinforcement learning by GRPO: the student writes several completions per image, and the
+    better ones become more likely."""
 
     harmless: ClassVar[frozenset[str]] = HARMLESS | {
         "log_completions", "log_unique_prompts", "num_completions_to_print", "vllm_gpu_memory_utilization", "vllm_group_port",
@@ -160,7 +162,7 @@ class Grpo(PacedStage):
     """What generates the completions: `transformers` or `vllm`. `auto`: vLLM on a GPU if it is
     installed and supports the student."""
     vllm: VllmOptions | None = None
-    """Settings of vLLM for `rollouts: vllm`. Null: the defaults of this section."""
+    """Settings of vLLM, where it generates the completions. Null: the defaults of this section."""
 
     @model_validator(mode="before")
     @classmethod

@@ -39,7 +39,8 @@ class MergeInput(Spec):
 
 
 class Merge(Stage):
-    """Merges weights of several models of the same shape, without training. Key names follow mergekit."""
+    """Merges weights of several models of the same shape, without training. Key names follow
+    mergekit."""
 
     curves: ClassVar[tuple[Curve, ...]] = ()
 
