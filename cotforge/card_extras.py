@@ -10,23 +10,22 @@ from cotforge.card_keys import HUB_ID
 from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep_folder
 from cotforge.hub.licence import choose_licence
 from cotforge.hub.machine import mask_places
+from cotforge.hub.remote_card import NO_REPO
 from cotforge.images.small import small_jpeg
 from cotforge.pages import About, Exported
 from cotforge.pipeline import Loaded
 from cotforge.records import Lesson
 from cotforge.tally import Tally
 
-FOLDER = "card"
+FOLDER = "assets"
 """Within `dataset/`: the pictures that the card shows."""
 EXAMPLE, FUNNEL = "lesson.jpg", "funnel.svg"
 SIDE = 512
 """Pixels of the longer side of the lesson's picture."""
-NO_REPO = "PATH_OR_REPO"
-"""Stands in a card for the repository that it is pushed to."""
 
 
 def add_card_extras(about: About, loaded: Loaded, *, exported: Exported, tally: Tally, lesson: Lesson | None, dataset: Path) -> About:
-    """What the card tells of a run, with all that it shows; its pictures are written to `dataset/card/`. Raises OSError.
+    """What the card tells of a run, with all that it shows; its pictures are written to `dataset/assets/`. Raises OSError.
 
     Without lessons there are no pictures: `datasets` would take them for the data.
     """

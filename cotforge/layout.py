@@ -20,7 +20,7 @@ _FILES = re.compile(
 )
 """Directly in a run folder."""
 _OF_FILES = frozenset(
-    {"dataset/data", "dataset/traces", "dataset/preference", "dataset/card"}
+    {"dataset/data", "dataset/traces", "dataset/preference", "dataset/assets"}
     | {"cache/sent", "cache/spool", "cache/learned", "batches", "eval"}
 )
 """Folders that hold no others."""

@@ -149,14 +149,14 @@ EXAMPLE = ExampleLesson(
     label="fear",
     votes=[("t0", "awe"), ("t1", "fear")],
     teacher="t0 (org/t0)",
-    picture="card/lesson.jpg",
+    picture="assets/lesson.jpg",
 )
 
 
 def test_one_lesson_is_shown_with_its_picture_reasoning_votes_and_the_label_it_contradicts():
-    _, body = parts(made(example=EXAMPLE, funnel="card/funnel.svg"))
-    assert "](card/lesson.jpg)" in body
-    assert "](card/funnel.svg)" in body
+    _, body = parts(made(example=EXAMPLE, funnel="assets/funnel.svg"))
+    assert "](assets/lesson.jpg)" in body
+    assert "](assets/funnel.svg)" in body
     assert "**Question:** Which emotion?\n\n> A dog \\*runs\\*.\n>\n> \\# It is glad\n>\n> \\| a \\| \\<script\\>x\\</script\\>\n\n" in body
     assert "**Answer:** awe (the raw label says fear)" in body
     assert "Votes: t0 says awe, t1 says fear." in body

@@ -58,7 +58,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_folder_holds_what_is_promised_and_is_its_owners_alone(run: Path) -> None:
     there = {path.name for path in run.iterdir()}
     assert {"pipeline.yaml", "journal.sqlite", "losses.parquet", "summary.json", "report.html", "dataset"} <= there
-    assert {path.name for path in (run / "dataset").iterdir()} == {"README.md", "data", "traces", "preference", "card"}
+    assert {path.name for path in (run / "dataset").iterdir()} == {"README.md", "data", "traces", "preference", "assets"}
     for path in (run, *run.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     assert not [path for path in run.rglob("*") if path.name.endswith((".new", ".tmp")) or path.stat().st_uid != os.getuid()]
@@ -68,8 +68,8 @@ def test_the_card_shows_a_lesson_with_its_picture_and_the_pipeline_as_it_was_wri
     readme = (run / "dataset/README.md").read_text()
     header = yaml.safe_load(readme.split("---\n")[1])
     assert header_faults(header, "dataset") == []
-    shown = re.findall(r"\]\((card/[^)]+)\)", readme)
-    assert shown == ["card/lesson.jpg"]
+    shown = re.findall(r"\]\((assets/[^)]+)\)", readme)
+    assert shown == ["assets/lesson.jpg"]
     with Image.open(run / "dataset" / shown[0]) as picture:
         assert (picture.format, picture.size) == ("JPEG", (48, 32))
     written = readme.partition("<summary>The pipeline file</summary>\n\n```yaml\n")[2].partition("\n```")[0]
