@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cotforge.plots.svg import style
 from cotforge.visible import visible
 
 
@@ -102,6 +103,7 @@ def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = Non
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.globals["plot_style"] = lambda: Markup(style())
     made.filters |= {
         "count": partial(_or_dash, "{:,}"),
         "percent": partial(_or_dash, "{:.1%}"),

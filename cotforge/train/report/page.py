@@ -45,7 +45,6 @@ def section(plan: Plan, run: Path) -> Markup:
             tried=[*((name, found) for name, found in tried if found), *_always([found for _, found in tried if found])],
             guards=[(name, line) for name, found in tried if found for line in one_sided(found)],
             plots=curves.plots(chapters, first),
-            frame=curves,
             examples=[(chapter.stage.name, said) for chapter in chapters if (said := examples(chapter))],
         )
     )
