@@ -26,6 +26,20 @@ class AboutTeacher:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What one teacher took, over all invocations of a run."""
+
+    teacher: str
+    model: str
+    replies: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    seconds: float
+    """Of its server, summed over the replies."""
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """What the pages say of a run beside its counts. No value of an environment variable belongs here."""
 
@@ -55,6 +69,12 @@ class About:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    spent: Sequence[Spent] = ()
+    """By teacher, the most expensive one first."""
+    seconds: float | None = None
+    """Of this invocation; None where it is not over."""
+    run: str = ""
+    """The run folder, as a command takes it; empty where it is not known."""
     pictures: str = ""
     """What pictures are known by, where they may vote; empty where they do not."""
     asked: str = ""

@@ -65,7 +65,8 @@ def _row(bar: Bar, y: float, whole: float) -> Markup:
     if bar.note:
         texts.append(label(shortened(bar.note, 84), 0, y + 42, class_="note"))
     track = element("rect", class_="track", x=0, y=y + 18, width=WIDTH, height=10, rx=2)
-    return group(*texts, track, *pieces)
+    was = [element("rect", class_="was", x=0.5, y=y + 18.5, width=max(x - 1, 0.5), height=9, rx=2)] if bar.key else []
+    return group(*texts, track, *pieces, *was)
 
 
 @dataclass(frozen=True, slots=True)

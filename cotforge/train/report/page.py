@@ -12,15 +12,17 @@ from cotforge.folder import RunFolder
 from cotforge.pages import environment
 from cotforge.plan import Plan
 from cotforge.report import with_training
+from cotforge.report.excerpts import text_excerpt
 from cotforge.train.evaluation.evaluate import figure
 from cotforge.train.evaluation.one_sided import commonest, one_sided
 from cotforge.train.report import curves
 from cotforge.train.report.past import Chapter, base, past
+from cotforge.train.report.recall import recall_table
 
 SHOWN = 2
 """Completions of the first rollout, and of the last, on the page (ours)."""
 LONGEST = 4_000
-"""Letters of one completion on the page (ours)."""
+"""Bytes of one completion on the page (ours)."""
 SAID = ("step", "id", "truth", "answer", "fault", "said", "advantage")
 
 
@@ -35,6 +37,7 @@ def section(plan: Plan, run: Path) -> Markup:
     chapters = past(plan, run)
     first = base(run, chapters)
     tried = [("nothing", first), *((chapter.title, chapter.tried) for chapter in chapters)]
+    students = [(name, found) for name, found in tried if found]
     pages = environment(autoescape=True)
     pages.filters["figure"] = figure
     return Markup(
@@ -42,8 +45,9 @@ def section(plan: Plan, run: Path) -> Markup:
             student=plan.student.named,
             stages=len(plan.expanded()),
             chapters=chapters,
-            tried=[*((name, found) for name, found in tried if found), *_always([found for _, found in tried if found])],
-            guards=[(name, line) for name, found in tried if found for line in one_sided(found)],
+            tried=[*students, *_always([found for _, found in students])],
+            guards=[(name, line) for name, found in students for line in one_sided(found)],
+            recall=recall_table(students),
             plots=curves.plots(chapters, first),
             examples=[(chapter.stage.name, said) for chapter in chapters if (said := examples(chapter))],
         )
@@ -60,7 +64,7 @@ def examples(chapter: Chapter) -> Sequence[dict[str, Any]]:
     """A few completions of the first rollout and of the last."""
     files = sorted((chapter.folder / "completions").glob("*.parquet"))
     rows = [row for file in dict.fromkeys([*files[:1], *files[-1:]]) for row in _rows(file)]
-    return [row | {"said": row["said"][:LONGEST]} for row in rows]
+    return [row | {"said": text_excerpt(row["said"], LONGEST).text} for row in rows]
 
 
 def _rows(file: Path) -> Sequence[dict[str, Any]]:
