@@ -83,7 +83,7 @@ def test_every_drawing_has_a_title_a_description_and_no_markup_from_data(name: s
     assert len(told) == 2
     assert all("script" in text and "\u202e" not in text for text in told)
     assert not {"script", "image", "a", "use", "foreignObject"} & {one.tag for one in drawn.iter()}
-    assert not [key for one in drawn.iter() for key in one.keys() if key.startswith("on") or "href" in key]
+    assert not [key for one in drawn.iter() for key in one.attrib if key.startswith("on") or "href" in key]
 
 
 def test_every_value_is_a_mark() -> None:

@@ -39,20 +39,16 @@ def rank(number: int) -> bytes:
     return random.Random(number).randbytes(8)
 
 
-def test_of_a_large_run_the_same_even_part_stays_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cotforge.report.recount.SAMPLES", 50)
+def test_of_a_large_run_the_same_even_part_stays_in_any_order() -> None:
     outcomes = list(enumerate(mixed(300)))
-    forth, back = Recount([WORDS]), Recount([WORDS])
+    forth, back, small = Recount([WORDS], samples=50), Recount([WORDS], samples=50), Recount([WORDS], size=100)
     for number, outcome in outcomes:
         forth.add(outcome, rank(number))
+        small.add(outcome, rank(number))
     for number, outcome in reversed(outcomes):
         back.add(outcome, rank(number))
     assert forth.kept() == back.kept()
     assert (len(forth.kept()), forth.seen) == (50, 300)
-    monkeypatch.setattr("cotforge.report.recount.BYTES", 100)
-    small = Recount([WORDS])
-    for number, outcome in outcomes:
-        small.add(outcome, rank(number))
     assert 10 < len(small.kept()) < 25
     assert small.kept() == forth.kept()[: len(small.kept())]
 

@@ -59,9 +59,21 @@ class Slider:
 class Recount:
     """The samples that a page counts again."""
 
-    def __init__(self, bounds: Sequence[Bound] = (), *, target: float | None = None, per_sample: int = 1) -> None:
-        """`target` is that of the vote; None where the rule has none. `per_sample` is the most lessons of one sample."""
+    def __init__(
+        self,
+        bounds: Sequence[Bound] = (),
+        *,
+        target: float | None = None,
+        per_sample: int = 1,
+        samples: int = SAMPLES,
+        size: int = BYTES,
+    ) -> None:
+        """`target` is that of the vote; None where the rule has none. `per_sample` is the most lessons of one sample.
+
+        At most so many `samples` are held, and at most `size` bytes go to the page.
+        """
         self.target, self.per_sample, self.seen = target, per_sample, 0
+        self._samples, self._size = samples, size
         self.columns = list(dict.fromkeys(bound.name for bound in bounds))
         self.sliders = [
             Slider(f"filters.{place}.{side}", bound.name, side, value, self.columns.index(bound.name))
@@ -80,17 +92,17 @@ class Recount:
             return
         counted = self._counted(outcome)
         heappush(self._kept, (-place, self.seen, counted))
-        self._bytes += self._size(counted)
-        while len(self._kept) > SAMPLES or self._bytes > BYTES:
+        self._bytes += self._weight(counted)
+        while len(self._kept) > self._samples or self._bytes > self._size:
             least, _, gone = heappop(self._kept)
             self._limit = -least
-            self._bytes -= self._size(gone)
+            self._bytes -= self._weight(gone)
 
     def kept(self) -> list[Counted]:
         """The samples that stayed, in the order of their ranks."""
         return [counted for _, _, counted in sorted(self._kept, reverse=True, key=lambda one: one[0])]
 
-    def _size(self, counted: Counted) -> int:
+    def _weight(self, counted: Counted) -> int:
         return 4 + counted.traces * len(self.columns)
 
     def _counted(self, outcome: CuratedSample) -> Counted:
