@@ -17,7 +17,7 @@ PACKAGE = Path(cotforge.__file__).parent
 FLOORS = (
     "redaction visible",
     "errors spec order regular_files optional plots",
-    "records layout",
+    "records layout card_keys",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
     "sources prompts history trust difficulty",
@@ -31,6 +31,7 @@ FLOORS = (
     "heard sample_reader",
     "forge curate",
     "export card report simulate display estimate whatif",
+    "hub",
     "results early_end doubts formats",
     "build",
     "train",

@@ -11,7 +11,7 @@ from cotforge.consensus.claim import Bin, Claim, Stratum
 from cotforge.filters import Bound
 from cotforge.pages import Spent
 from cotforge.records import Ballot, CuratedSample, Fault, Judged, Sample
-from cotforge.report import BEGIN, END, PageCollector, report, with_training
+from cotforge.report import BEGIN, END, PageCollector, report_page, with_training
 from cotforge.report.excerpts import text_excerpt
 from cotforge.report.gallery import Gallery
 from cotforge.tally import Tally
@@ -48,7 +48,7 @@ def written(*outcomes, claim=None, bins=(), **others):
     tally, collected = Tally(claim=claim or Claim(), bins=bins), PageCollector()
     for outcome in collected.watch(outcomes):
         tally.add(outcome)
-    return report(about(**others), tally, collected)
+    return report_page(about(**others), tally, collected)
 
 
 def page(*outcomes, **others):
@@ -199,7 +199,7 @@ def test_measures_cost_and_time_are_plotted_with_their_numbers():
     for outcome in collected.watch(mixed(40)):
         tally.add(outcome)
     spent = [Spent("t0", "org/t0", 40, 4_000, 2_000, 3.0, 120.0), Spent("t1", "org/t1", 20, 2_000, 500, 1.0, 7_200.0)]
-    made = Page(report(about(spent=spent, seconds=95.0), tally, collected))
+    made = Page(report_page(about(spent=spent, seconds=95.0), tally, collected))
     assert "In all $4.00 and 2.0 h of the servers' time; a lesson cost $0.2500." in made.text
     assert "2 minthis command" in made.text.replace("\n", "")
     assert "Its filter drops 16 traces with the agreed answer." in made.text
@@ -208,11 +208,11 @@ def test_measures_cost_and_time_are_plotted_with_their_numbers():
 
 
 def test_what_the_page_told_of_a_training_stays_when_the_rest_is_written_anew():
-    first = report(about(source=f"{BEGIN}{HOSTILE}{END}"), Tally(), PageCollector())
+    first = report_page(about(source=f"{BEGIN}{HOSTILE}{END}"), Tally(), PageCollector())
     told = with_training(first, Markup("<p>the curves</p>"), title="")
-    again = report(about(), Tally(), PageCollector(), before=told)
+    again = report_page(about(), Tally(), PageCollector(), before=told)
     assert Page(again).text.count("the curves") == 1
     assert Page(again).tags.count("script") == 2
     assert with_training(again, Markup("<p>new curves</p>"), title="") == again.replace("the curves", "new curves")
-    assert "Nothing was trained yet" in report(about(), Tally(), PageCollector())
+    assert "Nothing was trained yet" in report_page(about(), Tally(), PageCollector())
     assert "Nothing was trained yet" not in again

@@ -36,14 +36,14 @@ class DatasetRows:
     """Of the shards, which hold a hash of their content."""
 
     def __post_init__(self) -> None:
-        self._shards = [(split, self.run / "dataset" / name) for split, name in self._named()]
+        self._shards = [(split, self.run / "dataset" / name) for split, name in self._named_shards()]
         self.names = [path.name for _, path in self._shards]
 
     def __iter__(self) -> Iterator[ExportRow]:
         """Each row; of `grpo` each sample once. Raises PipelineError where a shard is missing or damaged."""
         self.left_out = 0
         before: str | None = None
-        for split, values in self._values():
+        for split, values in self._shard_values():
             if self.kind == "grpo" and values["id"] == before:
                 continue  # lessons of one sample follow one another
             before = values["id"]
@@ -53,7 +53,7 @@ class DatasetRows:
             else:
                 yield row
 
-    def _values(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _shard_values(self) -> Iterator[tuple[str, dict[str, Any]]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -68,7 +68,7 @@ class DatasetRows:
             except (OSError, pa.ArrowException) as fault:
                 raise PipelineError(f"{path}: cannot be read: {in_words(fault)}; `cotforge curate` writes the dataset anew") from fault
 
-    def _named(self) -> Iterator[tuple[str, str]]:
+    def _named_shards(self) -> Iterator[tuple[str, str]]:
         """(split, shard) by the card, which names what belongs to the dataset. Raises PipelineError where there is none."""
         card = self.run / "dataset" / "README.md"
         try:
@@ -82,9 +82,9 @@ class DatasetRows:
         except yaml.YAMLError as fault:
             raise PipelineError(f"{card}: its header is not YAML: {in_words(fault)}") from fault
         named = False
-        for config in _dicts(head.get("configs") if isinstance(head, dict) else None):
+        for config in _find_dicts(head.get("configs") if isinstance(head, dict) else None):
             if config.get("config_name") == CONFIGS[self.kind]:
-                for files in _dicts(config.get("data_files")):
+                for files in _find_dicts(config.get("data_files")):
                     for path in files["path"] if isinstance(files.get("path"), list) else [files.get("path")]:
                         if isinstance(path, str) and _SHARD.fullmatch(path):
                             named = True
@@ -94,5 +94,5 @@ class DatasetRows:
             raise PipelineError(f"{self.run}: its dataset has no {what}; `cotforge build` says at its end what they were lost to")
 
 
-def _dicts(found: Any) -> Iterator[dict[str, Any]]:
+def _find_dicts(found: Any) -> Iterator[dict[str, Any]]:
     yield from (each for each in (found if isinstance(found, list) else ()) if isinstance(each, dict))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from cotforge.visible import visible
+from cotforge.visible import show_invisible
 
 Attribute = str | float | None
 
@@ -95,9 +95,9 @@ def standalone(drawn: Markup) -> str:
 
 def shortened(text: str, most: int) -> str:
     """A text on one line, cut where it is longer."""
-    line = " ".join(visible(text).split())
+    line = " ".join(show_invisible(text).split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _shown(value: object) -> str:
-    return decimal(value) if isinstance(value, int | float) else visible(str(value))
+    return decimal(value) if isinstance(value, int | float) else show_invisible(str(value))

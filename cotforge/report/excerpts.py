@@ -7,7 +7,7 @@ from markupsafe import escape
 
 from cotforge.images.small import data_uri
 from cotforge.records import Picture
-from cotforge.visible import visible
+from cotforge.visible import show_invisible
 
 SIDES = (360, 256, 160, 96)
 """Pixels of the longer side of a thumbnail; the largest whose sample stays within its bytes is taken."""
@@ -33,7 +33,7 @@ def text_excerpt(text: str, most: int) -> Excerpt:
 
 
 def _html_bytes(text: str) -> int:
-    return len(escape(visible(text)).encode("utf-8", "replace"))
+    return len(escape(show_invisible(text)).encode("utf-8", "replace"))
 
 
 def thumbnails(pictures: Sequence[Picture], most: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from cotforge.pages import Spent
 from cotforge.plots.bars import Bar, Piece, bar_chart
 from cotforge.tally import Tally
-from cotforge.tally.counts import share
+from cotforge.tally.counts import share_of
 from cotforge.tally.words import reason_in_words
 
 ROWS = 14
@@ -47,7 +47,7 @@ def funnel_figure(tally: Tally) -> Figure:
     most = max([rows, *(left for _, left in steps)])
     bars = []
     for place, (name, left) in enumerate(steps):
-        told = share(left, rows)
+        told = share_of(left, rows)
         text = f"{left:,}" + (f" · {told:.1%}" if told is not None else "")
         piece = Piece(left, "r0", f"{name}: {left:,} of {rows:,} rows")
         bars.append(Bar(name, (piece,), text, _loss_note(reasons[place]), f"step-{place}"))
@@ -56,7 +56,9 @@ def funnel_figure(tally: Tally) -> Figure:
     worst = tally.largest_reason()
     why = f"; most were lost because they were {reason_in_words(worst[0])} ({worst[1]:,})" if worst else ""
     finding = f"{kept}{why}."
-    table = [(name, f"{left:,}", percent_text(share(left, rows)), _loss_note(reasons[place])) for place, (name, left) in enumerate(steps)]
+    table = [
+        (name, f"{left:,}", percent_text(share_of(left, rows)), _loss_note(reasons[place])) for place, (name, left) in enumerate(steps)
+    ]
     return Figure(title, finding, bar_chart("funnel", title, finding, bars, most=most), ("step", "left", "of all rows", "lost here"), table)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cotforge.pages import About, environment
+from cotforge.pages import About, page_environment
 from cotforge.pages.scripts import page_file, safe_json, script_hash
 from cotforge.plots.svg import shortened
 from cotforge.report.collecting import PageCollector
@@ -15,7 +15,7 @@ from cotforge.report.figures import TABLE, Figure, cost_figure, duration_text, f
 from cotforge.report.gallery import KINDS
 from cotforge.report.trust_figures import agreement_figure, calibration_figure, confidence_figure
 from cotforge.tally import Tally, claims
-from cotforge.tally.counts import share
+from cotforge.tally.counts import share_of
 from cotforge.tally.words import reason_in_words
 
 BEGIN, END = "<!-- training -->", "<!-- /training -->"
@@ -29,12 +29,12 @@ def report(about: About, tally: Tally, collected: PageCollector, *, before: str 
     """The text of `report.html`. What the page `before` it told of a training stays."""
     shown = [exhibit(kind, candidate) for kind, candidate in collected.gallery.chosen()]
     script = page_file("report.js")
-    pages = environment(autoescape=True)
+    pages = page_environment(autoescape=True)
     pages.filters["short"] = lambda text: shortened(str(text), NAME)
     return pages.get_template("report.html").render(
         about=about,
         tally=tally,
-        share=share,
+        share=share_of,
         claims=claims,
         headline=headline(about, tally),
         shown=shown,
@@ -69,7 +69,7 @@ def headline(about: About, tally: Tally) -> list[str]:
 def with_training(page: str | None, training: Markup, *, title: str) -> str:
     """The page with a training's part, in the place of an earlier one; without a page, one that has nothing else."""
     if page is None:
-        return environment(autoescape=True).get_template("trained.html").render(title=title, training=training, trusted="none")
+        return page_environment(autoescape=True).get_template("trained.html").render(title=title, training=training, trusted="none")
     begin, found, rest = page.partition(BEGIN)
     if not found:  # written before there were trainings
         begin, found, rest = page.rpartition("</body>")[0], BEGIN, f"{END}\n</body>\n</html>\n"
