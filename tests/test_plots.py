@@ -14,7 +14,7 @@ from cotforge.plots.heat import heat_chart
 from cotforge.plots.lines import Line, LineChart, Mark
 from cotforge.plots.points import Point, PointChart, Reading, calibration_chart, number_places
 from cotforge.plots.scales import Scale, Tick, log_span, log_ticks, round_span
-from cotforge.plots.svg import Box, decimal, shortened, standalone
+from cotforge.plots.svg import Box, decimal_text, shorten_text, standalone_file
 
 HOSTILE = "</text></svg><script>alert(1)</script>\"'&\u202e"
 NUMBERS = st.floats(-1e9, 1e9, allow_nan=False)
@@ -112,7 +112,7 @@ def test_numbers_of_points_keep_clear_of_one_another() -> None:
 
 
 def test_a_drawing_stands_alone_as_a_file() -> None:
-    file = standalone(bar_chart("k", "t", "s", [Bar("a", (Piece(1, "r0", "a"),), "1")]))
+    file = standalone_file(bar_chart("k", "t", "s", [Bar("a", (Piece(1, "r0", "a"),), "1")]))
     drawn = parsed(file)
     assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
     (style,) = [one.text for one in drawn.iter("{http://www.w3.org/2000/svg}style")]
@@ -122,6 +122,6 @@ def test_a_drawing_stands_alone_as_a_file() -> None:
 
 
 def test_numbers_and_names_are_short() -> None:
-    assert [decimal(value) for value in (1, 0.1 + 0.2, 2.50, -0.001)] == ["1", "0.3", "2.5", "0"]
-    assert shortened("a\nb  c", 9) == "a b c"
-    assert shortened("abcdef", 4) == "abc…"
+    assert [decimal_text(value) for value in (1, 0.1 + 0.2, 2.50, -0.001)] == ["1", "0.3", "2.5", "0"]
+    assert shorten_text("a\nb  c", 9) == "a b c"
+    assert shorten_text("abcdef", 4) == "abc…"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from outcomes import filtered, lesson, mixed, undecided
 
 from cotforge.filters import Bound
-from cotforge.report.recount import BYTES, NONE, Recount, code, positions
+from cotforge.report.recount import BYTES, NONE, Recount, one_byte_code, slider_positions
 from tests.browser import PROGRAM, Browser, chromium
 from tests.project import LABELS, ran, replay, summary, write_pipeline, write_rows
 
@@ -24,15 +24,15 @@ WORDS = Bound("reasoning_words", lambda *_: 1.0, 2, 30)
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200), st.lists(st.floats(-1e6, 1e6), max_size=4), st.data())
 def test_a_code_compares_with_every_position_as_its_value_does(numbers: list[float], bounds: list[float], data: st.DataObject) -> None:
-    axis = positions(sorted(numbers), bounds)
+    axis = slider_positions(sorted(numbers), bounds)
     assert {*bounds} <= {*axis}
     assert axis[0] <= min(numbers) <= max(numbers) <= axis[-1]
     value = data.draw(st.sampled_from(numbers))
-    assert 0 <= code(value, axis) < NONE
+    assert 0 <= one_byte_code(value, axis) < NONE
     for place, bound in enumerate(axis):
-        assert (code(value, axis) >= 2 * place + 1) == (value >= bound)
-        assert (code(value, axis) <= 2 * place + 1) == (value <= bound)
-    assert code(math.nan, axis) == NONE
+        assert (one_byte_code(value, axis) >= 2 * place + 1) == (value >= bound)
+        assert (one_byte_code(value, axis) <= 2 * place + 1) == (value <= bound)
+    assert one_byte_code(math.nan, axis) == NONE
 
 
 def rank(number: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cotforge.plots.svg import style
+from cotforge.plots.svg import plot_style
 from cotforge.visible import show_invisible
 
 
@@ -123,7 +123,7 @@ def page_environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None 
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals["plot_style"] = lambda: Markup(style())
+    made.globals["plot_style"] = lambda: Markup(plot_style())
     made.filters |= {
         "count": partial(_or_dash, "{:,}"),
         "percent": partial(_or_dash, "{:.1%}"),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from cotforge.plots.axes import grid, names
+from cotforge.plots.axes import axis_names, draw_grid
 from cotforge.plots.scales import Scale, Tick, round_span
-from cotforge.plots.svg import Box, drawing, element, group, hint, label, path, shortened
+from cotforge.plots.svg import Box, mark_title, shorten_text, svg_element, svg_group, svg_path, text_label, whole_drawing
 
 WIDTH = 460
 ROW = 36
@@ -48,7 +48,7 @@ def bar_chart(key: str, title: str, says: str, bars: Sequence[Bar], *, most: flo
     for bar in bars:
         drawn.append(_row(bar, y, whole))
         y += ROW + (14 if bar.note else 0)
-    return drawing(key, title, says, Box(WIDTH, max(y, 1)), *drawn)
+    return whole_drawing(key, title, says, Box(WIDTH, max(y, 1)), *drawn)
 
 
 def _row(bar: Bar, y: float, whole: float) -> Markup:
@@ -56,17 +56,19 @@ def _row(bar: Bar, y: float, whole: float) -> Markup:
     for piece in bar.pieces:
         wide = max(WIDTH * piece.value / whole, 1.5 if piece.value else 0.0)
         where = f"{bar.key}-bar" if bar.key and not pieces else None
-        pieces.append(element("rect", hint(piece.says), class_=f"bar {piece.style}", x=x, y=y + 18, width=wide, height=10, rx=2, id=where))
+        pieces.append(
+            svg_element("rect", mark_title(piece.says), class_=f"bar {piece.style}", x=x, y=y + 18, width=wide, height=10, rx=2, id=where)
+        )
         x += wide
     texts = [
-        label(shortened(bar.name, NAME), 0, y + 12, class_="name"),
-        label(bar.text, WIDTH, y + 12, anchor="end", class_="number-text", id=f"{bar.key}-text" if bar.key else None),
+        text_label(shorten_text(bar.name, NAME), 0, y + 12, class_="name"),
+        text_label(bar.text, WIDTH, y + 12, anchor="end", class_="number-text", id=f"{bar.key}-text" if bar.key else None),
     ]
     if bar.note:
-        texts.append(label(shortened(bar.note, 84), 0, y + 42, class_="note"))
-    track = element("rect", class_="track", x=0, y=y + 18, width=WIDTH, height=10, rx=2)
-    was = [element("rect", class_="was", x=0.5, y=y + 18.5, width=max(x - 1, 0.5), height=9, rx=2)] if bar.key else []
-    return group(*texts, track, *pieces, *was)
+        texts.append(text_label(shorten_text(bar.note, 84), 0, y + 42, class_="note"))
+    track = svg_element("rect", class_="track", x=0, y=y + 18, width=WIDTH, height=10, rx=2)
+    was = [svg_element("rect", class_="was", x=0.5, y=y + 18.5, width=max(x - 1, 0.5), height=9, rx=2)] if bar.key else []
+    return svg_group(*texts, track, *pieces, *was)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,10 @@ class Histogram:
         up, lines = Scale.around([0, *(sum(one.counts) for one in self.bins)], box.floor, box.top)
         lines = lines if len(lines) <= 4 else lines[::2]
         rects = [rect for one in self.bins for rect in self._bars(one, across, up)]
-        aims = [path(f"M{across(value):g} {box.top - 6:g}V{box.floor:g}", class_="limit") for value in self.bounds if self._shows(value)]
-        axes = grid(box, lines, self._ticks(across))
-        return drawing(key, title, says, box, axes, names(box, self.across), *rects, *aims)
+        limits = [across(value) for value in self.bounds if self._shows(value)]
+        aims = [svg_path(f"M{x:g} {box.top - 6:g}V{box.floor:g}", class_="limit") for x in limits]
+        axes = draw_grid(box, lines, self._ticks(across))
+        return whole_drawing(key, title, says, box, axes, axis_names(box, self.across), *rects, *aims)
 
     def _bars(self, one: Bin, across: Scale, up: Scale) -> list[Markup]:
         drawn, below = [], 0
@@ -113,7 +116,7 @@ class Histogram:
                 told = f"{self._text(one.low)} to {self._text(one.high)}: {count:,} {kind}"
                 top, floor = up(below + count), up(below)
                 size = {"width": max(right - left - 0.8, 0.8), "height": max(floor - top, 0.8)}
-                drawn.append(element("rect", hint(told), class_=f"bar {style}", x=left + 0.4, y=min(top, floor - 0.8), **size))
+                drawn.append(svg_element("rect", mark_title(told), class_=f"bar {style}", x=left + 0.4, y=min(top, floor - 0.8), **size))
             below += count
         return drawn
 
@@ -156,12 +159,12 @@ def change_chart(key: str, title: str, says: str, changes: Sequence[Change], *, 
     for place, one in enumerate(changes):
         y, before, after = box.top + row * (place + 0.5), across(one.before), across(one.after)
         rows.append(
-            group(
-                hint(one.says),
-                label(shortened(one.name, 19), box.left - 10, y + 4, anchor="end", class_="name"),
-                path(f"M{before:g} {y:g}H{after:g}", class_="way"),
-                element("circle", class_="before", cx=before, cy=y, r=4.5),
-                element("rect", class_="after", x=after - 4.5, y=y - 4.5, width=9, height=9, rx=1.5),
+            svg_group(
+                mark_title(one.says),
+                text_label(shorten_text(one.name, 19), box.left - 10, y + 4, anchor="end", class_="name"),
+                svg_path(f"M{before:g} {y:g}H{after:g}", class_="way"),
+                svg_element("circle", class_="before", cx=before, cy=y, r=4.5),
+                svg_element("rect", class_="after", x=after - 4.5, y=y - 4.5, width=9, height=9, rx=1.5),
             )
         )
-    return drawing(key, title, says, box, grid(box, [], ticks, columns=True), *rows)
+    return whole_drawing(key, title, says, box, draw_grid(box, [], ticks, columns=True), *rows)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from cotforge.plots.svg import Box, drawing, element, group, hint, label, shortened
+from cotforge.plots.svg import Box, mark_title, shorten_text, svg_element, svg_group, text_label, whole_drawing
 
 FULL = 0.6
 """Opacity of a cell at 1, at which its number can still be read on light and dark pages."""
@@ -18,11 +18,11 @@ def heat_chart(
     wide = max(58.0, (460 - left) / max(1, len(columns)))
     box = Box(left + wide * len(columns), head + tall * len(rows))
     names = [
-        label(shortened(name, max(8, int(wide / 7))), left + wide * (place + 0.5), 16, anchor="middle")
+        text_label(shorten_text(name, max(8, int(wide / 7))), left + wide * (place + 0.5), 16, anchor="middle")
         for place, name in enumerate(columns)
     ]
     names += [
-        label(shortened(name, 17), left - 8, head + tall * (place + 0.5) + 4, anchor="end", class_="name")
+        text_label(shorten_text(name, 17), left - 8, head + tall * (place + 0.5) + 4, anchor="end", class_="name")
         for place, name in enumerate(rows)
     ]
     cells = []
@@ -30,13 +30,13 @@ def heat_chart(
         for x, (column, share) in enumerate(zip(columns, values, strict=True)):
             at = {"x": left + wide * x + 1, "y": head + tall * y + 1, "width": wide - 2, "height": tall - 2}
             told = f"{row}, {column}: {'unknown' if share is None else f'{share:.1%}'}"
-            fill = element("rect", class_="cell", rx=3, fill_opacity=round(FULL * (share or 0), 2), **at)
-            text = label(
+            fill = svg_element("rect", class_="cell", rx=3, fill_opacity=round(FULL * (share or 0), 2), **at)
+            text = text_label(
                 "-" if share is None else f"{100 * share:.0f}",
                 left + wide * (x + 0.5),
                 head + tall * (y + 0.5) + 4,
                 anchor="middle",
                 class_="cell-text",
             )
-            cells.append(group(hint(told), element("rect", class_="track", rx=3, **at), fill, text))
-    return drawing(key, title, says, box, *names, *cells)
+            cells.append(svg_group(mark_title(told), svg_element("rect", class_="track", rx=3, **at), fill, text))
+    return whole_drawing(key, title, says, box, *names, *cells)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from cotforge.plots.axes import grid
+from cotforge.plots.axes import draw_grid
 from cotforge.plots.scales import Tick
-from cotforge.plots.svg import Box, drawing, element, group, hint, label, path, shortened
+from cotforge.plots.svg import Box, mark_title, shorten_text, svg_element, svg_group, svg_path, text_label, whole_drawing
 
 FRAME = Box(480, 230)
 COLOURS = 6
@@ -58,25 +58,25 @@ class LineChart:
     def draw(self, key: str) -> Markup:
         """The SVG; `key` is unique on its page."""
         stages = [
-            group(
-                path(f"M{tick.at:g} {self.box.top - 6:g}V{self.box.floor:g}", class_="stage"),
-                label(shortened(tick.text, NAME), tick.at + 3, self.box.top - 8),
+            svg_group(
+                svg_path(f"M{tick.at:g} {self.box.top - 6:g}V{self.box.floor:g}", class_="stage"),
+                text_label(shorten_text(tick.text, NAME), tick.at + 3, self.box.top - 8),
             )
             for tick in self.stages
         ]
-        curves = [group(*_curve(line), class_=f"r{place % COLOURS}") for place, line in enumerate(self.lines)]
-        return drawing(key, self.title, self.says(), self.box, grid(self.box, self.up, self.across), *stages, *curves)
+        curves = [svg_group(*_curve(line), class_=f"r{place % COLOURS}") for place, line in enumerate(self.lines)]
+        return whole_drawing(key, self.title, self.says(), self.box, draw_grid(self.box, self.up, self.across), *stages, *curves)
 
 
-def joined(points: Iterable[tuple[float, float]]) -> str:
+def join_points(points: Iterable[tuple[float, float]]) -> str:
     """Points as SVG's `d`."""
     return "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
 
 
 def _curve(line: Line) -> list[Markup]:
-    drawn = [element("path", hint(line.name), class_="curve", d=line.path)]
+    drawn = [svg_element("path", mark_title(line.name), class_="curve", d=line.path)]
     for mark in line.marks:
         if mark.low is not None and mark.high is not None:
-            drawn.append(path(f"M{mark.x:g} {mark.low:g}V{mark.high:g}", class_="interval"))
-        drawn.append(element("circle", hint(mark.says), class_="point", cx=mark.x, cy=mark.y, r=3))
+            drawn.append(svg_path(f"M{mark.x:g} {mark.low:g}V{mark.high:g}", class_="interval"))
+        drawn.append(svg_element("circle", mark_title(mark.says), class_="point", cx=mark.x, cy=mark.y, r=3))
     return drawn

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from cotforge.plots.axes import grid, names
+from cotforge.plots.axes import axis_names, draw_grid
 from cotforge.plots.scales import Scale, Tick
-from cotforge.plots.svg import Box, drawing, element, group, hint, label, path
+from cotforge.plots.svg import Box, mark_title, svg_element, svg_group, svg_path, text_label, whole_drawing
 
 RING, GAP = 4.0, 4.5
 _TURNS = (14, 12, 2, 10, 0, 8, 4, 6, 15, 13, 11, 9, 1, 3, 5, 7)
@@ -58,24 +58,26 @@ class PointChart:
         aim = []
         if self.target is not None:
             aim = [
-                path(f"M{self.box.left:g} {self.target:g}H{self.box.end:g}", class_="target"),
-                label("target", self.box.end - 4, self.target - 6, anchor="end"),
+                svg_path(f"M{self.box.left:g} {self.target:g}H{self.box.end:g}", class_="target"),
+                text_label("target", self.box.end - 4, self.target - 6, anchor="end"),
             ]
         bounds = [
-            path(f"M{point.x:g} {point.y:g}V{point.low:g}m-4 0h8", class_=f"bound r{point.color}")
+            svg_path(f"M{point.x:g} {point.y:g}V{point.low:g}m-4 0h8", class_=f"bound r{point.color}")
             for point in self.points
             if point.low is not None
         ]
-        numbers = [label(str(point.number), point.text_x, point.text_y, class_="number", aria_hidden="true") for point in self.points]
-        axes = grid(self.box, self.lines, self.columns, columns=True)
-        inside = (axes, names(self.box, self.across, self.up), *aim, *bounds, *map(_circle, self.points), *numbers)
-        return drawing(self.key, self.title, self.says, self.box, *inside)
+        numbers = [text_label(str(point.number), point.text_x, point.text_y, class_="number", aria_hidden="true") for point in self.points]
+        axes = draw_grid(self.box, self.lines, self.columns, columns=True)
+        inside = (axes, axis_names(self.box, self.across, self.up), *aim, *bounds, *map(_circle, self.points), *numbers)
+        return whole_drawing(self.key, self.title, self.says, self.box, *inside)
 
 
 def _circle(point: Point) -> Markup:
-    ring = [element("circle", class_="ring", cx=point.x, cy=point.y, r=point.radius + RING)] if point.ringed else []
-    dot = element("circle", class_="dot", cx=point.x, cy=point.y, r=point.radius)
-    return group(hint(f"{point.number}: {point.says}"), *ring, dot, class_=f"r{point.color} best" if point.strong else f"r{point.color}")
+    ring = [svg_element("circle", class_="ring", cx=point.x, cy=point.y, r=point.radius + RING)] if point.ringed else []
+    dot = svg_element("circle", class_="dot", cx=point.x, cy=point.y, r=point.radius)
+    return svg_group(
+        mark_title(f"{point.number}: {point.says}"), *ring, dot, class_=f"r{point.color} best" if point.strong else f"r{point.color}"
+    )
 
 
 def number_places(circles: Sequence[tuple[float, float, float]], box: Box) -> list[tuple[float, float]]:
@@ -115,12 +117,12 @@ def calibration_chart(key: str, title: str, says: str, readings: Sequence[Readin
     least = math.floor(least * 10) / 10
     across, up = Scale(least, 1, box.left, box.end), Scale(least, 1, box.floor, box.top)
     values = [round(place / 10, 1) for place in range(11)]
-    axes = grid(box, up.ticks(values, "{:.0%}".format), across.ticks(values, "{:.0%}".format))
-    ideal = path(f"M{across(least):g} {up(least):g}L{across(1):g} {up(1):g}", class_="ideal")
+    axes = draw_grid(box, up.ticks(values, "{:.0%}".format), across.ticks(values, "{:.0%}".format))
+    ideal = svg_path(f"M{across(least):g} {up(least):g}L{across(1):g} {up(1):g}", class_="ideal")
     marks = []
     for one in readings:
         x = across(one.claimed)
         told = f"{one.count:,} checked, confidence {one.claimed:.1%}, right {one.right:.1%} ({one.low:.1%} to {one.high:.1%})"
-        reach = path(f"M{x:g} {up(one.low):g}V{up(one.high):g}", class_="interval")
-        marks.append(group(hint(told), reach, element("circle", class_="point", cx=x, cy=up(one.right), r=4.5), class_="r0"))
-    return drawing(key, title, says, box, axes, names(box, "confidence", "found right by people"), ideal, *marks)
+        reach = svg_path(f"M{x:g} {up(one.low):g}V{up(one.high):g}", class_="interval")
+        marks.append(svg_group(mark_title(told), reach, svg_element("circle", class_="point", cx=x, cy=up(one.right), r=4.5), class_="r0"))
+    return whole_drawing(key, title, says, box, axes, axis_names(box, "confidence", "found right by people"), ideal, *marks)

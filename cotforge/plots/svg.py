@@ -32,13 +32,13 @@ class Box(NamedTuple):
         return self.height - self.bottom
 
 
-def decimal(value: float) -> str:
+def decimal_text(value: float) -> str:
     """A number with two decimals at most, so that the same plot is always the same bytes."""
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 
-def element(name: str, *inside: object, **attributes: Attribute) -> Markup:
+def svg_element(name: str, *inside: object, **attributes: Attribute) -> Markup:
     """An element; text in it and in its attributes is escaped. `class_` is `class`, `_` in a name is `-`, None is left out."""
     told = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_shown(value))}"' for key, value in attributes.items() if value is not None
@@ -47,34 +47,34 @@ def element(name: str, *inside: object, **attributes: Attribute) -> Markup:
     return Markup(f"<{name}{told}>{body}</{name}>" if inside else f"<{name}{told}/>")
 
 
-def group(*inside: object, **attributes: Attribute) -> Markup:
+def svg_group(*inside: object, **attributes: Attribute) -> Markup:
     """Elements together."""
-    return element("g", *inside, **attributes)
+    return svg_element("g", *inside, **attributes)
 
 
-def hint(text: str) -> Markup:
+def mark_title(text: str) -> Markup:
     """What a mark says: a browser shows it under the mouse, a screen reader reads it."""
-    return element("title", text)
+    return svg_element("title", text)
 
 
-def label(text: str, x: float, y: float, *, anchor: str | None = None, class_: str | None = None, **others: Attribute) -> Markup:
+def text_label(text: str, x: float, y: float, *, anchor: str | None = None, class_: str | None = None, **others: Attribute) -> Markup:
     """A text in a drawing; `anchor` is `middle` or `end`."""
-    return element("text", text, x=x, y=y, text_anchor=anchor, class_=class_, **others)
+    return svg_element("text", text, x=x, y=y, text_anchor=anchor, class_=class_, **others)
 
 
-def path(*steps: str, class_: str, **others: Attribute) -> Markup:
+def svg_path(*steps: str, class_: str, **others: Attribute) -> Markup:
     """A path of steps such as `M0 1` and `H9`."""
-    return element("path", d="".join(steps), class_=class_, **others)
+    return svg_element("path", d="".join(steps), class_=class_, **others)
 
 
-def drawing(key: str, title: str, says: str, box: Box, *inside: object) -> Markup:
+def whole_drawing(key: str, title: str, says: str, box: Box, *inside: object) -> Markup:
     """A whole drawing. `key` is unique on its page; `says` is its content in words."""
-    return element(
+    return svg_element(
         "svg",
-        element("title", title, id=f"{key}-title"),
-        element("desc", says, id=f"{key}-desc"),
+        svg_element("title", title, id=f"{key}-title"),
+        svg_element("desc", says, id=f"{key}-desc"),
         *inside,
-        viewBox=f"0 0 {decimal(box.width)} {decimal(box.height)}",
+        viewBox=f"0 0 {decimal_text(box.width)} {decimal_text(box.height)}",
         role="img",
         class_="drawing",
         aria_labelledby=f"{key}-title {key}-desc",
@@ -82,22 +82,23 @@ def drawing(key: str, title: str, says: str, box: Box, *inside: object) -> Marku
 
 
 @cache
-def style() -> str:
+def plot_style() -> str:
     """The CSS of all plots; colours are variables of it, for a light and for a dark page."""
     return (Path(__file__).parent / "plots.css").read_text(encoding="utf-8")
 
 
-def standalone(drawn: Markup) -> str:
+def standalone_file(drawn: Markup) -> str:
     """A drawing as a file of its own, with its style inside."""
     head, _, rest = drawn.partition(">")
-    return f"{head.replace('<svg', '<svg xmlns=' + chr(34) + 'http://www.w3.org/2000/svg' + chr(34), 1)}><style>{style()}</style>{rest}\n"
+    named = head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    return f"{named}><style>{plot_style()}</style>{rest}\n"
 
 
-def shortened(text: str, most: int) -> str:
+def shorten_text(text: str, most: int) -> str:
     """A text on one line, cut where it is longer."""
     line = " ".join(show_invisible(text).split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _shown(value: object) -> str:
-    return decimal(value) if isinstance(value, int | float) else show_invisible(str(value))
+    return decimal_text(value) if isinstance(value, int | float) else show_invisible(str(value))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cotforge.filters import Bound
 from cotforge.plots.bars import Bar, Bin, Change, Histogram, Piece, bar_chart, change_chart
 from cotforge.plots.scales import round_span
-from cotforge.plots.svg import shortened
+from cotforge.plots.svg import shorten_text
 from cotforge.report.figures import ROWS, TABLE, WORD, Figure
 from cotforge.tally import Tally
 from cotforge.tally.spread import Spread
@@ -28,9 +28,9 @@ def classes_figure(tally: Tally) -> Figure | None:
     ]
     name, before, after = max(shares, key=lambda one: abs(one[2] - one[1]))
     title = "Classes before and after"
-    finding = f"{shortened(name, WORD)} changes most: {before:.1%} of the raw labels, {after:.1%} of the lessons."
+    finding = f"{shorten_text(name, WORD)} changes most: {before:.1%} of the raw labels, {after:.1%} of the lessons."
     table = [
-        (shortened(name, WORD), f"{before:.1%}", f"{after:.1%}", f"{tally.classes[name].labels:,}", f"{tally.classes[name].answers:,}")
+        (shorten_text(name, WORD), f"{before:.1%}", f"{after:.1%}", f"{tally.classes[name].labels:,}", f"{tally.classes[name].answers:,}")
         for name, before, after in shares[:TABLE]
     ]
     head = ("class", "share of raw labels", "share of lessons", "raw labels", "lessons")
@@ -46,11 +46,11 @@ def conflicts_figure(tally: Tally) -> Figure | None:
     bars = []
     for label, answer, count in ranked[:ROWS]:
         piece = Piece(count, "r1", f"label {label}, agreed answer {answer}: {count:,}")
-        bars.append(Bar(f"{shortened(label, 15)} → {shortened(answer, 15)}", (piece,), f"{count:,}"))
+        bars.append(Bar(f"{shorten_text(label, 15)} → {shorten_text(answer, 15)}", (piece,), f"{count:,}"))
     label, answer, count = ranked[0]
     title = "Where vote and label differ"
-    finding = f"Most often the label is {shortened(label, WORD)} and the agreed answer {shortened(answer, WORD)} ({count:,} times)."
-    table = [(shortened(one, WORD), shortened(other, WORD), f"{times:,}") for one, other, times in ranked[:50]]
+    finding = f"Most often the label is {shorten_text(label, WORD)} and the agreed answer {shorten_text(answer, WORD)} ({count:,} times)."
+    table = [(shorten_text(one, WORD), shorten_text(other, WORD), f"{times:,}") for one, other, times in ranked[:50]]
     return Figure(title, finding, bar_chart("conflicts", title, finding, bars), ("raw label", "agreed answer", "samples"), table)
 
 

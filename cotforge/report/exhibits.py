@@ -71,7 +71,7 @@ class Exhibit:
     failed: Sequence[tuple[str, str]]
 
 
-def exhibit(kind: Kind, candidate: Candidate) -> Exhibit:
+def make_exhibit(kind: Kind, candidate: Candidate) -> Exhibit:
     """What the page shows of a sample; its pictures are read now."""
     outcome = candidate.outcome
     sample, verdict = outcome.sample, outcome.verdict

@@ -56,9 +56,8 @@ def funnel_figure(tally: Tally) -> Figure:
     worst = tally.largest_reason()
     why = f"; most were lost because they were {reason_in_words(worst[0])} ({worst[1]:,})" if worst else ""
     finding = f"{kept}{why}."
-    table = [
-        (name, f"{left:,}", percent_text(share_of(left, rows)), _loss_note(reasons[place])) for place, (name, left) in enumerate(steps)
-    ]
+    notes = map(_loss_note, reasons)
+    table = [(name, f"{left:,}", percent_text(share_of(left, rows)), note) for (name, left), note in zip(steps, notes, strict=True)]
     return Figure(title, finding, bar_chart("funnel", title, finding, bars, most=most), ("step", "left", "of all rows", "lost here"), table)
 
 

@@ -124,8 +124,8 @@ class Recount:
         codes = bytearray()
         for one, numbers in zip(kept, values, strict=True):
             known = answers.get(one.answer, len(answers))
-            codes += bytes((one.state, code(one.confidence, target), known, one.traces))
-            codes += bytes(code(number, axes[place % len(axes)]) for place, number in enumerate(numbers))
+            codes += bytes((one.state, one_byte_code(one.confidence, target), known, one.traces))
+            codes += bytes(one_byte_code(number, axes[place % len(axes)]) for place, number in enumerate(numbers))
         return {
             "total": self.seen,
             "kept": len(kept),
@@ -149,10 +149,10 @@ class Recount:
     def _positions(self, column: int, values: Sequence["array[float]"]) -> list[float]:
         wide = len(self.columns)
         numbers = sorted(value for one in values for value in one[column::wide] if math.isfinite(value))
-        return positions(numbers, [slider.value for slider in self.sliders if slider.column == column])
+        return slider_positions(numbers, [slider.value for slider in self.sliders if slider.column == column])
 
 
-def positions(numbers: Sequence[float], bounds: Iterable[float]) -> list[float]:
+def slider_positions(numbers: Sequence[float], bounds: Iterable[float]) -> list[float]:
     """At most 127 values between which a slider moves: the least and the largest number, round ones between, and the bounds.
 
     `numbers` are sorted.
@@ -166,7 +166,7 @@ def positions(numbers: Sequence[float], bounds: Iterable[float]) -> list[float]:
     return sorted({*found[: MOST_POSITIONS - len(wanted)], *wanted})
 
 
-def code(value: float, axis: Sequence[float]) -> int:
+def one_byte_code(value: float, axis: Sequence[float]) -> int:
     """A number in one byte: `2 i + 1` at position i of the axis, `2 i` below it, so that comparisons with positions stay exact."""
     if math.isnan(value):
         return NONE

@@ -7,10 +7,10 @@ from markupsafe import Markup
 
 from cotforge.pages import About, page_environment
 from cotforge.pages.scripts import page_file, safe_json, script_hash
-from cotforge.plots.svg import shortened
+from cotforge.plots.svg import shorten_text
 from cotforge.report.collecting import PageCollector
 from cotforge.report.data_figures import classes_figure, conflicts_figure, lengths_figure, measure_figures
-from cotforge.report.exhibits import exhibit
+from cotforge.report.exhibits import make_exhibit
 from cotforge.report.figures import TABLE, Figure, cost_figure, duration_text, funnel_figure
 from cotforge.report.gallery import KINDS
 from cotforge.report.trust_figures import agreement_figure, calibration_figure, confidence_figure
@@ -25,18 +25,18 @@ NAME = 80
 """Characters of a name that comes from the data, in a table."""
 
 
-def report(about: About, tally: Tally, collected: PageCollector, *, before: str = "") -> str:
+def report_page(about: About, tally: Tally, collected: PageCollector, *, before: str = "") -> str:
     """The text of `report.html`. What the page `before` it told of a training stays."""
-    shown = [exhibit(kind, candidate) for kind, candidate in collected.gallery.chosen()]
+    shown = [make_exhibit(kind, candidate) for kind, candidate in collected.gallery.chosen()]
     script = page_file("report.js")
     pages = page_environment(autoescape=True)
-    pages.filters["short"] = lambda text: shortened(str(text), NAME)
+    pages.filters["short"] = lambda text: shorten_text(str(text), NAME)
     return pages.get_template("report.html").render(
         about=about,
         tally=tally,
         share=share_of,
         claims=claims,
-        headline=headline(about, tally),
+        headline=headline_sentences(about, tally),
         shown=shown,
         kinds=[(kind, *words, count) for kind, words in KINDS.items() if (count := sum(one.kind == kind for one in shown))],
         names=sorted(tally.teachers)[:TABLE],
@@ -52,7 +52,7 @@ def report(about: About, tally: Tally, collected: PageCollector, *, before: str 
     )
 
 
-def headline(about: About, tally: Tally) -> list[str]:
+def headline_sentences(about: About, tally: Tally) -> list[str]:
     """What came of the run, in a few sentences: how much, how sure, at what price."""
     if not tally.samples:
         return ["No sample was read."]
@@ -111,7 +111,7 @@ def _recount_data(about: About, tally: Tally, collected: PageCollector) -> Marku
     if not collected.recount.seen:
         return Markup("")
     data = collected.recount.data()
-    data["classes"] = [shortened(name, NAME) for name in data["classes"]]
+    data["classes"] = [shorten_text(name, NAME) for name in data["classes"]]
     known = {"rows": tally.rows(), "agreed": tally.agreed, "passed": tally.accepted, "lessons": tally.lessons}
     return Markup(safe_json(data | {"known": known, "run": about.run or "RUN"}))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cotforge.plan.kinds import KINDS
 from cotforge.plan.stage import Curve
-from cotforge.plots.lines import FRAME, Line, LineChart, Mark, joined
+from cotforge.plots.lines import FRAME, Line, LineChart, Mark, join_points
 from cotforge.plots.scales import Scale, Tick, round_span
 from cotforge.train.report.past import Chapter
 
@@ -165,7 +165,7 @@ class _Frame:
         return LineChart(title, drawn, across, up, [Tick(self.x(at), name) for at, name in self.begins])
 
     def _path(self, part: Sequence[Value], y: Scale) -> str:
-        return joined((self.x(step), y(value)) for step, value in part)
+        return join_points((self.x(step), y(value)) for step, value in part)
 
 
 _SHARE = Scale(0, 1, FRAME.floor, FRAME.top)

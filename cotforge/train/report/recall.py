@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from cotforge.plots.heat import heat_chart
-from cotforge.plots.svg import shortened
+from cotforge.plots.svg import shorten_text
 
 CLASSES = 24
 """Classes of the plot; of more, those with the lowest recall at the end."""
@@ -38,9 +38,8 @@ def recall_table(tried: Sequence[tuple[str, dict[str, Any]]]) -> RecallTable | N
     finding = "No class has a known recall."
     if known:
         (low, worst), (high, best) = min(known), max(known)
-        finding = (
-            f"After {found[-1][0]} the lowest recall is {low:.1%} ({shortened(worst, 40)}), the highest {high:.1%} ({shortened(best, 40)})."
-        )
+        least, most = f"{low:.1%} ({shorten_text(worst, 40)})", f"{high:.1%} ({shorten_text(best, 40)})"
+        finding = f"After {found[-1][0]} the lowest recall is {least}, the highest {most}."
     head = [name for name, _ in found]
     svg = heat_chart("recall", "Recall of each class", finding, names, head, [values for _, values, _ in rows])
     return RecallTable(finding, svg, head, rows)
