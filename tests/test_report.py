@@ -98,7 +98,7 @@ def test_hostile_text_is_shown_as_text_wherever_it_comes_from():
 
 
 def test_a_page_stays_small_whatever_strangers_wrote():
-    long = "\U000e0041<" * 500_000
+    long = "\U000e0041<" * 100_000
     outcomes = []
     for number in range(90):
         of = Sample(f"{number}{long}", sample(number).pictures * 9, long, OPTIONS, "awe", where=long)
@@ -191,7 +191,7 @@ def test_a_calibrated_page_has_its_claim_and_a_point_for_every_bin():
     )
     assert "Uncalibrated" not in made.text
     assert all(share in made.text for share in ("98.7%", "96.4%", "99.1%", "251 of 255"))
-    assert made.tags.count("circle") == 2 + 3  # a ring for each class
+    assert made.tags.count("circle") == 2 + 1  # a ring for the class
 
 
 def test_measures_cost_and_time_are_plotted_with_their_numbers():

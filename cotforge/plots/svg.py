@@ -89,14 +89,14 @@ def plot_style() -> str:
 
 def standalone_file(drawn: Markup) -> str:
     """A drawing as a file of its own, with its style inside."""
-    head, _, rest = drawn.partition(">")
+    head, _, rest = str(drawn).partition(">")
     named = head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
     return f"{named}><style>{plot_style()}</style>{rest}\n"
 
 
 def shorten_text(text: str, most: int) -> str:
     """A text on one line, cut where it is longer."""
-    line = " ".join(show_invisible(text).split())
+    line = " ".join(show_invisible(text[: 8 * most]).split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

@@ -54,7 +54,7 @@ def funnel_figure(tally: Tally) -> Figure:
     title = "From raw rows to lessons"
     kept = f"{tally.accepted:,} of {rows:,} rows became lessons" if rows else "No row was read"
     worst = tally.largest_reason()
-    why = f"; most were lost because they were {reason_in_words(worst[0])} ({worst[1]:,})" if worst else ""
+    why = f"; the largest loss: {worst[1]:,} {reason_in_words(worst[0])}" if worst and worst[1] else ""
     finding = f"{kept}{why}."
     notes = map(_loss_note, reasons)
     table = [(name, f"{left:,}", percent_text(share_of(left, rows)), note) for (name, left), note in zip(steps, notes, strict=True)]
