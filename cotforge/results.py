@@ -108,7 +108,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
 def page_collector(curation: Curation) -> PageCollector:
     """What looks at every sample for the page, with the filters and the target of the run."""
     pipeline = curation.loaded.pipeline
-    target = pipeline.consensus.target if pipeline.consensus.by.targeted else None
+    target = pipeline.consensus.target if pipeline.consensus.make_rule.targeted else None
     return PageCollector(curation.curator.bounds, target=target, per_sample=pipeline.select.per_sample)
 
 

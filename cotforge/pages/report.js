@@ -96,6 +96,7 @@ function explore(data) {
   sliders.forEach((slider, place) => {
     inputs[place].max = slider.positions.length - 1;
     inputs[place].value = inputs[place].defaultValue = slider.at;
+    inputs[place].disabled = slider.positions.length < 2;
     inputs[place].addEventListener("input", show);
   });
   $("explorer").addEventListener("reset", () => setTimeout(show));

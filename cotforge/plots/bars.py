@@ -52,7 +52,7 @@ def bar_chart(key: str, title: str, says: str, bars: Sequence[Bar], *, most: flo
 
 
 def _row(bar: Bar, y: float, whole: float) -> Markup:
-    x, pieces = 0.0, []
+    x, pieces = 0.0, list[Markup]()
     for piece in bar.pieces:
         wide = max(WIDTH * piece.value / whole, 1.5 if piece.value else 0.0)
         where = f"{bar.key}-bar" if bar.key and not pieces else None

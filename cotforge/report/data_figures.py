@@ -11,7 +11,11 @@ from cotforge.tally import Tally
 from cotforge.tally.spread import Spread
 
 BARS = 28
-"""Bars of a histogram."""
+"""Bars of a histogram, at most."""
+PAIRS = 10
+"""Pairs of label and answer in a plot."""
+FINEST = 0.025
+"""Width of a bar, as a share of the largest value, that the 2 % steps of `Spread` fill evenly."""
 SPREAD_HEAD = ("", "count", "mean", "least", "5 %", "median", "95 %", "most")
 
 
@@ -28,7 +32,7 @@ def classes_figure(tally: Tally) -> Figure | None:
     ]
     name, before, after = max(shares, key=lambda one: abs(one[2] - one[1]))
     title = "Classes before and after"
-    finding = f"{shorten_text(name, WORD)} changes most: {before:.1%} of the raw labels, {after:.1%} of the lessons."
+    finding = f"Class {shorten_text(name, WORD)} changes most: {before:.1%} of the raw labels, {after:.1%} of the lessons."
     table = [
         (shorten_text(name, WORD), f"{before:.1%}", f"{after:.1%}", f"{tally.classes[name].labels:,}", f"{tally.classes[name].answers:,}")
         for name, before, after in shares[:TABLE]
@@ -44,7 +48,7 @@ def conflicts_figure(tally: Tally) -> Figure | None:
     if not ranked:
         return None
     bars = []
-    for label, answer, count in ranked[:ROWS]:
+    for label, answer, count in ranked[:PAIRS]:
         piece = Piece(count, "r1", f"label {label}, agreed answer {answer}: {count:,}")
         bars.append(Bar(f"{shorten_text(label, 15)} → {shorten_text(answer, 15)}", (piece,), f"{count:,}"))
     label, answer, count = ranked[0]
@@ -77,16 +81,24 @@ def _spread_row(name: str, spread: Spread) -> tuple[str, ...]:
 def measure_figures(tally: Tally, bounds: Sequence[Bound]) -> list[Figure]:
     """A histogram of each measure over all traces, with the bounds of its filters."""
     made = []
-    for place, (name, spread) in enumerate(sorted(tally.measures.items())[:ROWS]):
+    varied = [(name, spread) for name, spread in sorted(tally.measures.items()) if spread.least < spread.most]
+    for place, (name, spread) in enumerate(varied[:ROWS]):
         holds = [bound for bound in bounds if bound.name == name]
         limits = [value for bound in holds for value in (bound.min, bound.max) if value is not None]
         finding = f"Median {_short(spread.quantile(0.5))}; 90 % of {spread.count:,} traces lie between "
         finding += f"{_short(spread.quantile(0.05))} and {_short(spread.quantile(0.95))}."
         if limits:
-            finding += f" Its filter drops {tally.fates[f'filter:{name}']:,} traces with the agreed answer."
+            dropped = tally.fates[f"filter:{name}"]
+            finding += f" Its filter drops {f'{dropped:,}' if dropped else 'none'} of those with the agreed answer."
         plot = Histogram(histogram_bins([spread], holds), ("within the bounds", "outside"), ("r0", "bad"), bounds=limits, height=150)
         made.append(Figure(name, finding, plot.draw(f"measure-{place}", name, finding), SPREAD_HEAD, [_spread_row("all traces", spread)]))
     return made
+
+
+def constant_measures(tally: Tally) -> list[str]:
+    """A sentence for each measure that is the same for all traces."""
+    same = [(name, spread) for name, spread in sorted(tally.measures.items()) if spread.least == spread.most]
+    return [f"{name} is {_short(spread.least)} for all {spread.count:,} traces." for name, spread in same[:TABLE]]
 
 
 def _short(value: float | None) -> str:
@@ -98,14 +110,14 @@ def histogram_bins(spreads: Sequence[Spread], holds: Sequence[Bound] | None = No
     least = min(one.least for one in spreads if one.count)
     high = max(one.quantile(0.995) or least for one in spreads if one.count)
     low, top, _ = round_span([least, high])
-    low, top = (least - 0.5, least + 0.5) if high == least else (low, top)
-    size = (top - low) / BARS
+    bars = max(4, min(BARS, int((top - low) / (FINEST * max(abs(top), abs(low))))))
+    size = (top - low) / bars
     kinds = len(spreads) if holds is None else 2
-    counts = [[0] * kinds for _ in range(BARS)]
+    counts = [[0] * kinds for _ in range(bars)]
     for kind, spread in enumerate(spreads):
         for value, count in spread.buckets():
             where = kind if holds is None else int(not all(_about_holds(bound, value) for bound in holds))
-            counts[min(BARS - 1, max(0, int((value - low) / size)))][where] += count
+            counts[min(bars - 1, max(0, int((value - low) / size)))][where] += count
     return [Bin(low + place * size, low + (place + 1) * size, found) for place, found in enumerate(counts)]
 
 

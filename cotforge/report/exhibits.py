@@ -16,7 +16,7 @@ WORDS = 500
 """Bytes of a question."""
 FATES = {
     "lesson": "became the lesson",
-    "surplus": "good, another one was chosen",
+    "surplus": "good, not chosen",
     "wrong": "another answer than the agreed one",
     "undecided": "nothing was agreed on",
     "vote": "a short vote",

@@ -51,7 +51,7 @@ def funnel_figure(tally: Tally) -> Figure:
         text = f"{left:,}" + (f" · {told:.1%}" if told is not None else "")
         piece = Piece(left, "r0", f"{name}: {left:,} of {rows:,} rows")
         bars.append(Bar(name, (piece,), text, _loss_note(reasons[place]), f"step-{place}"))
-    title = "From raw rows to lessons"
+    title = "What is left at each step"
     kept = f"{tally.accepted:,} of {rows:,} rows became lessons" if rows else "No row was read"
     worst = tally.largest_reason()
     why = f"; the largest loss: {worst[1]:,} {reason_in_words(worst[0])}" if worst and worst[1] else ""

@@ -9,7 +9,7 @@ from cotforge.pages import About, page_environment
 from cotforge.pages.scripts import page_file, safe_json, script_hash
 from cotforge.plots.svg import shorten_text
 from cotforge.report.collecting import PageCollector
-from cotforge.report.data_figures import classes_figure, conflicts_figure, lengths_figure, measure_figures
+from cotforge.report.data_figures import classes_figure, conflicts_figure, constant_measures, lengths_figure, measure_figures
 from cotforge.report.exhibits import make_exhibit
 from cotforge.report.figures import TABLE, Figure, cost_figure, duration_text, funnel_figure
 from cotforge.report.gallery import KINDS
@@ -103,7 +103,7 @@ def _figures(about: About, tally: Tally, collected: PageCollector) -> dict[str, 
         "lengths": lengths_figure(collected.lessons, collected.others),
         "cost": cost_figure(about.spent, tally.lessons),
     }
-    return {**plots, "measures": measure_figures(tally, collected.bounds), "duration": duration_text}
+    return {**plots, "measures": measure_figures(tally, collected.bounds), "constants": constant_measures(tally), "duration": duration_text}
 
 
 def _recount_data(about: About, tally: Tally, collected: PageCollector) -> Markup:
