@@ -34,24 +34,37 @@ class Pipeline(Spec):
     """Everything a run does, as the file says it."""
 
     name: str
-    """Names the run folder: letters, digits, '.', '_' and '-'."""
+    """Name of the run folder: letters, digits, `.`, `_` and `-`."""
     source: Source
+    """The images, labels and questions to read."""
     task: Task
+    """The question about every image, and which answers are possible."""
     prompts: Prompts = Prompts()
+    """Templates of the prompts, each a path relative to the pipeline file or a shipped
+    `family/name`."""
     images: Images = Images()
+    """Size limits of images, and how they are sent to the teachers."""
     teachers: tuple[AnyTeacher, ...]
+    """The models that are asked. At least one is needed."""
     consensus: Consensus = Consensus()
+    """How the teachers' answers become one answer per sample."""
     gold: PathText | None = Field(default=None, min_length=1)
-    """CSV with the columns id and answer, of what people answered; null is `gold.csv` in the run folder, where there is one."""
+    """CSV file with the columns `id` and `answer`: answers that people checked. Null: `gold.csv` in
+    the run folder, if it is there."""
     filters: tuple[Filter, ...] = ()
+    """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
+    still votes."""
     select: Select = Select()
+    """Which of a sample's remaining texts become lessons."""
     budget: Budget = Budget()
+    """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
-    """Share of Calls given up after which a run stops."""
+    """Largest share of failed calls, from 0 to 1; above it the run stops with exit code 3. It is
+    checked from the 50th call on and at the end. Calls refused by a content filter do not count."""
     train: Plan | None = None
-    """What `cotforge train` does; null trains nothing."""
+    """The student and the stages that `cotforge train` runs. Null: no training."""
     eval: Eval | None = None
-    """On what a student is tried; null tries it on nothing."""
+    """Held-out samples and metrics for the student. Null: no evaluation."""
 
     @field_validator("name")
     @classmethod
@@ -128,6 +141,8 @@ class Loaded:
     """How many of `sets`, from the end, hold for this invocation only."""
     earlier: tuple[str, ...] = ()
     """What `--set` of an earlier build still holds in this run folder."""
+    written: str = ""
+    """The file's text as its user wrote it: see `tree.user_text`."""
     does: tuple[TrustFinding, ...] = ()
     """Python that it runs, variables that it reads, keys that it sends."""
 
@@ -192,7 +207,9 @@ class Loaded:
         prompts = _assemble_sections(pipeline, path)
         unexpanded = tree.merge_unexpanded(pipeline.model_dump(mode="json", by_alias=True), raw)
         does = tuple(found for found in trust_findings(raw, values, path.parent) if not found.outside)
-        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, does=does)
+        chosen = pipeline.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        told = tree.user_text(text, raw, None if _read_origin(text)[0] is None else chosen, is_changed=bool(earlier or sets))
+        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, written=told, does=does)
 
     def origin(self, section: str, key: str) -> str:
         """Where the value of a key of a section comes from, in words."""
@@ -258,7 +275,7 @@ class Loaded:
             *(f"# set: {given}" for given in lasting),
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
-        return "\n".join(head) + "\n" + dump_readable(_absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
+        return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(_absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
 
 
 @dataclass(frozen=True)
@@ -288,11 +305,6 @@ def _is_vouched(path: Path) -> bool:
     """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
     ours = shipped_folder("pipelines").resolve()
     return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
-
-
-def dump_readable(values: tree.Tree) -> str:
-    """As YAML that a person can read."""
-    return bounded_yaml.dump_yaml(values)
 
 
 def _read_origin(text: str) -> tuple[Path | None, list[str]]:

@@ -17,7 +17,7 @@ PACKAGE = Path(cotforge.__file__).parent
 FLOORS = (
     "redaction visible",
     "errors spec order regular_files optional plots",
-    "records layout card_keys",
+    "records layout card_keys atomic",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
     "sources prompts history trust difficulty",
@@ -25,19 +25,20 @@ FLOORS = (
     "filters budget",
     "plan",
     "pipeline",
-    "tally pages",
+    "tally pages keys",
     "gold",
     "sequence",
     "heard sample_reader",
     "forge curate",
-    "export card report simulate display estimate whatif",
+    "export card card_example report simulate display estimate whatif",
     "hub",
+    "card_extras",
     "results early_end doubts formats",
     "build",
     "train",
     "demo",
     "cli",
-    "__main__",
+    "__main__ reference",
 )
 """From the ground up: a module imports only from its own package and from lines above its own."""
 

@@ -3,6 +3,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from cotforge.tally.spread import Spread
 from markupsafe import Markup
 from outcomes import OPTIONS, filtered, gone, lesson, mixed, sample, trace, undecided, verdict
 from test_card import about
@@ -198,11 +199,15 @@ def test_measures_cost_and_time_are_plotted_with_their_numbers():
     tally, collected = Tally(), PageCollector([Bound("reasoning_words", lambda *_: 1.0, 4, None)])
     for outcome in collected.watch(mixed(40)):
         tally.add(outcome)
+    tally.measures["reasoning_words"].add(9.0)
+    tally.measures["well_formed"] = Spread()
+    tally.measures["well_formed"].add(1.0)
     spent = [Spent("t0", "org/t0", 40, 4_000, 2_000, 3.0, 120.0), Spent("t1", "org/t1", 20, 2_000, 500, 1.0, 7_200.0)]
     made = Page(report_page(about(spent=spent, seconds=95.0), tally, collected))
     assert "In all $4.00 and 2.0 h of the servers' time; a lesson cost $0.2500." in made.text
     assert "2 minthis command" in made.text.replace("\n", "")
-    assert "Its filter drops 16 traces with the agreed answer." in made.text
+    assert "Its filter drops 16 of those with the agreed answer." in made.text
+    assert "well_formed is 1 for all 1 traces." in made.text
     titles = [name for tag, name, _ in made.attributes if tag == "svg" and name == "aria-labelledby"]
     assert len(titles) == made.tags.count("desc") == 7
 

@@ -8,9 +8,9 @@ from cotforge import consensus
 from cotforge.plots.points import Point, PointChart, number_places
 from cotforge.plots.scales import Scale, Tick, log_span, log_ticks
 from cotforge.plots.svg import Box
+from cotforge.whatif.answers import Unit
 from cotforge.whatif.choice import Compared, Row, row_name
-from cotforge.whatif.table import Unit
-from cotforge.whatif.words import HEADS, number_text, percent_text, price_text
+from cotforge.whatif.whatif_text import HEADS, number_text, percent_text, price_text
 
 BOX = Box(760, 430, left=62, right=22, top=18, bottom=52)
 LARGEST = 15.0
