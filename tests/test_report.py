@@ -3,7 +3,6 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from cotforge.tally.spread import Spread
 from markupsafe import Markup
 from outcomes import OPTIONS, filtered, gone, lesson, mixed, sample, trace, undecided, verdict
 from test_card import about
@@ -16,6 +15,7 @@ from cotforge.report import BEGIN, END, PageCollector, report_page, with_trainin
 from cotforge.report.excerpts import text_excerpt
 from cotforge.report.gallery import Gallery
 from cotforge.tally import Tally
+from cotforge.tally.quantiles import Spread
 
 HOSTILE = "</div></style><script>alert(1)</script><img src=http://e.com/x onerror=alert(2)>\"'"
 

@@ -7,7 +7,7 @@ from cotforge.filters import Bound
 from cotforge.records import CuratedSample, Fault
 from cotforge.report.gallery import Gallery
 from cotforge.report.recount import Recount
-from cotforge.tally.spread import Spread
+from cotforge.tally.quantiles import Spread
 
 STEPS = 20
 """Bars of the plot of confidences."""

@@ -8,7 +8,7 @@ from cotforge.plots.scales import round_span
 from cotforge.plots.svg import shorten_text
 from cotforge.report.figures import ROWS, TABLE, WORD, Figure
 from cotforge.tally import Tally
-from cotforge.tally.spread import Spread
+from cotforge.tally.quantiles import Spread
 
 BARS = 28
 """Bars of a histogram, at most."""
