@@ -16,7 +16,7 @@ PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
     "redaction visible",
-    "errors spec order regular_files optional",
+    "errors spec order regular_files optional plots",
     "records layout card_keys atomic",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
