@@ -271,7 +271,9 @@ class Run:
 
     def _make_curation(self) -> Curation:
         found = gold.find_gold(self.loaded, self.folder.path)
-        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._make_guide(), rows=self._heard)
+        guide, rows = self._make_guide(), self._heard
+        same = guide is not None and rows is not None and rows.setting.waves.total == guide.waves.total
+        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=guide, rows=rows if same else None)
 
     def _refresh_marks(self, names: Sequence[str]) -> dict[str, int]:
         known = [teacher.name for teacher in self.loaded.pipeline.teachers]
@@ -398,6 +400,7 @@ class Run:
         loop.add_signal_handler(signal.SIGTERM, terminated)
         read = self.samples if guide is None else partial(self.reader.of_wave, guide)
         await forge.run(samples or read, refreshed, teachers=asked)
+        self._heard = forge.rows if not refreshed and self.again is None else None
 
 
 _STAYS = "{dataset} is made of more samples than the limit of {limit:,} and stays; --replace takes the smaller one, --out DIR keeps both"
