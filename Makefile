@@ -59,8 +59,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.merging
 	$(BIN)/python -m benchmarks.priors
 	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.share
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained merging priors gpu)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained merging priors gpu share)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev
