@@ -59,7 +59,7 @@ def draw_funnel(tally: Tally) -> str:
     drawn = standalone_file(funnel_figure(tally).svg)
     wide, high = map(float, re.findall(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', drawn)[0])
     size = f'x="-{MARGIN}" y="-{MARGIN}" width="{wide + 2 * MARGIN:g}" height="{high + 2 * MARGIN:g}"'
-    framed = drawn.replace("</style>", f'</style><rect {size} style="fill:var(--page)"/>', 1)
+    framed = drawn.replace("</style>", f'.was {{ fill: none }}</style><rect {size} style="fill:var(--page)"/>', 1)
     box = f'viewBox="-{MARGIN} -{MARGIN} {wide + 2 * MARGIN:g} {high + 2 * MARGIN:g}" width="{WIDE}"'
     return re.sub(r'viewBox="[^"]*"', box, framed, count=1)
 
