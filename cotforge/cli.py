@@ -5,22 +5,24 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import click
 
-from cotforge import __version__
 from cotforge.errors import CotforgeError, Interrupted, Stopped, grouped, printable
+from cotforge.notices import shown_on_stderr
 from cotforge.redaction import redact
+from cotforge.version import __version__
 from cotforge.visible import visible
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
 """Exit codes."""
 
 EXAMPLES = {
+    "init": "cotforge init photos --out photos.yaml",
     "check": "cotforge check pipelines/emoset.yaml",
     "build": "cotforge build emotions.yaml --limit 100 --set teachers.0.max_tokens=1024",
     "curate": "cotforge curate runs/emotions --what-if",
@@ -47,8 +49,6 @@ def cli() -> None:
     """Labelled images in, agreed chain-of-thought lessons for a small vision-language model out."""
 
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
 _pipeline = click.argument("pipeline", metavar="PIPELINE")
 _out = click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder (default: runs/<name of the pipeline>).")
 _set = click.option(
@@ -61,6 +61,17 @@ _trust = click.option(
 _limit = click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="Only N samples, drawn by chance from every class; a larger N keeps them."
 )
+
+
+@cli.command(cls=Example)
+@click.argument("data", metavar="[FOLDER]", required=False, default=Path(), type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The file to write (default: FOLDER's name).")
+def init(data: Path, out: Path | None) -> int:
+    """Look at a folder of images, or a table of them, and write a short pipeline file for it, with comments. Asks nothing."""
+    from cotforge.scaffold import write_scaffold
+
+    tell(write_scaffold(data, out))
+    return DONE
 
 
 @cli.command(cls=Example)
@@ -87,18 +98,13 @@ def check(
     trust: bool,
 ) -> int:  # fmt: skip
     """Validate file, prompts, source and teachers, and print calls, tokens, cost and hours still to come. Asks nothing without --probe."""
-    from cotforge.build import Run
+    from cotforge.face.checking import check_session
+    from cotforge.session import RunSession
 
     if probe and offline:
         raise click.UsageError("--probe asks the teachers, and --offline nobody; leave one out")
-    with Run.open(pipeline, out=out, sets=sets, limit=limit, trust=trust) as run:
-        if run.loaded.pipeline.train is not None:
-            from cotforge.train import precheck
-
-            precheck.check(run.loaded, run.folder.path, run.samples)
-            for line in precheck.without_vllm(run.loaded.pipeline.train.expanded()):  # the training may be for another machine
-                tell(line)
-        run.check(tell, probe=probe or 0, show=show_prompt, offline=offline)
+    with RunSession.open(pipeline, out=out, sets=sets, limit=limit, trust=trust) as run:
+        check_session(run, tell, probe=probe or 0, show=show_prompt, offline=offline)
     return DONE
 
 
@@ -124,11 +130,11 @@ def build(
     retry: str | None, trust: bool,
 ) -> int:  # fmt: skip
     """Ask the teachers, vote, filter and write the dataset. Goes on where it stopped; a second run asks nothing."""
-    from cotforge.build import Run
+    from cotforge.session import RunSession
 
     if offline and (refresh or retry):
         raise click.UsageError("--offline asks nothing, and --refresh and --retry ask anew; give one of them")
-    with Run.open(pipeline, out=out, sets=sets, limit=limit, trust=trust, sends=not offline) as run:
+    with RunSession.open(pipeline, out=out, sets=sets, limit=limit, trust=trust, sends=not offline) as run:
         tell(run.build(offline=offline, refresh=refresh, retry=_words(retry), replace=replace))
     return DONE
 
@@ -141,9 +147,9 @@ def build(
 @click.option("--what-if", is_flag=True, help="Compare every rule, target and order of asking on the journal instead; write no dataset.")
 def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: bool) -> int:
     """Vote, filter and write the dataset again from a run's journal. Asks nothing."""
-    from cotforge.build import Run
+    from cotforge.session import RunSession
 
-    with Run.reopen(run, sets=sets, trust=trust) as opened:
+    with RunSession.reopen(run, sets=sets, trust=trust) as opened:
         tell(opened.what_if() if what_if else opened.curate(replace=replace))
     return DONE
 
@@ -174,7 +180,7 @@ def gold(
     RUN is a run folder, or before there is one a pipeline file. Leaves a page, RUN/gold.html, and a table, RUN/gold-to-fill.csv.
     Half of the samples are drawn by chance, half where teachers are unsure or contradict the label; before a build all by chance.
     """
-    from cotforge.build import Run
+    from cotforge.session import RunSession
 
     if answers and (count or audit):
         word = "--audit" if audit else "--count"
@@ -183,9 +189,9 @@ def gold(
     if is_folder and (out or limit):
         raise click.UsageError(f"{run} is a run folder, which has its place and limit; --out and --limit belong to a pipeline file")
     with (
-        Run.reopen(Path(run), sets=sets, trust=trust)
+        RunSession.reopen(Path(run), sets=sets, trust=trust)
         if is_folder
-        else Run.open(run, out=out, sets=sets, limit=limit, trust=trust, sends=False)
+        else RunSession.open(run, out=out, sets=sets, limit=limit, trust=trust, sends=False)
     ) as opened:
         tell(opened.gold(count=count, answers=answers, audit=audit))
     return DONE
@@ -326,7 +332,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.umask(0o077)  # what a run writes is its owner's alone
     sys.excepthook = show_bug
     threading.excepthook = lambda bug: show_bug(bug.exc_type, bug.exc_value, bug.exc_traceback)
-    sys.exit(_run(arguments))
+    with shown_on_stderr():
+        code = _run(arguments)
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -339,6 +347,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as fault:
         return _say(CotforgeError(f"cotforge: {fault.format_message()}; see --help"), WRONG)
     except Stopped as stopped:
+        if stopped.told:
+            tell(stopped.told)
         return _say(stopped, STOPPED)
     except CotforgeError as fault:
         return _say(fault, WRONG)

@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from cotforge import bounded_yaml, tree
 from cotforge.answers import Task
@@ -18,13 +18,13 @@ from cotforge.errors import PipelineError, shown
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, read_kept, safe_name
 from cotforge.images import Images
+from cotforge.pipeline_paths import absolute_paths
 from cotforge.plan import Eval, Plan
-from cotforge.plan.kinds import KINDS
 from cotforge.prompts import Family, Prompt, Prompts, call, shipped
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
-from cotforge.spec import PathText, Spec, WrongKey, paths_in
+from cotforge.spec import PathText, Spec, WrongKey
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
 from cotforge.trust import Finding, findings, is_near
@@ -52,6 +52,25 @@ class Pipeline(Spec):
     """What `cotforge train` does; null trains nothing."""
     eval: Eval | None = None
     """On what a student is tried; null tries it on nothing."""
+    _origin: "_Origin | None" = PrivateAttr(default=None)
+
+    @classmethod
+    def load(cls, name: str | Path, *, set: Mapping[str, Any] | None = None, trust: bool = False) -> Self:
+        """The pipeline of a file, or the shipped one of that name; `set` changes values, as in `{"teachers.0.max_tokens": 512}`.
+
+        Raises PipelineError with all faults of the file at once; without `trust` also where a file from elsewhere would run Python, read
+        variables into the dataset, or send keys or files.
+        """
+        sets = tuple(tree.assignment(key, value) for key, value in (set or {}).items())
+        loaded = Loaded.load(name, sets, trust=trust)
+        pipeline = loaded.pipeline.model_copy()
+        pipeline._origin = _Origin(loaded.path, sets, trust)
+        return pipeline
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it was loaded with `trust`."""
+        return self._origin is not None and self._origin.trust
 
     @field_validator("name")
     @classmethod
@@ -112,6 +131,15 @@ def _sorted(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class _Origin:
+    """Where a pipeline was loaded from."""
+
+    path: Path
+    sets: tuple[str, ...]
+    trust: bool
+
+
+@dataclass(frozen=True)
 class Loaded:
     """A pipeline with the file it came from and its prompts compiled."""
 
@@ -135,17 +163,29 @@ class Loaded:
         return self.path.parent
 
     @classmethod
-    def load(cls, name: str | Path, sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
-        """The pipeline at a path, or the shipped one of that bare name.
+    def load(cls, name: "str | Path | Pipeline", sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
+        """The pipeline at a path, or the shipped one of that bare name; or the file of one that was loaded before.
 
         Raises PipelineError with all faults of the file at once. Without `trust` also where a file that is neither shipped nor under the
         present folder would run Python or read variables into the dataset, or, where the command `sends` anything, send keys or files.
         """
+        if isinstance(name, Pipeline):
+            return cls._again(name, sets, sends)
         path = _find(str(name))
         said = tree.text(path)
         near = _vouched(path)
         asks = None if trust else _Asks(sends, vouched=near and _origin(said)[0] is None, near=near)
         return cls._made(path, said, (), sets, asks)
+
+    @classmethod
+    def _again(cls, pipeline: Pipeline, sets: Sequence[str], sends: bool) -> Self:
+        """Raises PipelineError where the file says something else by now: what is run is what was looked at."""
+        if (origin := pipeline._origin) is None:
+            raise PipelineError(f"pipeline {shown(pipeline.name)}: comes from no file; write it to one, and take Pipeline.load")
+        loaded = cls.load(origin.path, origin.sets, trust=origin.trust, sends=sends)
+        if loaded.pipeline.model_dump() != pipeline.model_dump():
+            raise PipelineError(f"{origin.path}: has changed since it was loaded; load it again")
+        return cls.load(origin.path, (*origin.sets, *sets), trust=origin.trust, sends=sends) if sets else loaded
 
     @classmethod
     def of_run(cls, run: Path, sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
@@ -255,7 +295,7 @@ class Loaded:
             *(f"# set: {given}" for given in lasting),
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
-        return "\n".join(head) + "\n" + dumped(_absolute(tree.override(self.unexpanded, ()), self.root))
+        return "\n".join(head) + "\n" + dumped(absolute_paths(tree.override(self.unexpanded, ()), self.root))
 
 
 @dataclass(frozen=True)
@@ -344,41 +384,3 @@ def _stage_faults(pipeline: Pipeline, root: Path) -> Iterator[str]:
     """What is wrong with the files and functions that `train.stages` names."""
     for place, stage in enumerate(pipeline.train.stages if pipeline.train else ()):
         yield from (f"train.stages[{place}].{fault}" for fault in stage.faults(root))
-
-
-_STAGES = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in KINDS}
-_PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "vote"), ("prompts", "student"), ("prompts", "completion"))
-
-
-def _absolute(values: tree.Tree, root: Path) -> tree.Tree:
-    """Paths that the file gives relative to itself, made absolute where such a file is there (a Hub id or shipped name stays)."""
-    for section, name in _PATHS:
-        _made_absolute(values[section], name, root)
-    _made_absolute(values, "gold", root)
-    if isinstance(image := values["consensus"].get("image"), dict):
-        for name in image:
-            _made_absolute(image, name, root)
-    for teacher in values["teachers"]:
-        _made_absolute(teacher, "path", root)
-    for bound in values["filters"]:
-        _made_absolute(bound, "measure", root)
-    if plan := values.get("train"):
-        _made_absolute(plan, "data", root)
-        _made_absolute(plan["student"], "model", root)
-        stages = {stage["name"] for stage in plan["stages"]}
-        for stage in plan["stages"]:
-            for given, name in paths_in(_STAGES[stage["kind"]], stage):
-                if given[name] not in stages:  # a merge may name a stage where it may name a folder
-                    _made_absolute(given, name, root, folders=True)
-            for reward in stage.get("rewards", ()):
-                _made_absolute(reward, "measure", root)
-    return values
-
-
-def _made_absolute(section: tree.Tree, name: str, root: Path, *, folders: bool = False) -> None:
-    value = section.get(name)
-    if not isinstance(value, str) or "$" in value:
-        return
-    there = root / (value.rpartition(":")[0] if name == "measure" else value)
-    if there.is_file() or ((folders or name in ("path", "data", "model")) and there.exists()) or name == "gold":  # gold may come later
-        section[name] = str((root / value).resolve())

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cotforge import __version__
 from cotforge.budget import dollars
 from cotforge.card import card
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
-from cotforge.curate import Curation
+from cotforge.curation import Curation
 from cotforge.export import Exported, conflicts, export
 from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
@@ -33,6 +32,7 @@ from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.unused import not_used
 from cotforge.tally.words import lost, per_class, rule, vanished
+from cotforge.version import __version__
 
 
 @dataclass(frozen=True, slots=True)

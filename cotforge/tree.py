@@ -82,6 +82,14 @@ def override(tree: Tree, sets: Iterable[str]) -> Tree:
     return tree
 
 
+def assignment(key: str, value: Any) -> str:
+    """The `key.path=value` that `override` takes, for a plain value of Python; a path is its text. Raises PipelineError."""
+    try:
+        return f"{key}={bounded_yaml.inline(value)}"
+    except ValueError as fault:
+        raise PipelineError(f"set {shown(key)}: {fault}") from fault
+
+
 def _copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}

@@ -16,24 +16,26 @@ PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
     "redaction visible",
-    "errors spec order regular_files optional",
-    "records layout",
+    "errors spec order regular_files optional coroutines version",
+    "records layout notices",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
-    "sources prompts history trust difficulty",
+    "sources prompts history trust difficulty refreshes",
     "teachers consensus measures scores",
     "filters budget",
     "plan",
+    "pipeline_paths",
     "pipeline",
     "tally pages",
     "gold",
     "sequence",
     "heard sample_reader",
-    "forge curate",
+    "forge curation",
     "export card report simulate display estimate whatif",
     "results early_end doubts formats",
-    "build",
+    "session scaffold",
     "train",
+    "face",
     "demo",
     "cli",
     "__main__",
@@ -41,8 +43,9 @@ FLOORS = (
 """From the ground up: a module imports only from its own package and from lines above its own."""
 
 PUBLIC = """
-    Ballot Call CotforgeError CuratedSample Fault JournalError Judged Lesson Outcome Picture PipelineError Reply Sample SourceError Stopped
-    TeacherError Trace Verdict __version__
+    Ballot Call CheckResult CotforgeError CuratedSample Decisions Evaluation Fault JournalError Judged Lesson Outcome Picture Pipeline
+    PipelineError Reply Run RunSummary Sample SampleView SourceError Stopped TeacherError Trace TrainingResult Verdict __version__
+    build build_async check curate decide evaluate train what_if
 """
 
 HEAVY = "accelerate datasets numpy pandas peft polars pyarrow ray scipy sklearn sympy torch transformers trl vllm"

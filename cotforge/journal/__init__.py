@@ -15,7 +15,6 @@ is damaged, what is whole goes into a new one (`salvage`).
 import asyncio
 import contextlib
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +32,7 @@ from cotforge.journal.salvage import finish, salvage
 from cotforge.journal.schema import MIGRATIONS as MIGRATIONS
 from cotforge.journal.schema import VERSION as VERSION
 from cotforge.journal.subjects import marks
+from cotforge.notices import give_notices
 from cotforge.records import Sample
 from cotforge.replies.attempt import NOT_SENT, Attempt, damaged
 
@@ -48,8 +48,7 @@ _Write = tuple[str, tuple[Any, ...], asyncio.Future[None]]
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    give_notices([line])
 
 
 class Journal:

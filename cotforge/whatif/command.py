@@ -6,7 +6,7 @@ from collections.abc import Callable
 from cotforge.consensus.sequential.rule import SEQUENTIAL
 from cotforge.consensus.whatif import TARGETS, Run
 from cotforge.consensus.whatif import what_if as variants
-from cotforge.curate import Curation
+from cotforge.curation import Curation
 from cotforge.folder import RunFolder
 from cotforge.whatif.choice import compared
 from cotforge.whatif.page import page

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
-import cotforge
+from cotforge import version
 from cotforge.consensus.sequential.learning import Grounds, known, remember, taught
 from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
@@ -35,7 +35,7 @@ async def learned(terms: Terms, evidence: Evidence | Table, upto: int, *, memory
 
 async def elsewhere(work: Callable[[], T]) -> T | None:
     """What `work`, which can be pickled, comes to in another process; None where no process can be had, or it came to nothing."""
-    program = PROGRAM.format(str(Path(cotforge.__file__).parents[1]))  # the same cotforge, wherever this one was found
+    program = PROGRAM.format(str(Path(version.__file__).parents[1]))  # the same cotforge, wherever this one was found
     pipe, quiet = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(sys.executable, "-P", "-c", program, stdin=pipe, stdout=pipe, stderr=quiet)

@@ -1,7 +1,6 @@
 """`cotforge eval`: a model on the held-out labels of a pipeline, beside `cotforge train` and after it."""
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 from cotforge.errors import CotforgeError, PipelineError
 from cotforge.folder import RunFolder
 from cotforge.images import Sending
+from cotforge.notices import give_notices
 from cotforge.optional import pass_over_torchvision
 from cotforge.pipeline import Loaded
 from cotforge.train.evaluation.askers import Asker, Endpoint
@@ -123,5 +123,5 @@ def name_of(model: str) -> str:
 
 
 def say(line: str) -> None:
-    """On stderr."""
-    sys.stderr.write(line + "\n")
+    """A notice."""
+    give_notices([line])

@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from cotforge import __version__
 from cotforge.card import body, one_line
 from cotforge.errors import shown
 from cotforge.pipeline import Loaded, dumped
@@ -19,6 +18,7 @@ from cotforge.train.evaluation import routing, swapped
 from cotforge.train.evaluation.evaluate import figure, longest
 from cotforge.train.evaluation.one_sided import Commonest, commonest, one_answer, one_sided
 from cotforge.train.report.past import BASE, Chapter, base, past, read, trained
+from cotforge.version import __version__
 
 METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
 """Of a stage's last step, where it has them."""

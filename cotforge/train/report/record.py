@@ -12,6 +12,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from cotforge.notices import progress_console
+
 PLAIN_S = 10.0
 """Seconds between plain lines (ours)."""
 PAGE_S = 60.0
@@ -44,7 +46,7 @@ class Meter:
 
     def __init__(self, name: str, *, unit: str = "", console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.name, self._unit = name, unit
-        self._console = console or Console(stderr=True)
+        self._console = console or progress_console()
         self._clock, self._told = clock, clock()
         self._begun = (self._told, 0)
         self._bar: Bar | None = None
