@@ -63,9 +63,9 @@ def _files(place: Path) -> Iterator[Path]:
 
 
 def _written(place: Path, root: Path) -> str:
-    """The path as a pipeline file in `root` has it; `$` begins a variable there, and stands twice for itself."""
+    """The path, relative to `root` where it lies below."""
     place, root = place.resolve(), root.resolve()
-    return (os.path.relpath(place, root) if place.is_relative_to(root) else str(place)).replace("$", "$$")
+    return os.path.relpath(place, root) if place.is_relative_to(root) else str(place)
 
 
 def _columns(file: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A short pipeline file with comments, for data that was looked at."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,7 @@ def pipeline_text(name: str, file: str, section: Mapping[str, Any], survey: Labe
 
 def _head(name: str, file: str) -> Iterator[str]:
     yield "# Written by `cotforge init`, which looked at the data. What it guessed is marked with: change"
+    file = re.sub(r"[^ -~]", "?", shlex.quote(file))
     yield f"#   cotforge check {file} --offline     looks at the file and the data"
     yield f"#   cotforge simulate {file}            serves the teachers on this machine, to rehearse"
     yield f"#   cotforge build {file} --limit 20    asks about 20 samples, a first try"
@@ -45,11 +47,11 @@ def _head(name: str, file: str) -> Iterator[str]:
 def _source(section: Mapping[str, Any], survey: LabelSurvey) -> Iterator[str]:
     yield "source:"
     yield f"  kind: {section['kind']}"
-    yield f"  path: {inline(section['path'])}"
+    yield f"  path: {_literal(section['path'])}"
     if survey.split != "train":
         yield f"  split: {survey.split:27} # there is no split called train"
     if "columns" in section:
-        yield f"  columns: {inline(section['columns'])}   # change: which column holds what"
+        yield f"  columns: {_literal(section['columns'])}   # change: which column holds what"
 
 
 def _task(survey: LabelSurvey) -> Iterator[str]:
@@ -68,15 +70,19 @@ def _task(survey: LabelSurvey) -> Iterator[str]:
 
 
 def _labels(labels: list[str], survey: LabelSurvey) -> Iterator[str]:
-    written = [label.replace("$", "$$") for label in labels]  # `$` begins a variable in the file
     counted = ", ".join(f"{count:,} {_comment(label)}" for label, count in survey.labels.most_common(LABELS_COUNTED))
     yield f"  # {counted}{', ...' if len(survey.labels) > LABELS_COUNTED else ''}"
-    line = inline(written)
+    line = _literal(labels)
     if len(line) <= INLINE:
         yield f"  labels: {line}"
         return
     yield "  labels:"
-    yield from (f"    - {inline(label)}" for label in written)
+    yield from (f"    - {_literal(label)}" for label in labels)
+
+
+def _literal(value: Any) -> str:
+    """As YAML on one line; `$` begins a variable in a pipeline file, and stands twice for itself."""
+    return inline(value).replace("$", "$$")
 
 
 def _comment(text: str) -> str:

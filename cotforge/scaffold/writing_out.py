@@ -1,6 +1,7 @@
 """From a folder or file of data to a pipeline file that loads."""
 
 import re
+import shlex
 from pathlib import Path
 
 from cotforge.errors import PipelineError
@@ -49,4 +50,4 @@ def _found(place: Path, kind: str, survey: LabelSurvey) -> list[str]:
 
 
 def _next(file: Path) -> str:
-    return f"cotforge check {file} --offline"
+    return f"cotforge check {shlex.quote(str(file))} --offline"
