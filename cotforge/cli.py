@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from cotforge.errors import CotforgeError, Interrupted, Stopped, grouped, printable
+from cotforge.errors import CotforgeError, Interrupted, Stopped, group_faults, printable_line
 from cotforge.notices import shown_on_stderr
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.version import __version__
-from cotforge.visible import visible
+from cotforge.visible import show_invisible
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
 """Exit codes."""
@@ -70,7 +70,7 @@ def init(data: Path, out: Path | None) -> int:
     """Look at a folder of images, or a table of them, and write a short pipeline file for it, with comments. Asks nothing."""
     from cotforge.scaffold import write_scaffold
 
-    tell(write_scaffold(data, out))
+    print_line(write_scaffold(data, out))
     return DONE
 
 
@@ -104,7 +104,7 @@ def check(
     if probe and offline:
         raise click.UsageError("--probe asks the teachers, and --offline nobody; leave one out")
     with RunSession.open(pipeline, out=out, sets=sets, limit=limit, trust=trust) as run:
-        check_session(run, tell, probe=probe or 0, show=show_prompt, offline=offline)
+        check_session(run, print_line, probe=probe or 0, show=show_prompt, offline=offline)
     return DONE
 
 
@@ -135,7 +135,7 @@ def build(
     if offline and (refresh or retry):
         raise click.UsageError("--offline asks nothing, and --refresh and --retry ask anew; give one of them")
     with RunSession.open(pipeline, out=out, sets=sets, limit=limit, trust=trust, sends=not offline) as run:
-        tell(run.build(offline=offline, refresh=refresh, retry=_words(retry), replace=replace))
+        print_line(run.build(offline=offline, refresh=refresh, retry=_comma_list(retry), replace=replace))
     return DONE
 
 
@@ -150,7 +150,7 @@ def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: 
     from cotforge.session import RunSession
 
     with RunSession.reopen(run, sets=sets, trust=trust) as opened:
-        tell(opened.what_if() if what_if else opened.curate(replace=replace))
+        print_line(opened.what_if() if what_if else opened.curate(replace=replace))
     return DONE
 
 
@@ -193,7 +193,7 @@ def gold(
         if is_folder
         else RunSession.open(run, out=out, sets=sets, limit=limit, trust=trust, sends=False)
     ) as opened:
-        tell(opened.gold(count=count, answers=answers, audit=audit))
+        print_line(opened.gold(count=count, answers=answers, audit=audit))
     return DONE
 
 
@@ -212,7 +212,7 @@ def train(
     launcher: str | None, trust: bool,
 ) -> int:  # fmt: skip
     """Train a student on the dataset, stage by stage. Stages that are done are skipped; one that was interrupted goes on."""
-    from cotforge.train.launched import train as learn
+    from cotforge.train.launched import train_launched as learn
 
     if first and (smoke or (stage and stage != first)):
         raise click.UsageError("--from chooses the stages, as --stage and --smoke do; give one of them")
@@ -228,10 +228,10 @@ def train(
         first=first,
         smoke=smoke,
         trust=trust,
-        tell=lambda line: click.echo(printable(line), err=True),
+        tell=lambda line: click.echo(printable_line(line), err=True),
     )
     if done:
-        tell(done)
+        print_line(done)
     return DONE
 
 
@@ -248,9 +248,9 @@ def train(
 )
 def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
     """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
-    from cotforge.simulate.command import simulate as serve
+    from cotforge.simulate.command import simulate_teachers as serve
 
-    serve(pipeline, sets=sets, port=port, trust=trust, tell=tell)
+    serve(pipeline, sets=sets, port=port, trust=trust, tell=print_line)
     return DONE
 
 
@@ -277,19 +277,19 @@ def evaluate(
     max_tokens: int | None, rescue: int | None, batch: int | None, write_back: bool, tries: int | None, samples: int | None, trust: bool,
 ) -> int:  # fmt: skip
     """Try a model on held-out labels, greedily, and write accuracy, macro recall and more, with intervals, to RUN/eval/."""
-    from cotforge.train.evaluation.tryout import Asked, try_out
+    from cotforge.train.evaluation.tryout import AskedModel, try_out
 
-    asked = Asked(model=model, url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
+    asked = AskedModel(model=model, url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
     if write_back:
         from cotforge.train.evaluation import write_back as back
 
         if rescue is not None:
             raise click.UsageError("--rescue belongs to the figures on held-out labels; leave it out with --write-back")
-        back.write_back(pipeline, asked=asked, out=out, sets=sets, tries=tries, at_most=samples, trust=trust, tell=tell)
+        back.write_back(pipeline, asked=asked, out=out, sets=sets, tries=tries, at_most=samples, trust=trust, tell=print_line)
         return DONE
     if tries or samples:
         raise click.UsageError(f"--{'tries' if tries else 'samples'} belongs to --write-back, which asks about the samples of the build")
-    try_out(pipeline, asked=asked, out=out, sets=sets, rescue=rescue, trust=trust, tell=tell)
+    try_out(pipeline, asked=asked, out=out, sets=sets, rescue=rescue, trust=trust, tell=print_line)
     return DONE
 
 
@@ -305,9 +305,9 @@ def evaluate(
 @_trust
 def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trust: bool) -> int:
     """Write a run's lessons as rows of another trainer, with the files that it wants beside them. Asks nothing."""
-    from cotforge.formats import export as write
+    from cotforge.formats import export_run as write
 
-    tell(write(run, to, kind=kind, out=out, newlines=newlines, trust=trust).text())
+    print_line(write(run, to, kind=kind, out=out, newlines=newlines, trust=trust).text())
     return DONE
 
 
@@ -316,13 +316,13 @@ def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trus
 @click.option("--short", is_flag=True, help="Fewer digits and steps, for a quick look.")
 def demo(out: Path, short: bool) -> int:
     """Build lessons from real handwritten digits with local teachers, and train a tiny student: no key, no GPU, minutes on a laptop."""
-    from cotforge.demo import demo as show
+    from cotforge.demo import run_demo as show
 
-    show(out, short=short, tell=tell)
+    show(out, short=short, tell=print_line)
     return DONE
 
 
-def _words(given: str | None) -> list[str]:
+def _comma_list(given: str | None) -> list[str]:
     """The words of a list with commas, each once."""
     return list(dict.fromkeys(word.strip() for word in (given or "").split(",") if word.strip()))
 
@@ -333,11 +333,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.excepthook = show_bug
     threading.excepthook = lambda bug: show_bug(bug.exc_type, bug.exc_value, bug.exc_traceback)
     with shown_on_stderr():
-        code = _run(arguments)
+        code = _run_command(arguments)
     sys.exit(code)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run_command(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(args=None if arguments is None else list(arguments), prog_name="cotforge", standalone_mode=False)
         return code if isinstance(code, int) else DONE
@@ -345,13 +345,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         fault.show()
         return WRONG
     except click.ClickException as fault:
-        return _say(CotforgeError(f"cotforge: {fault.format_message()}; see --help"), WRONG)
+        return _report_fault(CotforgeError(f"cotforge: {fault.format_message()}; see --help"), WRONG)
     except Stopped as stopped:
         if stopped.told:
-            tell(stopped.told)
-        return _say(stopped, STOPPED)
+            print_line(stopped.told)
+        return _report_fault(stopped, STOPPED)
     except CotforgeError as fault:
-        return _say(fault, WRONG)
+        return _report_fault(fault, WRONG)
     except (KeyboardInterrupt, click.Abort) as end:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all that is left is to end; once more must not change how
         told = end.__cause__ if isinstance(end.__cause__, Interrupted) else Interrupted()
@@ -359,17 +359,17 @@ def _run(arguments: Sequence[str] | None) -> int:
         return INTERRUPTED
 
 
-def _say(fault: CotforgeError, code: int) -> int:
-    for line in grouped(fault.faults):
-        click.echo(printable(line), err=True)
+def _report_fault(fault: CotforgeError, code: int) -> int:
+    for line in group_faults(fault.faults):
+        click.echo(printable_line(line), err=True)
     return code
 
 
-def tell(text: str) -> None:
+def print_line(text: str) -> None:
     """Print lines on stdout, without credentials; what a stranger's text in them hides is shown as escapes."""
-    click.echo(visible(redact(text)))
+    click.echo(show_invisible(redact_text(text)))
 
 
 def show_bug(kind: type[BaseException], fault: BaseException | None, trace: TracebackType | None) -> None:
     """The traceback of a bug: Python's own, without values of variables, and without credentials in what the exceptions say."""
-    sys.stderr.write(redact("".join(traceback.format_exception(kind, fault, trace))))
+    sys.stderr.write(redact_text("".join(traceback.format_exception(kind, fault, trace))))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cotforge.errors import printable
+from cotforge.errors import printable_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +23,7 @@ class _StderrLines(logging.Handler):
     """Each line on stderr, without level or time; `sys.stderr` is looked up for each, because tests and notebooks replace it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(printable(record.getMessage()) + "\n")
+        sys.stderr.write(printable_line(record.getMessage()) + "\n")
         sys.stderr.flush()
 
 
@@ -35,16 +35,21 @@ class _Collector(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(printable(record.getMessage()))
+        self.lines.append(printable_line(record.getMessage()))
 
 
 _STDERR = _StderrLines()
 
 
+def give_notice(line: str) -> None:
+    """Tell a person something that is no result, without credentials."""
+    LOGGER.warning("%s", printable_line(line))
+
+
 def give_notices(lines: Iterable[str]) -> None:
-    """Tell a person something that is no result, line by line and without credentials."""
+    """The same for each line."""
     for line in lines:
-        LOGGER.warning("%s", printable(line))
+        give_notice(line)
 
 
 @contextmanager

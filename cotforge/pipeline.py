@@ -14,20 +14,20 @@ from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, read_kept, safe_name
 from cotforge.images import Images
 from cotforge.pipeline_paths import absolute_paths
 from cotforge.plan import Eval, Plan
-from cotforge.prompts import Family, Prompt, Prompts, call, shipped
+from cotforge.prompts import Family, Prompt, Prompts, make_call, shipped_folder
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
 from cotforge.spec import PathText, Spec, WrongKey
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
-from cotforge.trust import Finding, findings, is_near
+from cotforge.trust import TrustFinding, is_near, trust_findings
 
 
 class Pipeline(Spec):
@@ -61,7 +61,7 @@ class Pipeline(Spec):
         Raises PipelineError with all faults of the file at once; without `trust` also where a file from elsewhere would run Python, read
         variables into the dataset, or send keys or files.
         """
-        sets = tuple(tree.assignment(key, value) for key, value in (set or {}).items())
+        sets = tuple(tree.key_assignment(key, value) for key, value in (set or {}).items())
         loaded = Loaded.load(name, sets, trust=trust)
         pipeline = loaded.pipeline.model_copy()
         pipeline._origin = _Origin(loaded.path, sets, trust)
@@ -79,7 +79,7 @@ class Pipeline(Spec):
 
     @field_validator("teachers")
     @classmethod
-    def _differ(cls, teachers: tuple[AnyTeacher, ...]) -> tuple[AnyTeacher, ...]:
+    def _check_teachers(cls, teachers: tuple[AnyTeacher, ...]) -> tuple[AnyTeacher, ...]:
         """At least one; no two share a name, and none asks the very Calls of another."""
         if not teachers:
             raise ValueError("there is none; at least one is needed")
@@ -87,12 +87,13 @@ class Pipeline(Spec):
         asked: dict[str, str] = {}
         for teacher in teachers:
             if teacher.name in names:
-                raise ValueError(f"two teachers are named {shown(teacher.name)}; every teacher needs a name of its own")
+                raise ValueError(f"two teachers are named {show_value(teacher.name)}; every teacher needs a name of its own")
             names.add(teacher.name)
-            twin = asked.setdefault(repr((teacher.model, teacher.temperature, teacher.top_p, _sorted(teacher.body))), teacher.name)
+            twin = asked.setdefault(repr((teacher.model, teacher.temperature, teacher.top_p, _sort_keys(teacher.body))), teacher.name)
             if twin != teacher.name:
                 raise ValueError(
-                    f"teachers {shown(twin)} and {shown(teacher.name)} ask the same Calls; give one teacher both URLs, or set samples"
+                    f"teachers {show_value(twin)} and {show_value(teacher.name)} ask the same Calls; "
+                    "give one teacher both URLs, or set samples"
                 )
         return teachers
 
@@ -100,7 +101,7 @@ class Pipeline(Spec):
     def _can_be_asked_in_turn(self) -> Self:
         if self.consensus.sequential and (batched := [teacher.name for teacher in self.teachers if teacher.batched]):
             raise ValueError(
-                f"consensus.rule: {self.consensus.rule!r} asks one teacher after another, and {shown(batched[0])} is a batch, "
+                f"consensus.rule: {self.consensus.rule!r} asks one teacher after another, and {show_value(batched[0])} is a batch, "
                 "which answers in hours; use another rule, or kind 'openai'"
             )
         return self
@@ -116,18 +117,18 @@ class Pipeline(Spec):
     def _order_is_of_teachers(self) -> Self:
         names, order = [teacher.name for teacher in self.teachers], self.consensus.order or ()
         if unknown := [name for name in order if name not in names]:
-            there = ", ".join(map(shown, names[:10]))
-            raise WrongKey("consensus.order", f"no teacher named {shown(unknown[0])}; there are {there}")
+            there = ", ".join(map(show_value, names[:10]))
+            raise WrongKey("consensus.order", f"no teacher named {show_value(unknown[0])}; there are {there}")
         missing = [name for name in names if name not in order] if order and self.consensus.rule == "sequential" else []
         if missing:
-            raise WrongKey("consensus.order", f"{shown(missing[0])} is not in it; under 'sequential' every teacher has its place")
+            raise WrongKey("consensus.order", f"{show_value(missing[0])} is not in it; under 'sequential' every teacher has its place")
         return self
 
 
-def _sorted(value: Any) -> Any:
+def _sort_keys(value: Any) -> Any:
     if isinstance(value, dict):
-        return sorted((key, _sorted(item)) for key, item in value.items())
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+        return sorted((key, _sort_keys(item)) for key, item in value.items())
+    return [_sort_keys(item) for item in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class Loaded:
     """How many of `sets`, from the end, hold for this invocation only."""
     earlier: tuple[str, ...] = ()
     """What `--set` of an earlier build still holds in this run folder."""
-    does: tuple[Finding, ...] = ()
+    does: tuple[TrustFinding, ...] = ()
     """Python that it runs, variables that it reads, keys that it sends."""
 
     @property
@@ -170,18 +171,18 @@ class Loaded:
         present folder would run Python or read variables into the dataset, or, where the command `sends` anything, send keys or files.
         """
         if isinstance(name, Pipeline):
-            return cls._again(name, sets, sends)
-        path = _find(str(name))
-        said = tree.text(path)
-        near = _vouched(path)
-        asks = None if trust else _Asks(sends, vouched=near and _origin(said)[0] is None, near=near)
-        return cls._made(path, said, (), sets, asks)
+            return cls._load_again(name, sets, sends)
+        path = _find_pipeline(str(name))
+        said = tree.read_tree_text(path)
+        near = _is_vouched(path)
+        asks = None if trust else _Asks(sends, vouched=near and _read_origin(said)[0] is None, near=near)
+        return cls._make_loaded(path, said, (), sets, asks)
 
     @classmethod
-    def _again(cls, pipeline: Pipeline, sets: Sequence[str], sends: bool) -> Self:
+    def _load_again(cls, pipeline: Pipeline, sets: Sequence[str], sends: bool) -> Self:
         """Raises PipelineError where the file says something else by now: what is run is what was looked at."""
         if (origin := pipeline._origin) is None:
-            raise PipelineError(f"pipeline {shown(pipeline.name)}: comes from no file; write it to one, and take Pipeline.load")
+            raise PipelineError(f"pipeline {show_value(pipeline.name)}: comes from no file; write it to one, and take Pipeline.load")
         loaded = cls.load(origin.path, origin.sets, trust=origin.trust, sends=sends)
         if loaded.pipeline.model_dump() != pipeline.model_dump():
             raise PipelineError(f"{origin.path}: has changed since it was loaded; load it again")
@@ -197,38 +198,40 @@ class Loaded:
         kept = run / RunFolder.PIPELINE
         if name_in(run) is None or (said := read_kept(kept)) is None:
             raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
-        path, earlier = _origin(said)
+        path, earlier = _read_origin(said)
         if path is not None and path.is_absolute() and _is_file(path):
-            vouched = _vouched(path) and not path.resolve().is_relative_to(run.resolve())
-            asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _vouched(path))
-            loaded = cls._made(path, tree.text(path), earlier, sets, asks)
+            vouched = _is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
+            asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _is_vouched(path))
+            loaded = cls._make_loaded(path, tree.read_tree_text(path), earlier, sets, asks)
         else:
-            loaded = cls._made(kept.absolute(), said, earlier, sets, None if trust else _Asks(sends, vouched=False, near=is_near(kept)))
+            loaded = cls._make_loaded(
+                kept.absolute(), said, earlier, sets, None if trust else _Asks(sends, vouched=False, near=is_near(kept))
+            )
         return replace(loaded, passing=len(sets), earlier=tuple(earlier))
 
     @classmethod
-    def _made(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "_Asks | None") -> Self:
+    def _make_loaded(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "_Asks | None") -> Self:
         """`earlier`: what a run folder says was set; `sets`: what is set now, and is the user's own."""
-        written = tree.parsed(text, path)
-        kept = tree.override(written, earlier)
-        raw = tree.override(kept, sets)
+        written = tree.parse_tree(text, path)
+        kept = tree.override_keys(written, earlier)
+        raw = tree.override_keys(kept, sets)
         faults = [f"{where}: holds the value of {name} itself; write ${{{name}}}" for where, name in remember_variables(raw)]
-        values = tree.expand(
-            raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {shown(variable)}")
+        values = tree.expand_variables(
+            raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {show_value(variable)}")
         )
         try:
             pipeline = Pipeline.model_validate(values)
         except ValidationError as error:
             unknown = {fault.split(":")[0] for fault in faults}
-            faults += [fault for fault in tree.faults(error, Pipeline, values) if fault.split(":")[0] not in unknown]
+            faults += [fault for fault in tree.pydantic_faults(error, Pipeline, values) if fault.split(":")[0] not in unknown]
             raise PipelineError(*(f"{path}: {fault}" for fault in faults)) from error
         if faults:
             raise PipelineError(*(f"{path}: {fault}" for fault in faults))
         if asks is not None:
             asks.demand(path, written, kept)
-        prompts = _assembled(pipeline, path)
-        unexpanded = tree.merged(pipeline.model_dump(mode="json", by_alias=True), raw)
-        does = tuple(found for found in findings(raw, values, path.parent) if not found.outside)
+        prompts = _assemble_sections(pipeline, path)
+        unexpanded = tree.merge_unexpanded(pipeline.model_dump(mode="json", by_alias=True), raw)
+        does = tuple(found for found in trust_findings(raw, values, path.parent) if not found.outside)
         return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, does=does)
 
     def origin(self, section: str, key: str) -> str:
@@ -266,13 +269,13 @@ class Loaded:
         if self.pipeline.task.kind == "classify" and not sample.options:
             raise Fault("options_missing", "neither the row nor task.labels has options", where=sample.where, id=sample.id)
         return [
-            (teacher, call(sample, teacher=teacher.name, model=teacher.model, temperature=teacher.temperature, top_p=teacher.top_p,
+            (teacher, make_call(sample, teacher=teacher.name, model=teacher.model, temperature=teacher.temperature, top_p=teacher.top_p,
                            body=teacher.body, index=index, prompt=prompt, origin=origin))
             for teacher in self.pipeline.teachers
-            for origin, index, prompt in self._asked(teacher)
+            for origin, index, prompt in self._asked_prompts(teacher)
         ]  # fmt: skip
 
-    def _asked(self, teacher: Teacher) -> Iterator[tuple[Origin, int, Prompt]]:
+    def _asked_prompts(self, teacher: Teacher) -> Iterator[tuple[Origin, int, Prompt]]:
         """(origin, sample index, prompt) of each Call of a teacher about one Sample."""
         consensus = self.pipeline.consensus
         for index in range(1 if consensus.sequential else teacher.samples):
@@ -295,7 +298,7 @@ class Loaded:
             *(f"# set: {given}" for given in lasting),
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
-        return "\n".join(head) + "\n" + dumped(absolute_paths(tree.override(self.unexpanded, ()), self.root))
+        return "\n".join(head) + "\n" + dump_readable(absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
 
 
 @dataclass(frozen=True)
@@ -311,28 +314,28 @@ class _Asks:
 
     def demand(self, path: Path, written: tree.Tree, kept: tree.Tree) -> None:
         """Raises PipelineError with a line for each thing; `kept` is the file with what a run folder says was set."""
-        known = set(_found(written, path.parent)) if self.vouched else set()
-        asked = [found for found in _found(kept, path.parent) if found not in known and (found.does == "runs" or not self.near)]
+        known = set(_trust_findings(written, path.parent)) if self.vouched else set()
+        asked = [found for found in _trust_findings(kept, path.parent) if found not in known and (found.does == "runs" or not self.near)]
         if lines := [str(found) for found in asked if self.sends or found.does != "sends"]:
             raise PipelineError(*(f"{path}: {line}; it comes from elsewhere: read it, then say --trust" for line in lines))
 
 
-def _found(raw: tree.Tree, root: Path) -> list[Finding]:
-    return findings(raw, tree.expand(raw, missing=lambda where, variable: None), root)
+def _trust_findings(raw: tree.Tree, root: Path) -> list[TrustFinding]:
+    return trust_findings(raw, tree.expand_variables(raw, missing=lambda where, variable: None), root)
 
 
-def _vouched(path: Path) -> bool:
+def _is_vouched(path: Path) -> bool:
     """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
-    ours = shipped("pipelines").resolve()
+    ours = shipped_folder("pipelines").resolve()
     return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
 
 
-def dumped(values: tree.Tree) -> str:
+def dump_readable(values: tree.Tree) -> str:
     """As YAML that a person can read."""
-    return bounded_yaml.dump(values)
+    return bounded_yaml.dump_yaml(values)
 
 
-def _origin(text: str) -> tuple[Path | None, list[str]]:
+def _read_origin(text: str) -> tuple[Path | None, list[str]]:
     path = re.search(r"^# from: (.+)$", text, re.MULTILINE)
     return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
 
@@ -345,18 +348,18 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _find(name: str) -> Path:
+def _find_pipeline(name: str) -> Path:
     path = Path(name)
     if _is_file(path):
         return path.absolute()
-    ours = sorted(file.stem for file in shipped("pipelines").glob("*.yaml"))
+    ours = sorted(file.stem for file in shipped_folder("pipelines").glob("*.yaml"))
     if name in ours:
-        return (shipped("pipelines") / f"{name}.yaml").absolute()
+        return (shipped_folder("pipelines") / f"{name}.yaml").absolute()
     what = "is a folder" if os.path.isdir(path) else "no such file"
-    raise PipelineError(f"{shown(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
+    raise PipelineError(f"{show_value(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
 
 
-def _assembled(pipeline: Pipeline, path: Path) -> Family:
+def _assemble_sections(pipeline: Pipeline, path: Path) -> Family:
     """What the sections need beside the file, found and tried: prompts, and the measures of the filters."""
     faults: list[str] = []
     prompts: Family | None = None

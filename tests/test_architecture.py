@@ -17,7 +17,7 @@ PACKAGE = Path(cotforge.__file__).parent
 FLOORS = (
     "redaction visible",
     "errors spec order regular_files optional coroutines version",
-    "records layout notices",
+    "records layout notices card_keys",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
     "sources prompts history trust difficulty refreshes",
@@ -32,6 +32,7 @@ FLOORS = (
     "heard sample_reader",
     "forge curation",
     "export card report simulate display estimate whatif",
+    "hub",
     "results early_end doubts formats",
     "session scaffold",
     "train",

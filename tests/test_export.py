@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from outcomes import filtered, gone, lesson, mixed, paired, picture, png, trace, undecided, unheard
 
-from cotforge.card import card
+from cotforge.card import dataset_card
 from cotforge.errors import JournalError
-from cotforge.export import export
+from cotforge.export import export_dataset
 from cotforge.export.shards import SAMPLES
 from cotforge.records import CuratedSample, Fault, Judged, Lesson, Outcome, OutcomeKind, Reply, Sample
 from cotforge.tally import NOT_ASKED, Tally
@@ -22,7 +22,7 @@ MEASURES = ("reasoning_words", "mine/checks.py:calm")
 
 def write(folder, stream, readme=lambda exported: "card"):
     tally = Tally()
-    return export(stream, folder, measures=MEASURES, tally=tally, card=readme), tally
+    return export_dataset(stream, folder, measures=MEASURES, tally=tally, card=readme), tally
 
 
 def table(folder, config):
@@ -118,7 +118,7 @@ def test_an_unread_reply_shows_its_beginning_and_a_call_without_one_is_not_asked
     unread = replace(unread, traces=(replace(unread.traces[0], said=said),))
     missing = replace(unread, failed=(("t0", Reply("f" * 64, outcome=Outcome(OutcomeKind.PASSING, NOT_ASKED))),))
     tally = Tally()
-    export([missing, lesson(0)], tmp_path, measures=[], tally=tally, card=lambda exported: "")
+    export_dataset([missing, lesson(0)], tmp_path, measures=[], tally=tally, card=lambda exported: "")
     rows = [(row["teacher"], row["stage"], row["reason"], row["detail"]) for row in losses(tmp_path)]
     assert rows[:2] == [
         ("t0", "forge", "not_asked", "data.jsonl:4: the journal has no reply; `cotforge build` asks"),
@@ -132,7 +132,7 @@ def test_datasets_loads_every_config_by_the_card_with_images_and_the_summarys_co
     about = pytest.importorskip("test_card").about()
     tally = Tally()
     stream = [*mixed(20), lesson(20, split="test")]
-    export(stream, tmp_path, measures=MEASURES, tally=tally, card=lambda exported: card(about, tally, exported))
+    export_dataset(stream, tmp_path, measures=MEASURES, tally=tally, card=lambda exported: dataset_card(about, tally, exported))
     assert "&id" not in (tmp_path / "dataset" / "README.md").read_text()
     folder, cache = str(tmp_path / "dataset"), str(tmp_path / "cache")
     lessons = datasets.load_dataset(folder, cache_dir=cache)
@@ -321,9 +321,9 @@ def test_another_fault_of_the_disk_is_not_called_full(tmp_path):
 
 def test_exporting_imports_neither_pandas_nor_datasets():
     program = (
-        "import sys, tempfile; from pathlib import Path; from outcomes import *; from cotforge.export import export; "
+        "import sys, tempfile; from pathlib import Path; from outcomes import *; from cotforge.export import export_dataset; "
         "from cotforge.tally import Tally; "
-        "export(mixed(9), Path(tempfile.mkdtemp()), measures=['a'], tally=Tally(), card=lambda exported: ''); "
+        "export_dataset(mixed(9), Path(tempfile.mkdtemp()), measures=['a'], tally=Tally(), card=lambda exported: ''); "
         "print({'pandas', 'polars', 'datasets'} & set(sys.modules))"
     )
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from cotforge.budget import Budget, Purse
-from cotforge.forge import Forge, Meter, Progress
+from cotforge.forge import Forge, Progress, TeacherCounts
 from cotforge.images import Sending
 from cotforge.session import RunSession
 from tests.project import files, ran, sees, teacher, write_pipeline, write_rows
@@ -130,7 +130,7 @@ class Machine(RuleBasedStateMachine):
         """A run, ended so when so many more requests have come in."""
         copy = self.folder / "copy"
         with RunSession.open(self.folder / "pipeline.yaml", out=self.folder / "runs/feelings") as run:
-            progress = Progress({one.name: Meter() for one in run.loaded.pipeline.teachers})
+            progress = Progress({one.name: TeacherCounts() for one in run.loaded.pipeline.teachers})
             asyncio.run(self._asked(run, progress, end, len(self.server.ledger) + after, copy))
             if end != "kill":
                 self.acknowledged += progress.asked - progress.failed

@@ -1,4 +1,4 @@
-"""What the README says is so: its commands run, its files load, and its tables name what there is, no more and no less."""
+"""What README and docs say is so: their commands run, their files load, and their tables name what there is, no more and no less."""
 
 import re
 import shlex
@@ -21,15 +21,28 @@ from cotforge import cli, gold
 from cotforge.answers import Task
 from cotforge.consensus import RULES
 from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
-from cotforge.export.columns import LOSSES, lessons, traces
+from cotforge.export.columns import LOSSES, lesson_columns, trace_columns
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 from tests.project import environment, ran, summary
 from tests.teacher import Teacher
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+INDEX = ROOT / "docs" / "index.md"
+LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
+"""The file, and the heading in it."""
+
+
+def pages_in_order() -> dict[Path, str]:
+    """The README, and every page of the docs in the order in which the index names them."""
+    links = [file for file, _ in LINK.findall(INDEX.read_text(encoding="utf-8"))]
+    named = [INDEX.parent / file for file in links if file.endswith(".md") and not file.startswith("..")]
+    return {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", INDEX, *named)}
+
+
+PAGES = pages_in_order()
+TEXT = "\n".join(PAGES.values())
 NEVER_ENDS = ("simulate", "demo")
 """Commands that are looked at but not run: the first serves for ever, the second has tests of its own."""
 
@@ -39,7 +52,7 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[list[str]]:
-    """Every command line of the README, split into words, its comment left out."""
+    """Every command line of README and docs, split into words, its comment left out."""
     return [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
 
 
@@ -61,8 +74,9 @@ def quoted(cell: str) -> list[str]:
 
 
 def after(start: str) -> str:
-    """The text from `start` to the end of its paragraph."""
-    return TEXT[TEXT.index(start) :].partition("\n\n")[0]
+    """The one paragraph that begins so."""
+    (paragraph,) = (found for found in re.split(r"\n\n", TEXT) if found.startswith(start))
+    return paragraph
 
 
 # the keys of the pipeline file
@@ -145,17 +159,17 @@ def test_the_options_of_the_measures_are_those_of_their_functions() -> None:
 
 
 def test_every_column_is_listed_in_its_place() -> None:
-    assert [name for name in quoted(after("Lessons: ").partition(". ")[0]) if name != "measure_*"] == list(lessons([]))
+    assert [name for name in quoted(after("Lessons: ").partition(". ")[0]) if name != "measure_*"] == list(lesson_columns([]))
     explained = re.sub(r"\(.*?\)", "", after("Traces: "), flags=re.DOTALL)
-    assert quoted(explained) == [*traces([]), "measure_*"]
+    assert quoted(explained) == [*trace_columns([]), "measure_*"]
     (losses,) = (row[1] for row in rows("path") if row[0] == "`losses.parquet`")
     assert quoted(losses) == [", ".join(LOSSES)]
 
 
 def test_every_shipped_pipeline_and_prompt_is_named() -> None:
-    for file in shipped("pipelines").glob("*.yaml"):
-        assert f"(pipelines/{file.name})" in TEXT
-    for file in shipped("prompts").glob("*/*.jinja"):
+    for file in shipped_folder("pipelines").glob("*.yaml"):
+        assert f"pipelines/{file.name})" in TEXT
+    for file in shipped_folder("prompts").glob("*/*.jinja"):
         assert f"`{file.parent.name}/{file.stem}`" in TEXT
 
 
@@ -171,11 +185,22 @@ def test_the_demo_is_described_as_it_is() -> None:
 # links and names
 
 
-def test_every_link_leads_somewhere() -> None:
-    headings = {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)}
-    links = re.findall(r"\]\(([^)]+)\)", TEXT)
-    assert links
-    assert [link for link in links if not (link[1:] in headings if link.startswith("#") else (ROOT / link).exists())] == []
+def headings(text: str) -> set[str]:
+    return {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+def test_every_page_of_the_docs_is_named_in_the_index() -> None:
+    assert {*PAGES} == {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    def leads(link: str, heading: str) -> bool:
+        path = (page.parent / link).resolve() if link else page
+        return path.exists() and (not heading or path.suffix != ".md" or heading in headings(path.read_text(encoding="utf-8")))
+
+    links = [found for found in LINK.findall(PAGES[page]) if not found[0].startswith("http")]
+    assert [found for found in links if not leads(*found)] == []
 
 
 def test_every_command_is_of_a_program_we_know_and_every_make_target_and_extra_exists() -> None:
@@ -196,7 +221,7 @@ def test_every_command_is_of_a_program_we_know_and_every_make_target_and_extra_e
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with what the README's reader has: photos, the YAML it shows, the examples, and teachers that listen."""
+    """A folder with what the reader has: photos, the YAML shown, the examples, and teachers that listen."""
     folder = tmp_path_factory.mktemp("readme")
     for number, label in enumerate(("awe", "awe", "fear", "sadness", "amusement", "contentment", "excitement", "anger", "disgust")):
         path = folder / "photos" / label / f"{number}.jpg"
@@ -218,7 +243,7 @@ def test_every_yaml_block_is_a_pipeline_or_a_part_of_one(tmp_path: Path) -> None
         Loaded.load(path)
 
 
-def test_every_command_line_does_what_it_says_in_the_order_of_the_readme(project: Path) -> None:
+def test_every_command_line_does_what_it_says_in_the_order_of_the_book(project: Path) -> None:
     for program, *arguments in commands():
         if program == "cotforge" and arguments[0] not in NEVER_ENDS:
             if "--read" in arguments:
@@ -248,7 +273,7 @@ def a_person_answers(asked: Path, path: Path) -> None:
 def test_the_answers_it_shows_can_be_read(tmp_path: Path) -> None:
     (shown,) = blocks("csv")
     (tmp_path / "gold.csv").write_text(shown)
-    found = gold.read(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
+    found = gold.read_gold(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
     assert (found.answers, len(found.ambiguous)) == ({"c0a1": "awe"}, 1)
 
 

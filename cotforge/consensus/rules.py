@@ -7,14 +7,14 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cotforge.consensus.dawid_skene import DAWID_SKENE
 from cotforge.consensus.decider import LabelRole, Rule
-from cotforge.consensus.image.spec import Image, named
+from cotforge.consensus.image.spec import Image, describe_features
 from cotforge.consensus.majority import MAJORITY, UNANIMOUS
 from cotforge.consensus.promise import Promise
 from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.sequential.rule import SEQUENTIAL
 from cotforge.consensus.until_label import CASCADE, LABEL_MATCH
 from cotforge.consensus.weighted import WEIGHTED
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.spec import AutoOrOff, Spec, WrongKey
 
 RULES: tuple[Rule, ...] = (MAJORITY, UNANIMOUS, WEIGHTED, DAWID_SKENE, SEQUENTIAL, LABEL_MATCH, CASCADE)
@@ -31,11 +31,11 @@ def rule_named(name: str) -> Rule:
     raise ValueError(f"no rule named {name[:60]!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"))
 
 
-def _known(name: str) -> str:
+def _known_rule(name: str) -> str:
     return rule_named(name).name
 
 
-class Lessons(Spec):
+class LessonGoal(Spec):
     """What asking in turn is to bring: lessons, as many as a sum pays, or lessons within it."""
 
     lessons: Annotated[int, Field(ge=1)] | None = None
@@ -53,7 +53,7 @@ class Lessons(Spec):
 class Consensus(Spec):
     """How the teachers' answers become one, and what the raw label has to say in it."""
 
-    rule: Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": [rule.name for rule in RULES]})] = "majority"
+    rule: Annotated[str, AfterValidator(_known_rule), Field(json_schema_extra={"enum": [rule.name for rule in RULES]})] = "majority"
     """`majority`: more than half of the ballots; `unanimous`: all; `weighted`: more than half by agreement; `dawid_skene`: posterior;
     `sequential`: one teacher after another is asked about a sample, until the posterior is reached or not worth the rest;
     `label_match`: the first teacher must say the raw label; `cascade`: one after another is asked until one says it."""
@@ -66,7 +66,7 @@ class Consensus(Spec):
     """`vote`: the raw label is one more noisy voter; `gate`: the answer must equal it; `ignore`: it is only reported. `label_match` and
     `cascade` wait for the label whatever stands here."""
 
-    objective: Literal["balanced", "cheapest"] | Lessons = "balanced"
+    objective: Literal["balanced", "cheapest"] | LessonGoal = "balanced"
     """Under `sequential`: `balanced` counts calls, prices only break ties; `cheapest` counts prices, and accepts less; or numbers."""
     votes: Literal["full", "short"] = "full"
     """Under `sequential`: after the first, teachers are asked for a whole trace, or with `prompts.vote` for a short answer. A short Call
@@ -87,7 +87,7 @@ class Consensus(Spec):
     @classmethod
     def _each_once(cls, order: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if twice := [name for place, name in enumerate(order or ()) if name in (order or ())[:place]]:
-            raise ValueError(f"{shown(twice[0])} stands twice; every teacher is asked once")
+            raise ValueError(f"{show_value(twice[0])} stands twice; every teacher is asked once")
         return order
 
     @model_validator(mode="after")
@@ -98,20 +98,20 @@ class Consensus(Spec):
 
     @model_validator(mode="after")
     def _image_votes_in_turn(self) -> Self:
-        if self.image is not None and not (self.sequential and self.by.targeted):
+        if self.image is not None and not (self.sequential and self.make_rule.targeted):
             raise WrongKey("image", f"has no vote under rule {self.rule!r}; write rule: sequential, or leave it out")
         return self
 
-    def idle(self) -> list[str]:
+    def idle_keys(self) -> list[str]:
         """A line for each key that is given and has no effect under the rule."""
         used = ({"max_calls", "order"} if self.sequential else set()) | ({"objective", "votes"} if self.rule == "sequential" else set())
         given = [name for name in ("max_calls", "order", "objective", "votes") if name in self.model_fields_set and name not in used]
         return [f"consensus.{name}: has no effect under rule {self.rule!r}" for name in given]
 
     @property
-    def pictures(self) -> str:
+    def describe_pictures(self) -> str:
         """What pictures are known by where they may vote, in a few words; empty where they do not."""
-        return "" if self.image is None else named(self.image)
+        return "" if self.image is None else describe_features(self.image)
 
     @property
     def asks_logprobs(self) -> bool:
@@ -119,14 +119,14 @@ class Consensus(Spec):
         return self.logprobs == "auto"
 
     @property
-    def by(self) -> Rule:
+    def make_rule(self) -> Rule:
         """The rule itself."""
         return rule_named(self.rule)
 
     @property
     def sequential(self) -> bool:
         """Whether teachers are asked about a Sample one after another, as their answers demand."""
-        return self.by.in_turn
+        return self.make_rule.in_turn
 
     @property
     def short_votes(self) -> bool:

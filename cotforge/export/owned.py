@@ -24,8 +24,8 @@ class Owned:
 
     def __init__(self, run: Path) -> None:
         self._list, self._begun, self._dataset = run / LIST, run / BEGUN, run / "dataset"
-        listed = _text(self._list) + _text(self._begun)
-        self.names = {*_LISTED.findall(listed), *_IN_CARD.findall(_text(self._dataset / "README.md"))}
+        listed = _file_text(self._list) + _file_text(self._begun)
+        self.names = {*_LISTED.findall(listed), *_IN_CARD.findall(_file_text(self._dataset / "README.md"))}
 
     def claim(self, name: str) -> None:
         """Note that a shard is about to get its name. Raises OSError."""
@@ -49,7 +49,7 @@ class Owned:
         self.names = kept
 
 
-def _text(path: Path) -> str:
+def _file_text(path: Path) -> str:
     """The text of a file; empty where there is none that can be read."""
     try:
         return read_regular(path, most=_LARGEST).decode("utf-8", "replace")

@@ -11,7 +11,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cotforge.export.columns import Columns, schema, table
+from cotforge.export.columns import Columns, arrow_schema, arrow_table
 from cotforge.export.files import Staged
 from cotforge.export.owned import Owned
 from cotforge.pages import Shard
@@ -86,50 +86,50 @@ class Pictured:
     def close(self) -> None:
         """End the shard: keep it where it is there already, else pack it."""
         digests = [entry.digest() for entry in self._entries]
-        if digests and not self._keep(digests):
-            self._pack(digests)
+        if digests and not self._keep_shard(digests):
+            self._pack_shard(digests)
         self._number += 1
         self._samples = self._bytes = 0
         self._entries = []
 
-    def _name(self, digests: Sequence[bytes]) -> str:
+    def _shard_name(self, digests: Sequence[bytes]) -> str:
         head = json.dumps([LAYOUT, list(self.columns)]).encode()
         return f"{self.split}-{self._number:05d}-{hashlib.sha256(head + b''.join(digests)).hexdigest()[:16]}.parquet"
 
-    def _keep(self, digests: Sequence[bytes]) -> bool:
-        path, rows = self.folder / self._name(digests), sum(len(entry.rows) for entry in self._entries)
+    def _keep_shard(self, digests: Sequence[bytes]) -> bool:
+        path, rows = self.folder / self._shard_name(digests), sum(len(entry.rows) for entry in self._entries)
         if found := _rows_of(path) == rows:
-            self._settled(path, rows)
+            self._note_settled(path, rows)
         return found
 
-    def _settled(self, path: Path, rows: int) -> None:
+    def _note_settled(self, path: Path, rows: int) -> None:
         self.shards.append(Shard(f"{self.folder.name}/{path.name}", rows, path.stat().st_size))
 
-    def _pack(self, digests: Sequence[bytes]) -> None:
+    def _pack_shard(self, digests: Sequence[bytes]) -> None:
         packed: list[bytes] = []
         rows = 0
         with Staged(self.folder) as staged:
             with Streamed(staged, self.columns) as stream:
                 for entry, digest in zip(self._entries, digests, strict=True):
-                    loaded = self._loaded(entry)
+                    loaded = self._load_pictures(entry)
                     if loaded is not None:
                         packed.append(digest)
                         rows += len(entry.rows)
                         for row in entry.rows:
-                            stream.row(self._shown(row, loaded), weight=sum(map(len, loaded)))
+                            stream.row(self._with_pictures(row, loaded), weight=sum(map(len, loaded)))
             if rows:
-                name = self._name(packed)
+                name = self._shard_name(packed)
                 self.owned.claim(f"{self.folder.name}/{name}")
-                self._settled(staged.settle(name), rows)
+                self._note_settled(staged.settle(name), rows)
 
-    def _loaded(self, entry: Entry) -> list[bytes] | None:
+    def _load_pictures(self, entry: Entry) -> list[bytes] | None:
         try:
             return [picture.load() for picture in entry.sample.pictures]
         except Fault as fault:
             self.lost(entry, fault)
             return None
 
-    def _shown(self, row: Row, loaded: Sequence[bytes]) -> Row:
+    def _with_pictures(self, row: Row, loaded: Sequence[bytes]) -> Row:
         """The row with the pictures in the place of their names."""
         return tuple(
             list(zip(loaded, value, strict=True)) if name == "images" else value for name, value in zip(self.columns, row, strict=True)
@@ -150,8 +150,8 @@ class Streamed:
     def __init__(self, staged: Staged, columns: Columns) -> None:
         self.rows = 0
         self._columns = columns
-        self._schema = schema(columns)
-        leaves = [leaf for field in self._schema for leaf in _leaves(field.name, field.type)]
+        self._schema = arrow_schema(columns)
+        leaves = [leaf for field in self._schema for leaf in _leaf_columns(field.name, field.type)]
         self._writer = pq.ParquetWriter(
             staged.file,
             self._schema,
@@ -177,27 +177,27 @@ class Streamed:
         self._weight += weight
         self.rows += 1
         if self._weight >= GROUP_BYTES or len(self._group) == GROUP_ROWS:
-            self._flush()
+            self._flush_rows()
 
     def close(self) -> None:
         """Write what is left and the footer."""
-        self._flush()
+        self._flush_rows()
         self._writer.close()
 
-    def _flush(self) -> None:
+    def _flush_rows(self) -> None:
         if self._group:
-            self._writer.write_table(table(self._group, self._columns, self._schema))
+            self._writer.write_table(arrow_table(self._group, self._columns, self._schema))
         self._group = []
         self._weight = 0
 
 
-def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
+def _leaf_columns(path: str, kind: pa.DataType) -> Iterator[str]:
     """The columns that a field becomes in parquet."""
     if pa.types.is_list(kind):
-        yield from _leaves(f"{path}.list.element", kind.value_type)
+        yield from _leaf_columns(f"{path}.list.element", kind.value_type)
     elif pa.types.is_struct(kind):
         for field in kind:
-            yield from _leaves(f"{path}.{field.name}", field.type)
+            yield from _leaf_columns(f"{path}.{field.name}", field.type)
     else:
         yield path
 

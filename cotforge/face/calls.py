@@ -142,7 +142,7 @@ def train(
     loaded = Loaded.load(pipeline, _assignments(set), trust=trust, sends=False)
     lines: list[str] = []
     with _shown(progress), collected_notices() as notices:
-        text = launched.train(
+        text = launched.train_launched(
             str(loaded.path), gpus=gpus, out=_path(out), sets=loaded.sets, stage=stage, first=first, smoke=smoke,
             trust=_trusts(pipeline, trust), tell=lines.append,
         )  # fmt: skip
@@ -172,10 +172,10 @@ def evaluate(
     Raises CotforgeError where the pipeline, the model or the server is wrong.
     """
     from cotforge.pipeline import Loaded
-    from cotforge.train.evaluation.tryout import Asked, try_out
+    from cotforge.train.evaluation.tryout import AskedModel, try_out
 
     loaded = Loaded.load(pipeline, _assignments(set), trust=trust, sends=False)
-    asked = Asked(model=None if model is None else str(model), url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
+    asked = AskedModel(model=None if model is None else str(model), url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
     with _shown(progress):
         path = try_out(
             loaded.path, asked=asked, out=_path(out), sets=loaded.sets, rescue=rescue, trust=_trusts(pipeline, trust), tell=_pass
@@ -212,9 +212,9 @@ def _opened(pipeline: "Pipeline | str | Path", out: Path | str | None, set: Mapp
 
 
 def _assignments(set: Mapping[str, Any] | None) -> list[str]:
-    from cotforge.tree import assignment
+    from cotforge.tree import key_assignment
 
-    return [assignment(key, value) for key, value in (set or {}).items()]
+    return [key_assignment(key, value) for key, value in (set or {}).items()]
 
 
 def _trusts(pipeline: "Pipeline | str | Path", trust: bool) -> bool:

@@ -17,7 +17,7 @@ def check_session(
     if plan is not None:
         from cotforge.train import precheck
 
-        precheck.check(session.loaded, session.folder.path, session.samples)
+        precheck.check_training(session.loaded, session.folder.path, session.samples)
         for line in precheck.without_vllm(plan.expanded()):  # the training may be for another machine
             tell(line)
     return session.check(tell, probe=probe, show=show, offline=offline)

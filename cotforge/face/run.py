@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cotforge.errors import JournalError, PipelineError, printable
+from cotforge.errors import JournalError, PipelineError, printable_line
 from cotforge.face.run_frames import TableName, read_metrics, scan_table
 from cotforge.face.run_summary import RunSummary
 from cotforge.face.sample_view import SampleView
@@ -41,7 +41,9 @@ class Run:
             figures = self.summary._repr_html_()
         except JournalError:
             figures = "no summary yet"
-        return f"<div><b>{escape(printable(self.name))}</b> in <code>{escape(printable(str(self.path)))}</code><br>{figures}</div>"
+        return (
+            f"<div><b>{escape(printable_line(self.name))}</b> in <code>{escape(printable_line(str(self.path)))}</code><br>{figures}</div>"
+        )
 
     @property
     def pipeline(self) -> "Pipeline":
@@ -155,6 +157,6 @@ class Run:
         self, to: str, *, kind: "Kind | None" = None, out: Path | None = None, newlines: bool = False, trust: bool = False
     ) -> "Written":
         """The lessons as rows of another trainer: `llamafactory`, `ms-swift`, `trl`, ...; see `cotforge export --help`."""
-        from cotforge.formats import export
+        from cotforge.formats import export_run
 
-        return export(self.path, to, kind=kind, out=out, newlines=newlines, trust=trust)
+        return export_run(self.path, to, kind=kind, out=out, newlines=newlines, trust=trust)

@@ -59,8 +59,8 @@ def _no_rows(name: TableName) -> "pl.LazyFrame":
 
     from cotforge.export import columns
 
-    kinds = {"lessons": columns.lessons(()), "traces": columns.traces(()), "preference": columns.PREFERENCE}[name]
-    frame = pl.from_arrow(columns.schema(kinds).empty_table())
+    kinds = {"lessons": columns.lesson_columns(()), "traces": columns.trace_columns(()), "preference": columns.PREFERENCE}[name]
+    frame = pl.from_arrow(columns.arrow_schema(kinds).empty_table())
     assert isinstance(frame, pl.DataFrame)
     return frame.lazy() if name == "traces" else frame.lazy().with_columns(split=pl.lit("train"))
 

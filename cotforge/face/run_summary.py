@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Self
 
-from cotforge.errors import printable
+from cotforge.errors import printable_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class RunSummary:
             f"answers against their label: {self.label_conflicts:,}",
             f"calls {self.calls_total:,}, tokens {self.input_tokens + self.output_tokens:,}, ${self.cost_usd:,.2f}",
         ]
-        return [printable(line) for line in (*lines, *([f"stopped: {self.stopped}"] if self.stopped else []))]
+        return [printable_line(line) for line in (*lines, *([f"stopped: {self.stopped}"] if self.stopped else []))]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from cotforge import gold
-from cotforge.errors import CotforgeError, PipelineError, shown
+from cotforge.errors import CotforgeError, PipelineError, show_value
 from cotforge.face.run_frames import scan_table
 from cotforge.face.sample_view import SampleView
 from cotforge.images import PictureStore
@@ -37,7 +37,7 @@ def view_sample(run: Path, id: str) -> SampleView:
     losses = scan_table(run, "losses").filter(wanted).collect()
     origin = _of_lesson(lessons[0]) if lessons else _of_source(run, id)
     if origin is None and not traces.height and not losses.height:
-        raise PipelineError(f"{run}: there is no sample {shown(id)}; `Run.traces()` lists the ids")
+        raise PipelineError(f"{run}: there is no sample {show_value(id)}; `Run.traces()` lists the ids")
     origin = origin or _Origin("", (), None, ())
     said = traces.filter(pl.col("ballot").is_not_null())
     return SampleView(

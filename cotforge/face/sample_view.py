@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from cotforge.visible import visible
+from cotforge.visible import show_invisible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,7 +81,7 @@ class SampleView:
 
 def _text(value: object) -> str:
     text = str(value)
-    return escape(visible(text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."))
+    return escape(show_invisible(text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."))
 
 
 def _table(head: tuple[str, str], rows: Iterable[tuple[object, object]]) -> str:

@@ -6,48 +6,48 @@ from cotforge import answers
 from cotforge.consensus import Heard
 from cotforge.consensus.majority import MAJORITY
 from cotforge.forge.progress import Progress
-from cotforge.forge.walk import Walk
-from cotforge.forge.work import Work
+from cotforge.forge.walk import SamplePath
+from cotforge.forge.work import PendingSample
 from cotforge.pipeline import Pipeline
 from cotforge.records import Sample
-from cotforge.sequence import setting
+from cotforge.sequence import vote_setting
 
 MANY, EVERY = 200, 10
 """Samples after which only every so-manieth is judged (ours): it would be a tenth of the work."""
 
 
-class Agreement:
+class AgreementMeter:
     """Counts in `progress` the Samples that are over, and on how many of those that are looked at there is agreement."""
 
     def __init__(self, pipeline: Pipeline, progress: Progress) -> None:
         self._pipeline, self._progress = pipeline, progress
-        self._majority = MAJORITY.learn(MAJORITY.rows(setting(pipeline)))
+        self._majority = MAJORITY.learn(MAJORITY.rows(vote_setting(pipeline)))
         self._calls = sum(teacher.samples for teacher in pipeline.teachers)
 
-    def settled(self, work: Work) -> None:
+    def settled(self, work: PendingSample) -> None:
         """The last Call has ended about a Sample of which all are asked at once."""
-        if self._next() and len(work.had) == self._calls:
-            self._judged(self._majority_of(work.sample, self._said(work)))
+        if self._look_at_next() and len(work.had) == self._calls:
+            self._count_judged(self._majority_of(work.sample, self._answers_said(work)))
 
-    def over(self, work: Work, walk: Walk) -> None:
+    def over(self, work: PendingSample, walk: SamplePath) -> None:
         """A Sample's way is at its end."""
-        if walk.asked and self._next():
+        if walk.asked and self._look_at_next():
             by_policy = walk.policy is not None and not walk.everybody
-            self._judged(walk.accepted if by_policy else self._majority_of(work.sample, walk.said))
+            self._count_judged(walk.accepted if by_policy else self._majority_of(work.sample, walk.said))
 
-    def _next(self) -> bool:
+    def _look_at_next(self) -> bool:
         """Whether one more is looked at."""
         self._progress.settled += 1
         return self._progress.settled < MANY or self._progress.settled % EVERY == 0
 
-    def _judged(self, agreed: bool) -> None:
+    def _count_judged(self, agreed: bool) -> None:
         self._progress.judged += 1
         self._progress.agreed += agreed
 
-    def _said(self, work: Work) -> Iterator[tuple[str, str | None]]:
+    def _answers_said(self, work: PendingSample) -> Iterator[tuple[str, str | None]]:
         for call, attempt in work.had:
             reply = attempt.reply
-            yield call.teacher, answers.read(reply, call, self._pipeline.task).answer if reply.outcome.has_text else None
+            yield call.teacher, answers.read_reply(reply, call, self._pipeline.task).answer if reply.outcome.has_text else None
 
     def _majority_of(self, sample: Sample, said: Iterable[tuple[str, str | None]]) -> bool:
         """Whether there is one, of the label's vote too where it has one."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cotforge.budget import Hold
-from cotforge.forge.progress import Meter
+from cotforge.forge.progress import TeacherCounts
 from cotforge.forge.replica import Replica
 from cotforge.forge.tries import Tries
-from cotforge.forge.work import Work
+from cotforge.forge.work import PendingSample
 from cotforge.journal import Journal
 from cotforge.records import Call, Fault
 from cotforge.replies.attempt import Attempt
@@ -20,7 +20,7 @@ class Job:
     """A Call on its way."""
 
     call: Call
-    work: Work
+    work: PendingSample
     attempt: int = 0
     tries: Tries = field(default_factory=Tries)
     last: Replica | None = None
@@ -29,7 +29,7 @@ class Job:
     """Whether it takes of its line's `room`."""
 
 
-class House(Protocol):
+class ForgeHooks(Protocol):
     """What the lines of a forge share."""
 
     journal: Journal
@@ -48,7 +48,7 @@ class House(Protocol):
     def retry_in(self) -> float:
         """Seconds until the run's retry budget has room for one more attempt, which is taken from it."""
 
-    def settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
+    def settled(self, meter: TeacherCounts, job: Job, attempt: Attempt | None) -> None:
         """A Call has ended, or (None) will not be asked in this run."""
 
     def lost(self, job: Job, fault: Fault) -> None:

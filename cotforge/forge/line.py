@@ -15,24 +15,24 @@ from functools import partial
 from cotforge.budget import Hold
 from cotforge.errors import JournalError
 from cotforge.forge.deadline import Deadline, Wait
-from cotforge.forge.job import House, Job
-from cotforge.forge.progress import Meter
+from cotforge.forge.job import ForgeHooks, Job
+from cotforge.forge.progress import TeacherCounts
 from cotforge.forge.rate import Rate
 from cotforge.forge.repeated import RefusalStreak
 from cotforge.forge.replica import Replica
-from cotforge.forge.work import Work
+from cotforge.forge.work import PendingSample
 from cotforge.records import Call, Closing, Fault
-from cotforge.replies.attempt import Attempt, unsent
+from cotforge.replies.attempt import Attempt, unsent_attempt
 from cotforge.replies.retry_after import MOST_WAIT_S
-from cotforge.teachers.kind import Place, TeacherKind
+from cotforge.teachers.kind import TeacherBackend, TeacherKind
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens, most_output
 
 
-class Line:
+class TeacherQueue:
     """The Calls of one teacher. At most `most` that are counted are under way at a time, those that wait to be tried again included."""
 
-    def __init__(self, teacher: TeacherKind, place: Place, house: House, meter: Meter) -> None:
+    def __init__(self, teacher: TeacherKind, place: TeacherBackend, house: ForgeHooks, meter: TeacherCounts) -> None:
         self.teacher, self.place, self.meter = teacher, place, meter
         self.replicas = [Replica(address, place.most, house.chance, adaptive=place.adaptive) for address in place.addresses]
         self._house = house
@@ -72,12 +72,12 @@ class Line:
         since = [replica.down_since for replica in self.replicas if not replica.closed]
         return now - max(down for down in since if down is not None) if since and None not in since else None
 
-    def put(self, call: Call, work: Work, *, ahead: bool = False, counted: bool = True) -> None:
+    def put(self, call: Call, work: PendingSample, *, ahead: bool = False, counted: bool = True) -> None:
         """One more Call, before those that are not `ahead`; where it is `counted`, `room` has been acquired for it."""
         self.under_way += 1
         (self._ahead if ahead else self._queue).append(Job(call, work, counted=counted))
         if self.closed:
-            self._unsend()
+            self._release_begun()
         else:
             self.pump()
 
@@ -88,22 +88,22 @@ class Line:
         if self.closed or self._house.journal.stuck is not None:
             return
         now = time.monotonic()
-        self._begin(now)
+        self._begin_attempts(now)
         while self._begun:
             job, hold = self._begun[0]
-            replica = self._place(job, now)
-            wait = min(each.pause(now) for each in self.replicas) if replica is None else self._wait(job.call, now)
+            replica = self._free_replica(job, now)
+            wait = min(each.pause(now) for each in self.replicas) if replica is None else self._wait_for_ceiling(job.call, now)
             if replica is None or wait > 0:
-                self._later(wait)
+                self._look_later(wait)
                 return
             self._begun.popleft()
             ticket = replica.sent(now)
-            task = asyncio.create_task(self._attempt(job, hold, replica, ticket))
+            task = asyncio.create_task(self._make_attempt(job, hold, replica, ticket))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            self._begin(now)
+            self._begin_attempts(now)
 
-    def _begin(self, now: float) -> None:
+    def _begin_attempts(self, now: float) -> None:
         """Note in the journal what comes next: as many as are sent while one commit lasts."""
         ahead = 4 + sum(replica.pace.limit for replica in self.replicas) // 4
         while (queue := self._ahead or self._queue) and self._beginning + len(self._begun) < ahead:
@@ -112,7 +112,7 @@ class Line:
                 self.place.prepare(job.work.images)
             except Fault as fault:
                 queue.popleft()
-                self._release(job)
+                self._release_job(job)
                 self._house.lost(job, fault)
                 continue
             except JournalError as fault:  # no room for a copy
@@ -134,18 +134,18 @@ class Line:
             return
         self._begun.append((job, hold))
         if self.closed:
-            self._unsend()
+            self._release_begun()
         else:
             self.pump()
 
-    def _place(self, job: Job, now: float) -> Replica | None:
+    def _free_replica(self, job: Job, now: float) -> Replica | None:
         """The replica with the least to do, if one is free; after a failure preferably another one."""
         free = [replica for replica in self.replicas if replica.free(now)]
         if len(free) < 2:
             return free[0] if free else None
         return min(free, key=lambda replica: (replica is job.last, replica.load))
 
-    def _wait(self, call: Call, now: float) -> float:
+    def _wait_for_ceiling(self, call: Call, now: float) -> float:
         """Seconds until the ceilings of the teacher allow for the Call; where that is 0, its share of them is taken."""
         taken: list[tuple[Rate, float]] = []
         for rate, per_token in self._rates:
@@ -157,7 +157,7 @@ class Line:
             taken.append((rate, amount))
         return 0.0
 
-    def _later(self, seconds: float) -> None:
+    def _look_later(self, seconds: float) -> None:
         """Look again in so many seconds, if nothing happens before."""
         if self._timer is not None:
             self._timer.cancel()
@@ -167,7 +167,7 @@ class Line:
 
     # asking
 
-    async def _attempt(self, job: Job, hold: Hold, replica: Replica, ticket: int) -> None:
+    async def _make_attempt(self, job: Job, hold: Hold, replica: Replica, ticket: int) -> None:
         """Ask once, and keep how it ended."""
         self.meter.in_flight += 1
         self.meter.attempts += 1
@@ -176,7 +176,7 @@ class Line:
         ended: Attempt | None = None
         wait = self._deadline.begin(time.monotonic(), timeouts=job.tries.timeouts, hung=job.tries.hung)
         try:
-            ended = await self._ask(job, replica, partial(self._allowed, wait))
+            ended = await self._ask_once(job, replica, partial(self._allowed_seconds, wait))
             self._deadline.ended(wait, time.monotonic(), answered=ended.outcome.has_text, cut=ended.error == "timeout")
             job.tries.hung = wait.cut
             may = not self.closed or self._house.stopped or ended.outcome.unreached  # a teacher that is gone for good will not answer it
@@ -185,7 +185,7 @@ class Line:
             ended = replace(ended, number=job.attempt, final=not again, url=replica.place)
             await self._house.journal.end(ended)
             ended.let_go()
-            self._learn(job, ended, hold, replica, ticket)
+            self._learn_outcome(job, ended, hold, replica, ticket)
         except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
             self._house.broke(fault)
             return
@@ -196,22 +196,22 @@ class Line:
                 replica.dropped(ticket)
                 self._deadline.dropped(wait)
         if again:
-            self._again(job, ended, replica)
+            self._retry_call(job, ended, replica)
         else:
-            self._release(job)
+            self._release_job(job)
             self._house.settled(self.meter, job, ended)
         self._close_after(ended, replica, unreadable=unreadable)
         self.pump()
         self._house.look()
 
-    async def _ask(self, job: Job, replica: Replica, timeout: Callable[[], float]) -> Attempt:
+    async def _ask_once(self, job: Job, replica: Replica, timeout: Callable[[], float]) -> Attempt:
         self.asking += 1
         try:
             return await self.place.ask(job.call, job.work.images, replica.place, number=job.attempt, timeout=timeout)
         finally:
             self.asking -= 1
 
-    def _allowed(self, wait: Wait) -> float:
+    def _allowed_seconds(self, wait: Wait) -> float:
         return self._deadline.allowed(wait, time.monotonic())
 
     def _close_after(self, ended: Attempt, replica: Replica, *, unreadable: bool) -> None:
@@ -225,7 +225,7 @@ class Line:
         if replica.closed and all(each.closed for each in self.replicas):
             self.close(replica.closed, ended.outcome.detail)
 
-    def _learn(self, job: Job, ended: Attempt, hold: Hold, replica: Replica, ticket: int) -> None:
+    def _learn_outcome(self, job: Job, ended: Attempt, hold: Hold, replica: Replica, ticket: int) -> None:
         replica.ended(ticket, ended, time.monotonic(), failures=job.tries.failures)
         if ended.outcome.unreached or ended.outcome.busy:
             hold.drop()
@@ -241,22 +241,22 @@ class Line:
             self._told_wait = True
             self._house.tell(f"teacher {self.teacher.name!r}: Retry-After asked for {asked:,.0f} s; calls wait {MOST_WAIT_S:g} s at most")
 
-    def _again(self, job: Job, ended: Attempt, replica: Replica) -> None:
+    def _retry_call(self, job: Job, ended: Attempt, replica: Replica) -> None:
         if self.closed:
-            self._postpone(job)
+            self._postpone_job(job)
             return
         job.last = replica
         pause = job.tries.pause(ended, self._deadline.usual, self._house.chance)
         if not (ended.outcome.unreached or ended.outcome.busy):
             pause += self._house.retry_in()
-        self._pausing[job] = asyncio.get_running_loop().call_later(pause, self._anew, job)
+        self._pausing[job] = asyncio.get_running_loop().call_later(pause, self._put_back, job)
 
-    def _anew(self, job: Job) -> None:
+    def _put_back(self, job: Job) -> None:
         """The Call back into its line, before those that were never tried."""
         self._pausing.pop(job, None)
         self._ahead.appendleft(job)
         if self.closed:
-            self._unsend()
+            self._release_begun()
         else:
             self.pump()
 
@@ -266,39 +266,39 @@ class Line:
         """Ask nothing more, until `open`; what is in flight is finished and kept. `words` are the server's, where it said any."""
         if self.meter.closed is None:
             self.meter.closed, self.meter.closing_words = why, words
-        self._unsend()
+        self._release_begun()
 
     def open(self) -> None:
         """Go on after `close`."""
         self.meter.closed, self.meter.closing_words = None, ""
 
-    def _unsend(self) -> None:
+    def _release_begun(self) -> None:
         """Let go of what waits, with a note of every attempt that was begun and not made, so that it does not count as lost."""
         while self._begun:
             job, hold = self._begun.popleft()
             hold.drop()
-            self._house.journal.end(unsent(job.attempt, job.call.key))
-            self._postpone(job)
+            self._house.journal.end(unsent_attempt(job.attempt, job.call.key))
+            self._postpone_job(job)
         while queue := self._ahead or self._queue:
-            self._postpone(queue.popleft())
+            self._postpone_job(queue.popleft())
         while self._pausing:
             job, timer = self._pausing.popitem()
             timer.cancel()
-            self._postpone(job)
+            self._postpone_job(job)
         self._house.look()
 
-    def _postpone(self, job: Job) -> None:
-        self._release(job)
+    def _postpone_job(self, job: Job) -> None:
+        self._release_job(job)
         self._house.settled(self.meter, job, None)
 
-    def _release(self, job: Job) -> None:
+    def _release_job(self, job: Job) -> None:
         self.under_way -= 1
         if job.counted:
             self.room.release()
 
     async def cancel(self) -> None:
         """Drop what is in flight as well."""
-        self._later(float("inf"))
+        self._look_later(float("inf"))
         for task in self._tasks:
             task.cancel()
         for task in list(self._tasks):

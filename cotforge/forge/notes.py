@@ -7,9 +7,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cotforge.consensus.sequential import Terms
-from cotforge.consensus.sequential.terms import prices
-from cotforge.forge.walk import Walk
-from cotforge.sequence import Basis, Guide, voters
+from cotforge.consensus.sequential.terms import mean_prices
+from cotforge.forge.walk import SamplePath
+from cotforge.sequence import Basis, Guide, voter_names
 
 if TYPE_CHECKING:
     from cotforge.consensus.sequential.rule import AnyPolicy
@@ -23,11 +23,11 @@ class Notes:
     def __init__(self, guide: Guide) -> None:
         about = guide.terms({})
         self._guide, self._evidence = guide, guide.rule.evidence(about, guide.pictures(about))
-        self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in voters(guide.pipeline)}
+        self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in voter_names(guide.pipeline)}
         self._learning = asyncio.Lock()
-        self._held: list[Walk] = []
+        self._held: list[SamplePath] = []
 
-    def add(self, walk: Walk) -> None:
+    def add(self, walk: SamplePath) -> None:
         """A walk is over. While something is learned it is held back."""
         if self._learning.locked():
             self._held.append(walk)
@@ -50,16 +50,16 @@ class Notes:
 
     def learn(self, basis: Basis) -> "AnyPolicy":
         """The policy that follows from some waves."""
-        return self._guide.rule.policy(self._terms, self._evidence, *basis)
+        return self._guide.rule.policy(self._priced_terms, self._evidence, *basis)
 
     @property
-    def _terms(self) -> Terms:
-        return self._evidence.parted(self._guide.terms(prices(self._took)))
+    def _priced_terms(self) -> Terms:
+        return self._evidence.parted(self._guide.terms(mean_prices(self._took)))
 
     async def learned(self, basis: Basis) -> "AnyPolicy":
         """The same, in a process of its own, or in a thread: in haste, or where there is no process."""
         async with self._learning:  # one after another: what was held back meanwhile belongs to the next
-            policy = None if basis.hasty else await self._guide.rule.policy_apart(self._terms, self._evidence, basis.upto)
+            policy = None if basis.hasty else await self._guide.rule.policy_apart(self._priced_terms, self._evidence, basis.upto)
             if policy is None:
                 policy = await _in_thread(lambda: self.learn(basis))
             held, self._held = self._held, []

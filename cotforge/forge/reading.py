@@ -17,7 +17,7 @@ WAITED = 4
 T = TypeVar("T")
 
 
-class Reading(Generic[T]):
+class LookaheadReader(Generic[T]):
     """Chunks of an iterator: read on the event loop while that is quick, in a thread where the disk or a decoder is slow.
 
     A thread beside a busy loop waits for the interpreter after every query and every file: at full speed it is slower than the loop itself.
@@ -37,10 +37,10 @@ class Reading(Generic[T]):
     async def chunk(self) -> list[T]:
         """The next items, `LOOKAHEAD` at most; none at the end. Raises what the iterator raises."""
         if self._slow:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
-        return self._read()
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._read_items)
+        return self._read_items()
 
-    def _read(self) -> list[T]:
+    def _read_items(self) -> list[T]:
         begun = time.monotonic()
         chunk = list(islice(self._items, LOOKAHEAD))
         self._slow = time.monotonic() - begun > (WAITED if self._slow else 1) * SLOW_S

@@ -10,17 +10,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cotforge.consensus.decider import Heard, Rows
-from cotforge.forge.line import Line
+from cotforge.forge.line import TeacherQueue
 from cotforge.forge.notes import Notes
 from cotforge.forge.progress import Progress
-from cotforge.forge.reading import Reading
+from cotforge.forge.reading import LookaheadReader
 from cotforge.forge.turn import Turn
-from cotforge.forge.walk import Walk
-from cotforge.forge.work import Work
+from cotforge.forge.walk import SamplePath
+from cotforge.forge.work import PendingSample
 from cotforge.heard import one_heard
 from cotforge.records import Call, Fault
 from cotforge.replies.attempt import Attempt
-from cotforge.sequence import Basis, Guide, voter, voters
+from cotforge.sequence import Basis, Guide, voter_name, voter_names
 
 if TYPE_CHECKING:
     from cotforge.consensus.sequential.rule import AnyPolicy
@@ -34,14 +34,14 @@ class Tour(Turn):
 
     def __init__(
         self,
-        lines: Sequence[Line],
+        lines: Sequence[TeacherQueue],
         progress: Progress,
         guide: Guide,
-        works: Callable[[int], Iterator[Work | Fault]],
+        works: Callable[[int], Iterator[PendingSample | Fault]],
         *,
         counts: bool,
         found: Found,
-        over: Callable[[Work, Walk], object],
+        over: Callable[[PendingSample, SamplePath], object],
     ) -> None:
         """`works` reads the Samples of a wave; `over` is told of each whose way is at its end."""
         super().__init__(lines, progress, iter(()), counts=counts)
@@ -53,7 +53,7 @@ class Tour(Turn):
         self._read = 0
         """Waves whose Samples have all begun."""
         self._changed = asyncio.Event()
-        self._flying: dict[str, list[tuple[Work, Call]]] = {}
+        self._flying: dict[str, list[tuple[PendingSample, Call]]] = {}
         """Who else waits for a Call that is under way: one picture under two ids is asked once."""
 
     # the waves
@@ -62,13 +62,13 @@ class Tour(Turn):
     def _under_way(self) -> bool:
         return any(self._open.values())
 
-    async def _all(self) -> None:
+    async def _all_work(self) -> None:
         waves, learning = self._guide.waves, dict[Basis, "asyncio.Task[AnyPolicy | None]"]()
         try:
             for wave in range(waves.count):
                 for near in (wave, wave + 1):
                     if near < waves.count and (basis := self._guide.basis(near)) not in learning:
-                        learning[basis] = asyncio.create_task(self._policy(basis))
+                        learning[basis] = asyncio.create_task(self._wave_policy(basis))
                 await self._begin_all(wave, await learning[self._guide.basis(wave)])
                 if self._progress.stopped:
                     return
@@ -77,7 +77,7 @@ class Tour(Turn):
                 task.cancel()
             await asyncio.gather(*learning.values(), return_exceptions=True)
 
-    async def _policy(self, basis: Basis) -> "AnyPolicy | None":
+    async def _wave_policy(self, basis: Basis) -> "AnyPolicy | None":
         """What some waves teach, once they are over; None where there is nobody left to ask."""
         while self._read <= basis.upto or any(self._open[wave] for wave in range(basis.upto + 1)):
             self._changed.clear()
@@ -89,15 +89,15 @@ class Tour(Turn):
         return await self._notes.learned(basis)
 
     async def _begin_all(self, wave: int, policy: "AnyPolicy | None") -> None:
-        with Reading(self._in_wave(wave)) as reading:
+        with LookaheadReader(self._in_wave(wave)) as reading:
             while (chunk := await reading.chunk()) and not self._progress.stopped:
                 for work in chunk:
-                    self._count(work)
-                    if isinstance(work, Work):
+                    self._count_work(work)
+                    if isinstance(work, PendingSample):
                         await self._room.acquire()
                         self._open[wave] += 1
                         work.script, work.walk = self, walk_of(work, self._guide, wave, policy)
-                        self._go(work)
+                        self._advance_sample(work)
                 await asyncio.sleep(0)
         if self._progress.stopped:
             return
@@ -106,59 +106,59 @@ class Tour(Turn):
 
     # one Sample
 
-    def ended(self, work: Work, call: Call, attempt: Attempt | None) -> None:
+    def ended(self, work: PendingSample, call: Call, attempt: Attempt | None) -> None:
         for one, asked in [(work, call), *self._flying.pop(call.key, ())]:
             one.left -= 1
             if attempt is not None:
-                self._hear(one, asked, attempt)
-            self._go(one)
+                self._hear_answer(one, asked, attempt)
+            self._advance_sample(one)
 
-    def lost(self, work: Work, call: Call) -> None:
+    def lost(self, work: PendingSample, call: Call) -> None:
         waiting = self._flying.pop(call.key, ())
         assert work.walk is not None
         work.walk.lost = True
         for one in (work, *(other for other, _ in waiting)):  # the others may have a file of their own
             one.left -= 1
-            self._go(one)
+            self._advance_sample(one)
 
-    def _go(self, work: Work) -> None:
+    def _advance_sample(self, work: PendingSample) -> None:
         """The next steps of a Sample, until something is under way or its way is at its end."""
         walk = work.walk
         assert walk is not None
         while not work.left and not self._progress.stopped:
-            names = walk.step(self._closed(walk))
+            names = walk.step(self._closed_lines(walk))
             if not names:
-                self._over(work, walk)
+                self._end_sample(work, walk)
                 return
             work.left = 1  # what ends at once does not go on from here by itself
             if walk.answers and work.images is not None:
                 work.images = work.images.anew()  # what waits in a line holds no picture
             for name in names:
-                self._ask(work, walk, name)
+                self._ask_teacher(work, walk, name)
             work.left -= 1
 
-    def _ask(self, work: Work, walk: Walk, name: str) -> None:
+    def _ask_teacher(self, work: PendingSample, walk: SamplePath, name: str) -> None:
         call, known = walk.calls[name], walk.known.get(name)
         if known is None and call.key in self._flying:
             work.left += 1
             self._flying[call.key].append((work, call))
         elif (attempt := known or self._found(call)) is not None:
             self._progress.had += 1
-            self._hear(work, call, attempt)
+            self._hear_answer(work, call, attempt)
         else:
             work.left += 1
             self._flying[call.key] = []
             self.lines[call.teacher].put(call, work, ahead=bool(walk.answers), counted=False)
 
-    def _hear(self, work: Work, call: Call, attempt: Attempt) -> None:
+    def _hear_answer(self, work: PendingSample, call: Call, attempt: Attempt) -> None:
         assert work.walk is not None
-        work.walk.hear(voter(call), attempt, self._guide.pipeline.task)
+        work.walk.hear(voter_name(call), attempt, self._guide.pipeline.task)
 
-    def _closed(self, walk: Walk) -> Collection[str]:
+    def _closed_lines(self, walk: SamplePath) -> Collection[str]:
         shut = [name for name, line in self.lines.items() if line.closed]
         return [name for name, call in walk.calls.items() if call.teacher in shut and name not in walk.known] if shut else ()
 
-    def _over(self, work: Work, walk: Walk) -> None:
+    def _end_sample(self, work: PendingSample, walk: SamplePath) -> None:
         for name in walk.missed:
             self.lines[walk.calls[name].teacher].meter.postponed += 1
         if not walk.lost:
@@ -171,7 +171,7 @@ class Tour(Turn):
             self._changed.set()
 
 
-def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> Iterator[Work | Fault]:
+def remaining_work(guide: Guide, works: Callable[[int], Iterator[PendingSample | Fault]]) -> Iterator[PendingSample | Fault]:
     """Everything of all waves, without Calls where a way is at its end, as far as the journal leads: what a Tour would find.
 
     Of a wave whose policy cannot be learned yet, all that is not in the journal remains.
@@ -184,7 +184,7 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
         if known and basis != learned:
             learned, policy = basis, notes.learn(basis)
         for work in works(wave):
-            if known and isinstance(work, Work):
+            if known and isinstance(work, PendingSample):
                 walk = work.walk = walk_of(work, guide, wave, policy)
                 if walk.along(guide.pipeline.task):
                     work.calls = []
@@ -194,14 +194,14 @@ def remaining(guide: Guide, works: Callable[[int], Iterator[Work | Fault]]) -> I
             yield work
 
 
-def left(guide: Guide, works: Iterator[Work | Fault]) -> tuple[bool, Rows | None]:
-    """Whether any of what `remaining` gave is to be asked; if none is, with what was said of all Samples, as curating counts it.
+def work_left(guide: Guide, works: Iterator[PendingSample | Fault]) -> tuple[bool, Rows | None]:
+    """Whether any of what `remaining_work` gave is to be asked; if none is, with what was said of all Samples, as curating counts it.
 
     That is None where a reply that does not settle its Call may be in the journal: curating counts it, and asking does not.
     """
     rows: Rows | None = guide.rule.rows(guide.setting)
     for work in works:
-        if isinstance(work, Work):
+        if isinstance(work, PendingSample):
             if work.calls:
                 return True, None
             rows = None if work.stale else rows
@@ -210,21 +210,21 @@ def left(guide: Guide, works: Iterator[Work | Fault]) -> tuple[bool, Rows | None
     return False, rows
 
 
-def _all_heard(work: Work, guide: Guide) -> list[Heard]:
+def _all_heard(work: PendingSample, guide: Guide) -> list[Heard]:
     """What was heard on the way, and besides."""
     known = work.walk.heard if work.walk is not None else {}
-    return [known.get(voter(call)) or one_heard(call, attempt.reply, guide.pipeline.task) for call, attempt in work.had]
+    return [known.get(voter_name(call)) or one_heard(call, attempt.reply, guide.pipeline.task) for call, attempt in work.had]
 
 
-def walk_of(work: Work, guide: Guide, wave: int, policy: "AnyPolicy | None") -> Walk:
+def walk_of(work: PendingSample, guide: Guide, wave: int, policy: "AnyPolicy | None") -> SamplePath:
     """The way of a Sample from its beginning, with what is settled of its Calls."""
-    calls = {voter(call): call for call in (*(call for _, call in work.calls), *(call for call, _ in work.had))}
-    return Walk(
+    calls = {voter_name(call): call for call in (*(call for _, call in work.calls), *(call for call, _ in work.had))}
+    return SamplePath(
         id=work.sample.id,
         label=work.sample.label,
         wave=wave,
-        calls={name: calls[name] for name in voters(guide.pipeline) if name in calls},
-        known={voter(call): stored for call, stored in work.had},
+        calls={name: calls[name] for name in voter_names(guide.pipeline) if name in calls},
+        known={voter_name(call): stored for call, stored in work.had},
         policy=None if policy is None else guide.rule.policy_about(policy, work.sample.id),
         everybody=guide.waves.everybody(work.sample.id),
     )

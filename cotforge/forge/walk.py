@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class Walk:
+class SamplePath:
     """Where one Sample stands. Voters are named as in `sequence`."""
 
     id: str
@@ -52,19 +52,19 @@ class Walk:
         if self.lost:
             return []
         if self.everybody:
-            return self._open([name for name in self.calls if name not in self.answers], closed)
+            return self._open_names([name for name in self.calls if name not in self.answers], closed)
         if self.policy is None:
-            return self._open([name for name in self.calls if name in closed], closed)
+            return self._open_names([name for name in self.calls if name in closed], closed)
         if not self._decided:
             name = self.policy.next(self.label, self.answers, self.probabilities)
-            if name is not None and not self._open([name], closed):
+            if name is not None and not self._open_names([name], closed):
                 name = self.policy.next(self.label, self.answers, self.probabilities, without=closed)
             if name is not None:
                 if name not in self.calls or name in self.answers or name in closed:
                     raise RuntimeError(f"sample {self.id!r}: the policy asks {name!r}, who cannot be asked (again)")
                 return [name]
             self._decided, self._accepted = True, self.policy.accepted(self.label, self.answers, self.probabilities)
-        return self._trace(closed)
+        return self._tracing_teacher(closed)
 
     def hear(self, name: str, attempt: Attempt, task: Task) -> None:
         """What a voter said, or that it said nothing."""
@@ -104,17 +104,17 @@ class Walk:
         """Whether an answer stands."""
         return self._accepted is not None
 
-    def _open(self, names: list[str], closed: Collection[str]) -> list[str]:
+    def _open_names(self, names: list[str], closed: Collection[str]) -> list[str]:
         self._wanted.update(name for name in names if name in closed)
         return [name for name in names if name not in closed]
 
-    def _trace(self, closed: Collection[str]) -> list[str]:
+    def _tracing_teacher(self, closed: Collection[str]) -> list[str]:
         """One that said what is accepted in short, where nobody has shown how to get there."""
         whole = {self.calls[name].teacher: read for name, read in (self.answers | self.shown).items() if self.calls[name].origin == "solve"}
         if self._accepted is None or self._accepted in whole.values():
             return []
         short = {self.calls[name].teacher for name, read in self.answers.items() if read == self._accepted}
         for name, call in self.calls.items():
-            if call.origin == "solve" and call.teacher in short - whole.keys() and self._open([name], closed):
+            if call.origin == "solve" and call.teacher in short - whole.keys() and self._open_names([name], closed):
                 return [name]
         return []

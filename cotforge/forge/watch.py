@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from cotforge.forge.line import Line
+from cotforge.forge.line import TeacherQueue
 from cotforge.forge.pace import Pace
 from cotforge.forge.progress import Progress
 from cotforge.forge.replica import Replica
@@ -32,12 +32,12 @@ class Patience:
     """Between two looks at how long each has been away."""
 
 
-class Watch:
+class Liveness:
     """Watches some lines for as long as a block lasts; an async context."""
 
     def __init__(
         self,
-        lines: Sequence[Line],
+        lines: Sequence[TeacherQueue],
         progress: Progress,
         *,
         stop: Callable[[Stop, str], object],
@@ -52,7 +52,9 @@ class Watch:
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._look_for_the_dead())]
         for line in self._lines:
-            self._tasks += [asyncio.create_task(self._listen(line, replica)) for replica in line.replicas if isinstance(replica.pace, Pace)]
+            self._tasks += [
+                asyncio.create_task(self._listen_to_queue(line, replica)) for replica in line.replicas if isinstance(replica.pace, Pace)
+            ]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -60,7 +62,7 @@ class Watch:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _listen(self, line: Line, replica: Replica) -> None:
+    async def _listen_to_queue(self, line: TeacherQueue, replica: Replica) -> None:
         """Tell the pace of a replica how many requests wait at its server, as vLLM counts them."""
         while (counts := await line.place.queue(replica.place)) is not None or replica.down_since is not None:
             if counts is not None and isinstance(replica.pace, Pace):
@@ -81,7 +83,7 @@ class Watch:
                     self._give_up(line)
                 elif line.closed is Closing.OUT_OF_REACH and now > line.look_at:
                     line.look_at = now + self._patience.back
-                    await self._greet(line)
+                    await self._greet_server(line)
             self._all_away(min(away.values(), default=0.0) if alone else 0.0)
 
     def _stood_still(self, seconds: float) -> None:
@@ -93,7 +95,7 @@ class Watch:
             if replica.down_since is not None:
                 replica.down_since += seconds
 
-    def _give_up(self, line: Line) -> None:
+    def _give_up(self, line: TeacherQueue) -> None:
         line.close(Closing.OUT_OF_REACH)
         self._tell(f"teacher {line.teacher.name!r}: out of reach for {self._patience.away:g} s; going on without it until it is back")
 
@@ -106,7 +108,7 @@ class Watch:
             self._tell(f"no teacher can be reached; waiting, at most {minutes}")
         self._told = self._told and seconds > 0
 
-    async def _greet(self, line: Line) -> None:
+    async def _greet_server(self, line: TeacherQueue) -> None:
         """Ask for nothing but the list of models; a teacher that answers is asked again."""
         for replica in line.replicas:
             if await line.place.reached(replica.place):

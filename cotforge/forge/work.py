@@ -6,7 +6,7 @@ from functools import cache
 from typing import Protocol
 
 from cotforge.forge.repeated import repeated_refusals
-from cotforge.forge.walk import Walk
+from cotforge.forge.walk import SamplePath
 from cotforge.images import Urls
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
@@ -21,15 +21,15 @@ Again = Callable[[Call, Attempt], bool]
 class Script(Protocol):
     """What follows where the Calls about a Sample are not all asked at once."""
 
-    def ended(self, work: "Work", call: Call, attempt: Attempt | None) -> None:
+    def ended(self, work: "PendingSample", call: Call, attempt: Attempt | None) -> None:
         """A Call has ended, and is in the journal; or (None) it will not be asked, as its line is closed."""
 
-    def lost(self, work: "Work", call: Call) -> None:
+    def lost(self, work: "PendingSample", call: Call) -> None:
         """A Call cannot be sent: the picture is not there any more."""
 
 
 @dataclass(slots=True)
-class Work:
+class PendingSample:
     """One Sample with the Calls it still lacks."""
 
     sample: Sample
@@ -44,11 +44,11 @@ class Work:
     """What is sent of its pictures, where they are sent: made once, however many teachers and samples ask."""
     script: Script | None = None
     """Told of the end of every Call; None where all are asked at once."""
-    walk: Walk | None = None
+    walk: SamplePath | None = None
     """Where a script has come to."""
 
 
-def missing(
+def missing_work(
     loaded: Loaded,
     samples: Iterator[Sample | Fault],
     journal: Journal,
@@ -57,7 +57,7 @@ def missing(
     teachers: Collection[str] | None = None,
     again: Again | None = None,
     since: int | None = None,
-) -> Iterator[Work | Fault]:
+) -> Iterator[PendingSample | Fault]:
     """Per sound Sample what is still to be asked, of `teachers` alone where they are named.
 
     `refreshed` maps a teacher's name to the last attempt that does not count any more, `again` has Calls asked anew that ended before,
@@ -74,11 +74,11 @@ def missing(
         except Fault as fault:
             yield fault
             continue
-        work = Work(sample, [], [])
+        work = PendingSample(sample, [], [])
         for teacher, call in pairs:
             found = stored.get(call.key)
             earlier = (refreshed or {}).get(teacher.name, 0)
-            if found is not None and _settled(call, found, teacher, earlier, again, since, about_teacher):
+            if found is not None and _is_settled(call, found, teacher, earlier, again, since, about_teacher):
                 work.had.append((call, found))
             else:
                 work.calls.append((teacher, call))
@@ -86,7 +86,7 @@ def missing(
         yield work
 
 
-def _settled(
+def _is_settled(
     call: Call,
     found: Attempt,
     teacher: Teacher,

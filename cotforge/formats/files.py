@@ -50,7 +50,7 @@ class JsonLines:
         return self._name
 
 
-class ParquetRows:
+class ParquetShardWriter:
     """Rows with their pictures inside, a row group in memory at a time."""
 
     def __init__(self, folder: Path, split: str) -> None:
@@ -64,32 +64,32 @@ class ParquetRows:
         self._rows.append(row)
         self._bytes += sum(len(cell["bytes"]) for cell in row["images"])
         if len(self._rows) >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
-            self._flush()
+            self._flush_rows()
 
     def close(self) -> str:
         """All rows are there."""
-        self._flush()
+        self._flush_rows()
         if self._writer is not None:
             self._writer.close()
         return self._path.name
 
-    def _flush(self) -> None:
+    def _flush_rows(self) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if not self._rows:
             return
         if self._writer is None:
-            info = {"info": {"features": {name: _feature(name, value) for name, value in self._rows[0].items()}}}
+            info = {"info": {"features": {name: _hub_feature(name, value) for name, value in self._rows[0].items()}}}
             shape = pa.schema(
-                [(name, _arrow(name, value)) for name, value in self._rows[0].items()], metadata={"huggingface": json.dumps(info)}
+                [(name, _arrow_array(name, value)) for name, value in self._rows[0].items()], metadata={"huggingface": json.dumps(info)}
             )
             self._writer = pq.ParquetWriter(self._path, shape)
         self._writer.write_table(pa.Table.from_pylist(self._rows, self._writer.schema))
         self._rows, self._bytes = [], 0
 
 
-def _arrow(name: str, value: Any) -> Any:
+def _arrow_array(name: str, value: Any) -> Any:
     import pyarrow as pa
 
     if name == "images":
@@ -99,7 +99,7 @@ def _arrow(name: str, value: Any) -> Any:
     return pa.string()
 
 
-def _feature(name: str, value: Any) -> Any:
+def _hub_feature(name: str, value: Any) -> Any:
     """For `datasets`, in the form that every version of it reads."""
     text = {"dtype": "string", "_type": "Value"}
     if name == "images":
@@ -122,13 +122,13 @@ class Tars:
         """One more row."""
         alike = tuple(picture.name.rpartition(".")[2] for picture in pictures)
         if alike not in self._open or self._sizes[alike] > TAR_BYTES:
-            self._open[alike] = self._next()
+            self._open[alike] = self._next_tar()
             self._sizes[alike] = 0
         tar, key = self._open[alike], f"{self._count:08}"
         self._count += 1
         for place, picture in enumerate(pictures):
-            self._put(tar, f"{key}.{place}.{alike[place]}", picture.data)
-        self._put(tar, f"{key}.json", json.dumps(row, ensure_ascii=False).encode())
+            self._put_member(tar, f"{key}.{place}.{alike[place]}", picture.data)
+        self._put_member(tar, f"{key}.json", json.dumps(row, ensure_ascii=False).encode())
         self._sizes[alike] += sum(len(picture.data) for picture in pictures)
 
     def close(self) -> str:
@@ -136,17 +136,17 @@ class Tars:
         self._stack.close()
         return f"{self._split}-00000.tar"
 
-    def _next(self) -> tarfile.TarFile:
+    def _next_tar(self) -> tarfile.TarFile:
         path = self._folder / f"{self._split}-{self._made:05}.tar"
         self._made += 1
         return self._stack.enter_context(tarfile.open(path, "w", format=tarfile.USTAR_FORMAT))
 
     @staticmethod
-    def _put(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    def _put_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
         info = tarfile.TarInfo(name)
         info.size = len(data)
         tar.addfile(info, io.BytesIO(data))
 
 
-KINDS_OF_FILES: Mapping[str, Callable[[Path, str], SplitFiles]] = {"jsonl": JsonLines, "parquet": ParquetRows, "tar": Tars}
+KINDS_OF_FILES: Mapping[str, Callable[[Path, str], SplitFiles]] = {"jsonl": JsonLines, "parquet": ParquetShardWriter, "tar": Tars}
 """By what a format says of its files."""

@@ -36,14 +36,14 @@ class DatasetRows:
     """Of the shards, which hold a hash of their content."""
 
     def __post_init__(self) -> None:
-        self._shards = [(split, self.run / "dataset" / name) for split, name in self._named()]
+        self._shards = [(split, self.run / "dataset" / name) for split, name in self._named_shards()]
         self.names = [path.name for _, path in self._shards]
 
     def __iter__(self) -> Iterator[ExportRow]:
         """Each row; of `grpo` each sample once. Raises PipelineError where a shard is missing or damaged."""
         self.left_out = 0
         before: str | None = None
-        for split, values in self._values():
+        for split, values in self._shard_values():
             if self.kind == "grpo" and values["id"] == before:
                 continue  # lessons of one sample follow one another
             before = values["id"]
@@ -53,7 +53,7 @@ class DatasetRows:
             else:
                 yield row
 
-    def _values(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _shard_values(self) -> Iterator[tuple[str, dict[str, Any]]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -95,13 +95,13 @@ def named_shards(run: Path, config: str) -> list[tuple[str, str]]:
         raise PipelineError(f"{card}: its header is not YAML: {in_words(fault)}") from fault
     return [
         (str(files.get("split") or "train"), path)
-        for each in _dicts(head.get("configs") if isinstance(head, dict) else None)
+        for each in _find_dicts(head.get("configs") if isinstance(head, dict) else None)
         if each.get("config_name") == config
-        for files in _dicts(each.get("data_files"))
+        for files in _find_dicts(each.get("data_files"))
         for path in (files["path"] if isinstance(files.get("path"), list) else [files.get("path")])
         if isinstance(path, str) and _SHARD.fullmatch(path)
     ]
 
 
-def _dicts(found: Any) -> Iterator[dict[str, Any]]:
+def _find_dicts(found: Any) -> Iterator[dict[str, Any]]:
     yield from (each for each in (found if isinstance(found, list) else ()) if isinstance(each, dict))

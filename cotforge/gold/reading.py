@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from cotforge.answers import Task
-from cotforge.answers.text import normal, seen
+from cotforge.answers.text import clean_text, normal_form
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import Table, demand, table, unguarded
+from cotforge.gold.cells import CsvTable, demand_faultless, read_table, unguard_cell
 from cotforge.pipeline import Loaded
 from cotforge.records import Gold, Record
 
@@ -27,7 +27,7 @@ Options = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Checked(Record):
+class CheckedAnswer(Record):
     """One answer of one person."""
 
     line: int
@@ -41,43 +41,43 @@ class Checked(Record):
     """Probability of being drawn, in (0, 1], where the file has it."""
 
 
-def find(loaded: Loaded, folder: Path) -> Gold:
+def find_gold(loaded: Loaded, folder: Path) -> Gold:
     """The gold of a run: of the file that the pipeline names, else of `gold.csv` in the run folder, else none.
 
     Raises PipelineError with every fault of the file, also where the pipeline names one that is not there.
     """
-    path = place(loaded, folder)
+    path = gold_path(loaded, folder)
     if loaded.pipeline.gold is None and not path.exists():
         return Gold()
     columns = getattr(loaded.pipeline.source, "columns", None)
-    return read(path, loaded.pipeline.task, strict=getattr(columns, "options", None) is None)
+    return read_gold(path, loaded.pipeline.task, strict=getattr(columns, "options", None) is None)
 
 
 def names_content(loaded: Loaded, folder: Path) -> bool:
     """Whether the gold there is names all its samples by a hash of image and question, as it does where it is from an older run."""
-    path = place(loaded, folder)
+    path = gold_path(loaded, folder)
     with suppress(PipelineError):  # whoever reads the answers tells what is wrong
-        ids = [unguarded(cells.get("id", "")) for _, cells in table(path, ("id", "answer")).rows] if path.exists() else []
+        ids = [unguard_cell(cells.get("id", "")) for _, cells in read_table(path, ("id", "answer")).rows] if path.exists() else []
         return bool(ids) and all(re.fullmatch("[0-9a-f]{32}", id) for id in ids)
     return False
 
 
-def place(loaded: Loaded, folder: Path) -> Path:
+def gold_path(loaded: Loaded, folder: Path) -> Path:
     """Where the gold of a run lies, or will."""
     named = loaded.pipeline.gold
     return folder / FILE if named is None else loaded.root / named
 
 
-def read(path: Path, task: Task, *, options: Options | None = None, strict: bool = True) -> Gold:
+def read_gold(path: Path, task: Task, *, options: Options | None = None, strict: bool = True) -> Gold:
     """What the people in this file agree on. Raises PipelineError with its faults, a line each.
 
     `options` are the sets of samples whose rows bring their own. Where they do and `options` lacks a sample, its answer stands as
     its text; unless `strict`, so does any that is none of the task's labels.
     """
-    return agreed(checked(path, table(path, ("id", "answer")), task, options=options or {}, strict=strict))
+    return agree_people(checked_answers(path, read_table(path, ("id", "answer")), task, options=options or {}, strict=strict))
 
 
-def agreed(answers: Iterable[Checked]) -> Gold:
+def agree_people(answers: Iterable[CheckedAnswer]) -> Gold:
     """What all agree on, and where they do not."""
     given: defaultdict[str, set[str]] = defaultdict(set)
     drawn: dict[str, float] = {}
@@ -89,30 +89,30 @@ def agreed(answers: Iterable[Checked]) -> Gold:
     return Gold(clear, frozenset(given.keys() - clear.keys()), drawn)
 
 
-def checked(path: Path, found: Table, task: Task, *, options: Options, strict: bool = True) -> list[Checked]:
+def checked_answers(path: Path, found: CsvTable, task: Task, *, options: Options, strict: bool = True) -> list[CheckedAnswer]:
     """Every answer in the file; rows without one are not checked yet. Raises PipelineError."""
     answers, faults = [], []
     for line, cells in found.rows:
-        text, id = unguarded(cells.get("answer", "")), unguarded(cells.get("id", ""))
-        if not seen(text):
+        text, id = unguard_cell(cells.get("answer", "")), unguard_cell(cells.get("id", ""))
+        if not clean_text(text):
             continue
-        answer = _canonical(text, task, options.get(id, task.closed), strict)
-        drawn, wrong = probability(cells.get(DRAWN, ""))
+        answer = _canonical_answer(text, task, options.get(id, task.closed), strict)
+        drawn, wrong = drawn_probability(cells.get(DRAWN, ""))
         if not id:
             faults.append(f"{path}:{line}: id: is missing; it is that of the sample which the answer {text[:60]!r} belongs to")
         elif answer is None:
-            faults.append(f"{path}:{line}: answer: {text[:60]!r} {_wanted(text, task, options.get(id, task.closed))}")
+            faults.append(f"{path}:{line}: answer: {text[:60]!r} {_wanted_answer(text, task, options.get(id, task.closed))}")
         elif wrong:
             faults.append(f"{path}:{line}: {wrong}")
         else:
-            answers.append(Checked(line, id, text, answer, cells.get("person", "").strip(), drawn))
-    demand(faults)
+            answers.append(CheckedAnswer(line, id, text, answer, cells.get("person", "").strip(), drawn))
+    demand_faultless(faults)
     return answers
 
 
-def probability(cell: str) -> tuple[float | None, str]:
+def drawn_probability(cell: str) -> tuple[float | None, str]:
     """(what a cell of the column `drawn` says, what is wrong with it); None where it is empty. A decimal comma is read as a point."""
-    text = unguarded(cell).strip()
+    text = unguard_cell(cell).strip()
     if not text:
         return None, ""
     with suppress(ValueError):
@@ -121,22 +121,22 @@ def probability(cell: str) -> tuple[float | None, str]:
     return None, f"{DRAWN}: {text[:60]!r} is no probability; a number above 0 and at most 1, or nothing, is wanted"
 
 
-def _canonical(text: str, task: Task, options: tuple[str, ...], strict: bool) -> str | None:
+def _canonical_answer(text: str, task: Task, options: tuple[str, ...], strict: bool) -> str | None:
     """As raw labels are: see `Task.comparable`; None where it is no answer."""
-    if seen(text) == UNTOLD:
+    if clean_text(text) == UNTOLD:
         return UNTOLD
     answer = task.comparable(text, options)
     closed = task.kind == "classify" or task.verifier == "choice"
     if answer is None and closed and not (strict and options):
-        return " ".join(seen(text).split()) or None
+        return " ".join(clean_text(text).split()) or None
     return answer
 
 
-def _wanted(text: str, task: Task, options: tuple[str, ...]) -> str:
+def _wanted_answer(text: str, task: Task, options: tuple[str, ...]) -> str:
     """What is wrong with an answer, and what would be right."""
     if not options:
         return f"is no answer that the verifier {task.verifier!r} can read"
-    names = {normal(option): option for option in options} | (dict(task.names) if options is task.closed else {})
-    near = get_close_matches(normal(text), names, n=1)
+    names = {normal_form(option): option for option in options} | (dict(task.names) if options is task.closed else {})
+    near = get_close_matches(normal_form(text), names, n=1)
     there = ", ".join(options[:10]) + (", ..." if len(options) > 10 else "")
     return "is not in the set; " + (f"did you mean {names[near[0]]!r}?" if near else f"there are {there}, and {UNTOLD} for cannot tell")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cotforge.images.refs import stamp
+from cotforge.images.refs import file_stamp
 from cotforge.records import Fault
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _BATCHES_KEPT = 8
 class CellRef:
     """An image in one cell of a parquet file."""
 
-    cells: "Cells"
+    cells: "CellReader"
     path: str
     """The parquet file, absolute."""
     column: str
@@ -41,7 +41,7 @@ class CellRef:
 
     def stamp(self) -> tuple[int, int]:
         """See `Ref`."""
-        return stamp(self.path, self.name)
+        return file_stamp(self.path, self.name)
 
     def read(self) -> bytes:
         """See `Ref`."""
@@ -56,7 +56,7 @@ class CellRef:
         return False
 
 
-class Cells:
+class CellReader:
     """The cells last read, and how far their row group has been read. Safe to use from any thread.
 
     Reading in the order of the rows, or nearly so, decodes each row group once, page by page; going back further than what is
@@ -77,13 +77,13 @@ class Cells:
 
         try:
             with self._lock:
-                batch = self._batch(ref)
+                batch = self._cell_batch(ref)
             found = batch.values[ref.row - batch.start].as_py()
             return found if ref.item is None else found[ref.item]
         except (OSError, LookupError, TypeError, pyarrow.ArrowException) as err:  # the file has changed, or cannot be read
             raise Fault("image_unreadable", f"image: {ref.name!r}: {err}") from err
 
-    def _batch(self, ref: CellRef) -> "_Batch":
+    def _cell_batch(self, ref: CellRef) -> "_Batch":
         place = (ref.path, ref.column, ref.group)
         for batch in reversed(self._kept):
             if batch.place == place and 0 <= ref.row - batch.start < len(batch.values):
@@ -97,9 +97,9 @@ class Cells:
 
 
 @cache
-def _of_process() -> Cells:
+def _of_process() -> CellReader:
     """What refs share that were pickled: each with cells of its own would decode a row group from its start for every cell."""
-    return Cells()
+    return CellReader()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 from cotforge.measures.mentions import last_named
-from cotforge.measures.own import Measure, own
+from cotforge.measures.own import Measure, own_measure
 from cotforge.measures.segments import verified_segments
 from cotforge.records import Sample, Trace, Verdict
 
@@ -63,7 +63,7 @@ def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> fl
 
     A list of English phrases: a text may speak of its prompt in other words and get 0.
     """
-    text = _lower(trace.reasoning)
+    text = _lower_case(trace.reasoning)
     if any(phrase in text for stem, phrases in _INSTRUCTIONS.items() if stem in text for phrase in phrases):
         return 1.0
     named = "option" in text or "choice" in text or "label" in text or "category" in text
@@ -99,7 +99,7 @@ def consistent(sample: Sample, trace: Trace, verdict: Verdict | None) -> float |
     """1 where the option that the reasoning names last is its answer, 0 where it is another; None where it names none, or none is read."""
     if trace.answer is None:
         return None
-    text = _lower(trace.reasoning)
+    text = _lower_case(trace.reasoning)
     places = {option: last_named(text, option) for option in sample.options}
     last = max(places.values(), default=-1)
     # Of "sad" and "very sad", which end at one place, either may have been meant.
@@ -120,14 +120,14 @@ def mentions_label_first(sample: Sample, trace: Trace, verdict: Verdict | None, 
     """
     if trace.answer is None or not trace.reasoning:
         return None
-    start = _lower(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
+    start = _lower_case(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
     if ("label" in start or "answer" in start or "annotation" in start) and _GIVEN.search(start):
         return 1.0
     end = _SENTENCE_END.search(start)
     first = start[: end.start()] if end else start
-    if not _names(first, trace.answer):
+    if not _names_answer(first, trace.answer):
         return 0.0
-    return float(not any(_names(first, option) for option in sample.options if option != trace.answer))
+    return float(not any(_names_answer(first, option) for option in sample.options if option != trace.answer))
 
 
 def finish_ok(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
@@ -140,10 +140,10 @@ def language(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | N
 
     Scripts, not languages: it finds Chinese in an English reasoning, not Spanish.
     """
-    wanted = _scripts(sample.question)
+    wanted = _scripts_of_text(sample.question)
     text = trace.reasoning
     ascii_letters = len(text.encode("ascii", "ignore").translate(None, _NO_LETTERS))
-    others = [] if text.isascii() else list(filter(None, map(_script, _BEYOND_ASCII.findall(text))))
+    others = [] if text.isascii() else list(filter(None, map(_script_of_letter, _BEYOND_ASCII.findall(text))))
     letters = ascii_letters + len(others)
     if not letters or not wanted:
         return None
@@ -161,19 +161,19 @@ def teacher_agreement(sample: Sample, trace: Trace, verdict: Verdict | None) -> 
     return others.count(trace.answer or "") / len(others) if others else None
 
 
-def measure(name: str, *, root: Path) -> Measure:
+def find_measure(name: str, *, root: Path) -> Measure:
     """The measure of a name in `MEASURES`, or a user's own as `path/to/file.py:function`, the path relative to `root`.
 
     Raises PipelineError where there is none; a user's measure raises it also when it fails on a trace or gives no number.
     """
     if ":" in name:
-        return own(name, root)
+        return own_measure(name, root)
     known = {function.__name__: function for function in MEASURES}
     if name in known:
         return known[name]
     near = get_close_matches(name, known, 1)
-    hint = f"did you mean {shown(near[0])}?" if near else f"there are {', '.join(known)}, or a path/to/file.py:function of your own"
-    raise PipelineError(f"no measure named {shown(name)}; {hint}")
+    hint = f"did you mean {show_value(near[0])}?" if near else f"there are {', '.join(known)}, or a path/to/file.py:function of your own"
+    raise PipelineError(f"no measure named {show_value(name)}; {hint}")
 
 
 @functools.lru_cache(maxsize=64)
@@ -183,11 +183,11 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def _lower(text: str) -> str:
+def _lower_case(text: str) -> str:
     return text.lower()
 
 
-def _names(text: str, answer: str) -> bool:
+def _names_answer(text: str, answer: str) -> bool:
     """Whether a lower-case text names an answer as whole words."""
     wanted = answer.lower()
     at = text.find(wanted)
@@ -200,12 +200,12 @@ def _names(text: str, answer: str) -> bool:
 
 
 @functools.lru_cache(maxsize=1_024)
-def _scripts(text: str) -> frozenset[str]:
-    return frozenset(filter(None, map(_script, text)))
+def _scripts_of_text(text: str) -> frozenset[str]:
+    return frozenset(filter(None, map(_script_of_letter, text)))
 
 
 @functools.lru_cache(maxsize=8_192)
-def _script(char: str) -> str:
+def _script_of_letter(char: str) -> str:
     """The first word of a letter's Unicode name (LATIN, CYRILLIC, CJK, HIRAGANA, ...); empty where it is no letter."""
     return unicodedata.name(char, "").removeprefix("FULLWIDTH ").removeprefix("HALFWIDTH ").split(" ")[0] if char.isalpha() else ""
 

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cotforge.visible import visible
+from cotforge.visible import show_invisible
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Exported:
 
 
 @cache
-def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
+def page_environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
     """Jinja over the templates of this folder, with filters for numbers: one for each form, so that a template is compiled once.
 
     Where it escapes, what nobody sees is shown too.
@@ -96,7 +96,7 @@ def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = Non
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=autoescape,
-        finalize=finalize or (_seen if autoescape else None),
+        finalize=finalize or (_escape_value if autoescape else None),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -111,8 +111,8 @@ def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = Non
     return made
 
 
-def _seen(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def _escape_value(value: Any) -> Any:
+    return show_invisible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _or_dash(form: str, value: float | None) -> str:

@@ -9,7 +9,7 @@ from cotforge.records import Sample
 from cotforge.spec import Spec
 
 
-def listed(given: Any) -> Any:
+def as_list(given: Any) -> Any:
     """One word as a list of it."""
     return [given] if isinstance(given, str) else given
 
@@ -55,7 +55,7 @@ class Eval(Spec):
     """What the table shows; the first one decides which of two is the better."""
     at_most: int | None = Field(default=None, ge=1)
     """Samples; null takes all."""
-    when: Annotated[tuple[Literal["base", "stages", "end"], ...], BeforeValidator(listed)] = ("base", "stages", "end")
+    when: Annotated[tuple[Literal["base", "stages", "end"], ...], BeforeValidator(as_list)] = ("base", "stages", "end")
     """When the student is evaluated: before its first stage, after each stage that another one follows, after the last."""
     between: int | None = Field(default=2_000, ge=1)
     """Samples, at most, of evaluations before the end: the same ones each time, spread over the classes; null takes all."""

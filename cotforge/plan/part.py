@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from cotforge.spec import Spec, WrongKey
 
 
-class Part(Spec):
+class DataPart(Spec):
     """One of several parts of a stage's data: together they are all of it, and no two hold the same row."""
 
     of: int = Field(ge=2)

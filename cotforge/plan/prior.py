@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from cotforge.errors import shown
-from cotforge.plan.evaluation import listed
-from cotforge.plan.modules import GROUPS, chosen, numbered, wrong
+from cotforge.errors import show_value
+from cotforge.plan.evaluation import as_list
+from cotforge.plan.modules import GROUPS, choose_modules, number_layers, wrong_modules
 from cotforge.spec import PathText, Spec, WrongKey
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -29,9 +29,9 @@ class Prior(Spec):
     """How strong the pull is: the difference itself, as long as the gradient, or that by how far the step leads away. The paper's."""
     alpha: float = Field(default=1.0, ge=0)
     """Strength of the pull; 0 is plain sft. The default of the paper's code."""
-    modules: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = ("attn", "mlp")
+    modules: Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)] = ("attn", "mlp")
     """Which tensors: `attn`, `mlp`, `norm`, `embed`, `head`, or a regular expression (after `re:`). The default of the paper's code."""
-    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(numbered), Field(min_length=1)] | None = None
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(number_layers), Field(min_length=1)] | None = None
     """Of which layers, from 0, such as `[0, 1, 6-27]`; null is all."""
     bias: bool = True
     """Whether biases are bent too, where the expert has them."""
@@ -41,7 +41,7 @@ class Prior(Spec):
     @field_validator("modules")
     @classmethod
     def _are_patterns(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
-        if fault := wrong(modules, GROUPS):
+        if fault := wrong_modules(modules, GROUPS):
             raise ValueError(fault)
         return modules
 
@@ -57,16 +57,16 @@ class Prior(Spec):
 
     def wants(self, name: str) -> bool:
         """Whether a tensor is bent, by its name below the decoder."""
-        return chosen(self.modules, self.layers)(name) and (self.bias or not name.endswith(".bias"))
+        return choose_modules(self.modules, self.layers)(name) and (self.bias or not name.endswith(".bias"))
 
     def faults(self, root: Path) -> Iterator[str]:
         """What is wrong with the models that it names, as far as the disk tells: a single word may be a stage."""
         for key, model in self.models().items():
             if (root / model).is_dir():
                 if not (root / model / "config.json").is_file():
-                    yield f"{key}: {shown(model)} has no config.json; it is no model's folder"
+                    yield f"{key}: {show_value(model)} has no config.json; it is no model's folder"
             elif "/" in model and (not _HUB_ID.fullmatch(model) or (root / model).parent.is_dir()):
-                yield f"{key}: {shown(model)} is no folder; give one, or an id on the Hub (owner/name)"
+                yield f"{key}: {show_value(model)} is no folder; give one, or an id on the Hub (owner/name)"
 
     def words(self) -> str:
         """What the plan's line says of it."""

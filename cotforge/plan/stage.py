@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from cotforge.folder import safe_name
 from cotforge.plan.evaluation import Eval
 from cotforge.plan.student import Part, Student, demand_trained
-from cotforge.plan.trl_fields import refused
+from cotforge.plan.trl_fields import refused_field
 from cotforge.spec import Spec
 
 LearnsFrom = Literal["lessons", "source", "pairs"]
@@ -181,7 +181,7 @@ class TrlStage(Stage):
     attention: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = None
     """How attention is computed, by transformers' names; null is its own choice, `sdpa` where the family has it."""
     freeze: tuple[Part, ...] | None = None
-    """Parts of the student that stay as they are in this stage, whatever `train.student.freeze` says; null is what that says."""
+    """Parts of the student that stay as they are in this stage, whatever `train.student.freeze_parts` says; null is what that says."""
     seed: int = 0
     """Of everything that is drawn. Ours."""
     trl: dict[str, Any] = Field(default_factory=dict)
@@ -211,7 +211,7 @@ class TrlStage(Stage):
     @field_validator("trl")
     @classmethod
     def _takes(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        if fault := refused(fields):
+        if fault := refused_field(fields):
             raise ValueError(fault)
         return fields
 

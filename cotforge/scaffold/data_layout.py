@@ -8,7 +8,7 @@ from typing import Any
 
 from cotforge.errors import SourceError
 from cotforge.sources.imagefolder import IMAGE_ENDINGS
-from cotforge.sources.text_files import ENDINGS, LINES_PEEKED, records
+from cotforge.sources.text_files import ENDINGS, LINES_PEEKED, text_records
 
 TABLE_ENDINGS = (".parquet", *ENDINGS)
 USUAL_NAMES = {
@@ -90,7 +90,7 @@ def _names(file: Path) -> Sequence[str]:
                 return list(parquet.read_schema(file).names)
             except ArrowException as fault:
                 raise SourceError(f"{file}: is no parquet file: {fault}") from fault
-        found = [record for _, record in islice(records(file), LINES_PEEKED) if isinstance(record, dict)]
+        found = [record for _, record in islice(text_records(file), LINES_PEEKED) if isinstance(record, dict)]
     except OSError as fault:
         raise SourceError(f"{file}: {fault.strerror or fault}") from fault
     return list(dict.fromkeys(name for record in found for name in record))

@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cotforge.answers import Task
-from cotforge.answers.text import normal
+from cotforge.answers.text import normal_form
 from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
 from cotforge.records import Fault
-from cotforge.sources import Row, Source, samples
+from cotforge.sources import RawRow, Source, read_samples
 
 MOST_ROWS, MOST_LISTED = 20_000, 1_000_000
 """Rows that are read of a table, and of a folder, whose rows are files that only have to be listed. Default chosen by us."""
@@ -45,7 +45,7 @@ class LabelSurvey:
         """The labels as a closed set, in order; empty where they are no such set. Of spellings of one label the most frequent stays."""
         spelled: dict[str, str] = {}
         for label, _ in self.labels.most_common():
-            spelled.setdefault(normal(label), label)
+            spelled.setdefault(normal_form(label), label)
         few = 2 <= len(spelled) <= MOST_CLASSES and 2 * len(spelled) <= self.labels.total()
         return sorted(spelled.values()) if few and "" not in spelled else []
 
@@ -86,12 +86,12 @@ def _survey(section: Mapping[str, Any], root: Path) -> LabelSurvey:
     with TemporaryDirectory(prefix="cotforge-") as place, closing(PictureStore(Path(place), Images())) as store:
         rows = iter(source.rows(root, store.spool))
         for row in islice(rows, most):
-            if isinstance(row, Row):
+            if isinstance(row, RawRow):
                 _count(row, found)
             elif isinstance(row, Fault):
                 _lost(row, found)
         found.whole = next(rows, None) is None
-        _try_pictures(samples(source, _any_task(found), store, root=root), found)
+        _try_pictures(read_samples(source, _any_task(found), store, root=root), found)
     return found
 
 
@@ -105,7 +105,7 @@ def _any_task(survey: LabelSurvey) -> Task:
     return Task.model_validate({"question": "?", **survey.task()})
 
 
-def _count(row: Row, survey: LabelSurvey) -> None:
+def _count(row: RawRow, survey: LabelSurvey) -> None:
     survey.rows += 1
     survey.questions += row.question is not None
     survey.options += row.options is not None

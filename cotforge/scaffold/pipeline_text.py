@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cotforge.bounded_yaml import inline
+from cotforge.bounded_yaml import dump_inline
 from cotforge.scaffold.label_survey import LabelSurvey
 
 INLINE = 100
@@ -40,7 +40,7 @@ def _head(name: str, file: str) -> Iterator[str]:
     yield f"#   cotforge check {file} --offline     looks at the file and the data"
     yield f"#   cotforge simulate {file}            serves the teachers on this machine, to rehearse"
     yield f"#   cotforge build {file} --limit 20    asks about 20 samples, a first try"
-    yield f"name: {inline(name)}"
+    yield f"name: {dump_inline(name)}"
     yield ""
 
 
@@ -82,7 +82,7 @@ def _labels(labels: list[str], survey: LabelSurvey) -> Iterator[str]:
 
 def _literal(value: Any) -> str:
     """As YAML on one line; `$` begins a variable in a pipeline file, and stands twice for itself."""
-    return inline(value).replace("$", "$$")
+    return dump_inline(value).replace("$", "$$")
 
 
 def _comment(text: str) -> str:

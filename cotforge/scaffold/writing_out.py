@@ -9,7 +9,7 @@ from cotforge.pipeline import Loaded
 from cotforge.scaffold.data_layout import find_source
 from cotforge.scaffold.label_survey import LabelSurvey, survey_labels
 from cotforge.scaffold.pipeline_text import pipeline_text
-from cotforge.sources.text import clean
+from cotforge.sources.text import clean_value
 
 LABELS_TOLD = 8
 
@@ -38,14 +38,14 @@ def _found(place: Path, kind: str, survey: LabelSurvey) -> list[str]:
     rows = f"{survey.rows:,} rows" if survey.whole else f"more than {survey.rows:,} rows"
     lines = [f"{place}: {kind}, {rows} of split {survey.split}"]
     if classes := survey.classes:
-        named = ", ".join(f"{clean(label)[:40]} {count:,}" for label, count in survey.labels.most_common(LABELS_TOLD))
+        named = ", ".join(f"{clean_value(label)[:40]} {count:,}" for label, count in survey.labels.most_common(LABELS_TOLD))
         lines.append(f"{len(classes)} labels: {named}{', ...' if len(survey.labels) > LABELS_TOLD else ''}")
     elif survey.labels:
         lines.append(f"{len(survey.labels):,} different answers: a free answer is asked for")
     else:
         lines.append("no labels: a free answer is asked for")
     if survey.faults:
-        lines.append(f"{survey.faults.total():,} rows cannot be used, the first: {clean(survey.first_fault)}")
+        lines.append(f"{survey.faults.total():,} rows cannot be used, the first: {clean_value(survey.first_fault)}")
     return lines
 
 

@@ -7,7 +7,7 @@ from random import Random
 
 from aiohttp import web
 
-from cotforge.simulate.request import Refused
+from cotforge.simulate.request import HttpRefusal
 from cotforge.teachers.simulated import Bursts, Simulated
 
 TAIL = 20
@@ -24,10 +24,10 @@ ENDS = {
 """By `simulate.ends.by`: status, message and code."""
 
 
-def ended(by: str) -> Refused:
+def quota_refusal(by: str) -> HttpRefusal:
     """What a server says that has stopped answering for good."""
     status, message, code = ENDS[by]
-    return Refused(status, message, code=code)
+    return HttpRefusal(status, message, code=code)
 
 
 def in_burst(bursts: Bursts, seconds: float) -> bool:
@@ -35,7 +35,7 @@ def in_burst(bursts: Bursts, seconds: float) -> bool:
     return seconds % bursts.every >= bursts.every - bursts.lasts
 
 
-def seconds(simulated: Simulated, running: int, chance: Random) -> float:
+def request_seconds(simulated: Simulated, running: int, chance: Random) -> float:
     """How long one request takes when so many are worked on."""
     spread = chance.uniform(1 - simulated.jitter, 1 + simulated.jitter)
     tail = TAIL if chance.random() < simulated.tail else 1
@@ -43,38 +43,38 @@ def seconds(simulated: Simulated, running: int, chance: Random) -> float:
     return simulated.latency * spread * tail * load
 
 
-def struck(simulated: Simulated, chance: Random) -> str:
+def striking_fault(simulated: Simulated, chance: Random) -> str:
     """The key of the fault that strikes an attempt, by chance; empty where none does."""
     shares = {name: getattr(simulated, name) for name in ("hang", "errors", "reset", "garbage")}
     shares["trickle"] = simulated.trickle.share if simulated.trickle else 0.0
     return next((name for name, share in shares.items() if chance.random() < share), "")
 
 
-async def reset(request: web.Request, body: bytes) -> web.StreamResponse:
+async def reset_halfway(request: web.Request, body: bytes) -> web.StreamResponse:
     """Sends half of the body and resets the connection."""
-    response = await _begun(request, body)
+    response = await _begin_body(request, body)
     await response.write(body[: len(body) // 2])
-    cut(request.transport)
+    cut_connection(request.transport)
     return response
 
 
-async def trickle(request: web.Request, body: bytes, pause: float) -> web.StreamResponse:
+async def trickle_body(request: web.Request, body: bytes, pause: float) -> web.StreamResponse:
     """Sends the body byte by byte."""
-    response = await _begun(request, body)
+    response = await _begin_body(request, body)
     for place in range(len(body)):
         await asyncio.sleep(pause)
         await response.write(body[place : place + 1])
     return response
 
 
-def cut(transport: asyncio.BaseTransport | None) -> None:
+def cut_connection(transport: asyncio.BaseTransport | None) -> None:
     """Resets a connection, as a server does whose process has died."""
     if isinstance(transport, asyncio.Transport):
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         transport.abort()
 
 
-async def _begun(request: web.Request, body: bytes) -> web.StreamResponse:
+async def _begin_body(request: web.Request, body: bytes) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     await response.prepare(request)
     return response

@@ -11,7 +11,7 @@ from typing import Self
 
 from cotforge.errors import CotforgeError, TeacherError
 from cotforge.simulate.eyes import silence_libraries
-from cotforge.simulate.server import serve
+from cotforge.simulate.server import serve_teachers
 from cotforge.simulate.stage import Role
 
 START = 60.0
@@ -29,7 +29,7 @@ class Server:
         self.url = ""
         """Base URL, once the block is entered."""
         self._pipe, self._theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(self._theirs, list(roles), list(labels), root, port), daemon=True)
+        self._process = context.Process(target=_run_server, args=(self._theirs, list(roles), list(labels), root, port), daemon=True)
 
     def __enter__(self) -> Self:
         """Waits until the teachers listen. Raises what `serve` raises."""
@@ -52,7 +52,7 @@ class Server:
         self._process.join()
 
 
-def _run(pipe: Connection, roles: Sequence[Role], labels: Sequence[str], root: Path, port: int) -> None:
+def _run_server(pipe: Connection, roles: Sequence[Role], labels: Sequence[str], root: Path, port: int) -> None:
     """Serves until the other end of the pipe is closed, be it by the death of its owner.
 
     Ctrl-C reaches the whole process group, but its owner may still want answers to what is in flight.
@@ -63,7 +63,7 @@ def _run(pipe: Connection, roles: Sequence[Role], labels: Sequence[str], root: P
 
 
 async def _serve_while_open(pipe: Connection, roles: Sequence[Role], labels: Sequence[str], root: Path, port: int) -> None:
-    serving = asyncio.ensure_future(serve(roles, labels, port=port, root=root, ready=pipe.send))
+    serving = asyncio.ensure_future(serve_teachers(roles, labels, port=port, root=root, ready=pipe.send))
     asyncio.get_running_loop().add_reader(pipe.fileno(), serving.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         try:

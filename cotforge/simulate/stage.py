@@ -13,9 +13,9 @@ from aiohttp import web
 
 from cotforge.errors import PipelineError
 from cotforge.simulate import faults
-from cotforge.simulate.ledger import Entry, Ledger
-from cotforge.simulate.reply import answer, completion, failure, refusal
-from cotforge.simulate.request import Asked, Refused
+from cotforge.simulate.ledger import Ledger, LedgerEntry
+from cotforge.simulate.reply import answer_response, completion_body, failure_response, refusal_response
+from cotforge.simulate.request import HttpRefusal, ParsedRequest
 from cotforge.simulate.speaker import Speaker
 from cotforge.teachers.simulated import Simulated
 from cotforge.teachers.teacher import Teacher
@@ -39,7 +39,7 @@ class Role(NamedTuple):
             raise PipelineError(f"teacher {teacher.name!r}: the environment has no variable {teacher.key_env!r}") from error
 
 
-class Stage:
+class SimulatedTeacher:
     """One model at one port. Raises PipelineError where it cannot be trained."""
 
     def __init__(self, role: Role, labels: Sequence[str], ledger: Ledger, *, root: Path, pool: ThreadPoolExecutor) -> None:
@@ -57,39 +57,39 @@ class Stage:
         self._places = asyncio.Semaphore(simulated.queue or sys.maxsize)
         self._taken = 0
 
-    def refused(self, authorization: str | None) -> Refused | None:
+    def refused(self, authorization: str | None) -> HttpRefusal | None:
         """Why a request that carries this header is not answered at all; None where it may be."""
         ends = self.role.simulated.ends
         if self.role.key is not None and authorization != f"Bearer {self.role.key}":
-            return Refused(401, "incorrect API key", code="invalid_api_key")
-        return faults.ended(ends.by) if ends is not None and self._taken >= ends.after else None
+            return HttpRefusal(401, "incorrect API key", code="invalid_api_key")
+        return faults.quota_refusal(ends.by) if ends is not None and self._taken >= ends.after else None
 
-    async def play(self, request: web.Request, asked: Asked, *, since: float) -> web.StreamResponse:
+    async def play(self, request: web.Request, asked: ParsedRequest, *, since: float) -> web.StreamResponse:
         """The answer to a request, or its fault; `since` is how many seconds ago the server had its first."""
         with self.ledger.request() as entry:
             try:
-                self._admit(request.headers.get("Authorization"), since)
-                async with self._turn():
-                    return await self._answer(request, asked, entry)
-            except Refused as refused:
+                self._admit_request(request.headers.get("Authorization"), since)
+                async with self._wait_turn():
+                    return await self._answer_request(request, asked, entry)
+            except HttpRefusal as refused:
                 entry.ended = str(refused.status)
-                return refusal(refused, self.role.simulated.retry_after)
+                return refusal_response(refused, self.role.simulated.retry_after)
 
-    def _admit(self, authorization: str | None, since: float) -> None:
+    def _admit_request(self, authorization: str | None, since: float) -> None:
         """Takes a request, or raises Refused."""
         simulated = self.role.simulated
         if no := self.refused(authorization):
             raise no
         if simulated.bursts is not None and faults.in_burst(simulated.bursts, since):
-            raise Refused(429, "too many requests; slow down", code="rate_limit_exceeded")
+            raise HttpRefusal(429, "too many requests; slow down", code="rate_limit_exceeded")
         if simulated.limit is not None and self.in_flight >= simulated.limit:
-            raise Refused(429, "too many requests in flight", code="rate_limit_exceeded")
+            raise HttpRefusal(429, "too many requests in flight", code="rate_limit_exceeded")
         self._taken += 1
         if simulated.drift is not None and self._taken > simulated.drift:
             self._speaker = self._successor
 
     @contextlib.asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _wait_turn(self) -> AsyncIterator[None]:
         """A place among the requests worked on, waited for where all are taken."""
         self.in_flight += 1
         try:
@@ -102,32 +102,32 @@ class Stage:
         finally:
             self.in_flight -= 1
 
-    async def _answer(self, request: web.Request, asked: Asked, entry: Entry) -> web.StreamResponse:
+    async def _answer_request(self, request: web.Request, asked: ParsedRequest, entry: LedgerEntry) -> web.StreamResponse:
         loop, simulated = asyncio.get_running_loop(), self.role.simulated
-        seconds = faults.seconds(simulated, self.running, self._chance)
-        fault = faults.struck(simulated, self._chance)
+        seconds = faults.request_seconds(simulated, self.running, self._chance)
+        fault = faults.striking_fault(simulated, self._chance)
         if fault == "hang":
             entry.ended = "hung"
             await loop.create_future()
         if fault == "errors":
             await asyncio.sleep(seconds)
             entry.ended = str(simulated.error_status)
-            return failure(simulated)
+            return failure_response(simulated)
         looking = loop.run_in_executor(self._pool, self._speaker.reply, asked)
         reply, _ = await asyncio.gather(looking, asyncio.sleep(seconds), return_exceptions=True)
         if isinstance(reply, BaseException):
             raise reply
-        return await self._sent(request, completion(asked, *reply, usage=simulated.usage), fault, entry)
+        return await self._send_reply(request, completion_body(asked, *reply, usage=simulated.usage), fault, entry)
 
-    async def _sent(self, request: web.Request, body: bytes, fault: str, entry: Entry) -> web.StreamResponse:
+    async def _send_reply(self, request: web.Request, body: bytes, fault: str, entry: LedgerEntry) -> web.StreamResponse:
         """The reply, on the wire as the fault has it."""
         if fault == "reset":
             entry.ended = "reset"
-            return await faults.reset(request, body)
+            return await faults.reset_halfway(request, body)
         if fault == "garbage":
             entry.ended = "garbled"
-            return answer(body[: len(body) // 2])
+            return answer_response(body[: len(body) // 2])
         trickle = self.role.simulated.trickle
-        response = await faults.trickle(request, body, trickle.pause) if fault == "trickle" and trickle else answer(body)
+        response = await faults.trickle_body(request, body, trickle.pause) if fault == "trickle" and trickle else answer_response(body)
         entry.ended = "answered"
         return response

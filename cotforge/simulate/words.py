@@ -30,7 +30,7 @@ class Wording(NamedTuple):
     """After `usual` of another value, as what is there instead."""
 
 
-def _levels(*levels: tuple[float, str, str, str]) -> Wording:
+def _level_wording(*levels: tuple[float, str, str, str]) -> Wording:
     """Wording by steps of (bound, seen, usual, short); the last holds for everything above."""
 
     def pick(value: float, form: int) -> str:
@@ -39,7 +39,7 @@ def _levels(*levels: tuple[float, str, str, str]) -> Wording:
     return Wording(lambda value: pick(value, 1), lambda value: pick(value, 2), lambda value: pick(value, 3))
 
 
-def _counted(seen: str, usual: str) -> Wording:
+def _count_wording(seen: str, usual: str) -> Wording:
     """Wording of a number of things; `{n}` is the number with `{s}` for the plural."""
     numbers = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -50,31 +50,31 @@ def _counted(seen: str, usual: str) -> Wording:
     return Wording(lambda value: say(seen, value), lambda value: say(usual, value), lambda value: say("{n}", value).replace("no", "none"))
 
 
-def _shared(seen: str, usual: str) -> Wording:
+def _share_wording(seen: str, usual: str) -> Wording:
     """Wording of a share in [0, 1]; `{share}` is its name."""
     shares = ((0.15, "hardly any"), (0.29, "about a quarter"), (0.37, "about a third"), (0.45, "about two fifths"), (0.55, "about half"))
     more = ((0.63, "about three fifths"), (0.71, "about two thirds"), (2.0, "most"))
-    return _levels(*((bound, seen.format(share=name), usual.format(share=name), name) for bound, name in (*shares, *more)))
+    return _level_wording(*((bound, seen.format(share=name), usual.format(share=name), name) for bound, name in (*shares, *more)))
 
 
 WORDINGS: dict[str, Wording] = {
-    "holes": _counted("{n} closed loop{s}", "{n} enclosed area{s}"),
-    "hole_height": _levels(
+    "holes": _count_wording("{n} closed loop{s}", "{n} enclosed area{s}"),
+    "hole_height": _level_wording(
         (0.4, "an opening low down", "a loop that sits low", "a low one"),
         (0.6, "an opening halfway up", "a loop around the centre", "a central one"),
         (2.0, "an opening near the top", "a loop that sits high", "a high one"),
     ),
-    "strokes_upper": _counted("{n} line{s} through the upper part", "{n} stroke{s} at a quarter of the height from above"),
-    "strokes_middle": _counted("{n} stroke{s} across the waist", "{n} crossing{s} at mid height"),
-    "strokes_lower": _counted("{n} piece{s} of line near the foot", "{n} stroke{s} in the lower quarter"),
-    "upper": _shared("{share} of the ink above the middle", "{share} of its weight in the upper half"),
-    "left": _shared("{share} of the ink left of centre", "{share} of its mass on the left side"),
-    "symmetry": _levels(
+    "strokes_upper": _count_wording("{n} line{s} through the upper part", "{n} stroke{s} at a quarter of the height from above"),
+    "strokes_middle": _count_wording("{n} stroke{s} across the waist", "{n} crossing{s} at mid height"),
+    "strokes_lower": _count_wording("{n} piece{s} of line near the foot", "{n} stroke{s} in the lower quarter"),
+    "upper": _share_wording("{share} of the ink above the middle", "{share} of its weight in the upper half"),
+    "left": _share_wording("{share} of the ink left of centre", "{share} of its mass on the left side"),
+    "symmetry": _level_wording(
         (0.6, "a shape far from its own mirror image", "little symmetry", "hardly any"),
         (0.75, "a lopsided outline", "a moderate symmetry", "only some"),
         (2.0, "sides that nearly mirror each other", "a strong symmetry", "rather much"),
     ),
-    "aspect": _levels(
+    "aspect": _level_wording(
         (1.25, "a form about as tall as wide", "a squat build", "a squat one"),
         (1.75, "a form clearly taller than wide", "an upright build", "an upright one"),
         (9e9, "a tall and narrow form", "a slender build", "a slender one"),
@@ -137,30 +137,30 @@ MEASURED = (
 )
 
 
-def reasoning(sight: Sight, scores: Mapping[str, float], usual: Usual, *, rng: Random) -> str:
+def reasoning_text(sight: Sight, scores: Mapping[str, float], usual: Usual, *, rng: Random) -> str:
     """80 to 160 words that lead to the best of `scores`, weighing it against the second best."""
     first, second = [*sorted(scores, key=scores.__getitem__, reverse=True), "something else"][:2]
     call = CLOSE_CALL if scores[first] - scores.get(second, 0.0) < CLOSE else CLEAR_CALL
-    weighed = [rng.choice(CANDIDATES).format(a=first, b=second), *_weighed(sight, (first, second), usual, rng)]
-    return _composed(sight, [*weighed, rng.choice(call).format(a=first, b=second)], rng)
+    weighed = [rng.choice(CANDIDATES).format(a=first, b=second), *_weigh_candidates(sight, (first, second), usual, rng)]
+    return _compose_text(sight, [*weighed, rng.choice(call).format(a=first, b=second)], rng)
 
 
-def measuring(sight: Sight, answer: str, *, rng: Random) -> str:
+def measuring_text(sight: Sight, answer: str, *, rng: Random) -> str:
     """The words before an answer that is a measured number or colour."""
-    return _composed(sight, [rng.choice(MEASURED).format(a=answer)], rng)
+    return _compose_text(sight, [rng.choice(MEASURED).format(a=answer)], rng)
 
 
-def _composed(sight: Sight, rest: Sequence[str], rng: Random) -> str:
+def _compose_text(sight: Sight, rest: Sequence[str], rng: Random) -> str:
     """An opening, at least two observations and as many more as the length asks for, then the rest."""
     head = [rng.choice(OPENINGS)]
-    for number, sentence in enumerate(_observed(sight, rng)):
+    for number, sentence in enumerate(_observed_sentences(sight, rng)):
         if number >= OBSERVATIONS and sum(len(each.split()) for each in (*head, *rest)) >= LEAST_WORDS:
             break
         head.append(sentence)
     return " ".join([*head, *rest])
 
 
-def _observed(sight: Sight, rng: Random) -> Iterator[str]:
+def _observed_sentences(sight: Sight, rng: Random) -> Iterator[str]:
     """Sentences of two properties each, in random order, no property twice; of a blank picture, that it is one."""
     seen = [WORDINGS[name].seen(value) for name, value in sight.measured.items()]
     if not seen:
@@ -172,20 +172,20 @@ def _observed(sight: Sight, rng: Random) -> Iterator[str]:
     yield COLOURED.format(*sight.colour)
 
 
-def _weighed(sight: Sight, candidates: Sequence[str], usual: Usual, rng: Random) -> Iterator[str]:
+def _weigh_candidates(sight: Sight, candidates: Sequence[str], usual: Usual, rng: Random) -> Iterator[str]:
     """What speaks for and against each candidate, by the properties that fit it best and worst."""
     known = [label for label in candidates if label in usual]
     if not known:
         yield rng.choice(UNTAUGHT).format(a=candidates[0], b=candidates[1])
     forms = zip(rng.sample(FOR, 2), rng.sample(AGAINST, 2), NOTHING_FOR, NOTHING_AGAINST, strict=True)
     for label, (speaks_for, speaks_against, nothing_for, nothing_against) in zip(known, forms, strict=False):
-        fits, differs = _compared(sight.measured, usual[label])
+        fits, differs = _compare_usual(sight.measured, usual[label])
         yield (speaks_for if fits else nothing_for).format(label=label, usual=fits)
         expected, found = differs or ("", "")
         yield (speaks_against if differs else nothing_against).format(label=label, usual=expected, short=found)
 
 
-def _compared(measured: Mapping[str, float], usual: Mapping[str, tuple[float, float]]) -> tuple[str, tuple[str, str] | None]:
+def _compare_usual(measured: Mapping[str, float], usual: Mapping[str, tuple[float, float]]) -> tuple[str, tuple[str, str] | None]:
     """The property nearest its usual value, and (usual, there) of the one furthest from it, in deviations, whose words differ."""
     fits: list[tuple[float, str]] = []
     differs: list[tuple[float, str, str]] = []

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from cotforge.errors import SourceError, shown
+from cotforge.errors import SourceError, show_value
 from cotforge.images import FileRef, Ref
 from cotforge.records import Fault, Record
 from cotforge.sources.options import read_options
-from cotforge.sources.text import ANSWERING, ASKING, labelled, plain, said_by, words
+from cotforge.sources.text import ANSWERING, ASKING, named_label, plain_value, said_by, value_text
 from cotforge.spec import PathText, Spec
 
 Spool = Callable[[bytes, str], FileRef]
@@ -63,9 +63,9 @@ class Columns(Spec):
         Raises SourceError.
         """
         chosen = self.image_columns or tuple(name for name in images if name in names)[:1]
-        faults = [_no_column(name, names, where) for name in self._named() if name not in names]
+        faults = [_no_column(name, names, where) for name in self._named_columns() if name not in names]
         if not chosen:
-            faults.append(f"{where}: no column 'image' or 'images'; there: {_list(names)}; source.columns.image names another")
+            faults.append(f"{where}: no column 'image' or 'images'; there: {_list_names(names)}; source.columns.image names another")
         if faults:
             raise SourceError(*faults)
         plain = ("id", *(() if self.label_index else ("label",)), "question", "options", "split")
@@ -75,32 +75,32 @@ class Columns(Spec):
     @property
     def image_columns(self) -> tuple[str, ...]:
         """The columns of images, in the order of a sample's pictures."""
-        return _several(self.images) or _several(self.image)
+        return _split_names(self.images) or _split_names(self.image)
 
     @property
     def question_columns(self) -> tuple[str, ...]:
         """The columns whose texts make the question, in their order."""
-        return _several(self.question)
+        return _split_names(self.question)
 
     def used(self) -> list[str]:
         """The columns to be read beside the image, once each."""
-        light = (self.id, self.label, self.label_index, *self.question_columns, *_several(self.options), self.split, *self.meta)
+        light = (self.id, self.label, self.label_index, *self.question_columns, *_split_names(self.options), self.split, *self.meta)
         return list(dict.fromkeys(name for name in light if name))
 
-    def _named(self) -> list[str]:
+    def _named_columns(self) -> list[str]:
         return [*self.used(), *self.image_columns]
 
 
-def _several(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def _split_names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return () if not names else (names,) if isinstance(names, str) else names
 
 
 def _no_column(name: str, names: Collection[str], where: str) -> str:
     near = get_close_matches(name, [known for known in names if len(known) <= _NAME_SHOWN], n=1)
-    return f"{where}: no column {shown(name)}; " + (f"did you mean {shown(near[0])}?" if near else f"there: {_list(names)}")
+    return f"{where}: no column {show_value(name)}; " + (f"did you mean {show_value(near[0])}?" if near else f"there: {_list_names(names)}")
 
 
-def _list(names: Collection[str]) -> str:
+def _list_names(names: Collection[str]) -> str:
     return ", ".join(repr(name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}...") for name in list(names)[:20]) or "none"
 
 
@@ -129,7 +129,7 @@ class RawData(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Row(Record):
+class RawRow(Record):
     """What the data says of one sample; its images not read yet."""
 
     where: str
@@ -161,45 +161,45 @@ class Layout:
     columns: Columns
     names: tuple[str, ...] | None = None
 
-    def row(self, record: Mapping[str, Any], images: Iterable[Ref], where: str, split: str) -> Row:
+    def row(self, record: Mapping[str, Any], images: Iterable[Ref], where: str, split: str) -> RawRow:
         """A row from a record of named values. Raises Fault `no_image`, or what `images` raises."""
         refs = tuple(images)
         if not refs:
             raise Fault("no_image", "no image")
         get, columns = record.get, self.columns
-        question = "\n\n".join(filter(None, (words(said_by(get(name), ASKING)) for name in columns.question_columns))) or None
+        question = "\n\n".join(filter(None, (value_text(said_by(get(name), ASKING)) for name in columns.question_columns))) or None
         options = [get(name) for name in columns.options] if isinstance(columns.options, tuple) else get(columns.options or "")
-        label = labelled(said_by(get(columns.label or ""), ANSWERING), self.names)
+        label = named_label(said_by(get(columns.label or ""), ANSWERING), self.names)
         if isinstance(label, int) and _are_numbers(options):
             label = str(label)  # 2 beside [1, 2, 3] is the option 2
-        id, place = words(get(columns.id or "")), _place(get(columns.label_index or ""))
-        meta = {name: plain(get(name)) for name in columns.meta}
-        return Row(where, refs, id, label, place, question, read_options(options), split, meta)
+        id, place = value_text(get(columns.id or "")), _class_place(get(columns.label_index or ""))
+        meta = {name: plain_value(get(name)) for name in columns.meta}
+        return RawRow(where, refs, id, label, place, question, read_options(options), split, meta)
 
     def images(self, record: Mapping[str, Any]) -> list[Any]:
         """What the record holds in its columns of images."""
         return [record.get(name) for name in self.columns.image_columns]
 
-    def tried(self, record: Mapping[str, Any], images: Iterable[Ref], where: str, split: str) -> Row | Fault:
+    def tried(self, record: Mapping[str, Any], images: Iterable[Ref], where: str, split: str) -> RawRow | Fault:
         """`row`, a Fault returned with its place instead of raised."""
         try:
             return self.row(record, images, where, split)
         except Fault as fault:
-            return placed(fault, where, words(record.get(self.columns.id or "")))
+            return place_fault(fault, where, value_text(record.get(self.columns.id or "")))
 
 
 def _are_numbers(options: object) -> bool:
     return isinstance(options, list | tuple) and any(isinstance(option, int | float) for option in options)
 
 
-def _place(value: object) -> int | None:
+def _class_place(value: object) -> int | None:
     """A place as the data has it, also as text; None where there is none (null, blank, -1), -2 where it is none that an option can have."""
-    text = words(value)
+    text = value_text(value)
     found = re.fullmatch(r"(-?[0-9]{1,9})(?:\.0+)?", text or "")
     place = int(found[1]) if found else -2
     return None if text is None or place == -1 else place
 
 
-def placed(fault: Fault, where: str, id: str | None = None) -> Fault:
+def place_fault(fault: Fault, where: str, id: str | None = None) -> Fault:
     """The same Fault with file, line and id."""
     return Fault(fault.reason, fault.detail, where=where, id=id)

@@ -15,11 +15,11 @@ from cotforge.images import PictureStore, Ref
 from cotforge.records import Fault, Picture, Sample
 from cotforge.sources.chunked import ChunkedPool, Pending
 from cotforge.sources.clashes import Clashes
-from cotforge.sources.labels import Asked, label_of, not_astray
-from cotforge.sources.rows import Row, Spool, Unused
+from cotforge.sources.labels import TaskRules, label_of, not_astray
+from cotforge.sources.rows import RawRow, Spool, Unused
 from cotforge.sources.seen import Seen
-from cotforge.sources.spread import spread
-from cotforge.sources.text import clean
+from cotforge.sources.spread import spread_classes
+from cotforge.sources.text import clean_value
 
 T = TypeVar("T")
 
@@ -39,11 +39,11 @@ _Pictures = ChunkedPool[Sequence[Ref], tuple[Picture, ...]]
 _Begun = tuple[Picture, ...] | Pending[Sequence[Ref], tuple[Picture, ...]] | Fault
 """Pictures that are known, or on their way, or why there are none."""
 
-Read = tuple[Row | Fault, Sample | Fault]
+Read = tuple[RawRow | Fault, Sample | Fault]
 """What the data says, and what became of it."""
 
 
-class Data(Protocol):
+class RowSource(Protocol):
     """What every kind of source offers."""
 
     @property
@@ -58,7 +58,7 @@ class Data(Protocol):
     def at_hand(self) -> bool:
         """Whether all rows can be listed quickly."""
 
-    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
+    def rows(self, root: Path, spool: Spool) -> Iterator[RawRow | Fault | Unused]:
         """Everything there is, in order."""
 
 
@@ -86,7 +86,7 @@ class Counts:
     shown_otherwise: int = 0
     """Samples with a picture that would have become one colour."""
 
-    def used(self, rows: Iterator[Row | Fault | Unused]) -> Iterator[Row | Fault]:
+    def used(self, rows: Iterator[RawRow | Fault | Unused]) -> Iterator[RawRow | Fault]:
         """The rows alone; what is not used is counted."""
         for row in rows:
             if not isinstance(row, Unused):
@@ -94,7 +94,7 @@ class Counts:
                 continue
             self.unused += 1
             if len(self.unused_names) < UNUSED_NAMED:
-                self.unused_names.append(clean(row.name)[:100])
+                self.unused_names.append(clean_value(row.name)[:100])
 
     def notes(self) -> list[str]:
         """Lines for the user about what was passed over, or is not sent as it is."""
@@ -125,14 +125,14 @@ class Counts:
     def stray(self, label: str) -> None:
         """Count a label outside the set."""
         self.labels_unknown += 1
-        shown = clean(label)[:LABEL_SHOWN]
+        shown = clean_value(label)[:LABEL_SHOWN]
         if shown in self.astray or len(self.astray) < LABELS_TOLD_APART:
             self.astray[shown] += 1
 
 
-def samples(
-    source: Data,
-    task: Asked,
+def read_samples(
+    source: RowSource,
+    task: TaskRules,
     store: PictureStore,
     *,
     root: Path,
@@ -151,8 +151,8 @@ def samples(
     counts = counts or Counts()
     counts.classes = dict.fromkeys(task.options(None), 0) if left is None else {}
     soundness = Soundness(source.path, counts)
-    rows = wanted(source, task, store, root=root, counts=counts, limit=limit, spreads=spreads)
-    with closing(made(rows, task, store, counts)) as read, closing(counts.clashes):
+    rows = wanted_rows(source, task, store, root=root, counts=counts, limit=limit, spreads=spreads)
+    with closing(make_samples(rows, task, store, counts)) as read, closing(counts.clashes):
         while soundness.sound != left and (pair := next(read, None)) is not None:
             soundness.saw(pair[1])
             yield pair[1]
@@ -160,22 +160,22 @@ def samples(
         soundness.demand()
 
 
-def wanted(
-    source: Data, task: Asked, store: PictureStore, *, root: Path, counts: Counts, limit: int | None, spreads: bool
-) -> Iterator[Row | Fault]:
-    """The rows that Samples are made of, until there are enough. Raises as `samples` does, but for rows that are none."""
+def wanted_rows(
+    source: RowSource, task: TaskRules, store: PictureStore, *, root: Path, counts: Counts, limit: int | None, spreads: bool
+) -> Iterator[RawRow | Fault]:
+    """The rows that Samples are made of, until there are enough. Raises as `read_samples` does, but for rows that are none."""
     rows = not_astray(counts.used(source.rows(root, store.spool)), source.path, task)
     if not spreads or limit is None or not source.at_hand:
         return rows
-    return spread(_first(rows, source.limit), task, store)
+    return spread_classes(_first_rows(rows, source.limit), task, store)
 
 
-def _first(rows: Iterator[Row | Fault], most: int | None) -> Iterator[Row | Fault]:
+def _first_rows(rows: Iterator[RawRow | Fault], most: int | None) -> Iterator[RawRow | Fault]:
     """So many rows that are none Faults, with the Faults before them."""
     count = 0
     for row in rows:
         yield row
-        count += isinstance(row, Row)
+        count += isinstance(row, RawRow)
         if count == most:
             return
 
@@ -214,9 +214,9 @@ class Soundness:
     def demand(self) -> None:
         """Raises SourceError where none was sound."""
         if not self.sound:
-            raise SourceError(self._nothing())
+            raise SourceError(self._nothing_sound())
 
-    def _nothing(self) -> str:
+    def _nothing_sound(self) -> str:
         if not self._faults:
             nothing = f"has no row; {self._counts.notes()[0]}" if self._counts.unused else "is empty"
             return f"source.path: {self._path!r} {nothing}; at least one row is needed"
@@ -225,25 +225,25 @@ class Soundness:
         return f"source.path: no sound row in {self._path!r}; {count:,} of {all_faults:,} faults are {reason!r}, the first: {first}"
 
 
-def made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: Counts) -> Generator[Read]:
+def make_samples(rows: Iterator[RawRow | Fault], task: TaskRules, store: PictureStore, counts: Counts) -> Generator[Read]:
     """Every row with its Sample or Fault, but for rows that are equal to an earlier one."""
     pool = _Pictures(lambda refs: tuple(store.picture(ref) for ref in refs), THREADS, name="pictures")
     with closing(Seen()) as seen:
         try:
-            for row, begun in ahead(rows, lambda row: _begin(row, store, pool)):
+            for row, begun in work_ahead(rows, lambda row: _begin_row(row, store, pool)):
                 counts.rows += 1
                 try:
-                    sample = _sample(row, _ended(begun), task)
+                    sample = _make_sample(row, _end_pictures(begun), task)
                     clash = counts.clashes.of(sample)
                     if (
-                        clash is not None and isinstance(row, Row) and row.id is None
+                        clash is not None and isinstance(row, RawRow) and row.id is None
                     ):  # its id is that of the earlier row, which has another label
                         raise Fault("label_clash", f"the same photo stands under another label: {clash}; only the earlier row is taken")
                     if not _is_new(sample, seen):
                         counts.duplicates += 1
                         continue
                 except Fault as fault:
-                    yield row, _told(fault, row)
+                    yield row, _fault_with_place(fault, row)
                     continue
                 counts.shown_otherwise += any(picture.digest in store.shown_otherwise for picture in sample.pictures)
                 told = None if isinstance(row, Fault) else row.label if row.label_index is None else row.label_index
@@ -257,9 +257,9 @@ def made(rows: Iterator[Row | Fault], task: Asked, store: PictureStore, counts: 
             pool.close()
 
 
-def ahead(rows: Iterator[Row | Fault], begin: Callable[[Row], T]) -> Iterator[tuple[Row | Fault, T | Fault]]:
+def work_ahead(rows: Iterator[RawRow | Fault], begin: Callable[[RawRow], T]) -> Iterator[tuple[RawRow | Fault, T | Fault]]:
     """Rows with what was begun for them, before they are asked for: few rows ahead at first, then more."""
-    waiting: deque[tuple[Row | Fault, T | Fault]] = deque()
+    waiting: deque[tuple[RawRow | Fault, T | Fault]] = deque()
     most = 1
     while True:
         while len(waiting) < most and (row := next(rows, None)) is not None:
@@ -270,7 +270,7 @@ def ahead(rows: Iterator[Row | Fault], begin: Callable[[Row], T]) -> Iterator[tu
         most = min(2 * most, _AHEAD)
 
 
-def _begin(row: Row, store: PictureStore, pool: _Pictures) -> _Begun:
+def _begin_row(row: RawRow, store: PictureStore, pool: _Pictures) -> _Begun:
     try:
         known = [store.recall(ref) for ref in row.images]
     except Fault as fault:
@@ -279,14 +279,14 @@ def _begin(row: Row, store: PictureStore, pool: _Pictures) -> _Begun:
     return pictures if len(pictures) == len(known) else pool.submit(row.images)
 
 
-def _ended(begun: _Begun) -> tuple[Picture, ...]:
+def _end_pictures(begun: _Begun) -> tuple[Picture, ...]:
     if isinstance(begun, Fault):
         raise begun
     return begun.result() if isinstance(begun, Pending) else begun
 
 
-def _sample(row: Row | Fault, pictures: tuple[Picture, ...], task: Asked) -> Sample:
-    assert isinstance(row, Row)  # a Fault has been raised before
+def _make_sample(row: RawRow | Fault, pictures: tuple[Picture, ...], task: TaskRules) -> Sample:
+    assert isinstance(row, RawRow)  # a Fault has been raised before
     question = row.question or task.question
     if question is None:
         raise Fault(
@@ -294,7 +294,7 @@ def _sample(row: Row | Fault, pictures: tuple[Picture, ...], task: Asked) -> Sam
         )
     options = task.options(row.options)
     id = row.id or id_from([picture.digest for picture in pictures], question)
-    return Sample(id, pictures, question, options, label_of(row, options, task), row.split, row.meta, clean(row.where))
+    return Sample(id, pictures, question, options, label_of(row, options, task), row.split, row.meta, clean_value(row.where))
 
 
 def _is_new(sample: Sample, seen: Seen) -> bool:
@@ -307,9 +307,11 @@ def _is_new(sample: Sample, seen: Seen) -> bool:
     return before is None
 
 
-def _told(fault: Fault, row: Row | Fault) -> Fault:
+def _fault_with_place(fault: Fault, row: RawRow | Fault) -> Fault:
     """The Fault on one line, with its place and no harmful characters: details quote names and values of the data."""
-    return Fault(fault.reason, " ".join(clean(fault.detail).split()), where=clean(fault.where or row.where), id=fault.id or row.id)
+    return Fault(
+        fault.reason, " ".join(clean_value(fault.detail).split()), where=clean_value(fault.where or row.where), id=fault.id or row.id
+    )
 
 
 def id_from(digests: Sequence[str], question: str) -> str:

@@ -17,15 +17,15 @@ _UNSEEN = re.compile(
 )
 
 
-def clean(text: str) -> str:
+def clean_value(text: str) -> str:
     """The text without control and direction-changing characters, and without space around it."""
     return text.strip() if text.isprintable() and text.isascii() else _UNSEEN.sub("", text).strip()
 
 
-def words(value: object) -> str | None:
+def value_text(value: object) -> str | None:
     """A value as one clean text: 7 and 7.0 are "7"; None where there is none (null, NaN, blank, a list)."""
     if isinstance(value, str):
-        return clean(value) or None
+        return clean_value(value) or None
     if isinstance(value, bool | int):
         return str(value)
     if isinstance(value, float):
@@ -48,14 +48,14 @@ def said_by(value: object, roles: Collection[str]) -> object:
     return None
 
 
-def labelled(value: object, names: Sequence[str] | None) -> str | int | None:
+def named_label(value: object, names: Sequence[str] | None) -> str | int | None:
     """A raw label, an integer replaced by its name where there are names; None where there is none (null, NaN, -1 of a ClassLabel).
 
     An integer without a name stays an integer: it may be the place of an option.
     """
     if value is None or isinstance(value, Mapping | list | tuple | bytes):
         return None
-    text = words(value)
+    text = value_text(value)
     if text is None or names is None:
         number = whole_number(value)
         return text if number is None else number
@@ -74,14 +74,14 @@ def whole_number(value: object) -> int | None:
     return int(value) if isinstance(value, int) or value.is_integer() else None
 
 
-def plain(value: object) -> object:
+def plain_value(value: object) -> object:
     """A value as JSON can hold it, its texts clean."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {clean(str(key)): plain(item) for key, item in value.items()}
+        return {clean_value(str(key)): plain_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return clean(value if isinstance(value, str) else str(value))
+        return [plain_value(item) for item in value]
+    return clean_value(value if isinstance(value, str) else str(value))

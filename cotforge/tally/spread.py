@@ -8,7 +8,7 @@ STEPS = 1 / math.log(1.02)
 
 
 @lru_cache(maxsize=4_096)
-def _bucket(value: float) -> tuple[int, int]:
+def _value_bucket(value: float) -> tuple[int, int]:
     """(sign, step); most values of a measure come again and again."""
     sign = (value > 0) - (value < 0)
     return sign, sign * math.ceil(math.log(abs(value)) * STEPS) if sign else 0
@@ -36,7 +36,7 @@ class Spread:
         self.total += value
         self.least = min(self.least, value)
         self.most = max(self.most, value)
-        self._buckets[_bucket(value)] += 1
+        self._buckets[_value_bucket(value)] += 1
 
     def mean(self) -> float | None:
         """The mean; None without numbers."""

@@ -18,7 +18,7 @@ class Bursts(Spec):
     """Seconds of that, at its end, in which the answer is 429."""
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_whole(self) -> Self:
         if self.lasts >= self.every:
             raise ValueError(f"lasts: {self.lasts:g} s leave no time between bursts; every must be more")
         return self
@@ -33,7 +33,7 @@ class Down(Spec):
     """Seconds until it listens again."""
 
 
-class Ends(Spec):
+class EndsAfter(Spec):
     """When and why the server stops answering for good."""
 
     after: int = Field(ge=0)
@@ -51,7 +51,7 @@ class Trickle(Spec):
     """Of attempts."""
 
 
-class Cells(Spec):
+class GridCells(Spec):
     """A picture that is a grid of smaller pictures of one size. Each is read by itself, and the answer is worked out from all of them."""
 
     rows: int = Field(ge=1, le=16)
@@ -76,7 +76,7 @@ class Simulated(Spec):
     """CSV of image,label it is trained on, relative to the pipeline file (its images relative to the CSV).
 
     Without one the teacher has no skill: its answer is a fixed random projection of the thumbnail."""
-    cells: Cells | None = None
+    cells: GridCells | None = None
     """Where each picture is a grid of what the teacher has learned; the answer is then free, and its steps are said. Needs `learn`."""
     seed: int = 0
     stuck: str | None = None
@@ -101,7 +101,7 @@ class Simulated(Spec):
     """Seconds, sent with a 429, 503 or 529."""
     down: Down | None = None
     """Strikes every teacher at the same port."""
-    ends: Ends | None = None
+    ends: EndsAfter | None = None
 
     hang: Share = 0.0
     """Share of attempts that are never answered."""

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from cotforge.errors import shown
-from cotforge.redaction import remember
+from cotforge.errors import show_value
+from cotforge.redaction import remember_secrets
 from cotforge.spec import PathText, Spec
 from cotforge.teachers.simulated import Simulated
 
@@ -41,7 +41,7 @@ class Batched(Spec):
     """Seconds between two looks at a batch, once it takes long (the default is ours)."""
 
 
-def _variable(name: str) -> str:
+def _variable_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError("this is not the name of an environment variable; write its name, like OPENAI_API_KEY, and never the key itself")
     return name
@@ -57,7 +57,7 @@ class Teacher(Spec):
     model: PathText = Field(min_length=1)
     kind: str
     """Each kind narrows it to its own name."""
-    key_env: Annotated[str, AfterValidator(_variable)] | None = None
+    key_env: Annotated[str, AfterValidator(_variable_name)] | None = None
     """The environment variable that holds the API key."""
     concurrency: int = Field(default=64, ge=1, le=4096)
     """Most calls in flight per replica (the default is ours)."""
@@ -87,7 +87,7 @@ class Teacher(Spec):
     def _body_leaves_other_keys_alone(self) -> Self:
         if taken := [name for name in RESERVED if name in self.body]:
             raise ValueError(
-                f"body may not hold {shown(taken[0])}; set the teacher's own key" + (", or samples" if taken[0] == "n" else "")
+                f"body may not hold {show_value(taken[0])}; set the teacher's own key" + (", or samples" if taken[0] == "n" else "")
             )
         return self
 
@@ -104,5 +104,5 @@ class Teacher(Spec):
         if not self.key_env:
             return None
         key = os.environ[self.key_env]
-        remember(key)
+        remember_secrets(key)
         return key

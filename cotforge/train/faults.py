@@ -12,7 +12,7 @@ from PIL import UnidentifiedImageError
 from torch.distributed.checkpoint.api import CheckpointException
 
 from cotforge.errors import JournalError, PipelineError
-from cotforge.train.sharding import layers
+from cotforge.train.sharding import layer_classes
 
 FULL = (
     "No space left",
@@ -28,7 +28,7 @@ FULL = (
 
 
 @contextmanager
-def room(folder: Path) -> Iterator[None]:
+def explain_full_disk(folder: Path) -> Iterator[None]:
     """Has a full disk be one line. Raises JournalError."""
     try:
         yield
@@ -43,14 +43,14 @@ SHORT = ("out of memory", "can't allocate memory", "Cannot allocate memory", "ba
 
 
 @contextmanager
-def memory(name: str, advice: str, batch: Callable[[], str] = str) -> Iterator[None]:
+def explain_memory(name: str, advice: str, batch: Callable[[], str] = str) -> Iterator[None]:
     """Has memory that is short in a stage be one line: in what `batch`, how much was held, and what to set. Raises PipelineError."""
     try:
         yield
     except (RuntimeError, MemoryError) as fault:  # torch.OutOfMemoryError is a RuntimeError
         if not is_out_of_memory(fault):
             raise
-        held = " ".join(filter(None, (batch(), f"({peak()})")))
+        held = " ".join(filter(None, (batch(), f"({peak_memory()})")))
         raise PipelineError(f"stage {name!r}: out of memory {held}; {advice}") from fault
 
 
@@ -59,7 +59,7 @@ def is_out_of_memory(fault: BaseException) -> bool:
     return isinstance(fault, (torch.OutOfMemoryError, MemoryError)) or any(words in str(fault) for words in SHORT)
 
 
-def peak() -> str:
+def peak_memory() -> str:
     """The most memory that this process has held, on its GPU where it has one."""
     if torch.cuda.is_available():
         most, whole = torch.cuda.max_memory_allocated(), torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
@@ -67,14 +67,14 @@ def peak() -> str:
     return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:.1f} GB at its peak"
 
 
-class Batches:
+class BatchWatch:
     """Remembers the shape of the newest batch that a model was given."""
 
     def __init__(self, model: Any) -> None:
         self._shape: tuple[int, int] | None = None
-        self._hook = model.register_forward_pre_hook(self._see, with_kwargs=True)
+        self._hook = model.register_forward_pre_hook(self._see_batch, with_kwargs=True)
 
-    def _see(self, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def _see_batch(self, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         for name in ("attention_mask", "input_ids", "inputs_embeds"):  # the first one also counts what a cache holds
             if (found := named.get(name)) is not None and hasattr(found, "shape"):
                 self._shape = int(found.shape[0]), int(found.shape[1])
@@ -89,7 +89,7 @@ class Batches:
 
 
 @contextmanager
-def pictures(name: str) -> Iterator[None]:
+def explain_pictures(name: str) -> Iterator[None]:
     """Has a picture that cannot be read, where they are read on the way, be one line. Raises PipelineError."""
     try:
         yield
@@ -102,14 +102,14 @@ def pictures(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def spread(model: Any) -> Iterator[None]:
+def explain_fsdp(model: Any) -> Iterator[None]:
     """Has what FSDP says of a student that it cannot spread over processes, or load again, be one line. Raises PipelineError."""
     try:
         yield
     except ValueError as fault:
         if "transformer layer class" not in str(fault):
             raise
-        named = ",".join(layers(model))
+        named = ",".join(layer_classes(model))
         raise PipelineError(f"accelerate: {fault} Set fsdp_transformer_layer_cls_to_wrap to {named}, or leave it out") from fault
     except CheckpointException as fault:
         if (lacks := re.search(r"optimizer\.state\.([\w.]+)\.", str(fault))) is None:

@@ -11,13 +11,13 @@ import torch
 
 from cotforge.errors import CotforgeError, PipelineError
 from cotforge.plan import Dpo, Rates, Stage, Student, TrlStage
-from cotforge.train.students.student import part
+from cotforge.train.students.student import part_of_name
 
 
-def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
+def make_config(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
     """TRL's configuration of that kind. Raises PipelineError where it does not take what stands under `trl:`."""
     where = f"train.stages: {stage.name!r}: trl"
-    if lacking := lacks(stage.trl, gpu=torch.cuda.is_available()):
+    if lacking := lacking_parts(stage.trl, gpu=torch.cuda.is_available()):
         raise PipelineError(f"{where}.{lacking}")
     known = {field.name for field in dataclasses.fields(kind)}
     if strange := [name for name in stage.trl if name not in known]:
@@ -35,7 +35,7 @@ def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
     return made
 
 
-def lacks(fields: Mapping[str, Any], *, gpu: bool) -> str | None:
+def lacking_parts(fields: Mapping[str, Any], *, gpu: bool) -> str | None:
     """What fields of TRL's need and this machine does not have."""
     optimizer = str(fields.get("optim", ""))
     if fields.get("activation_offloading") and not gpu:
@@ -48,7 +48,7 @@ def lacks(fields: Mapping[str, Any], *, gpu: bool) -> str | None:
 
 
 @contextmanager
-def taken(stage: TrlStage, trainer: Any = None) -> Iterator[None]:
+def explain_fields(stage: TrlStage, trainer: Any = None) -> Iterator[None]:
     """Has what TRL says, before its first step, of fields under `trl:` be one line. Raises PipelineError."""
     try:
         yield
@@ -65,7 +65,7 @@ def rate_of(stage: Stage, otherwise: float) -> Callable[[str], float] | None:
     rates = getattr(stage, "learning_rate", None)
     if not isinstance(rates, Rates):
         return None
-    return lambda name: getattr(rates, part(name)) or otherwise
+    return lambda name: getattr(rates, part_of_name(name)) or otherwise
 
 
 def to_fit(stage: TrlStage, student: Student) -> str:

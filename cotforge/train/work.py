@@ -21,14 +21,14 @@ from cotforge.train import ranks, sharding
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation.best import Best
 from cotforge.train.evaluation.trials import Trials
-from cotforge.train.faults import Batches, memory, pictures, spread
-from cotforge.train.fields import rate_of, taken, to_fit
-from cotforge.train.guards import Guarding, Watch
+from cotforge.train.faults import BatchWatch, explain_fsdp, explain_memory, explain_pictures
+from cotforge.train.fields import explain_fields, rate_of, to_fit
+from cotforge.train.guards import Guarding, MetricGuards
 from cotforge.train.moved import Moved
-from cotforge.train.report.record import Record
+from cotforge.train.report.record import MetricsLog
 from cotforge.train.students.folder import STUDENT
-from cotforge.train.students.precision import Precision, precision
-from cotforge.train.students.student import Pupil, fingerprint, place
+from cotforge.train.students.precision import Precision, choose_precision
+from cotforge.train.students.student import Pupil, model_folder, weights_fingerprint
 from cotforge.train.trl_seam import is_sharded, load_weights
 
 SAVED = 100
@@ -82,11 +82,11 @@ class TrainingRun:
 
     def fingerprint(self, model: str, *, key: str = STUDENT) -> str:
         """A hash of the weights of a model, named by that key of the file: a folder or Hub id. Raises PipelineError where it is none."""
-        return fingerprint(place(model, self.root, key=key))
+        return weights_fingerprint(model_folder(model, self.root, key=key))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work(TrainingRun):
+class StageRun(TrainingRun):
     """What one stage is given: the run's own, and what is the stage's."""
 
     stage: Stage
@@ -98,14 +98,14 @@ class Work(TrainingRun):
     """Two steps are enough."""
     resume_from: Path | None
     """The newest whole checkpoint of an interrupted run of this stage."""
-    record: Record
+    record: MetricsLog
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that it reads beside, by the key that names each: those of stages, and of the student before any stage."""
 
     def folders(self) -> dict[str, Path]:
         """Of all models that it reads beside the weights it starts from, by the key that names each. Raises PipelineError."""
         return {
-            key: self.models[key] if key in self.models else place(model, self.root, key=f"stage {self.stage.name!r}: {key}")
+            key: self.models[key] if key in self.models else model_folder(model, self.root, key=f"stage {self.stage.name!r}: {key}")
             for key, model in self.stage.reads().items()
         }
 
@@ -127,7 +127,7 @@ class Work(TrainingRun):
     @property
     def precision(self) -> Precision:
         """In which numbers the stage trains its student on this machine."""
-        return precision(self.student, self.stage.trl_fields, gpu=torch.cuda.is_available())
+        return choose_precision(self.student, self.stage.trl_fields, gpu=torch.cuda.is_available())
 
     def data(self) -> Lessons:
         """What the stage learns from. Raises PipelineError where there is nothing of it."""
@@ -136,7 +136,7 @@ class Work(TrainingRun):
         return found
 
 
-def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
+def trainer_settings(work: StageRun, stage: TrlStage, *, rate: float) -> dict[str, Any]:
     """Fields of the trainer's configuration that all kinds share; `rate` is the learning rate where the file gives none."""
     gpu = torch.cuda.is_available()
     adapted = work.plan.student.lora is not None
@@ -172,7 +172,7 @@ def settings(work: Work, stage: TrlStage, *, rate: float) -> dict[str, Any]:
 class Recording(TrainerCallback):  # type: ignore[misc]
     """Tells a Record what a trainer logs, marks checkpoints that are whole, and has a trainer save and end when told to."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: MetricsLog) -> None:
         self.record = record
         self.told_to_end = False
 
@@ -188,14 +188,14 @@ class Recording(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The checkpoint is there, that of every process."""
-        ranks.anyone(False)
-        if ranks.first():
-            mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-            shutil.rmtree(replaced(Path(args.output_dir).parent), ignore_errors=True)
+        ranks.any_process(False)
+        if ranks.is_first():
+            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            shutil.rmtree(replaced_folder(Path(args.output_dir).parent), ignore_errors=True)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A whole optimizer step is done."""
-        self.told_to_end = ranks.anyone(self.told_to_end)
+        self.told_to_end = ranks.any_process(self.told_to_end)
         if self.told_to_end:
             control.should_save = control.should_training_stop = True
 
@@ -208,7 +208,7 @@ class GatheringHead(TrainerCallback):  # type: ignore[misc]
         sharding.gather_head(model)
 
 
-def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *, last: Any = None) -> None:
+def drive_trainer(trainer: Any, work: StageRun, pupil: Pupil, watch: MetricGuards | None = None, *, last: Any = None) -> None:
     """Train from where the stage stands to its end, and leave the student's weights; `last` is a callback after all others.
 
     SIGTERM and SIGINT end the step, save and raise KeyboardInterrupt.
@@ -219,25 +219,27 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
     _have_whole_adapters(pupil)
     trainer.remove_callback(PrinterCallback)
     check_resumed(work, sharded=is_sharded(trainer))
-    best = _best(trainer, work, pupil)
+    best = _choose_best(trainer, work, pupil)
     gathering = None
     if is_sharded(trainer):
         sharding.split_by_layers(trainer.accelerator.state.fsdp_plugin, pupil.model)
         gathering = GatheringHead()
-    guarding = Guarding(watch or Watch(work.record.say))
+    guarding = Guarding(watch or MetricGuards(work.record.say))
     for callback in (best, gathering, recording, guarding, Moved(work.record.say), last):
         if callback is not None:
             trainer.add_callback(callback)
     trainer.rate_of = rate_of(work.stage, trainer.args.learning_rate)
-    batches = Batches(pupil.model)
-    short = memory(work.stage.name, to_fit(work.stage, work.plan.student), lambda: f"at step {trainer.state.global_step + 1:,} {batches}")
-    with _signals(recording), short:
+    batches = BatchWatch(pupil.model)
+    short = explain_memory(
+        work.stage.name, to_fit(work.stage, work.plan.student), lambda: f"at step {trainer.state.global_step + 1:,} {batches}"
+    )
+    with _handle_signals(recording), short:
         over = _steps_of(work.resume_from) if work.resume_from else 0
         if over:
             work.record.begin(step=over, total=over)
             load_weights(trainer, str(work.resume_from))
         else:
-            with pictures(work.stage.name), spread(pupil.model), taken(work.stage, trainer):
+            with explain_pictures(work.stage.name), explain_fsdp(pupil.model), explain_fields(work.stage, trainer):
                 trainer.train(resume_from_checkpoint=str(work.resume_from) if work.resume_from else None)
         if recording.told_to_end and trainer.state.global_step < trainer.state.max_steps:
             raise KeyboardInterrupt
@@ -245,7 +247,7 @@ def drive(trainer: Any, work: Work, pupil: Pupil, watch: Watch | None = None, *,
         if best is not None:
             best.take(trainer)
         whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
-        ranks.shared(lambda: leave(pupil, work, whole))
+        ranks.from_first(lambda: leave_weights(pupil, work, whole))
     batches.remove()
 
 
@@ -257,7 +259,7 @@ def _have_whole_adapters(pupil: Pupil) -> None:
                 weight.data = weight.data.float()
 
 
-def _best(trainer: Any, work: Work, pupil: Pupil) -> Best | None:
+def _choose_best(trainer: Any, work: StageRun, pupil: Pupil) -> Best | None:
     """Who chooses among the checkpoints, where `eval.best` says by what."""
     metric = work.held_out.best_metric if work.held_out is not None else None
     if work.held_out is None or metric is None or work.trials is None or work.smoke:
@@ -274,17 +276,17 @@ def _steps_of(checkpoint: Path) -> int:
     return int(state["global_step"]) if state["global_step"] >= state["max_steps"] else 0
 
 
-def check_trained(step: int, work: Work) -> None:
+def check_trained(step: int, work: StageRun) -> None:
     """Raises PipelineError where not one step was done: transformers ends without a word where a step takes more rows than there are."""
     if not step:
-        fewer = f", or use fewer GPUs than {ranks.processes()}" if ranks.processes() > 1 else ""
+        fewer = f", or use fewer GPUs than {ranks.process_count()}" if ranks.process_count() > 1 else ""
         raise PipelineError(
             f"stage {work.stage.name!r}: not one step could be done, because a step takes more rows than there are; "
             f"lower batch or accumulate{fewer}"
         )
 
 
-def check_resumed(work: Work, *, sharded: bool) -> None:
+def check_resumed(work: StageRun, *, sharded: bool) -> None:
     """Raises PipelineError where a checkpoint is of whole students and this run of split ones, or the other way round."""
     if work.resume_from is not None and any(work.resume_from.glob("pytorch_model_fsdp*")) != sharded:
         raise PipelineError(
@@ -293,14 +295,14 @@ def check_resumed(work: Work, *, sharded: bool) -> None:
         )
 
 
-def leave(pupil: Pupil, work: Work, whole: dict[str, Any] | None = None) -> None:
+def leave_weights(pupil: Pupil, work: StageRun, whole: dict[str, Any] | None = None) -> None:
     """Put the student's weights in place by rename; they are `whole` where the processes hold parts of them."""
     if work.plan.student.lora is not None:
-        placed(work.out / "adapter", lambda folder: pupil.save_adapters(folder, whole))
-    placed(work.weights, lambda folder: pupil.save(folder, whole))
+        fill_folder(work.out / "adapter", lambda folder: pupil.save_adapters(folder, whole))
+    fill_folder(work.weights, lambda folder: pupil.save(folder, whole))
 
 
-def placed(folder: Path, fill: Callable[[Path], object]) -> None:
+def fill_folder(folder: Path, fill: Callable[[Path], object]) -> None:
     """Have a folder be filled under another name, and appear whole."""
     passing = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(passing, ignore_errors=True)
@@ -310,14 +312,14 @@ def placed(folder: Path, fill: Callable[[Path], object]) -> None:
     passing.rename(folder)
 
 
-def mark(checkpoint: Path) -> None:
+def mark_whole(checkpoint: Path) -> None:
     """Say that a checkpoint is whole."""
     files = [file for file in sorted(checkpoint.rglob("*")) if file.is_file() and file.name != WHOLE]
     sizes = {str(file.relative_to(checkpoint)): file.stat().st_size for file in files}
     (checkpoint / WHOLE).write_text(json.dumps(sizes), encoding="utf-8")
 
 
-def replaced(folder: Path) -> Path:
+def replaced_folder(folder: Path) -> Path:
     """Where a stage's folder stands that is to be replaced, until the new one has a checkpoint."""
     return folder.with_name(f".{folder.name}.old")
 
@@ -340,7 +342,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 @contextmanager
-def _signals(recording: Recording) -> Iterator[None]:
+def _handle_signals(recording: Recording) -> Iterator[None]:
     """SIGTERM and SIGINT tell the trainer to end; the second SIGINT interrupts at once."""
 
     def end(number: int, frame: Any) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 
 from cotforge.consensus import Heard
 from cotforge.consensus.sequential import Waves
-from cotforge.consensus.sequential.terms import SHORT, prices
+from cotforge.consensus.sequential.terms import SHORT, mean_prices
 from cotforge.curation import Curation
 from cotforge.errors import PipelineError
 
@@ -69,7 +69,7 @@ class _Columns:
         return pl.DataFrame(dict(zip(("id", "teacher", "answer", "probability"), (*columns, known), strict=True)))
 
 
-def table(curation: Curation, waves: Waves) -> Answers:
+def answer_table(curation: Curation, waves: Waves) -> Answers:
     """All that the journal holds; `waves` are those of the run. Raises PipelineError where no teacher ever replied."""
     pipeline = curation.loaded.pipeline
     teachers = {teacher.name: place for place, teacher in enumerate(pipeline.teachers)}
@@ -84,7 +84,7 @@ def table(curation: Curation, waves: Waves) -> Answers:
         warm = waves.wave(sample.id) == 0
         for one in heard:
             columns.add(len(labels), teachers[one.voter], one.answer, one.probability if sure else None)
-            _count(spent[one.voter], one)
+            _count_spent(spent[one.voter], one)
             if warm and one.replied:
                 took[one.voter].append((one.cost_usd, one.seconds))
         labels[sample.id], options[sample.id] = sample.label, sample.options
@@ -92,19 +92,19 @@ def table(curation: Curation, waves: Waves) -> Answers:
         raise PipelineError(f"{curation.journal.path}: holds no reply to what this pipeline asks; cotforge build asks the teachers")
     sets = {tuple(sorted(own)) for own in set(options.values())}
     classes = next(iter(sets)) if len(sets) == 1 else ()
-    prices_, unit = _prices(spent)
+    prices_, unit = _mean_prices(spent)
     own = {} if classes and curation.setting.terms.options else options
-    return Answers(columns.frame(labels, teachers), labels, classes or None, prices_, unit, samples, prices(took), own)
+    return Answers(columns.frame(labels, teachers), labels, classes or None, prices_, unit, samples, mean_prices(took), own)
 
 
-def _count(spent: _Spent, heard: Heard) -> None:
+def _count_spent(spent: _Spent, heard: Heard) -> None:
     if heard.replied:
         spent.usd += heard.cost_usd
         spent.seconds += heard.seconds
         spent.replies += 1
 
 
-def _prices(spent: Mapping[str, _Spent]) -> tuple[dict[str, float], Unit]:
+def _mean_prices(spent: Mapping[str, _Spent]) -> tuple[dict[str, float], Unit]:
     """The mean price of a reply of each teacher: in dollars where any costs some, else in the seconds it takes."""
     if any(one.usd for one in spent.values()):
         return {name: one.usd / max(one.replies, 1) for name, one in spent.items()}, "usd"

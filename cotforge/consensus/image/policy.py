@@ -3,25 +3,25 @@
 from collections.abc import Collection, Mapping
 from functools import partial
 
-from cotforge.consensus.image.admission import Look, evidence_of, look
+from cotforge.consensus.image.admission import PictureAdmission, admit_pictures, evidence_of
 from cotforge.consensus.image.evidence import PicturedEvidence
 from cotforge.consensus.image.samples import with_codes
 from cotforge.consensus.image.voter import Pictures
 from cotforge.consensus.sequential import apart
-from cotforge.consensus.sequential.aim import aimed, is_known
-from cotforge.consensus.sequential.learning import learn
+from cotforge.consensus.sequential.aim import aim_terms, is_known
+from cotforge.consensus.sequential.learning import learn_policy
 from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import NOTHING, Policy, Probabilities
-from cotforge.consensus.sequential.table import NONE, Ints, Table
+from cotforge.consensus.sequential.table import NONE, AnswerTable, Ints
 from cotforge.consensus.sequential.terms import Terms
 
 
-def learned(terms: Terms, evidence: PicturedEvidence, upto: int, hasty: bool, *, memory: LearningCache) -> "PicturedPolicy":
+def learn_pictured_policy(terms: Terms, evidence: PicturedEvidence, upto: int, hasty: bool, *, memory: LearningCache) -> "PicturedPolicy":
     """The policy by what Samples of the waves up to `upto` said, and their pictures. Takes seconds."""
     told = evidence.told(terms)
-    terms = aimed(terms, evidence_of(terms, told), memory)
-    found = look(terms, evidence.samples.padded(len(told)), told, upto)
-    policy = learn(terms, evidence_of(terms, with_codes(told, found.code_N)), upto, hasty, memory=memory)
+    terms = aim_terms(terms, evidence_of(terms, told), memory)
+    found = admit_pictures(terms, evidence.samples.padded(len(told)), told, upto)
+    policy = learn_policy(terms, evidence_of(terms, with_codes(told, found.code_N)), upto, hasty, memory=memory)
     return PicturedPolicy(policy, found.code_N, evidence.samples.places)
 
 
@@ -30,16 +30,16 @@ async def learned_apart(terms: Terms, evidence: PicturedEvidence, upto: int, *, 
     told = evidence.told(terms)
     if not is_known(terms, evidence_of(terms, told), memory):
         return None  # whoever asks finds it in a thread then
-    terms = aimed(terms, evidence_of(terms, told), memory)
+    terms = aim_terms(terms, evidence_of(terms, told), memory)
     found = await _looked_apart(terms, evidence.samples.padded(len(told)), told, upto)
     if found is None:
         return None
-    policy = await apart.learned(terms, evidence_of(terms, with_codes(told, found.code_N)), upto, memory=memory)
+    policy = await apart.learn_elsewhere(terms, evidence_of(terms, with_codes(told, found.code_N)), upto, memory=memory)
     return None if policy is None else PicturedPolicy(policy, found.code_N, evidence.samples.places)
 
 
-async def _looked_apart(terms: Terms, pictures: Pictures, told: Table, upto: int) -> Look | None:
-    return await apart.elsewhere(partial(look, terms, pictures, told, upto))
+async def _looked_apart(terms: Terms, pictures: Pictures, told: AnswerTable, upto: int) -> PictureAdmission | None:
+    return await apart.run_elsewhere(partial(admit_pictures, terms, pictures, told, upto))
 
 
 class PicturedPolicy:

@@ -11,7 +11,7 @@ from cotforge.consensus.image import encoder, pixels
 from cotforge.consensus.image.embeddings import Embeddings
 from cotforge.consensus.image.gathered import Batches
 from cotforge.consensus.image.projection import Vectors
-from cotforge.consensus.image.samples import SamplePictures, gathered
+from cotforge.consensus.image.samples import SamplePictures, gather_samples
 from cotforge.consensus.image.spec import Image, ImageEmbeddings, ImageModel
 from cotforge.consensus.image.store import FeatureStore
 from cotforge.consensus.sequential.terms import Terms
@@ -65,17 +65,17 @@ class Features:
     def demand(self) -> None:
         """Raises PipelineError where the features cannot be had, as far as that shows without reading them."""
         if isinstance(self.image, ImageModel):
-            encoder.demand(self.image.model, self.root)
+            encoder.find_encoder(self.image.model, self.root)
         elif isinstance(self.image, ImageEmbeddings):
             Embeddings(self.root / self.image.embeddings)
 
     def __call__(self, terms: Terms, fold: Callable[[str], int]) -> SamplePictures:
         """The features of all Samples with their labels; `fold` parts them. Raises PipelineError, and JournalError on a full disk."""
         if self._found is None:
-            self._found = self._read(terms.options if terms.label else (), fold)
+            self._found = self._read_features(terms.options if terms.label else (), fold)
         return self._found
 
-    def _read(self, options: Sequence[str], fold: Callable[[str], int]) -> SamplePictures:
+    def _read_features(self, options: Sequence[str], fold: Callable[[str], int]) -> SamplePictures:
         met = _Met()
         if isinstance(self.image, ImageEmbeddings):
             file = Embeddings(self.root / self.image.embeddings)
@@ -83,19 +83,19 @@ class Features:
                 if isinstance(sample, Sample):
                     met.add(sample)
             places = {id: place for place, id in enumerate(met.ids)}
-            return gathered(met.ids, met.labels, options, lambda: file.read(places), fold=fold)
-        with closing(FeatureStore(self.run / FILE, self._recipe())) as store:
-            self._compute(met, store)
-            return gathered(met.ids, met.labels, options, _kept(store, met), fold=fold)
+            return gather_samples(met.ids, met.labels, options, lambda: file.read(places), fold=fold)
+        with closing(FeatureStore(self.run / FILE, self._feature_recipe())) as store:
+            self._compute_missing(met, store)
+            return gather_samples(met.ids, met.labels, options, _stored_features(store, met), fold=fold)
 
-    def _recipe(self) -> str:
-        return encoder.recipe(self.image.model, self.root) if isinstance(self.image, ImageModel) else pixels.RECIPE
+    def _feature_recipe(self) -> str:
+        return encoder.encoder_recipe(self.image.model, self.root) if isinstance(self.image, ImageModel) else pixels.RECIPE
 
-    def _compute(self, met: _Met, store: FeatureStore) -> None:
+    def _compute_missing(self, met: _Met, store: FeatureStore) -> None:
         """Reads all Samples, and keeps the features that are missing; a picture that cannot be read any more has none."""
         lacking: dict[bytes, Picture] = {}
         count = 0
-        with self._opened() as compute:
+        with self._open_encoder() as compute:
             for sample in self.samples():
                 if isinstance(sample, Fault):
                     continue
@@ -108,20 +108,20 @@ class Features:
                     count += len(lacking)
                     if count >= MANY > count - len(lacking):
                         self.tell([LONG])
-                    _keep(lacking, compute, store)
+                    _store_features(lacking, compute, store)
                     lacking = {}
-            _keep(lacking, compute, store)
+            _store_features(lacking, compute, store)
 
     @contextmanager
-    def _opened(self) -> Iterator[Compute]:
+    def _open_encoder(self) -> Iterator[Compute]:
         if isinstance(self.image, ImageModel):
-            with encoder.opened(self.image.model, self.root) as compute:
+            with encoder.open_encoder(self.image.model, self.root) as compute:
                 yield compute
         else:
-            yield lambda data: [pixels.vector(one) for one in data]
+            yield lambda data: [pixels.pixel_vector(one) for one in data]
 
 
-def _keep(lacking: dict[bytes, Picture], compute: Compute, store: FeatureStore) -> None:
+def _store_features(lacking: dict[bytes, Picture], compute: Compute, store: FeatureStore) -> None:
     """The features of pictures, into the store."""
     loaded: dict[bytes, bytes] = {}
     for digest, picture in lacking.items():
@@ -137,7 +137,7 @@ def _keep(lacking: dict[bytes, Picture], compute: Compute, store: FeatureStore) 
         store.keep([digest for digest, _ in found], np.array([vector for _, vector in found], np.float32))
 
 
-def _kept(store: FeatureStore, met: _Met) -> Batches:
+def _stored_features(store: FeatureStore, met: _Met) -> Batches:
     """Vectors with the places of their Samples, in the order of the digests, whatever that of the source."""
     order = sorted(range(len(met.digests)), key=lambda place: met.digests[place])
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.spec import PathText, Spec
 
 
@@ -26,7 +26,7 @@ def _one_of_them(value: Any) -> Any:
     if value is None or value == "pixels" or isinstance(value, ImageModel | ImageEmbeddings):
         return value
     if not isinstance(value, dict) or value.keys() not in ({"model"}, {"embeddings"}):
-        raise ValueError(f"{shown(value)} is none; write pixels, {{model: ID}} or {{embeddings: FILE}}")
+        raise ValueError(f"{show_value(value)} is none; write pixels, {{model: ID}} or {{embeddings: FILE}}")
     return ImageModel.model_validate(value) if "model" in value else ImageEmbeddings.model_validate(value)
 
 
@@ -34,7 +34,7 @@ Image = Annotated[Literal["pixels"] | ImageModel | ImageEmbeddings, BeforeValida
 """`pixels`: the picture itself, made small; needs nothing further, and is right for digits, marks and simple drawings."""
 
 
-def named(image: Image) -> str:
+def describe_features(image: Image) -> str:
     """What the features are, in a few words."""
     if isinstance(image, ImageModel):
         return image.model

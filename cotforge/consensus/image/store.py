@@ -46,7 +46,7 @@ class FeatureStore:
         """(places among the digests, their vectors) in batches; without those that are not kept, or have another length than most."""
         rest, place, length = iter(digests), 0, 0
         while batch := list(islice(rest, BATCH)):
-            found = [(number, vector) for number, digest in enumerate(batch, place) if (vector := self._vector(digest)) is not None]
+            found = [(number, vector) for number, digest in enumerate(batch, place) if (vector := self._stored_vector(digest)) is not None]
             place += len(batch)
             length = length or next((len(vector) for _, vector in found), 0)
             found = [(number, vector) for number, vector in found if len(vector) == length and np.isfinite(vector).all()]
@@ -57,7 +57,7 @@ class FeatureStore:
         """Closes the file."""
         self._file.close()
 
-    def _vector(self, digest: bytes) -> Vectors | None:
+    def _stored_vector(self, digest: bytes) -> Vectors | None:
         query = "SELECT vector FROM features WHERE recipe = ? AND digest = ?"
         row = self._file.do(lambda db: db.execute(query, (self._recipe, digest)).fetchone())
         if row is None or not isinstance(row[0], bytes) or len(row[0]) % 2 or not row[0]:

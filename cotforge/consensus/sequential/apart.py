@@ -11,29 +11,29 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from cotforge import version
-from cotforge.consensus.sequential.learning import Grounds, known, remember, taught
+from cotforge.consensus.sequential.learning import Grounds, recall_policy, remember_policy, teach_policy
 from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import Evidence, Table
+from cotforge.consensus.sequential.table import AnswerTable, Evidence
 from cotforge.consensus.sequential.terms import Terms
 
 T = TypeVar("T")
 
-PROGRAM = "import sys; sys.path.insert(0, {!r}); from cotforge.consensus.sequential.apart import main; del sys.path[0]; main()"
+PROGRAM = "import sys; sys.path.insert(0, {!r}); from cotforge.consensus.sequential.apart import serve_work; del sys.path[0]; serve_work()"
 BEHIND = 5
 """How nice the process is (ours): what asks goes first."""
 
 
-async def learned(terms: Terms, evidence: Evidence | Table, upto: int, *, memory: LearningCache) -> Policy | None:
-    """`learning.learn`, once it is done elsewhere; None where no process can be had, or it came to nothing."""
+async def learn_elsewhere(terms: Terms, evidence: Evidence | AnswerTable, upto: int, *, memory: LearningCache) -> Policy | None:
+    """`learning.learn_policy`, once it is done elsewhere; None where no process can be had, or it came to nothing."""
     grounds = Grounds.of(terms, evidence, upto)
-    policy = known(grounds, memory)
-    if policy is None and (policy := await elsewhere(partial(taught, grounds))) is not None:
-        remember(grounds, policy, memory)
+    policy = recall_policy(grounds, memory)
+    if policy is None and (policy := await run_elsewhere(partial(teach_policy, grounds))) is not None:
+        remember_policy(grounds, policy, memory)
     return policy
 
 
-async def elsewhere(work: Callable[[], T]) -> T | None:
+async def run_elsewhere(work: Callable[[], T]) -> T | None:
     """What `work`, which can be pickled, comes to in another process; None where no process can be had, or it came to nothing."""
     program = PROGRAM.format(str(Path(version.__file__).parents[1]))  # the same cotforge, wherever this one was found
     pipe, quiet = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
@@ -50,7 +50,7 @@ async def elsewhere(work: Callable[[], T]) -> T | None:
     return cast(T, pickle.loads(said)) if process.returncode == 0 else None
 
 
-def main() -> None:
+def serve_work() -> None:
     """Work on standard input to what it comes to on standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that asks
     os.nice(BEHIND)

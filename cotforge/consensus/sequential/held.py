@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.learning import as_symbols, believed, once
+from cotforge.consensus.sequential.learning import as_symbols, cached_belief, drop_twins
 from cotforge.consensus.sequential.learning_cache import LearningCache
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, symbols_of
-from cotforge.consensus.sequential.walk import walk
+from cotforge.consensus.sequential.table import NONE, UNKNOWN, AnswerTable, Flags, Floats, Ints, symbols_of
+from cotforge.consensus.sequential.walk import walk_policy
 
 FOLDS = 5
 """Parts of the checked rows, each of which is judged by what the others taught (ours)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class FoldedGold:
     """What came of them, a row for each."""
 
     row_N: Ints
@@ -41,28 +41,30 @@ class Held:
         return float(self.times_N[self.accepted_N & self.against_N].sum())
 
 
-def held_out(belief: Belief, policy: Policy, evidence: Table, rows: Table, *, memory: LearningCache | None = None) -> Held:
+def held_out(
+    belief: Belief, policy: Policy, evidence: AnswerTable, rows: AnswerTable, *, memory: LearningCache | None = None
+) -> FoldedGold:
     """Judge every checked row by a belief that has not seen its part."""
     row_N = np.flatnonzero(rows.checked_N)
     gold = rows.where(rows.checked_N)
-    seen_NV = walk(policy, gold.answers_NV).seen_NV
+    seen_NV = walk_policy(policy, gold.answers_NV).seen_NV
     n = len(gold)
     column_N, posterior_N, accepted_N, against_N = np.full(n, NONE), np.zeros(n), np.zeros(n, bool), np.zeros(n, bool)
     for fold in range(FOLDS):
         hidden = evidence.fold_N % FOLDS == fold
         others = replace(evidence, gold_N=np.where(hidden, UNKNOWN, evidence.gold_N))
-        without = replace(believed(belief.terms, others, policy=policy, like=belief, memory=memory), repairs=belief.repairs)
+        without = replace(cached_belief(belief.terms, others, policy=policy, like=belief, memory=memory), repairs=belief.repairs)
         part = gold.fold_N % FOLDS == fold
-        view = once(gold.where(part).with_answers(seen_NV[part]), without.twins, belief.terms)
+        view = drop_twins(gold.where(part).with_answers(seen_NV[part]), without.twins, belief.terms)
         symbols_NV, _ = as_symbols(view.answers_NV, view.gold_N, belief.terms)
         lead = without.lead(symbols_NV, without.posterior(symbols_NV))
         posterior_N[part], accepted_N[part] = lead.posterior_N, lead.accepted_N
-        column_N[part] = says(symbols_of(symbols_NV[:, : len(belief.terms.voters)], belief.terms), lead.symbol_N)
+        column_N[part] = saying_column(symbols_of(symbols_NV[:, : len(belief.terms.voters)], belief.terms), lead.symbol_N)
         against_N[part] = (symbols_NV[:, -1] != NONE) & (symbols_NV[:, -1] != lead.symbol_N)
-    return Held(row_N, column_N, posterior_N, accepted_N, against_N, gold.times_N)
+    return FoldedGold(row_N, column_N, posterior_N, accepted_N, against_N, gold.times_N)
 
 
-def says(symbols_NK: Ints, symbol_N: Ints) -> Ints:
+def saying_column(symbols_NK: Ints, symbol_N: Ints) -> Ints:
     """A column in which the symbol stands, `NONE` where it does in none; who abstained does not say what nobody named."""
     says_NK = (symbols_NK == symbol_N[:, None]) & (symbol_N[:, None] >= 0)
     return np.where(says_NK.any(axis=1), says_NK.argmax(axis=1), NONE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cotforge.consensus.sequential.bins import bins, with_cuts
+from cotforge.consensus.sequential.bins import assign_bins, with_cuts
 from cotforge.consensus.sequential.terms import Terms
 
 NONE, ABSTAINED = -1, -2
@@ -25,7 +25,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class AnswerTable:
     """Distinct rows of answers with how often each was met; sorted, so that no order of arrival shows."""
 
     answers_NV: Ints
@@ -53,40 +53,40 @@ class Table:
         """Whether people said what is true."""
         return np.asarray((self.gold_N != UNKNOWN) & (self.gold_N != UNTOLD))
 
-    def where(self, rows: Flags) -> "Table":
+    def where(self, rows: Flags) -> "AnswerTable":
         """Some of the rows."""
-        return Table(
+        return AnswerTable(
             self.answers_NV[rows], self.gold_N[rows], self.wave_N[rows], self.everybody_N[rows], self.fold_N[rows], self.times_N[rows]
         )
 
-    def unfolded(self) -> "Table":
+    def unfolded(self) -> "AnswerTable":
         """The same without folds: as a live run, which has none, adds them up."""
         packed = np.column_stack([self.wave_N, self.everybody_N, np.full(len(self), -1), self.gold_N, self.answers_NV])
-        return table(packed, self.times_N)[0]
+        return make_table(packed, self.times_N)[0]
 
     def packed(self) -> Floats:
         """All of it, a row for each: [wave, everybody, fold, gold, answers..., times]."""
         return np.column_stack([self.wave_N, self.everybody_N, self.fold_N, self.gold_N, self.answers_NV, self.times_N])
 
-    def with_answers(self, answers_NV: Ints) -> "Table":
+    def with_answers(self, answers_NV: Ints) -> "AnswerTable":
         """The same rows with other answers; symbols that only say who agrees with whom are numbered anew with their gold by the caller."""
-        return Table(answers_NV, self.gold_N, self.wave_N, self.everybody_N, self.fold_N, self.times_N)
+        return AnswerTable(answers_NV, self.gold_N, self.wave_N, self.everybody_N, self.fold_N, self.times_N)
 
 
-def table(rows: Ints, times: Floats | None = None) -> tuple[Table, Ints]:
+def make_table(rows: Ints, times: Floats | None = None) -> tuple[AnswerTable, Ints]:
     """The Table of packed rows [wave, everybody, fold, gold, answers...], and each row's place in it."""
     distinct, place_N = unique_rows(rows)
     times_N = np.bincount(place_N, times, len(distinct)).astype(float)
-    return _of(distinct, times_N), place_N
+    return _from_rows(distinct, times_N), place_N
 
 
-def unpacked(rows: Floats) -> Table:
+def unpack_table(rows: Floats) -> AnswerTable:
     """The Table that was `packed`."""
-    return _of(rows[:, :-1].astype(np.int64), rows[:, -1].copy())
+    return _from_rows(rows[:, :-1].astype(np.int64), rows[:, -1].copy())
 
 
-def _of(rows: Ints, times_N: Floats) -> Table:
-    return Table(rows[:, 4:], rows[:, 3], rows[:, 0], rows[:, 1].astype(bool), rows[:, 2], times_N)
+def _from_rows(rows: Ints, times_N: Floats) -> AnswerTable:
+    return AnswerTable(rows[:, 4:], rows[:, 3], rows[:, 0], rows[:, 1].astype(bool), rows[:, 2], times_N)
 
 
 def unique_rows(rows: Ints) -> tuple[Ints, Ints]:
@@ -113,18 +113,18 @@ def with_bins(symbols_NV: Ints, bins_NV: Ints, terms: Terms) -> Ints:
     return np.where(symbols_NV < 0, symbols_NV, symbols_NV + terms.symbols * bins_NV)
 
 
-def regrouped(codes_NV: Ints, gold_N: Ints | None = None, terms: Terms | None = None) -> tuple[Ints, Ints | None]:
+def regroup_codes(codes_NV: Ints, gold_N: Ints | None = None, terms: Terms | None = None) -> tuple[Ints, Ints | None]:
     """Symbols that only say who agrees with whom, numbered by first appearance, the label's first; gold follows its answer.
 
     Without terms that have bins any numbers may stand for the answers, so long as they differ as these do.
     """
     if terms is None or not terms.binned:
-        return _renumbered(codes_NV, gold_N)
-    symbols_NV, gold_N = _renumbered(symbols_of(codes_NV, terms), gold_N)
+        return _renumber_groups(codes_NV, gold_N)
+    symbols_NV, gold_N = _renumber_groups(symbols_of(codes_NV, terms), gold_N)
     return with_bins(symbols_NV, codes_NV // terms.symbols, terms), gold_N
 
 
-def _renumbered(answers_NV: Ints, gold_N: Ints | None) -> tuple[Ints, Ints | None]:
+def _renumber_groups(answers_NV: Ints, gold_N: Ints | None) -> tuple[Ints, Ints | None]:
     n, v = answers_NV.shape
     new_NV = np.where(answers_NV < 0, answers_NV, -9)
     new_gold_N = None if gold_N is None else np.where(gold_N >= 0, UNNAMED, gold_N)
@@ -168,13 +168,13 @@ class Evidence:
         `probabilities`: of the answers, in [0, 1], as the voters themselves gave them, as far as they did; `id`: of use where
         Samples have pictures.
         """
-        row = self._row(wave, label=label, answers=answers, gold=gold, untold=untold, everybody=everybody, fold=fold)
+        row = self._wave_row(wave, label=label, answers=answers, gold=gold, untold=untold, everybody=everybody, fold=fold)
         if probabilities:
             self._one_by_one(row, probabilities)
         else:
             self._counts[row] += 1
 
-    def _row(
+    def _wave_row(
         self,
         wave: int,
         *,
@@ -185,7 +185,7 @@ class Evidence:
         everybody: bool,
         fold: int,
     ) -> tuple[int, ...]:
-        symbols, true = coded(self.terms, label, answers, gold, self._columns, self._places)
+        symbols, true = code_sample(self.terms, label, answers, gold, self._columns, self._places)
         return (wave, everybody, fold if gold is not None or untold else -1, UNTOLD if untold else true, *symbols)
 
     def _one_by_one(self, row: tuple[int, ...], probabilities: Mapping[str, float]) -> None:
@@ -195,31 +195,31 @@ class Evidence:
 
     def parted(self, terms: Terms) -> Terms:
         """The terms with the cuts of confidence that the warm-up, wave 0, suggests."""
-        rows, probability_NK = self._known()
+        rows, probability_NK = self._known_rows()
         return with_cuts(terms, probability_NK[rows[:, 0] == 0]) if len(rows) else terms
 
-    def table(self, terms: Terms | None = None) -> Table:
+    def table(self, terms: Terms | None = None) -> AnswerTable:
         """What was added, whatever the order, in bins of confidence by the cuts of these terms."""
         width = 5 + len(self.terms.voters)
         rows, times = np.array(list(self._counts), np.int64).reshape(-1, width), np.array(list(self._counts.values()), float)
         if len(self._rows):
-            known = self._binned(terms)
+            known = self._binned_rows(terms)
             rows, times = np.concatenate([rows, known]), np.append(times, np.ones(len(known)))
-        return table(rows, times)[0]
+        return make_table(rows, times)[0]
 
-    def _binned(self, terms: Terms | None) -> Ints:
+    def _binned_rows(self, terms: Terms | None) -> Ints:
         """The rows of their own, in bins of confidence."""
-        known, probability_NK = self._known()
+        known, probability_NK = self._known_rows()
         if terms is not None and terms.binned:
-            known[:, 4:-1] = with_bins(known[:, 4:-1], bins(probability_NK, terms), terms)
+            known[:, 4:-1] = with_bins(known[:, 4:-1], assign_bins(probability_NK, terms), terms)
         return known
 
-    def _known(self) -> tuple[Ints, Floats]:
+    def _known_rows(self) -> tuple[Ints, Floats]:
         rows = np.array(self._rows, np.int64).reshape(-1, 5 + len(self.terms.voters))
         return rows, np.array(self._probabilities, float).reshape(len(rows), len(self.terms.voters))
 
 
-def coded(
+def code_sample(
     terms: Terms,
     label: str | None,
     answers: Mapping[str, str | None],

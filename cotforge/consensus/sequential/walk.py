@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Ints, regrouped, symbols_of
+from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Ints, regroup_codes, symbols_of
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class ReplayTrace:
     """What was heard of rows."""
 
     seen_NV: Ints
@@ -24,13 +24,13 @@ class Walk:
         return np.asarray(self.turn_NK > 0)
 
 
-def everybody(answers_NV: Ints, voters: int) -> Walk:
+def walk_everybody(answers_NV: Ints, voters: int) -> ReplayTrace:
     """Everybody is asked; the first columns are these voters'."""
     there_NK = answers_NV[:, :voters] != NONE
-    return Walk(answers_NV, there_NK.astype(np.int64), ~there_NK)
+    return ReplayTrace(answers_NV, there_NK.astype(np.int64), ~there_NK)
 
 
-def walk(policy: Policy, answers_NV: Ints, everybody_N: Flags | None = None) -> Walk:
+def walk_policy(policy: Policy, answers_NV: Ints, everybody_N: Flags | None = None) -> ReplayTrace:
     """Ask as the policy says, and everybody where `everybody_N`; answers of voters that are not there (`NONE`) cannot be had."""
     terms = policy.terms
     k = len(terms.voters)
@@ -44,7 +44,7 @@ def walk(policy: Policy, answers_NV: Ints, everybody_N: Flags | None = None) -> 
     for turn in range(1, min(k, terms.max_calls or k) + 1):
         if not len(going):
             break
-        view_NV, free_NK = _view(policy, seen_NV[going]), policy.open(turn_NK[going] > 0)
+        view_NV, free_NK = _policy_view(policy, seen_NV[going]), policy.open(turn_NK[going] > 0)
         wanted_N, column_N = policy.choose(view_NV, free_NK), policy.choose(view_NV, free_NK & there_NK[going])
         other = wanted_N != column_N
         lacking_NK[going[other], wanted_N[other]] = True
@@ -53,14 +53,14 @@ def walk(policy: Policy, answers_NV: Ints, everybody_N: Flags | None = None) -> 
         seen_NV[going, column_N] = answers_NV[going, column_N]
         turn_NK[going, column_N] = turn
     if any(voter.short for voter in terms.voters):
-        lacking_NK |= _untraced(policy, answers_NV, seen_NV) & ~everybody_N[:, None]
-    return Walk(seen_NV, turn_NK, lacking_NK)
+        lacking_NK |= _wanting_trace(policy, answers_NV, seen_NV) & ~everybody_N[:, None]
+    return ReplayTrace(seen_NV, turn_NK, lacking_NK)
 
 
-def _untraced(policy: Policy, answers_NV: Ints, seen_NV: Ints) -> Flags:
+def _wanting_trace(policy: Policy, answers_NV: Ints, seen_NV: Ints) -> Flags:
     """Of whom a full trace is still wanted, [N, K], where only short votes say what is accepted: one after another of these is asked."""
     columns = {voter.name: column for column, voter in enumerate(policy.terms.voters)}
-    view_NV = _view(policy, seen_NV)
+    view_NV = _policy_view(policy, seen_NV)
     lead = policy.belief.lead(view_NV, policy.belief.posterior(view_NV))
     said_NV, shown_NV = symbols_of(view_NV, policy.terms), symbols_of(answers_NV, policy.terms)
     open_N, wanted_NK = lead.accepted_N & ~lead.traced_N, np.zeros((len(seen_NV), len(columns)), bool)
@@ -74,9 +74,9 @@ def _untraced(policy: Policy, answers_NV: Ints, seen_NV: Ints) -> Flags:
     return wanted_NK
 
 
-def _view(policy: Policy, seen_NV: Ints) -> Ints:
+def _policy_view(policy: Policy, seen_NV: Ints) -> Ints:
     if policy.belief.twins:
         seen_NV = seen_NV.copy()
         for column in policy.belief.twins:
             seen_NV[seen_NV[:, column] >= 0, column] = ABSTAINED
-    return seen_NV if policy.terms.by_class else regrouped(seen_NV, None, policy.terms)[0]
+    return seen_NV if policy.terms.by_class else regroup_codes(seen_NV, None, policy.terms)[0]

@@ -7,12 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.reader import Reader
 from cotforge.plan.rewards import Reward, reward_faults, reward_words
 from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom
-from cotforge.plan.variants import FORM, Variant, expanded, form
+from cotforge.plan.variants import FORM, Variant, expand_variant, loss_form
 from cotforge.spec import Spec, WrongKey
 
 
@@ -32,9 +32,9 @@ Both narrow what is explored, by what arXiv 2509.26114 finds of either bound.
 """
 
 
-def _clip(given: Any) -> Any:
+def _parse_clip(given: Any) -> Any:
     if isinstance(given, str) and given not in CLIPS:
-        raise ValueError(f"no clip named {shown(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
+        raise ValueError(f"no clip named {show_value(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
     return CLIPS[given] if isinstance(given, str) else given
 
 
@@ -44,12 +44,12 @@ BUDGETED = frozenset({"dapo", "cispo", "vespo"})
 """Losses of TRL's that are a sum over the tokens of a whole step, divided by one number."""
 
 
-def _scaling(given: Any) -> Any:
+def _parse_scaling(given: Any) -> Any:
     """TRL also takes true for `group` and false for `none`."""
     return ("group" if given else "none") if isinstance(given, bool) else given
 
 
-class Vllm(Spec):
+class VllmOptions(Spec):
     """Where vLLM makes completions."""
 
     url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
@@ -117,7 +117,7 @@ class Grpo(PacedStage):
     given there may be no other (RACRO, arXiv 2506.04559)."""
     rewards: tuple[Reward, ...]
     """What is better."""
-    clip: Annotated[Clip | None, BeforeValidator(_clip)] = None
+    clip: Annotated[Clip | None, BeforeValidator(_parse_clip)] = None
     """Two numbers, or `cliplow-upper` or `cliplow-lower`; null is TRL's own, 0.2 on both sides."""
     updates_per_rollout: int = Field(default=1, ge=1)
     """Optimizer steps on the same completions; from 2 on the ratio leaves 1, and the clip can act. TRL's own default."""
@@ -131,7 +131,7 @@ class Grpo(PacedStage):
     """Weight of the distance to the weights that the stage began with; 0 loads no such copy. Null is TRL's own: 0."""
     loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
     """How the losses of tokens are weighed. TRL's own default: every token of a rollout counts the same."""
-    scale_rewards: Annotated[Literal["group", "batch", "none"], BeforeValidator(_scaling)] = "group"
+    scale_rewards: Annotated[Literal["group", "batch", "none"], BeforeValidator(_parse_scaling)] = "group"
     """By whose standard deviation advantages are divided. TRL's own default."""
     use_bias_correction_kl: bool = True
     """Whether the KL term, the k3 estimate, is weighed by the ratio, so that its gradient is unbiased. TRL's own default."""
@@ -141,7 +141,7 @@ class Grpo(PacedStage):
     """Tokens that a step learns from: completions are taken until theirs reach it, and the loss is divided by it (C3PO); null takes all."""
     rollouts: Literal["auto", "transformers", "vllm"] = "auto"
     """Who makes the completions; `auto` is vLLM where there is a GPU, vLLM, and a student that it can be given, else transformers."""
-    vllm: Vllm | None = None
+    vllm: VllmOptions | None = None
     """Null is vLLM's place and share as `{}` gives them."""
 
     @model_validator(mode="before")
@@ -150,7 +150,7 @@ class Grpo(PacedStage):
         """The keys of the variant, and `accumulate`, where it is not given: whole groups, 16 of them at least."""
         if not isinstance(given, dict):
             return given
-        given = expanded(given)
+        given = expand_variant(given)
         if given.get("accumulate") is not None:
             return given
         batch, group = (given.get(name, cls.model_fields[name].default) for name in ("batch", "group"))
@@ -204,7 +204,7 @@ class Grpo(PacedStage):
         if self.clip is not None and self.updates_per_rollout < 2:
             raise ValueError("clip: cannot act while every completion is used for one step only; set updates_per_rollout to 2 or more")
         if self.clip is not None and (loss := self.trl.get("loss_type", self.loss_type)) in UNCLIPPED:
-            raise ValueError(f"clip: the loss {shown(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
+            raise ValueError(f"clip: the loss {show_value(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
         return self
 
     @model_validator(mode="after")
@@ -214,7 +214,7 @@ class Grpo(PacedStage):
                 raise ValueError("token_budget: is missing; variant c3po needs one that the completions of nearly every step reach")
             return self
         if (loss := self.trl.get("loss_type", self.loss_type)) not in BUDGETED:
-            raise ValueError(f"token_budget: the loss {shown(loss)} is divided by something else; take {', '.join(sorted(BUDGETED))}")
+            raise ValueError(f"token_budget: the loss {show_value(loss)} is divided by something else; take {', '.join(sorted(BUDGETED))}")
         if cut := sorted({"steps_per_generation", "generation_batch_size"} & self.trl.keys()):
             raise ValueError(f"token_budget: is that of a whole rollout; leave {' and '.join(cut)} out of trl:")
         return self
@@ -251,4 +251,4 @@ class Grpo(PacedStage):
         words = [*super().words(steps), reward_words(named)]
         clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
         other = {name: value for name in FORM if (value := getattr(self, name)) != type(self).model_fields[name].default}
-        return [*words, f"groups of {self.group}", *clip, *form(other | self.trl)]
+        return [*words, f"groups of {self.group}", *clip, *loss_form(other | self.trl)]

@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan import modules as parts
-from cotforge.plan.evaluation import listed
+from cotforge.plan.evaluation import as_list
 from cotforge.plan.stage import Curve, Stage
 from cotforge.spec import PathText, Spec, WrongKey
 
@@ -31,7 +31,7 @@ class MergeInput(Spec):
     """How much it counts; for slerp mergekit's `t`: 0 is `base`, 1 the model."""
     density: float = Field(default=1.0, gt=0, le=1)
     """For ties and dare: the share of its difference that is kept, the largest numbers (ties) or a random draw (dare)."""
-    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(parts.numbered), Field(min_length=1)] | None = None
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(parts.number_layers), Field(min_length=1)] | None = None
     """In which layers it counts, from 0, such as `[0, 1, 6-27]`; null is everywhere."""
 
 
@@ -47,7 +47,7 @@ class Merge(Stage):
     """The models that are merged; whatever is not merged, the configuration and the processor are those of the student it begins with."""
     base: PathText | None = Field(default=None, min_length=1)
     """Mergekit's base_model, from which differences are taken and slerp begins; null is the student that it begins with."""
-    modules: Annotated[tuple[str, ...], BeforeValidator(listed)] = ("attn", "mlp", "norm")
+    modules: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ("attn", "mlp", "norm")
     """Which weights: `attn`, `mlp`, `norm`, `embed`, `head`, `vision`, `projector`, or a regular expression after `re:`.
 
     The default is that of arXiv 2505.05464's code: the language part without what has a row for each token.
@@ -78,7 +78,7 @@ class Merge(Stage):
         """Of models that are plainly meant as folders."""
         for key, model in self.reads().items():
             if model.startswith((".", "/")) and not (root / model).is_dir():
-                yield f"{key}: {shown(model)} is no folder"
+                yield f"{key}: {show_value(model)} is no folder"
 
     def key_fields(self) -> dict[str, Any]:
         """Without the places of models, whose weights count."""
@@ -94,7 +94,7 @@ class Merge(Stage):
     @field_validator("modules")
     @classmethod
     def _are_known(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
-        if fault := parts.wrong(modules, KNOWN) or (None if modules else f"there is none; give {', '.join(KNOWN)}"):
+        if fault := parts.wrong_modules(modules, KNOWN) or (None if modules else f"there is none; give {', '.join(KNOWN)}"):
             raise ValueError(fault)
         return modules
 

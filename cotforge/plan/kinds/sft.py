@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from cotforge.plan.curriculum import Choices, PacedStage
-from cotforge.plan.part import Part
+from cotforge.plan.part import DataPart
 from cotforge.plan.prior import Prior
 from cotforge.plan.stage import LOSS, Curve, LearnsFrom
 from cotforge.spec import WrongKey
@@ -36,7 +36,7 @@ class Sft(PacedStage):
     """Tokens of a whole lesson, picture included; null is what the student's positions hold."""
     prior: Prior | None = None
     """Bends the gradients towards an expert in reasoning (DRIFT, arXiv 2510.15050); null is plain sft."""
-    part: Part | None = None
+    part: DataPart | None = None
     """Of the data, the part that is learned, where several branches share them (Disperse-Then-Merge, arXiv 2405.13432); null is all."""
     shuffle_answers: float = Field(default=0.0, ge=0, le=1)
     """The share of lessons that are learned with the answer of another sample, so that they teach the form of reasoning alone (PA-FAS,

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from cotforge.images import Urls
 from cotforge.records import Call
 from cotforge.replies.attempt import Attempt
-from cotforge.teachers.kind import Opening, Place
+from cotforge.teachers.kind import Opening, TeacherBackend
 from cotforge.teachers.kinds.served import ServedTeacher
 from cotforge.teachers.openai import Session
 
@@ -23,11 +23,11 @@ class OpenAITeacher(ServedTeacher):
     def connections(self) -> int:
         return self.concurrency * len(self.url)
 
-    async def open(self, opening: Opening) -> Place:
+    async def open(self, opening: Opening) -> TeacherBackend:
         return Servers(self, opening.session, share=opening.share)
 
 
-class Servers(Place):
+class Servers(TeacherBackend):
     """Its servers."""
 
     adaptive = True

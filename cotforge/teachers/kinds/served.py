@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.spec import AutoOrOff
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session
@@ -23,13 +23,13 @@ def server_url(url: str) -> str:
     url = url.strip()
     if "@" in url.partition("//")[2].partition("/")[0]:
         raise ValueError("a URL must not hold a password; name an environment variable with key_env")
-    if (why := _unreachable(url)) is not None:
-        told = "this" if "@" in url else shown(url)
+    if (why := _why_unreachable(url)) is not None:
+        told = "this" if "@" in url else show_value(url)
         raise ValueError(f"{told} is not a URL of a server{why}; write it like 'http://localhost:8000/v1'")
     return url.rstrip("/")
 
 
-def _unreachable(url: str) -> str | None:
+def _why_unreachable(url: str) -> str | None:
     """What is wrong with a URL, as `: why`, empty where that is plain to see; None where nothing is."""
     if not url.isprintable() or any(c in url for c in ' \\"<>^`{|}'):
         return ": it holds a character that a URL has not"
@@ -56,7 +56,7 @@ def _host_is_sound(host: str, *, bracketed: bool) -> bool:
     return re.fullmatch(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", ascii) is not None and len(ascii) <= 253
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
@@ -65,7 +65,7 @@ class ServedTeacher(TeacherKind):
 
     may_charge: ClassVar[bool] = True
 
-    url: Annotated[tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_listed)] = ()
+    url: Annotated[tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_as_list)] = ()
     """Base URL, or one per replica of the same model."""
     logprobs: AutoOrOff = "auto"
     """`auto`: where `consensus.logprobs` is so too, the log probabilities of a reply's tokens are asked for, unless the server refuses the

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from cotforge.teachers.kind import Opening, Place
+from cotforge.teachers.kind import Opening, TeacherBackend
 from cotforge.teachers.local import Local
 from cotforge.teachers.local.spec import SAMPLING, LocalTeacher
 
@@ -17,5 +17,5 @@ class TransformersTeacher(LocalTeacher):
 
     kind: Literal["transformers"] = "transformers"
 
-    async def open(self, opening: Opening) -> Place:
+    async def open(self, opening: Opening) -> TeacherBackend:
         return await opening.stack.enter_async_context(Local(self, opening.root))

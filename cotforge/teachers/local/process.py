@@ -20,7 +20,7 @@ from cotforge import version
 from cotforge.errors import TeacherError
 from cotforge.records import Call, Picture
 from cotforge.replies.text import one_line
-from cotforge.teachers.local.engine import Said
+from cotforge.teachers.local.engine import Generation
 from cotforge.teachers.local.spec import LocalTeacher
 from cotforge.teachers.local.worker import GRACE_S
 
@@ -56,7 +56,7 @@ class Process:
         self.why = ""
         """Why it is gone, on one line."""
         self._where = f"teacher {teacher.name!r}" + (f" on {place}" if place != "cpu" else "")
-        self._waiting: dict[int, asyncio.Future[Said]] = {}
+        self._waiting: dict[int, asyncio.Future[Generation]] = {}
         self._held: dict[str, _Held] = {}
         self._numbers = itertools.count()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -71,20 +71,20 @@ class Process:
         """
         worker = cls(teacher, place)
         try:
-            await worker._spawn(devices)
-            worker._send((teacher, model))
+            await worker._spawn_worker(devices)
+            worker._send_message((teacher, model))
             await worker._ready
         except BaseException:
             await worker.end(grace=0.0)
             raise
         return worker
 
-    async def _spawn(self, devices: str) -> None:
+    async def _spawn_worker(self, devices: str) -> None:
         ours, theirs = socket.socketpair()
         home = str(Path(version.__file__).parents[1])  # the same cotforge, wherever this one was found
         program = (
             f"import sys; sys.path.insert(0, {home!r}); import cotforge; del sys.path[0]\n"
-            f"from cotforge.teachers.local.worker import main\nsys.exit(main({theirs.fileno()}))"
+            f"from cotforge.teachers.local.worker import serve_socket\nsys.exit(serve_socket({theirs.fileno()}))"
         )
         inherited = {name: told for name, told in os.environ.items() if name not in LAUNCHED}
         reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=LONGEST)
@@ -98,29 +98,29 @@ class Process:
         except BaseException:
             self._writer.close()
             raise
-        self._life = asyncio.create_task(self._live(reader))
+        self._life = asyncio.create_task(self._run_reader(reader))
 
-    async def _live(self, reader: asyncio.StreamReader) -> None:
-        listening = asyncio.create_task(self._listen(reader))
+    async def _run_reader(self, reader: asyncio.StreamReader) -> None:
+        listening = asyncio.create_task(self._listen_worker(reader))
         await self._process.wait()
-        self._kill()  # what it had started and left behind
+        self._kill_worker()  # what it had started and left behind
         await listening
         self.why = self.why or self._last_words()
         self.gone = True
         self._writer.close()
         self._log.close()
-        _fail(self._ready, TeacherError(f"{self._where}: {self.why}"))
+        _fail_waiting(self._ready, TeacherError(f"{self._where}: {self.why}"))
         for answer in self._waiting.values():
-            _fail(answer, Gone(self.why))
+            _fail_waiting(answer, Gone(self.why))
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
+    async def _listen_worker(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(ConnectionResetError):
             while line := await reader.readline():
                 ((what, value),) = json.loads(line).items()
                 if what == "said":
                     answer = self._waiting.get(value["id"])
                     if answer is not None and not answer.done():
-                        answer.set_result(Said(**value))
+                        answer.set_result(Generation(**value))
                 elif what == "unfit":
                     self.why = one_line(value)
                 elif not self._ready.done():
@@ -138,7 +138,7 @@ class Process:
 
     # asking
 
-    async def ask(self, call: Call, timeout: float, *, seed: int | None = None) -> Said:
+    async def ask(self, call: Call, timeout: float, *, seed: int | None = None) -> Generation:
         """What the model says; with a `seed`, what is drawn for it is the same whatever else is asked.
 
         Raises Gone where the process ended, Fault where a picture cannot be read, TimeoutError.
@@ -146,18 +146,18 @@ class Process:
         if self.gone:
             raise Gone(self.why)
         number = next(self._numbers)
-        answer: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         pictures = {picture.digest: picture for picture in call.sample.pictures}.values()
         try:
             async with asyncio.timeout(timeout):
                 await self._hand_over(pictures)
-                self._send(("ask", number, call.messages, seed))
+                self._send_message(("ask", number, call.messages, seed))
                 return await answer
         finally:
             del self._waiting[number]
             if not answer.done() or answer.cancelled():
-                self._send(("drop", number))
+                self._send_message(("drop", number))
             self._take_back(pictures)
 
     async def _hand_over(self, pictures: Iterable[Picture]) -> None:
@@ -171,7 +171,7 @@ class Process:
 
     async def _send_picture(self, picture: Picture) -> None:
         content: bytes | str = picture.file if picture.file is not None else await asyncio.to_thread(picture.load)
-        self._send(("picture", picture.digest, content))
+        self._send_message(("picture", picture.digest, content))
         with contextlib.suppress(ConnectionError):  # then the process ends, which is told elsewhere
             await self._writer.drain()
 
@@ -181,13 +181,13 @@ class Process:
             held.calls -= 1
             if not held.calls:
                 del self._held[picture.digest]
-                held.sent.add_done_callback(partial(self._forget, picture.digest))
+                held.sent.add_done_callback(partial(self._forget_picture, picture.digest))
 
-    def _forget(self, digest: str, sent: asyncio.Task[None]) -> None:
+    def _forget_picture(self, digest: str, sent: asyncio.Task[None]) -> None:
         if not sent.cancelled() and sent.exception() is None and digest not in self._held:
-            self._send(("forget", digest))
+            self._send_message(("forget", digest))
 
-    def _send(self, message: tuple[Any, ...]) -> None:
+    def _send_message(self, message: tuple[Any, ...]) -> None:
         if not self.gone and not self._writer.is_closing():
             self._writer.write(pickle.dumps(message))
 
@@ -203,15 +203,15 @@ class Process:
             await asyncio.wait([self._life], timeout=grace)
         finally:
             if not self._life.done():
-                self._kill()
+                self._kill_worker()
         await self._life
 
-    def _kill(self) -> None:
+    def _kill_worker(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def _fail(waited: asyncio.Future[Any], fault: Exception) -> None:
+def _fail_waiting(waited: asyncio.Future[Any], fault: Exception) -> None:
     if not waited.done():
         waited.set_exception(fault)
         waited.exception()  # whoever waited for it may be gone as well

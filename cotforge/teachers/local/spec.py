@@ -78,19 +78,19 @@ class LocalTeacher(TeacherKind):
 
         A model that is spread over several GPUs gets as many per worker. Raises TeacherError where there are not enough.
         """
-        visible = _visible() if self.gpus else []
+        visible = _visible_gpus() if self.gpus else []
         wanted = tuple(range(len(visible))) if self.gpus == "all" else self.gpus
         if missing := [gpu for gpu in wanted if gpu >= len(visible)]:
             raise TeacherError(f"teacher {self.name!r}: gpus: there is no gpu {missing[0]}; {len(visible)} are visible")
         if not wanted:
             return {"cpu": ""}
-        each = self._spread(len(wanted))
+        each = self._gpus_per_worker(len(wanted))
         if each > len(wanted):
             raise TeacherError(f"teacher {self.name!r}: engine: spreads the model over {each} gpus, and has {len(wanted)}")
         groups = [wanted[start : start + each] for start in range(0, len(wanted) - each + 1, each)]
         return {"gpu:" + "+".join(map(str, group)): ",".join(visible[gpu] for gpu in group) for group in groups}
 
-    def _spread(self, all: int) -> int:
+    def _gpus_per_worker(self, all: int) -> int:
         """How many GPUs one worker needs."""
         if "device_map" in self.engine:
             return all
@@ -98,7 +98,7 @@ class LocalTeacher(TeacherKind):
         return max(1, sizes[0] * sizes[1]) if all and isinstance(sizes[0], int) and isinstance(sizes[1], int) else 1
 
 
-def _visible() -> list[str]:
+def _visible_gpus() -> list[str]:
     """The GPUs of this machine as CUDA_VISIBLE_DEVICES names them; those that it leaves visible where it is set."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Curriculum, PacedStage
-from cotforge.train.curriculum.orders import EasyFirst, Order, Shuffled, cut, part_seed
+from cotforge.train.curriculum.orders import EasyFirst, Order, Shuffled, cut_parts, part_seed
 from cotforge.train.curriculum.samplers import Bandit, InOrder, Review, RowSampler
 
 
@@ -41,23 +41,23 @@ class RowFacts:
 
 
 @dataclass(frozen=True)
-class Size:
+class StageSize:
     """Of a stage: rows of an optimizer step (for grpo: of a rollout) over all processes, and how many rows it sees in all."""
 
     step: int
     reach: int
 
 
-def order_of(stage: PacedStage, facts: RowFacts, size: Size, tell: Callable[[str], object]) -> EasyFirst | None:
+def order_of(stage: PacedStage, facts: RowFacts, size: StageSize, tell: Callable[[str], object]) -> EasyFirst | None:
     """The order of a stage that begins with what is easy; None where its curriculum is another. Raises PipelineError."""
     asked = stage.curriculum
     if asked is None or asked.how != "easy_first":
         return None
-    hardness = _hardness(stage.name, asked, facts, tell)
-    return EasyFirst(_shuffled(stage, facts, size), hardness, buckets=asked.buckets, reach=size.reach)
+    hardness = _row_hardness(stage.name, asked, facts, tell)
+    return EasyFirst(_shuffled_sampler(stage, facts, size), hardness, buckets=asked.buckets, reach=size.reach)
 
 
-def sampler_of(stage: PacedStage, facts: RowFacts, size: Size, tell: Callable[[str], object]) -> RowSampler | None:
+def sampler_of(stage: PacedStage, facts: RowFacts, size: StageSize, tell: Callable[[str], object]) -> RowSampler | None:
     """The sampler of a stage's curriculum; None where it has none. Raises PipelineError where what it goes by is not known."""
     asked = stage.curriculum
     if asked is None:
@@ -65,9 +65,9 @@ def sampler_of(stage: PacedStage, facts: RowFacts, size: Size, tell: Callable[[s
     if (order := order_of(stage, facts, size, tell)) is not None:
         return InOrder(order)
     if asked.how == "review":
-        known = _hardness(stage.name, asked, facts, tell) if stage.needs_pass_rates else None
-        return Review(_shuffled(stage, facts, size), every=asked.every, share=asked.share, known=known)
-    clusters = clustered(facts, asked.buckets, size.step)
+        known = _row_hardness(stage.name, asked, facts, tell) if stage.needs_pass_rates else None
+        return Review(_shuffled_sampler(stage, facts, size), every=asked.every, share=asked.share, known=known)
+    clusters = cluster_rows(facts, asked.buckets, size.step)
     if clusters is None:
         raise PipelineError(
             f"stage {stage.name!r}: curriculum.how: bandit: nothing tells its rows apart; write pass rates with "
@@ -82,7 +82,7 @@ def sampler_of(stage: PacedStage, facts: RowFacts, size: Size, tell: Callable[[s
     return Bandit(orders, progress=asked.by != "reward_variance", explore=asked.explore, seed=stage.seed)
 
 
-def clustered(facts: RowFacts, buckets: int, least: int) -> list[list[int]] | None:
+def cluster_rows(facts: RowFacts, buckets: int, least: int) -> list[list[int]] | None:
     """Rows in clusters: quantiles of pass rate, each in a half of shorter and one of longer rows; without pass rates, quantiles of length.
 
     Fewer than asked for where a cluster would have less than `least` rows. None where neither is known.
@@ -90,12 +90,12 @@ def clustered(facts: RowFacts, buckets: int, least: int) -> list[list[int]] | No
     rows = range(len(facts.rates))
     hardness, lengths = facts.hardness("pass_rate"), facts.hardness("length")
     if hardness is None:
-        return None if lengths is None else cut(sorted(rows, key=lambda row: lengths[row]), max(1, min(buckets, len(rows) // least)))
+        return None if lengths is None else cut_parts(sorted(rows, key=lambda row: lengths[row]), max(1, min(buckets, len(rows) // least)))
     halves = 2 if lengths is not None and len(rows) >= 2 * least else 1
-    parts = cut(sorted(rows, key=lambda row: hardness[row]), max(1, min(buckets, len(rows) // (halves * least))))
+    parts = cut_parts(sorted(rows, key=lambda row: hardness[row]), max(1, min(buckets, len(rows) // (halves * least))))
     if lengths is None:
         return parts
-    return [half for part in parts for half in cut(sorted(part, key=lambda row: lengths[row]), halves)]
+    return [half for part in parts for half in cut_parts(sorted(part, key=lambda row: lengths[row]), halves)]
 
 
 def _told_apart(facts: RowFacts) -> str:
@@ -103,12 +103,12 @@ def _told_apart(facts: RowFacts) -> str:
     return " and ".join(known)
 
 
-def _shuffled(stage: PacedStage, facts: RowFacts, size: Size) -> Shuffled:
+def _shuffled_sampler(stage: PacedStage, facts: RowFacts, size: StageSize) -> Shuffled:
     lengths = facts.lengths if facts.alike else None
     return Shuffled(range(len(facts.rates)), seed=stage.seed, size=size.step, lengths=lengths)
 
 
-def _hardness(name: str, asked: Curriculum, facts: RowFacts, tell: Callable[[str], object]) -> list[float]:
+def _row_hardness(name: str, asked: Curriculum, facts: RowFacts, tell: Callable[[str], object]) -> list[float]:
     found = facts.hardness(asked.by)
     if found is None:
         raise PipelineError(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from cotforge.train.data.learnable import Learnable, refused, text_of
+from cotforge.train.data.learnable import Learnable, processor_refusal, text_of
 from cotforge.train.trl_seam import apply_chat_template, prepare_multimodal_messages
 
 MARKS = ("token_type_ids", "mm_token_type_ids")
@@ -44,7 +44,7 @@ class Making:
 
     def make(self, lesson: Record) -> tuple[Record, Record, str]:
         """The same from a lesson's row, and its prompt as it was rendered."""
-        shown, text = asked(lesson, self.processor)
+        shown, text = processed_prompt(lesson, self.processor)
         said = self.processor(text=[text["completion"]], return_tensors="pt", add_special_tokens=False)
         tokens = {"prompt": shown["input_ids"][0].int(), "completion": said["input_ids"][0].int()}
         for name in MARKS:
@@ -57,7 +57,7 @@ class Making:
         return tokens, {name: value for name, value in shown.items() if name not in TEXTUAL}, text["prompt"]
 
 
-def asked(lesson: Record, processor: Any) -> tuple[Any, dict[str, str]]:
+def processed_prompt(lesson: Record, processor: Any) -> tuple[Any, dict[str, str]]:
     """A lesson's prompt with its pictures as the processor makes it; and the texts of prompt and, where it has one, completion."""
     images = lesson["images"]
     spoken = {"prompt": prepare_multimodal_messages(lesson["prompt"], images=images)}
@@ -69,7 +69,7 @@ def asked(lesson: Record, processor: Any) -> tuple[Any, dict[str, str]]:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedLesson:
     """Lessons made for the first time, or why they cannot be learned; goes to the loader's workers."""
 
     making: Making
@@ -90,7 +90,7 @@ class Checked:
                 return Unlearnable("it has no picture, which a student that looks at pictures by attention across cannot do without")
             tokens, pictures, prompt = self.making.make(lesson)
         except Exception as error:
-            return Unlearnable(refused(error))
+            return Unlearnable(processor_refusal(error))
         if self.learnable is not None and (fault := self.learnable.text_fault(wanted, prompt, tokens["completion"].tolist())):
             return Unlearnable(fault, wanted)
         return tokens, pictures

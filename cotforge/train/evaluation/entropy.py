@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 
 from cotforge.errors import PipelineError
 from cotforge.train import ranks
-from cotforge.train.evaluation.askers import Checkpoint, Question, by_size
+from cotforge.train.evaluation.askers import CheckpointAsker, Question, by_size
 
 MOST = 256
 """Questions of which completions are drawn, at most (default chosen by us): some ten thousand tokens, for a second decimal."""
 
 
 def mean_entropy(
-    checkpoint: Checkpoint, questions: Sequence[Question], *, max_tokens: int, seed: int = 0, done: Callable[[int], object] = bool
+    checkpoint: CheckpointAsker, questions: Sequence[Question], *, max_tokens: int, seed: int = 0, done: Callable[[int], object] = bool
 ) -> float:
     """Nats of a token, the mean over all tokens of one completion each; the same for the same student, seed and number of processes.
 
@@ -29,7 +29,7 @@ def mean_entropy(
         nats = sum((one.entropy or 0.0) * one.output_tokens for one in said)
         return nats, sum(one.output_tokens for one in said), next((f": {one.error}: {one.detail}" for one in said if one.error), "")
 
-    parts = ranks.every(told)
+    parts = ranks.gather_processes(told)
     nats, tokens = sum(part[0] for part in parts), sum(part[1] for part in parts)
     if not tokens:
         why = next((part[2] for part in parts if part[2]), "")

@@ -15,11 +15,11 @@ from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sandbox import Prompt
-from cotforge.sources import samples
+from cotforge.sources import read_samples
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldOutSamples:
     """Samples with a label, in an order that depends on their pictures alone, and what the student is asked about them."""
 
     task: Task
@@ -38,7 +38,7 @@ class Held:
             raise PipelineError(f"{loaded.path}: eval: is missing; hold samples out with eval: {{split: test}} or eval: {{share: 0.1}}")
         kept, pictures = list[Sample](), dict[str, tuple[str, ...]]()
         unlabelled = 0
-        for sample in read(loaded, folder, held.split):
+        for sample in read_held_out(loaded, folder, held.split):
             if held.share is not None and not held.holds(sample):
                 continue
             pictures[sample.id] = tuple(picture.digest for picture in sample.pictures)
@@ -49,7 +49,7 @@ class Held:
         if not kept:
             what = f"split {held.split!r}" if held.split else f"share {held.share:g}"
             raise PipelineError(f"{loaded.path}: eval.{what}: holds out no labelled sample ({unlabelled:,} without a label)")
-        first = heapq.nsmallest(held.at_most or len(kept), kept, key=_place)
+        first = heapq.nsmallest(held.at_most or len(kept), kept, key=_hash_key)
         return cls(loaded.pipeline.task, loaded.prompts.student, tuple(first), unlabelled, pictures)
 
     def read(self) -> dict[str, Any]:
@@ -81,14 +81,14 @@ class Held:
         return ({"role": "user", "content": content},)
 
 
-def read(loaded: Loaded, folder: Path, split: str | None = None) -> Iterator[Sample]:
+def read_held_out(loaded: Loaded, folder: Path, split: str | None = None) -> Iterator[Sample]:
     """The Samples of the source, or of another split of it. Raises SourceError, PipelineError where a folder has no such split."""
     source = loaded.pipeline.source
     if split is not None:
         source = source.model_copy(update={"split": split, "limit": None})
     store = PictureStore(folder, loaded.pipeline.images)
     try:
-        for each in samples(source, loaded.pipeline.task, store, root=loaded.root):
+        for each in read_samples(source, loaded.pipeline.task, store, root=loaded.root):
             if not isinstance(each, Fault):
                 yield each
     except SourceError as fault:
@@ -99,6 +99,6 @@ def read(loaded: Loaded, folder: Path, split: str | None = None) -> Iterator[Sam
         store.close()
 
 
-def _place(sample: Sample) -> str:
+def _hash_key(sample: Sample) -> str:
     """By hash: the first of a source are often all of one class."""
     return sha256("\n".join((*(picture.digest for picture in sample.pictures), sample.id)).encode()).hexdigest()

@@ -7,15 +7,15 @@ import torch
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Prior, Sft
-from cotforge.plan.modules import chosen, layer_of
+from cotforge.plan.modules import choose_modules, layer_of
 from cotforge.train.prior.gradient import GradientPrior
-from cotforge.train.prior.tensors import Adapted, find, language_weights
-from cotforge.train.students.student import Pupil, fingerprint
-from cotforge.train.weights.delta import Delta, delta
+from cotforge.train.prior.tensors import Adapted, find_tensor, language_weights
+from cotforge.train.students.student import Pupil, weights_fingerprint
+from cotforge.train.weights.delta import Delta, make_delta
 from cotforge.train.weights.files import Checkpoint
 from cotforge.train.weights.names import HEAD, decoder_names, key_of
 from cotforge.train.weights.sides import InFiles
-from cotforge.train.work import TrainingRun, Work
+from cotforge.train.work import StageRun, TrainingRun
 
 EACH_PASS = (
     "prior: DeepSpeed shows no whole gradient: that of each forward pass on each GPU is bent by itself, as in the paper's code, and not "
@@ -23,7 +23,7 @@ EACH_PASS = (
 )
 
 
-def of_stage(stage: Sft, work: Work, pupil: Pupil) -> GradientPrior | None:
+def of_stage(stage: Sft, work: StageRun, pupil: Pupil) -> GradientPrior | None:
     """What the stage bends its gradients by; None where it has no `prior`. Tells which tensors are bent and which are not.
 
     Raises PipelineError where the expert does not fit the student, or a part of `modules` would bend nothing.
@@ -36,16 +36,16 @@ def of_stage(stage: Sft, work: Work, pupil: Pupil) -> GradientPrior | None:
     _demand_layers(spec, weights, where)
     folders = work.folders()
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-    found = delta(
+    found = make_delta(
         folders["prior.expert"], folders.get("prior.base", weights), wanted=spec.wants, cache=work.cache, bias=spec.bias, like=shapes,
-        student=work.begin, known_as=fingerprint(work.begin), key=f"{where}.expert",
+        student=work.begin, known_as=weights_fingerprint(work.begin), key=f"{where}.expert",
     )  # fmt: skip
-    tensors = [bent for name in found.names if (bent := find(pupil.model, name)) is not None]
+    tensors = [bent for name in found.names if (bent := find_tensor(pupil.model, name)) is not None]
     names = [bent.name for bent in tensors]
     _demand_all(spec, names, found, where)
-    scales = _scales(spec, names, found, weights)
-    work.record.say(f"prior: {_line(spec, names, found, adapted=any(isinstance(bent, Adapted) for bent in tensors))}")
-    expert = _read(InFiles(folders["prior.expert"], f"{where}.expert"), shapes)
+    scales = _difference_scales(spec, names, found, weights)
+    work.record.say(f"prior: {_bent_line(spec, names, found, adapted=any(isinstance(bent, Adapted) for bent in tensors))}")
+    expert = _expert_reader(InFiles(folders["prior.expert"], f"{where}.expert"), shapes)
     return GradientPrior(spec, names, found, expert, scales, where, work.record.say)
 
 
@@ -57,11 +57,11 @@ def demand_chosen(stage: Sft, training: TrainingRun) -> None:
     names = decoder_names(Checkpoint(training.begin, key=where).entries)
     _demand_layers(stage.prior, names, where)
     for given in stage.prior.modules:
-        if not any(map(chosen([given], stage.prior.layers), {*names, HEAD})):
+        if not any(map(choose_modules([given], stage.prior.layers), {*names, HEAD})):
             raise PipelineError(f"{where}.modules: {given!r} bends nothing: the student's language model has no tensor of such a name")
 
 
-def _read(expert: InFiles, shapes: Mapping[str, Sequence[int]]) -> Callable[[str], torch.Tensor]:
+def _expert_reader(expert: InFiles, shapes: Mapping[str, Sequence[int]]) -> Callable[[str], torch.Tensor]:
     """A tensor of the expert's by its name below the decoder; a bias that it lacks counts as 0."""
 
     def read(name: str) -> torch.Tensor:
@@ -71,7 +71,7 @@ def _read(expert: InFiles, shapes: Mapping[str, Sequence[int]]) -> Callable[[str
     return read
 
 
-def _scales(spec: Prior, names: Sequence[str], found: Delta, weights: Mapping[str, Any]) -> dict[str, float]:
+def _difference_scales(spec: Prior, names: Sequence[str], found: Delta, weights: Mapping[str, Any]) -> dict[str, float]:
     """What makes each difference as long as its tensor: under the other rules its length is of no matter."""
     if spec.rule != "absolute" or not spec.rescale:
         return {}
@@ -88,7 +88,7 @@ def _demand_layers(spec: Prior, weights: Mapping[str, Any], where: str) -> None:
 def _demand_all(spec: Prior, names: Sequence[str], found: Delta, where: str) -> None:
     """Raises PipelineError where one of `modules` bends nothing: it would be trained as if it were not there."""
     for given in spec.modules:
-        meant = chosen([given], spec.layers)
+        meant = choose_modules([given], spec.layers)
         if any(map(meant, names)):
             continue
         begins = f"{where}.modules: {given!r} bends nothing"
@@ -97,10 +97,10 @@ def _demand_all(spec: Prior, names: Sequence[str], found: Delta, where: str) -> 
                 f"{begins}: tensors such as {frozen!r} are not trained; leave {given!r} out, or, with lora, have adapters beside them "
                 "(train.student.lora.targets)"
             )
-        raise PipelineError(f"{begins}: {_reason(meant, found)}")
+        raise PipelineError(f"{begins}: {_why_none_matched(meant, found)}")
 
 
-def _reason(meant: Callable[[str], bool], found: Delta) -> str:
+def _why_none_matched(meant: Callable[[str], bool], found: Delta) -> str:
     """Why no tensor of a kind has a difference."""
     for names, why in (
         (found.missing, "the expert has no {!r}; take an expert of the student's family"),
@@ -112,7 +112,7 @@ def _reason(meant: Callable[[str], bool], found: Delta) -> str:
     return "the student's language model has no tensor of such a name"
 
 
-def _line(spec: Prior, names: Sequence[str], found: Delta, *, adapted: bool) -> str:
+def _bent_line(spec: Prior, names: Sequence[str], found: Delta, *, adapted: bool) -> str:
     """What is bent, in a sentence."""
     how = "projected onto the adapters (an extension of cotforge's own)" if adapted else "in whole weights"
     left = [name for name in found.names if name not in {*names}]

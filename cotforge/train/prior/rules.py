@@ -25,7 +25,7 @@ EPS = 1e-12
 """Norms are at least this; of the paper's code."""
 
 
-def products(gradients: Sequence[torch.Tensor], differences: Sequence[torch.Tensor]) -> torch.Tensor:
+def inner_products(gradients: Sequence[torch.Tensor], differences: Sequence[torch.Tensor]) -> torch.Tensor:
     """`<g, g>`, `<g, D>` and `<D, D>` of tensors that are one vector each, as float64 (each tensor's own sum is float32, pairwise)."""
     totals = torch.zeros(3, dtype=torch.float64, device=gradients[0].device)
     for gradient, difference in zip(gradients, differences, strict=True):
@@ -35,21 +35,21 @@ def products(gradients: Sequence[torch.Tensor], differences: Sequence[torch.Tens
     return totals
 
 
-def cosine(totals: torch.Tensor) -> torch.Tensor:
-    """Of a gradient and a difference, in [-1, 1], by their `products`: 1 where a descent step leads straight away from the expert."""
+def cosine_similarity(totals: torch.Tensor) -> torch.Tensor:
+    """Of a gradient and a difference, in [-1, 1], by their `inner_products`: 1 where a descent step leads straight away from the expert."""
     gradient, product, difference = totals.unbind()
     return (product / (gradient.sqrt() * difference.sqrt()).clamp_min(EPS)).clamp(-1, 1)
 
 
-def pull(rule: Rule, alpha: float, totals: torch.Tensor) -> torch.Tensor:
-    """The number of differences that are taken off a gradient, by their `products`."""
+def pull_factor(rule: Rule, alpha: float, totals: torch.Tensor) -> torch.Tensor:
+    """The number of differences that are taken off a gradient, by their `inner_products`."""
     if rule == "absolute":
         return torch.full_like(totals[0], alpha)
     strength = totals[0].sqrt() / totals[2].sqrt().clamp_min(EPS)
-    return alpha * strength if rule == "gradnorm" else alpha * (1 + cosine(totals)) / 2 * strength
+    return alpha * strength if rule == "gradnorm" else alpha * (1 + cosine_similarity(totals)) / 2 * strength
 
 
-def bend(
+def bend_gradients(
     gradients: Sequence[torch.Tensor],
     differences: Sequence[torch.Tensor],
     *,
@@ -61,8 +61,8 @@ def bend(
 
     The differences are float32, of the gradients' shapes and device. `total` sums products over processes that hold a part of each.
     """
-    totals = total(products(gradients, differences))
-    taken = pull(rule, alpha, totals)
+    totals = total(inner_products(gradients, differences))
+    taken = pull_factor(rule, alpha, totals)
     for gradient, difference in zip(gradients, differences, strict=True):
         if gradient.dtype == torch.float32:
             gradient.addcmul_(difference, taken.float(), value=-1)

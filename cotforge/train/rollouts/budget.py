@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 
-def within(lengths_N: torch.Tensor, budget: int) -> torch.Tensor:
+def within_budget(lengths_N: torch.Tensor, budget: int) -> torch.Tensor:
     """Which completions are taken, `taken_N`: in their order, until their tokens reach the budget.
 
     `lengths_N` are tokens, 0 where a completion is masked. Without the last one that is taken the tokens are below the budget; with it they
@@ -30,7 +30,7 @@ class Budgeted(NamedTuple):
     """Completions taken, as a share of all."""
 
 
-def budgeted(
+def fill_budget(
     rollout: Mapping[str, Any], budget: int, *, gather: Callable[[torch.Tensor], torch.Tensor] = lambda own: own, process: int = 0
 ) -> Budgeted:
     """A rollout of which the completions that fill the budget are learned from; it must be used for whole optimizer steps.
@@ -42,7 +42,7 @@ def budgeted(
     mask_BT = rollout["completion_mask"]
     own_B = mask_BT.sum(dim=1)
     lengths_N = gather(own_B)
-    taken_N = within(lengths_N, budget)
+    taken_N = within_budget(lengths_N, budget)
     taken_B = taken_N[process * len(own_B) : (process + 1) * len(own_B)]
     tokens = int((lengths_N * taken_N).sum().item())
     cut = {

@@ -37,7 +37,7 @@ SCALES_OUT = (0, 30)
 
 
 @dataclass(frozen=True)
-class Engine:
+class RolloutEngine:
     """Where completions come from."""
 
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Engine:
         return bool(self.fields)
 
 
-def choose(stage: Grpo, pupil: Pupil, *, pictures: Callable[[], int] = lambda: 2, gpu: bool | None = None) -> Engine:
+def choose_engine(stage: Grpo, pupil: Pupil, *, pictures: Callable[[], int] = lambda: 2, gpu: bool | None = None) -> RolloutEngine:
     """The engine that `rollouts` and `vllm` name; `auto` is vLLM in this process where there is a GPU, vLLM, and nothing against it.
 
     `pictures` tells how many a prompt has, at most; it is asked where vLLM may be chosen.
@@ -60,14 +60,14 @@ def choose(stage: Grpo, pupil: Pupil, *, pictures: Callable[[], int] = lambda: 2
     wanted = stage.wants_vllm
     if wanted is False or (wanted is None and not gpu):
         why = "rollouts is transformers" if wanted is False else "there is no GPU here"
-        return Engine(line="" if stage.vllm is None else f"rollouts by transformers, and `vllm` is not used: {why}")
-    against = lacking(gpu) or pairing_fault(pupil, pictures())
+        return RolloutEngine(line="" if stage.vllm is None else f"rollouts by transformers, and `vllm` is not used: {why}")
+    against = lacking_vllm(gpu) or pairing_fault(pupil, pictures())
     if against and wanted:
         raise PipelineError(f"rollouts: vllm: {against}; set rollouts to transformers")
     if against:
-        return Engine(line=f"rollouts by transformers, which takes longer than vLLM: {against}")
+        return RolloutEngine(line=f"rollouts by transformers, which takes longer than vLLM: {against}")
     told = "" if wanted else "rollouts by vLLM on the GPU of the training; set rollouts to transformers to have none of it"
-    return Engine(fields_of(stage), told)
+    return RolloutEngine(fields_of(stage), told)
 
 
 def fields_of(stage: Grpo) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def fields_of(stage: Grpo) -> dict[str, Any]:
     return {"use_vllm": True, "vllm_mode": "colocate", "vllm_enable_sleep_mode": True}
 
 
-def lacking(gpu: bool) -> str:
+def lacking_vllm(gpu: bool) -> str:
     """What vLLM lacks on this machine, in the trainer's process; empty where nothing."""
     needs = "it needs a GPU, and so does the training that hands it weights; there is none here"
     return versions.vllm_lacks() or ("" if gpu else needs)
@@ -114,14 +114,14 @@ def pairing_fault(pupil: Pupil, pictures: int = 2) -> str:
 def feature_counts(model: Any, made: BatchFeature) -> list[int]:
     """How many vision features a model makes of prepared pictures, for each part that it gives them in."""
     beside = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
-    pictures = {name: _placed(value, model) for name, value in made.items() if name not in beside}
+    pictures = {name: _place_value(value, model) for name, value in made.items() if name not in beside}
     with torch.no_grad():
         found = model.get_image_features(**pictures)
     found = getattr(found, "pooler_output", found)
     return [part.numel() // part.shape[-1] for part in ([found] if isinstance(found, torch.Tensor) else found)]
 
 
-def _placed(value: Any, model: Any) -> Any:
+def _place_value(value: Any, model: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
     return value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)
@@ -166,7 +166,7 @@ class Needs:
         return round(min(max(wanted, least), room) / total - 0.0005, 3)
 
 
-def fit(config: Any, stage: Grpo, pupil: Pupil, *, longest: int, total: int | None = None) -> None:
+def fit_vllm(config: Any, stage: Grpo, pupil: Pupil, *, longest: int, total: int | None = None) -> None:
     """Give vLLM in this process its length, and its share of the GPU, where the file does not: neither may be its own default.
 
     `longest` is a bound of a prompt's tokens, `total` the bytes of the GPU.
@@ -195,7 +195,7 @@ def bound_copy(pupil: Pupil, folder: Path) -> None:
             (folder / file.name).symlink_to(file.resolve())
         elif file.suffix in student.BESIDE:
             shutil.copyfile(file, folder / file.name)  # no link: what is saved next would be written through it
-    processors.save(pupil.processor, folder)
+    processors.save_processor(pupil.processor, folder)
 
 
 def read_from(pupil: Pupil, folder: Path) -> None:
@@ -204,7 +204,7 @@ def read_from(pupil: Pupil, folder: Path) -> None:
 
 
 @contextmanager
-def starting(name: str, config: Any, pupil: Pupil) -> Iterator[None]:
+def explain_starting(name: str, config: Any, pupil: Pupil) -> Iterator[None]:
     """Has what TRL says of fields that do not go together, or of vLLM's server, be one line. Raises PipelineError."""
     server = config.vllm_server_base_url or f"http://{config.vllm_server_host}:{config.vllm_server_port}"
     try:
@@ -223,7 +223,7 @@ def server_line(pupil: Pupil) -> str:
     """The command that starts the server which a stage wants, of the release of vLLM that is installed here."""
     from packaging.version import Version
 
-    scales = " --enable-scale-out" if Version(versions.vllm() or "0").release[:2] >= SCALES_OUT else ""
+    scales = " --enable-scale-out" if Version(versions.vllm_release() or "0").release[:2] >= SCALES_OUT else ""
     bound = f" --mm-processor-kwargs '{json.dumps({'size': dict(pupil.processor.image_processor.size)})}'" if pupil.spec.max_pixels else ""
     return f"VLLM_SERVER_DEV_MODE=1 vllm serve {pupil.begin} {FLAGS}{scales}{bound}"
 

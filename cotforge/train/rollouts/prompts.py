@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from cotforge.train.data.learnable import Learnable, refused, text_of
+from cotforge.train.data.learnable import Learnable, processor_refusal, text_of
 from cotforge.train.trl_seam import prepare_multimodal_messages
 
 TRIED = 32
@@ -26,7 +26,7 @@ class Longest(NamedTuple):
 
 
 @dataclass
-class Prompts:
+class RolloutPrompts:
     """Sees every row once, in order, and tells afterwards which prompts are long."""
 
     learnable: Learnable
@@ -88,7 +88,7 @@ class Prompts:
             texts = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
             processor(images=[row["images"] for row in chosen], text=texts, padding=True, return_tensors="pt")
         except Exception as fault:
-            return f"{sound.count(0):,} of {len(sound):,} prompts have no picture; {refused(fault)} among prompts that have one"
+            return f"{sound.count(0):,} of {len(sound):,} prompts have no picture; {processor_refusal(fault)} among prompts that have one"
         return ""
 
 

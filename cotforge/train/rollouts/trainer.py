@@ -18,11 +18,11 @@ from cotforge.train.curriculum.feedback import of_prompts
 from cotforge.train.curriculum.samplers import RowSampler
 from cotforge.train.curriculum.saving import Saving
 from cotforge.train.family_inputs import type_of_completions
-from cotforge.train.guards import Watch
+from cotforge.train.guards import MetricGuards
 from cotforge.train.rewards import Decoder, Rewards
-from cotforge.train.rollouts.budget import budgeted
+from cotforge.train.rollouts.budget import fill_budget
 from cotforge.train.rollouts.engine import masked_share
-from cotforge.train.rollouts.resample import flat_groups, other_rows, refilled
+from cotforge.train.rollouts.resample import flat_groups, other_rows, refill_groups
 from cotforge.train.students.student import Pupil
 from cotforge.train.trl_seam import GrpoHooks, Sampled
 
@@ -30,7 +30,7 @@ ROLLOUTS, ROWS, LETTERS = 200, 64, 20_000
 """Of a stage, whose completions are kept; completions of each; letters of one, at most: some megabytes, however long it goes on."""
 
 
-def decoder(pupil: Pupil) -> Decoder:
+def completion_decoder(pupil: Pupil) -> Decoder:
     """Tokens of a completion to its text, up to its end, and its finish_reason; tags stay, though a tokenizer may call them special."""
     words = pupil.processor.tokenizer
     ends = pupil.ends
@@ -45,7 +45,7 @@ def decoder(pupil: Pupil) -> Decoder:
     return said
 
 
-class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
+class GrpoTrainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
     """TRL's, which also logs how far the ratio goes, and keeps every completion with what became of it."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         pupil: Pupil,
         config: Any,
         *,
-        watch: Watch,
+        watch: MetricGuards,
         table: Path | None = None,
         resample: int = 0,
         token_budget: int | None = None,
@@ -71,7 +71,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         config.reward_weights = rewards.all_weights
         super().__init__(
             model=pupil.model,
-            reward_funcs=rewards.functions(decoder(pupil)),
+            reward_funcs=rewards.functions(completion_decoder(pupil)),
             args=config,
             train_dataset=rows,
             processing_class=pupil.processor,
@@ -149,7 +149,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
 
     def _within_budget(self, made: dict[str, Any], budget: int) -> dict[str, Any]:
         """A rollout whose completions beyond the budget are not learned from; advantages are those among all of them."""
-        found = budgeted(made, budget, gather=self.accelerator.gather, process=self.accelerator.process_index)
+        found = fill_budget(made, budget, gather=self.accelerator.gather, process=self.accelerator.process_index)
         self.note(guards.FILLED, found.filled)
         self.note(guards.TAKEN, found.taken)
         return found.rollout
@@ -184,7 +184,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
             fresh = [row for row in (self.train_dataset[next(others)] for _ in range(most)) for _ in range(group)]
             with self.unlogged():
                 again, still = self._sample(fresh)
-            moved = refilled(flat, [place not in still for place in range(most)])
+            moved = refill_groups(flat, [place not in still for place in range(most)])
             pairs = [(to * group + at, of * group + at) for to, of in moved for at in range(group)]
             sampled = sampled.replaced(again, pairs)
             for to, of in pairs:

@@ -11,7 +11,7 @@ from typing import Any
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 
 CONFIG, ADAPTERS = "config.json", "adapter_config.json"
 WEIGHTS = ".safetensors"
@@ -30,8 +30,8 @@ UNWANTED = ("*.py", "*.gguf", "*.onnx", "*.msgpack", "*.h5", *(f"*{suffix}" for 
 def demand_student(folder: Path) -> None:
     """Raises PipelineError where a folder holds no vision-language model that can be trained here."""
     demand_safe(folder)
-    where = _where(folder)
-    kind = _config(folder, where)["model_type"]
+    where = _folder_text(folder)
+    kind = _read_config(folder, where)["model_type"]
     if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise PipelineError(
             f"{where} is no vision-language model; AutoModelForImageTextToText has to load it, "
@@ -41,7 +41,7 @@ def demand_student(folder: Path) -> None:
 
 def passed_over(folder: Path) -> str:
     """A line about Python of a model's own, where there is some that transformers does not need; else empty."""
-    config = _config(folder, _where(folder))
+    config = _read_config(folder, _folder_text(folder))
     code = sorted(file.name for file in folder.glob("*.py"))
     if not code and "auto_map" not in config:
         return ""
@@ -51,27 +51,27 @@ def passed_over(folder: Path) -> str:
 
 def demand_safe(folder: Path, *, key: str = STUDENT) -> None:
     """Raises PipelineError where a model, named by that key, needs Python that comes with it to be run, or a pickle to be read."""
-    where = _where(folder, key)
-    config = _config(folder, where)
+    where = _folder_text(folder, key)
+    config = _read_config(folder, where)
     kind = config.get("model_type")
     known = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
     if not known or any(_asks_for_code(part) for part in config.values()):
         code = sorted(file.name for file in folder.glob("*.py"))
-        unknown = "" if known else f", which has no model_type {shown(kind)}"
+        unknown = "" if known else f", which has no model_type {show_value(kind)}"
         if code or _asks_for_code(config):
             raise PipelineError(
                 f"{where} is a model with Python of its own ({', '.join(code[:3]) or 'auto_map'}), which is never run here; "
                 f"take one that transformers {version('transformers')} has itself{unknown}"
             )
-        raise PipelineError(f"{where} is of model_type {shown(kind)}, which transformers {version('transformers')} does not know")
+        raise PipelineError(f"{where} is of model_type {show_value(kind)}, which transformers {version('transformers')} does not know")
     _demand_weights(folder, where)
 
 
-def _where(folder: Path, key: str = STUDENT) -> str:
+def _folder_text(folder: Path, key: str = STUDENT) -> str:
     return f"{key}: {str(folder)!r}"
 
 
-def _config(folder: Path, where: str) -> dict[str, Any]:
+def _read_config(folder: Path, where: str) -> dict[str, Any]:
     try:
         held = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:

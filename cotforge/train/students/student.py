@@ -18,7 +18,7 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Lora, Student
 from cotforge.train.students import processors
 from cotforge.train.students.folder import SAFE_WEIGHTS, STUDENT, UNWANTED, demand_safe
-from cotforge.train.students.precision import Precision, precision
+from cotforge.train.students.precision import Precision, choose_precision
 
 VISION = ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder")
 PROJECTOR = ("multi_modal_projector", "connector", "merger", "aligner", "mm_projector", "embed_vision")
@@ -64,8 +64,8 @@ class Pupil:
         whole = self.merged(state)
         held = state if whole is self.model else None
         whole.save_pretrained(folder, state_dict=held)
-        self.saved = digests(whole.state_dict() if held is None else held)
-        processors.save(self.processor, folder)
+        self.saved = weight_digests(whole.state_dict() if held is None else held)
+        processors.save_processor(self.processor, folder)
         for file in self.begin.iterdir():
             wanted = file.suffix in BESIDE and not file.name.endswith(".index.json") and not file.name.startswith("adapter_")
             if wanted and not (folder / file.name).exists():
@@ -85,12 +85,12 @@ class Pupil:
             return self.model
         named = self.model.state_dict() if state is None else state
         adapters = {name: weight.detach().float().cpu() for name, weight in named.items() if ".default." in name}
-        again = _with(_weights(self.begin, torch.float32), self.model.peft_config["default"])
+        again = _with_adapters(_load_weights(self.begin, torch.float32), self.model.peft_config["default"])
         again.load_state_dict(adapters, strict=False)
         return again.merge_and_unload().to(self.precision.trained)
 
 
-def load(
+def load_pupil(
     spec: Student, begin: Path, *, seed: int = 0, numbers: Precision | None = None, gpu: bool | None = None, attention: str | None = None
 ) -> Pupil:
     """The student in a folder, ready to be trained; `seed` is that of new adapters, `attention` one of transformers' implementations.
@@ -99,15 +99,15 @@ def load(
     Raises PipelineError where it is none, or nothing of it would be trained.
     """
     gpu = torch.cuda.is_available() if gpu is None else gpu
-    numbers = numbers or precision(spec, gpu=gpu)
-    processor = _processor(spec, begin)
+    numbers = numbers or choose_precision(spec, gpu=gpu)
+    processor = _load_processor(spec, begin)
     below = numbers.below(adapted=spec.lora is not None)
-    model = _weights(begin, below, four_bits=_four_bits(gpu, below) if spec.qlora else None, attention=attention)
-    freeze(model, spec.freeze)
+    model = _load_weights(begin, below, four_bits=_four_bits(gpu, below) if spec.qlora else None, attention=attention)
+    freeze_parts(model, spec.freeze)
     if spec.lora is not None:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            model = _adapted(model, spec.lora, spec.freeze)
+            model = _add_adapters(model, spec.lora, spec.freeze)
     elif numbers.frozen != numbers.trained:
         _cast_frozen(model, numbers.frozen)
     if not any(weight.requires_grad for weight in model.parameters()):
@@ -122,19 +122,19 @@ def for_inference(spec: Student, begin: Path, *, dtype: torch.dtype | None = Non
     """
     named = getattr(torch, spec.dtype or ("bfloat16" if torch.cuda.is_available() else "float32"))
     kind = dtype or named
-    processor = _processor(spec, begin)
-    return Pupil(_weights(begin, kind), processor, begin, spec, Precision(kind, kind))
+    processor = _load_processor(spec, begin)
+    return Pupil(_load_weights(begin, kind), processor, begin, spec, Precision(kind, kind))
 
 
-def _processor(spec: Student, begin: Path) -> Any:
+def _load_processor(spec: Student, begin: Path) -> Any:
     demand_safe(begin)
-    processor = processors.load(begin)
+    processor = processors.load_processor(begin)
     if spec.max_pixels is not None:
-        processors.bound(processor, spec.max_pixels)
+        processors.bound_pixels(processor, spec.max_pixels)
     return processor
 
 
-def place(model: str, root: Path, *, key: str = STUDENT) -> Path:
+def model_folder(model: str, root: Path, *, key: str = STUDENT) -> Path:
     """The folder of a model: as named, relative to the pipeline's folder, or fetched from the Hub.
 
     Raises PipelineError, with the key of the pipeline file that names it, where there is none.
@@ -155,7 +155,7 @@ def place(model: str, root: Path, *, key: str = STUDENT) -> Path:
     return found
 
 
-def fingerprint(folder: Path) -> str:
+def weights_fingerprint(folder: Path) -> str:
     """Changes with the weights, and with everything beside them; large files are known by size, beginning and end."""
     found = sha256()
     for file in sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in {*BESIDE, ".safetensors"}):
@@ -168,7 +168,7 @@ def fingerprint(folder: Path) -> str:
     return found.hexdigest()
 
 
-def digests(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
+def weight_digests(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
     """What each weight is known by, bit by bit; one that was bfloat16 and is loaded as float32 is the same."""
     found = {}
     for name, weight in state.items():
@@ -178,23 +178,23 @@ def digests(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
     return found
 
 
-def release() -> None:
+def release_memory() -> None:
     """Give back the memory of students that nobody needs any more: those patched by TRL and accelerate refer to themselves."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def part(name: str) -> str:
+def part_of_name(name: str) -> str:
     """Which part of a student a weight or module of that name belongs to: vision, projector or language."""
     steps = set(name.split("."))
     return "projector" if steps & {*PROJECTOR} else "vision" if steps & {*VISION} else "language"
 
 
-def freeze(model: Any, parts: Iterable[str]) -> None:
+def freeze_parts(model: Any, parts: Iterable[str]) -> None:
     """Have these parts stay as they are. Raises PipelineError where the model has no such part."""
     for wanted in parts:
-        weights = [weight for name, weight in model.named_parameters() if part(name) == wanted]
+        weights = [weight for name, weight in model.named_parameters() if part_of_name(name) == wanted]
         if not weights:
             raise PipelineError(
                 f"freeze: no weight of this student is of its {wanted!r}; leave it out of train.student.freeze, or of the stage's freeze"
@@ -211,7 +211,7 @@ def _cast_frozen(model: Any, kind: torch.dtype) -> None:
             weight.data = weight.data.to(kind)
 
 
-def _weights(begin: Path, kind: torch.dtype, *, four_bits: Any = None, attention: str | None = None) -> Any:
+def _load_weights(begin: Path, kind: torch.dtype, *, four_bits: Any = None, attention: str | None = None) -> Any:
     try:
         chosen = {"quantization_config": four_bits, "attn_implementation": attention}
         extra = {name: value for name, value in chosen.items() if value is not None}
@@ -238,7 +238,7 @@ def _four_bits(gpu: bool, computed: torch.dtype) -> Any:
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed)
 
 
-def _adapted(model: Any, lora: Lora, frozen: Iterable[str]) -> Any:
+def _add_adapters(model: Any, lora: Lora, frozen: Iterable[str]) -> Any:
     """The model with adapters on the linear layers of its parts that are not frozen.
 
     Not by `requires_grad`: transformers takes that from every layer that it quantises.
@@ -247,25 +247,25 @@ def _adapted(model: Any, lora: Lora, frozen: Iterable[str]) -> Any:
     free = [
         name
         for name, layer in model.named_modules()
-        if isinstance(layer, torch.nn.Linear) and layer is not head and part(name) not in {*frozen}
+        if isinstance(layer, torch.nn.Linear) and layer is not head and part_of_name(name) not in {*frozen}
     ]
-    targets = free if lora.targets is None else [name for name in free if matches(name, lora.targets)]
-    unmet = [wanted for wanted in lora.targets or () if not any(matches(name, [wanted]) for name in targets)]
+    targets = free if lora.targets is None else [name for name in free if matches_target(name, lora.targets)]
+    unmet = [wanted for wanted in lora.targets or () if not any(matches_target(name, [wanted]) for name in targets)]
     if unmet or not targets:
         names = sorted({name.rpartition(".")[2] for name in free})
         near = difflib.get_close_matches(unmet[0] if unmet else "", names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names) or 'none in parts that are not frozen'}"
         raise PipelineError(f"train.student.lora.targets: {unmet[0] if unmet else 'null'!r} matches no linear layer; {hint}")
     asked = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets)
-    return _with(model, asked)
+    return _with_adapters(model, asked)
 
 
-def _with(model: Any, adapters: Any) -> Any:
+def _with_adapters(model: Any, adapters: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 asks transformers by a name that 5.23 calls old
         return get_peft_model(model, adapters)
 
 
-def matches(module: str, targets: Iterable[str]) -> bool:
+def matches_target(module: str, targets: Iterable[str]) -> bool:
     """Whether a module is meant by one of these names, as peft matches them: the whole path, or its end."""
     return any(module == target or module.endswith(f".{target}") for target in targets)

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 
 import torch
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 
 PIECE = 1 << 18
 """Numbers of a tensor that are in memory at once: 1 MB in float32, which a core's cache holds."""
@@ -27,7 +27,7 @@ LONGEST_HEADER = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TensorEntry:
     """Where a tensor lies."""
 
     file: Path
@@ -51,7 +51,7 @@ class Header:
 
     raw: bytes
     """As it stands there, its length included."""
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, TensorEntry]
     """In the order of their bytes."""
 
 
@@ -60,7 +60,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path, *, key: str) -> None:
         self.folder, self.key = folder, key
-        self.headers = {file: header_of(file, key) for file in _files(folder, key)}
+        self.headers = {file: header_of(file, key) for file in _weight_files(folder, key)}
         self.entries = {name: entry for header in self.headers.values() for name, entry in header.entries.items()}
 
     @cached_property
@@ -81,7 +81,7 @@ class Checkpoint:
         for name in names:
             if (kind := self.entries[name].kind) not in KINDS:
                 raise PipelineError(
-                    f"{self.key}: {str(self.folder)!r}: the weight {name!r} is of type {shown(kind)}; "
+                    f"{self.key}: {str(self.folder)!r}: the weight {name!r} is of type {show_value(kind)}; "
                     f"weights of {', '.join(sorted(KINDS))} can be read, and a quantised model cannot"
                 )
 
@@ -112,7 +112,7 @@ class Checkpoint:
         return torch.cat([torch.empty(0), *self.pieces(name)]).reshape(entry.shape)
 
 
-def _files(folder: Path, key: str) -> list[Path]:
+def _weight_files(folder: Path, key: str) -> list[Path]:
     if (index := folder / INDEX).is_file():
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
@@ -141,15 +141,15 @@ def header_of(file: Path, key: str) -> Header:
             raw = opened.read(length)
         held = json.loads(raw)
         held.pop("__metadata__", None)
-        entries = {name: _entry(file, part, 8 + length, size) for name, part in held.items()}
+        entries = {name: _tensor_entry(file, part, 8 + length, size) for name, part in held.items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as fault:
         raise PipelineError(f"{key}: weights in {str(file)!r} are broken: {fault}; fetch them again") from fault
     return Header(first + raw, dict(sorted(entries.items(), key=lambda item: item[1].start)))
 
 
-def _entry(file: Path, part: Mapping[str, Any], offset: int, size: int) -> Entry:
+def _tensor_entry(file: Path, part: Mapping[str, Any], offset: int, size: int) -> TensorEntry:
     start, end = part["data_offsets"]
-    entry = Entry(file, str(part["dtype"]), tuple(part["shape"]), offset + start, end - start)
+    entry = TensorEntry(file, str(part["dtype"]), tuple(part["shape"]), offset + start, end - start)
     kind = KINDS.get(entry.kind)
     if not 0 <= start <= end <= size - offset or (kind is not None and entry.numbers * kind.itemsize != entry.size):
         raise ValueError("a tensor lies outside of it")
@@ -165,7 +165,7 @@ class Writer:
     def __init__(self, file: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.file = file
         most = 4 * sum(map(math.prod, shapes.values()))
-        longest = {name: _described(shape, most, most) for name, shape in shapes.items()}
+        longest = {name: _describe_tensor(shape, most, most) for name, shape in shapes.items()}
         length = len(json.dumps(longest, separators=(",", ":")).encode())
         self._room = length + -(8 + length) % 64
         self._held: dict[str, dict[str, Any]] = {}
@@ -183,7 +183,7 @@ class Writer:
         start = self._end
         for piece in pieces:
             self._end += self._opened.write(piece.contiguous().numpy())
-        self._held[name] = _described(shape, start, self._end)
+        self._held[name] = _describe_tensor(shape, start, self._end)
 
     def drop(self, name: str) -> None:
         """Have the tensor that was added last not be there."""
@@ -200,5 +200,5 @@ class Writer:
             opened.write(json.dumps(self._held, separators=(",", ":")).encode().ljust(self._room))
 
 
-def _described(shape: tuple[int, ...], start: int, end: int) -> dict[str, Any]:
+def _describe_tensor(shape: tuple[int, ...], start: int, end: int) -> dict[str, Any]:
     return {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}

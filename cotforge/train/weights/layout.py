@@ -20,7 +20,7 @@ def demand_alike(expert: Path, student: Path, *, key: str) -> list[str]:
     Another base frequency of the rotary embedding is a note only: DeepSeek-R1-Distill-Qwen-7B has 1e4 and Qwen2.5-VL-7B 1e6, and arXiv
     2510.15050 takes the one as the expert of the other.
     """
-    theirs, ours = layout(expert, key=key), layout(student, key=STUDENT)
+    theirs, ours = model_layout(expert, key=key), model_layout(student, key=STUDENT)
     differ = [name for name in theirs.keys() & ours.keys() if theirs[name] != ours[name]]
     if wrong := sorted(set(differ) - {"rope_theta", "vocab_size"}):
         told = ", ".join(f"{name} {theirs[name]} where the student has {ours[name]}" for name in wrong)
@@ -32,7 +32,7 @@ def demand_alike(expert: Path, student: Path, *, key: str) -> list[str]:
     return []
 
 
-def layout(folder: Path, *, key: str) -> dict[str, Any]:
+def model_layout(folder: Path, *, key: str) -> dict[str, Any]:
     """Sizes of a model's language part by name. Raises PipelineError where its configuration cannot be read."""
     try:
         config = AutoConfig.from_pretrained(folder, **SAFE).get_text_config()
@@ -50,7 +50,7 @@ def layout(folder: Path, *, key: str) -> dict[str, Any]:
 
 def _vocabulary_fault(expert: Path, student: Path, differs: bool) -> str:
     """Why the words of two models are others; empty where they are not. `differs`: their configurations name other numbers of words."""
-    theirs, ours = _words(expert), _words(student)
+    theirs, ours = _tokenizer_words(expert), _tokenizer_words(student)
     if theirs is None or ours is None:
         return "its vocabulary is of another size, and no tokenizer.json tells whether its words are the student's" if differs else ""
     fewer, more = sorted((theirs, ours), key=len)
@@ -60,7 +60,7 @@ def _vocabulary_fault(expert: Path, student: Path, differs: bool) -> str:
     return f"its vocabulary is another: {same:,} of {len(fewer):,} words have the same number in the student's"
 
 
-def _words(folder: Path) -> dict[str, int] | None:
+def _tokenizer_words(folder: Path) -> dict[str, int] | None:
     """The words of a tokenizer with their numbers, without those added to it; None where there is no tokenizer.json that can be read."""
     try:
         held = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
