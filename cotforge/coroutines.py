@@ -1,11 +1,12 @@
 """Running a coroutine to its end from code that is not async, also where an event loop runs already: in a notebook."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import signal
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,29 +16,45 @@ def run_coroutine(work: Coroutine[Any, Any, T], *, interrupt: Callable[[], objec
     """What the coroutine returns, or the exception that it raises.
 
     A thread in which a loop runs cannot wait for another loop, so the coroutine gets a thread and a loop of its own there. An interrupt
-    (Ctrl-C) meanwhile calls `interrupt`, each time; without one, the coroutine is cancelled. Then the end of the coroutine is waited for.
+    (Ctrl-C) meanwhile calls `interrupt`, each time; without one, the coroutine is cancelled, and KeyboardInterrupt raised. Its end is
+    waited for in any case.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
     apart = _LoopThread(work)
-    Thread(target=copy_context().run, args=(apart.run,), name="cotforge").start()
-    interrupted = False
-    while True:
+    with _interrupts_to(interrupt or apart.cancel) as heard:
+        Thread(target=copy_context().run, args=(apart.run,), name="cotforge").start()
         try:
-            found = apart.result.result()
+            found: T = apart.result.result()
         except asyncio.CancelledError as fault:
-            raise (KeyboardInterrupt if interrupted else fault) from fault
-        except KeyboardInterrupt:
-            if apart.result.done():  # it was raised by the coroutine
-                raise
-            interrupted = True
-            (interrupt or apart.cancel)()
-        else:
-            if interrupted and interrupt is None:
-                raise KeyboardInterrupt  # it ended before it could be cancelled
-            return found
+            raise (KeyboardInterrupt if heard else fault) from fault
+    if heard and interrupt is None:
+        raise KeyboardInterrupt  # it ended before it could be cancelled
+    return found
+
+
+@contextmanager
+def _interrupts_to(interrupt: Callable[[], object]) -> Iterator[list[int]]:
+    """Inside, SIGINT calls that and raises nothing, for an exception could fall anywhere; what it gives grows with each.
+
+    In other threads than the main one nothing changes: no interrupt reaches them.
+    """
+    heard: list[int] = []
+
+    def handle(number: int, frame: object) -> None:
+        heard.append(number)
+        interrupt()
+
+    if current_thread() is not main_thread():
+        yield heard
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _LoopThread:

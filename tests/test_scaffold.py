@@ -76,7 +76,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_columns_of_other_names_are_found(tmp_path: Path, ending: str) -> None:
-    found = rows(tmp_path, 9, uid=[f"n{number}" for number in range(9)], Filename=Path, category=["cat", "dog", "Cat"])
+    found = rows(tmp_path, 9, uid=[f"n{number}" for number in range(9)], Filename=Path, category=["cat", "dog", "Cat", "Cat"])
     _, values, loaded = made(tmp_path, table(tmp_path / f"list.{ending}", found).name, "--out", "own.yaml")
     assert values["source"]["columns"] == {"id": "uid", "image": "Filename", "label": "category"}
     assert loaded.pipeline.task.closed == ("Cat", "dog")
@@ -109,7 +109,7 @@ def test_only_another_split_than_train_is_named(tmp_path: Path) -> None:
         ({}, "photos: holds no image and no table"),
         ({"a.csv": "image,label\n", "b.csv": "image,label\n"}, "photos: holds 2 tables (a.csv, b.csv); name the one that lists the images"),
         ({"a.csv": "name,label\nx,y\n"}, "no column 'image' or 'images'"),
-        ({"a.csv": "image,label\nx.png,y\n"}, "has no sound row"),
+        ({"a.csv": "image,label\nx.png,y\n"}, "no sound row in 'photos/a.csv'"),
     ],
 )
 def test_a_folder_without_data_is_told_in_a_line(tmp_path: Path, there: dict[str, str], told: str) -> None:

@@ -68,7 +68,7 @@ class DatasetRows:
             except (OSError, pa.ArrowException) as fault:
                 raise PipelineError(f"{path}: cannot be read: {in_words(fault)}; `cotforge curate` writes the dataset anew") from fault
 
-    def _named(self) -> Iterator[tuple[str, str]]:
+    def _named_shards(self) -> Iterator[tuple[str, str]]:
         """As `named_shards`. Raises PipelineError where there is none."""
         found = named_shards(self.run, CONFIGS[self.kind])
         if not found:
