@@ -27,16 +27,19 @@ MARGIN = 4
 
 
 class Budget(Spec):
-    """What a run may spend at most; what is left out is not bounded."""
+    """Limits on what a run may spend. A limit that is left out does not apply."""
 
     usd: float | None = Field(default=None, gt=0)
-    """Dollars, over all invocations in the run folder, by the teachers' `price`."""
+    """Most US dollars, over all commands in the run folder, computed from `teachers[].price`. Null:
+    no limit."""
     tokens: int | None = Field(default=None, gt=0)
-    """Input and output tokens, over all invocations."""
+    """Most input and output tokens, over all commands in the run folder. Null: no limit."""
     calls: int | None = Field(default=None, gt=0)
-    """Calls that were answered, or may have been, over all invocations. Being turned away (429, 500) is no call."""
+    """Most calls that were answered or may have been, over all commands in the run folder. Refused
+    requests (429, 500) do not count. Null: no limit."""
     minutes: float | None = Field(default=None, gt=0)
-    """Of this invocation: nothing is sent later; what is in flight then is finished."""
+    """Most minutes of one command. After that nothing new is sent; calls in flight are finished.
+    Null: no limit."""
 
     @property
     def given(self) -> bool:

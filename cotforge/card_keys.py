@@ -28,10 +28,10 @@ SIZES = (
 )  # fmt: skip
 """What `size_categories` may hold, by powers of ten from 1,000 on."""
 TASKS = frozenset(
-    """biology text-classification text2text-generation token-classification table-question-answering question-answering zero-shot-classification translation
-    summarization feature-extraction text-generation fill-mask sentence-similarity text-to-speech text-to-audio
-    automatic-speech-recognition audio-to-audio audio-classification audio-text-to-text voice-activity-detection depth-estimation
-    image-classification object-detection image-segmentation text-to-image image-to-text image-to-image image-to-video
+    """biology text-classification text2text-generation token-classification table-question-answering question-answering
+    zero-shot-classification translation summarization feature-extraction text-generation fill-mask sentence-similarity text-to-speech
+    text-to-audio automatic-speech-recognition audio-to-audio audio-classification audio-text-to-text voice-activity-detection
+    depth-estimation image-classification object-detection image-segmentation text-to-image image-to-text image-to-image image-to-video
     unconditional-image-generation video-classification reinforcement-learning robotics tabular-classification tabular-regression
     tabular-to-text table-to-text multiple-choice text-ranking text-retrieval time-series-forecasting text-to-video image-text-to-text
     image-text-to-image image-text-to-video visual-question-answering document-question-answering zero-shot-image-classification
@@ -62,7 +62,7 @@ def size_category(rows: int) -> str:
 
 def header_faults(header: Mapping[str, Any], kind: CardKind) -> list[str]:
     """What is wrong with a card's header by the Hub's documentation, a line each as `key: what is wrong; what would be right`."""
-    rules = _OF_BOTH | (_OF_DATASETS if kind == "dataset" else _OF_MODELS)
+    rules = {**_OF_BOTH, **(_OF_DATASETS if kind == "dataset" else _OF_MODELS)}
     faults = [fault for name, rule in rules.items() if name in header for fault in rule(header[name], name)]
     return [*faults, *_named_licence(header)]
 

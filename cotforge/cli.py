@@ -1,5 +1,6 @@
 """The `cotforge` command: reads the arguments, calls one function, and turns what happened into an exit code."""
 
+import json
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ EXAMPLES = {
     "eval": "cotforge eval emotions.yaml --model runs/emotions/train/student",
     "demo": "cotforge demo --short",
     "export": "cotforge export runs/emotions --to llamafactory",
+    "keys": "cotforge keys consensus",
 }
 
 
@@ -52,14 +54,14 @@ def cli() -> None:
 _pipeline = click.argument("pipeline", metavar="PIPELINE")
 _out = click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder (default: runs/<name of the pipeline>).")
 _set = click.option(
-    "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file; list items go by index, + is a new one."
+    "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file. List items go by index; + appends one."
 )
-_replace = click.option("--replace", is_flag=True, help="Let the dataset be replaced by one made of fewer samples.")
+_replace = click.option("--replace", is_flag=True, help="Allow a dataset made of fewer samples to replace the present one.")
 _trust = click.option(
-    "--trust", is_flag=True, help="Do what a pipeline or run folder from elsewhere asks for: run its Python, read and send what it names."
+    "--trust", is_flag=True, help="Allow a pipeline or run folder from elsewhere to run its Python, and to read and send what it names."
 )
 _limit = click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="Only N samples, drawn by chance from every class; a larger N keeps them."
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Use only N samples, drawn at random from every class. A larger N keeps them."
 )
 
 
@@ -86,13 +88,11 @@ def init(data: Path, out: Path | None) -> int:
     is_flag=False,
     flag_value=5,
     metavar="[N]",
-    help="Ask every teacher about N samples (5), chosen at random and always the same, and measure. This is paid for; "
-    "build does not ask them again.",
+    help="Ask every teacher about N samples (default: 5), always the same random ones, and measure. This costs money; "
+    "build uses the replies.",
 )
-@click.option(
-    "--show-prompt", type=click.IntRange(min=1), metavar="N", help="Print what is asked about the N-th sample, as it is rendered."
-)
-@click.option("--offline", is_flag=True, help="Look at no teacher: only at the file, the prompts and the source.")
+@click.option("--show-prompt", type=click.IntRange(min=1), metavar="N", help="Print the prompts for sample number N.")
+@click.option("--offline", is_flag=True, help="Contact no teacher: check only the file, the prompts and the source.")
 def check(
     pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None, offline: bool,
     trust: bool,
@@ -115,15 +115,12 @@ def check(
 @_trust
 @_limit
 @_replace
-@click.option("--offline", is_flag=True, help="Curate from the journal and ask nothing.")
-@click.option(
-    "--refresh", multiple=True, metavar="TEACHER", help="Ask this teacher's calls anew; what it said before is kept in the journal."
-)
+@click.option("--offline", is_flag=True, help="Ask nothing: vote, filter and write from the journal.")
+@click.option("--refresh", multiple=True, metavar="TEACHER", help="Ask this teacher again. Its earlier replies stay in the journal.")
 @click.option(
     "--retry",
     metavar="REASON,...",
-    help="Of the calls that came to nothing ask only those anew that did so for these reasons, as losses.parquet has them: "
-    "timeout, 500, 400, no_answer, ...",
+    help="Ask again only the calls that failed for one of these reasons (see losses.parquet): timeout, 500, 400, no_answer, ...",
 )
 def build(
     pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, replace: bool, offline: bool, refresh: Sequence[str],
@@ -144,7 +141,7 @@ def build(
 @_set
 @_trust
 @_replace
-@click.option("--what-if", is_flag=True, help="Compare every rule, target and order of asking on the journal instead; write no dataset.")
+@click.option("--what-if", is_flag=True, help="Instead, compare all rules, targets and orders of asking on the journal. Writes no dataset.")
 def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: bool) -> int:
     """Vote, filter and write the dataset again from a run's journal. Asks nothing."""
     from cotforge.session import RunSession
@@ -161,10 +158,13 @@ def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: 
 @_trust
 @_limit
 @click.option(
-    "--count", type=click.IntRange(100, 300), metavar="N", help="How many samples: 100 to 300 (default: a tenth of all, within these)."
+    "--count",
+    type=click.IntRange(100, 300),
+    metavar="N",
+    help="Number of samples, 100 to 300 (default: a tenth of all, within these bounds).",
 )
-@click.option("--read", "answers", type=click.Path(path_type=Path), metavar="FILE", help="Put the answers in FILE to those of the run.")
-@click.option("--audit", is_flag=True, help="Show the samples whose labels are likeliest wrong instead, and list them in RUN/audit.csv.")
+@click.option("--read", "answers", type=click.Path(path_type=Path), metavar="FILE", help="Add the answers in FILE to those of the run.")
+@click.option("--audit", is_flag=True, help="Instead, show the samples whose labels are most likely wrong, and list them in RUN/audit.csv.")
 def gold(
     run: str,
     out: Path | None,
@@ -202,16 +202,18 @@ def gold(
 @_out
 @_set
 @_trust
-@click.option("--stage", metavar="NAME", help="Only this stage; those that it descends from have to be done.")
-@click.option("--from", "first", metavar="NAME", help="This stage and all that descend from it again, although they are done; base is all.")
-@click.option("--smoke", is_flag=True, help="Two steps of every stage, or of --stage alone, in a folder of their own.")
-@click.option("--gpus", metavar="NUMBERS", help="Train on these of the visible GPUs, as in 0 or 0,2 (default: all, a process on each).")
-@click.option("--launch", "launcher", metavar="COMMAND", help="Start each stage by it: 'torchrun --nproc_per_node 4', 'accelerate launch'.")
+@click.option("--stage", metavar="NAME", help="Run only this stage. The stages it builds on must be done.")
+@click.option("--from", "first", metavar="NAME", help="Run this stage and all that build on it again. base means all.")
+@click.option("--smoke", is_flag=True, help="Run two steps of every stage, or of --stage, in a separate folder.")
+@click.option("--gpus", metavar="NUMBERS", help="Train on these of the visible GPUs, such as 0 or 0,2 (default: all, one process each).")
+@click.option(
+    "--launch", "launcher", metavar="COMMAND", help="Start each stage with this: 'torchrun --nproc_per_node 4', 'accelerate launch'."
+)
 def train(
     pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool, gpus: str | None,
     launcher: str | None, trust: bool,
 ) -> int:  # fmt: skip
-    """Train a student on the dataset, stage by stage. Stages that are done are skipped; one that was interrupted goes on."""
+    """Train a student on the dataset, stage by stage. Skips finished stages and resumes an interrupted one."""
     from cotforge.train.launched import train_launched as learn
 
     if first and (smoke or (stage and stage != first)):
@@ -244,7 +246,7 @@ def train(
     type=click.IntRange(1, 65535),
     default=8100,
     show_default=True,
-    help="Where teachers whose URL is not on this machine are served.",
+    help="Port for teachers whose URL is not on this machine.",
 )
 def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
     """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
@@ -262,21 +264,23 @@ def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
 @click.option("--model", help="A folder, an id on the Hub, or the name that --url serves (default: the trained student, else its base).")
 @click.option("--url", metavar="URL", help="Ask an OpenAI-compatible server instead of loading the model here.")
 @click.option("--key-env", metavar="VARIABLE", help="The environment variable with the server's key.")
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Of an answer, at most (default: as in training).")
-@click.option("--rescue", type=click.IntRange(min=0), metavar="N", help="Tokens more for a thought cut off (default: eval.rescue).")
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens per answer (default: as in training).")
+@click.option(
+    "--rescue", type=click.IntRange(min=0), metavar="N", help="Extra tokens for a reasoning that was cut off (default: eval.rescue)."
+)
 @click.option(
     "--batch", type=click.IntRange(min=1), metavar="N", help="Questions at once, in this process (default: 16, more on a GPU with room)."
 )
 @click.option(
-    "--write-back", is_flag=True, help="Ask about the samples of the build instead; RUN/difficulty.parquet gets their pass rates."
+    "--write-back", is_flag=True, help="Instead, ask about the samples of the build, and write their pass rates to RUN/difficulty.parquet."
 )
-@click.option("--tries", type=click.IntRange(min=1), metavar="N", help="With --write-back: answers to a sample (default: 4; 1 is greedy).")
-@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="With --write-back: so many samples (default: all).")
+@click.option("--tries", type=click.IntRange(min=1), metavar="N", help="With --write-back: answers per sample (default: 4; 1 is greedy).")
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="With --write-back: number of samples (default: all).")
 def evaluate(
     pipeline: str, out: Path | None, sets: Sequence[str], model: str | None, url: str | None, key_env: str | None,
     max_tokens: int | None, rescue: int | None, batch: int | None, write_back: bool, tries: int | None, samples: int | None, trust: bool,
 ) -> int:  # fmt: skip
-    """Try a model on held-out labels, greedily, and write accuracy, macro recall and more, with intervals, to RUN/eval/."""
+    """Evaluate a model on held-out labels by greedy decoding. Writes accuracy, macro recall and more to RUN/eval/."""
     from cotforge.train.evaluation.tryout import AskedModel, try_out
 
     asked = AskedModel(model=model, url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
@@ -299,15 +303,28 @@ def evaluate(
     "--to", metavar="FORMAT", required=True,
     help="llamafactory, ms-swift, easyr1, sharegpt, trl, axolotl, openai or webdataset.",
 )  # fmt: skip
-@click.option("--kind", type=click.Choice(["sft", "grpo", "dpo"]), help="What the rows are for (default: the first that the format has).")
-@click.option("--out", type=click.Path(path_type=Path), help="Where (default: RUN/export/FORMAT-KIND).")
-@click.option("--newlines", is_flag=True, help="Write thoughts on lines of their own, as reasoning templates of LLaMA-Factory have them.")
+@click.option("--kind", type=click.Choice(["sft", "grpo", "dpo"]), help="Kind of training (default: the first one that the format has).")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write (default: RUN/export/FORMAT-KIND).")
+@click.option("--newlines", is_flag=True, help="Write the reasoning on lines of its own, as reasoning templates of LLaMA-Factory do.")
 @_trust
 def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trust: bool) -> int:
-    """Write a run's lessons as rows of another trainer, with the files that it wants beside them. Asks nothing."""
+    """Write a run's lessons as rows for another trainer, with the files it needs beside them. Asks nothing."""
     from cotforge.formats import export_run as write
 
     print_line(write(run, to, kind=kind, out=out, newlines=newlines, trust=trust).text())
+    return DONE
+
+
+@cli.command(cls=Example)
+@click.argument("key", metavar="[KEY]", required=False)
+@click.option("--schema", is_flag=True, help="Print a JSON schema of the pipeline file instead, for editors.")
+def keys(key: str | None, schema: bool) -> int:
+    """List the keys of the pipeline file with type, default and meaning; with KEY, that one and those below it."""
+    from cotforge.keys import json_schema, key_lines
+
+    if schema and key:
+        raise click.UsageError("--schema describes the whole file; leave the key out")
+    print_line(json.dumps(json_schema(), indent=1, ensure_ascii=False) if schema else "\n".join(key_lines(key)))
     return DONE
 
 

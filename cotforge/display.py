@@ -16,7 +16,7 @@ from rich.text import Text
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.notices import progress_console
 from cotforge.records import Closing
-from cotforge.sources.text import clean_value
+from cotforge.sources.values import clean_value
 from cotforge.visible import show_invisible
 
 REFRESH_S = 0.5

@@ -10,7 +10,7 @@ from cotforge.export.conflicts import votes_text
 from cotforge.folder import RunFolder
 from cotforge.gold import command
 from cotforge.gold.drawing import Doubt
-from cotforge.gold.reading import gold_path
+from cotforge.gold.gold_file import gold_path
 from cotforge.pipeline import Loaded
 from cotforge.records import Ballot, Sample, Verdict
 

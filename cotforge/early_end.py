@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.pipeline import Loaded
 from cotforge.records import Closing, Stop
-from cotforge.sources.text import clean_value
+from cotforge.sources.values import clean_value
 
 _GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"
 _RAISE = "what was paid for is kept and in the dataset, a higher bound in `budget` goes on from here"

@@ -40,7 +40,7 @@ class Measured(Spec):
     """A measure and its options."""
 
     measure: PathText
-    """A name in `measures.MEASURES`, or `path/to/file.py:function`."""
+    """Name of a measure, or `path/to/file.py:function` for one of your own."""
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     """Options of the measure, by name."""
 
@@ -72,12 +72,13 @@ class Measured(Spec):
 
 
 class Filter(Measured):
-    """A measure and the bounds in which a trace's text is usable; its ballot counts all the same."""
+    """A measure and the range within which a text may become a lesson. A text outside of it still
+    votes."""
 
     min: float | None = None
-    """The lowest value that passes."""
+    """Lowest value that passes. A filter needs `min`, `max` or both. Null: no lower bound."""
     max: float | None = None
-    """The highest value that passes."""
+    """Highest value that passes. Null: no upper bound."""
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
@@ -107,12 +108,13 @@ def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:
 
 
 class Band(Spec):
-    """Bounds of a share, both included."""
+    """Lowest and highest value of a share, both included."""
 
     min: float | None = Field(default=None, ge=0, le=1)
-    """The lowest share that is taken."""
+    """Lowest pass rate that is kept. At least one of `min` and `max` is needed. Null: no lower
+    bound."""
     max: float | None = Field(default=None, ge=0, le=1)
-    """The highest share that is taken."""
+    """Highest pass rate that is kept. Null: no upper bound."""
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
@@ -128,12 +130,13 @@ class Band(Spec):
 
 
 class Select(Spec):
-    """Which of a sample's good traces become Lessons."""
+    """Which of a sample's usable texts become lessons."""
 
     per_sample: Annotated[int, Field(ge=1)] = 1
-    """Lessons per sample, at most."""
+    """Most lessons per sample. Texts closest to the median length are taken first."""
     difficulty: Band | None = None
-    """Samples whose pass rate, which `cotforge eval --write-back` puts in `difficulty.parquet`, is within, and those that have none."""
+    """Range of the student's pass rate, which `cotforge eval --write-back` stores in
+    `difficulty.parquet`. Samples without a pass rate are kept. Null: all samples."""
 
     def choose(self, traces: Iterable[Trace]) -> list[Trace]:
         """The traces nearest to the median number of reasoning words, nearest first; equally near ones by the Call's key."""

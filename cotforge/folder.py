@@ -15,9 +15,10 @@ from typing import Any, Self
 import yaml
 
 from cotforge import layout
+from cotforge.atomic import write_whole
 from cotforge.errors import JournalError, in_words, show_value
 from cotforge.redaction import redact_text
-from cotforge.regular_files import demand_regular, open_new, open_regular, read_regular
+from cotforge.regular_files import demand_regular, open_regular, read_regular
 
 LARGEST = {"pipeline.yaml": 4 << 20, "refresh.json": 1 << 20, "summary.json": 16 << 20, "report.html": 256 << 20}
 """Bytes that are read of each file that a run folder keeps from one command to the next; what cotforge writes stays far below."""
@@ -150,12 +151,9 @@ class RunFolder:
         The pipeline stays as it is: it holds none (`Loaded.load`), and is read again.
         """
         target = self.path / name
-        passing = target.with_name(f".{target.name}.new")
         try:
-            with open(open_new(passing), "w", encoding="utf-8") as file:
-                file.write(text if name == self.PIPELINE else redact_text(text))
             demand_regular(target)
-            passing.replace(target)
+            write_whole(target, text if name == self.PIPELINE else redact_text(text))
         except OSError as fault:
             raise JournalError(f"{target}: {fault.strerror}; make room, then run the same command again") from fault
 

@@ -20,7 +20,8 @@ _FILES = re.compile(
 )
 """Directly in a run folder."""
 _OF_FILES = frozenset(
-    {"dataset/data", "dataset/traces", "dataset/preference", "cache/sent", "cache/spool", "cache/learned", "batches", "eval"}
+    {"dataset/data", "dataset/traces", "dataset/preference", "dataset/assets"}
+    | {"cache/sent", "cache/spool", "cache/learned", "batches", "eval"}
 )
 """Folders that hold no others."""
 FOLDERS = _OF_FILES | {"dataset", "cache", "train", "train/cache"}

@@ -1,6 +1,5 @@
 """A pipeline file, typed: the one place where the sections come together."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, read_kept, safe_name
 from cotforge.images import Images
-from cotforge.pipeline_paths import absolute_paths
+from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.plan import Eval, Plan
 from cotforge.prompts import Family, Prompt, Prompts, make_call, shipped_folder
 from cotforge.records import Call, Fault, Origin, Sample
@@ -34,24 +33,37 @@ class Pipeline(Spec):
     """Everything a run does, as the file says it."""
 
     name: str
-    """Names the run folder: letters, digits, '.', '_' and '-'."""
+    """Name of the run folder: letters, digits, `.`, `_` and `-`."""
     source: Source
+    """The images, labels and questions to read."""
     task: Task
+    """The question about every image, and which answers are possible."""
     prompts: Prompts = Prompts()
+    """Templates of the prompts, each a path relative to the pipeline file or a shipped
+    `family/name`."""
     images: Images = Images()
+    """Size limits of images, and how they are sent to the teachers."""
     teachers: tuple[AnyTeacher, ...]
+    """The models that are asked. At least one is needed."""
     consensus: Consensus = Consensus()
+    """How the teachers' answers become one answer per sample."""
     gold: PathText | None = Field(default=None, min_length=1)
-    """CSV with the columns id and answer, of what people answered; null is `gold.csv` in the run folder, where there is one."""
+    """CSV file with the columns `id` and `answer`: answers that people checked. Null: `gold.csv` in
+    the run folder, if it is there."""
     filters: tuple[Filter, ...] = ()
+    """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
+    still votes."""
     select: Select = Select()
+    """Which of a sample's remaining texts become lessons."""
     budget: Budget = Budget()
+    """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
-    """Share of Calls given up after which a run stops."""
+    """Largest share of failed calls, from 0 to 1; above it the run stops with exit code 3. It is
+    checked from the 50th call on and at the end. Calls refused by a content filter do not count."""
     train: Plan | None = None
-    """What `cotforge train` does; null trains nothing."""
+    """The student and the stages that `cotforge train` runs. Null: no training."""
     eval: Eval | None = None
-    """On what a student is tried; null tries it on nothing."""
+    """Held-out samples and metrics for the student. Null: no evaluation."""
     _origin: "_Origin | None" = PrivateAttr(default=None)
 
     @classmethod
@@ -156,6 +168,8 @@ class Loaded:
     """How many of `sets`, from the end, hold for this invocation only."""
     earlier: tuple[str, ...] = ()
     """What `--set` of an earlier build still holds in this run folder."""
+    written: str = ""
+    """The file's text as its user wrote it: see `tree.user_text`."""
     does: tuple[TrustFinding, ...] = ()
     """Python that it runs, variables that it reads, keys that it sends."""
 
@@ -172,7 +186,7 @@ class Loaded:
         """
         if isinstance(name, Pipeline):
             return cls._load_again(name, sets, sends)
-        path = _find_pipeline(str(name))
+        path = find_pipeline(str(name))
         said = tree.read_tree_text(path)
         near = _is_vouched(path)
         asks = None if trust else _Asks(sends, vouched=near and _read_origin(said)[0] is None, near=near)
@@ -199,7 +213,7 @@ class Loaded:
         if name_in(run) is None or (said := read_kept(kept)) is None:
             raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
         path, earlier = _read_origin(said)
-        if path is not None and path.is_absolute() and _is_file(path):
+        if path is not None and path.is_absolute() and is_file(path):
             vouched = _is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
             asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _is_vouched(path))
             loaded = cls._make_loaded(path, tree.read_tree_text(path), earlier, sets, asks)
@@ -232,7 +246,9 @@ class Loaded:
         prompts = _assemble_sections(pipeline, path)
         unexpanded = tree.merge_unexpanded(pipeline.model_dump(mode="json", by_alias=True), raw)
         does = tuple(found for found in trust_findings(raw, values, path.parent) if not found.outside)
-        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, does=does)
+        chosen = pipeline.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        told = tree.user_text(text, raw, None if _read_origin(text)[0] is None else chosen, is_changed=bool(earlier or sets))
+        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, written=told, does=does)
 
     def origin(self, section: str, key: str) -> str:
         """Where the value of a key of a section comes from, in words."""
@@ -298,7 +314,7 @@ class Loaded:
             *(f"# set: {given}" for given in lasting),
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
-        return "\n".join(head) + "\n" + dump_readable(absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
+        return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
 
 
 @dataclass(frozen=True)
@@ -330,33 +346,9 @@ def _is_vouched(path: Path) -> bool:
     return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
 
 
-def dump_readable(values: tree.Tree) -> str:
-    """As YAML that a person can read."""
-    return bounded_yaml.dump_yaml(values)
-
-
 def _read_origin(text: str) -> tuple[Path | None, list[str]]:
     path = re.search(r"^# from: (.+)$", text, re.MULTILINE)
     return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
-
-
-def _is_file(path: Path) -> bool:
-    """Whether it is one; a name that no file can have is none."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def _find_pipeline(name: str) -> Path:
-    path = Path(name)
-    if _is_file(path):
-        return path.absolute()
-    ours = sorted(file.stem for file in shipped_folder("pipelines").glob("*.yaml"))
-    if name in ours:
-        return (shipped_folder("pipelines") / f"{name}.yaml").absolute()
-    what = "is a folder" if os.path.isdir(path) else "no such file"
-    raise PipelineError(f"{show_value(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
 
 
 def _assemble_sections(pipeline: Pipeline, path: Path) -> Family:

@@ -1,10 +1,13 @@
-"""The paths that a pipeline file gives relative to itself, made absolute: a run folder keeps the file elsewhere."""
+"""Where a pipeline file is, and the paths in it made absolute: a run folder keeps the file elsewhere."""
 
+import os
 from pathlib import Path
 from typing import get_args
 
 from cotforge import tree
+from cotforge.errors import PipelineError, show_value
 from cotforge.plan.kinds import KINDS
+from cotforge.prompts import shipped_folder
 from cotforge.spec import paths_in
 
 _STAGES = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in KINDS}
@@ -43,3 +46,22 @@ def _made_absolute(section: tree.Tree, name: str, root: Path, *, folders: bool =
     there = root / (value.rpartition(":")[0] if name == "measure" else value)
     if there.is_file() or ((folders or name in ("path", "data", "model")) and there.exists()) or name == "gold":  # gold may come later
         section[name] = str((root / value).resolve())
+
+
+def find_pipeline(name: str) -> Path:
+    path = Path(name)
+    if is_file(path):
+        return path.absolute()
+    ours = sorted(file.stem for file in shipped_folder("pipelines").glob("*.yaml"))
+    if name in ours:
+        return (shipped_folder("pipelines") / f"{name}.yaml").absolute()
+    what = "is a folder" if os.path.isdir(path) else "no such file"
+    raise PipelineError(f"{show_value(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is one; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -55,13 +55,17 @@ class Prompts(Spec):
     """The `prompts:` section: each a path relative to the pipeline file, or a shipped `family/name`."""
 
     solve: PathText = "long_cot/solve"
-    """What teachers are asked; it never sees the label."""
+    """Template of the teachers' prompt for reasoning and answer; it never contains the label.
+    Shipped: `long_cot/solve`, `short_cot/solve`, `label_only/solve`."""
     vote: PathText = "label_only/solve"
-    """What teachers are asked for a short vote (`consensus.votes`)."""
+    """Template of the teachers' prompt for a short answer, used under `consensus.votes: short`.
+    Shipped: `label_only/solve`."""
     student: PathText = "student"
-    """What the student is asked, in training and evaluation alike."""
+    """Template of the student's prompt, in training and in evaluation. Shipped: `student`,
+    `label_only/student`."""
     completion: PathText = "completion"
-    """What the student learns to say."""
+    """Template of the text that the student learns to write. Shipped: `completion`,
+    `label_only/completion`."""
 
     def load(self, root: Path) -> Family:
         """All templates, each tried once. Raises PipelineError with the faults of all of them."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from cotforge.budget import format_usd
 from cotforge.card import dataset_card
+from cotforge.card_example import ExampleChooser
+from cotforge.card_extras import add_card_extras
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
 from cotforge.curation import Curation
@@ -19,14 +21,14 @@ from cotforge.folder import RunFolder
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.history import ended_calls, unanswered_attempts
 from cotforge.pages import About, AboutTeacher
-from cotforge.pipeline import Loaded, dump_readable
+from cotforge.pipeline import Loaded
 from cotforge.prompts import as_text
 from cotforge.records import CuratedSample, Fault, Lesson
 from cotforge.redaction import redact_text
 from cotforge.report import Gallery, report_page
 from cotforge.sources import Counts
-from cotforge.sources.stream import LABELS_NAMED
-from cotforge.sources.text import clean_value
+from cotforge.sources.sample_stream import LABELS_NAMED
+from cotforge.sources.values import clean_value
 from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import TeacherTally
@@ -62,7 +64,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
     made: list[Exported] = []
     shown: list[Lesson] = []
-    unrated = Unrated(curation.rates)
+    unrated, chooser = Unrated(curation.rates), ExampleChooser()
 
     def told(exported: Exported) -> str:
         decider = curation.decider
@@ -76,10 +78,12 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
             raise KeepOldDataset
-        return redact_text(dataset_card(replace(about_run(loaded, totals), asked=asked_for(loaded, shown)), tally, exported))
+        about = replace(about_run(loaded, totals), asked=asked_for(loaded, shown))
+        about = add_card_extras(about, loaded, exported=exported, tally=tally, lesson=chooser.lesson, dataset=folder.dataset)
+        return redact_text(dataset_card(about, tally, exported))
 
     try:
-        watched = wrong.watch(gallery.watch(blindness.watch(with_first(curation.outcomes(), shown))))
+        watched = wrong.watch(gallery.watch(blindness.watch(chooser.watch(with_first(curation.outcomes(), shown)))))
         export_dataset(unrated.watch(watched), folder.path, measures=curation.measures, tally=tally, card=told)
     except KeepOldDataset:
         stays = True
@@ -270,7 +274,7 @@ def about_run(loaded: Loaded, totals: dict[str, Any]) -> About:
         consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
         filters=[bounds_text(bound) for bound in pipeline.filters],
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
-        pipeline=dump_readable(kept),
+        pipeline=loaded.written,
         command="cotforge build pipeline.yaml",
         calls=totals["calls_ended"],
         input_tokens=totals["input"],

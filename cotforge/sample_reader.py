@@ -12,7 +12,7 @@ from cotforge.sequence import Guide
 from cotforge.sources import Counts, Index, RawRow, read_samples
 
 if TYPE_CHECKING:
-    from cotforge.consensus.image.reading import Features
+    from cotforge.consensus.image.features import Features
 
 
 Tell = Callable[[Sequence[str]], object]
@@ -37,7 +37,7 @@ class SampleReader:
         image = self._loaded.pipeline.consensus.image
         if image is None:
             return None
-        from cotforge.consensus.image.reading import Features  # numpy
+        from cotforge.consensus.image.features import Features  # numpy
 
         return Features(image, self._loaded.root, self._store.folder, self.samples, self._tell)
 

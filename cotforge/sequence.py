@@ -23,7 +23,7 @@ from cotforge.pipeline import Loaded, Pipeline
 from cotforge.records import Call, Gold
 
 if TYPE_CHECKING:
-    from cotforge.consensus.image.reading import Features
+    from cotforge.consensus.image.features import Features
     from cotforge.consensus.image.samples import SamplePictures
 
 

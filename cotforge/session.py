@@ -31,7 +31,7 @@ from cotforge.forge import Forge, PendingSample, Progress, TeacherCounts, missin
 from cotforge.forge.batches import waiting_lines
 from cotforge.forge.places import askable_together
 from cotforge.forge.retry import Retry
-from cotforge.forge.tour import remaining_work, work_left
+from cotforge.forge.wave_tour import remaining_work, work_left
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.notices import give_notice, give_notices

@@ -22,7 +22,16 @@ def _yaml_word(value: Any) -> Any:
     return "off" if value is False else value  # what YAML makes of `off`
 
 
-AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(_yaml_word)]
+AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(_yaml_word, json_schema_input_type=Literal["auto", "off", False])]
+
+
+def written_as(type_: Any) -> BeforeValidator:
+    """Tells schema and docs what a file may have, where the type alone says less; changes no value."""
+    return BeforeValidator(_as_given, json_schema_input_type=type_)
+
+
+def _as_given(value: Any) -> Any:
+    return value
 
 
 class Spec(BaseModel):

@@ -291,6 +291,25 @@ def _models_of(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in _models_of(part)]
 
 
+def user_text(text: str, raw: Tree, chosen: Tree | None, *, is_changed: bool) -> str:
+    """What a user wrote: the file's text as it stands, or, where `--set` changed it, its tree as YAML.
+
+    `chosen` is the tree without the keys left at default, of a file that a run folder keeps with all of them.
+    """
+    if chosen is not None:
+        return bounded_yaml.dump_yaml(keep_chosen(raw, chosen))
+    return bounded_yaml.dump_yaml(raw) if is_changed else text
+
+
+def keep_chosen(given: Any, chosen: Any) -> Any:
+    """Of a tree of values only the keys that `chosen`, a tree of the same shape, has too."""
+    if isinstance(given, dict) and isinstance(chosen, dict):
+        return {key: keep_chosen(value, chosen[key]) for key, value in given.items() if key in chosen}
+    if isinstance(given, list) and isinstance(chosen, list) and len(given) == len(chosen):
+        return [keep_chosen(*pair) for pair in zip(given, chosen, strict=True)]
+    return given
+
+
 def merge_unexpanded(resolved: Mapping[str, Any], raw: Mapping[str, Any]) -> Tree:
     """The resolved tree with every string that the file wrote with a dollar left as the file wrote it."""
     return {key: _unexpanded_value(value, raw.get(key) if isinstance(raw, Mapping) else None) for key, value in resolved.items()}

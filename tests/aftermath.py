@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cotforge.budget import Budget, Purse
 from cotforge.forge import Forge, Progress, TeacherCounts
-from cotforge.forge.watch import Patience
+from cotforge.forge.liveness import Patience
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import NOT_SENT, Journal
 from cotforge.pipeline import Loaded

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from cotforge.simulate.faults import cut_connection
+from cotforge.simulate.transport_faults import cut_connection
 
 Fault = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse]]
 """Answers a request for which `text` would be the sound body."""

@@ -13,7 +13,7 @@ from cotforge.train.curriculum.samplers import RowSampler
 from cotforge.train.data.lessons import find_lessons
 from cotforge.train.data.prepared import Prepared
 from cotforge.train.kinds import sft
-from cotforge.train.students import student
+from cotforge.train.students import loaded_student
 from tests.test_train_sft import made, work
 
 
@@ -77,7 +77,7 @@ def learn(folder: Path, model: Path, dataset: Path, **keys: Any) -> tuple[Listen
     lessons = find_lessons(dataset, cache=folder / "cache")
     job = work(folder, model, lessons, curriculum={"by": "loss", "how": "bandit", "explore": 0.5}, learning_rate=3e-3, **keys)
     assert isinstance(job.stage, Sft)
-    pupil = student.load_pupil(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     prepared = made(folder, pupil, lessons)
     config, rows = sft.config_of(job.stage, job, prepared), list(range(len(lessons)))
     sampler = of_lessons(job.stage, job, config, lessons, [(row, prepared.lengths[row]) for row in rows])

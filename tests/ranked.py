@@ -19,8 +19,8 @@ from cotforge.train.guards import MetricGuards
 from cotforge.train.kinds import grpo
 from cotforge.train.report.record import MetricsLog
 from cotforge.train.rollouts.trainer import GrpoTrainer
-from cotforge.train.students import student
-from cotforge.train.work import StageRun
+from cotforge.train.stage_run import StageRun
+from cotforge.train.students import loaded_student
 from tests import squares
 
 GROUP, ROLLOUT = 4, 12
@@ -96,7 +96,7 @@ def _trained(folder: Path, model: Path, dataset: Path, *, processes: int, steps:
         out=folder, lessons=lambda: lessons, source=lambda: lessons, task=TASK, prompts=Prompts().load(folder), held_out=None, smoke=False,
         resume_from=None, record=MetricsLog(None, "reason"), cache=folder / "cache",
     )  # fmt: skip
-    pupil = student.load_pupil(work.plan.student, model)
+    pupil = loaded_student.load_pupil(work.plan.student, model)
     rows = lessons.dataset([name for name in grpo.COLUMNS if name in lessons.dataset().column_names])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)

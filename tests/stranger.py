@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cotforge.simulate.faults import cut_connection
+from cotforge.simulate.transport_faults import cut_connection
 from tests.project import said
 
 Said = Callable[[int, dict[str, Any]], bytes | Iterable[bytes]]

@@ -17,7 +17,7 @@ PACKAGE = Path(cotforge.__file__).parent
 FLOORS = (
     "redaction visible",
     "errors spec order regular_files optional coroutines version",
-    "records layout notices card_keys",
+    "records layout notices card_keys atomic",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
     "sources prompts history trust difficulty refreshes",
@@ -26,20 +26,21 @@ FLOORS = (
     "plan",
     "pipeline_paths",
     "pipeline",
-    "tally pages",
+    "tally pages keys",
     "gold",
     "sequence",
     "heard sample_reader",
     "forge curation",
-    "export card report simulate display estimate whatif",
+    "export card card_example report simulate display estimate whatif",
     "hub",
+    "card_extras",
     "results early_end doubts formats",
     "session scaffold",
     "train",
     "face",
     "demo",
     "cli",
-    "__main__",
+    "__main__ reference",
 )
 """From the ground up: a module imports only from its own package and from lines above its own."""
 

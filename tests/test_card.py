@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from outcomes import mixed
 
 from cotforge.card import dataset_card, fenced_code, plain_markdown
+from cotforge.card_keys import header_faults
 from cotforge.consensus.claim import Claim, Count, Stratum, make_claim
 from cotforge.export import columns
-from cotforge.pages import About, AboutTeacher, Exported, Shard
+from cotforge.pages import About, AboutTeacher, ExampleLesson, Exported, Shard
 from cotforge.tally import Tally
 
 
@@ -60,7 +61,7 @@ def test_the_header_has_the_features_that_datasets_writes_itself():
         assert read._to_yaml_list() == columns.hub_features(shape)
 
 
-@pytest.mark.parametrize(("rows", "word"), [(999, "n<1K"), (1_000, "1K<n<10K"), (99_999, "10K<n<100K"), (10**9, "n>100M")])
+@pytest.mark.parametrize(("rows", "word"), [(999, "n<1K"), (1_000, "1K<n<10K"), (99_999, "10K<n<100K"), (10**9, "1B<n<10B")])
 def test_the_size_is_the_hubs_word_for_it(rows, word):
     header, _ = parts(made({"default": {"train": [Shard("data/x.parquet", rows, 1)]}}))
     assert header["size_categories"] == [word]
@@ -139,6 +140,49 @@ def test_nothing_in_a_code_block_can_end_it(text, language):
     fence = lines[-1]
     assert lines[0] == fence + language
     assert not any(line.strip().startswith(fence) for line in lines[1:-1])
+
+
+EXAMPLE = ExampleLesson(
+    question="Which emotion?",
+    reasoning="A dog *runs*.\n\n# It is glad\n| a | <script>x</script>",
+    answer="awe",
+    label="fear",
+    votes=[("t0", "awe"), ("t1", "fear")],
+    teacher="t0 (org/t0)",
+    picture="assets/lesson.jpg",
+)
+
+
+def test_one_lesson_is_shown_with_its_picture_reasoning_votes_and_the_label_it_contradicts():
+    _, body = parts(made(example=EXAMPLE, funnel="assets/funnel.svg"))
+    assert "](assets/lesson.jpg)" in body
+    assert "](assets/funnel.svg)" in body
+    assert "**Question:** Which emotion?\n\n> A dog \\*runs\\*.\n>\n> \\# It is glad\n>\n> \\| a \\| \\<script\\>x\\</script\\>\n\n" in body
+    assert "**Answer:** awe (the raw label says fear)" in body
+    assert "Votes: t0 says awe, t1 says fear." in body
+    assert "One lesson" not in made()
+
+
+def test_what_is_not_folded_away_is_read_in_two_minutes():
+    _, body = parts(made(example=EXAMPLE, citation="@misc{a}", calls=1234))
+    shown = re.sub(r"<details>.*?</details>|```.*?```|^\|.*$", "", body, flags=re.S | re.M)
+    assert len(shown.split()) < 2 * 230
+    assert body.count("<details>") == body.count("</details>") == 5
+
+
+def test_the_dataset_is_licensed_by_source_and_teachers_and_names_where_it_comes_from():
+    text = made(license="mit", card_license="cc-by-nc-4.0", license_notes=["org/t1 may not be used commercially"], lineage=["org/raw"])
+    header, body = parts(text)
+    assert (header["license"], header["source_datasets"]) == ("cc-by-nc-4.0", ["org/raw"])
+    assert "- org/t1 may not be used commercially.\n" in body
+    assert parts(made(card_license="other", license_name="house-rules"))[0]["license_link"] == "LICENSE"
+
+
+@given(st.text(), st.sampled_from(["classify", "answer"]), st.sampled_from([None, "cc-by-4.0"]))
+def test_the_hub_has_nothing_against_any_header(name, task, licence):
+    teachers = [AboutTeacher(f"t{name}", name, license=name)]
+    header, _ = parts(made(name=f"a{name}", task=task, license=licence, teachers=teachers))
+    assert header_faults(header, "dataset") == []
 
 
 def test_without_lessons_the_card_says_why_and_names_no_file():

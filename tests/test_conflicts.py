@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cotforge.export.conflicts import COLUMNS, votes_text
-from cotforge.gold.cells import unguard_cell
+from cotforge.gold.csv_cells import unguard_cell
 from cotforge.records import Ballot, Verdict
 from tests.project import LABELS, ran, replay, said, write_pipeline, write_rows
 from tests.teacher import Teacher

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from cotforge.errors import PipelineError
 from cotforge.plan import Curriculum, Grpo, Plan, Sft
 from cotforge.train.curriculum.feedback import of_prompts
-from cotforge.train.curriculum.making import RowFacts, StageSize, cluster_rows, sampler_of
 from cotforge.train.curriculum.orders import EasyFirst, InPasses, Passes, Shuffled, cut_parts
 from cotforge.train.curriculum.samplers import Bandit, Review, RowSampler
+from cotforge.train.curriculum.stage_order import RowFacts, StageSize, cluster_rows, sampler_of
 from cotforge.tree import pydantic_faults
 
 SIZES = st.integers(1, 9)

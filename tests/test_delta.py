@@ -14,7 +14,7 @@ from transformers import AutoConfig, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaCon
 from cotforge.errors import PipelineError
 from cotforge.plan import Student
 from cotforge.plan.modules import choose_modules
-from cotforge.train.students import student, tiny
+from cotforge.train.students import loaded_student, tiny
 from cotforge.train.weights.delta import Delta, make_delta
 from cotforge.train.weights.names import decoder_weights, plain_name
 from tests import experts, squares
@@ -47,7 +47,7 @@ def decoder(vlm: Path) -> dict[str, torch.Tensor]:
 
 
 def in_memory(folder: Path, **spec: Any) -> dict[str, torch.Tensor]:
-    return decoder_weights(student.load_pupil(Student(model=str(folder), **spec), folder).model)
+    return decoder_weights(loaded_student.load_pupil(Student(model=str(folder), **spec), folder).model)
 
 
 def made(expert: Path, base: Path | Mapping[str, torch.Tensor], cache: Path, **more: Any) -> Delta:

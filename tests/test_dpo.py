@@ -20,8 +20,8 @@ from cotforge.train.data.lessons import find_lessons
 from cotforge.train.kinds import dpo
 from cotforge.train.report.record import MetricsLog
 from cotforge.train.rollouts.own_pairs import own_pairs
-from cotforge.train.students import student, tiny
-from cotforge.train.work import StageRun, replaced_folder
+from cotforge.train.stage_run import StageRun, replaced_folder
+from cotforge.train.students import loaded_student, tiny
 from tests import squares
 
 TASK = Task(kind="classify", question="?", labels=tuple(squares.COLOURS))
@@ -66,7 +66,7 @@ def test_the_right_text_becomes_likelier_than_the_wrong_one(tmp_path: Path) -> N
     assert rows[0]["loss"] == pytest.approx(0.6931, abs=1e-3)  # ln 2: nothing is preferred yet
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert rows[-1]["rewards/margins"] > 0.1
-    assert student.weights_fingerprint(work.weights) != student.weights_fingerprint(work.begin)
+    assert loaded_student.weights_fingerprint(work.weights) != loaded_student.weights_fingerprint(work.begin)
 
 
 def test_a_dataset_without_pairs_is_a_line(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_stage_trains_the_vision_tower_that_the_plan_freezes(tmp_path: Path) -
     work = job(tmp_path, pairs=8, student={"freeze": ["vision", "projector"]}, **stage)
     train(work)
     before, after = (load_file(folder / "model.safetensors") for folder in (work.begin, work.weights))
-    changed = {student.part_of_name(name) for name, weight in before.items() if not torch.equal(weight, after[name])}
+    changed = {loaded_student.part_of_name(name) for name, weight in before.items() if not torch.equal(weight, after[name])}
     assert changed == {"vision", "projector"}
 
 
@@ -154,7 +154,7 @@ def test_a_stage_learns_from_its_own_pairs(sampled: StageRun) -> None:
     rows = train(sampled)
     assert rows[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
     assert rows[-1]["loss"] < rows[0]["loss"]
-    assert student.weights_fingerprint(sampled.weights) != student.weights_fingerprint(sampled.begin)
+    assert loaded_student.weights_fingerprint(sampled.weights) != loaded_student.weights_fingerprint(sampled.begin)
 
 
 def test_only_the_machinery_is_tried_where_there_may_be_no_pair(tmp_path: Path) -> None:

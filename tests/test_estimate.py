@@ -9,9 +9,9 @@ import pytest
 
 from cotforge.budget import Amount, Budget
 from cotforge.estimate import OUTPUT_TOKENS
+from cotforge.estimate.estimate_text import estimate_text
 from cotforge.estimate.outlook import LEAST_OUTPUT, Outlook, Range, guess_outlook, measure_outlook, recall_outlook
 from cotforge.estimate.plan import Estimate, Share
-from cotforge.estimate.words import estimate_text
 from cotforge.history import History
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.kinds.openai import OpenAITeacher as Spec

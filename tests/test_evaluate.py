@@ -22,7 +22,7 @@ from cotforge.prompts import Prompts
 from cotforge.records import Sample
 from cotforge.train.evaluation.askers import CheckpointAsker
 from cotforge.train.evaluation.evaluate import closing_text, evaluate_asker
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from cotforge.train.evaluation.tryout import name_of
 from cotforge.train.students import tiny
 from tests import squares, tiny_vlm

@@ -16,10 +16,10 @@ from benchmarks.families import stages
 from benchmarks.families.builders import FAMILIES, SMALL
 from cotforge.errors import PipelineError
 from cotforge.plan import Student
-from cotforge.train.data.making import ACROSS, Making
+from cotforge.train.data.lesson_records import ACROSS, Making
 from cotforge.train.data.prepared import collate_lessons
-from cotforge.train.students import fits, processors, student
-from cotforge.train.students.folder import demand_student
+from cotforge.train.students import fits, loaded_student, processors
+from cotforge.train.students.student_folder import demand_student
 
 THROUGH = [
     "LLaVA", "LLaVA-OneVision", "Qwen2.5-VL", "Qwen3-VL", "InternVL, tiles", "SmolVLM", "Gemma3", "PaliGemma", "Mistral3", "Pixtral",
@@ -39,12 +39,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def loaded(folder: Path, family: str) -> student.Pupil:
+def loaded(folder: Path, family: str) -> loaded_student.Pupil:
     FAMILIES[family](folder, TEXTS, SMALL)
-    return student.load_pupil(Student(model=str(folder)), folder)
+    return loaded_student.load_pupil(Student(model=str(folder)), folder)
 
 
-def asked(pupil: student.Pupil, shapes: list[list[tuple[int, int]]]) -> Any:
+def asked(pupil: loaded_student.Pupil, shapes: list[list[tuple[int, int]]]) -> Any:
     """A batch of prompts about pictures of these sizes."""
     texts = [
         pupil.processor.apply_chat_template(
@@ -73,7 +73,7 @@ def test_a_student_of_any_family_sees_and_is_the_same_once_saved(family: str, tm
     pupil = loaded(tmp_path / "base", family)
     made = asked(pupil, [*SIZES])
     pupil.save(tmp_path / "saved")
-    again = student.load_pupil(Student(model="saved"), tmp_path / "saved")
+    again = loaded_student.load_pupil(Student(model="saved"), tmp_path / "saved")
     with torch.no_grad():
         said = pupil.model.eval()(**made).logits
         assert torch.equal(said, again.model.eval()(**asked(again, [*SIZES])).logits)
@@ -153,7 +153,7 @@ def test_a_budget_of_pixels_bounds_the_tiles_where_the_model_leaves_that_open(tm
     for family in ("InternVL, tiles", "Aya-Vision", "Ovis2"):
         FAMILIES[family](tmp_path / family, TEXTS, SMALL)
         for pixels, most in ((tile, 1), (2 * tile, 1), (3 * tile, 3), (100 * tile, 5)):
-            pupil = student.load_pupil(Student(model="tiled", max_pixels=pixels), tmp_path / family)
+            pupil = loaded_student.load_pupil(Student(model="tiled", max_pixels=pixels), tmp_path / family)
             seen = asked(pupil, [[(400, 100)]])["pixel_values"]
             assert seen.shape[0] == most, (family, pixels)
             pupil.save(tmp_path / "saved")
@@ -162,4 +162,4 @@ def test_a_budget_of_pixels_bounds_the_tiles_where_the_model_leaves_that_open(tm
     for family in ("LLaVA-OneVision", "Mllama"):
         FAMILIES[family](tmp_path / family, TEXTS, SMALL)
         with pytest.raises(PipelineError, match="always sees 32 x 32 pixels a tile, and the tiles that it was made for; leave it out"):
-            student.load_pupil(Student(model="tiled", max_pixels=4 * tile), tmp_path / family)
+            loaded_student.load_pupil(Student(model="tiled", max_pixels=4 * tile), tmp_path / family)

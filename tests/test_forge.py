@@ -16,7 +16,7 @@ import pytest
 
 from cotforge.budget import Budget, Purse
 from cotforge.forge import Forge, Progress, TeacherCounts
-from cotforge.forge.reading import LOOKAHEAD
+from cotforge.forge.lookahead import LOOKAHEAD
 from cotforge.forge.tries import ATTEMPTS, TIMEOUTS
 from cotforge.images import Images, Sending
 from cotforge.journal import Journal

@@ -18,7 +18,7 @@ from PIL import Image
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.gold import Gold, find_gold, read_gold
-from cotforge.gold.cells import csv_text, guard_cell, unguard_cell
+from cotforge.gold.csv_cells import csv_text, guard_cell, unguard_cell
 from cotforge.gold.page import gold_page
 from cotforge.gold.pick import pick_samples
 from cotforge.order import sample_rank

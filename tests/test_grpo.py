@@ -27,8 +27,8 @@ from cotforge.train.guards import MetricGuards
 from cotforge.train.kinds import grpo, sft
 from cotforge.train.report.record import MetricsLog
 from cotforge.train.rollouts.trainer import GrpoTrainer, completion_decoder, is_kept, kept_rows
-from cotforge.train.students import student, tiny
-from cotforge.train.work import StageRun, newest_whole
+from cotforge.train.stage_run import StageRun, newest_whole
+from cotforge.train.students import loaded_student, tiny
 from tests import squares
 from tests.clip import acted, objective
 
@@ -102,7 +102,7 @@ def test_the_clip_acts_the_ratio_is_logged_and_every_completion_is_kept(tmp_path
     assert {*kept[0]} == {"step", "id", "truth", "said", "answer", "fault", "well_formed", "correct", "advantage"}
     assert len({row["id"] for row in kept}) == 4
     assert abs(sum(row["advantage"] for row in kept[:4])) < 1e-3
-    assert student.weights_fingerprint(job.weights) != student.weights_fingerprint(model)
+    assert loaded_student.weights_fingerprint(job.weights) != loaded_student.weights_fingerprint(model)
 
 
 @pytest.mark.parametrize("rollouts", [1, 2, 199, 200, 201, 800, 12_345])
@@ -151,7 +151,7 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, model: Path, data
     again = run(replace(job, resume_from=checkpoint, record=MetricsLog(job.out / "metrics.jsonl", "reason")))
     told = ("step", "loss", "reward", "kl", "clip_ratio/low_mean", "ratio/max", "completions/mean_length")
     assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in whole]
-    assert student.weights_fingerprint(job.weights) == student.weights_fingerprint(tmp_path / "whole" / "weights")
+    assert loaded_student.weights_fingerprint(job.weights) == loaded_student.weights_fingerprint(tmp_path / "whole" / "weights")
 
 
 MASKING = {"max_completion": 2, "updates_per_rollout": 2, "trl": {"mask_truncated_completions": True}}
@@ -204,7 +204,7 @@ def test_a_stage_that_draws_again_and_has_a_token_budget_resumes_exactly(tmp_pat
     told = ("step", "loss", "reward", "resample/flat", "resample/drawn", "num_tokens", "budget/filled", "budget/taken")
     assert all(row["budget/filled"] >= 1 > row["budget/taken"] > 0 for row in whole)
     assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in whole]
-    assert student.weights_fingerprint(job.weights) == student.weights_fingerprint(tmp_path / "whole" / "weights")
+    assert loaded_student.weights_fingerprint(job.weights) == loaded_student.weights_fingerprint(tmp_path / "whole" / "weights")
 
 
 def test_pictures_of_every_labelled_sample_are_learned_from_and_rewards_tried_on_lessons(
@@ -253,7 +253,7 @@ def test_the_form_of_the_loss_is_handed_on(tmp_path: Path, model: Path, dataset:
     def config(**stage: Any) -> Any:
         job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, **stage})
         assert isinstance(job.stage, Grpo)
-        return grpo.config_of(job.stage, job, student.load_pupil(job.plan.student, model))
+        return grpo.config_of(job.stage, job, loaded_student.load_pupil(job.plan.student, model))
 
     names = ("loss_type", "scale_rewards", "use_bias_correction_kl")
     theirs = {field.name: field.default for field in fields(GRPOConfig)}
@@ -287,7 +287,7 @@ def test_a_variant_is_what_trls_configuration_gets(tmp_path: Path, model: Path, 
     given, wanted = VARIANTS[variant]
     job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, "variant": variant, **given})
     assert isinstance(job.stage, Grpo)
-    config = grpo.config_of(job.stage, job, student.load_pupil(job.plan.student, model))
+    config = grpo.config_of(job.stage, job, loaded_student.load_pupil(job.plan.student, model))
     assert {name: getattr(config, name) for name in wanted} == wanted
     assert {*variants.VARIANTS[variant].get("trl", {})} <= {field.name for field in fields(GRPOConfig)}
 
@@ -296,7 +296,7 @@ def test_a_variant_is_what_trls_configuration_gets(tmp_path: Path, model: Path, 
 def test_completions_that_do_not_fit_into_memory_at_once_are_made_by_halves(tmp_path: Path, model: Path, dataset: Path) -> None:
     job = work(tmp_path / "stage", model, dataset, {"steps": 2, "batch": 16, "rewards": REWARDS})
     assert isinstance(job.stage, Grpo)
-    pupil, told, sizes = student.load_pupil(job.plan.student, model), list[str](), list[int]()
+    pupil, told, sizes = loaded_student.load_pupil(job.plan.student, model), list[str](), list[int]()
     generate = pupil.model.generate
 
     def limited(*given: Any, **named: Any) -> Any:
@@ -333,7 +333,7 @@ def test_a_rehearsal_takes_two_groups_at_least(tmp_path: Path, model: Path, data
     for batch, group, passes in ((8, 8, 2), (16, 4, 1), (6, 4, 2)):
         job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, "batch": batch, "group": group, "accumulate": 4}, smoke=True)
         assert isinstance(job.stage, Grpo)
-        config = grpo.config_of(job.stage, job, student.load_pupil(job.plan.student, model))
+        config = grpo.config_of(job.stage, job, loaded_student.load_pupil(job.plan.student, model))
         assert (config.steps_per_generation, config.gradient_accumulation_steps) == (passes, passes)
 
 
@@ -352,7 +352,7 @@ def test_a_step_is_the_sum_over_the_tokens_that_fill_the_budget_divided_by_it(tm
 
     job = work(tmp_path / "stage", model, dataset, {"steps": 1, "accumulate": 2, "rewards": REWARDS, "token_budget": BUDGET})
     assert isinstance(job.stage, Grpo)
-    pupil = student.load_pupil(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
     trainer = Seen(
         grpo.find_rewards(job.stage, job),
@@ -389,7 +389,7 @@ def test_under_gspo_the_ratio_that_is_clipped_and_logged_is_that_of_a_completion
 
     job = work(tmp_path / "stage", model, dataset, {"steps": 4, "learning_rate": 5e-4, "rewards": REWARDS, "variant": "gspo"})
     assert isinstance(job.stage, Grpo)
-    pupil = student.load_pupil(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
     trainer = Seen(grpo.find_rewards(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=MetricGuards(print))
     trainer.train()
@@ -421,7 +421,7 @@ def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, 
     }  # fmt: skip
     job = work(tmp_path / "stage", model, dataset, stage)
     assert isinstance(job.stage, Grpo)
-    pupil = student.load_pupil(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     config = grpo.config_of(job.stage, job, pupil)
     rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
     Seen(grpo.find_rewards(job.stage, job), rows, pupil, config, watch=MetricGuards(print)).train()
@@ -474,7 +474,7 @@ def test_a_dataset_without_question_and_options_trains_as_before(tmp_path: Path,
 def test_tokens_of_pictures_are_never_said(model: Path, dataset: Path, tmp_path: Path) -> None:
     job = work(tmp_path / "stage", model, dataset, {"rewards": [{"measure": "correct"}]})
     assert isinstance(job.stage, Grpo)
-    pupil = student.load_pupil(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     muted = grpo.config_of(job.stage, job, pupil).generation_kwargs["suppress_tokens"]
     assert pupil.processor.tokenizer.convert_tokens_to_ids("<image>") in muted
     assert pupil.processor.tokenizer.eos_token_id not in muted
@@ -482,7 +482,7 @@ def test_tokens_of_pictures_are_never_said(model: Path, dataset: Path, tmp_path:
 
 
 def test_tags_stay_in_a_text_though_the_tokenizer_calls_them_special(model: Path, dataset: Path, tmp_path: Path) -> None:
-    pupil = student.load_pupil(work(tmp_path / "s", model, dataset, {"rewards": [{"measure": "correct"}]}).plan.student, model)
+    pupil = loaded_student.load_pupil(work(tmp_path / "s", model, dataset, {"rewards": [{"measure": "correct"}]}).plan.student, model)
     words = pupil.processor.tokenizer
     words.add_special_tokens({"extra_special_tokens": ["<think>", "</think>"]})
     tokens: Sequence[int] = words(squares.said("red"), add_special_tokens=False)["input_ids"]
@@ -532,7 +532,7 @@ def test_a_picture_that_cannot_be_read_leaves_its_lesson_out(tmp_path: Path, mod
 def test_a_prompt_that_the_processor_cannot_take_is_a_line(tmp_path: Path, model: Path, dataset: Path) -> None:
     job = work(tmp_path / "stage", model, dataset, {"steps": 1, "rewards": REWARDS})
     assert isinstance(job.stage, Grpo)
-    pupil = student.load_pupil(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     rows = (
         job.lessons().dataset(["id", "prompt", "images", "answer"]).map(lambda row: {"prompt": [{"role": "user", "content": "<image>?"}]})
     )
@@ -562,4 +562,4 @@ def test_adapters_are_trained_against_the_weights_before_and_merged(tmp_path: Pa
     assert rows[0]["kl"] == pytest.approx(0, abs=1e-4)
     assert rows[-1]["kl"] > 1e-4
     assert not list(job.weights.glob("adapter*"))
-    assert student.weights_fingerprint(job.weights) != student.weights_fingerprint(model)
+    assert loaded_student.weights_fingerprint(job.weights) != loaded_student.weights_fingerprint(model)

@@ -10,7 +10,7 @@ from cotforge.consensus.image.classifier import fit_classifier, predict_classes
 from cotforge.consensus.image.gathered import gather_pictures
 from cotforge.consensus.image.projection import Moments
 from cotforge.consensus.image.voter import FOLDS, Pictures, picture_votes
-from cotforge.consensus.sequential.table import NONE
+from cotforge.consensus.sequential.answer_table import NONE
 from cotforge.order import sample_rank
 
 

@@ -17,10 +17,10 @@ from PIL import Image
 from cotforge.consensus import AnswersError
 from cotforge.consensus.image import pixels
 from cotforge.consensus.image.embeddings import Embeddings
+from cotforge.consensus.image.feature_store import FeatureStore
+from cotforge.consensus.image.features import Features
 from cotforge.consensus.image.given import of_table
-from cotforge.consensus.image.reading import Features
 from cotforge.consensus.image.spec import ImageEmbeddings, ImageModel
-from cotforge.consensus.image.store import FeatureStore
 from cotforge.errors import PipelineError
 from cotforge.order import sample_rank
 from cotforge.records import Fault, Picture, Sample

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.journal.rows import BODY, COLUMNS, READ, attempt_of, is_sound, row_of
+from cotforge.journal.attempt_rows import BODY, COLUMNS, READ, attempt_of, is_sound, row_of
 from cotforge.journal.schema import MIGRATIONS
 from cotforge.records import Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, answered_attempt, failed_attempt

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from cotforge.errors import PipelineError
 from cotforge.plan import Merge
 from cotforge.train.weights import methods
-from cotforge.train.weights.files import PIECE, Checkpoint
+from cotforge.train.weights.checkpoint import PIECE, Checkpoint
 from cotforge.train.weights.merging import Merger
 from cotforge.train.weights.names import decoder_names
 

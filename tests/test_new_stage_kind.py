@@ -22,7 +22,7 @@ FILE = '''
 import torch
 
 from cotforge.train.students import student
-from cotforge.train.work import Work, leave
+from cotforge.train.stage_run import Work, leave
 
 
 def train(stage, work: Work) -> None:

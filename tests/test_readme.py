@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, get_args
 
 import pytest
@@ -22,6 +23,7 @@ from cotforge.answers import Task
 from cotforge.consensus import RULES
 from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
 from cotforge.export.columns import LOSSES, lesson_columns, trace_columns
+from cotforge.formats import FORMATS
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.prompts import shipped_folder
@@ -48,7 +50,8 @@ NEVER_ENDS = ("simulate", "demo")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    """The text of every block in that language, also of those in a list."""
+    return [dedent(found) for _, found in re.findall(rf"^( *)```{language}\n(.*?)^\1```$", TEXT, re.MULTILINE | re.DOTALL)]
 
 
 def commands() -> list[list[str]]:
@@ -73,22 +76,17 @@ def quoted(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def after(start: str) -> str:
-    """The one paragraph that begins so."""
-    (paragraph,) = (found for found in re.split(r"\n\n", TEXT) if found.startswith(start))
-    return paragraph
+def listed_in(heading: str) -> list[str]:
+    """All names in the first column of that table."""
+    return [name for row in rows(heading) for name in quoted(row[0])]
 
 
 # the keys of the pipeline file
 
 
-def listed() -> Iterator[tuple[str, str]]:
-    """(key, default) as the table has them; `.b` after `x.a` means `x.b`."""
-    for keys, default, *_ in rows("key"):
-        whole = ""
-        for key in quoted(keys):
-            whole = whole.rpartition(".")[0] + key if key.startswith(".") else key
-            yield whole.replace("[]", ""), default
+def listed() -> set[tuple[str, str]]:
+    """(key, default) as the tables of keys have them."""
+    return {(row[0].strip("`").replace("[]", ""), row[2]) for head, found in tables() if head == "key" for row in found}
 
 
 def sections(annotation: Any) -> list[type[BaseModel]]:
@@ -106,29 +104,20 @@ def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]
             yield from keys(each, f"{key}.")
         if not below or field.default is None or isinstance(field.default, str):
             default = field.get_default(call_default_factory=True)
-            yield key, ... if default is PydanticUndefined or key == "source.kind" else default
+            yield key, ... if default is PydanticUndefined else list(default) if isinstance(default, tuple) else default
 
 
-def as_yaml(default: str) -> Any:
-    return ... if default == "required" else yaml.safe_load(default.strip("`"))
+def as_plain(told: set[tuple[str, str]]) -> list[tuple[str, Any]]:
+    return [(key, ... if default == "required" else yaml.safe_load(default.strip("`"))) for key, default in told]
 
 
-def plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def test_every_key_of_the_pipeline_file_is_in_the_table_with_its_default_and_no_other() -> None:
-    told = list(listed())
-    assert len(told) == len(dict(told)), "a key stands twice"
-    assert {key: as_yaml(default) for key, default in told} == {
-        key: plain(default)
-        for key, default in reversed(list(keys(Pipeline)))  # of the kinds, the first is meant where none is given
-    }
-
-
-def test_every_default_says_who_chose_it() -> None:
-    assert {row[2] for row in rows("key")} == {"you", "us", "server", "data"}
-    assert all((row[1] == "required") <= (row[2] == "you") for row in rows("key"))
+def test_every_key_of_the_pipeline_file_is_in_the_tables_with_its_defaults_and_no_other() -> None:
+    told, there = listed(), list(keys(Pipeline))
+    plain = as_plain(told)
+    lacking = [(key, default) for key, default in there if key.rpartition(".")[2] != "kind" and (key, default) not in plain]
+    assert lacking == []
+    above = {".".join(key.split(".")[:depth]) for key, _ in there for depth in range(1, 9)}
+    assert {key for key, _ in told} == {key for key, _ in there} | above
 
 
 def test_every_choice_of_a_key_is_named() -> None:
@@ -153,15 +142,20 @@ def test_the_tables_name_exactly_what_there_is() -> None:
     assert [int(row[0]) for row in rows("exit")] == [cli.DONE, cli.WRONG, cli.STOPPED, cli.INTERRUPTED]
 
 
+def test_every_export_format_is_listed_with_the_kinds_of_rows_that_it_has() -> None:
+    assert {name.strip("`"): tuple(quoted(kinds)) for name, kinds, _ in rows("`--to`")} == {
+        name: each.kinds for name, each in FORMATS.items()
+    }
+
+
 def test_the_options_of_the_measures_are_those_of_their_functions() -> None:
     told = {row[0].strip("`"): yaml.safe_load(f"{{{row[2].strip('`')}}}") for row in rows("measure")}
     assert told == {measure.__name__: measure.__kwdefaults__ or {} for measure in MEASURES}
 
 
 def test_every_column_is_listed_in_its_place() -> None:
-    assert [name for name in quoted(after("Lessons: ").partition(". ")[0]) if name != "measure_*"] == list(lesson_columns([]))
-    explained = re.sub(r"\(.*?\)", "", after("Traces: "), flags=re.DOTALL)
-    assert quoted(explained) == [*trace_columns([]), "measure_*"]
+    assert listed_in("lesson column") == [*lesson_columns(["measure_*"])]
+    assert listed_in("trace column") == [*trace_columns(["measure_*"])]
     (losses,) = (row[1] for row in rows("path") if row[0] == "`losses.parquet`")
     assert quoted(losses) == [", ".join(LOSSES)]
 
@@ -182,25 +176,40 @@ def test_the_demo_is_described_as_it_is() -> None:
     assert all(float(share) <= 0.93 for share in re.findall(r"0\.\d+", alone))
 
 
+def test_every_figure_of_the_readme_stands_in_the_results_or_the_benchmarks() -> None:
+    measured = (ROOT / "docs" / "results.md").read_text(encoding="utf-8") + (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    figures = re.findall(r"\d+\.\d+|\d{1,3}(?:,\d{3})+", PAGES[ROOT / "README.md"].partition("## Results")[2])
+    assert figures
+    assert [figure for figure in figures if figure not in measured] == []
+
+
 # links and names
 
 
 def headings(text: str) -> set[str]:
-    return {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    return {re.sub(r"[^a-z0-9 _-]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
 
 def test_every_page_of_the_docs_is_named_in_the_index() -> None:
     assert {*PAGES} == {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     def leads(link: str, heading: str) -> bool:
         path = (page.parent / link).resolve() if link else page
         return path.exists() and (not heading or path.suffix != ".md" or heading in headings(path.read_text(encoding="utf-8")))
 
-    links = [found for found in LINK.findall(PAGES[page]) if not found[0].startswith("http")]
+    text = page.read_text(encoding="utf-8")
+    links = [found for found in LINK.findall(text) if not found[0].startswith("http")]
     assert [found for found in links if not leads(*found)] == []
+    assert [picture for picture in re.findall(r'<img src="([^"]+)"', text) if not leads(picture, "")] == []
+
+
+def test_every_file_of_the_repository_that_is_named_exists() -> None:
+    named = re.findall(r"`((?:cotforge|tests|benchmarks|examples)/[\w./-]+)`", TEXT)
+    assert named
+    assert [word for word in named if not (ROOT / word).exists()] == []
 
 
 def test_every_command_is_of_a_program_we_know_and_every_make_target_and_extra_exists() -> None:
@@ -262,8 +271,10 @@ def test_every_command_line_does_what_it_says_in_the_order_of_the_book(project: 
     run = project / "runs" / "emotions"
     missing = [path for path in (quoted(row[0])[0] for row in rows("path")) if not (run / path).exists() and path != "dataset/preference/"]
     assert missing == []
-    counts = {*summary(run), *next(iter(summary(run)["teachers"].values())), *summary(run)["claim"], "twin_of"}
-    assert set(quoted(after("`summary.json`: "))) == {"summary.json", "rejected"} | counts
+    counts = summary(run)
+    assert sorted(listed_in("in `summary.json`")) == sorted(counts)
+    assert sorted(listed_in("in `teachers`")) == sorted({*next(iter(counts["teachers"].values())), "twin_of"})
+    assert sorted(listed_in("in `claim`")) == sorted(counts["claim"])
 
 
 def a_person_answers(asked: Path, path: Path) -> None:

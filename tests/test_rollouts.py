@@ -19,12 +19,12 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Grpo, Student
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.lessons import find_lessons
-from cotforge.train.rollouts import engine
-from cotforge.train.rollouts.engine import Needs, choose_engine, masked_share, pairing_fault
-from cotforge.train.rollouts.prompts import RolloutPrompts, count_tokens
+from cotforge.train.rollouts import rollout_engine
 from cotforge.train.rollouts.resample import flat_groups, other_rows, refill_groups
-from cotforge.train.students import student, tiny
-from cotforge.train.students.student import Pupil
+from cotforge.train.rollouts.rollout_engine import Needs, choose_engine, masked_share, pairing_fault
+from cotforge.train.rollouts.rollout_prompts import RolloutPrompts, count_tokens
+from cotforge.train.students import loaded_student, tiny
+from cotforge.train.students.loaded_student import Pupil
 from cotforge.train.trl_seam import Sampled, prepare_multimodal_messages
 from cotforge.train.vllm_seam import short_prompts
 from tests import squares
@@ -44,7 +44,7 @@ def pupil(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pupil]:
     def of(family: str) -> Pupil:
         if family not in made:
             folder = getattr(tiny, family)(place / family, squares.TEXTS, squares.SIZE)
-            made[family] = student.load_pupil(Student(model=str(folder)), folder)
+            made[family] = loaded_student.load_pupil(Student(model=str(folder)), folder)
         return made[family]
 
     return of
@@ -144,14 +144,14 @@ def test_pictures_that_are_split_into_tiles_with_other_tokens_between_cannot(tmp
     said = json.loads(file.read_text())
     said["image_processor"] |= {"do_image_splitting": True, "size": {"longest_edge": 32}}
     file.write_text(json.dumps(said))
-    fault = pairing_fault(student.load_pupil(Student(model=str(folder)), folder))
+    fault = pairing_fault(loaded_student.load_pupil(Student(model=str(folder)), folder))
     assert re.fullmatch(r"its processor makes \d+ runs of image tokens of a picture, and vLLM wants one for each", fault)
 
 
 def test_a_processor_that_names_another_token_or_none_cannot(tmp_path: Path) -> None:
     """As Gemma 3's: the token it names stands once before the picture's own."""
     folder = tiny.make_llava(tmp_path / "model", squares.TEXTS, squares.SIZE)
-    found = student.load_pupil(Student(model=str(folder)), folder)
+    found = loaded_student.load_pupil(Student(model=str(folder)), folder)
     words = found.processor.tokenizer
     found.processor.image_token_id = words.convert_tokens_to_ids("<|im_start|>")
     assert pairing_fault(found)
@@ -166,13 +166,13 @@ def test_a_processor_that_names_another_token_or_none_cannot(tmp_path: Path) -> 
 
 def test_completions_are_made_by_transformers_where_there_is_no_gpu(pupil: Callable[[str], Pupil]) -> None:
     for stage in (grpo(), grpo(rollouts="transformers"), grpo(trl={"use_vllm": False})):
-        assert choose_engine(stage, pupil("llava"), gpu=False) == engine.RolloutEngine()
+        assert choose_engine(stage, pupil("llava"), gpu=False) == rollout_engine.RolloutEngine()
 
 
 def test_where_vllm_lacks_auto_says_so_and_goes_on_and_a_wish_for_it_is_a_line(pupil: Callable[[str], Pupil]) -> None:
     lacks = "it needs vllm, also to talk to its server: pip install --no-deps vllm, and what it lacks (it names an older transformers)"
     unused = choose_engine(grpo(vllm={}), pupil("llava"), gpu=False)
-    assert unused == engine.RolloutEngine(line="rollouts by transformers, and `vllm` is not used: there is no GPU here")
+    assert unused == rollout_engine.RolloutEngine(line="rollouts by transformers, and `vllm` is not used: there is no GPU here")
     found = choose_engine(grpo(), pupil("llava"), gpu=True)
     assert (found.vllm, found.line) == (False, f"rollouts by transformers, which takes longer than vLLM: {lacks}")
     for stage in (grpo(rollouts="vllm"), grpo(trl={"use_vllm": True}), grpo(vllm={"url": "http://gpu2:8000"}, rollouts="vllm")):
@@ -195,7 +195,7 @@ def test_where_vllm_lacks_auto_says_so_and_goes_on_and_a_wish_for_it_is_a_line(p
     ],
 )
 def test_vllm_is_set_up_in_this_process_or_at_a_server(keys: dict[str, Any], fields: dict[str, Any]) -> None:
-    assert engine.fields_of(grpo(**{"rollouts": "vllm", **keys})) == fields
+    assert rollout_engine.fields_of(grpo(**{"rollouts": "vllm", **keys})) == fields
 
 
 @pytest.mark.parametrize(
@@ -225,9 +225,9 @@ GB = 10**9
 def test_vllms_share_of_a_gpu_is_what_it_needs_and_never_what_the_training_has() -> None:
     needs = Needs(weights=2 * GB, token=30_000, trainer=16 * GB)
     few, many, most = (needs.share(length=2_000, sequences=count, total=80 * GB) for count in (1, 100, 10_000))
-    assert few == pytest.approx((2 * GB + 30_000 * 2_000 + engine.BESIDE) / (80 * GB), abs=2e-3)
+    assert few == pytest.approx((2 * GB + 30_000 * 2_000 + rollout_engine.BESIDE) / (80 * GB), abs=2e-3)
     assert few < many < most
-    assert most * 80 * GB <= 80 * GB * (1 - engine.SPARE) - needs.trainer
+    assert most * 80 * GB <= 80 * GB * (1 - rollout_engine.SPARE) - needs.trainer
     with pytest.raises(
         PipelineError, match=r"beside the training, which takes about 60 of the GPU's 64 GB, vLLM has no room for the 4\.\d GB"
     ):
@@ -254,7 +254,7 @@ def test_length_and_share_are_set_where_the_file_does_not_and_only_in_this_proce
         )  # fmt: skip
         for name, value in stage.trl.items():
             setattr(config, name, value)
-        engine.fit_vllm(config, stage, found, longest=longest, total=80 * GB)
+        rollout_engine.fit_vllm(config, stage, found, longest=longest, total=80 * GB)
         return config.vllm_max_model_length, config.vllm_gpu_memory_utilization
 
     length, share = fitted(grpo())
@@ -269,16 +269,16 @@ def test_length_and_share_are_set_where_the_file_does_not_and_only_in_this_proce
 def test_a_bound_on_pixels_is_in_the_processor_that_vllm_reads_and_not_in_the_one_it_was_copied_from(tmp_path: Path) -> None:
     folder = tiny.make_qwen(tmp_path / "model", squares.TEXTS, squares.SIZE)
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    found = student.load_pupil(Student(model=str(folder), max_pixels=256), folder)
+    found = loaded_student.load_pupil(Student(model=str(folder), max_pixels=256), folder)
     for _ in range(2):  # as after a resume
-        engine.bound_copy(found, tmp_path / "vllm")
-    engine.read_from(found, tmp_path / "vllm")
+        rollout_engine.bound_copy(found, tmp_path / "vllm")
+    rollout_engine.read_from(found, tmp_path / "vllm")
     assert found.model.name_or_path == str(tmp_path / "vllm")
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
-    again = student.load_pupil(Student(model="m"), tmp_path / "vllm")
+    again = loaded_student.load_pupil(Student(model="m"), tmp_path / "vllm")
     assert again.processor.image_processor.size["longest_edge"] == 256
     assert (tmp_path / "vllm" / "model.safetensors").is_symlink()
-    assert '--mm-processor-kwargs \'{"size": {"shortest_edge"' in engine.server_line(found)
+    assert '--mm-processor-kwargs \'{"size": {"shortest_edge"' in rollout_engine.server_line(found)
 
 
 def test_prompts_for_vllm_in_this_process_have_one_placeholder_for_each_picture(pupil: Callable[[str], Pupil]) -> None:
@@ -309,10 +309,10 @@ def test_what_trl_says_of_fields_and_servers_is_a_line_and_a_bug_is_none(pupil: 
         (RuntimeError("The vLLM server has no\nweight-transfer engine."), "'reason': vllm: The vLLM server has no weight-transfer engine."),
         (ValueError("VESPO loss requires"), "'reason': trl: VESPO loss requires"),
     ):
-        with pytest.raises(PipelineError, match=line), engine.explain_starting("reason", config, pupil("llava")):
+        with pytest.raises(PipelineError, match=line), rollout_engine.explain_starting("reason", config, pupil("llava")):
             raise raised
-    with pytest.raises(torch.OutOfMemoryError), engine.explain_starting("reason", config, pupil("llava")):
+    with pytest.raises(torch.OutOfMemoryError), rollout_engine.explain_starting("reason", config, pupil("llava")):
         raise torch.OutOfMemoryError("of CUDA")
     config.use_vllm = False
-    with pytest.raises(RuntimeError), engine.explain_starting("reason", config, pupil("llava")):
+    with pytest.raises(RuntimeError), rollout_engine.explain_starting("reason", config, pupil("llava")):
         raise RuntimeError("a bug")

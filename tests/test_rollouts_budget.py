@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.train.rollouts.budget import fill_budget, within_budget
+from cotforge.train.rollouts.token_budget import fill_budget, within_budget
 
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=24)
 BUDGETS = st.integers(1, 80)

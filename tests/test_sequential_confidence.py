@@ -14,12 +14,12 @@ pytest.importorskip("scipy", reason="benchmarks need the extra 'dev'")
 
 from cotforge.consensus import AnswersError, Decisions, decide, what_if
 from cotforge.consensus.sequential.agreement import AgreementModel
+from cotforge.consensus.sequential.answer_table import Evidence, regroup_codes, symbols_of, with_bins
 from cotforge.consensus.sequential.bins import ENOUGH, assign_bins, bin_cuts, with_cuts
 from cotforge.consensus.sequential.difficulty import Difficulty
 from cotforge.consensus.sequential.learning import as_symbols, solve_policy
-from cotforge.consensus.sequential.table import Evidence, regroup_codes, symbols_of, with_bins
+from cotforge.consensus.sequential.replay_trace import walk_policy
 from cotforge.consensus.sequential.terms import Terms, Voter
-from cotforge.consensus.sequential.walk import walk_policy
 from tests.voting import same
 
 CLASSES = ("ab", "cd", "ef", "gh")

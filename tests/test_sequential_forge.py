@@ -25,9 +25,9 @@ from cotforge.budget import Budget, Purse
 from cotforge.curation import Curation
 from cotforge.errors import PipelineError
 from cotforge.forge import Forge, Progress, TeacherCounts
-from cotforge.forge.reading import LOOKAHEAD
+from cotforge.forge.liveness import Patience
+from cotforge.forge.lookahead import LOOKAHEAD
 from cotforge.forge.retry import Retry
-from cotforge.forge.watch import Patience
 from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded

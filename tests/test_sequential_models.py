@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cotforge.consensus.sequential.agreement import AgreementModel
+from cotforge.consensus.sequential.answer_table import AnswerTable, Evidence, Ints, make_table, regroup_codes
 from cotforge.consensus.sequential.difficulty import Difficulty, Priors
-from cotforge.consensus.sequential.table import AnswerTable, Evidence, Ints, make_table, regroup_codes
 from tests.voting import drawn, terms_of
 
 PLAIN = Priors(kappa=0, teacher=0, label=0, levels=1, distractor=False)

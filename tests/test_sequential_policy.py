@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cotforge.consensus.sequential import Terms, Voter, Wanted
+from cotforge.consensus.sequential.answer_table import ABSTAINED, NONE, Ints, make_table, regroup_codes
 from cotforge.consensus.sequential.learning import fit_belief, learn_policy, solve_policy
 from cotforge.consensus.sequential.policy import STOP, Policy
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Ints, make_table, regroup_codes
-from cotforge.consensus.sequential.walk import walk_policy
+from cotforge.consensus.sequential.replay_trace import walk_policy
 from tests.voting import drawn, terms_of
 
 SKILLS = (0.6, 0.7, 0.8, 0.65, 0.75, 0.7)

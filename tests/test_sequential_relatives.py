@@ -8,13 +8,13 @@ import pytest
 from cotforge.consensus import decide
 from cotforge.consensus.sequential import Terms
 from cotforge.consensus.sequential.agreement import AgreementModel
+from cotforge.consensus.sequential.answer_table import AnswerTable, Ints, make_table, regroup_codes
 from cotforge.consensus.sequential.belief import Belief, new_model
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.difficulty import Difficulty
 from cotforge.consensus.sequential.learning import fit_belief
 from cotforge.consensus.sequential.related import log_likelihood
 from cotforge.consensus.sequential.relatives import RELATED
-from cotforge.consensus.sequential.table import AnswerTable, Ints, make_table, regroup_codes
 from tests.voting import drawn, given, precision, sure_of, terms_of
 
 SKILLS = (0.6, 0.7, 0.75, 0.85, 0.9)

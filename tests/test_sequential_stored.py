@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cotforge.consensus.sequential import Terms, Voter
+from cotforge.consensus.sequential.answer_table import AnswerTable, make_table, regroup_codes
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.learning import fit_belief, solve_policy
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.stored import MAGIC, Damaged, belief_bytes, belief_of, number_bytes, number_of, policy_bytes, policy_of
-from cotforge.consensus.sequential.table import AnswerTable, make_table, regroup_codes
 from tests.voting import drawn, terms_of
 
 BINNED = Terms((Voter("a", cuts=(0.4, 0.8)), Voter("b"), Voter("c")), ("c0", "c1", "c2"))

@@ -19,7 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from cotforge.simulate import Role, Server
-from cotforge.simulate.faults import in_burst, request_seconds
+from cotforge.simulate.transport_faults import in_burst, request_seconds
 from cotforge.teachers.simulated import Bursts, Simulated
 from tests.asking import LABELS, ask, ask_raw, bars, get, ledger, picture, request_body
 

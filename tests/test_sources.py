@@ -24,7 +24,7 @@ from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
 from cotforge.records import Fault, Sample
 from cotforge.sources import Counts, Source, read_samples
-from cotforge.sources.text import clean_value, named_label, plain_value, value_text
+from cotforge.sources.values import clean_value, named_label, plain_value, value_text
 
 QUESTION = "Which one is it?"
 LABELS = ("cat", "dog", "owl")

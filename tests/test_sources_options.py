@@ -20,7 +20,7 @@ from cotforge.images import Images, PictureStore
 from cotforge.records import Fault, Sample
 from cotforge.sources import Columns, Counts, Source, read_samples
 from cotforge.sources.options import LONGEST, read_options
-from cotforge.sources.text import clean_value
+from cotforge.sources.values import clean_value
 from tests.outcomes import png
 
 np = pytest.importorskip("numpy")

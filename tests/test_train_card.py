@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cotforge.card_keys import header_faults
 from cotforge.pipeline import Loaded
 from cotforge.plan import Plan
 from cotforge.train.data.lessons import find_lessons
@@ -103,14 +104,40 @@ def test_a_student_that_says_one_thing_to_everything_is_not_called_better(run: P
 
 
 def test_the_header_names_the_base_and_the_lessons_where_the_hub_has_them(run: Path) -> None:
-    assert header(made(run)) == {
+    found = header(made(run))
+    assert header_faults(found, "model") == []
+    assert found | {"model-index": []} == {
         "library_name": "transformers", "pipeline_tag": "image-text-to-text", "base_model": "org/small",
-        "tags": ["chain-of-thought", "reasoning", "vision", "cotforge"],
+        "tags": ["chain-of-thought", "reasoning", "vision", "cotforge"], "metrics": ["accuracy", "recall"], "model-index": [],
     }  # fmt: skip
     (run.parent / "begin").mkdir()
     there = header(made(run, plan={"data": "org/lessons", "student": {"model": "begin"}}))
     assert there["datasets"] == ["org/lessons"]
     assert "base_model" not in there
+
+
+def test_the_header_has_what_was_measured_with_its_interval(run: Path) -> None:
+    (index,) = header(made(run))["model-index"]
+    (result,) = index["results"]
+    assert result["task"] == {"type": "image-classification"}
+    accuracy = {"type": "accuracy", "value": 0.5, "name": "accuracy of 40 held-out samples, 95 % interval 0.400 to 0.600"}
+    assert result["metrics"] == [accuracy, {"type": "recall", "value": 0.5, "name": "macro recall of 40 held-out samples"}]
+
+
+@pytest.mark.parametrize(
+    ("base", "lessons", "licence"),
+    [("apache-2.0", "cc-by-4.0", "apache-2.0"), ("apache-2.0", "cc-by-nc-4.0", "cc-by-nc-4.0"), ("llama3.2", "cc-by-nc-4.0", "other"),
+     (None, "mit", None)],
+)  # fmt: skip
+def test_the_students_licence_allows_no_more_than_its_base_and_its_lessons(
+    run: Path, base: str | None, lessons: str, licence: str | None
+) -> None:
+    if base:
+        (run / "README.md").write_text(f"---\nlicense: {base}\n---\n")
+    text = made(run, data=TrainingData("lessons", 9, "f", lessons))
+    assert header(text).get("license") == licence
+    assert header_faults(header(text), "model") == []
+    assert ("No licence is stated for the student itself" in text) == (licence is None)
 
 
 def header(text: str) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from cotforge.train.curriculum.saving import FILE as STATE
 from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.kinds import grpo, sft
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.students import student, tiny
-from cotforge.train.work import StageRun, newest_whole
+from cotforge.train.stage_run import StageRun, newest_whole
+from cotforge.train.students import loaded_student, tiny
 from tests import squares
 from tests.nursery import Nursery, module
 from tests.paced import learn, sum_of
@@ -104,7 +104,7 @@ def test_lessons_chosen_by_their_losses_are_the_same_after_a_kill(tmp_path: Path
     whole, cut = (replace(sft_work(tmp_path / name, model, lessons, **SFT, **keys), pass_rates=rates) for name in ("whole", "cut"))
     rows = trained(whole)
     assert resumed(cut, after=6) == rows
-    assert student.weights_fingerprint(cut.weights) == student.weights_fingerprint(whole.weights)
+    assert loaded_student.weights_fingerprint(cut.weights) == loaded_student.weights_fingerprint(whole.weights)
     assert [row["step"] for row in rows] == list(range(1, 10))
     assert len({row["curriculum/arm"] for row in rows}) > 1
 
@@ -145,7 +145,7 @@ def test_prompts_chosen_by_what_the_student_says_are_the_same_after_a_kill(tmp_p
     told = ("step", "loss", "reward", "num_tokens", "curriculum/reviewed")
     again = resumed(cut, after=5)
     assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in rows]
-    assert student.weights_fingerprint(cut.weights) == student.weights_fingerprint(whole.weights)
+    assert loaded_student.weights_fingerprint(cut.weights) == loaded_student.weights_fingerprint(whole.weights)
     asked = [prompts(whole.out, file.name) for file in sorted((whole.out / "completions").glob("*.parquet"))]
     assert asked == [prompts(cut.out, file.name) for file in sorted((cut.out / "completions").glob("*.parquet"))]
     first, second, third, fourth = map(sorted, asked)  # two new prompts, then both once more

@@ -20,12 +20,12 @@ from cotforge.plan import EntropyBand, Eval, Plan, Student
 from cotforge.teachers.local.entropy import token_entropy
 from cotforge.train.data.lessons import find_lessons
 from cotforge.train.evaluation.askers import CheckpointAsker, Question
-from cotforge.train.evaluation.entropy import mean_entropy
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
+from cotforge.train.evaluation.mean_entropy import mean_entropy
 from cotforge.train.evaluation.trials import Trials
 from cotforge.train.kinds import sft
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.work import StageRun
+from cotforge.train.stage_run import StageRun
 from cotforge.tree import pydantic_faults
 from tests import squares
 
@@ -79,9 +79,9 @@ def test_what_a_student_draws_follows_from_the_seed_and_touches_no_other_draw(he
 
 
 def test_the_entropy_of_a_token_is_that_of_the_models_own_logits(project: Path, held: HeldOutSamples, checkpoint: CheckpointAsker) -> None:
-    from cotforge.train.students import student
+    from cotforge.train.students import loaded_student
 
-    pupil = student.load_pupil(Student(model=str(project / "student")), project / "student")
+    pupil = loaded_student.load_pupil(Student(model=str(project / "student")), project / "student")
     sample = held.samples[0]
     picture = Image.open(io.BytesIO(sample.pictures[0].load())).convert("RGB")
     asked = [{"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": held.prompt.render(sample)}]}]

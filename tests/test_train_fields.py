@@ -15,9 +15,9 @@ from cotforge.train.command import run_training
 from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.fields import lacking_parts
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.students import student, tiny
+from cotforge.train.stage_run import newest_whole
+from cotforge.train.students import loaded_student, tiny
 from cotforge.train.students.shape import attention_fault
-from cotforge.train.work import newest_whole
 from tests.squares import SIZE, TEXTS, project, write
 from tests.test_train_sft import Ending, learn, metrics, work
 
@@ -81,7 +81,7 @@ def test_what_trl_says_before_its_first_step_is_one_line(tmp_path: Path, model: 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_attention_is_computed_as_a_stage_says(model: Path, attention: str) -> None:
     spec = plan({}).student
-    assert student.load_pupil(spec, model, attention=attention).model.config.get_text_config()._attn_implementation == attention
+    assert loaded_student.load_pupil(spec, model, attention=attention).model.config.get_text_config()._attn_implementation == attention
     assert attention_fault(model, attention, gpu=False) is None
 
 
@@ -104,7 +104,9 @@ def test_each_part_learns_at_its_own_rate_and_resumes_exactly(tmp_path: Path, mo
     first, now = (AutoModelForImageTextToText.from_pretrained(folder).state_dict() for folder in (model, whole.weights))
     moved = {"vision": 0.0, "projector": 0.0, "language": 0.0}
     for name in first:
-        moved[student.part_of_name(name)] = max(moved[student.part_of_name(name)], float((now[name] - first[name]).abs().max()))
+        moved[loaded_student.part_of_name(name)] = max(
+            moved[loaded_student.part_of_name(name)], float((now[name] - first[name]).abs().max())
+        )
     assert 1e-5 < moved["vision"] < 6e-5
     assert 2e-5 < moved["projector"] < 12e-5  # that of sft, 2e-5
     assert 1e-3 < moved["language"] < 6e-3
@@ -115,7 +117,7 @@ def test_each_part_learns_at_its_own_rate_and_resumes_exactly(tmp_path: Path, mo
     left = newest_whole(halves.out / "checkpoints")
     learn(replace(halves, record=MetricsLog(halves.out / "metrics.jsonl", "inject"), resume_from=left))
     assert metrics(halves.out) == metrics(whole.out)
-    assert student.weights_fingerprint(halves.weights) == student.weights_fingerprint(whole.weights)
+    assert loaded_student.weights_fingerprint(halves.weights) == loaded_student.weights_fingerprint(whole.weights)
 
 
 def test_a_rate_for_a_frozen_part_or_one_that_is_none_is_refused() -> None:

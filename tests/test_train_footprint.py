@@ -10,7 +10,7 @@ from cotforge.plan import Dpo, Grpo, Lora, Sft, Student
 from cotforge.train.data.extent import extent_of
 from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.footprint import footprint_line, matrix_rate, stage_footprint
-from cotforge.train.students import processors, student, tiny
+from cotforge.train.students import loaded_student, processors, tiny
 from cotforge.train.students.precision import choose_precision
 from cotforge.train.students.shape import ModelShape, shape_of
 from tests.squares import SIZE, TEXTS, write
@@ -44,7 +44,7 @@ def shape(folder: Path) -> ModelShape:
 )
 def test_trained_parameters_are_counted_without_loading_a_weight(models: dict[str, Path], family: str, keys: dict[str, object]) -> None:
     spec = Student.model_validate({"model": "m", **keys})
-    pupil = student.load_pupil(spec, models[family])
+    pupil = loaded_student.load_pupil(spec, models[family])
     real = sum(weight.numel() for weight in pupil.model.parameters() if weight.requires_grad)
     assert sum(shape(models[family]).trained(spec.freeze, spec.lora).values()) == real
 
@@ -54,7 +54,7 @@ def test_the_longest_lesson_of_the_sample_is_the_longest_of_all(
     tmp_path: Path, models: dict[str, Path], lessons: Lessons, family: str
 ) -> None:
     extent = extent_of(lessons, processors.load_processor(models[family]), texts=("completion",), patch=shape(models[family]).patch)
-    lengths = made(tmp_path, student.load_pupil(Student(model="m"), models[family]), lessons).lengths
+    lengths = made(tmp_path, loaded_student.load_pupil(Student(model="m"), models[family]), lessons).lengths
     assert extent is not None
     assert (extent.count, extent.longest) == (32, max(lengths))
     assert extent.mean == pytest.approx(sum(lengths) / 32, rel=0.02)

@@ -22,8 +22,8 @@ from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.lessons import find_lessons
 from cotforge.train.kinds import dpo, grpo, sft
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.students import student, tiny
-from cotforge.train.work import StageRun
+from cotforge.train.stage_run import StageRun
+from cotforge.train.students import loaded_student, tiny
 from tests import squares
 
 TASK = Task(kind="classify", question=squares.QUESTION, labels=tuple(squares.COLOURS))
@@ -199,7 +199,7 @@ def test_a_control_token_in_a_text_leaves_its_lesson_out(tmp_path: Path, llava: 
 
 def test_what_is_left_of_the_lessons_is_learned_row_by_row(tmp_path: Path, llava: Path) -> None:
     texts = [GOOD[0], squares.said("green", "A <image>."), *GOOD[2:4]]
-    pupil = student.load_pupil(Plan.model_validate({"student": {"model": str(llava)}, "preset": "label-only"}).student, llava)
+    pupil = loaded_student.load_pupil(Plan.model_validate({"student": {"model": str(llava)}, "preset": "label-only"}).student, llava)
     found = find_lessons(dataset(tmp_path / "dataset", texts), cache=tmp_path / "cache")
     made = prepared.prepare_lessons(
         found, pupil.processor, cache=tmp_path, cache_gb=1, kind=torch.float32, tell=lambda line: None, learnable=Learnable.of(pupil)
@@ -244,7 +244,9 @@ def test_lessons_of_labels_alone_are_learned_too(tmp_path: Path, llava: Path) ->
 
 @pytest.fixture(scope="module")
 def learnable(llava: Path) -> Learnable:
-    return Learnable.of(student.load_pupil(Plan.model_validate({"student": {"model": str(llava)}, "preset": "label-only"}).student, llava))
+    return Learnable.of(
+        loaded_student.load_pupil(Plan.model_validate({"student": {"model": str(llava)}, "preset": "label-only"}).student, llava)
+    )
 
 
 @given(text=st.text(min_size=1).filter(str.strip))

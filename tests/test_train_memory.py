@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 from cotforge.errors import PipelineError
 from cotforge.train.command import run_training
 from cotforge.train.data.grouped import Grouped
-from cotforge.train.faults import explain_memory
-from cotforge.train.work import newest_whole
+from cotforge.train.explained_errors import explain_memory
+from cotforge.train.stage_run import newest_whole
 from tests.nursery import Nursery
 from tests.squares import project
 

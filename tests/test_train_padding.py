@@ -9,7 +9,7 @@ import torch
 from cotforge.train.data.lessons import find_lessons
 from cotforge.train.data.prepared import prepare_lessons
 from cotforge.train.kinds import sft
-from cotforge.train.students import student
+from cotforge.train.students import loaded_student
 from cotforge.train.students.padding import needs_mask
 from tests.squares import write
 from tests.test_families import loaded
@@ -61,7 +61,7 @@ def test_losses_are_those_with_masks_whatever_the_family(family: str, masked: bo
     rows = sft.fitting_lessons(made, None)
     losses = []
     for stay in (True, False):
-        pupil = student.load_pupil(given.plan.student, tmp_path / "model")
+        pupil = loaded_student.load_pupil(given.plan.student, tmp_path / "model")
         assert isinstance(given.stage, sft.Sft)
         trainer = sft.SftTrainer(made, rows, pupil, sft.config_of(given.stage, given, made))
         trainer.masked = True if stay else None

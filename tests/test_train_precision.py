@@ -11,9 +11,9 @@ from cotforge.plan import Plan, Student, plan_notes
 from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.moved import moved_line
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.students import student, tiny
+from cotforge.train.stage_run import newest_whole
+from cotforge.train.students import loaded_student, tiny
 from cotforge.train.students.precision import Precision, choose_precision
-from cotforge.train.work import newest_whole
 from tests.squares import SIZE, TEXTS, write
 from tests.test_train_sft import Ending, learn, metrics, work
 
@@ -59,19 +59,19 @@ def test_numbers_follow_from_the_device_and_what_the_file_says(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_on_a_gpu_trained_parts_are_float32_and_frozen_ones_bfloat16(models: dict[str, Path], family: str) -> None:
-    pupil = student.load_pupil(spec(freeze=["vision"]), models[family], gpu=True)
-    kinds = {(student.part_of_name(name), weight.requires_grad, weight.dtype) for name, weight in pupil.model.named_parameters()}
+    pupil = loaded_student.load_pupil(spec(freeze=["vision"]), models[family], gpu=True)
+    kinds = {(loaded_student.part_of_name(name), weight.requires_grad, weight.dtype) for name, weight in pupil.model.named_parameters()}
     assert kinds == {("vision", False, HALF), ("projector", True, FULL), ("language", True, FULL)}
 
 
 def test_on_a_gpu_the_base_below_adapters_is_bfloat16_and_the_adapters_are_float32(models: dict[str, Path]) -> None:
-    pupil = student.load_pupil(spec(lora={"rank": 2}), models["llava"], gpu=True)
+    pupil = loaded_student.load_pupil(spec(lora={"rank": 2}), models["llava"], gpu=True)
     assert {(weight.requires_grad, weight.dtype) for weight in pupil.model.parameters()} == {(False, HALF), (True, FULL)}
 
 
 def test_a_student_that_is_asked_has_weights_of_one_type(models: dict[str, Path]) -> None:
     for dtype, kind in ((None, FULL), ("bfloat16", HALF)):
-        pupil = student.for_inference(spec(dtype=dtype, freeze=["vision"], lora={}), models["llava"])
+        pupil = loaded_student.for_inference(spec(dtype=dtype, freeze=["vision"], lora={}), models["llava"])
         assert {weight.dtype for weight in pupil.model.parameters()} == {kind}
 
 
@@ -91,8 +91,8 @@ def test_the_numbers_of_a_gpu_train_every_part_and_resume_exactly(
     left = newest_whole(halves.out / "checkpoints")
     learn(replace(halves, record=MetricsLog(halves.out / "metrics.jsonl", "inject"), resume_from=left))
     assert metrics(halves.out) == metrics(whole.out)
-    assert student.weights_fingerprint(halves.weights) == student.weights_fingerprint(whole.weights)
-    trained = student.load_pupil(spec(freeze=["vision"]), whole.weights, gpu=True)
+    assert loaded_student.weights_fingerprint(halves.weights) == loaded_student.weights_fingerprint(whole.weights)
+    trained = loaded_student.load_pupil(spec(freeze=["vision"]), whole.weights, gpu=True)
     assert not torch.isnan(torch.cat([weight.flatten().float() for weight in trained.model.parameters()])).any()
 
 

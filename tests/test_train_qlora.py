@@ -13,9 +13,9 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Student
 from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.kinds import sft
-from cotforge.train.students import student, tiny
+from cotforge.train.stage_run import drive_trainer
+from cotforge.train.students import loaded_student, tiny
 from cotforge.train.students.reload import check_saved
-from cotforge.train.work import drive_trainer
 from tests.squares import SIZE, TEXTS, write
 from tests.test_train_sft import learn, made, metrics, work
 
@@ -35,7 +35,7 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
     return find_lessons(write(folder / "dataset", 16), cache=folder / "cache")
 
 
-def adapted(pupil: student.Pupil) -> set[str]:
+def adapted(pupil: loaded_student.Pupil) -> set[str]:
     return {name.partition(".lora_A")[0] for name, _ in pupil.model.named_parameters() if ".lora_A." in name}
 
 
@@ -48,7 +48,7 @@ def test_the_layers_in_four_bits_that_get_adapters_are_those_that_would_get_them
     def spec(qlora: bool) -> Student:
         return Student.model_validate({"model": "m", "lora": {}, "qlora": qlora, **keys})
 
-    bits, whole = (student.load_pupil(spec(qlora), models[family], gpu=qlora) for qlora in (True, False))
+    bits, whole = (loaded_student.load_pupil(spec(qlora), models[family], gpu=qlora) for qlora in (True, False))
     assert adapted(bits) == adapted(whole) != set()
     assert "Params4bit" in {type(weight).__name__ for weight in bits.model.parameters()}
 
@@ -58,7 +58,7 @@ def test_a_stage_over_four_bits_learns_and_leaves_whole_weights_and_its_adapters
     tmp_path: Path, models: dict[str, Path], lessons: Lessons
 ) -> None:
     job = work(tmp_path, models["llava"], lessons, steps=12, learning_rate=1e-2, student={"lora": {"rank": 8}, "qlora": True})
-    pupil = student.load_pupil(job.plan.student, job.begin, gpu=True)
+    pupil = loaded_student.load_pupil(job.plan.student, job.begin, gpu=True)
     prepared = made(tmp_path / "made", pupil, lessons)
     assert isinstance(job.stage, sft.Sft)
     with job.record:
@@ -90,4 +90,4 @@ def test_adapters_are_kept_beside_the_merged_student_and_come_to_the_same(
 
 def test_four_bits_without_a_gpu_are_refused(models: dict[str, Path]) -> None:
     with pytest.raises(PipelineError, match=r"qlora: needs a GPU, and PyTorch finds none here"):
-        student.load_pupil(Student(model="m", lora={}, qlora=True), models["llava"], gpu=False)
+        loaded_student.load_pupil(Student(model="m", lora={}, qlora=True), models["llava"], gpu=False)

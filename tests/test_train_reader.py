@@ -16,7 +16,7 @@ from cotforge.errors import TeacherError
 from cotforge.plan import Grpo
 from cotforge.plan.reader import Reader
 from cotforge.train.rewards import PromptedSample, ReadCompletion
-from cotforge.train.rollouts.reader import CaptionReader, demand_reader, fill_neutral
+from cotforge.train.rollouts.caption_reader import CaptionReader, demand_reader, fill_neutral
 from cotforge.train.students import tiny
 from cotforge.trust import trust_findings
 from tests import squares

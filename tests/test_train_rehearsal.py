@@ -14,7 +14,7 @@ from transformers import AutoProcessor
 
 from cotforge.plan import Student
 from cotforge.train.data.lessons import find_lessons
-from cotforge.train.students import rehearsal, student
+from cotforge.train.students import loaded_student, rehearsal
 from tests import squares
 from tests.project import files, ran
 
@@ -67,13 +67,13 @@ def test_the_same_lessons_give_the_same_bytes_and_others_another_student(family:
     before = (made / "model.safetensors").stat().st_mtime_ns
     assert rehearsal.of_run(tmp_path / "one", [lessons], family=family) == made
     assert (made / "model.safetensors").stat().st_mtime_ns == before
-    known = student.weights_fingerprint(made)
+    known = loaded_student.weights_fingerprint(made)
     rehearsal.of_run(tmp_path / "one", [others], family=family)
-    assert student.weights_fingerprint(made) != known
+    assert loaded_student.weights_fingerprint(made) != known
     words = (
         AutoProcessor.from_pretrained(made).tokenizer
         if family != "qwen"
-        else student.load_pupil(Student(tiny="qwen"), made).processor.tokenizer
+        else loaded_student.load_pupil(Student(tiny="qwen"), made).processor.tokenizer
     )
     assert len(words("Quite another thought.")["input_ids"]) <= 3
     assert json.loads((tmp_path / "one" / "tiny.json").read_text())["data"] == [others.digest]

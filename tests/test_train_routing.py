@@ -16,13 +16,13 @@ from cotforge.images import Images, PictureStore
 from cotforge.images.refs import FileRef
 from cotforge.prompts import Prompts
 from cotforge.records import Reply, Sample
-from cotforge.train.data.making import Making
+from cotforge.train.data.lesson_records import Making
 from cotforge.train.data.prepared import collate_lessons
 from cotforge.train.evaluation import routing
 from cotforge.train.evaluation.askers import CheckpointAsker, Question
 from cotforge.train.evaluation.engines import Shared
 from cotforge.train.evaluation.evaluate import evaluate_asker
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from cotforge.train.evaluation.routing import Both, Normal, Router, fit_router, routing_figures
 from tests import tiny_vlm
 

@@ -27,8 +27,8 @@ from cotforge.train.data.grouped import ALIKE, POOL, Grouped
 from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.kinds import sft
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.students import student, tiny
-from cotforge.train.work import StageRun, newest_whole
+from cotforge.train.stage_run import StageRun, newest_whole
+from cotforge.train.students import loaded_student, tiny
 from tests.squares import SIZE, TEXTS, write
 
 FAMILIES = {"llava": tiny.make_llava, "idefics3": tiny.make_idefics3, "qwen": tiny.make_qwen}
@@ -81,12 +81,12 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def made(folder: Path, pupil: student.Pupil, lessons: Lessons, cache_gb: float = 1.0) -> prepared.Prepared:
+def made(folder: Path, pupil: loaded_student.Pupil, lessons: Lessons, cache_gb: float = 1.0) -> prepared.Prepared:
     return prepared.prepare_lessons(lessons, pupil.processor, cache=folder, cache_gb=cache_gb, kind=torch.float32, tell=lambda line: None)
 
 
-def load(model: Path) -> student.Pupil:
-    return student.load_pupil(Plan.model_validate({"student": {"model": str(model)}, "preset": "label-only"}).student, model)
+def load(model: Path) -> loaded_student.Pupil:
+    return loaded_student.load_pupil(Plan.model_validate({"student": {"model": str(model)}, "preset": "label-only"}).student, model)
 
 
 def test_sft_lowers_the_loss_and_leaves_other_weights(tmp_path: Path, models: dict[str, Path], lessons: Lessons) -> None:
@@ -96,7 +96,7 @@ def test_sft_lowers_the_loss_and_leaves_other_weights(tmp_path: Path, models: di
     assert [row["step"] for row in rows] == list(range(1, 49))
     assert {"loss", "grad_norm", "learning_rate", "mean_token_accuracy", "num_tokens", "epoch"} <= rows[0].keys()
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
-    assert student.weights_fingerprint(given.weights) != student.weights_fingerprint(models["llava"])
+    assert loaded_student.weights_fingerprint(given.weights) != loaded_student.weights_fingerprint(models["llava"])
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -263,7 +263,7 @@ def test_told_to_end_it_goes_on_as_if_undisturbed(
     assert left.name == "checkpoint-5"
     learn(replace(halves, record=MetricsLog(halves.out / "metrics.jsonl", "inject"), resume_from=left))
     assert metrics(halves.out) == metrics(whole.out)
-    assert student.weights_fingerprint(halves.weights) == student.weights_fingerprint(whole.weights)
+    assert loaded_student.weights_fingerprint(halves.weights) == loaded_student.weights_fingerprint(whole.weights)
 
 
 @given(

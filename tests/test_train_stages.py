@@ -17,8 +17,8 @@ import yaml
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cotforge.folder import RunFolder
-from cotforge.train.students import student, tiny
-from cotforge.train.work import mark_whole, newest_whole
+from cotforge.train.stage_run import mark_whole, newest_whole
+from cotforge.train.students import loaded_student, tiny
 from tests.project import command, environment, ran
 from tests.squares import SIZE, TEXTS, square, write
 
@@ -90,8 +90,10 @@ def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
     held = json.loads((project / "run" / "train" / "02-labels" / "manifest.json").read_text())
     assert held["finished"]
     assert held["versions"]["trl"]
-    marks = {stage: student.weights_fingerprint(project / "run" / "train" / stage / "weights") for stage in ("01-inject", "02-labels")}
-    assert len({*marks.values(), student.weights_fingerprint(project / "student")}) == 3
+    marks = {
+        stage: loaded_student.weights_fingerprint(project / "run" / "train" / stage / "weights") for stage in ("01-inject", "02-labels")
+    }
+    assert len({*marks.values(), loaded_student.weights_fingerprint(project / "student")}) == 3
     model = AutoModelForImageTextToText.from_pretrained(trained)
     assert AutoProcessor.from_pretrained(trained).image_processor is not None
     assert model.config.model_type == "llava"
@@ -117,13 +119,18 @@ def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
 
     fourth = train(project, "--from", "inject")
     assert fourth.stderr.count("starts again") == 2
-    assert student.weights_fingerprint(project / "run" / "train" / "01-inject" / "weights") == marks["01-inject"]
+    assert loaded_student.weights_fingerprint(project / "run" / "train" / "01-inject" / "weights") == marks["01-inject"]
 
 
 def runs(card: str, student: Path, image: Path) -> bool:
     """Whether the program on the card says something: it is run in its own words, but for what a reader is to put in."""
     program = card.partition("```python\n")[2].partition("```")[0]
-    given = {"PATH_OR_REPO": str(student), "image.jpg": str(image), "PROMPT": "Which colour?", "max_new_tokens=1024": "max_new_tokens=4"}
+    given = {
+        "PATH_OR_REPO": str(student),
+        "image.jpg": str(image),
+        "PROMPT": "Which colour?",
+        "max_new_tokens=1024": "max_new_tokens=4",
+    }
     for word, value in given.items():
         assert word in program
         program = program.replace(word, value)

@@ -16,7 +16,7 @@ from cotforge.records import Reply, Sample, Trace
 from cotforge.train.evaluation import swapped
 from cotforge.train.evaluation.askers import CheckpointAsker, Question
 from cotforge.train.evaluation.evaluate import Exchange, evaluate_asker
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from tests import tiny_vlm
 
 LABELS = tuple(tiny_vlm.SAYINGS)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.gold.cells import guard_cell, unguard_cell
+from cotforge.gold.csv_cells import guard_cell, unguard_cell
 from cotforge.visible import show_invisible, spell_text, unspell_text
 from tests.project import ran, replay, said, write_pipeline, write_rows
 

@@ -15,7 +15,7 @@ from cotforge.images import Sending
 from cotforge.pipeline import Loaded
 from cotforge.teachers.metrics import queue_of
 from cotforge.train.evaluation.askers import Asker, CheckpointAsker, Endpoint, Question
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from tests.project import ran, summary, teacher, write_pipeline, write_rows
 
 URL = os.environ.get("COTFORGE_VLLM_URL", "")

@@ -12,8 +12,8 @@ import pytest
 
 from cotforge.answers import Task
 from cotforge.consensus.sequential.terms import SHORT, mean_prices
-from cotforge.forge.notes import Notes
-from cotforge.forge.walk import SamplePath
+from cotforge.forge.learned_waves import Notes
+from cotforge.forge.sample_path import SamplePath
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Gold, Sample
 from cotforge.replies.attempt import Attempt

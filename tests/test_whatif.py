@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from cotforge.consensus import AnswersError, Consensus, decide, what_if
 from cotforge.consensus.promise import Promise
+from cotforge.consensus.sequential.answer_table import Evidence
 from cotforge.consensus.sequential.learning import solve_policy
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import Evidence
 from cotforge.consensus.sequential.terms import Terms, Voter
 from cotforge.consensus.whatif import OF_CLASS
+from cotforge.whatif.answers import Answers
 from cotforge.whatif.choice import compare_rows, row_name, setting_line
 from cotforge.whatif.page import whatif_page
-from cotforge.whatif.table import Answers
 from tests.project import LABELS, ran, replay, said, summary, teacher, write_pipeline, write_rows
 from tests.test_gold import HOSTILE, Page
 

@@ -9,7 +9,7 @@ import polars as pl
 from benchmarks.consensus.worlds import Inputs, Recipe, inputs
 from cotforge.consensus import Decisions, decide
 from cotforge.consensus.sequential import Terms, Voter
-from cotforge.consensus.sequential.table import AnswerTable, Floats, Ints, make_table
+from cotforge.consensus.sequential.answer_table import AnswerTable, Floats, Ints, make_table
 
 COLUMNS = {
     "id": pl.String,

@@ -19,7 +19,7 @@ from transformers import (
 from benchmarks.cells import Figures
 from benchmarks.train.ground import SENTENCE, SIDE
 from cotforge.train.students import tiny
-from cotforge.train.students.student import part_of_name
+from cotforge.train.students.loaded_student import part_of_name
 
 VOCABULARY = 151_936
 CONTEXT = 4_096

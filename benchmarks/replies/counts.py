@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.replies.bodies import Body, random_body
 from cotforge.answers import Task, clean_trace, read_reply, reads_well
 from cotforge.answers.controls import CONTROLS
-from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
+from cotforge.journal.attempt_rows import COLUMNS, READ, attempt_of, row_of
 from cotforge.journal.schema import MIGRATIONS
 from cotforge.prompts import Prompt, Prompts
 from cotforge.records import ANSWERED, Call, OutcomeKind, Reply, Sample, Trace

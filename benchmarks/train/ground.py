@@ -23,8 +23,8 @@ from cotforge.plan import Grpo, Plan, Sft
 from cotforge.prompts import Prompts
 from cotforge.train.data.lessons import find_lessons
 from cotforge.train.report.record import MetricsLog
+from cotforge.train.stage_run import StageRun
 from cotforge.train.students import tiny
-from cotforge.train.work import StageRun
 
 SIDE = 448
 """Pixels of a picture's side."""

@@ -24,8 +24,8 @@ from cotforge.train.guards import MetricGuards
 from cotforge.train.kinds import grpo
 from cotforge.train.rewards import Rewards
 from cotforge.train.rollouts.trainer import GrpoTrainer
-from cotforge.train.students import student
-from cotforge.train.work import StageRun, drive_trainer
+from cotforge.train.stage_run import StageRun, drive_trainer
+from cotforge.train.students import loaded_student
 
 BATCH, GROUP = 16, 8
 LESSONS = 32
@@ -71,7 +71,7 @@ def measure(count: int, tokens: int, width: int) -> None:
 
 
 def _ours(work: StageRun, stage: Grpo, turn: Turn) -> None:
-    pupil, rows = student.load_pupil(work.plan.student, work.begin), work.data().seen(grpo.COLUMNS)
+    pupil, rows = loaded_student.load_pupil(work.plan.student, work.begin), work.data().seen(grpo.COLUMNS)
     watch = MetricGuards(lambda line: None)
     rewards = Rewards.of(stage.rewards, work.task, work.root)
     config = grpo.config_of(stage, work, pupil)
@@ -81,7 +81,7 @@ def _ours(work: StageRun, stage: Grpo, turn: Turn) -> None:
 
 
 def _plain(work: StageRun, stage: Grpo, turn: Turn) -> None:
-    pupil, rows = student.load_pupil(work.plan.student, work.begin), work.data().dataset(grpo.COLUMNS)
+    pupil, rows = loaded_student.load_pupil(work.plan.student, work.begin), work.data().dataset(grpo.COLUMNS)
     config = grpo.config_of(stage, work, pupil)
     config.reward_weights = [0.5, 0.5]
     end = pupil.processor.tokenizer.convert_tokens_to_ids(ground.END)

@@ -23,8 +23,8 @@ from benchmarks.train import ground
 from cotforge.plan import Sft, Student
 from cotforge.train.data.prepared import Prepared, collate_lessons, prepare_lessons
 from cotforge.train.kinds import sft
-from cotforge.train.students import student
-from cotforge.train.work import StageRun, drive_trainer
+from cotforge.train.stage_run import StageRun, drive_trainer
+from cotforge.train.students import loaded_student
 
 BATCH = 16
 STAGE = Sft(name="inject", kind="sft", batch=BATCH)
@@ -62,7 +62,7 @@ def measure(count: int, times: int, width: int) -> None:
         folder = Path(name)
         begin, dataset = ground.student(folder / "student", width=width), ground.write(folder / "dataset", count)
         work = ground.work(folder / "stage", begin, STAGE, dataset)
-        pupil = student.load_pupil(Student(model=str(begin)), begin)
+        pupil = loaded_student.load_pupil(Student(model=str(begin)), begin)
         lessons = work.data()
         lessons.dataset()  # TRL's trainer has its rows from there, too
         begun = _now()
@@ -97,7 +97,7 @@ def _since(begun: tuple[float, float]) -> tuple[float, ...]:
 
 def _epoch(name: str, work: StageRun, prepared: Prepared) -> tuple[float, ...]:
     """Seconds, and those of CPU, of one of the three, from the first weights."""
-    pupil, clock = student.load_pupil(work.plan.student, work.begin), Clock()
+    pupil, clock = loaded_student.load_pupil(work.plan.student, work.begin), Clock()
     if name == "cotforge":
         trainer: Any = _ours(work, prepared, pupil)
         with work.record:
@@ -110,11 +110,11 @@ def _epoch(name: str, work: StageRun, prepared: Prepared) -> tuple[float, ...]:
     return clock.taken
 
 
-def _ours(work: StageRun, prepared: Prepared, pupil: student.Pupil) -> sft.SftTrainer:
+def _ours(work: StageRun, prepared: Prepared, pupil: loaded_student.Pupil) -> sft.SftTrainer:
     return sft.SftTrainer(prepared, list(range(len(prepared.lengths))), pupil, sft.config_of(STAGE, work, prepared))
 
 
-def _plain(work: StageRun, pupil: student.Pupil, lengths: list[int] | None) -> Any:
+def _plain(work: StageRun, pupil: loaded_student.Pupil, lengths: list[int] | None) -> Any:
     """TRL's trainer of the same lessons; with their lengths, in groups of about one."""
     rows = work.data().dataset(["images", "prompt", "completion"])
     config = SFTConfig(
@@ -127,7 +127,7 @@ def _plain(work: StageRun, pupil: student.Pupil, lengths: list[int] | None) -> A
     return SFTTrainer(pupil.model, config, train_dataset=rows, processing_class=pupil.processor)
 
 
-def _apart(work: StageRun, prepared: Prepared, pupil: student.Pupil) -> float:
+def _apart(work: StageRun, prepared: Prepared, pupil: loaded_student.Pupil) -> float:
     """The largest difference of a lesson's loss between our batch and TRL's own of the same lessons, batches of one and of sixteen."""
     plain, pad = _plain(work, pupil, None), pupil.processor.tokenizer.pad_token_id
     rows = list(range(min(len(prepared.lengths), ALIKE * BATCH)))
@@ -146,7 +146,7 @@ def _apart(work: StageRun, prepared: Prepared, pupil: student.Pupil) -> float:
 
 def _frozen(work: StageRun, prepared: Prepared) -> tuple[float, float]:
     """Seconds that a frozen vision tower takes of a step, and of the whole step; medians over the batches of an epoch."""
-    pupil = student.load_pupil(work.plan.student.model_copy(update={"freeze": ("vision",)}), work.begin)
+    pupil = loaded_student.load_pupil(work.plan.student.model_copy(update={"freeze": ("vision",)}), work.begin)
     trainer = _ours(work, prepared, pupil)
     towers: list[float] = []
     tower = next(module for name, module in pupil.model.named_modules() if name.endswith("vision_tower"))

@@ -42,17 +42,28 @@ def _label_texts(raw: object) -> object:
     return raw
 
 
+LabelText = str | int | float
+WrittenLabels = list[LabelText] | dict[str, list[LabelText] | None] | None
+"""Labels as a file may have them: numbers are taken as text."""
+
+
 class Task(Spec):
-    """A closed question (`classify`) or a free one (`answer`)."""
+    """The question: one with fixed labels (`classify`), or one with free answers (`answer`)."""
 
     kind: Literal["classify", "answer"]
-    """`classify`: one label of a closed set; `answer`: a free answer that a verifier compares."""
+    """`classify`: choose one label of a fixed set. `answer`: give a free answer, compared by
+    `verifier`."""
     question: str | None = None
-    """Asked about every sample; a row's own question wins."""
-    labels: Annotated[tuple[str, ...] | dict[str, tuple[str, ...]] | None, BeforeValidator(_label_texts)] = None
-    """The closed set, or `{label: [synonyms]}`; may be left out where every row brings its options."""
+    """Question about every sample. A row's own question takes precedence. Null: the data has the
+    question."""
+    labels: Annotated[
+        tuple[str, ...] | dict[str, tuple[str, ...]] | None, BeforeValidator(_label_texts, json_schema_input_type=WrittenLabels)
+    ] = None
+    """Allowed labels: a list, or `{label: [synonyms]}`. A row's own options take precedence. Null:
+    every row has options."""
     verifier: Literal["exact", "number", "choice", "math"] = "exact"
-    """`answer` only: what makes two answers the same."""
+    """For kind `answer`: when two answers count as equal. `exact`: same text. `number`: same
+    number. `choice`: same option or letter. `math`: equivalent formulas."""
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:

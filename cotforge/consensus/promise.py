@@ -32,12 +32,13 @@ class Wish(NamedTuple):
 
 
 class Promise(Spec):
-    """A precision that accepted answers must have, and how surely; held against checked answers."""
+    """The precision that accepted answers must have, and how surely, by answers that people
+    checked."""
 
     precision: Annotated[float, Field(gt=0, lt=1)]
-    """Least share of true answers among the accepted ones that nobody checked."""
+    """Smallest share of correct answers among the accepted samples that nobody checked."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
-    """Share of runs in which that must hold."""
+    """Probability that the promise holds, over repeated runs."""
 
     @property
     def wish(self) -> Wish:

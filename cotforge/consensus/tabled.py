@@ -20,7 +20,7 @@ from cotforge.consensus.image.given import of_table
 from cotforge.consensus.image.samples import SamplePictures, with_labels
 from cotforge.consensus.image.voter import Pictures
 from cotforge.consensus.promise import Wish
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Floats, Ints, regroup_codes, unique_rows
+from cotforge.consensus.sequential.answer_table import ABSTAINED, NONE, Floats, Ints, regroup_codes, unique_rows
 from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.consensus.until_label import UntilLabel

@@ -6,12 +6,12 @@ from heapq import heappush, heappushpop
 
 from cotforge.budget import spent_so_far
 from cotforge.estimate.elsewhere import answered_elsewhere
+from cotforge.estimate.estimate_text import estimate_text
 from cotforge.estimate.outlook import OUTPUT_TOKENS, guess_outlook, measure_outlook, recall_outlook
 from cotforge.estimate.plan import Estimate, Share
 from cotforge.estimate.repaid import LOOKED_AT, Anew, asked_anew, past_of
 from cotforge.estimate.throughput import Throughput, measure_throughputs
 from cotforge.estimate.unasked import Unasked
-from cotforge.estimate.words import estimate_text
 from cotforge.forge import PendingSample
 from cotforge.history import teacher_histories
 from cotforge.journal import Journal

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from cotforge.estimate.words import changed_line
+from cotforge.estimate.estimate_text import changed_line
 from cotforge.forge import PendingSample
 from cotforge.history import History, teacher_histories
 from cotforge.journal import Journal

@@ -15,7 +15,8 @@ from cotforge.export import conflicts as conflicts
 from cotforge.export.files import PREFIX, SUFFIX, Staged, remove_empty, sweep_folder
 from cotforge.export.owned import Owned
 from cotforge.export.previous import KeepOldDataset
-from cotforge.export.shards import Entry, Pictured, Streamed, Traced
+from cotforge.export.shards import Entry, Pictured, Traced
+from cotforge.export.streamed import Row, Streamed, text_size
 from cotforge.pages import Exported, Shard
 from cotforge.records import CuratedSample, Fault
 from cotforge.tally import Tally
@@ -97,13 +98,12 @@ class _Tables:
 
     def fault(self, fault: Fault) -> None:
         self._tally.fault(fault)
-        self._losses.row(rows.fault_row(fault))
+        self._write_losses(fault.id or fault.where, [rows.fault_row(fault)])
 
     def add(self, outcome: CuratedSample) -> None:
         self._tally.add(outcome)
-        for loss in rows.loss_rows(outcome):
-            self._losses.row(loss)
-        self._traces.add([rows.trace_row(outcome.sample, judged, self._measures) for judged in outcome.traces])
+        self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome)))
+        self._traces.add(outcome.sample.id, [rows.trace_row(outcome.sample, judged, self._measures) for judged in outcome.traces])
         split = rows.split_name(outcome.sample.split)
         self._open_shards("default", split).add(outcome, [rows.lesson_row(lesson, self._measures) for lesson in outcome.lessons])
         self._open_shards("preference", split).add(outcome, rows.preference_rows(outcome))
@@ -136,12 +136,17 @@ class _Tables:
     def _add_losses(self, entry: Entry, fault: Fault) -> None:
         lessons = [dict(zip(self._columns["default"], row, strict=True)) for row in entry.rows]
         self._tally.withdraw(entry.sample, entry.verdict, [lesson["teacher"] for lesson in lessons], reason=f"export:{fault.reason}")
-        for lesson in lessons:
-            self._losses.row((entry.sample.id, lesson["teacher"], lesson["call"], "export", fault.reason, str(fault)))
+        lost = [(entry.sample.id, lesson["teacher"], lesson["call"], "export", fault.reason, str(fault)) for lesson in lessons]
+        self._write_losses(entry.sample.id, lost)
 
     def _lost_pair(self, entry: Entry, fault: Fault) -> None:
         self._tally.preference -= 1
-        self._losses.row((entry.sample.id, None, None, "export", fault.reason, f"preference: {fault}"))
+        self._write_losses(entry.sample.id, [(entry.sample.id, None, None, "export", fault.reason, f"preference: {fault}")])
+
+    def _write_losses(self, id: str, lost: Sequence[Row]) -> None:
+        """Write rows of `losses.parquet`."""
+        if lost:
+            self._losses.add(id, lost, size=text_size(lost))
 
     def _why_no_lessons(self) -> str:
         largest = self._tally.largest_reason()

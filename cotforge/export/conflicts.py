@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cotforge.gold.cells import csv_text
+from cotforge.gold.csv_cells import csv_text
 from cotforge.records import CuratedSample, Fault, Sample, Verdict
-from cotforge.sources.text import clean_value
+from cotforge.sources.values import clean_value
 
 FILE = "conflicts.csv"
 """In the run folder."""

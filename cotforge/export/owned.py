@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from cotforge.regular_files import demand_regular, open_new, open_regular, read_regular
+from cotforge.atomic import write_whole
+from cotforge.regular_files import demand_regular, open_regular, read_regular
 
 LIST, BEGUN = ".cotforge-shards", ".cotforge-shards.begun"
 _LARGEST = 64 << 20
@@ -41,10 +42,7 @@ class Owned:
             with contextlib.suppress(OSError):  # no file, or a link: left as it is
                 if demand_regular(self._dataset / name):
                     (self._dataset / name).unlink()
-        passing = self._list.with_name(f"{LIST}.part")
-        with open(open_new(passing), "w", encoding="utf-8") as file:
-            file.writelines(f"{name}\n" for name in sorted(kept))
-        passing.replace(self._list)
+        write_whole(self._list, "".join(f"{name}\n" for name in sorted(kept)))
         self._begun.unlink(missing_ok=True)
         self.names = kept
 

@@ -4,7 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from cotforge.export.shards import SUFFIXES, Row
+from cotforge.export.shards import SUFFIXES
+from cotforge.export.streamed import Row
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Lesson, Sample
 
 

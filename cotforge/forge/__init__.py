@@ -16,18 +16,18 @@ from functools import partial
 
 from cotforge.budget import Hold, Purse, minutes_over
 from cotforge.errors import CotforgeError, TeacherError
-from cotforge.forge.agreement import AgreementMeter
+from cotforge.forge.agreement_meter import AgreementMeter
 from cotforge.forge.batches import BatchRunner
 from cotforge.forge.finishes import Overcounts, UnknownFinishes
-from cotforge.forge.job import Job
-from cotforge.forge.line import TeacherQueue
+from cotforge.forge.liveness import Liveness, Patience
+from cotforge.forge.pending import Again, PendingSample, missing_work
 from cotforge.forge.places import Places, askable_together, in_turns
 from cotforge.forge.progress import Progress, TeacherCounts
+from cotforge.forge.queued_call import Job
 from cotforge.forge.retries import RetryBudget
-from cotforge.forge.tour import Tour
+from cotforge.forge.teacher_queue import TeacherQueue
 from cotforge.forge.turn import Turn
-from cotforge.forge.watch import Liveness, Patience
-from cotforge.forge.work import Again, PendingSample, missing_work
+from cotforge.forge.wave_tour import Tour
 from cotforge.images import Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded

@@ -5,7 +5,7 @@ from typing import Self
 
 from cotforge import answers
 from cotforge.errors import PipelineError
-from cotforge.forge.work import PendingSample, missing_work
+from cotforge.forge.pending import PendingSample, missing_work
 from cotforge.history import known_errors
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded

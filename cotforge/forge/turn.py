@@ -4,10 +4,10 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 
-from cotforge.forge.line import TeacherQueue
+from cotforge.forge.lookahead import LookaheadReader
+from cotforge.forge.pending import PendingSample
 from cotforge.forge.progress import Progress
-from cotforge.forge.reading import LookaheadReader
-from cotforge.forge.work import PendingSample
+from cotforge.forge.teacher_queue import TeacherQueue
 from cotforge.records import Fault
 
 Known = OrderedDict[str, None]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from cotforge.formats.format import ExportTerms, Format
-from cotforge.formats.rewards import reward_file
+from cotforge.formats.reward_files import reward_file
 from cotforge.formats.row import ExportRow, Kind, make_message
 
 

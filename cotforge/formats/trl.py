@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from cotforge.formats.format import ExportTerms, Format, picture_cells
-from cotforge.formats.rewards import reward_file
+from cotforge.formats.reward_files import reward_file
 from cotforge.formats.row import ExportedPicture, ExportRow, Kind, make_message
 
 

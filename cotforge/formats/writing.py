@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cotforge.errors import PipelineError, in_words
-from cotforge.formats.files import KINDS_OF_FILES, SplitFiles
+from cotforge.formats.dataset_rows import DatasetRows
 from cotforge.formats.format import ExportTerms, Format
-from cotforge.formats.reading import DatasetRows
 from cotforge.formats.row import ExportRow
+from cotforge.formats.split_files import KINDS_OF_FILES, SplitFiles
 from cotforge.regular_files import read_regular
 
 MARK = "cotforge-export.json"

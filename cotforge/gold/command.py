@@ -7,11 +7,11 @@ from pathlib import Path
 from cotforge.errors import PipelineError
 from cotforge.folder import RunFolder
 from cotforge.gold.audit import Audit, audit_rows
-from cotforge.gold.cells import read_table, unguard_cell
+from cotforge.gold.csv_cells import read_table, unguard_cell
 from cotforge.gold.drawing import Doubt, Drawing, draw_samples
+from cotforge.gold.gold_file import DRAWN, FILE, find_gold, gold_path
 from cotforge.gold.page import gold_page
 from cotforge.gold.pick import LEAST, MOST, pick_samples
-from cotforge.gold.reading import DRAWN, FILE, find_gold, gold_path
 from cotforge.gold.sheet import AUDIT, SHEET, Known, keep_sheet, to_fill
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample

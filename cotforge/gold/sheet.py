@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import csv_text, put_text, read_table, unguard_cell
-from cotforge.gold.reading import DRAWN
+from cotforge.gold.csv_cells import csv_text, put_text, read_table, unguard_cell
+from cotforge.gold.gold_file import DRAWN
 from cotforge.images import FileRef
 from cotforge.images.loading import Loading
 from cotforge.records import Picture, Sample

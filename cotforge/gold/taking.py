@@ -8,9 +8,9 @@ from pathlib import Path
 from cotforge.consensus.drawn import even_part
 from cotforge.errors import PipelineError
 from cotforge.folder import RunFolder
-from cotforge.gold.cells import CsvTable, csv_text, put_text, read_table, unguard_cell
 from cotforge.gold.command import Samples, at_best
-from cotforge.gold.reading import DRAWN, CheckedAnswer, Options, agree_people, checked_answers, gold_path
+from cotforge.gold.csv_cells import CsvTable, csv_text, put_text, read_table, unguard_cell
+from cotforge.gold.gold_file import DRAWN, CheckedAnswer, Options, agree_people, checked_answers, gold_path
 from cotforge.gold.sheet import SHEET, share_cell
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample

@@ -20,7 +20,7 @@ _AROUND = 2**12
 """Characters on both sides in which other findings are looked for, before an excerpt is cut out of them."""
 _OF_TOKENS = re.compile(r"[A-Za-z0-9_+/=.~-]*")
 _TOKEN_BEFORE = re.compile(r"[A-Za-z0-9_+/=.~-]*\Z")
-_ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
+_ESCAPED = re.compile(r"\\(?:([nrt])|([^A-Za-z0-9\s]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,8 @@ def leak_name(kind: str, value: str) -> str:
 
 
 def plain_form(text: str) -> str:
-    """The text without the backslashes of Markdown and JSON and the entities of HTML."""
-    bare = _ESCAPED.sub(r"\1", text) if "\\" in text else text
+    """The text without the backslashes of Markdown and JSON and the entities of HTML; it has as many lines."""
+    bare = _ESCAPED.sub(lambda found: found[2] or " ", text) if "\\" in text else text
     return html.unescape(bare) if "&" in bare else bare
 
 

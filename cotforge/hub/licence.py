@@ -22,6 +22,8 @@ NO_CHANGES = re.compile(r"cc-by-(?:nc-)?nd-")
 SHARE_ALIKE = re.compile(r"cc-by-(?:nc-)?sa-|odbl|cdla-sharing|gfdl|l?gpl|agpl|osl|eupl")
 WITHOUT_NAME = frozenset({"cc0-1.0", "pddl", "unlicense", "wtfpl"})
 """Licences that ask for no attribution."""
+OWN_TERMS = re.compile(r"llama|gemma|grok|.*rail|deepfloyd")
+"""Licences with conditions of use that go on with every copy, beside whatever else holds."""
 _ATTRIBUTION = re.compile(r"cc-by|odc-by|odbl|etalab")
 _UNSURE = ("", "unknown", "other")
 _OUTPUTS = (
@@ -92,7 +94,7 @@ def choose_licence(source: str | None, teachers: Mapping[str, str | None], *, wh
         questions.insert(0, f"{known} allows no changed copies of {what}: a dataset with smaller pictures and new texts may be one")
     if noncommercial and not NO_COMMERCE.match(known):
         reasons.insert(0, f"{', '.join(noncommercial)} may not be used commercially")
-        if SHARE_ALIKE.match(known):
+        if SHARE_ALIKE.match(known) or OWN_TERMS.match(known):
             questions.insert(0, f"{known} has to be kept as it is, but {reasons[0]}")
             return Licence("other", f"{known}-and-non-commercial", reasons, questions)
         return Licence("cc-by-nc-4.0", None, reasons, questions)

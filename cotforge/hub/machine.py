@@ -93,6 +93,19 @@ class Machine:
                 yield PersonalRule(kind, name, re.compile(rf"(?<![A-Za-z0-9])({re.escape(name)})(?![A-Za-z0-9])"))
 
 
+def mask_places(text: str) -> str:
+    """The text with `.../name` for every absolute path, and `host` for every host that only a local network knows."""
+    for pattern in _ABSOLUTE:
+        text = pattern.sub(r".../\1", text)
+    return RULES_OF_ANY[-1].pattern.sub(lambda found: found[0].replace(found[1], "host"), text)
+
+
+_ABSOLUTE = (
+    re.compile(rf"(?<![A-Za-z0-9._~/:}}-])/(?:{_NAME}/)+({_NAME})"),
+    re.compile(rf"(?<![A-Za-z0-9])[A-Za-z]:\\(?:{_NAME}\\)+({_NAME})"),
+)
+
+
 def tells_of_somebody(kind: str, value: str) -> bool:
     """Whether what a rule found tells of anybody: `/home/ubuntu` and `http://localhost:8000` do not."""
     return kind == USER or value.casefold() not in COMMON

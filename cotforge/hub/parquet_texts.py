@@ -1,6 +1,6 @@
 """The texts of a parquet file, batch by batch, however deep they lie in lists and records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-BATCH = 256
-"""Rows that are looked at together."""
+TOGETHER = 2**23
+"""Bytes of texts that are looked at together, about. Every look compiles the pattern anew, which takes a millisecond."""
 
 
 @dataclass(slots=True)
@@ -43,15 +43,22 @@ def text_columns(path: Path, pattern: str) -> Iterator[TextColumn]:
             said = [f"{_text(name)}: {_text(value)}" for name, value in (file.metadata.metadata or {}).items() if name != b"ARROW:schema"]
             yield _column("the metadata", pa.array(said, pa.string()), pa.array([0] * len(said), pa.int64()), pattern)
             leaves = [file.schema.column(place) for place in range(len(file.schema))]
-            paths = [leaf.path for leaf in leaves if leaf.logical_type.type in ("STRING", "JSON", "ENUM")]
-            done = 1
-            for batch in file.iter_batches(batch_size=BATCH, columns=paths) if paths else ():
+            places = [place for place, leaf in enumerate(leaves) if leaf.logical_type.type in ("STRING", "JSON", "ENUM")]
+            size, done = _rows_together(file.metadata, places), 1
+            for batch in file.iter_batches(batch_size=size, columns=[leaves[place].path for place in places]) if places else ():
                 numbers = pa.array(range(done, done + len(batch)), pa.int64())
                 done += len(batch)
                 for name, values in zip(batch.schema.names, batch.columns, strict=True):
                     yield from (_column(*flat, pattern) for flat in _flat(name, values, numbers))
     except pa.ArrowInvalid as fault:
         raise OSError(f"{path}: is not a parquet file that can be read: {fault}") from fault
+
+
+def _rows_together(metadata: Any, places: Sequence[int]) -> int:
+    """Rows with about TOGETHER bytes in these columns."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    size = sum(group.column(place).total_uncompressed_size for group in groups for place in places)
+    return max(1, min(2**16, TOGETHER * metadata.num_rows // max(1, size)))
 
 
 def _flat(name: str, values: Any, numbers: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -71,19 +78,15 @@ def _flat(name: str, values: Any, numbers: Any) -> Iterator[tuple[str, Any, Any]
 
 
 def _column(name: str, values: Any, numbers: Any, pattern: str) -> TextColumn:
-    """With the texts that the pattern stands in, as they are or without backslashes."""
-    likely = pc.match_substring_regex(values, pattern)
-    found = _pairs(values, numbers, likely)
+    """With the texts that the pattern stands in, without the backslashes of Markdown and JSON."""
+    bare = values
     if pc.any(pc.match_substring(values, "\\")).as_py():
-        bare = pc.replace_substring_regex(values, r"\\([^A-Za-z0-9\s])", r"\1")
-        found += _pairs(bare, numbers, pc.and_not(pc.match_substring_regex(bare, pattern), likely))
-    return TextColumn(name, values, numbers, found)
-
-
-def _pairs(values: Any, numbers: Any, chosen: Any) -> list[tuple[int, str]]:
-    if not pc.any(chosen).as_py():
-        return []
-    return list(zip(numbers.filter(chosen).to_pylist(), values.filter(chosen).to_pylist(), strict=True))
+        spaced = pc.replace_substring_regex(values, r"\\[nrt]", " ")
+        bare = pc.replace_substring_regex(spaced, r"\\([^A-Za-z0-9\s])", r"\1")
+    likely = pc.match_substring_regex(bare, pattern)
+    if not pc.any(likely).as_py():
+        return TextColumn(name, values, numbers)
+    return TextColumn(name, values, numbers, list(zip(numbers.filter(likely).to_pylist(), bare.filter(likely).to_pylist(), strict=True)))
 
 
 def _text(raw: bytes) -> str:

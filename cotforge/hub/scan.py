@@ -90,7 +90,7 @@ def _seen(detector: LeakDetector, path: Path, file: str) -> Iterator[Seen]:
         for column in text_columns(path, detector.hints):
             yield from _in_column(detector, column)
     elif path.suffix == ".safetensors":
-        yield from _in_long(detector, [_safetensors_header(path)])
+        yield from _in_short(detector, _safetensors_header(path), "its header")
     else:
         yield from _in_long(detector, _windows(path))
 
@@ -123,13 +123,11 @@ def _in_long(detector: LeakDetector, windows: Iterable[str]) -> Iterator[Seen]:
 
 
 def _in_window(detector: LeakDetector, text: str, *, lap: int, is_cut: bool) -> Iterator[tuple[Sighting, str]]:
-    """(sighting, the form of the text it is in); `lap` characters were in the window before, and what is cut by its end is in the next."""
-    found = [sighting for sighting in detector.sightings(text) if not (is_cut and sighting.end == len(text))]
-    yield from ((sighting, text) for sighting in found if sighting.end > lap)
-    if (plain := plain_form(text)) != text:
-        told = {sighting.name for sighting in found}
-        hidden = (sighting for sighting in detector.sightings(plain) if sighting.name not in told)
-        yield from ((sighting, plain) for sighting in hidden if not (is_cut and sighting.end == len(plain)))
+    """(sighting, the text it is in); `lap` characters were in the window before, and what is cut by its end is in the next."""
+    form, before = plain_form(text), len(plain_form(text[:lap])) if lap else 0
+    for sighting in detector.sightings(form):
+        if sighting.end > before and not (is_cut and sighting.end == len(form)):
+            yield sighting, form
     if detector.holds_known(text):
         yield from ((sighting, text) for sighting in detector.known_sightings(text))
 

@@ -139,7 +139,7 @@ RULES = (
     _prefixed("sentry-token", "sntrys_ sntryu_", "[A-Za-z0-9+/=_]{40,}"),
     # Any
     _special("private-key", "private key", "PRIVATE KEY",
-             r"(-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----[\sA-Za-z0-9+/=\\]{0,4000})", is_likely=bool),
+             r"(-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----[\r\nA-Za-z0-9+/=\\]{0,4000})", is_likely=bool),
     _special("json-web-token", ".ey", r"\.ey[A-Za-z0-9_-]{17}",
              rf"(?<![A-Za-z0-9])(ey{_WORD}{{17,4000}}\.ey{_WORD}{{17,}}\.{_WORD}{{10,}})"),
     _special("authorization", "bearer", "(?i:bearer)[ \t]{1,3}[A-Za-z0-9._~+/=-]{8}",

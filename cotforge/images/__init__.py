@@ -1,6 +1,6 @@
 """Images: where their bytes lie, what of them is sent, in which form, and a memory of all that."""
 
-from cotforge.images.cells import CellReader, CellRef
+from cotforge.images.cell_refs import CellReader, CellRef
 from cotforge.images.limits import Images
 from cotforge.images.loading import read_ahead
 from cotforge.images.refs import FileRef, MemberRef, Ref

@@ -2,12 +2,11 @@
 
 import os
 import tempfile
-import threading
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from cotforge.atomic import write_whole
 from cotforge.errors import JournalError
-from cotforge.regular_files import open_new
 
 SENT = "cache/sent"
 """Bytes that are sent and lie in no other file: recoded ones, and under `via: file` those out of a tar, a parquet file, or cut."""
@@ -34,14 +33,9 @@ def make_folder(folder: Path) -> None:
 
 def write_file(path: str, data: bytes) -> None:
     """A file, put in its place by renaming. Raises JournalError where the disk does not take it."""
-    half = f"{path}.{os.getpid()}-{threading.get_ident()}"
     try:
-        with open(open_new(half), "wb") as file:
-            os.fchmod(file.fileno(), _MODE)
-            file.write(data)
-        os.replace(half, path)
+        write_whole(Path(path), data, shared=True, mode=_MODE)
     except OSError as err:
-        Path(half).unlink(missing_ok=True)
         raise JournalError(f"{path}: {err.strerror}; make room, or see that the folder can be written") from err
 
 

@@ -8,12 +8,12 @@ from PIL import Image
 from cotforge.records import Fault, Picture
 
 
-def data_uri(picture: Picture, side: int) -> str:
+def small_jpeg(picture: Picture, side: int) -> bytes:
     """A JPEG of at most `side` pixels on its longer side, without a byte of the original; empty where that can no longer be read."""
     try:
         loaded = picture.load()
     except Fault:
-        return ""
+        return b""
     small = io.BytesIO()
     with Image.open(io.BytesIO(loaded), formats=["JPEG", "PNG", "WEBP"]) as image:
         image.draft("RGB", (side, side))
@@ -21,4 +21,10 @@ def data_uri(picture: Picture, side: int) -> str:
     shown.thumbnail((side, side))
     shown.info.clear()  # Pillow would write a comment that it has read
     shown.save(small, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}"
+    return small.getvalue()
+
+
+def data_uri(picture: Picture, side: int) -> str:
+    """The same as a `data:` URL; empty where the picture can no longer be read."""
+    small = small_jpeg(picture, side)
+    return f"data:image/jpeg;base64,{base64.b64encode(small).decode()}" if small else ""

@@ -25,9 +25,9 @@ from typing import Any, Self
 
 from cotforge.errors import JournalError
 from cotforge.journal import schema, spill
+from cotforge.journal.attempt_rows import COLUMNS, READ, attempt_of, row_of
 from cotforge.journal.damage import Damage, explain_errors, is_damage, is_undecodable, journal_error, note_path
 from cotforge.journal.place import refuse_remote as refuse_remote
-from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
 from cotforge.journal.salvage import finish_salvage, salvage_journal
 from cotforge.journal.schema import MIGRATIONS as MIGRATIONS
 from cotforge.journal.schema import VERSION as VERSION

@@ -14,9 +14,9 @@ from itertools import count
 from pathlib import Path
 
 from cotforge.errors import JournalError
+from cotforge.journal.attempt_rows import BODY, is_sound
 from cotforge.journal.damage import note_path
 from cotforge.journal.leaves import Values, leaf_rows
-from cotforge.journal.rows import BODY, is_sound
 from cotforge.journal.schema import connect_writer, migrate_journal
 
 TABLES = ("teachers", "asked", "replies", "batches", "members", "steps")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from cotforge.journal.rows import BODY, COLUMNS, Row, is_kept
+from cotforge.journal.attempt_rows import BODY, COLUMNS, Row, is_kept
 
 _MARKS = ", ".join("?" * len(COLUMNS.split(", ")))
 _TAKE = f"""

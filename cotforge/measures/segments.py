@@ -142,7 +142,7 @@ def verified_segments(
     part: Literal["both", "solve", "verify"] = "both",
     solves: Literal["all", "last"] = "all",
 ) -> float | None:
-    """Share of the parts that solve or verify that are right, in [0, 1]; None where nothing was agreed on, or no part is of that kind.
+    """Share of solving or verifying parts that are right, in [0, 1]; None if no answer was accepted, or no such part.
 
     S2R gives +1 to a part that is right and -1 to one that is not: their mean is twice this minus 1, and advantages within a group are the
     same up to that factor. `solves: last` lets wrong attempts that are corrected go free, as lessons that correct themselves need it.

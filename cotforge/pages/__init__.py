@@ -25,6 +25,23 @@ class AboutTeacher:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleLesson:
+    """One lesson, for a person to read on the card."""
+
+    question: str
+    reasoning: str
+    answer: str
+    label: str | None
+    """The raw label; None where there is none."""
+    votes: Sequence[tuple[str, str]]
+    """(teacher, answer) of each ballot."""
+    teacher: str
+    """Who wrote the reasoning."""
+    picture: str = ""
+    """Path of its first picture within `dataset/`; empty where it can no longer be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """What the pages say of a run beside its counts. No value of an environment variable belongs here."""
 
@@ -49,6 +66,19 @@ class About:
     question: str | None = None
     license: str | None = None
     """Of the source, as a word of the Hub; None where it is not known."""
+    card_license: str | None = None
+    """Of the dataset, by source and teachers, as a word of the Hub; None where it is that of the source."""
+    license_name: str | None = None
+    """Of the dataset, where the Hub's word is `other`."""
+    license_notes: Sequence[str] = ()
+    """Conditions of the teachers' licences, in sentences without an end."""
+    lineage: Sequence[str] = ()
+    """Datasets on the Hub that it is made from."""
+    citation: str = ""
+    """In BibTeX."""
+    example: ExampleLesson | None = None
+    funnel: str = ""
+    """Path of the funnel's picture within `dataset/`; empty where there is none."""
     calls: int = 0
     """Calls in the journal with a final outcome."""
     input_tokens: int = 0
@@ -81,6 +111,10 @@ class Exported:
     """Config to its features, in the form of a card's `dataset_info`."""
     note: str = ""
     """Why there is no Lesson, in one line; empty where there is one."""
+
+    def first_split(self) -> str:
+        """A split with lessons; `train` where there are none."""
+        return next(iter(self.shards.get("default", {})), "train")
 
     def rows(self, config: str) -> int:
         """Rows of a config, over all its splits."""

@@ -3,12 +3,12 @@
 from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from cotforge.errors import PipelineError, show_value
 from cotforge.plan import branches
 from cotforge.plan.curriculum import Curriculum, PacedStage
-from cotforge.plan.evaluation import EntropyBand, Eval, as_list
+from cotforge.plan.evaluation import ONE_OR_LIST, EntropyBand, Eval
 from cotforge.plan.kinds import AnyStage
 from cotforge.plan.kinds.dpo import Dpo
 from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo
@@ -51,19 +51,24 @@ __all__ = [
 
 
 class Plan(Spec):
-    """`train:`: a student, and the stages that it goes through, each from the weights of the one before it or of one that it names."""
+    """`train:`: a student and its stages. Each stage starts with the weights of the one before, or
+    of a stage it names."""
 
     student: Student
+    """The small vision-language model that is trained."""
     preset: Literal["clgrpo", "long-cot", "label-only", "answer-rl"] | None = None
-    """Stages by name; `stages` then replaces those of the same name."""
+    """Ready-made stages: `clgrpo`, `long-cot`, `label-only` or `answer-rl`. An entry of `stages`
+    replaces the preset's stage of the same name. Null: only `stages`."""
     data: PathText | None = Field(default=None, min_length=1)
-    """A dataset's folder, or its id on the Hub; null is the run's own."""
+    """Dataset to train on: a folder, or an id on the Hub. Null: the dataset of this run."""
     cache_gb: float = Field(default=20, ge=0)
-    """Gigabytes of prepared pictures that are kept; above it they are prepared anew in every epoch. Ours."""
-    report_to: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()
-    """Trackers that get the metrics too, by their names in transformers: `tensorboard`, `wandb`, `trackio`, ..."""
+    """Most gigabytes of prepared images to keep. Above that, images are prepared again in every
+    epoch."""
+    report_to: Annotated[tuple[str, ...], ONE_OR_LIST] = ()
+    """Experiment trackers that also get the metrics, by their names in transformers: `tensorboard`,
+    `wandb`, `trackio`, ... Each needs its own package."""
     stages: tuple[AnyStage, ...] = ()
-    """In their order."""
+    """The training stages, in order."""
 
     @model_validator(mode="after")
     def _has_stages(self) -> Self:

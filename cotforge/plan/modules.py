@@ -5,7 +5,9 @@ Weights are named below the decoder: `layers.0.self_attn.q_proj.weight`, `embed_
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from cotforge.errors import show_value
 
@@ -70,3 +72,8 @@ def number_layers(given: Any) -> Any:
         bounds = _RANGE.fullmatch(each) if isinstance(each, str) else None
         found += range(int(bounds[1]), int(bounds[2]) + 1) if bounds else [each]
     return found
+
+
+Layers = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\d{1,4}-\d{1,4}$")]
+WITH_RANGES = BeforeValidator(number_layers, json_schema_input_type=Layers | tuple[Layers, ...])
+"""Of a list of layers: ranges are written out, and one alone is a list of it."""

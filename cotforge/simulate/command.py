@@ -10,8 +10,8 @@ from cotforge.pipeline import Loaded
 from cotforge.simulate.eyes import silence_libraries
 from cotforge.simulate.ledger import Ledger
 from cotforge.simulate.server import serve_teachers
+from cotforge.simulate.simulated_teacher import Role
 from cotforge.simulate.skill import SkillTrial
-from cotforge.simulate.stage import Role
 from cotforge.teachers.simulated import Simulated
 
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -16,11 +16,11 @@ from aiohttp import web
 
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.simulate.callers import from_here_only
-from cotforge.simulate.faults import cut_connection
 from cotforge.simulate.ledger import Ledger, metrics_page
 from cotforge.simulate.reply import refusal_response
 from cotforge.simulate.request import HttpRefusal, read_request
-from cotforge.simulate.stage import Role, SimulatedTeacher
+from cotforge.simulate.simulated_teacher import Role, SimulatedTeacher
+from cotforge.simulate.transport_faults import cut_connection
 
 HOST = "127.0.0.1"
 MOST_BYTES = 64 << 20

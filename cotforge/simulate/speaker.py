@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cotforge.errors import PipelineError
-from cotforge.simulate import words
+from cotforge.simulate import wording
 from cotforge.simulate.cells import STYLES, demand_numbers, work_out
 from cotforge.simulate.eyes import best_label, make_eye
 from cotforge.simulate.request import HttpRefusal, ParsedRequest
@@ -146,9 +146,9 @@ class Speaker:
             found = self._label_scores(asked, seen.sights, rng)
             answer, whole = best_label(found), sum(max(score, 0.0) for score in found.values())
             sure = min(max(found[answer] / whole if whole > 0 else 1.0, LEAST_SURE), 1.0)
-            return _Thought(words.reasoning_text(seen.sights[0], found, self._eye.usual, rng=rng), answer, sure)
+            return _Thought(wording.reasoning_text(seen.sights[0], found, self._eye.usual, rng=rng), answer, sure)
         answer = simulated.stuck or measured_answer(asked.text, seen.sights[0])
-        return _Thought(words.measuring_text(seen.sights[0], answer, rng=rng), answer)
+        return _Thought(wording.measuring_text(seen.sights[0], answer, rng=rng), answer)
 
     def _label_scores(self, asked: ParsedRequest, sights: Sequence[Sight], rng: Random) -> dict[str, float]:
         """The eye's scores of the labels that the request offers (all of them where it names none), shaken by the temperature.

@@ -8,8 +8,8 @@ from cotforge.sources.emoset import EmoSet
 from cotforge.sources.hf import HuggingFace
 from cotforge.sources.imagefolder import ImageFolder
 from cotforge.sources.index import Index
-from cotforge.sources.rows import Columns, RawRow
-from cotforge.sources.stream import Counts, not_only_faults, read_samples
+from cotforge.sources.raw_rows import Columns, RawRow
+from cotforge.sources.sample_stream import Counts, not_only_faults, read_samples
 from cotforge.sources.table import TableSource
 from cotforge.sources.webdataset import WebDatasetSource
 

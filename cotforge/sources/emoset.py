@@ -16,8 +16,8 @@ from cotforge.records import Fault
 from cotforge.regular_files import open_regular
 from cotforge.sources.files import Splits, existing_path, shown_path
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Columns, Layout, RawData, RawRow, Spool, place_fault
-from cotforge.sources.text import plain_value
+from cotforge.sources.raw_rows import Columns, Layout, RawData, RawRow, Spool, place_fault
+from cotforge.sources.values import plain_value
 
 _SHARES = ("brightness", "colorfulness")
 _NAMES = ("scene", "object", "facial_expression", "human_action")
@@ -34,6 +34,7 @@ class EmoSet(RawData):
     """
 
     kind: Literal["emoset"] = "emoset"
+    """`emoset`: the folder of EmoSet-118K as it is distributed; its six attributes become `meta`."""
 
     def size(self, root: Path) -> int:
         """Entries of the wanted splits: each opens a list within the list."""

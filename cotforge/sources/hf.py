@@ -12,20 +12,23 @@ from cotforge.sources.files import Splits, absolute_path
 from cotforge.sources.hf_within import demand_local, demand_resolved
 from cotforge.sources.inline import image_in
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Layout, RawData, RawRow, Spool
+from cotforge.sources.raw_rows import Layout, RawData, RawRow, Spool
 
 if TYPE_CHECKING:
     from datasets import Features, IterableDataset
 
 
 class HuggingFace(RawData):
-    """What `load_dataset(path)` would read. Images that come as bytes are kept once per content in the run folder's cache."""
+    """A dataset that `load_dataset(path)` reads. Images that come as bytes are stored once in the
+    run folder's cache."""
 
     kind: Literal["hf"] = "hf"
+    """`hf`: what `datasets.load_dataset` streams, from the Hub or from a folder."""
     config: str | None = None
-    """Name of the configuration, where the dataset has several."""
+    """Configuration of the dataset, if it has several. Null: its default."""
     revision: str | None = None
-    """Commit, tag or branch on the Hub; a commit makes a rebuild read the same rows."""
+    """Commit, tag or branch on the Hub. With a commit a rebuild reads the same rows. Null: the
+    newest."""
 
     @property
     def at_hand(self) -> bool:

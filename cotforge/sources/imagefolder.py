@@ -14,11 +14,11 @@ from cotforge.images.signatures import is_image_file
 from cotforge.records import Fault
 from cotforge.sources.files import Splits, existing_path, is_split_name, shown_path
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Columns, Layout, RawData, RawRow, Spool, Unused, place_fault
+from cotforge.sources.raw_rows import Columns, Layout, RawData, RawRow, Spool, Unused, place_fault
 from cotforge.sources.seen import Seen
 from cotforge.sources.table import Splitter, parquet_rows
-from cotforge.sources.text import clean_value
 from cotforge.sources.text_files import laid_out
+from cotforge.sources.values import clean_value
 
 IMAGE_ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
@@ -39,10 +39,12 @@ class ImageFolder(RawData):
     """
 
     kind: Literal["imagefolder"] = "imagefolder"
+    """`imagefolder`: `<label>/<name>.jpg`, also below `train/`, `val/` and `test/`, or a metadata
+    file that names the images."""
     ids: Literal["path", "content"] = "path"
-    """What stands for an id where no column holds one: `path`, relative to the folder, or `content`, a hash of image and question.
-
-    A run folder goes on with those that it began with; before there was this key, with `content`."""
+    """Ids of samples without an id column. `path`: the image's path below `source.path`. `content`:
+    a hash of image and question. A run folder keeps the ids it started with; folders older than
+    this key use `content`."""
 
     def size(self, root: Path) -> int:
         """Image files of the wanted splits."""

@@ -12,8 +12,8 @@ from cotforge.records import Fault, Sample
 from cotforge.sources.chunked import ChunkedPool, Pending
 from cotforge.sources.labels import TaskRules
 from cotforge.sources.parked import Parked
-from cotforge.sources.rows import RawRow
-from cotforge.sources.stream import THREADS, Counts, RowSource, Soundness, id_from, make_samples, wanted_rows, work_ahead
+from cotforge.sources.raw_rows import RawRow
+from cotforge.sources.sample_stream import THREADS, Counts, RowSource, Soundness, id_from, make_samples, wanted_rows, work_ahead
 
 Stopped = Callable[[], object]
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from cotforge.errors import SourceError
 from cotforge.records import Fault
-from cotforge.sources.rows import RawRow
+from cotforge.sources.raw_rows import RawRow
 
 LABELS_TRIED = 1_000
 """If none of so many labels is in the set, the set or the label column is wrong."""

@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from cotforge.records import Fault
-from cotforge.sources.text import value_text
+from cotforge.sources.values import value_text
 
 LONGEST = 1_000_000
 """Characters of a text that is read as a list; a longer one is a Fault."""

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from cotforge.errors import JournalError
 from cotforge.records import Fault
-from cotforge.sources.rows import RawRow
+from cotforge.sources.raw_rows import RawRow
 
 
 class Parked:

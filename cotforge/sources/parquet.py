@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from cotforge.images import CellReader, CellRef, Ref
 from cotforge.sources.paths import Folder
-from cotforge.sources.text import clean_value
+from cotforge.sources.values import clean_value
 
 _ROWS = 256
 _ROWS_WITH_BYTES = 16

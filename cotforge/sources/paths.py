@@ -9,8 +9,8 @@ from cotforge.images import FileRef
 from cotforge.records import Fault
 from cotforge.regular_files import fault_of
 from cotforge.sources.inline import NAME, image_in, parts_of
-from cotforge.sources.rows import Spool
-from cotforge.sources.text import clean_value
+from cotforge.sources.raw_rows import Spool
+from cotforge.sources.values import clean_value
 
 _DIRS_KEPT = 1_024
 _NAMES_KEPT, _LONGEST_KEPT = 4_096, 4_096

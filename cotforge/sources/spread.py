@@ -11,7 +11,7 @@ from cotforge.order import sample_rank
 from cotforge.records import Fault
 from cotforge.sources.labels import TaskRules, label_of
 from cotforge.sources.parked import Parked
-from cotforge.sources.rows import RawRow
+from cotforge.sources.raw_rows import RawRow
 
 _NO_CLASS = -1
 _BITS = 32

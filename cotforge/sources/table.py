@@ -11,17 +11,20 @@ from cotforge.records import Fault
 from cotforge.sources.files import Splits, absolute_path, left_out, listed_files, no_files, of_splits, shown_path, top_of
 from cotforge.sources.inline import RowImages
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Columns, Layout, RawData, RawRow, Spool, Unused, place_fault
-from cotforge.sources.text import value_text
+from cotforge.sources.raw_rows import Columns, Layout, RawData, RawRow, Spool, Unused, place_fault
 from cotforge.sources.text_files import ENDINGS, LINE_ENDINGS, laid_out
+from cotforge.sources.values import value_text
 
 _ENDINGS = (".parquet", *ENDINGS)
 
 
 class TableSource(RawData):
-    """One file, the parquet files of a folder, or a glob. Paths of images start at the file that names them, and stay in its folder."""
+    """One file, a folder of parquet files, or a glob. Image paths are relative to the file that
+    names them, and stay in its folder."""
 
     kind: Literal["table"] = "table"
+    """`table`: CSV, TSV, JSON lines, a list of JSON objects, or parquet; one file, a folder of
+    parquet files, or a glob."""
 
     def size(self, root: Path) -> int | None:
         """Lines, or what parquet files say of themselves, whatever the split; None for a .json, whose rows may share a line."""

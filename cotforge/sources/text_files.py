@@ -9,7 +9,7 @@ from cotforge.records import Fault
 from cotforge.sources.csv_files import csv_records
 from cotforge.sources.json_lists import is_list, listed_records
 from cotforge.sources.lines import Record, json_lines
-from cotforge.sources.rows import Layout, RawData
+from cotforge.sources.raw_rows import Layout, RawData
 
 LINE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 

@@ -15,8 +15,8 @@ from cotforge.records import Fault
 from cotforge.sources.files import Splits, absolute_path, left_out, listed_files, no_files, of_splits, shown_path, top_of
 from cotforge.sources.imagefolder import IMAGE_ENDINGS
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Layout, RawData, RawRow, Spool, Unused, place_fault
-from cotforge.sources.text import clean_value
+from cotforge.sources.raw_rows import Layout, RawData, RawRow, Spool, Unused, place_fault
+from cotforge.sources.values import clean_value
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 _LONGEST_TEXT = 1 << 20
@@ -37,6 +37,7 @@ class WebDatasetSource(RawData):
     """
 
     kind: Literal["webdataset"] = "webdataset"
+    """`webdataset`: uncompressed tar shards; one file, a folder or a glob."""
 
     def rows(self, root: Path, spool: Spool) -> Iterator[RawRow | Fault | Unused]:
         """Every sample of the wanted splits; a Fault for one with a link, a device or a path that leads outside. Raises SourceError."""

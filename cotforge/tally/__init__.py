@@ -14,7 +14,7 @@ from cotforge.consensus.simpler import RuleFigures, Simpler
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.tally.blindness import Unseen
 from cotforge.tally.counts import ClassTally, TeacherTally, share_of
-from cotforge.tally.spread import Spread
+from cotforge.tally.quantiles import Spread
 
 DISTINCT = 1_000
 """Most classes, corrections and finish reasons that are told apart: rows may bring options of their own, without end."""

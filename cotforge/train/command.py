@@ -88,10 +88,10 @@ def _choose_sharding(loaded: Loaded) -> str:
 
     if not torch.cuda.is_available():
         return ""
-    from cotforge.train.students import student
+    from cotforge.train.students import loaded_student
 
     held = min(torch.cuda.get_device_properties(gpu).total_memory for gpu in range(torch.cuda.device_count()))
-    needed = sharding.memory_needed(plan, student.model_folder(plan.student.model, loaded.root))
+    needed = sharding.memory_needed(plan, loaded_student.model_folder(plan.student.model, loaded.root))
     best = loaded.pipeline.eval is not None and loaded.pipeline.eval.best is not None
     line = sharding.choose_sharding(plan, needed, held, os.environ, best=best)
     return line if ranks.is_first() else ""
@@ -102,14 +102,14 @@ def _run_stages(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str
     from cotforge.train import stages
     from cotforge.train.data import lessons
     from cotforge.train.evaluation import engines
-    from cotforge.train.evaluation.apart import demand_apart
     from cotforge.train.evaluation.evaluate import most_tokens
-    from cotforge.train.evaluation.held import HeldOutSamples
+    from cotforge.train.evaluation.held_out import HeldOutSamples
+    from cotforge.train.evaluation.split_overlap import demand_apart
     from cotforge.train.evaluation.trials import Trials
     from cotforge.train.report import card
-    from cotforge.train.students import rehearsal, student
-    from cotforge.train.students.folder import demand_student, passed_over
-    from cotforge.train.work import TrainingRun
+    from cotforge.train.stage_run import TrainingRun
+    from cotforge.train.students import loaded_student, rehearsal
+    from cotforge.train.students.student_folder import demand_student, passed_over
 
     gc.collect()
     gc.freeze()  # what is imported stays: to look through it takes 0.2 s, at each of several collections a stage
@@ -137,7 +137,7 @@ def _run_stages(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str
         data = [find() for find, names in ((dataset, {"lessons", "pairs"}), (source, {"source"})) if used & names]
         begin = ranks.from_first(lambda: rehearsal.of_run(place, data, family=family))
     else:
-        begin = student.model_folder(str(plan.student.model), loaded.root)
+        begin = loaded_student.model_folder(str(plan.student.model), loaded.root)
     demand_student(begin)
     if line := passed_over(begin):
         tell(line)

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from cotforge.errors import CotforgeError, PipelineError
+from cotforge.errors import CotforgeError, PipelineError, in_words
 from cotforge.plan import Dpo, Rates, Stage, Student, TrlStage
-from cotforge.train.students.student import part_of_name
+from cotforge.train.students.loaded_student import part_of_name
 
 
 def make_config(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
@@ -29,7 +29,7 @@ def make_config(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
     except (ValueError, TypeError) as fault:
         if not stage.trl:
             raise
-        raise PipelineError(f"{where}: {' '.join(str(fault).split())[:300]}") from fault
+        raise PipelineError(f"{where}: {in_words(fault)}") from fault
     if made.n_gpu > 1:  # where TRL's trainers raise ValueError
         raise PipelineError(f"one process sees {made.n_gpu} GPUs, and trains on one: use --gpus, or set CUDA_VISIBLE_DEVICES")
     return made
@@ -55,7 +55,7 @@ def explain_fields(stage: TrlStage, trainer: Any = None) -> Iterator[None]:
     except (ValueError, TypeError, ImportError, NotImplementedError, AttributeError) as fault:
         if isinstance(fault, CotforgeError) or not stage.trl or (trainer is not None and trainer.state.global_step > trainer.begun):
             raise
-        said = f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}"
+        said = f"{type(fault).__name__}: {in_words(fault)}"
         names = ", ".join(stage.trl)
         raise PipelineError(f"train.stages: {stage.name!r}: trl: training does not begin with {names}: {said}") from fault
 

@@ -12,10 +12,10 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Grpo, Sft, Stage, TrlStage
 from cotforge.train.data.extent import Extent, extent_of
 from cotforge.train.footprint import Footprint, footprint_line, matrix_rate, room_on, stage_footprint
+from cotforge.train.stage_run import TrainingRun
 from cotforge.train.students import processors
 from cotforge.train.students.precision import choose_precision
 from cotforge.train.students.shape import shape_of
-from cotforge.train.work import TrainingRun
 
 TEXTS: dict[type[TrlStage], tuple[str, ...]] = {Sft: ("completion",), Grpo: (), Dpo: ("chosen", "rejected")}
 """Columns of what a kind of stage learns by heart; a kind that is not here is not estimated."""

@@ -15,7 +15,7 @@ import torch
 from transformers import TrainerCallback
 
 from cotforge.errors import PipelineError
-from cotforge.train.students.student import part_of_name
+from cotforge.train.students.loaded_student import part_of_name
 
 LOOK = 10
 """Steps over which a guard looks before it speaks (all numbers here are ours)."""

@@ -8,23 +8,24 @@ from pathlib import Path
 
 import torch
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import Interrupted, PipelineError
 from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Stage, plan_lines
 from cotforge.plan.branches import depends_on, read_by, stage_branch, stage_parents
 from cotforge.train import precheck, ranks
 from cotforge.train.evaluation import engines
 from cotforge.train.evaluation.evaluate import figure_text
-from cotforge.train.faults import explain_full_disk
+from cotforge.train.explained_errors import explain_full_disk
 from cotforge.train.foreseen import stage_estimates
 from cotforge.train.links import link_or_copy
 from cotforge.train.report import trackers
 from cotforge.train.report.past import BASE, outdone_line, past_chapters
-from cotforge.train.rollouts.engine import lacking_vllm
+from cotforge.train.rollouts.rollout_engine import lacking_vllm
+from cotforge.train.stage_run import TrainingRun
 from cotforge.train.step import Step
 from cotforge.train.students.fits import demand_fit
+from cotforge.train.students.loaded_student import release_memory, weights_fingerprint
 from cotforge.train.students.shape import attention_fault
-from cotforge.train.students.student import release_memory, weights_fingerprint
-from cotforge.train.work import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -269,12 +270,9 @@ def _try_student(training: TrainingRun, name: str, weights: Path, key: str, *, w
 
 def _publish_student(training: TrainingRun, out: Path, weights: Path) -> Path:
     """The weights of the last stage that leaves some as the student: links where the disk can, copies elsewhere, with a card."""
-    folder, passing = out / "student", out / ".student.new"
-    shutil.rmtree(passing, ignore_errors=True)
-    with explain_full_disk(folder):
-        shutil.copytree(weights, passing, copy_function=link_or_copy)
+    folder = out / "student"
+    with explain_full_disk(folder), replace_folder(folder) as passing:
+        shutil.copytree(weights, passing, copy_function=link_or_copy, dirs_exist_ok=True)
         (passing / "README.md").unlink(missing_ok=True)
         (passing / "README.md").write_text(training.card(), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        passing.rename(folder)
     return folder

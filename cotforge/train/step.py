@@ -14,16 +14,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cotforge.atomic import write_whole
 from cotforge.errors import CotforgeError
 from cotforge.plan import Stage
 from cotforge.train import ranks
 from cotforge.train.evaluation.best import chosen_checkpoints
-from cotforge.train.faults import explain_full_disk, explain_memory
+from cotforge.train.explained_errors import explain_full_disk, explain_memory
 from cotforge.train.report import trackers
 from cotforge.train.report.past import MANIFEST
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.students.student import release_memory, weights_fingerprint
-from cotforge.train.work import StageRun, TrainingRun, newest_whole, replaced_folder
+from cotforge.train.stage_run import StageRun, TrainingRun, newest_whole, replaced_folder
+from cotforge.train.students.loaded_student import release_memory, weights_fingerprint
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
@@ -251,9 +252,7 @@ class Step:
         )
         whole = {"finished": finished, "key": self.key, "inputs": self.inputs, "versions": {name: version(name) for name in LIBRARIES}}
         whole["replaces"] = self.replaces
-        passing = self.folder / f".{MANIFEST}.new"
-        passing.write_text(json.dumps(whole | more | {"files": files}, indent=1, default=float), encoding="utf-8")
-        passing.replace(self.folder / MANIFEST)
+        write_whole(self.folder / MANIFEST, json.dumps(whole | more | {"files": files}, indent=1, default=float))
 
 
 def _input_changes(before: Mapping[str, Any], now: Mapping[str, Any], *, newer: frozenset[str] = frozenset()) -> str:

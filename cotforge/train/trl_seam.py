@@ -22,8 +22,8 @@ from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 from cotforge.errors import PipelineError
 from cotforge.train import family_inputs
 from cotforge.train.curriculum.orders import FirstRow
-from cotforge.train.students.folder import SAFE_WEIGHTS
 from cotforge.train.students.padding import needs_mask, without_mask
+from cotforge.train.students.student_folder import SAFE_WEIGHTS
 from cotforge.train.vllm_seam import named_as_saved, placed_alike, short_prompts, tokens_named
 
 GRPO_TAKES = frozenset(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)

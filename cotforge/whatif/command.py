@@ -8,10 +8,10 @@ from cotforge.consensus.whatif import TARGETS, RunContext
 from cotforge.consensus.whatif import what_if as variants
 from cotforge.curation import Curation
 from cotforge.folder import RunFolder
+from cotforge.whatif.answers import answer_table
 from cotforge.whatif.choice import compare_rows
 from cotforge.whatif.page import whatif_page
-from cotforge.whatif.table import answer_table
-from cotforge.whatif.words import whatif_text
+from cotforge.whatif.whatif_text import whatif_text
 
 CSV, PAGE = "what-if.csv", "what-if.html"
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from cotforge.pages import page_environment
 from cotforge.whatif import plot
+from cotforge.whatif.answers import Answers
 from cotforge.whatif.choice import LACKING, Compared, class_coverage, row_name
-from cotforge.whatif.table import Answers
-from cotforge.whatif.words import HEADS, number_text, percent_text, price_text, row_advice
+from cotforge.whatif.whatif_text import HEADS, number_text, percent_text, price_text, row_advice
 
 
 def whatif_page(run: str, found: Compared, answers: Answers, folder: Path) -> str:

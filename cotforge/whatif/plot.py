@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cotforge import consensus
+from cotforge.whatif.answers import Unit
 from cotforge.whatif.choice import Compared, Row, row_name
-from cotforge.whatif.table import Unit
-from cotforge.whatif.words import HEADS, number_text, percent_text, price_text
+from cotforge.whatif.whatif_text import HEADS, number_text, percent_text, price_text
 
 WIDTH, HEIGHT = 760, 430
 LEFT, RIGHT, TOP, BOTTOM = 62, 22, 18, 52

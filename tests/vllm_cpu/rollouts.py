@@ -23,10 +23,10 @@ from cotforge.train.data.lessons import find_lessons
 from cotforge.train.guards import MetricGuards
 from cotforge.train.kinds import grpo
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.rollouts import engine
+from cotforge.train.rollouts import rollout_engine
 from cotforge.train.rollouts.trainer import GrpoTrainer
-from cotforge.train.students import student
-from cotforge.train.work import StageRun
+from cotforge.train.stage_run import StageRun
+from cotforge.train.students import loaded_student
 from tests import squares
 from tests.vllm_cpu import transfer
 
@@ -92,15 +92,15 @@ def main(folder: Path, url: str | None) -> dict[str, Any]:
         held_out=None, smoke=False, resume_from=None, record=MetricsLog(None, "reason"), cache=folder / "cache",
         root=folder,
     )  # fmt: skip
-    pupil = student.load_pupil(work.plan.student, work.begin)
+    pupil = loaded_student.load_pupil(work.plan.student, work.begin)
     config = grpo.config_of(stage, work, pupil)
     asked = stage.model_copy(update={"rollouts": "vllm"} | ({"trl": stage.trl | {"vllm_server_base_url": url}} if url else {}))
-    fields = engine.choose_engine(asked, pupil, gpu=True).fields
+    fields = rollout_engine.choose_engine(asked, pupil, gpu=True).fields
     for name, value in {**fields, "vllm_server_base_url": url, "vllm_enable_sleep_mode": False}.items():
         setattr(config, name, value)
     config.generation_kwargs = grpo._mute_pictures(pupil, vllm=True)
-    engine.fit_vllm(config, stage, pupil, longest=160, total=1 << 34)
-    engine.read_from(pupil, folder / "begin")
+    rollout_engine.fit_vllm(config, stage, pupil, longest=160, total=1 << 34)
+    rollout_engine.read_from(pupil, folder / "begin")
     rows = lessons.dataset([name for name in grpo.COLUMNS if name in lessons.dataset().column_names])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

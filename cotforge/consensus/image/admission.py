@@ -15,9 +15,9 @@ import numpy as np
 from cotforge.consensus.image.admitted import LEAST, SURE, Admission
 from cotforge.consensus.image.samples import with_codes
 from cotforge.consensus.image.voter import FOLDS, Pictures, picture_votes
+from cotforge.consensus.sequential.answer_table import NONE, UNKNOWN, AnswerTable, Flags, Floats, Ints, make_table, unique_rows
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.learning import drop_twins, fit_belief
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, AnswerTable, Flags, Floats, Ints, make_table, unique_rows
 from cotforge.consensus.sequential.terms import Terms
 
 _LEAST = 1e-3

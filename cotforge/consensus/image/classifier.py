@@ -8,7 +8,7 @@ Shapes: N rows, P features, C classes.
 import numpy as np
 
 from cotforge.consensus.image.projection import Vectors
-from cotforge.consensus.sequential.table import Floats
+from cotforge.consensus.sequential.answer_table import Floats
 
 RIDGES = (0.3, 0.1, 0.03, 0.01)
 """Weights of the squared coefficients that are tried, where the features' squared length is 1 in the mean."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cotforge.consensus.image.samples import SamplePictures
-from cotforge.consensus.sequential.table import AnswerTable, Evidence
+from cotforge.consensus.sequential.answer_table import AnswerTable, Evidence
 from cotforge.consensus.sequential.terms import Terms
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from cotforge.consensus.image.gathered import Batches, gather_pictures
 from cotforge.consensus.image.voter import Pictures
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, AnswerTable, Floats, Ints
+from cotforge.consensus.sequential.answer_table import NONE, UNKNOWN, AnswerTable, Floats, Ints
 
 NEVER = np.iinfo(np.int32).max
 """The wave of a Sample of which nothing was heard."""

@@ -9,17 +9,20 @@ from cotforge.spec import PathText, Spec
 
 
 class ImageModel(Spec):
-    """Features of an image model of transformers, one vector a picture, kept in the run folder's cache."""
+    """Features by an image model of transformers: one vector per image, kept in the run folder's
+    cache."""
 
     model: PathText
-    """Its id on the Hub, or its folder: CLIP, SigLIP, DINOv2 and other image encoders."""
+    """Image encoder of transformers: a Hub id or a folder. CLIP, SigLIP, DINOv2 and similar models
+    work."""
 
 
 class ImageEmbeddings(Spec):
-    """Features that the user has."""
+    """Features of your own."""
 
     embeddings: PathText
-    """A parquet file with a column `id` (of the samples) and one of lists of numbers, all of one length."""
+    """Parquet file with a column `id` (the samples' ids) and one column with lists of numbers of
+    equal length."""
 
 
 def _one_of_them(value: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cotforge.consensus.image.classifier import RIDGES, fit_classifier, predict_classes
 from cotforge.consensus.image.projection import Vectors
-from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints
+from cotforge.consensus.sequential.answer_table import NONE, Flags, Floats, Ints
 
 FOLDS = 5
 """Parts of the Samples, each of which is judged by what the others taught."""

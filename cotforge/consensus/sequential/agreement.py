@@ -10,6 +10,7 @@ from copy import deepcopy
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import UNNAMED, AnswerTable, Floats, Ints
 from cotforge.consensus.sequential.confidence import Confidence
 from cotforge.consensus.sequential.difficulty import (
     CLOSE,
@@ -24,7 +25,6 @@ from cotforge.consensus.sequential.difficulty import (
     thin_table,
 )
 from cotforge.consensus.sequential.relatives import Relatives, same_symbol
-from cotforge.consensus.sequential.table import UNNAMED, AnswerTable, Floats, Ints
 
 _FLOOR = 1e-4
 _TINY = 1e-300

@@ -10,12 +10,12 @@ import numpy as np
 
 from cotforge.consensus.claim import Count
 from cotforge.consensus.promise import Wish, needed_checks, target_steps, walk_down
+from cotforge.consensus.sequential.answer_table import AnswerTable, symbols_of
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.held import FOLDS, held_out
+from cotforge.consensus.sequential.folded_gold import FOLDS, held_out
 from cotforge.consensus.sequential.learning import ROUGH, fit_belief
 from cotforge.consensus.sequential.learning_cache import LearningCache, key_of
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import AnswerTable, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cotforge.consensus.sequential.agreement import AgreementModel
+from cotforge.consensus.sequential.answer_table import NONE, Flags, Floats, Ints, symbols_of
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.difficulty import Difficulty
 from cotforge.consensus.sequential.relatives import RELATED
-from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 CACHED = 1 << 16

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Flags, Floats, Ints
+from cotforge.consensus.sequential.answer_table import Flags, Floats, Ints
 
 SLOPE, LABEL = 50.0, 4.0
 """Ridge on b - 1 and on l (default chosen by measurement: benchmarks); with 20 on l, a hundred checked answers could not move it."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Floats, Ints
+from cotforge.consensus.sequential.answer_table import Floats, Ints
 
 KAPPA = 20.0
 """Pseudo-counts by which the bins of right answers, and of wrong ones, are shrunk towards those of all (default chosen by measurement on

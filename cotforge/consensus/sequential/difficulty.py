@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import NONE, UNKNOWN, UNTOLD, AnswerTable, Flags, Floats, Ints
 from cotforge.consensus.sequential.confidence import Confidence
 from cotforge.consensus.sequential.relatives import Relatives, same_symbol
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, UNTOLD, AnswerTable, Flags, Floats, Ints
 
 KAPPA = 20.0
 """Pseudo-counts by which what a voter does in one class is shrunk towards what it does in all (ours)."""

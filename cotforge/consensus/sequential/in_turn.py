@@ -66,7 +66,7 @@ class Coding:
 
     def row(self, sample: Sample, said: VoterAnswers) -> "array[int]":
         """[wave, everybody, fold, gold, answers..., label]: see `table`; with pictures, the place of the Sample's own before that."""
-        from cotforge.consensus.sequential.table import UNTOLD, code_sample
+        from cotforge.consensus.sequential.answer_table import UNTOLD, code_sample
 
         terms, waves, gold = self._setting.terms, self._setting.waves, self._setting.gold.answers.get(sample.id)
         fold = waves.fold(sample.id) if self._setting.checked(sample.id) else -1
@@ -112,8 +112,8 @@ class CodedRows(Rows):
         """(rows as `Coding.row` has them, how often each was met, the terms with cuts of confidence)."""
         import numpy as np
 
+        from cotforge.consensus.sequential.answer_table import with_bins
         from cotforge.consensus.sequential.bins import assign_bins, with_cuts
-        from cotforge.consensus.sequential.table import with_bins
 
         k = len(terms.voters)
         rows = np.frombuffer(b"".join(self.counts), np.int32).reshape(-1, self._width).astype(np.int64)
@@ -231,9 +231,9 @@ def decide_in_turn(rows: CodedRows, run: Path | None = None) -> TurnDecider:
     """The vote over all rows, replayed. Takes seconds, but for what the cache of the run folder knows."""
     import numpy as np  # where something is learned
 
+    from cotforge.consensus.sequential.answer_table import make_table
     from cotforge.consensus.sequential.learning_cache import cache_of
     from cotforge.consensus.sequential.replay import replay_waves
-    from cotforge.consensus.sequential.table import make_table
 
     packed, times, about = rows.packed(rows.terms)
     if (pictures := rows.setting.pictures) is None:

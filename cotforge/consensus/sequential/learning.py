@@ -9,14 +9,7 @@ import numpy as np
 
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.sequential.agreement import AgreementModel
-from cotforge.consensus.sequential.belief import Belief, new_model
-from cotforge.consensus.sequential.calibration import Calibration, fit_calibration, with_none
-from cotforge.consensus.sequential.difficulty import Difficulty, nearest_classes
-from cotforge.consensus.sequential.learning_cache import LearningCache, cache_of, key_of
-from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.related import with_relative
-from cotforge.consensus.sequential.stored import belief_bytes, policy_bytes
-from cotforge.consensus.sequential.table import (
+from cotforge.consensus.sequential.answer_table import (
     ABSTAINED,
     NONE,
     UNNAMED,
@@ -29,9 +22,16 @@ from cotforge.consensus.sequential.table import (
     symbols_of,
     unpack_table,
 )
+from cotforge.consensus.sequential.belief import Belief, new_model
+from cotforge.consensus.sequential.calibration import Calibration, fit_calibration, with_none
+from cotforge.consensus.sequential.difficulty import Difficulty, nearest_classes
+from cotforge.consensus.sequential.learning_cache import LearningCache, cache_of, key_of
+from cotforge.consensus.sequential.policy import Policy
+from cotforge.consensus.sequential.related import with_relative
+from cotforge.consensus.sequential.replay_trace import walk_policy
+from cotforge.consensus.sequential.stored import belief_bytes, policy_bytes
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.twins import find_twins
-from cotforge.consensus.sequential.walk import walk_policy
 
 STOPPED = 0.5
 """Weight, of a gold row's 1, of the answers on which the policy would stop; the rest is shared by other parts of its answers (ours)."""

@@ -20,9 +20,9 @@ from typing import Self
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import ABSTAINED, NONE, Flags, Floats, Ints, code_sample, regroup_codes, symbols_of
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.states import likeliest_states, names_behind, note_value, number_states
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, code_sample, regroup_codes, symbols_of
 from cotforge.consensus.sequential.terms import PICTURED, Wanted
 
 EXACT = 1_000_000
@@ -365,7 +365,7 @@ class Policy:
         """
         if self.terms.max_calls is not None and len(answers) >= self.terms.max_calls:
             return None
-        codes, shut = self._answer_codes(label, answers, probabilities, picture), frozenset(without)
+        codes, shut = self._codes(label, answers, probabilities, picture), frozenset(without)
         if (column := self._asked.get((codes, shut))) is None:
             answers_1V = self._code_row(codes)
             asked_1K = answers_1V[:, : len(self.terms.voters)] != NONE
@@ -377,7 +377,7 @@ class Policy:
         self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities = NOTHING, *, picture: int = NONE
     ) -> str | None:
         """The answer that would be accepted now; None where none would."""
-        codes = self._answer_codes(label, answers, probabilities, picture)
+        codes = self._codes(label, answers, probabilities, picture)
         if (taken := self._taken.get(codes)) is None:
             answers_1V = self._code_row(codes)
             lead = self.belief.lead(answers_1V, self.belief.posterior(answers_1V))
@@ -385,9 +385,7 @@ class Policy:
             taken = note_value(self._taken, codes, int(says_K.argmax()) if lead.accepted_N[0] else STOP)
         return None if taken == STOP else answers[self.terms.voters[taken].name]
 
-    def _answer_codes(
-        self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities, picture: int
-    ) -> tuple[int, ...]:
+    def _codes(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities, picture: int) -> tuple[int, ...]:
         """By column; one who repeats another voter abstains."""
         codes, _ = code_sample(self.terms, label, answers, None, self._columns, self._places)
         codes = [ABSTAINED if column in self.belief.twins and code >= 0 else code for column, code in enumerate(codes)]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from cotforge.consensus.sequential.agreement import AgreementModel
+from cotforge.consensus.sequential.answer_table import NONE, AnswerTable
 from cotforge.consensus.sequential.difficulty import ELEMENTS, Difficulty, known_states, thin_table
-from cotforge.consensus.sequential.table import NONE, AnswerTable
 
 BEGIN = 0.5
 """Share of the labels that a teacher is tried as the source of."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Flags, Floats, Ints
+from cotforge.consensus.sequential.answer_table import Flags, Floats, Ints
 
 RELATED = 0.25
 """Share from which on a teacher and the label are one voice where nobody is believed alone."""

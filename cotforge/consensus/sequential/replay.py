@@ -14,14 +14,14 @@ from cotforge.consensus.image.admission import admit_pictures
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.image.voter import Pictures
 from cotforge.consensus.sequential.aim import aim_terms
+from cotforge.consensus.sequential.answer_table import NONE, AnswerTable, Flags, Floats, Ints, make_table, symbols_of
 from cotforge.consensus.sequential.belief import Belief, BeliefLead
-from cotforge.consensus.sequential.held import FoldedGold, held_out, saying_column
+from cotforge.consensus.sequential.folded_gold import FoldedGold, held_out, saying_column
 from cotforge.consensus.sequential.learning import as_symbols, cached_belief, drop_twins, learn_policy
 from cotforge.consensus.sequential.learning_cache import LearningCache, cache_of
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import NONE, AnswerTable, Flags, Floats, Ints, make_table, symbols_of
+from cotforge.consensus.sequential.replay_trace import ReplayTrace, walk_everybody, walk_policy
 from cotforge.consensus.sequential.terms import Terms
-from cotforge.consensus.sequential.walk import ReplayTrace, walk_everybody, walk_policy
 from cotforge.consensus.sequential.waves import Waves
 
 

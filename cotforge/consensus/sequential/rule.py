@@ -11,10 +11,10 @@ from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
 
 if TYPE_CHECKING:
-    from cotforge.consensus.image.policy import PicturedPolicy, SamplePolicy
+    from cotforge.consensus.image.pictured_policy import PicturedPolicy, SamplePolicy
     from cotforge.consensus.image.samples import SamplePictures
+    from cotforge.consensus.sequential.answer_table import Evidence
     from cotforge.consensus.sequential.policy import Policy
-    from cotforge.consensus.sequential.table import Evidence
 
     AnyPolicy = Policy | PicturedPolicy
 
@@ -60,7 +60,7 @@ class Sequential(Rule):
     def evidence(self, terms: Terms, pictures: "SamplePictures | None" = None) -> "Evidence":
         """Empty; the order of adding leaves no trace. `pictures`: of the Samples, where they may vote."""
         from cotforge.consensus.image.evidence import PicturedEvidence
-        from cotforge.consensus.sequential.table import Evidence
+        from cotforge.consensus.sequential.answer_table import Evidence
 
         return Evidence(terms) if pictures is None else PicturedEvidence(terms, pictures)
 
@@ -70,7 +70,7 @@ class Sequential(Rule):
 
     def policy(self, terms: Terms, evidence: "Evidence", upto: int, hasty: bool) -> "AnyPolicy":
         """Whom to ask, by what Samples of the waves up to `upto` said. It may take seconds; in haste it is learned less carefully."""
-        from cotforge.consensus.image import policy as pictured
+        from cotforge.consensus.image import pictured_policy as pictured
         from cotforge.consensus.image.evidence import PicturedEvidence
         from cotforge.consensus.sequential.learning import learn_policy
         from cotforge.consensus.sequential.learning_cache import cache_of
@@ -85,10 +85,10 @@ class Sequential(Rule):
 
     async def policy_apart(self, terms: Terms, evidence: "Evidence", upto: int) -> "AnyPolicy | None":
         """The same with care, in a process of its own; None where that could not be."""
-        from cotforge.consensus.image import policy as pictured
+        from cotforge.consensus.image import pictured_policy as pictured
         from cotforge.consensus.image.evidence import PicturedEvidence
-        from cotforge.consensus.sequential.apart import learn_elsewhere
         from cotforge.consensus.sequential.learning_cache import cache_of
+        from cotforge.consensus.sequential.other_process import learn_elsewhere
 
         if isinstance(evidence, PicturedEvidence):
             return await pictured.learned_apart(terms, evidence, upto, memory=cache_of(self.run))
@@ -103,7 +103,7 @@ class Sequential(Rule):
 
     def policy_about(self, policy: "AnyPolicy", id: str) -> "SamplePolicy | Policy":
         """The policy for the Sample of this id, where pictures are heard; else that of all."""
-        from cotforge.consensus.image.policy import PicturedPolicy
+        from cotforge.consensus.image.pictured_policy import PicturedPolicy
 
         return policy.about(id) if isinstance(policy, PicturedPolicy) else policy
 

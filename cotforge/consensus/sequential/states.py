@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Floats, Ints
+from cotforge.consensus.sequential.answer_table import Floats, Ints
 
 REMEMBERED = 1 << 16
 """Ways of having answered whose next voter is kept in mind: each takes about 200 bytes."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import NONE
 from cotforge.consensus.sequential.belief import Belief, new_model
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.policy import STOP, Policy
-from cotforge.consensus.sequential.table import NONE
 from cotforge.consensus.sequential.terms import Terms
 
 MAGIC = b"cotforge learned 1\n"

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import AnswerTable, Flags, Ints, symbols_of
+from cotforge.consensus.sequential.answer_table import AnswerTable, Flags, Ints, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 ENOUGH = 20

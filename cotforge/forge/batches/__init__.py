@@ -22,8 +22,8 @@ from cotforge.forge.batches.harvest import Harvest, Strange
 from cotforge.forge.batches.outbox import Outbox
 from cotforge.forge.batches.parts import BatchPart, PartMember, Parts
 from cotforge.forge.batches.spool import MOST_BYTES, missing_requests, requests_again
+from cotforge.forge.pending import PendingSample
 from cotforge.forge.progress import TeacherCounts
-from cotforge.forge.work import PendingSample
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Outcome, OutcomeKind

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cotforge.errors import JournalError
-from cotforge.forge.work import PendingSample
+from cotforge.forge.pending import PendingSample
 from cotforge.images import data_url
 from cotforge.records import Call, Fault
 from cotforge.regular_files import open_regular

@@ -12,12 +12,13 @@ from cotforge.teachers.openai import Session
 
 
 class OpenAITeacher(ServedTeacher):
-    """A model that is asked Call by Call over HTTP."""
+    """A model behind a server with OpenAI's chat API."""
 
     sends_pictures: ClassVar[bool] = True
     playable: ClassVar[bool] = True
 
     kind: Literal["openai"] = "openai"
+    """`openai`: any server with OpenAI's chat API; one request per call."""
 
     @property
     def connections(self) -> int:

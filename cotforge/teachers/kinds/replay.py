@@ -28,13 +28,14 @@ from cotforge.teachers.wire import attempt_of
 
 
 class ReplayTeacher(TeacherKind):
-    """Replies in a file."""
+    """Replies that exist already, read from a file."""
 
     instant: ClassVar[bool] = True
 
     kind: Literal["replay"] = "replay"
+    """`replay`: replies from a file."""
     path: PathText | None = None
-    """JSON lines, in one of the forms above."""
+    """JSON lines, one reply each, matched by the row's `id`. Required. Null is refused."""
 
     @model_validator(mode="after")
     def _has_a_path(self) -> Self:

@@ -65,11 +65,14 @@ class ServedTeacher(TeacherKind):
 
     may_charge: ClassVar[bool] = True
 
-    url: Annotated[tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_as_list)] = ()
-    """Base URL, or one per replica of the same model."""
+    url: Annotated[
+        tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...])
+    ] = ()
+    """Base URL, or a list of replicas of the same model. Required; `batch` takes one."""
     logprobs: AutoOrOff = "auto"
-    """`auto`: where `consensus.logprobs` is so too, the log probabilities of a reply's tokens are asked for, unless the server refuses the
-    field or `body` has one of its own; kept of them is the probability of the answer. Never part of a Call's key."""
+    """`auto`: the tokens' log probabilities are requested, if `consensus.logprobs` is `auto` and
+    the server accepts the field. `off`: they are not. A field of this name in `body` takes
+    precedence. Never part of a call's key."""
 
     @model_validator(mode="after")
     def _has_a_url(self) -> Self:

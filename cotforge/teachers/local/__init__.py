@@ -13,8 +13,8 @@ from cotforge.records import Call, Closing, Fault, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.teachers.kind import TeacherBackend
 from cotforge.teachers.local.engine import Generation
-from cotforge.teachers.local.process import Gone, Process
 from cotforge.teachers.local.spec import LocalTeacher
+from cotforge.teachers.local.worker_process import Gone, Process
 from cotforge.teachers.wire import attempt_of
 
 __all__ = ["Local"]

@@ -20,7 +20,7 @@ SAMPLING = ("min_p", "no_repeat_ngram_size", "repetition_penalty", "top_k", "typ
 
 
 class LocalTeacher(TeacherKind):
-    """A model in processes of our own: a worker per GPU, each with the whole model."""
+    """A model in worker processes on this machine, one worker per GPU, each with the whole model."""
 
     libraries: ClassVar[tuple[str, ...]]
     """What has to be installed; the extra of the kind's name brings them."""
@@ -32,9 +32,11 @@ class LocalTeacher(TeacherKind):
     """Times `concurrency` that each worker should have, so that it never waits: with 2 a next batch lies ready beside the one in work."""
 
     gpus: Literal["all"] | tuple[Annotated[int, Field(ge=0)], ...] = "all"
-    """Numbers of the GPUs, one worker each; none is the CPU, and so is `all` where there are none."""
+    """Numbers of the GPUs, one worker each; `all` takes every GPU. `[]`, or no GPU on the machine:
+    the CPU."""
     engine: dict[str, JsonValue] = Field(default_factory=dict)
-    """Further arguments of the library's loader; never part of a Call."""
+    """Further arguments of `from_pretrained` or `vllm.LLM`, such as `dtype`, `max_model_len` or
+    `tensor_parallel_size`. Never part of a call's key."""
 
     @model_validator(mode="after")
     def _trusts_code_openly(self) -> Self:

@@ -6,11 +6,11 @@ from typing import Any
 
 from cotforge.plan import Grpo, Sft
 from cotforge.train import ranks
-from cotforge.train.curriculum.making import RowFacts, StageSize, sampler_of
 from cotforge.train.curriculum.samplers import InOrder, RowSampler
 from cotforge.train.curriculum.saving import restore_sampler
+from cotforge.train.curriculum.stage_order import RowFacts, StageSize, sampler_of
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.work import StageRun
+from cotforge.train.stage_run import StageRun
 
 
 def of_lessons(stage: Sft, work: StageRun, config: Any, lessons: Lessons, learned: Sequence[tuple[int, int]]) -> RowSampler | None:

@@ -7,8 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from cotforge.train.data.learnable import text_of
+from cotforge.train.data.lesson_records import processed_prompt
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.data.making import processed_prompt
 
 SAMPLE = 16
 """Lessons with the most letters, and as many spread over all, whose tokens are counted: half a second of a processor's work."""

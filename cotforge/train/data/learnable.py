@@ -16,7 +16,7 @@ from PIL import Image
 
 from cotforge.errors import PipelineError
 from cotforge.teachers.local.engine import TAGS
-from cotforge.train.students.student import Pupil
+from cotforge.train.students.loaded_student import Pupil
 from cotforge.train.trl_seam import apply_chat_template, prepare_multimodal_messages
 
 USUAL_SIDE, USUAL_RATIO = 64, 4

@@ -5,9 +5,9 @@ from array import array
 from collections.abc import Iterable
 
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import guard_cell
+from cotforge.gold.csv_cells import guard_cell
 from cotforge.train import ranks
-from cotforge.train.work import StageRun
+from cotforge.train.stage_run import StageRun
 
 FILE = "left-out.csv"
 """In the stage's folder."""

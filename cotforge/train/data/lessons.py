@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from pyarrow.dataset import ParquetFragmentScanOptions
 
+from cotforge.atomic import replace_file
 from cotforge.errors import PipelineError, SourceError, in_words
 from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, TEXTS, USER, Columns, arrow_schema, arrow_table
 from cotforge.export.rows import split_name
@@ -145,15 +146,13 @@ def write_source(
     if not _is_written(file, key):
         shape = arrow_schema(SOURCE)
         shape = shape.with_metadata({**shape.metadata, b"cotforge": key.encode()})
-        passing = file.with_name(f".{file.name}.new")
-        with pq.ParquetWriter(passing, shape) as writer:
-            found = _source_rows(samples, prompt, completion, held_out)
-            while rows := list(islice(found, GROUP)):
-                writer.write_table(arrow_table(rows, SOURCE, shape))
-        if not pq.read_metadata(passing).num_rows:
-            passing.unlink()
-            raise SourceError("source: no sample has a label; `data: source` needs labels")
-        passing.replace(file)
+        with replace_file(file) as passing:
+            with pq.ParquetWriter(passing, shape) as writer:
+                found = _source_rows(samples, prompt, completion, held_out)
+                while rows := list(islice(found, GROUP)):
+                    writer.write_table(arrow_table(rows, SOURCE, shape))
+            if not pq.read_metadata(passing).num_rows:
+                raise SourceError("source: no sample has a label; `data: source` needs labels")
     return Lessons((file,), file.parent / "cache")
 
 

@@ -6,7 +6,6 @@ A lesson is two records in two files, each found by its place: its tokens, and w
 import csv
 import gc
 import os
-import shutil
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,11 +22,12 @@ import torch
 from safetensors.torch import load, save
 from torch.utils.data import DataLoader
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import PipelineError
 from cotforge.train import ranks
 from cotforge.train.data.learnable import Learnable
+from cotforge.train.data.lesson_records import ACROSS, MARKS, CheckedLesson, Making, Record, Unlearnable
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.data.making import ACROSS, MARKS, CheckedLesson, Making, Record, Unlearnable
 from cotforge.train.students import processors
 
 VERSION = "3"
@@ -131,11 +131,8 @@ def prepare_lessons(
 
     def make() -> None:
         if not folder.exists():
-            passing = cache / f".{folder.name}.new"
-            shutil.rmtree(passing, ignore_errors=True)
-            passing.mkdir(parents=True)
-            _make_files(CheckedLesson(making, learnable), passing, round(cache_gb * 1e9), kind, tell)
-            passing.rename(folder)
+            with replace_folder(folder) as passing:
+                _make_files(CheckedLesson(making, learnable), passing, round(cache_gb * 1e9), kind, tell)
 
     ranks.from_first(make)
     return Prepared(folder, making)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from cotforge.answers import answer_span
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import guard_cell
+from cotforge.gold.csv_cells import guard_cell
 from cotforge.plan import Sft
 from cotforge.prompts import Family
 from cotforge.records import Reply

@@ -93,11 +93,11 @@ class CheckpointAsker:
         import torch
         from transformers.utils import logging
 
-        from cotforge.train.students import student
+        from cotforge.train.students import loaded_student
 
         logging.disable_progress_bar()
         asked = Student(model=model, dtype=dtype_of(spec), max_pixels=spec.max_pixels if spec else None)
-        pupil = student.for_inference(asked, student.model_folder(model, root))
+        pupil = loaded_student.for_inference(asked, loaded_student.model_folder(model, root))
         return cls(pupil.model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), pupil.processor, name=model, batch=batch)
 
     def answers(

@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from cotforge.atomic import replace_folder, write_whole
 from cotforge.errors import PipelineError
 from cotforge.plan import EntropyBand
 from cotforge.train import ranks
@@ -15,7 +16,7 @@ from cotforge.train.evaluation.askers import CheckpointAsker
 from cotforge.train.evaluation.trials import Trials
 from cotforge.train.links import link_or_copy
 from cotforge.train.report.record import MetricsLog
-from cotforge.train.students.student import Pupil
+from cotforge.train.students.loaded_student import Pupil
 from cotforge.train.trl_seam import load_weights
 
 FILE = "best.json"
@@ -86,9 +87,7 @@ class Best(TrainerCallback):  # type: ignore[misc]
         if self._checkpoint_merit(held, step) >= self._checkpoint_merit(held, before):
             held |= {"step": step, "figure": figure}
             self._keep_checkpoint(checkpoint, step)
-        passing = self.folder / f".{FILE}.new"
-        passing.write_text(json.dumps(held), encoding="utf-8")
-        passing.replace(self.folder / FILE)
+        write_whole(self.folder / FILE, json.dumps(held))
         if before != held["step"]:
             shutil.rmtree(self._kept_path(before), ignore_errors=True)
         told = f"step {step:,}: {self.metric} {figure:.3f} on what is held out"
@@ -102,11 +101,9 @@ class Best(TrainerCallback):  # type: ignore[misc]
 
     def _keep_checkpoint(self, checkpoint: Path, step: int) -> None:
         """The student of a checkpoint, which will be removed when there are later ones."""
-        passing = self._kept_path(step).with_name(".best.new")
-        for old in (passing, self._kept_path(step)):
-            shutil.rmtree(old, ignore_errors=True)
-        shutil.copytree(checkpoint, passing, copy_function=link_or_copy, ignore=shutil.ignore_patterns(*BESIDE))
-        passing.rename(self._kept_path(step))
+        beside = shutil.ignore_patterns(*BESIDE)
+        with replace_folder(self._kept_path(step)) as passing:
+            shutil.copytree(checkpoint, passing, copy_function=link_or_copy, ignore=beside, dirs_exist_ok=True)
 
 
 def chosen_checkpoints(folder: Path) -> dict[str, Any]:

@@ -110,9 +110,9 @@ class Candidate:
 
         weights = self.root / self.model
         if not weights.is_dir():
-            from cotforge.train.students import student
+            from cotforge.train.students import loaded_student
 
-            weights = student.model_folder(self.model, self.root)
+            weights = loaded_student.model_folder(self.model, self.root)
         if self.spec is None or self.spec.max_pixels is None:
             return weights
         folder = cache / "served"

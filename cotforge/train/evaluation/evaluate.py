@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.answers import read_reply
+from cotforge.atomic import write_whole
 from cotforge.errors import PipelineError
 from cotforge.measures import words_of
 from cotforge.plan import Plan
 from cotforge.records import Call, Reply, Sample, Trace
 from cotforge.scores import AnsweredSample, score_answers
 from cotforge.train.evaluation.askers import STUDENT, Asker, Question
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from cotforge.train.evaluation.one_sided import commonest_label, never_answered, one_sided
 
 LONGEST = 1024
@@ -92,9 +93,7 @@ def write_figures(folder: Path, name: str, found: dict[str, Any]) -> Path:
     """`eval/<name>.json` of a run folder, by rename."""
     path = folder / "eval" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    passing = path.with_name(f".{path.name}.new")
-    passing.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return passing.replace(path)
+    return write_whole(path, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
 def figures_text(found: dict[str, Any], metrics: Sequence[str] = ("accuracy", "macro_recall")) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from cotforge.train.data.making import Making, Record
+from cotforge.train.data.lesson_records import Making, Record
 from cotforge.train.data.prepared import collate_lessons
 
 

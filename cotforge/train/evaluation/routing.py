@@ -17,7 +17,7 @@ from cotforge.scores import wilson_interval
 from cotforge.train.data.short_form import short_prompt
 from cotforge.train.evaluation.askers import Asker, Question
 from cotforge.train.evaluation.evaluate import Exchange, figure_text, trace_of
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
 
 NAME = "short_or_long"
 TOKENS = 64

@@ -13,7 +13,7 @@ from cotforge.answers import answer_span
 from cotforge.scores import wilson_interval
 from cotforge.train.evaluation.askers import Asker
 from cotforge.train.evaluation.evaluate import Exchange, figure_text, gone_on
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
 
 NAME = "swapped_reasoning"
 FIGURES = ("follows_picture", "follows_reasoning", "follows_neither", "unread")

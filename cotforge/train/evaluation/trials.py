@@ -15,9 +15,9 @@ from cotforge.train import ranks
 from cotforge.train.evaluation import engines, routing, swapped
 from cotforge.train.evaluation.askers import Asker, CheckpointAsker, Question
 from cotforge.train.evaluation.engines import Candidate
-from cotforge.train.evaluation.entropy import MOST, mean_entropy
 from cotforge.train.evaluation.evaluate import Probe, evaluate_asker, figure_text, write_figures
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
+from cotforge.train.evaluation.mean_entropy import MOST, mean_entropy
 from cotforge.train.evaluation.one_sided import commonest_label, one_sided
 from cotforge.train.report.record import count_progress
 

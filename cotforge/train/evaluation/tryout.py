@@ -15,7 +15,7 @@ from cotforge.pipeline import Loaded
 from cotforge.train.evaluation.askers import Asker, Endpoint
 from cotforge.train.evaluation.engines import Candidate, Engine, evaluate_candidate
 from cotforge.train.evaluation.evaluate import evaluate_asker, figures_text, most_tokens, write_figures
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from cotforge.train.report.record import count_progress
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from cotforge.records import Call, Fault, Sample
 from cotforge.sample_reader import SampleReader
 from cotforge.train.evaluation.askers import STUDENT, Asker, Question
 from cotforge.train.evaluation.evaluate import most_tokens
-from cotforge.train.evaluation.held import HeldOutSamples
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from cotforge.train.evaluation.tryout import AskedModel
 from cotforge.train.report.record import count_progress
 from cotforge.train.rollouts.sampling import seed_of

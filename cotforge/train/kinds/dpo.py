@@ -13,10 +13,10 @@ from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.fields import explain_fields, make_config
 from cotforge.train.rollouts.own_pairs import own_pairs
-from cotforge.train.students import student
+from cotforge.train.stage_run import StageRun, drive_trainer, trainer_settings
+from cotforge.train.students import loaded_student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import Resuming
-from cotforge.train.work import StageRun, drive_trainer, trainer_settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: TRL's own for DPO."""
@@ -26,7 +26,7 @@ COLUMNS = ("prompt", "images", "chosen", "rejected")
 def train(stage: Dpo, work: StageRun) -> None:
     """The student's weights after learning which of two texts is the better, in `work.weights`. Raises PipelineError without pairs."""
     pairs = own_pairs(stage, work) if stage.makes_rollouts else work.data()  # before the student takes its memory
-    pupil = student.load_pupil(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = loaded_student.load_pupil(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     learnable = Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text)
     learned = leave_out(work, pair_faults(pairs.rows(), learnable), "pairs")
     rows = pairs.dataset(COLUMNS)
@@ -59,7 +59,7 @@ def pair_faults(rows: Iterable[Mapping[str, Any]], learnable: Learnable) -> Iter
         yield str(row["id"]), learnable.prompt_fault(row) or next(filter(None, texts), "")
 
 
-def _longest_tokens(pairs: Lessons, pupil: student.Pupil) -> int:
+def _longest_tokens(pairs: Lessons, pupil: loaded_student.Pupil) -> int:
     """Tokens of the longest prompt and text, without pictures: a bound from below that costs little."""
     words = pupil.processor.tokenizer
     letters = 0

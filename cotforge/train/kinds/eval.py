@@ -2,8 +2,8 @@
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Try
-from cotforge.train.students.student import weights_fingerprint
-from cotforge.train.work import StageRun
+from cotforge.train.stage_run import StageRun
+from cotforge.train.students.loaded_student import weights_fingerprint
 
 
 def train(stage: Try, work: StageRun) -> None:

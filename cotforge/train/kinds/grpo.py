@@ -15,18 +15,18 @@ from cotforge.train import guards, ranks
 from cotforge.train.curriculum.of_stage import of_prompts
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
-from cotforge.train.faults import explain_pictures
+from cotforge.train.explained_errors import explain_pictures
 from cotforge.train.fields import explain_fields, make_config
 from cotforge.train.guards import MetricGuards
 from cotforge.train.precheck import TRIED, try_rewards
 from cotforge.train.rewards import Rewards, RolloutReward
-from cotforge.train.rollouts import engine
-from cotforge.train.rollouts import reader as reader_reward
-from cotforge.train.rollouts.prompts import RolloutPrompts
+from cotforge.train.rollouts import caption_reader as reader_reward
+from cotforge.train.rollouts import rollout_engine
+from cotforge.train.rollouts.rollout_prompts import RolloutPrompts
 from cotforge.train.rollouts.trainer import Between, GrpoTrainer
-from cotforge.train.students import student
+from cotforge.train.stage_run import SAVED, StageRun, TrainingRun, drive_trainer, trainer_settings
+from cotforge.train.students import loaded_student
 from cotforge.train.students.reload import check_saved
-from cotforge.train.work import SAVED, StageRun, TrainingRun, drive_trainer, trainer_settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321, and TRL's own."""
@@ -36,7 +36,7 @@ COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "
 
 def train(stage: Grpo, work: StageRun) -> None:
     """The student's weights after `stage.steps` updates on its own completions, in `work.weights`."""
-    pupil = student.load_pupil(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = loaded_student.load_pupil(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     lessons = work.data()
     rewards = find_rewards(stage, work)
     config = config_of(stage, work, pupil)
@@ -48,7 +48,7 @@ def train(stage: Grpo, work: StageRun) -> None:
     table = work.out / "completions"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
-        with explain_fields(stage), engine.explain_starting(stage.name, config, pupil):
+        with explain_fields(stage), rollout_engine.explain_starting(stage.name, config, pupil):
             trainer = GrpoTrainer(
                 rewards, rows, pupil, config, watch=watch, table=table, resample=stage.resample, token_budget=stage.token_budget,
                 sampler=sampler, by=by,
@@ -67,7 +67,7 @@ def check(stage: Grpo, training: TrainingRun) -> None:
     ranks.from_first(lambda: reader_reward.demand_reader(stage))
 
 
-def learned_rows(stage: Grpo, work: StageRun, pupil: student.Pupil, config: Any) -> Any:
+def learned_rows(stage: Grpo, work: StageRun, pupil: loaded_student.Pupil, config: Any) -> Any:
     """The rows whose prompts the student can be asked. Raises PipelineError where a completion would not fit behind the longest one."""
     lessons = work.data()
     known = set(pq.read_schema(lessons.files[0]).names)
@@ -80,21 +80,21 @@ def learned_rows(stage: Grpo, work: StageRun, pupil: student.Pupil, config: Any)
         fault, most = ranks.from_first(lambda: (prompts.mixed_fault(rows), prompts.most_pictures))
     if fault:
         raise PipelineError(f"stage {stage.name!r}: {fault}; leave such rows out of train.data")
-    if config.use_vllm and most > 1 and (fault := engine.pairing_fault(pupil)):
+    if config.use_vllm and most > 1 and (fault := rollout_engine.pairing_fault(pupil)):
         raise PipelineError(f"stage {stage.name!r}: rollouts: vllm: {fault}; set rollouts to transformers")
     guards.check_room(longest.found, config.max_completion_length, pupil.positions)
-    engine.fit_vllm(config, stage, pupil, longest=longest.bound)
+    rollout_engine.fit_vllm(config, stage, pupil, longest=longest.bound)
     if config.use_vllm and config.vllm_mode == "colocate" and pupil.spec.max_pixels is not None:
-        ranks.from_first(lambda: engine.bound_copy(pupil, work.out / "vllm"))
-        engine.read_from(pupil, work.out / "vllm")
+        ranks.from_first(lambda: rollout_engine.bound_copy(pupil, work.out / "vllm"))
+        rollout_engine.read_from(pupil, work.out / "vllm")
     return rows
 
 
-def config_of(stage: Grpo, work: StageRun, pupil: student.Pupil) -> Any:
+def config_of(stage: Grpo, work: StageRun, pupil: loaded_student.Pupil) -> Any:
     """TRL's configuration. Raises PipelineError where the numbers do not go together."""
     clip = stage.clip or Clip()
     cycle = stage.updates_per_rollout
-    chosen = engine.choose_engine(
+    chosen = rollout_engine.choose_engine(
         stage, pupil, pictures=lambda: max(len(row["images"]) for row in islice(work.data().rows(["images"]), TRIED))
     )
     if chosen.line:
@@ -157,7 +157,7 @@ def find_rewards(stage: Grpo, work: StageRun) -> Rewards:
     return replace(rewards, rollout=RolloutReward("reader", weight, captions))
 
 
-def _mute_pictures(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:
+def _mute_pictures(pupil: loaded_student.Pupil, *, vllm: bool) -> dict[str, Any]:
     """Arguments that keep tokens of pictures and videos out of completions: there is no picture to go with them."""
     words, config = pupil.processor.tokenizer, pupil.model.config
     named = {getattr(config, f"{kind}_token_id", None) for kind in ("image", "video", "vision_start", "vision_end", "vision")}

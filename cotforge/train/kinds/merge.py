@@ -4,16 +4,17 @@ from pathlib import Path
 
 import torch
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import PipelineError
 from cotforge.plan import Merge
 from cotforge.train import ranks
 from cotforge.train.report.record import count_progress
-from cotforge.train.students import processors, student
-from cotforge.train.weights.files import PIECE
+from cotforge.train.stage_run import StageRun, TrainingRun
+from cotforge.train.students import loaded_student, processors
+from cotforge.train.weights.checkpoint import PIECE
 from cotforge.train.weights.merging import Merger, WholeModel
 from cotforge.train.weights.models import demand_alike_models
 from cotforge.train.weights.names import decoder_weights
-from cotforge.train.work import StageRun, TrainingRun, fill_folder
 
 
 def train(stage: Merge, work: StageRun) -> None:
@@ -34,7 +35,7 @@ def _write_merged(stage: Merge, work: StageRun, models: dict[str, Path]) -> None
     work.record.begin(step=0, total=1)
     work.record.say(merger.line())
 
-    def fill(folder: Path) -> None:
+    with replace_folder(work.weights) as folder:
         processor = processors.load_processor(work.begin)
         if work.plan.student.max_pixels is not None:
             processors.bound_pixels(processor, work.plan.student.max_pixels)
@@ -43,19 +44,17 @@ def _write_merged(stage: Merge, work: StageRun, models: dict[str, Path]) -> None
             found = merger.write(folder, tell)
         work.record.row(0, {"distance": found.distance, "merged": found.weights})
         work.record.say(f"the merged weights differ from the student's by {found.distance:.3g} of its norm")
-
-    fill_folder(work.weights, fill)
     _check_saved(stage, work)
 
 
 def _check_saved(stage: Merge, work: StageRun) -> None:
     """Raises PipelineError where a weight of the decoder is another once it is loaded than it is in the files."""
-    pupil = student.for_inference(work.plan.student, work.weights)
+    pupil = loaded_student.for_inference(work.plan.student, work.weights)
     files = WholeModel(work.weights, f"stage {stage.name!r}")
     for name, weight in decoder_weights(pupil.model).items():
         if files.shape(name) != tuple(weight.shape) or not _is_same(weight, files, name):
             raise PipelineError(f"{work.weights}: the weight {name!r} is another once it is loaded than in its file; is the disk sound?")
-    student.release_memory()
+    loaded_student.release_memory()
 
 
 def _is_same(weight: torch.Tensor, files: WholeModel, name: str) -> bool:

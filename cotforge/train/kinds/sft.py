@@ -12,30 +12,30 @@ import torch
 from trl import SFTConfig, SFTTrainer
 
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import guard_cell
+from cotforge.gold.csv_cells import guard_cell
 from cotforge.plan import Sft
 from cotforge.train import ranks
 from cotforge.train.curriculum.of_stage import of_lessons
 from cotforge.train.curriculum.orders import FirstRow, InPasses
 from cotforge.train.curriculum.samplers import InOrder, RowSampler
 from cotforge.train.curriculum.saving import Saving
+from cotforge.train.data.data_part import demand_part, part_rows
 from cotforge.train.data.grouped import Grouped
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.data.parts import demand_part, part_rows
 from cotforge.train.data.prepared import Prepared, collate_lessons, prepare_lessons, shared_heap, workers_here
 from cotforge.train.data.short_form import with_short
 from cotforge.train.data.shuffled import demand_reasoning, list_shuffled, with_shuffled_answers
 from cotforge.train.fields import explain_fields, make_config
-from cotforge.train.prior.build import EACH_PASS, demand_chosen, of_stage
 from cotforge.train.prior.gradient import GradientPrior
+from cotforge.train.prior.make_prior import EACH_PASS, demand_chosen, of_stage
 from cotforge.train.sharding import asked_for
-from cotforge.train.students import student
+from cotforge.train.stage_run import StageRun, TrainingRun, drive_trainer, trainer_settings
+from cotforge.train.students import loaded_student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import SftHooks
 from cotforge.train.weights.models import demand_alike_models
-from cotforge.train.work import StageRun, TrainingRun, drive_trainer, trainer_settings
 
 RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
@@ -43,7 +43,7 @@ RATE = 2e-5
 
 def train(stage: Sft, work: StageRun) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
-    pupil = student.load_pupil(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = loaded_student.load_pupil(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     prior = of_stage(stage, work, pupil)
     lessons = own_lessons(stage, work)
     if absent := absent_from(lessons, work.task.options()):
@@ -146,7 +146,7 @@ class SftTrainer(SftHooks, SFTTrainer):  # type: ignore[misc]
         self,
         prepared: Prepared,
         rows: list[int],
-        pupil: student.Pupil,
+        pupil: loaded_student.Pupil,
         config: Any,
         *,
         prior: GradientPrior | None = None,

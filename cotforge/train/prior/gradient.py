@@ -15,7 +15,7 @@ import torch
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Prior
-from cotforge.train.prior import rules
+from cotforge.train.prior import pull_rules
 from cotforge.train.prior.tensors import Adapted, Bent, find_tensor, local_part, sum_over_processes
 
 APART = 10
@@ -98,8 +98,8 @@ class GradientPrior:
         rows = torch.stack(self._seen).cpu()
         self._seen.clear()
         gradient, _, difference, taken = rows.unbind(1)
-        added = (taken.square() * difference).sum() / gradient.sum().clamp_min(rules.EPS**2)
-        found = {COSINE: float(torch.stack([rules.cosine_similarity(row[:3]) for row in rows]).mean()), ADDED: float(added.sqrt())}
+        added = (taken.square() * difference).sum() / gradient.sum().clamp_min(pull_rules.EPS**2)
+        found = {COSINE: float(torch.stack([pull_rules.cosine_similarity(row[:3]) for row in rows]).mean()), ADDED: float(added.sqrt())}
         if step % APART == 0:
             found[DISTANCE] = self.distance(model)
             self._watch_distance(found[DISTANCE])
@@ -135,7 +135,7 @@ class GradientPrior:
             differences = bent.differences(self.differences[bent.name])
             if (scale := self.scales.get(bent.name, 1.0)) != 1.0:
                 differences = [difference * scale for difference in differences]
-            self._seen.append(rules.bend_gradients(gradients, differences, rule=self.spec.rule, alpha=alpha, total=total))
+            self._seen.append(pull_rules.bend_gradients(gradients, differences, rule=self.spec.rule, alpha=alpha, total=total))
 
     def _gradient_hook(self, bent: Bent, passes: int) -> Callable[[torch.Tensor], torch.Tensor]:
         # The difference itself would be added once in every pass; the other rules follow the size of the pass's own gradient.

@@ -1,6 +1,5 @@
 """The card of a student: README.md with the YAML header the Hub reads. What it says of its quality is what was measured, good or bad."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +8,17 @@ from typing import Any
 import yaml
 
 from cotforge.card import card_template, one_line
+from cotforge.card_keys import HUB_ID
 from cotforge.errors import show_value
-from cotforge.pipeline import Loaded, dump_readable
+from cotforge.hub.machine import mask_places
+from cotforge.pipeline import Loaded
 from cotforge.plan import Eval, Plan
 from cotforge.plan.branches import models_of
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation import routing, swapped
 from cotforge.train.evaluation.evaluate import figure_text, most_tokens
 from cotforge.train.evaluation.one_sided import Commonest, commonest_label, one_answer, one_sided
+from cotforge.train.report.model_header import student_header, student_licence
 from cotforge.train.report.past import BASE, Chapter, base_figures, past_chapters, read_object, trained_chapters
 from cotforge.version import __version__
 
@@ -24,7 +26,6 @@ METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
 """Of a stage's last step, where it has them."""
 CLASSES = 100
 """Most labels whose recall is listed (ours)."""
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def student_card(loaded: Loaded, run: Path, data: Sequence[TrainingData], *, beg
     own = [TriedModel(chapter.title, chapter.tried) for chapter in chapters if chapter.tried]
     beside = [TriedModel(chapter.title, chapter.tried) for chapter in chapters if chapter.tried and _is_beside(chapter, line)]
     others = list(_other_students(run, chapters, last))
+    begun = card_header(begin / "README.md").get("license")
+    licence = student_licence(_known_license(begun), _licensed_parts(data))
     text = card_template("student.md").render(
         name=pipeline.name,
         version=__version__,
@@ -79,7 +82,7 @@ def student_card(loaded: Loaded, run: Path, data: Sequence[TrainingData], *, beg
         smoke=smoke,
         base={
             "model": _student_name(plan, loaded.root),
-            "license": card_header(begin / "README.md").get("license"),
+            "license": begun,
             "tiny": plan.student.tiny,
         },
         models=_named_models(plan, line, loaded.root),
@@ -100,9 +103,10 @@ def student_card(loaded: Loaded, run: Path, data: Sequence[TrainingData], *, beg
         teachers=[teacher for part in data for teacher in part.teachers],
         versions=[f"cotforge {__version__}", *(f"{name} {number}" for name, number in _library_versions(chapters).items())],
         command="cotforge train pipeline.yaml",
-        pipeline=dump_readable(loaded.unexpanded),
+        pipeline=mask_places(loaded.written),
+        licence=licence,
     )
-    head = yaml.safe_dump(_student_header(loaded, plan, line), sort_keys=False, allow_unicode=True, width=1_000)
+    head = yaml.safe_dump(student_header(loaded, line, last, licence), sort_keys=False, allow_unicode=True, width=1_000)
     return f"---\n{head}---\n\n{text}"
 
 
@@ -168,22 +172,6 @@ def card_header(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _student_header(loaded: Loaded, plan: Plan, line: Sequence[Chapter]) -> dict[str, Any]:
-    """What the Hub reads; a merge names all models of the Hub that it is made of (https://huggingface.co/docs/hub/model-cards)."""
-    head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "image-text-to-text"}
-    stages = {stage.name for stage in plan.expanded()}
-    merged = [model for chapter in line if chapter.stage.kind == "merge" for model in chapter.stage.reads().values() if model not in stages]
-    named = [plan.student.model, *merged]
-    models = [one_line(model) for model in named if model and HUB_ID.fullmatch(model) and not (loaded.root / model).is_dir()]
-    if models:
-        head["base_model"] = models[0] if len(models) == 1 else list(dict.fromkeys(models))
-    if line and line[-1].stage.kind == "merge":
-        head["base_model_relation"] = "merge"
-    if plan.data and HUB_ID.fullmatch(plan.data) and not (loaded.root / plan.data).exists():
-        head["datasets"] = [one_line(plan.data)]
-    return head | {"tags": ["chain-of-thought", "reasoning", "vision", "cotforge"]}
 
 
 def _named_models(plan: Plan, line: Sequence[Chapter], root: Path) -> list[dict[str, str | None]]:
@@ -273,6 +261,14 @@ def _library_versions(chapters: Sequence[Chapter]) -> dict[str, str]:
 def _dataset_cards(file: Path) -> Iterator[Path]:
     """Of the dataset that a parquet file lies in."""
     return (folder / "README.md" for folder in file.parents[:2] if (folder / "README.md").is_file())
+
+
+def _licensed_parts(data: Sequence[TrainingData]) -> dict[str, str | None]:
+    """What a student learned from, and who wrote it, each with its licence."""
+    parts = {part.what: part.license for part in data}
+    return parts | {
+        one_line(str(teacher.get("model"))): _known_license(teacher.get("license")) for part in data for teacher in part.teachers
+    }
 
 
 def _known_license(license: object) -> str | None:

@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from cotforge.atomic import write_whole
 from cotforge.notices import progress_console
 
 PLAIN_S = 10.0
@@ -146,9 +147,7 @@ class MetricsLog:
             return
         kept = [line for line in self._whole_lines() if json.loads(line)["step"] <= step]
         self.last = json.loads(kept[-1]) if kept else {}
-        passing = self._path.with_name(f".{self._path.name}.new")
-        passing.write_text("".join(kept), encoding="utf-8")
-        passing.replace(self._path)
+        write_whole(self._path, "".join(kept))
         self._file = self._path.open("a", encoding="utf-8")
         self._meter.begin(at=step, total=total)
 

@@ -1,7 +1,6 @@
 """Completions of a stage's samples in files of its folder. A file appears whole, and what is there is not made again."""
 
 import io
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cotforge.atomic import write_whole
 from cotforge.export.columns import NUMBER, TEXT, WHOLE, Columns, arrow_schema, arrow_table
 from cotforge.train.links import link_or_copy
 
@@ -59,12 +59,7 @@ class CompletionFiles:
         shape = shape.with_metadata({**shape.metadata, b"cotforge": self.key.encode()})
         held = io.BytesIO()
         pq.write_table(arrow_table(rows, COLUMNS, shape), held, compression="zstd")
-        passing = self.folder / f".{self._file_path(number).name}.new"
-        with passing.open("wb") as opened:
-            opened.write(held.getbuffer())
-            opened.flush()
-            os.fsync(opened.fileno())
-        passing.replace(self._file_path(number))
+        write_whole(self._file_path(number), held.getvalue(), durable=True)
 
     def read(self, number: int) -> list[dict[str, Any]]:
         """The rows of a file that is there."""

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cotforge.atomic import replace_file
 from cotforge.export.columns import ASSISTANT, IMAGES, MESSAGES, NUMBER, TEXT, WHOLE, Columns, arrow_schema, arrow_table
 from cotforge.plan import Dpo
 from cotforge.train import ranks
@@ -17,7 +18,7 @@ from cotforge.train.data.learnable import text_of
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.rollouts.pairs import PairCount, Pairs, RatedCompletion, pairs_of
 from cotforge.train.rollouts.sampling import Sampling
-from cotforge.train.work import StageRun
+from cotforge.train.stage_run import StageRun
 
 COLUMNS: Columns = {
     "id": TEXT, "prompt": MESSAGES, "chosen": ASSISTANT, "rejected": ASSISTANT, "images": IMAGES, "reward_chosen": NUMBER,
@@ -50,13 +51,11 @@ def _write_pairs(sampling: Sampling) -> tuple[Path, PairCount]:
     key = sha256(f"{sampling.files.key} {json.dumps(chosen, sort_keys=True)}".encode()).hexdigest()
     file = sampling.work.out / f"pairs-{key[:12]}.parquet"  # `datasets` knows files by their names
     if not _is_whole(file):
-        passing = file.with_name(f".{file.name}.new")
         shape = arrow_schema(COLUMNS)
-        with pq.ParquetWriter(passing, shape) as writer:
+        with replace_file(file) as passing, pq.ParquetWriter(passing, shape) as writer:
             for number in range(len(sampling.spans)):
                 if rows := list(_pair_rows(sampling, number)):
                     writer.write_table(arrow_table(rows, COLUMNS, shape))
-        passing.replace(file)
     return file, count
 
 

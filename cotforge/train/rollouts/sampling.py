@@ -30,9 +30,9 @@ from cotforge.train.evaluation.in_vllm import InVllm
 from cotforge.train.report.record import count_progress
 from cotforge.train.rewards import PromptedSample, Rewards
 from cotforge.train.rollouts.completion_files import CompletionFiles, file_spans
-from cotforge.train.rollouts.prompts import size_of
-from cotforge.train.students.student import release_memory, weights_fingerprint
-from cotforge.train.work import StageRun, replaced_folder
+from cotforge.train.rollouts.rollout_prompts import size_of
+from cotforge.train.stage_run import StageRun, replaced_folder
+from cotforge.train.students.loaded_student import release_memory, weights_fingerprint
 
 COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "confidence")
 """Of the stage's data, where they have them."""

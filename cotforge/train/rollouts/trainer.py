@@ -10,6 +10,7 @@ import torch
 from transformers import TrainerCallback
 from trl import GRPOTrainer
 
+from cotforge.atomic import replace_file
 from cotforge.errors import PipelineError
 from cotforge.plan.curriculum import By
 from cotforge.teachers.local.engine import TAGS
@@ -20,10 +21,10 @@ from cotforge.train.curriculum.saving import Saving
 from cotforge.train.family_inputs import type_of_completions
 from cotforge.train.guards import MetricGuards
 from cotforge.train.rewards import Decoder, Rewards
-from cotforge.train.rollouts.budget import fill_budget
-from cotforge.train.rollouts.engine import masked_share
 from cotforge.train.rollouts.resample import flat_groups, other_rows, refill_groups
-from cotforge.train.students.student import Pupil
+from cotforge.train.rollouts.rollout_engine import masked_share
+from cotforge.train.rollouts.token_budget import fill_budget
+from cotforge.train.students.loaded_student import Pupil
 from cotforge.train.trl_seam import GrpoHooks, Sampled
 
 ROLLOUTS, ROWS, LETTERS = 200, 64, 20_000
@@ -226,9 +227,8 @@ class GrpoTrainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         kept = {name: list(values)[-count:][:most] for name, values in self.rollout_columns().items()}
         kept["said"] = [text[:LETTERS] for text in kept["said"]]
         folder.mkdir(parents=True, exist_ok=True)
-        passing = folder / ".new"
-        pq.write_table(pa.table({"step": [step] * len(kept["advantage"]), **kept}), passing, compression="zstd")
-        passing.replace(folder / f"{step:06}.parquet")
+        with replace_file(folder / f"{step:06}.parquet") as passing:
+            pq.write_table(pa.table({"step": [step] * len(kept["advantage"]), **kept}), passing, compression="zstd")
 
     def _shown(self) -> str:
         """The last completion, for the case that nothing is ever rewarded."""

@@ -9,9 +9,9 @@ from transformers import AutoProcessor, ProcessorMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES, processor_class_from_name
 
 from cotforge.errors import PipelineError
-from cotforge.train.students.folder import SAFE
 from cotforge.train.students.mends import mended_class
 from cotforge.train.students.pixtral import PixtralProcessor
+from cotforge.train.students.student_folder import SAFE
 
 TILED = ("image_grid_pinpoints", "max_image_tiles")
 """What processors say of tiles that their models are built for."""

@@ -1,13 +1,13 @@
 """`train.student.tiny`: a student of random weights, its tokens those of the run's own texts, so that any data can be rehearsed offline."""
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import PipelineError
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.students import tiny
@@ -25,11 +25,9 @@ RECIPE = 1
 
 def make_newborn(folder: Path, texts: Iterable[str], size: tiny.TinySize = SIZE, *, family: Family = "llava") -> Path:
     """A student in `folder`, replaced as a whole; the same texts and size give the same bytes."""
-    passing = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(passing, ignore_errors=True)
-    MAKERS[family](passing, texts, size)
-    shutil.rmtree(folder, ignore_errors=True)
-    return passing.rename(folder)
+    with replace_folder(folder) as passing:
+        MAKERS[family](passing, texts, size)
+    return folder
 
 
 def of_run(train: Path, data: Sequence[Lessons], *, family: Family) -> Path:

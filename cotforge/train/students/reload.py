@@ -6,34 +6,34 @@ from typing import Any
 
 import torch
 
-from cotforge.errors import PipelineError
+from cotforge.errors import PipelineError, in_words
 from cotforge.train import ranks
+from cotforge.train.data.lesson_records import processed_prompt
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.data.making import processed_prompt
-from cotforge.train.students import student
+from cotforge.train.stage_run import StageRun
+from cotforge.train.students import loaded_student
 from cotforge.train.students.precision import Precision
-from cotforge.train.work import StageRun
 
 TRIED = 8
 """Lessons, at most, that are tried for one whose pictures can be read."""
 
 
-def check_saved(pupil: student.Pupil, work: StageRun, lessons: Lessons) -> None:
+def check_saved(pupil: loaded_student.Pupil, work: StageRun, lessons: Lessons) -> None:
     """Compare what a stage left with what it trained, and remove its checkpoints once that is over. Its trainer is gone before.
 
     Raises PipelineError where a weight differs; the weights and the last checkpoint then stay, so that nothing is trained again. What
     else it finds it tells: logits differ where adapters were trained over rounded weights and merged into whole ones.
     """
-    student.release_memory()
+    loaded_student.release_memory()
     ranks.from_first(lambda: _check_reloaded(pupil, work, lessons))
     if ranks.is_first():
         shutil.rmtree(work.out / "checkpoints", ignore_errors=True)
 
 
-def _check_reloaded(pupil: student.Pupil, work: StageRun, lessons: Lessons) -> None:
+def _check_reloaded(pupil: loaded_student.Pupil, work: StageRun, lessons: Lessons) -> None:
     spec = work.plan.student
-    again = student.for_inference(spec, work.weights, dtype=pupil.precision.trained)
-    if differ := differing_weights(pupil.saved, student.weight_digests(again.model.state_dict())):
+    again = loaded_student.for_inference(spec, work.weights, dtype=pupil.precision.trained)
+    if differ := differing_weights(pupil.saved, loaded_student.weight_digests(again.model.state_dict())):
         raise PipelineError(
             f"{work.weights}: the weight {differ[0]!r} ({len(differ):,} of {len(pupil.saved):,}) is another once it is loaded than it was "
             f"in memory; it is kept with its last checkpoint. Is the disk sound? --from {work.stage.name} trains the stage anew"
@@ -41,7 +41,7 @@ def _check_reloaded(pupil: student.Pupil, work: StageRun, lessons: Lessons) -> N
     try:
         found = _logit_difference(pupil, again, lessons)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as fault:
-        work.record.say(f"guard: {work.weights}: its logits could not be compared: {' '.join(str(fault).split())[:200]}")
+        work.record.say(f"guard: {work.weights}: its logits could not be compared: {in_words(fault)}")
         return
     if found is not None and not found <= logit_tolerance(pupil.precision, quantised=spec.qlora):
         work.record.say(
@@ -62,7 +62,7 @@ def logit_tolerance(numbers: Precision, *, quantised: bool) -> float:
     return 1e-3 if numbers.trained == numbers.frozen == torch.float32 else 5e-2
 
 
-def _logit_difference(pupil: student.Pupil, again: student.Pupil, lessons: Lessons) -> float | None:
+def _logit_difference(pupil: loaded_student.Pupil, again: loaded_student.Pupil, lessons: Lessons) -> float | None:
     """The largest difference of a logit as a share of the largest logit; None where no lesson can be shown, or no process has it whole."""
     if pupil.is_sharded:
         return None
@@ -80,7 +80,7 @@ def _logit_difference(pupil: student.Pupil, again: student.Pupil, lessons: Lesso
     return None
 
 
-def forward_logits(pupil: student.Pupil, inputs: Mapping[str, Any]) -> torch.Tensor:
+def forward_logits(pupil: loaded_student.Pupil, inputs: Mapping[str, Any]) -> torch.Tensor:
     """Of a student's own forward pass in its weights' type: without autocast, and without what a trainer put in the place of `forward`."""
     model = pupil.model.eval()
     if not pupil.spec.qlora and pupil.precision.trained == torch.float32:

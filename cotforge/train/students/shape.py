@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
+from cotforge.errors import in_words
 from cotforge.plan import Lora
-from cotforge.train.students.folder import SAFE
-from cotforge.train.students.student import matches_target, part_of_name
+from cotforge.train.students.loaded_student import matches_target, part_of_name
+from cotforge.train.students.student_folder import SAFE
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def attention_fault(folder: Path, attention: str, *, gpu: bool) -> str | None:
         with torch.device("meta"):
             AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder, **SAFE), attn_implementation=attention, **SAFE)
     except (ValueError, ImportError) as fault:
-        return f"{attention!r} is nothing for this student: {' '.join(str(fault).split())[:200]}"
+        return f"{attention!r} is nothing for this student: {in_words(fault)}"
     except Exception:  # it cannot be made without weights, which says nothing of attention
         return None
     return None

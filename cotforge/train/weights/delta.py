@@ -6,7 +6,6 @@ Source: arXiv 2510.15050, section 3 (one prior: expert minus student; two: exper
 import fcntl
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,10 +16,11 @@ from typing import Any
 
 import torch
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import PipelineError
-from cotforge.train.students.student import weights_fingerprint
-from cotforge.train.weights.files import Header, Writer, header_of
-from cotforge.train.weights.layout import demand_alike
+from cotforge.train.students.loaded_student import weights_fingerprint
+from cotforge.train.weights.checkpoint import Header, Writer, header_of
+from cotforge.train.weights.model_layout import demand_alike
 from cotforge.train.weights.names import VOCABULARY
 from cotforge.train.weights.sides import InFiles, InMemory, Side, demand_unfused
 
@@ -185,25 +185,21 @@ def _demand_matches(theirs: InFiles, matched: Sequence[str], wanted: Sequence[st
 
 def _make_folder(folder: Path, theirs: InFiles, ours: Side, plan: _Compared, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Fill a folder under another name; it appears whole."""
-    passing = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(passing, ignore_errors=True)
-    passing.mkdir(parents=True)
     kept = {*plan.matched, *plan.zeroed}
     order = {name: shape for name, shape in shapes.items() if name in kept}
     norms: dict[str, float] = {}
-    with Writer(passing / WEIGHTS, order) as writer:
-        for name, shape in order.items():
-            squares: list[float] = []
-            writer.add(name, shape, _piece_differences(theirs, ours, name, squares))
-            norm = math.sqrt(math.fsum(squares))
-            if norm > 0 and math.isfinite(norm):
-                norms[name] = norm
-            else:
-                writer.drop(name)
-    about: dict[str, Any] = {"norms": norms, "skipped": [name for name in order if name not in norms]}
-    (passing / ABOUT).write_text(json.dumps(about), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    passing.rename(folder)
+    with replace_folder(folder) as passing:
+        with Writer(passing / WEIGHTS, order) as writer:
+            for name, shape in order.items():
+                squares: list[float] = []
+                writer.add(name, shape, _piece_differences(theirs, ours, name, squares))
+                norm = math.sqrt(math.fsum(squares))
+                if norm > 0 and math.isfinite(norm):
+                    norms[name] = norm
+                else:
+                    writer.drop(name)
+        about: dict[str, Any] = {"norms": norms, "skipped": [name for name in order if name not in norms]}
+        (passing / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 
 def _piece_differences(theirs: Side, ours: Side, name: str, squares: list[float]) -> Iterator[torch.Tensor]:

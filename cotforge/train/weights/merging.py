@@ -17,9 +17,9 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Merge
 from cotforge.plan.kinds.merge import OF_DIFFERENCES, MergeInput
 from cotforge.plan.modules import PATTERN, choose_modules, layer_of
-from cotforge.train.students.student import BESIDE, part_of_name
+from cotforge.train.students.loaded_student import BESIDE, part_of_name
 from cotforge.train.weights import methods
-from cotforge.train.weights.files import KINDS
+from cotforge.train.weights.checkpoint import KINDS
 from cotforge.train.weights.names import VOCABULARY
 from cotforge.train.weights.sides import InFiles, demand_unfused
 

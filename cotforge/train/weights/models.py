@@ -4,9 +4,9 @@ from pathlib import Path
 
 from cotforge.plan import Stage
 from cotforge.plan.branches import read_by
-from cotforge.train.students.student import model_folder
-from cotforge.train.weights.layout import demand_alike
-from cotforge.train.work import TrainingRun
+from cotforge.train.stage_run import TrainingRun
+from cotforge.train.students.loaded_student import model_folder
+from cotforge.train.weights.model_layout import demand_alike
 
 
 def demand_alike_models(stage: Stage, training: TrainingRun) -> dict[str, Path]:

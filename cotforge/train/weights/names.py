@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cotforge.train.students.student import part_of_name
+from cotforge.train.students.loaded_student import part_of_name
 
 HEAD, EMBEDDING = "lm_head.weight", "embed_tokens.weight"
 VOCABULARY = frozenset({HEAD, EMBEDDING, "wte.weight", "embed_in.weight"})
