@@ -124,7 +124,7 @@ def write_pipeline(made: MadeRun) -> None:
     made.pipeline.write_text(yaml.safe_dump(spec | {"name": "share"}, sort_keys=False))
 
 
-async def _fill(run: Run) -> None:
+async def _fill(run: RunSession) -> None:
     """Replies of every teacher about every sample, into the journal."""
     reasoner = Reasoner()
     for place, item in enumerate(run.samples(), 1):

@@ -27,7 +27,7 @@ def scan_table(run: Path, name: TableName, *, images: bool = False) -> "pl.LazyF
         raise PipelineError(f"table {name!r}: there is none; {', '.join(get_args(TableName))}")
     if name == "losses":
         return _scanned(run, [run / "losses.parquet"])
-    from cotforge.formats.reading import named_shards  # yaml
+    from cotforge.formats.dataset_rows import named_shards  # yaml
 
     parts: dict[str, list[Path]] = {}
     for split, path in named_shards(run, _CONFIGS[name]):

@@ -9,7 +9,7 @@ from cotforge.pipeline import Loaded
 from cotforge.scaffold.data_layout import find_source
 from cotforge.scaffold.label_survey import LabelSurvey, survey_labels
 from cotforge.scaffold.pipeline_text import pipeline_text
-from cotforge.sources.text import clean_value
+from cotforge.sources.values import clean_value
 
 LABELS_TOLD = 8
 
