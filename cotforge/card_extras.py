@@ -9,6 +9,7 @@ from cotforge.card_keys import HUB_ID
 from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep_folder
 from cotforge.hub.licence import choose_licence
 from cotforge.hub.machine import mask_places
+from cotforge.hub.remote_card import NO_REPO
 from cotforge.images.small import small_jpeg
 from cotforge.pages import About, Exported
 from cotforge.pipeline import Loaded
@@ -21,8 +22,6 @@ FOLDER = "assets"
 EXAMPLE, FUNNEL = "lesson.jpg", "funnel.svg"
 SIDE = 512
 """Pixels of the longer side of the lesson's picture."""
-NO_REPO = "PATH_OR_REPO"
-"""Stands in a card for the repository that it is pushed to."""
 
 
 def add_card_extras(about: About, loaded: Loaded, *, exported: Exported, tally: Tally, lesson: Lesson | None, dataset: Path) -> About:

@@ -33,6 +33,7 @@ EXAMPLES = {
     "eval": "cotforge eval emotions.yaml --model runs/emotions/train/student",
     "demo": "cotforge demo --short",
     "export": "cotforge export runs/emotions --to llamafactory",
+    "push": "cotforge push runs/emotions me/emotions-cot",
     "keys": "cotforge keys consensus",
 }
 
@@ -312,6 +313,36 @@ def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trus
     from cotforge.formats import export_run as write
 
     print_line(write(run, to, kind=kind, out=out, newlines=newlines, trust=trust).text())
+    return DONE
+
+
+@cli.command(cls=Example)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("repo", metavar="REPO")
+@click.option("--model", is_flag=True, help="Push the trained student instead of the dataset.")
+@click.option("--public", is_flag=True, help="Make a new repository public, or push to one that is (default: private).")
+@click.option("--pr", is_flag=True, help="Open a pull request instead of changing main.")
+@click.option("--revision", metavar="BRANCH", help="Push to this branch, made where it is not there (default: main).")
+@click.option("--tag", metavar="NAME", help="Tag the commit, so that load_dataset(..., revision=NAME) gives this version for ever.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; print what would be sent and removed.")
+@click.option("--no-xet", is_flag=True, help="Send whole files by HTTP: slower, with less memory, where Xet is blocked or hangs.")
+@click.option("--allow", multiple=True, metavar="FINDING", help="Push although the scan found this; its message says the word.")
+def push(
+    run: Path, repo: str, model: bool, public: bool, pr: bool, revision: str | None, tag: str | None, dry_run: bool, no_xet: bool,
+    allow: Sequence[str],
+) -> int:  # fmt: skip
+    """Push a run's dataset with its card to the Hugging Face Hub, private by default, as one commit. REPO is OWNER/NAME or NAME."""
+    from rich.console import Console
+
+    from cotforge.hub.push import push as publish
+
+    pushed = publish(
+        run, repo, model=model, public=public, pr=pr, revision=revision, tag=tag, dry_run=dry_run, xet=not no_xet, allow=allow,
+        console=Console(stderr=True),
+    )  # fmt: skip
+    for note in pushed.notes:
+        click.echo(printable_line(note), err=True)
+    print_line(pushed.text())
     return DONE
 
 

@@ -5,6 +5,7 @@
     ├── SourceError                 the raw data as a whole (a bad row is data, not an error)
     ├── TeacherError                a teacher that cannot be asked at all
     ├── JournalError                the run folder or its journal
+    ├── HubError                    what is pushed, or a repository on the Hub that refuses it
     └── Stopped                     a run that ended early on purpose               exit 3
 
 A fault of one row, image or reply is none of these: it is counted (`records.Fault`, `records.Reply.error`).
@@ -112,6 +113,10 @@ class TeacherError(CotforgeError):
 
 class JournalError(CotforgeError):
     """The run folder is in use, of another pipeline, of a newer version, full, or on a disk that cannot keep it."""
+
+
+class HubError(CotforgeError):
+    """What would be pushed must not leave, or the Hub or a repository on it refuses; nothing on the Hub is half changed."""
 
 
 class Stopped(CotforgeError):

@@ -1,0 +1,208 @@
+"""From a run folder to a repository on the Hub: `cotforge push` and `cotforge.push`."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from cotforge.errors import HubError, Interrupted
+from cotforge.hub.client import open_client, quiet_client
+from cotforge.hub.committing import MOST_FILES, RemoteChanges, send_changes
+from cotforge.hub.gate import RunOrigin, demand_clean, demand_header
+from cotforge.hub.leaving import CARD, LeavingFile, LeavingFolder, read_dataset, read_student
+from cotforge.hub.pushed import Pushed
+from cotforge.hub.remote import MAIN, RemoteFile, RemoteRepository
+from cotforge.hub.remote_card import merge_cards, name_repository
+from cotforge.hub.upload_display import UploadDisplay
+from cotforge.hub.upload_meter import UploadMeter
+
+FOREIGN = "other-repository"
+"""For `--allow`: push to a repository that holds files and was not made by cotforge."""
+UNTOUCHED = frozenset({CARD, ".gitattributes", ".gitignore", "LICENSE"})
+"""Files that a repository may hold although nobody pushed to it."""
+STAYS_PRIVATE = "the repository stays private, with all that was ever in it: make it public in its settings on the Hub"
+RESUMES = "what the Hub has already is not sent again: run the same command again to resume"
+
+
+@dataclass(frozen=True)
+class PushTerms:
+    """What its user wants of a push."""
+
+    public: bool = False
+    pr: bool = False
+    revision: str = MAIN
+    tag: str | None = None
+    dry_run: bool = False
+    allow: frozenset[str] = frozenset()
+
+
+@dataclass
+class PushWork:
+    """One push: what leaves, where to, and how."""
+
+    leaving: LeavingFolder
+    origin: RunOrigin
+    remote: RemoteRepository
+    terms: PushTerms
+    meter: UploadMeter
+    notes: tuple[str, ...] = ()
+
+    def message(self) -> str:
+        """Of the commit."""
+        return f"cotforge: {self.leaving.what}"
+
+    def merged_card(self, tree: dict[str, RemoteFile], head: str | None) -> str:
+        """The card, with what people wrote in the one that is there. Raises HubError where one of them forbids the push."""
+        theirs = self.remote.card(head) if head and CARD in tree else None
+        others = [name for name in tree if name not in UNTOUCHED]
+        if others and not (theirs and theirs.is_ours) and FOREIGN not in self.terms.allow:
+            more = f" and {len(others) - 1:,} files more" if len(others) > 1 else ""
+            raise HubError(
+                f"{self.remote.name}: holds {others[0]!r}{more}, and its card is not one of cotforge's; choose another name, "
+                f"or say --allow {FOREIGN}"
+            )
+        merged = merge_cards(name_repository(self.leaving.card, self.remote.name, self.remote.url), theirs)
+        public, allow = self.terms.public, self.terms.allow
+        self.notes = tuple(demand_header(self.leaving, merged.header, self.origin, public=public, allow=allow))
+        return merged.text()
+
+
+def push(
+    run: Path,
+    repo: str,
+    *,
+    model: bool = False,
+    public: bool = False,
+    pr: bool = False,
+    revision: str | None = None,
+    tag: str | None = None,
+    dry_run: bool = False,
+    xet: bool = True,
+    allow: Collection[str] = (),
+    console: Console | None = None,
+) -> Pushed:
+    """Push a run's dataset, or with `model` its student, to a repository on the Hub, as one commit or none.
+
+    A new repository is private unless `public`; one that is public already is pushed to only with `public`. `pr`: as a pull request.
+    `revision`: to this branch, made where it is not there. `tag`: of the commit. `dry_run`: change nothing and say what would change.
+    `xet`: send large files in parts that the Hub may have already. `allow`: findings of the scan that may leave, by name. `console`:
+    where progress is shown; nowhere by default. Raises HubError, and Interrupted by a KeyboardInterrupt.
+    """
+    if pr and revision not in (None, MAIN):
+        raise HubError(f"{repo}: a pull request is made to main, and --revision names {revision!r}; give one of them")
+    if pr and tag:
+        raise HubError(f"{repo}: a tag is of a commit in the repository, and a pull request is none yet; tag it once it is merged")
+    terms = PushTerms(public, pr, revision or MAIN, tag, dry_run, frozenset(allow))
+    run = Path(run)
+    origin = RunOrigin.read(run)
+    leaving = (read_student if model else read_dataset)(run)
+    meter = UploadMeter()
+    client = open_client()
+    meter.begin("looking for secrets in what would leave")
+    try:
+        with UploadDisplay(meter, console):
+            demand_clean(leaving, allow=terms.allow)
+            meter.begin("looking at the Hub")
+            with quiet_client(meter, xet=xet):
+                remote = RemoteRepository(client, repo, leaving.kind, meter.note)
+                pushed = _push(PushWork(leaving, origin, remote, terms, meter))
+    except KeyboardInterrupt as end:
+        raise KeyboardInterrupt from Interrupted(RESUMES) if not isinstance(end.__cause__, Interrupted) else end.__cause__
+    return replace(pushed, notes=(*pushed.notes, *dict.fromkeys(meter.notes)))
+
+
+def _push(work: PushWork) -> Pushed:
+    leaving, remote, terms = work.leaving, work.remote, work.terms
+    private = _demand_visibility(remote, terms)
+    is_private = not terms.public if private is None else private
+    if private is None and terms.dry_run:
+        card = work.merged_card({}, None)
+        return _pushed(work, leaving.with_card(card), RemoteChanges.between(leaving.with_card(card), {}, leaving.stale), private, None)
+    if private is None:
+        work.merged_card({}, None)  # what would be refused is refused before anything is made
+        remote.create(private=is_private)
+    head = _head(remote, terms)
+    tree = remote.tree(head)
+    files = leaving.with_card(work.merged_card(tree, head))
+    changes = RemoteChanges.between(files, tree, leaving.stale)
+    _demand_free_tag(remote, terms, None if changes else head)
+    pushed = _pushed(work, files, changes, private, head)
+    if terms.dry_run:
+        return pushed
+    if changes and (terms.pr or (len(changes.added) > MOST_FILES and terms.revision == MAIN)):
+        pushed = _through_pull(work, files, pushed)
+    elif changes:
+        pushed = replace(pushed, commit=_onto_branch(work, changes, head))
+    if terms.tag and pushed.commit:
+        remote.tag(terms.tag, pushed.commit)
+    return pushed
+
+
+def _onto_branch(work: PushWork, changes: RemoteChanges, head: str) -> str:
+    remote, revision = work.remote, work.terms.revision
+    if revision != MAIN and remote.head(revision) is None:
+        remote.branch(revision)
+    return send_changes(remote, changes, work.message(), revision=revision, parent=head, meter=work.meter)
+
+
+def _through_pull(work: PushWork, files: tuple[LeavingFile, ...], pushed: Pushed) -> Pushed:
+    """By a pull request, which resumes one that was interrupted; merged, unless it was asked for."""
+    remote = work.remote
+    title = f"{work.message()} [{_digest_of(files)}]"
+    number, url = remote.open_pull(title)
+    revision = f"refs/pr/{number}"
+    head = remote.head(revision)
+    assert head is not None
+    changes = RemoteChanges.between(files, remote.tree(head), work.leaving.stale)
+    if changes:
+        head = send_changes(remote, changes, title, revision=revision, parent=head, meter=work.meter)
+    remote.offer_pull(number)
+    if work.terms.pr:
+        return replace(pushed, commit=head, revision=revision, pull_request=url)
+    remote.merge_pull(number)
+    merged = remote.head(MAIN)
+    assert merged is not None
+    if not RemoteChanges(files, (), changes.deleted).is_in(remote.tree(merged)):
+        raise HubError(f"{remote.name}: main does not hold what was merged by {url}; run the same command again")
+    return replace(pushed, commit=merged)
+
+
+def _pushed(work: PushWork, files: tuple[LeavingFile, ...], changes: RemoteChanges, private: bool | None, head: str | None) -> Pushed:
+    """What it will come to; `private` is None where the repository is not there yet."""
+    remote, terms = work.remote, work.terms
+    return Pushed(
+        remote.name, work.leaving.kind, remote.url, not terms.public if private is None else private, private is None, terms.revision,
+        head, len(files), sum(file.size for file in files), len(changes.added), changes.size, changes.deleted, tag=terms.tag,
+        dry_run=terms.dry_run, notes=(*work.notes, *([STAYS_PRIVATE] if private and terms.public else [])),
+    )  # fmt: skip
+
+
+def _demand_visibility(remote: RemoteRepository, terms: PushTerms) -> bool | None:
+    """Whether the repository is private; None where it is not there. Raises HubError where it would be published unasked."""
+    private = remote.visibility()
+    if private is False and not terms.public:
+        raise HubError(f"{remote.name}: is public, so that all that is pushed is published; --public says that it shall be")
+    if private is None and terms.pr:
+        raise HubError(f"{remote.name}: is not there, and a pull request needs a repository; leave --pr out")
+    return private
+
+
+def _head(remote: RemoteRepository, terms: PushTerms) -> str:
+    """The commit that is pushed on top of: of the branch, else of main."""
+    head = remote.head(terms.revision) or remote.head(MAIN)
+    if head is None:
+        raise HubError(f"{remote.name}: has no branch main; push to another with --revision")
+    return head
+
+
+def _demand_free_tag(remote: RemoteRepository, terms: PushTerms, commit: str | None) -> None:
+    """Raises HubError where the tag is at another commit; `commit` is where it shall be, None where that is not made yet."""
+    if terms.tag and (there := remote.tags().get(terms.tag)) not in (None, commit):
+        raise HubError(f"{remote.name}: has a tag {terms.tag!r} already, at {str(there)[:8]}; choose another name")
+
+
+def _digest_of(files: tuple[LeavingFile, ...]) -> str:
+    """A hash of all names and contents."""
+    return hashlib.sha256("\n".join(f"{file.name} {file.sha256}" for file in files).encode()).hexdigest()[:12]
