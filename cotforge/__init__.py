@@ -6,7 +6,7 @@ Every public name is here; `docs/python.md` shows them at work. Nothing heavy is
 from typing import TYPE_CHECKING, Any
 
 import cotforge.train as _train  # before the function of that name: imported later, the package would take its place  # noqa: F401
-from cotforge.errors import CotforgeError, JournalError, PipelineError, SourceError, Stopped, TeacherError
+from cotforge.errors import CotforgeError, HubError, JournalError, PipelineError, SourceError, Stopped, TeacherError
 from cotforge.face import (
     CheckResult,
     Evaluation,
@@ -19,6 +19,7 @@ from cotforge.face import (
     check,
     curate,
     evaluate,
+    push,
     train,
 )
 from cotforge.records import Ballot, Call, CuratedSample, Fault, Judged, Lesson, Outcome, Picture, Reply, Sample, Trace, Verdict
@@ -26,6 +27,7 @@ from cotforge.version import __version__
 
 if TYPE_CHECKING:
     from cotforge.consensus import Decisions, decide, what_if
+    from cotforge.hub.pushed import Pushed
     from cotforge.pipeline import Pipeline
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Decisions",
     "Evaluation",
     "Fault",
+    "HubError",
     "JournalError",
     "Judged",
     "Lesson",
@@ -44,6 +47,7 @@ __all__ = [
     "Picture",
     "Pipeline",
     "PipelineError",
+    "Pushed",
     "Reply",
     "Run",
     "RunSummary",
@@ -62,6 +66,7 @@ __all__ = [
     "curate",
     "decide",
     "evaluate",
+    "push",
     "train",
     "what_if",
 ]

@@ -45,9 +45,9 @@ FLOORS = (
 """From the ground up: a module imports only from its own package and from lines above its own."""
 
 PUBLIC = """
-    Ballot Call CheckResult CotforgeError CuratedSample Decisions Evaluation Fault JournalError Judged Lesson Outcome Picture Pipeline
-    PipelineError Reply Run RunSummary Sample SampleView SourceError Stopped TeacherError Trace TrainingResult Verdict __version__
-    build build_async check curate decide evaluate train what_if
+    Ballot Call CheckResult CotforgeError CuratedSample Decisions Evaluation Fault HubError JournalError Judged Lesson Outcome Picture Pipeline
+    PipelineError Pushed Reply Run RunSummary Sample SampleView SourceError Stopped TeacherError Trace TrainingResult Verdict __version__
+    build build_async check curate decide evaluate push train what_if
 """
 
 HEAVY = "accelerate datasets numpy pandas peft polars pyarrow ray scipy sklearn sympy torch transformers trl vllm"

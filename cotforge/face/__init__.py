@@ -4,6 +4,7 @@
 """
 
 from cotforge.face.calls import build, build_async, check, curate, evaluate, train
+from cotforge.face.publishing import push
 from cotforge.face.run import Run
 from cotforge.face.run_summary import RunSummary
 from cotforge.face.sample_view import SampleView
@@ -21,5 +22,6 @@ __all__ = [
     "check",
     "curate",
     "evaluate",
+    "push",
     "train",
 ]
