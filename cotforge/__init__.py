@@ -76,6 +76,7 @@ _LAZY = {
     "decide": "cotforge.consensus",
     "what_if": "cotforge.consensus",
     "Pipeline": "cotforge.pipeline",
+    "Pushed": "cotforge.hub.pushed",
 }
 """Names whose modules take long to import, and the module of each. PEP 562."""
 

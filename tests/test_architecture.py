@@ -39,13 +39,16 @@ FLOORS = (
     "train",
     "face",
     "demo",
+    "cli_parts",
+    "cli_training",
     "cli",
     "__main__ reference",
 )
 """From the ground up: a module imports only from its own package and from lines above its own."""
 
 PUBLIC = """
-    Ballot Call CheckResult CotforgeError CuratedSample Decisions Evaluation Fault HubError JournalError Judged Lesson Outcome Picture Pipeline
+    Ballot
+    Call CheckResult CotforgeError CuratedSample Decisions Evaluation Fault HubError JournalError Judged Lesson Outcome Picture Pipeline
     PipelineError Pushed Reply Run RunSummary Sample SampleView SourceError Stopped TeacherError Trace TrainingResult Verdict __version__
     build build_async check curate decide evaluate push train what_if
 """
