@@ -21,7 +21,7 @@ USUAL_NAMES = {
 """What columns are called, most telling first; upper and lower case are the same here."""
 LOOKED_AT = 10_000
 """Files of a folder that are looked at to find out what it is. Default chosen by us."""
-_METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 
 
 def find_source(place: Path, root: Path) -> dict[str, Any]:
@@ -33,12 +33,12 @@ def find_source(place: Path, root: Path) -> dict[str, Any]:
     if (place / "annotation").is_dir() and (place / "image").is_dir() and any(place.glob("*.json")):
         return {"kind": "emoset", "path": _written(place, root)}
     files = list(islice(_files(place), LOOKED_AT))
-    tables = [file for file in files if file.suffix.lower() in TABLE_ENDINGS and file.name not in _METADATA]
+    tables = [file for file in files if file.suffix.lower() in TABLE_ENDINGS and file.name not in METADATA]
     if any(file.suffix.lower() == ".tar" for file in files):
         return {"kind": "webdataset", "path": _written(place, root)}
     if parquet := [file for file in tables if file.suffix.lower() == ".parquet"]:
         return {"kind": "table", "path": _written(place, root), **_columns(parquet[0])}
-    if len(tables) == 1 and not any(file.name in _METADATA for file in files):
+    if len(tables) == 1 and not any(file.name in METADATA for file in files):
         return {"kind": "table", "path": _written(tables[0], root), **_columns(tables[0])}
     if any(file.name.lower().endswith(IMAGE_ENDINGS) for file in files):
         return {"kind": "imagefolder", "path": _written(place, root)}

@@ -16,6 +16,7 @@ from cotforge.answers.text import normal_form
 from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
 from cotforge.records import Fault
+from cotforge.scaffold.data_layout import METADATA
 from cotforge.sources import RawRow, Source, read_samples
 
 MOST_ROWS, MOST_LISTED = 20_000, 1_000_000
@@ -39,6 +40,8 @@ class LabelSurvey:
     whole: bool = True
     """Whether all rows were read."""
     first_fault: str = ""
+    folders: bool = False
+    """Whether the labels are names of folders: classes, however few images each has."""
 
     @property
     def classes(self) -> list[str]:
@@ -46,8 +49,9 @@ class LabelSurvey:
         spelled: dict[str, str] = {}
         for label, _ in self.labels.most_common():
             spelled.setdefault(normal_form(label), label)
-        few = 2 <= len(spelled) <= MOST_CLASSES and 2 * len(spelled) <= self.labels.total()
-        return sorted(spelled.values()) if few and "" not in spelled else []
+        repeated = self.folders or 2 * len(spelled) <= self.labels.total()
+        closed = repeated and 2 <= len(spelled) <= MOST_CLASSES and "" not in spelled
+        return sorted(spelled.values()) if closed else []
 
     @property
     def numbers(self) -> bool:
@@ -81,7 +85,7 @@ def survey_labels(section: Mapping[str, Any], root: Path) -> LabelSurvey:
 
 def _survey(section: Mapping[str, Any], root: Path) -> LabelSurvey:
     source: Any = TypeAdapter(Source).validate_python(section)
-    found = LabelSurvey(section["split"])
+    found = LabelSurvey(section["split"], folders=_has_class_folders(section, root))
     most = MOST_LISTED if source.kind in ("imagefolder", "emoset") else MOST_ROWS
     with TemporaryDirectory(prefix="cotforge-") as place, closing(PictureStore(Path(place), Images())) as store:
         rows = iter(source.rows(root, store.spool))
@@ -93,6 +97,11 @@ def _survey(section: Mapping[str, Any], root: Path) -> LabelSurvey:
         found.whole = next(rows, None) is None
         _try_pictures(read_samples(source, _any_task(found), store, root=root), found)
     return found
+
+
+def _has_class_folders(section: Mapping[str, Any], root: Path) -> bool:
+    folder = root / section["path"]
+    return section["kind"] == "imagefolder" and not any(next(folder.glob(f"**/{name}"), None) for name in METADATA)
 
 
 def _try_pictures(read: Iterator[Any], survey: LabelSurvey) -> None:
