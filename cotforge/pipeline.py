@@ -67,7 +67,7 @@ class Pipeline(Spec):
     _origin: "_Origin | None" = PrivateAttr(default=None)
 
     @classmethod
-    def load(cls, name: str | Path, *, set: Mapping[str, Any] | None = None, trust: bool = False) -> Self:
+    def load(cls, name: str | Path, *, set: Mapping[str, Any] | None = None, trust: bool = False) -> "Pipeline":
         """The pipeline of a file, or the shipped one of that name; `set` changes values, as in `{"teachers.0.max_tokens": 512}`.
 
         Raises PipelineError with all faults of the file at once; without `trust` also where a file from elsewhere would run Python, read
