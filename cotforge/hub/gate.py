@@ -71,7 +71,7 @@ def demand_header(leaving: LeavingFolder, header: dict[str, Any], origin: RunOri
     questions = [f"license: {question}" for question in licence.questions]
     if forbidden or (public and questions):
         raise HubError(*_with_remedy([*forbidden, *(questions if public else [])], str(where)))
-    return questions
+    return [f"before it becomes public: {question}" for question in licence.questions]
 
 
 def _with_remedy(faults: list[str], where: str) -> Iterator[str]:

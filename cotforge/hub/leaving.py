@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,6 @@ class LeavingFolder:
     """What is removed from the repository where this push does not send it, by its name."""
     what: str
     """In a few words, for the message of the commit."""
-    rows: Mapping[str, int] = field(default_factory=dict)
-    """Of a dataset: config to rows, by its card."""
 
     def with_card(self, text: str) -> tuple[LeavingFile, ...]:
         """The files, the card among them."""
@@ -92,7 +90,7 @@ def read_dataset(run: Path) -> LeavingFolder:
     return LeavingFolder(
         folder, "dataset", card, tuple(LeavingFile(name, folder / name) for name in sorted(shards | others)),
         STALE_OF_DATASETS,
-        ", ".join(f"{rows[config]:,} {words}" for config, words in _WORDS.items() if rows.get(config)), rows,
+        ", ".join(f"{rows[config]:,} {words}" for config, words in _WORDS.items() if rows.get(config)) or "lessons",
     )  # fmt: skip
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from cotforge.errors import HubError, Interrupted
-from cotforge.hub.client import open_client, quiet_client
+from cotforge.hub.client import open_client, quiet_client, stop_client
 from cotforge.hub.committing import MOST_FILES, RemoteChanges, send_changes
 from cotforge.hub.gate import RunOrigin, demand_clean, demand_header
+from cotforge.hub.interruptible import run_interruptibly
 from cotforge.hub.leaving import CARD, LeavingFile, LeavingFolder, read_dataset, read_student
 from cotforge.hub.pushed import Pushed
 from cotforge.hub.remote import MAIN, RemoteFile, RemoteRepository
@@ -106,11 +107,13 @@ def push(
             demand_clean(leaving, allow=terms.allow)
             meter.begin("looking at the Hub")
             with quiet_client(meter, xet=xet):
-                remote = RemoteRepository(client, repo, leaving.kind, meter.note)
-                pushed = _push(PushWork(leaving, origin, remote, terms, meter))
-    except KeyboardInterrupt as end:
-        raise KeyboardInterrupt from Interrupted(RESUMES) if not isinstance(end.__cause__, Interrupted) else end.__cause__
-    return replace(pushed, notes=(*pushed.notes, *dict.fromkeys(meter.notes)))
+                pushed = run_interruptibly(
+                    lambda: _push(PushWork(leaving, origin, RemoteRepository(client, repo, leaving.kind, meter.note), terms, meter)),
+                    stop=lambda: stop_client(meter),
+                )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt from Interrupted(RESUMES)
+    return replace(pushed, network_bytes=meter.sent if pushed.changed else None, notes=(*pushed.notes, *dict.fromkeys(meter.notes)))
 
 
 def _push(work: PushWork) -> Pushed:

@@ -22,8 +22,10 @@ class UploadMeter:
         self._looks: deque[tuple[float, int]] = deque([(self._began, 0)])
         self.total = 0
         """Bytes to read and send; what the Hub has already is read and not sent."""
-        self.sent = 0
-        """Bytes that went over the network, where that is known; 0 where it is not."""
+        self.sent: int | None = None
+        """Bytes that went over the network; None where that is not known."""
+        self.cancelled = False
+        """Whether nobody waits for it any more."""
         self.phase = "looking at the Hub"
         self.notes: list[str] = []
 
