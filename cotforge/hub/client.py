@@ -42,7 +42,7 @@ def quiet_client(meter: UploadMeter, *, xet: bool) -> Iterator[None]:
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    logger, notes = logging.getLogger("huggingface_hub"), _Notes(meter.note)
+    logger, notes = logging.getLogger("huggingface_hub"), _Notes(meter.add_note)
     handlers, propagates, disabled, bars = logger.handlers[:], logger.propagate, constants.HF_HUB_DISABLE_XET, are_progress_bars_disabled()
     logger.handlers, logger.propagate = [notes], False
     constants.HF_HUB_DISABLE_XET = disabled or not xet
@@ -54,7 +54,7 @@ def quiet_client(meter: UploadMeter, *, xet: bool) -> Iterator[None]:
             warnings.simplefilter("always")
             yield
         for warning in told:
-            meter.note(" ".join(str(warning.message).split()))
+            meter.add_note(" ".join(str(warning.message).split()))
     finally:
         session.timeout = timeout
         logger.handlers, logger.propagate, constants.HF_HUB_DISABLE_XET = handlers, propagates, disabled
@@ -113,8 +113,8 @@ class _XetReporter:
         self._meter = meter
 
     def update_progress(self, group: Any, items: Any) -> None:
-        self._meter.at("", int(group.total_bytes_completed))
-        self._meter.transferred(int(group.total_transfer_bytes_completed))
+        self._meter.set_place("", int(group.total_bytes_completed))
+        self._meter.set_sent(int(group.total_transfer_bytes_completed))
 
     def close(self) -> None:
         pass

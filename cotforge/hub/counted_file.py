@@ -40,5 +40,5 @@ class _CountedFile(io.FileIO):
         if self._meter.cancelled:
             raise InterruptedError("nobody waits for it any more")
         data = super().read(size)
-        self._meter.at(self._name, self.tell())
+        self._meter.set_place(self._name, self.tell())
         return data
