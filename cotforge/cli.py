@@ -191,10 +191,14 @@ def push(
 
     from cotforge.hub.push import push as publish
 
-    pushed = publish(
-        run, repo, model=model, public=public, pr=pr, revision=revision, tag=tag, dry_run=dry_run, xet=not no_xet, allow=allow,
-        console=Console(stderr=True),
-    )  # fmt: skip
+    try:
+        pushed = publish(
+            run, repo, model=model, public=public, pr=pr, revision=revision, tag=tag, dry_run=dry_run, xet=not no_xet, allow=allow,
+            console=Console(stderr=True),
+        )  # fmt: skip
+    except KeyboardInterrupt as end:
+        click.echo(f"interrupted; {end.__cause__}", err=True)
+        os._exit(INTERRUPTED)  # Python would wait for the client's threads, and they for the Hub
     for note in pushed.notes:
         click.echo(printable_line(note), err=True)
     print_line(pushed.text())
