@@ -21,7 +21,7 @@ API = "docs/reference/api.md"
 FOR_MODELS = "llms-full.txt"
 """All pages one after the other, under the name by which language models look for them (llmstxt.org)."""
 FOOT = ("CHANGELOG.md", "CONTRIBUTING.md")
-_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_LINK = re.compile(r"""(?:\]\(|<img [^>]*?src=["'])([^)"'#\s]+)""")
 _NAMED = re.compile(r"\[([^\]]+)\]\(([^)#\s]+\.md)\)")
 _PART = re.compile(r"\*\*(.+?)\*\*")
 
