@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cotforge import __version__
 from cotforge.errors import HubError
 from cotforge.hub.retrying import Note
 from cotforge.hub.upload_meter import UploadMeter
 from cotforge.redaction import remember_secrets
+from cotforge.version import __version__
 
 TIMEOUT_S = 120.0
 """Seconds without a byte in either direction after which a request is made again; a commit may take a minute."""

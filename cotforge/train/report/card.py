@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-from cotforge import __version__
 from cotforge.card import card_template, one_line
 from cotforge.card_keys import HUB_ID
 from cotforge.errors import show_value
@@ -21,6 +20,7 @@ from cotforge.train.evaluation.evaluate import figure_text, most_tokens
 from cotforge.train.evaluation.one_sided import Commonest, commonest_label, one_answer, one_sided
 from cotforge.train.report.model_header import student_header, student_licence
 from cotforge.train.report.past import BASE, Chapter, base_figures, past_chapters, read_object, trained_chapters
+from cotforge.version import __version__
 
 METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
 """Of a stage's last step, where it has them."""
