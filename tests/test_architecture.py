@@ -90,6 +90,12 @@ def test_every_module_has_a_floor_and_no_floor_is_empty() -> None:
     assert {module.split(".")[1] for module in modules() if "." in module} == {name for units in FLOORS for name in units.split()}
 
 
+def test_every_package_is_named_in_the_page_on_architecture() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    packages = {module.split(".")[1] for module in modules() if module.count(".") > 1}
+    assert [package for package in sorted(packages) if f"`{package}`" not in page] == []
+
+
 def test_no_module_imports_from_its_own_floor_or_above() -> None:
     upward = [
         f"{module} imports {other}"
