@@ -73,7 +73,8 @@ function explore(data) {
     });
     const change = about("lessons") - data.known.lessons, moved = words.length > 0;
     const sign = change > 0 ? "+" : "";
-    $("now").textContent = `${number.format(Math.max(0, about("lessons")))} lessons`;
+    const lessons = Math.max(0, about("lessons"));
+    $("now").textContent = `${number.format(lessons)} lesson${lessons === 1 ? "" : "s"}`;
     $("change").textContent = !moved ? "with the present bounds" : change ? `instead of ${number.format(data.known.lessons)} (${sign}${number.format(change)})` : "as with the present bounds";
     $("how").hidden = $("back").disabled = !moved;
     $("command").textContent = `cotforge curate ${data.run} ${words.join(" ")}`;
