@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from cotforge import __version__
 from cotforge.card_example import example_of
 from cotforge.card_keys import HUB_ID
 from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep_folder
@@ -19,6 +18,7 @@ from cotforge.plots.svg import standalone_file
 from cotforge.records import Lesson
 from cotforge.report.figures import funnel_figure
 from cotforge.tally import Tally
+from cotforge.version import __version__
 
 FOLDER = "assets"
 """Within `dataset/`: the pictures that the card shows."""

@@ -14,6 +14,8 @@ A fault of one row, image or reply is none of these: it is counted (`records.Fau
 import re
 import reprlib
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
 
 from cotforge.redaction import redact_text, without_userinfo
 from cotforge.visible import show_invisible
@@ -118,7 +120,19 @@ class HubError(CotforgeError):
 
 
 class Stopped(CotforgeError):
-    """The run ended before all was asked (too many failures); everything paid for is kept."""
+    """The run ended before all was asked: by a budget, by too many failures. Everything paid for is kept, and in the dataset."""
+
+    told = ""
+    """What came of the run up to there: the text that the command prints."""
+    run: Path | None = None
+    """The run folder."""
+
+    @classmethod
+    def after(cls, told: str, run: Path, why: Iterable[str]) -> Self:
+        """One that ended a run whose dataset is written; `why` has a line for each cause."""
+        stopped = cls(*why)
+        stopped.told, stopped.run = told, run
+        return stopped
 
 
 class Interrupted(KeyboardInterrupt):

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cotforge import __version__
 from cotforge.budget import format_usd
 from cotforge.card import dataset_card
 from cotforge.card_example import ExampleChooser
 from cotforge.card_extras import add_card_extras
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
-from cotforge.curate import Curation
+from cotforge.curation import Curation
 from cotforge.export import Exported, conflicts, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
@@ -36,6 +35,7 @@ from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.unused import not_used
 from cotforge.tally.words import loss_lines, per_class, rule_line, vanished_classes
+from cotforge.version import __version__
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import time
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -98,9 +98,9 @@ class HubFault:
     times: int = 1
     status: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)
-    kind: Literal["refused", "lost", "reset", "moved", "held"] = "refused"
+    kind: Literal["refused", "lost", "reset", "moved", "held", "spoiled"] = "refused"
     """`refused`: not done; `lost`: done, but the answer says that it was not; `reset`: the connection breaks amid the body; `moved`:
-    somebody else commits first; `held`: no answer, for as long as the server is there."""
+    somebody else commits first; `held`: no answer, for as long as the server is there; `spoiled`: a large file is another afterwards."""
     met: int = 0
 
 
@@ -193,6 +193,10 @@ class HubServer:
                 self.write(repository, "notes.txt", "mine")
         parts = [unquote(part) for part in request.raw_path.partition("?")[0].strip("/").split("/")]
         found = await asyncio.to_thread(self._routed, request, parts, body)
+        if fault is not None and fault.kind == "spoiled":
+            tree = next(reversed(self.repositories.values())).files()
+            name = next(name for name, file in tree.items() if file.sha256)
+            tree[name] = replace(tree[name], sha256="0" * 64)
         if fault is not None and fault.kind == "lost":
             return web.json_response({"error": "as told"}, status=fault.status, headers=dict(fault.headers))
         return found

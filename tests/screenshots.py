@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cotforge.view.serving import start_viewer
+
 from tests.browser import PROGRAM, Browser, chromium
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

@@ -16,35 +16,41 @@ PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
     "redaction visible",
-    "errors spec order regular_files optional plots",
-    "records layout card_keys atomic",
+    "errors spec order regular_files optional plots coroutines version",
+    "records layout notices card_keys atomic",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree",
-    "sources prompts history trust difficulty",
+    "sources prompts history trust difficulty refreshes",
     "teachers consensus measures scores",
     "filters budget",
     "plan",
+    "pipeline_paths",
     "pipeline",
     "tally pages keys",
     "gold",
     "sequence",
     "heard sample_reader",
-    "forge curate",
+    "forge curation",
     "export card card_example report simulate display estimate whatif",
     "hub",
     "card_extras",
     "results early_end doubts formats",
-    "build",
+    "session scaffold",
     "train",
+    "face",
     "demo",
+    "cli_parts",
+    "cli_training",
     "cli",
     "__main__ reference",
 )
 """From the ground up: a module imports only from its own package and from lines above its own."""
 
 PUBLIC = """
-    Ballot Call CotforgeError CuratedSample Fault JournalError Judged Lesson Outcome Picture PipelineError Reply Sample SourceError Stopped
-    TeacherError Trace Verdict __version__
+    Ballot
+    Call CheckResult CotforgeError CuratedSample Decisions Evaluation Fault HubError JournalError Judged Lesson Outcome Picture Pipeline
+    PipelineError Pushed Reply Run RunSummary Sample SampleView SourceError Stopped TeacherError Trace TrainingResult Verdict __version__
+    build build_async check curate decide evaluate push train what_if
 """
 
 HEAVY = "accelerate datasets numpy pandas peft polars pyarrow ray scipy sklearn sympy torch transformers trl vllm"

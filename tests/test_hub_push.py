@@ -19,6 +19,7 @@ import yaml
 from huggingface_hub import constants
 
 from cotforge.hub.committing import MOST_FILES
+from cotforge.hub.push import push as publish
 from tests.hub_server import LFS_NAME, TOKEN, HubFault, HubServer, client_of
 from tests.project import LABELS, Running, command, environment, ran, replay, said, write_pipeline, write_rows
 
@@ -210,23 +211,61 @@ def test_a_push_on_top_of_somebody_elses_commit_is_refused_and_the_same_command_
     assert hub.dataset().text("notes.txt") == "mine"
 
 
-def test_a_push_that_was_killed_leaves_nothing_half_and_sends_no_file_twice(run: Path, hub: HubServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_push_that_was_ended_leaves_nothing_half_and_sends_no_file_twice(
+    run: Path, hub: HubServer, tmp_path: Path, end: signal.Signals
+) -> None:  # fmt: skip
     large = [path for path in (run / "dataset").rglob("*.*") if LFS_NAME.fullmatch(path.name)]
     hub.faults = [HubFault("PUT /lfs/", kind="held")]
     given = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path), "HF_TOKEN": TOKEN}
     words = command("push", run, "me/ds", "--no-xet")
-    with Running(words, env=environment(given), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True) as process:
+    with Running(words, env=environment(given), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while len(hub.objects) < len(large) - 1:
             assert process.poll() is None
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(end)
+        told = process.communicate()[1]
+    assert (process.returncode, "run the same command again to resume" in told) in ((-signal.SIGKILL, False), (130, True))
     assert commits(hub) == []
     before = hub.put_bytes
     push(run, "--no-xet")
     assert len(commits(hub)) == 1
     assert holds(hub, run)
     assert hub.put_bytes == sum(path.stat().st_size for path in large) > before > 0
+
+
+def test_a_push_that_was_killed_before_its_commit_sends_nothing_again_by_xet(run: Path, hub: HubServer, storage: Path) -> None:
+    hub.faults = [HubFault("POST .*/commit/", kind="held")]
+    given = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(storage / "cache"), "HF_TOKEN": TOKEN}
+    pq.write_table(pa.table({"bytes": [os.urandom(300_000)]}), next((run / "dataset" / "data").iterdir()), compression="none")
+    with Running(command("push", run, "me/ds"), env=environment(given), stderr=subprocess.DEVNULL, text=True) as process:
+        while not hub.faults[0].met:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+    assert commits(hub) == []
+    assert (publish(run, "me/ds").network_bytes or 0) < 100_000
+    assert holds(hub, run)
+
+
+def test_what_the_hub_holds_is_compared_with_what_was_sent(run: Path, hub: HubServer, way: list[str]) -> None:
+    hub.faults = [HubFault("POST .*/commit/", kind="spoiled")]
+    assert "is not what was pushed" in push(run, *way, code=2)
+    push(run, *way)
+    assert holds(hub, run)
+
+
+def test_by_xet_only_what_is_new_goes_over_the_network(run: Path, hub: HubServer) -> None:
+    shard = next((run / "dataset" / "data").iterdir())
+    rows = [os.urandom(100_000) for _ in range(20)]
+    sent = []
+    for _ in range(2):
+        pq.write_table(pa.table({"bytes": rows}), shard, compression="none", use_dictionary=False)
+        sent.append(publish(run, "me/ds").network_bytes or 0)
+        rows[10] = os.urandom(100_000)
+    assert sent[0] > 2_000_000
+    assert 100_000 < sent[1] < 700_000
 
 
 def test_a_pull_request_leaves_main_alone_and_the_same_again_opens_no_other(run: Path, hub: HubServer, way: list[str]) -> None:

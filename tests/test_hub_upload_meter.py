@@ -14,35 +14,35 @@ class Clock:
 
 def test_rate_and_time_left_are_of_the_last_half_minute() -> None:
     meter = UploadMeter(clock := Clock())
-    meter.begin("uploading", 1_000_000_000)
+    meter.begin_phase("uploading", 1_000_000_000)
     for second in range(1, 61):
         clock.now = float(second)
-        meter.at("a", second * (1_000_000 if second <= 20 else 10_000_000))
-        line = meter.line()
+        meter.set_place("a", second * (1_000_000 if second <= 20 else 10_000_000))
+        line = meter.progress_line()
     assert line == "uploading: 60% of 1.0 GB, 10.0 MB/s, about 0:40 left"
 
 
 def test_a_file_that_is_sent_again_counts_once() -> None:
     meter = UploadMeter(Clock())
-    meter.begin("uploading", 100)
-    meter.at("a", 40)
-    meter.at("b", 10)
-    meter.at("a", 0)
-    assert meter.line().startswith("uploading: 10% of 100 B")
+    meter.begin_phase("uploading", 100)
+    meter.set_place("a", 40)
+    meter.set_place("b", 10)
+    meter.set_place("a", 0)
+    assert meter.progress_line().startswith("uploading: 10% of 100 B")
 
 
 def test_a_stall_is_told_with_what_the_client_last_said_and_what_to_do() -> None:
     meter = UploadMeter(clock := Clock())
-    meter.begin("uploading", 100)
-    meter.at("a", 40)
-    meter.note("the Hub answered 503; trying again in 4 s")
+    meter.begin_phase("uploading", 100)
+    meter.set_place("a", 40)
+    meter.add_note("the Hub answered 503; trying again in 4 s")
     clock.now = 59
-    assert "no byte" not in meter.line()
+    assert "no byte" not in meter.progress_line()
     clock.now = 75
-    assert "no byte has moved for 1:15 (the Hub answered 503; trying again in 4 s)" in meter.line()
-    assert "--no-xet" in meter.line()
-    meter.at("a", 41)
-    assert "no byte" not in meter.line()
+    assert "no byte has moved for 1:15 (the Hub answered 503; trying again in 4 s)" in meter.progress_line()
+    assert "--no-xet" in meter.progress_line()
+    meter.set_place("a", 41)
+    assert "no byte" not in meter.progress_line()
 
 
 def test_sizes_and_times_are_short() -> None:

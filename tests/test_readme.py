@@ -277,7 +277,7 @@ def test_every_command_line_does_what_it_says_in_the_order_of_the_book(project: 
     for block in blocks("python"):
         done = python(project, "-c", block)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith(("awe (64, 48) <think>", "shape: ("))
+        assert done.stdout.startswith(("awe (64, 48) <think>", "shape: (", "samples "))
     run = project / "runs" / "emotions"
     missing = [path for path in (quoted(row[0])[0] for row in rows("path")) if not (run / path).exists() and path != "dataset/preference/"]
     assert missing == []

@@ -20,7 +20,7 @@ COLUMNS = {
 }
 _LARGEST = 64 << 20
 """Bytes of a card."""
-_SHARD = re.compile(r"(?:data|preference)/[^/\\]+\.parquet")
+_SHARD = re.compile(r"(?:data|traces|preference)/[^/\\]+\.parquet")
 _HEADER = re.compile(r"---\n(.*?\n)---(?:\n|$)", re.DOTALL)
 
 
@@ -69,29 +69,38 @@ class DatasetRows:
                 raise PipelineError(f"{path}: cannot be read: {in_words(fault)}; `cotforge curate` writes the dataset anew") from fault
 
     def _named_shards(self) -> Iterator[tuple[str, str]]:
-        """(split, shard) by the card, which names what belongs to the dataset. Raises PipelineError where there is none."""
-        card = self.run / "dataset" / "README.md"
-        try:
-            found = _HEADER.match(read_regular(card, most=_LARGEST).decode("utf-8", "replace"))
-        except FileNotFoundError as fault:
-            raise PipelineError(f"{self.run}: has no dataset; `cotforge build` makes one") from fault
-        except OSError as fault:
-            raise PipelineError(f"{card}: cannot be read: {in_words(fault)}") from fault
-        try:
-            head = yaml.safe_load(found[1]) if found else None
-        except yaml.YAMLError as fault:
-            raise PipelineError(f"{card}: its header is not YAML: {in_words(fault)}") from fault
-        named = False
-        for config in _find_dicts(head.get("configs") if isinstance(head, dict) else None):
-            if config.get("config_name") == CONFIGS[self.kind]:
-                for files in _find_dicts(config.get("data_files")):
-                    for path in files["path"] if isinstance(files.get("path"), list) else [files.get("path")]:
-                        if isinstance(path, str) and _SHARD.fullmatch(path):
-                            named = True
-                            yield str(files.get("split") or "train"), path
-        if not named:
+        """As `named_shards`. Raises PipelineError where there is none."""
+        found = named_shards(self.run, CONFIGS[self.kind])
+        if not found:
             what = "pairs of a right and a wrong text" if self.kind == "dpo" else "lessons"
             raise PipelineError(f"{self.run}: its dataset has no {what}; `cotforge build` says at its end what they were lost to")
+        return iter(found)
+
+
+def named_shards(run: Path, config: str) -> list[tuple[str, str]]:
+    """(split, shard) of a config of a run's dataset, as its card names them: only these belong to it.
+
+    Raises PipelineError where there is no dataset, or its card cannot be read.
+    """
+    card = run / "dataset" / "README.md"
+    try:
+        found = _HEADER.match(read_regular(card, most=_LARGEST).decode("utf-8", "replace"))
+    except FileNotFoundError as fault:
+        raise PipelineError(f"{run}: has no dataset; `cotforge build` makes one") from fault
+    except OSError as fault:
+        raise PipelineError(f"{card}: cannot be read: {in_words(fault)}") from fault
+    try:
+        head = yaml.safe_load(found[1]) if found else None
+    except yaml.YAMLError as fault:
+        raise PipelineError(f"{card}: its header is not YAML: {in_words(fault)}") from fault
+    return [
+        (str(files.get("split") or "train"), path)
+        for each in _find_dicts(head.get("configs") if isinstance(head, dict) else None)
+        if each.get("config_name") == config
+        for files in _find_dicts(each.get("data_files"))
+        for path in (files["path"] if isinstance(files.get("path"), list) else [files.get("path")])
+        if isinstance(path, str) and _SHARD.fullmatch(path)
+    ]
 
 
 def _find_dicts(found: Any) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The official client of the Hub, set up for one push: token, Xet or not, no bars and no log lines of its own.
 
-What is used beneath its documented interface stands here alone, and a test names it: `constants.HF_HUB_DISABLE_XET`, which is read at every
-call, and the class that Xet's progress is reported to, without which bytes are counted by the file. Both hold for huggingface_hub 2.4.
+What is used beneath its documented interface stands here alone: `constants.HF_HUB_DISABLE_XET`, which is read at every call, the class that
+Xet's progress is reported to, without which no bytes are counted, and what ends Xet's session. All hold for huggingface_hub 2.4.
 """
 
 import logging
@@ -12,11 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cotforge import __version__
 from cotforge.errors import HubError
 from cotforge.hub.retrying import Note
 from cotforge.hub.upload_meter import UploadMeter
 from cotforge.redaction import remember_secrets
+from cotforge.version import __version__
+
+TIMEOUT_S = 120.0
+"""Seconds without a byte in either direction after which a request is made again; a commit may take a minute."""
 
 
 def open_client() -> Any:
@@ -32,25 +35,41 @@ def open_client() -> Any:
 
 @contextmanager
 def quiet_client(meter: UploadMeter, *, xet: bool) -> Iterator[None]:
-    """While open, the client says nothing by itself: its warnings go to `meter`; without `xet`, it sends files by HTTP."""
-    from huggingface_hub import constants
+    """While open, the client says nothing by itself: its warnings go to `meter`; without `xet`, it sends files by HTTP.
+
+    A server that says nothing for TIMEOUT_S is asked again; the client itself would wait for ever.
+    """
+    from huggingface_hub import constants, get_session
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    logger, notes = logging.getLogger("huggingface_hub"), _Notes(meter.note)
+    logger, notes = logging.getLogger("huggingface_hub"), _Notes(meter.add_note)
     handlers, propagates, disabled, bars = logger.handlers[:], logger.propagate, constants.HF_HUB_DISABLE_XET, are_progress_bars_disabled()
     logger.handlers, logger.propagate = [notes], False
     constants.HF_HUB_DISABLE_XET = disabled or not xet
     disable_progress_bars()
+    session = get_session()
+    timeout, session.timeout = session.timeout, TIMEOUT_S
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             yield
         for warning in told:
-            meter.note(" ".join(str(warning.message).split()))
+            meter.add_note(" ".join(str(warning.message).split()))
     finally:
+        session.timeout = timeout
         logger.handlers, logger.propagate, constants.HF_HUB_DISABLE_XET = handlers, propagates, disabled
         if not bars:
             enable_progress_bars()
+
+
+def stop_client(meter: UploadMeter) -> None:
+    """Have the client's threads end soon: no file is sent again, and Xet gives up."""
+    meter.cancelled = True
+    try:
+        from huggingface_hub.utils._xet import abort_xet_session
+    except ImportError:
+        return
+    abort_xet_session()
 
 
 @contextmanager
@@ -94,8 +113,8 @@ class _XetReporter:
         self._meter = meter
 
     def update_progress(self, group: Any, items: Any) -> None:
-        self._meter.at("", int(group.total_bytes_completed))
-        self._meter.transferred(int(group.total_transfer_bytes_completed))
+        self._meter.set_place("", int(group.total_bytes_completed))
+        self._meter.set_sent(int(group.total_transfer_bytes_completed))
 
     def close(self) -> None:
         pass

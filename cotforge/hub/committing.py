@@ -6,9 +6,9 @@ from typing import Any
 
 from cotforge.errors import HubError
 from cotforge.hub.client import added_file, is_xet_used, reported_xet
-from cotforge.hub.leaving import CARD, LeavingFile
+from cotforge.hub.local_files import CARD, LocalFile
 from cotforge.hub.remote import MAIN, RemoteFile, RemoteRepository
-from cotforge.hub.retrying import WAITS_S, is_passing, told_fault, wait_after
+from cotforge.hub.retrying import WAITS_S, hub_error, is_transient, wait_before_retry
 from cotforge.hub.upload_meter import UploadMeter
 
 MOST_FILES = 250
@@ -19,15 +19,15 @@ MOST_FILES = 250
 class RemoteChanges:
     """What a revision lacks to be as the files that are pushed."""
 
-    files: tuple[LeavingFile, ...]
+    files: tuple[LocalFile, ...]
     """All that it should hold."""
-    added: tuple[LeavingFile, ...]
+    added: tuple[LocalFile, ...]
     """Of these, what it does not hold yet, or otherwise."""
     deleted: tuple[str, ...]
     """What it should hold no more."""
 
     @classmethod
-    def between(cls, files: Sequence[LeavingFile], tree: dict[str, RemoteFile], stale: Any) -> "RemoteChanges":
+    def between(cls, files: Sequence[LocalFile], tree: dict[str, RemoteFile], stale: Any) -> "RemoteChanges":
         """`stale` matches the names of what earlier pushes may have left."""
         names = {file.name for file in files}
         added = tuple(file for file in files if (there := tree.get(file.name)) is None or not there.holds(file))
@@ -55,24 +55,26 @@ def send_changes(
     `parent` is the head of the revision. The head afterwards, which holds the files to the byte. Raises HubError; a commit whose answer
     was lost is found by comparing the trees.
     """
-    meter.begin("uploading", sum(file.size for file in changes.added))
+    meter.begin_phase("uploading", sum(file.size for file in changes.added))
     additions = [added_file(file.name, file.source, meter) for file in changes.added]
     if is_xet_used():
         with reported_xet(meter):
-            remote.upload(additions, revision)
+            remote.upload_large(additions, revision)
     else:
-        remote.upload(additions, revision)
-    meter.begin("committing")
-    parts = list(_parts(additions, _deletions(changes.deleted)))
+        remote.upload_large(additions, revision)
+    meter.begin_phase("committing")
+    parts = list(_split_commits(additions, _delete_operations(changes.deleted)))
     for number, operations in enumerate(parts, 1):
         title = message if number == 1 else f"{message} (part {number})"
-        parent = _commit(remote, changes, operations, title, revision=revision, parent=parent, last=number == len(parts), meter=meter)
-    meter.begin("comparing")
-    _demand_held(remote, changes, parent)
+        parent = _commit_guarded(
+            remote, changes, operations, title, revision=revision, parent=parent, last=number == len(parts), meter=meter
+        )
+    meter.begin_phase("comparing")
+    _verify_commit(remote, changes, parent)
     return parent
 
 
-def _commit(
+def _commit_guarded(
     remote: RemoteRepository, changes: RemoteChanges, operations: list[Any], message: str, *, revision: str, parent: str,
     last: bool, meter: UploadMeter,
 ) -> str:  # fmt: skip
@@ -81,26 +83,26 @@ def _commit(
         try:
             return remote.commit_once(operations, message, revision=revision, parent=parent)
         except Exception as fault:
-            head = remote.head(revision)
+            head = remote.find_head(revision)
             if head is not None and head != parent:
-                tree = remote.tree(head)
-                if changes.is_in(tree) if last else _holds(operations, changes, tree):
-                    meter.note("the Hub made the commit, although it said that it did not")
+                tree = remote.list_files(head)
+                if changes.is_in(tree) if last else _holds_files(operations, changes, tree):
+                    meter.add_note("the Hub made the commit, although it said that it did not")
                     return head
-                raise _moved(remote, revision, head) from fault
-            if wait is None or not is_passing(fault):
-                raise told_fault(fault, remote.name) from fault
-            wait_after(fault, wait, note=meter.note)
+                raise _moved_error(remote, revision, head) from fault
+            if wait is None or not is_transient(fault):
+                raise hub_error(fault, remote.name) from fault
+            wait_before_retry(fault, wait, note=meter.add_note)
     raise AssertionError
 
 
-def _holds(operations: list[Any], changes: RemoteChanges, tree: dict[str, RemoteFile]) -> bool:
+def _holds_files(operations: list[Any], changes: RemoteChanges, tree: dict[str, RemoteFile]) -> bool:
     """Whether a tree holds the files of one commit."""
     names = {operation.path_in_repo for operation in operations}
     return all(file.name in tree and tree[file.name].holds(file) for file in changes.added if file.name in names)
 
 
-def _moved(remote: RemoteRepository, revision: str, head: str) -> HubError:
+def _moved_error(remote: RemoteRepository, revision: str, head: str) -> HubError:
     place = "its main branch" if revision == MAIN else revision
     return HubError(
         f"{remote.name}: somebody else changed {place} meanwhile (it is at {head[:8]} now), and nothing of this push is in it; "
@@ -108,9 +110,9 @@ def _moved(remote: RemoteRepository, revision: str, head: str) -> HubError:
     )
 
 
-def _demand_held(remote: RemoteRepository, changes: RemoteChanges, commit: str) -> None:
+def _verify_commit(remote: RemoteRepository, changes: RemoteChanges, commit: str) -> None:
     """Raises HubError where a commit does not hold the files by size and hash."""
-    tree = remote.tree(commit)
+    tree = remote.list_files(commit)
     wrong = [file.name for file in changes.files if file.name not in tree or not tree[file.name].holds(file)]
     left = [name for name in changes.deleted if name in tree]
     if wrong or left:
@@ -120,7 +122,7 @@ def _demand_held(remote: RemoteRepository, changes: RemoteChanges, commit: str) 
         )
 
 
-def _parts(additions: list[Any], deletions: list[Any]) -> Iterator[list[Any]]:
+def _split_commits(additions: list[Any], deletions: list[Any]) -> Iterator[list[Any]]:
     """The operations of each commit; the card and what is removed come in the last."""
     cards = [addition for addition in additions if addition.path_in_repo == CARD]
     others = [addition for addition in additions if addition.path_in_repo != CARD]
@@ -130,7 +132,7 @@ def _parts(additions: list[Any], deletions: list[Any]) -> Iterator[list[Any]]:
     yield [*deletions, *last, *cards]
 
 
-def _deletions(names: Sequence[str]) -> list[Any]:
+def _delete_operations(names: Sequence[str]) -> list[Any]:
     from huggingface_hub import CommitOperationDelete
 
     return [CommitOperationDelete(path_in_repo=name, is_folder=False) for name in names]

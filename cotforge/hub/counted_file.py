@@ -37,6 +37,8 @@ class _CountedFile(io.FileIO):
         self._name, self._meter = name, meter
 
     def read(self, size: Any = -1, /) -> Any:
+        if self._meter.cancelled:
+            raise InterruptedError("nobody waits for it any more")
         data = super().read(size)
-        self._meter.at(self._name, self.tell())
+        self._meter.set_place(self._name, self.tell())
         return data

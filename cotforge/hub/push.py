@@ -8,10 +8,11 @@ from pathlib import Path
 from rich.console import Console
 
 from cotforge.errors import HubError, Interrupted
-from cotforge.hub.client import open_client, quiet_client
+from cotforge.hub.checks import RunOrigin, demand_clean, demand_header
+from cotforge.hub.client import open_client, quiet_client, stop_client
 from cotforge.hub.committing import MOST_FILES, RemoteChanges, send_changes
-from cotforge.hub.gate import RunOrigin, demand_clean, demand_header
-from cotforge.hub.leaving import CARD, LeavingFile, LeavingFolder, read_dataset, read_student
+from cotforge.hub.interruptible import run_interruptibly
+from cotforge.hub.local_files import CARD, LocalFile, LocalFolder, read_dataset, read_student
 from cotforge.hub.pushed import Pushed
 from cotforge.hub.remote import MAIN, RemoteFile, RemoteRepository
 from cotforge.hub.remote_card import merge_cards, name_repository
@@ -42,7 +43,7 @@ class PushTerms:
 class PushWork:
     """One push: what leaves, where to, and how."""
 
-    leaving: LeavingFolder
+    local: LocalFolder
     origin: RunOrigin
     remote: RemoteRepository
     terms: PushTerms
@@ -51,11 +52,11 @@ class PushWork:
 
     def message(self) -> str:
         """Of the commit."""
-        return f"cotforge: {self.leaving.what}"
+        return f"cotforge: {self.local.what}"
 
     def merged_card(self, tree: dict[str, RemoteFile], head: str | None) -> str:
         """The card, with what people wrote in the one that is there. Raises HubError where one of them forbids the push."""
-        theirs = self.remote.card(head) if head and CARD in tree else None
+        theirs = self.remote.read_card(head) if head and CARD in tree else None
         others = [name for name in tree if name not in UNTOUCHED]
         if others and not (theirs and theirs.is_ours) and FOREIGN not in self.terms.allow:
             more = f" and {len(others) - 1:,} files more" if len(others) > 1 else ""
@@ -63,9 +64,9 @@ class PushWork:
                 f"{self.remote.name}: holds {others[0]!r}{more}, and its card is not one of cotforge's; choose another name, "
                 f"or say --allow {FOREIGN}"
             )
-        merged = merge_cards(name_repository(self.leaving.card, self.remote.name, self.remote.url), theirs)
+        merged = merge_cards(name_repository(self.local.card, self.remote.name, self.remote.url), theirs)
         public, allow = self.terms.public, self.terms.allow
-        self.notes = tuple(demand_header(self.leaving, merged.header, self.origin, public=public, allow=allow))
+        self.notes = tuple(demand_header(self.local, merged.header, self.origin, public=public, allow=allow))
         return merged.text()
 
 
@@ -88,7 +89,7 @@ def push(
     A new repository is private unless `public`; one that is public already is pushed to only with `public`. `pr`: as a pull request.
     `revision`: to this branch, made where it is not there. `tag`: of the commit. `dry_run`: change nothing and say what would change.
     `xet`: send large files in parts that the Hub may have already. `allow`: findings of the scan that may leave, by name. `console`:
-    where progress is shown; nowhere by default. Raises HubError, and Interrupted by a KeyboardInterrupt.
+    where progress is shown; nowhere by default. Raises HubError; a KeyboardInterrupt comes from an Interrupted that says how to resume.
     """
     if pr and revision not in (None, MAIN):
         raise HubError(f"{repo}: a pull request is made to main, and --revision names {revision!r}; give one of them")
@@ -97,38 +98,41 @@ def push(
     terms = PushTerms(public, pr, revision or MAIN, tag, dry_run, frozenset(allow))
     run = Path(run)
     origin = RunOrigin.read(run)
-    leaving = (read_student if model else read_dataset)(run)
+    local = (read_student if model else read_dataset)(run)
     meter = UploadMeter()
     client = open_client()
-    meter.begin("looking for secrets in what would leave")
+    meter.begin_phase("looking for secrets in what would leave")
     try:
         with UploadDisplay(meter, console):
-            demand_clean(leaving, allow=terms.allow)
-            meter.begin("looking at the Hub")
+            demand_clean(local, allow=terms.allow)
+            meter.begin_phase("looking at the Hub")
             with quiet_client(meter, xet=xet):
-                remote = RemoteRepository(client, repo, leaving.kind, meter.note)
-                pushed = _push(PushWork(leaving, origin, remote, terms, meter))
-    except KeyboardInterrupt as end:
-        raise KeyboardInterrupt from Interrupted(RESUMES) if not isinstance(end.__cause__, Interrupted) else end.__cause__
-    return replace(pushed, notes=(*pushed.notes, *dict.fromkeys(meter.notes)))
+                pushed = run_interruptibly(
+                    lambda: _run_push(PushWork(local, origin, RemoteRepository(client, repo, local.kind, meter.add_note), terms, meter)),
+                    stop=lambda: stop_client(meter),
+                )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt from Interrupted(RESUMES)
+    return replace(pushed, network_bytes=meter.sent if pushed.changed else None, notes=(*pushed.notes, *dict.fromkeys(meter.notes)))
 
 
-def _push(work: PushWork) -> Pushed:
-    leaving, remote, terms = work.leaving, work.remote, work.terms
+def _run_push(work: PushWork) -> Pushed:
+    local, remote, terms = work.local, work.remote, work.terms
     private = _demand_visibility(remote, terms)
     is_private = not terms.public if private is None else private
     if private is None and terms.dry_run:
         card = work.merged_card({}, None)
-        return _pushed(work, leaving.with_card(card), RemoteChanges.between(leaving.with_card(card), {}, leaving.stale), private, None)
+        return _expected_result(work, local.with_card(card), RemoteChanges.between(local.with_card(card), {}, local.stale), private, None)
     if private is None:
         work.merged_card({}, None)  # what would be refused is refused before anything is made
-        remote.create(private=is_private)
-    head = _head(remote, terms)
-    tree = remote.tree(head)
-    files = leaving.with_card(work.merged_card(tree, head))
-    changes = RemoteChanges.between(files, tree, leaving.stale)
+        remote.create_repository(private=is_private)
+        _demand_visibility(remote, terms)  # what it was made as is the Hub's word: an organisation may have rules of its own
+    head = _base_commit(remote, terms)
+    tree = remote.list_files(head)
+    files = local.with_card(work.merged_card(tree, head))
+    changes = RemoteChanges.between(files, tree, local.stale)
     _demand_free_tag(remote, terms, None if changes else head)
-    pushed = _pushed(work, files, changes, private, head)
+    pushed = _expected_result(work, files, changes, private, head)
     if terms.dry_run:
         return pushed
     if changes and (terms.pr or (len(changes.added) > MOST_FILES and terms.revision == MAIN)):
@@ -136,44 +140,46 @@ def _push(work: PushWork) -> Pushed:
     elif changes:
         pushed = replace(pushed, commit=_onto_branch(work, changes, head))
     if terms.tag and pushed.commit:
-        remote.tag(terms.tag, pushed.commit)
+        remote.put_tag(terms.tag, pushed.commit)
     return pushed
 
 
 def _onto_branch(work: PushWork, changes: RemoteChanges, head: str) -> str:
     remote, revision = work.remote, work.terms.revision
-    if revision != MAIN and remote.head(revision) is None:
-        remote.branch(revision)
+    if revision != MAIN and remote.find_head(revision) is None:
+        remote.make_branch(revision)
     return send_changes(remote, changes, work.message(), revision=revision, parent=head, meter=work.meter)
 
 
-def _through_pull(work: PushWork, files: tuple[LeavingFile, ...], pushed: Pushed) -> Pushed:
+def _through_pull(work: PushWork, files: tuple[LocalFile, ...], pushed: Pushed) -> Pushed:
     """By a pull request, which resumes one that was interrupted; merged, unless it was asked for."""
     remote = work.remote
     title = f"{work.message()} [{_digest_of(files)}]"
     number, url = remote.open_pull(title)
     revision = f"refs/pr/{number}"
-    head = remote.head(revision)
+    head = remote.find_head(revision)
     assert head is not None
-    changes = RemoteChanges.between(files, remote.tree(head), work.leaving.stale)
+    changes = RemoteChanges.between(files, remote.list_files(head), work.local.stale)
     if changes:
         head = send_changes(remote, changes, title, revision=revision, parent=head, meter=work.meter)
     remote.offer_pull(number)
     if work.terms.pr:
         return replace(pushed, commit=head, revision=revision, pull_request=url)
     remote.merge_pull(number)
-    merged = remote.head(MAIN)
+    merged = remote.find_head(MAIN)
     assert merged is not None
-    if not RemoteChanges(files, (), changes.deleted).is_in(remote.tree(merged)):
+    if not RemoteChanges(files, (), changes.deleted).is_in(remote.list_files(merged)):
         raise HubError(f"{remote.name}: main does not hold what was merged by {url}; run the same command again")
     return replace(pushed, commit=merged)
 
 
-def _pushed(work: PushWork, files: tuple[LeavingFile, ...], changes: RemoteChanges, private: bool | None, head: str | None) -> Pushed:
+def _expected_result(
+    work: PushWork, files: tuple[LocalFile, ...], changes: RemoteChanges, private: bool | None, head: str | None
+) -> Pushed:
     """What it will come to; `private` is None where the repository is not there yet."""
     remote, terms = work.remote, work.terms
     return Pushed(
-        remote.name, work.leaving.kind, remote.url, not terms.public if private is None else private, private is None, terms.revision,
+        remote.name, work.local.kind, remote.url, not terms.public if private is None else private, private is None, terms.revision,
         head, len(files), sum(file.size for file in files), len(changes.added), changes.size, changes.deleted, tag=terms.tag,
         dry_run=terms.dry_run, notes=(*work.notes, *([STAYS_PRIVATE] if private and terms.public else [])),
     )  # fmt: skip
@@ -181,7 +187,7 @@ def _pushed(work: PushWork, files: tuple[LeavingFile, ...], changes: RemoteChang
 
 def _demand_visibility(remote: RemoteRepository, terms: PushTerms) -> bool | None:
     """Whether the repository is private; None where it is not there. Raises HubError where it would be published unasked."""
-    private = remote.visibility()
+    private = remote.is_private()
     if private is False and not terms.public:
         raise HubError(f"{remote.name}: is public, so that all that is pushed is published; --public says that it shall be")
     if private is None and terms.pr:
@@ -189,9 +195,9 @@ def _demand_visibility(remote: RemoteRepository, terms: PushTerms) -> bool | Non
     return private
 
 
-def _head(remote: RemoteRepository, terms: PushTerms) -> str:
+def _base_commit(remote: RemoteRepository, terms: PushTerms) -> str:
     """The commit that is pushed on top of: of the branch, else of main."""
-    head = remote.head(terms.revision) or remote.head(MAIN)
+    head = remote.find_head(terms.revision) or remote.find_head(MAIN)
     if head is None:
         raise HubError(f"{remote.name}: has no branch main; push to another with --revision")
     return head
@@ -199,10 +205,10 @@ def _head(remote: RemoteRepository, terms: PushTerms) -> str:
 
 def _demand_free_tag(remote: RemoteRepository, terms: PushTerms, commit: str | None) -> None:
     """Raises HubError where the tag is at another commit; `commit` is where it shall be, None where that is not made yet."""
-    if terms.tag and (there := remote.tags().get(terms.tag)) not in (None, commit):
+    if terms.tag and (there := remote.list_tags().get(terms.tag)) not in (None, commit):
         raise HubError(f"{remote.name}: has a tag {terms.tag!r} already, at {str(there)[:8]}; choose another name")
 
 
-def _digest_of(files: tuple[LeavingFile, ...]) -> str:
+def _digest_of(files: tuple[LocalFile, ...]) -> str:
     """A hash of all names and contents."""
     return hashlib.sha256("\n".join(f"{file.name} {file.sha256}" for file in files).encode()).hexdigest()[:12]

@@ -29,13 +29,15 @@ class Pushed:
     sent_files: int
     """Those that were new or changed."""
     sent_bytes: int
-    """Of these files; by Xet fewer go over the network, since parts that the Hub has already are not sent."""
+    """Of these files."""
     deleted: tuple[str, ...] = ()
     """What an earlier push had left and this one removed."""
     pull_request: str | None = None
     """Its URL, with `pr`."""
     tag: str | None = None
     dry_run: bool = False
+    network_bytes: int | None = None
+    """Bytes of large files that went over the network: fewer by Xet, which sends no part that the Hub has. None where that is not known."""
     notes: tuple[str, ...] = ()
     """What the Hub warned of, and what a person should know."""
 
@@ -56,7 +58,8 @@ class Pushed:
         place = "a pull request" if self.pull_request or (self.dry_run and self.revision.startswith("refs/pr")) else self.revision
         commit = f" as {self.commit[:8]}" if self.commit and not self.dry_run else ""
         what = f"{self.sent_files:,} of {_files(self.files)} ({in_bytes(self.sent_bytes)} of {in_bytes(self.bytes)})"
-        return f"{self.repository}: {word} {what} to {place}{commit}"
+        network = "" if self.network_bytes is None or self.dry_run else f"; {in_bytes(self.network_bytes)} over the network"
+        return f"{self.repository}: {word} {what} to {place}{commit}{network}"
 
     def _deleted(self) -> str:
         if not self.deleted:

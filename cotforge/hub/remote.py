@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from cotforge.errors import HubError
-from cotforge.hub.leaving import CARD, LeavingFile
+from cotforge.hub.local_files import CARD, LocalFile
 from cotforge.hub.remote_card import CardParts
-from cotforge.hub.retrying import Note, retry_passing, told_fault
+from cotforge.hub.retrying import Note, hub_error, retry_transient
 
 MAIN = "main"
 Answer = TypeVar("Answer")
@@ -27,7 +27,7 @@ class RemoteFile:
     sha256: str | None
     """Of a large file alone."""
 
-    def holds(self, file: LeavingFile) -> bool:
+    def holds(self, file: LocalFile) -> bool:
         """Whether it is that one, to the byte."""
         return self.size == file.size and (file.git_oid == self.oid if self.sha256 is None else file.sha256 == self.sha256)
 
@@ -44,19 +44,19 @@ class RemoteRepository:
     def _full_name(self, name: str) -> str:
         if not re.fullmatch(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}", name) or ".." in name or "--" in name or name.endswith(".git"):
             raise HubError(f"{name[:120]}: is not the name of a repository; write owner/name, of letters, digits, '.', '_' and '-'")
-        return name if "/" in name else f"{self.ask(self.client.whoami, name)['name']}/{name}"
+        return name if "/" in name else f"{self.call_hub(self.client.whoami, name)['name']}/{name}"
 
-    def ask(self, call: Callable[..., Answer], where: str = "", *, patient: bool = False, **given: Any) -> Answer:
+    def call_hub(self, call: Callable[..., Answer], where: str = "", *, patient: bool = False, **given: Any) -> Answer:
         """What a call of the client gives; `patient` are those that try again by themselves.
 
         Raises HubError, whose line begins with `where` or the repository's name.
         """
         try:
-            return call(**given) if patient else retry_passing(partial(call, **given), note=self._note)
+            return call(**given) if patient else retry_transient(partial(call, **given), note=self._note)
         except Exception as fault:
-            raise told_fault(fault, where or self.name) from fault
+            raise hub_error(fault, where or self.name) from fault
 
-    def visibility(self) -> bool | None:
+    def is_private(self) -> bool | None:
         """Whether it is private; None where it is not there."""
         from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -66,13 +66,13 @@ class RemoteRepository:
             except RepositoryNotFoundError:
                 return None
 
-        return self.ask(asked)
+        return self.call_hub(asked)
 
-    def create(self, *, private: bool) -> None:
+    def create_repository(self, *, private: bool) -> None:
         """Make it; where it is there already, it stays as it is."""
-        self.ask(self._api("create_repo"), private=private, exist_ok=True)
+        self.call_hub(self._api("create_repo"), private=private, exist_ok=True)
 
-    def head(self, revision: str) -> str | None:
+    def find_head(self, revision: str) -> str | None:
         """The commit that a revision is at; None where there is no such revision."""
         from huggingface_hub.errors import RevisionNotFoundError
 
@@ -82,13 +82,13 @@ class RemoteRepository:
             except RevisionNotFoundError:
                 return None
 
-        return self.ask(asked)
+        return self.call_hub(asked)
 
-    def branch(self, name: str) -> None:
+    def make_branch(self, name: str) -> None:
         """Make a branch at the head of main."""
-        self.ask(self._api("create_branch"), branch=name, exist_ok=True)
+        self.call_hub(self._api("create_branch"), branch=name, exist_ok=True)
 
-    def tree(self, revision: str) -> dict[str, RemoteFile]:
+    def list_files(self, revision: str) -> dict[str, RemoteFile]:
         """Every file of a revision."""
         from huggingface_hub.hf_api import RepoFile
 
@@ -97,45 +97,45 @@ class RemoteRepository:
             files = (entry for entry in entries if isinstance(entry, RepoFile))
             return {file.path: RemoteFile(file.size, file.blob_id, file.lfs.sha256 if file.lfs else None) for file in files}
 
-        return self.ask(asked)
+        return self.call_hub(asked)
 
-    def card(self, revision: str) -> CardParts:
+    def read_card(self, revision: str) -> CardParts:
         """The card of a revision that has one."""
         with TemporaryDirectory(prefix="cotforge-card-") as folder:
-            path = self.ask(self._api("hf_hub_download"), patient=True, filename=CARD, revision=revision, cache_dir=folder)
+            path = self.call_hub(self._api("hf_hub_download"), patient=True, filename=CARD, revision=revision, cache_dir=folder)
             text = Path(path).read_text(encoding="utf-8", errors="replace")
         try:
             return CardParts.of(text)
         except ValueError as fault:
             raise HubError(f"{self.name}: README.md: {fault}; mend it on the Hub, then push again") from fault
 
-    def tags(self) -> dict[str, str]:
+    def list_tags(self) -> dict[str, str]:
         """Each tag, with the commit that it is at."""
-        return {ref.name: ref.target_commit for ref in self.ask(self._api("list_repo_refs")).tags}
+        return {ref.name: ref.target_commit for ref in self.call_hub(self._api("list_repo_refs")).tags}
 
-    def tag(self, name: str, commit: str) -> None:
+    def put_tag(self, name: str, commit: str) -> None:
         """Put a tag at a commit."""
-        self.ask(self._api("create_tag"), tag=name, revision=commit, exist_ok=True)
+        self.call_hub(self._api("create_tag"), tag=name, revision=commit, exist_ok=True)
 
     def open_pull(self, title: str) -> tuple[int, str]:
         """(number, URL) of a pull request of this title that is not merged yet; made where there is none."""
-        for pull in self.ask(lambda: list(self._api("get_repo_discussions")(discussion_type="pull_request"))):
+        for pull in self.call_hub(lambda: list(self._api("get_repo_discussions")(discussion_type="pull_request"))):
             if pull.title == title and pull.status in ("draft", "open"):
                 return pull.num, pull.url
-        made = self.ask(self._api("create_pull_request"), title=title, description="Made by `cotforge push`.")
+        made = self.call_hub(self._api("create_pull_request"), title=title, description="Made by `cotforge push`.")
         return made.num, made.url
 
     def offer_pull(self, number: int) -> None:
         """Say that a pull request is a draft no more."""
-        self.ask(self._api("change_discussion_status"), discussion_num=number, new_status="open")
+        self.call_hub(self._api("change_discussion_status"), discussion_num=number, new_status="open")
 
     def merge_pull(self, number: int) -> None:
         """Merge a pull request into main."""
-        self.ask(self._api("merge_pull_request"), discussion_num=number)
+        self.call_hub(self._api("merge_pull_request"), discussion_num=number)
 
-    def upload(self, additions: Sequence[Any], revision: str) -> None:
+    def upload_large(self, additions: Sequence[Any], revision: str) -> None:
         """Send the large ones among the files; what is there already is not sent. No commit is made."""
-        self.ask(self._api("preupload_lfs_files"), patient=True, additions=additions, revision=revision, free_memory=False)
+        self.call_hub(self._api("preupload_lfs_files"), patient=True, additions=additions, revision=revision, free_memory=False)
 
     def commit_once(self, operations: Iterable[Any], message: str, *, revision: str, parent: str) -> str:
         """Make one commit, tried once, if the revision is still at `parent`. Raises what the client raises."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from cotforge.errors import HubError, in_words
 
-PASSING = frozenset({408, 429, 500, 502, 503, 504})
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 8.0)
 LONGEST_WAIT_S = 300.0
 """Of a wait that the Hub asks for: its limits begin anew every five minutes (https://huggingface.co/docs/hub/rate-limits)."""
@@ -20,19 +20,19 @@ Note = Callable[[str], object]
 """Told, in a few words, what is waited for."""
 
 
-def retry_passing(call: Callable[[], Result], *, note: Note) -> Result:
+def retry_transient(call: Callable[[], Result], *, note: Note) -> Result:
     """What the call gives; made again while it fails for a passing reason, at most six times. Raises what it raised last."""
     for wait in WAITS_S:
         try:
             return call()
         except Exception as fault:
-            if not is_passing(fault):
+            if not is_transient(fault):
                 raise
-            wait_after(fault, wait, note=note)
+            wait_before_retry(fault, wait, note=note)
     return call()
 
 
-def wait_after(fault: BaseException, wait: float, *, note: Note) -> None:
+def wait_before_retry(fault: BaseException, wait: float, *, note: Note) -> None:
     """Wait as long as the Hub asks for, else for `wait` seconds."""
     asked = _asked_wait_s(fault)
     seconds = wait if asked is None else min(asked, LONGEST_WAIT_S)
@@ -40,19 +40,19 @@ def wait_after(fault: BaseException, wait: float, *, note: Note) -> None:
     time.sleep(seconds)
 
 
-def is_passing(fault: BaseException) -> bool:
+def is_transient(fault: BaseException) -> bool:
     """Whether the same call may succeed later: the server is busy, or the connection broke."""
-    return any(_status_of(each) in PASSING or _broke(each) for each in _chain(fault))
+    return any(_status_of(each) in TRANSIENT or _is_connection_error(each) for each in _causes(fault))
 
 
 def status_of(fault: BaseException) -> int | None:
     """The HTTP status that a failure goes back to; None where there was no answer."""
-    return next((status for each in _chain(fault) if (status := _status_of(each)) is not None), None)
+    return next((status for each in _causes(fault) if (status := _status_of(each)) is not None), None)
 
 
-def told_fault(fault: BaseException, where: str) -> HubError:
+def hub_error(fault: BaseException, where: str) -> HubError:
     """The failure as one line that begins with `where`."""
-    names = {type(each).__name__ for each in _chain(fault)}
+    names = {type(each).__name__ for each in _causes(fault)}
     status = status_of(fault)
     if "OfflineModeIsEnabled" in names:
         return HubError(f"{where}: HF_HUB_OFFLINE is set, and a push needs the Hub; unset it")
@@ -66,12 +66,12 @@ def told_fault(fault: BaseException, where: str) -> HubError:
         return HubError(f"{where}: the Hub says that a file is too large")
     if found := re.match(r"Invalid metadata in README\.md\.?\s*(.*)", str(fault), re.DOTALL):
         return HubError(f"{where}: the Hub refuses the header of README.md: {in_words(ValueError(found[1]))}")
-    if is_passing(fault):
+    if is_transient(fault):
         return HubError(f"{where}: {_reason_in_words(fault)}, again and again; run the same command later: what was sent is not sent again")
     return HubError(f"{where}: {in_words(fault)}")
 
 
-def _chain(fault: BaseException | None) -> Iterator[BaseException]:
+def _causes(fault: BaseException | None) -> Iterator[BaseException]:
     """The failure and those that it goes back to."""
     seen: set[int] = set()
     while fault is not None and id(fault) not in seen:
@@ -85,7 +85,7 @@ def _status_of(fault: BaseException) -> int | None:
     return status if isinstance(status, int) else None
 
 
-def _broke(fault: BaseException) -> bool:
+def _is_connection_error(fault: BaseException) -> bool:
     """Whether it is a broken or slow connection, as the client's HTTP library has it (httpx, or httpx2 since huggingface_hub 2)."""
     names = {base.__name__ for base in type(fault).__mro__ if base.__module__.partition(".")[0] in ("httpx", "httpx2")}
     return "TransportError" in names and "UnsupportedProtocol" not in names
@@ -93,7 +93,7 @@ def _broke(fault: BaseException) -> bool:
 
 def _asked_wait_s(fault: BaseException) -> float | None:
     """Seconds that the answer asks to wait for. Source: https://huggingface.co/docs/hub/rate-limits, RFC 9110 section 10.2.3."""
-    answers = (getattr(each, "response", None) for each in _chain(fault) if _status_of(each) is not None)
+    answers = (getattr(each, "response", None) for each in _causes(fault) if _status_of(each) is not None)
     headers: Mapping[str, str] = getattr(next(answers, None), "headers", {})
     if found := re.search(r"\br=0\s*;.*?\bt=(\d+)", headers.get("ratelimit") or ""):
         return float(found[1])

@@ -37,11 +37,11 @@ class UploadDisplay:
         assert self._console is not None
         if not self._console.is_terminal:
             while not self._over.wait(PLAIN_S):
-                self._console.print(printable_line(self._meter.line()), markup=False, highlight=False, soft_wrap=True)
+                self._console.print(printable_line(self._meter.progress_line()), markup=False, highlight=False, soft_wrap=True)
             return
         with Live(self._line(), console=self._console, auto_refresh=False, transient=True) as live:
             while not self._over.wait(REFRESH_S):
                 live.update(self._line(), refresh=True)
 
     def _line(self) -> Text:
-        return Text(printable_line(self._meter.line()), style="dim")
+        return Text(printable_line(self._meter.progress_line()), style="dim")

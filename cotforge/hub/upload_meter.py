@@ -22,12 +22,14 @@ class UploadMeter:
         self._looks: deque[tuple[float, int]] = deque([(self._began, 0)])
         self.total = 0
         """Bytes to read and send; what the Hub has already is read and not sent."""
-        self.sent = 0
-        """Bytes that went over the network, where that is known; 0 where it is not."""
+        self.sent: int | None = None
+        """Bytes that went over the network; None where that is not known."""
+        self.cancelled = False
+        """Whether nobody waits for it any more."""
         self.phase = "looking at the Hub"
         self.notes: list[str] = []
 
-    def begin(self, phase: str, total: int = 0) -> None:
+    def begin_phase(self, phase: str, total: int = 0) -> None:
         """Something new is done."""
         with self._lock:
             self.phase, self.total = phase, total
@@ -35,25 +37,25 @@ class UploadMeter:
             self._moved = self._began
             self._looks = deque([(self._began, 0)])
 
-    def at(self, name: str, place: int) -> None:
+    def set_place(self, name: str, place: int) -> None:
         """So many bytes of a file are read; "" is all files together."""
         with self._lock:
             if self._at.get(name) != place:
                 self._at[name] = place
                 self._moved = self._clock()
 
-    def transferred(self, count: int) -> None:
+    def set_sent(self, count: int) -> None:
         """So many bytes went over the network, since the start."""
         with self._lock:
             if count != self.sent:
                 self.sent, self._moved = count, self._clock()
 
-    def note(self, text: str) -> None:
+    def add_note(self, text: str) -> None:
         """Something that a person should know."""
         with self._lock:
             self.notes.append(text[:_LONGEST])
 
-    def line(self) -> str:
+    def progress_line(self) -> str:
         """How far it is, in one line."""
         with self._lock:
             now, done = self._clock(), min(sum(self._at.values()), self.total)

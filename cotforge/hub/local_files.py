@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ STALE_OF_MODELS = re.compile(r"model(?:-\d+-of-\d+)?\.safetensors(?:\.index\.jso
 
 
 @dataclass(frozen=True)
-class LeavingFile:
+class LocalFile:
     """A file that is pushed."""
 
     name: str
@@ -53,32 +53,30 @@ class LeavingFile:
 
 
 @dataclass(frozen=True)
-class LeavingFolder:
+class LocalFolder:
     """All that one push sends, and which files of an earlier push it replaces."""
 
     folder: Path
     kind: str
     """`dataset` or `model`: of the repository."""
     card: CardParts
-    files: tuple[LeavingFile, ...]
+    files: tuple[LocalFile, ...]
     """Without the card."""
     stale: re.Pattern[str]
     """What is removed from the repository where this push does not send it, by its name."""
     what: str
     """In a few words, for the message of the commit."""
-    rows: Mapping[str, int] = field(default_factory=dict)
-    """Of a dataset: config to rows, by its card."""
 
-    def with_card(self, text: str) -> tuple[LeavingFile, ...]:
+    def with_card(self, text: str) -> tuple[LocalFile, ...]:
         """The files, the card among them."""
-        return (LeavingFile(CARD, text.encode()), *self.files)
+        return (LocalFile(CARD, text.encode()), *self.files)
 
     def paths(self) -> list[Path]:
         """Everything in the folder that leaves, relative to it."""
         return [Path(CARD), *(Path(file.name) for file in self.files)]
 
 
-def read_dataset(run: Path) -> LeavingFolder:
+def read_dataset(run: Path) -> LocalFolder:
     """The dataset of a run: its card, the shards that the card names, and what else lies there. Raises HubError."""
     folder = run / "dataset"
     card = _card_in(folder, f"{run}: has no dataset; `cotforge build` makes one")
@@ -89,22 +87,22 @@ def read_dataset(run: Path) -> LeavingFolder:
         _demand_file(folder / shard, "`cotforge curate` writes the dataset anew")
     others = {name for name in _names_below(folder) if not name.endswith(".parquet") and name != CARD}
     rows = _rows_by_card(card.header)
-    return LeavingFolder(
-        folder, "dataset", card, tuple(LeavingFile(name, folder / name) for name in sorted(shards | others)),
+    return LocalFolder(
+        folder, "dataset", card, tuple(LocalFile(name, folder / name) for name in sorted(shards | others)),
         STALE_OF_DATASETS,
-        ", ".join(f"{rows[config]:,} {words}" for config, words in _WORDS.items() if rows.get(config)), rows,
+        ", ".join(f"{rows[config]:,} {words}" for config, words in _WORDS.items() if rows.get(config)) or "lessons",
     )  # fmt: skip
 
 
-def read_student(run: Path) -> LeavingFolder:
+def read_student(run: Path) -> LocalFolder:
     """The trained student of a run: all that loads it, and its card. Raises HubError."""
     folder = run / "train" / "student"
     card = _card_in(folder, f"{run}: has no student; `cotforge train` makes one")
     names = [name for name in _names_below(folder) if name != CARD and not OF_TRAINING.fullmatch(name.rpartition("/")[2])]
     if not any(name.endswith(".safetensors") for name in names):
         raise HubError(f"{folder}: has no weights (*.safetensors); `cotforge train` writes them")
-    files = tuple(LeavingFile(name, folder / name) for name in sorted(names))
-    return LeavingFolder(folder, "model", card, files, STALE_OF_MODELS, "student and its card")
+    files = tuple(LocalFile(name, folder / name) for name in sorted(names))
+    return LocalFolder(folder, "model", card, files, STALE_OF_MODELS, "student and its card")
 
 
 _WORDS = {"default": "lessons", "traces": "traces", "preference": "pairs of a right and a wrong text"}

@@ -9,8 +9,8 @@ from cotforge import tree
 from cotforge.card_keys import header_faults
 from cotforge.errors import HubError, show_value
 from cotforge.folder import RunFolder, name_in, read_kept
-from cotforge.hub.leaving import CARD, LeavingFolder
 from cotforge.hub.licence import CONFIRMED, Licence, choose_licence
+from cotforge.hub.local_files import CARD, LocalFolder
 from cotforge.hub.scan import find_leaks
 from cotforge.redaction.variables import remember_variables
 
@@ -46,32 +46,32 @@ class RunOrigin:
         return choose_licence(self.source_licence, self.teachers)
 
 
-def demand_clean(leaving: LeavingFolder, *, allow: Collection[str]) -> None:
+def demand_clean(local: LocalFolder, *, allow: Collection[str]) -> None:
     """Raises HubError, with a line for each, where a file holds a credential, a local path or a name of user or machine."""
     try:
-        leaks = find_leaks(leaving.folder, files=leaving.paths(), allow=allow)
+        leaks = find_leaks(local.folder, files=local.paths(), allow=allow)
     except OSError as fault:
-        raise HubError(f"{leaving.folder}: cannot be looked through: {fault}") from fault
+        raise HubError(f"{local.folder}: cannot be looked through: {fault}") from fault
     if leaks:
-        raise HubError(*(f"{leaving.folder}/{leak}" for leak in leaks))
+        raise HubError(*(f"{local.folder}/{leak}" for leak in leaks))
 
 
-def demand_header(leaving: LeavingFolder, header: dict[str, Any], origin: RunOrigin, *, public: bool, allow: Collection[str]) -> list[str]:
+def demand_header(local: LocalFolder, header: dict[str, Any], origin: RunOrigin, *, public: bool, allow: Collection[str]) -> list[str]:
     """Raises HubError where the Hub would refuse the header of a card, or its licence says more than source and teachers allow.
 
     What else a person should settle about the licence: raised too where the repository is public, given where it is private.
     """
-    where = leaving.folder / CARD
-    if faults := header_faults(header, "dataset" if leaving.kind == "dataset" else "model"):
+    where = local.folder / CARD
+    if faults := header_faults(header, "dataset" if local.kind == "dataset" else "model"):
         raise HubError(*(f"{where}: {fault}" for fault in faults))
-    if leaving.kind != "dataset" or CONFIRMED in allow:
+    if local.kind != "dataset" or CONFIRMED in allow:
         return []
     licence = origin.licence()
     forbidden = [f"license: {fault}" for fault in licence.contradictions(header.get("license"))]
     questions = [f"license: {question}" for question in licence.questions]
     if forbidden or (public and questions):
         raise HubError(*_with_remedy([*forbidden, *(questions if public else [])], str(where)))
-    return questions
+    return [f"before it becomes public: {question}" for question in licence.questions]
 
 
 def _with_remedy(faults: list[str], where: str) -> Iterator[str]:
