@@ -53,7 +53,7 @@ def check(
     pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None, offline: bool,
     trust: bool,
 ) -> int:  # fmt: skip
-    """Validate file, prompts, source and teachers, and print calls, tokens, cost and hours still to come. Asks nothing without --probe."""
+    """Check file, prompts, source and teachers. Print the calls, tokens, cost and hours to come. Asks nothing without --probe."""
     from cotforge.face.checking import check_session
     from cotforge.session import RunSession
 
@@ -82,7 +82,7 @@ def build(
     pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, replace: bool, offline: bool, refresh: Sequence[str],
     retry: str | None, trust: bool,
 ) -> int:  # fmt: skip
-    """Ask the teachers, vote, filter and write the dataset. Goes on where it stopped; a second run asks nothing."""
+    """Ask the teachers, vote, filter and write the dataset. Resumes where it stopped; a second run asks nothing."""
     from cotforge.session import RunSession
 
     if offline and (refresh or retry):
@@ -133,8 +133,8 @@ def gold(
 ) -> int:  # fmt: skip
     """Draw samples for a person to check, and read the answers back. Asks no teacher.
 
-    RUN is a run folder, or before there is one a pipeline file. Leaves a page, RUN/gold.html, and a table, RUN/gold-to-fill.csv.
-    Half of the samples are drawn by chance, half where teachers are unsure or contradict the label; before a build all by chance.
+    RUN is a run folder or, before a build, a pipeline file. Writes a page, RUN/gold.html, and a table, RUN/gold-to-fill.csv.
+    Half of the samples are random, half are unsure or contradict their label. Before a build all are random.
     """
     from cotforge.session import RunSession
 

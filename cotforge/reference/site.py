@@ -57,6 +57,7 @@ def site_config(root: Path) -> dict[str, Any]:
 _API_OPTIONS = {
     "show_source": False,
     "show_root_heading": True,
+    "show_root_full_path": False,  # the name that `import cotforge` gives it
     "heading_level": 2,
     "show_signature_annotations": True,
     "separate_signature": True,
