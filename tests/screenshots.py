@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cotforge.view.serving import start_viewer
 
-from tests.browser import PROGRAM, Browser, chromium
+from tests.browser import PROGRAM, READY, Browser, chromium
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 DESK = (1200, 960)
@@ -30,14 +30,16 @@ def photograph(run: Path, folder: Path = IMAGES) -> list[Path]:
 
 
 def _of_report(browser: Browser, run: Path, folder: Path) -> Iterator[Path]:
-    """The run asked one by one, whose answers people checked; and the training of the other one."""
-    browser.open(run / "sequential" / "report.html")
-    yield _take_picture(browser, folder / "report.png")
-    yield _take_picture(browser, folder / "report-dark.png", dark=True)
-    yield _take_picture(browser, folder / "report-phone.png", size=PHONE)
+    """The report of the digits: its head in light and dark and on a phone, its samples and its training."""
     browser.open(run / "report.html")
-    browser.ask("document.getElementById('training').scrollIntoView()")
-    yield _take_picture(browser, folder / "report-training.png")
+    yield _take_picture(browser, folder / "report-phone.png", size=PHONE)
+    yield _take_picture(browser, folder / "report-dark.png", dark=True)
+    yield _take_picture(browser, folder / "report.png")
+    for part in ("samples", "training"):
+        for _ in range(3):  # parts above are laid out as they come near, which moves what is below
+            browser.ask(f"document.getElementById('{part}').scrollIntoView()")
+            browser.ask(READY)
+        yield _take_picture(browser, folder / f"report-{part}.png")
 
 
 def _of_viewer(browser: Browser, run: Path, folder: Path) -> Iterator[Path]:
