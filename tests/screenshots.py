@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image
+
 from cotforge.view.serving import start_viewer
 
 from tests.browser import PROGRAM, READY, Browser, chromium
@@ -18,6 +20,8 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 DESK = (1200, 960)
 """Width and height in pixels."""
 PHONE = (390, 780)
+COLOURS = 128
+"""Of a picture: a third of the bytes, and nothing to be seen of it."""
 CARDS = "[...document.querySelectorAll('a.card')]"
 
 
@@ -54,6 +58,9 @@ def _of_viewer(browser: Browser, run: Path, folder: Path) -> Iterator[Path]:
 
 def _take_picture(browser: Browser, path: Path, *, size: tuple[int, int] = DESK, dark: bool = False) -> Path:
     browser.picture(path, *size, dark=dark)
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
     return path
 
 
