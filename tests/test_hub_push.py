@@ -296,6 +296,10 @@ def test_a_branch_is_made_where_it_is_not_there(run: Path, hub: HubServer) -> No
     assert 'revision="small"' in push(run, "--revision", "small")
     assert holds(hub, run, "small")
     assert not holds(hub, run)
+    assert "no commit was made" in push(run, "--revision", "small")
+    push(run)
+    push(run, "--revision", "same")
+    assert hub.dataset().refs["refs/heads/same"] == hub.dataset().refs["refs/heads/main"]
 
 
 def test_nothing_is_published_without_the_word_public(run: Path, hub: HubServer) -> None:
@@ -367,6 +371,18 @@ def test_a_licence_that_says_more_than_the_source_is_refused_unless_confirmed(ru
     push(run, "--allow", "licence")
     card.write_text(card.read_text().replace("license: cc0-1.0", "license: mine", 1))
     assert "license: 'mine' is not known to the Hub" in push(run, code=2)
+
+
+def test_licences_that_nobody_stated_keep_a_dataset_from_the_public_alone(run: Path, hub: HubServer) -> None:
+    for file in (run / "pipeline.yaml", run / "dataset" / "README.md"):
+        file.write_text(file.read_text().replace("cc-by-4.0", "unknown"))
+    assert "the licence of the images is not stated" in push(run, "--public", code=2)
+    assert not hub.repositories
+    push(run)
+    push(run, "--public")  # which leaves it private
+    assert hub.dataset().private
+    push(run, "--public", "--allow", "licence", repo="me/open")
+    assert not hub.dataset("me/open").private
 
 
 def test_a_dry_run_changes_nothing(run: Path, hub: HubServer) -> None:
