@@ -7,6 +7,7 @@ Report and viewer are opened in Chromium, at a fixed size. No teacher is asked.
 
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from cotforge.view.serving import start_viewer
 
-from tests.browser import PROGRAM, READY, Browser, chromium
+from tests.browser import PROGRAM, READY, START_S, Browser, chromium
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 DESK = (1200, 960)
@@ -50,10 +51,18 @@ def _of_viewer(browser: Browser, run: Path, folder: Path) -> Iterator[Path]:
     """The list, and the first sample whose label the teachers contradict."""
     with start_viewer(run) as viewer:
         browser.visit(viewer.url)
+        _wait_for_pictures(browser)
+        yield _take_picture(browser, folder / "view.png")
         browser.visit(browser.ask(f"{CARDS}.find(one => one.querySelector('.conflict'))?.href ?? {CARDS}[0].href"))
         yield _take_picture(browser, folder / "view-sample.png")
-        browser.visit(browser.ask("document.getElementById('back').href"))
-        yield _take_picture(browser, folder / "view.png")
+
+
+def _wait_for_pictures(browser: Browser) -> None:
+    """Until the viewer has found all pictures of the page in the source, which it reads meanwhile."""
+    end = time.monotonic() + START_S
+    while browser.ask("document.querySelector('.card .empty') !== null") and time.monotonic() < end:
+        time.sleep(0.5)
+        browser.visit(browser.ask("location.href"))
 
 
 def _take_picture(browser: Browser, path: Path, *, size: tuple[int, int] = DESK, dark: bool = False) -> Path:
