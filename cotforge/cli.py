@@ -30,6 +30,7 @@ EXAMPLES = {
     "eval": "cotforge eval emotions.yaml --model runs/emotions/train/student",
     "demo": "cotforge demo --short",
     "export": "cotforge export runs/emotions --to llamafactory",
+    "view": "cotforge view runs/emotions --open",
 }
 
 
@@ -302,6 +303,22 @@ def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trus
     from cotforge.formats import export as write
 
     tell(write(run, to, kind=kind, out=out, newlines=newlines, trust=trust).text())
+    return DONE
+
+
+@cli.command(cls=Example)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to listen on 127.0.0.1 (default: a free port).")
+@click.option("--open", "opens", is_flag=True, help="Open the page in a browser.")
+@click.option("--person", default="view", show_default=True, metavar="NAME", help="Save answers under this name.")
+@click.option("--trusted-origin", "origins", multiple=True, metavar="URL", help="Let pages of this origin show the viewer, such as a notebook's.")
+@_trust
+def view(run: Path, port: int, opens: bool, person: str, origins: Sequence[str], trust: bool) -> int:
+    """Look at every sample of a run in a browser, and save what you find right as gold. Serves this machine alone until Ctrl-C."""
+    from cotforge.view.serving import serve_until_interrupted, start_viewer
+
+    viewer = start_viewer(run, port=port, trust=trust, person=person, trusted_origins=origins)
+    serve_until_interrupted(viewer, tell=tell, opens=opens)
     return DONE
 
 

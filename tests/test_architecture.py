@@ -32,7 +32,7 @@ FLOORS = (
     "forge curate",
     "export card report simulate display estimate whatif",
     "results early_end doubts formats",
-    "build",
+    "build view",
     "train",
     "demo",
     "cli",

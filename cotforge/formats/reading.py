@@ -20,7 +20,8 @@ COLUMNS = {
 }
 _LARGEST = 64 << 20
 """Bytes of a card."""
-_SHARD = re.compile(r"(?:data|preference)/[^/\\]+\.parquet")
+_SHARD = re.compile(r"(?:data|traces|preference)/[^/\\]+\.parquet")
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HEADER = re.compile(r"---\n(.*?\n)---(?:\n|$)", re.DOTALL)
 
 
@@ -70,28 +71,42 @@ class DatasetRows:
 
     def _named(self) -> Iterator[tuple[str, str]]:
         """(split, shard) by the card, which names what belongs to the dataset. Raises PipelineError where there is none."""
-        card = self.run / "dataset" / "README.md"
         try:
-            found = _HEADER.match(read_regular(card, most=_LARGEST).decode("utf-8", "replace"))
+            named = named_shards(self.run).get(CONFIGS[self.kind], [])
         except FileNotFoundError as fault:
             raise PipelineError(f"{self.run}: has no dataset; `cotforge build` makes one") from fault
-        except OSError as fault:
-            raise PipelineError(f"{card}: cannot be read: {in_words(fault)}") from fault
-        try:
-            head = yaml.safe_load(found[1]) if found else None
-        except yaml.YAMLError as fault:
-            raise PipelineError(f"{card}: its header is not YAML: {in_words(fault)}") from fault
-        named = False
-        for config in _dicts(head.get("configs") if isinstance(head, dict) else None):
-            if config.get("config_name") == CONFIGS[self.kind]:
-                for files in _dicts(config.get("data_files")):
-                    for path in files["path"] if isinstance(files.get("path"), list) else [files.get("path")]:
-                        if isinstance(path, str) and _SHARD.fullmatch(path):
-                            named = True
-                            yield str(files.get("split") or "train"), path
         if not named:
             what = "pairs of a right and a wrong text" if self.kind == "dpo" else "lessons"
             raise PipelineError(f"{self.run}: its dataset has no {what}; `cotforge build` says at its end what they were lost to")
+        yield from named
+
+
+def named_shards(run: Path) -> dict[str, list[tuple[str, str]]]:
+    """(split, shard) of each config of a run's dataset, by its card; a shard's name is relative to `dataset/`.
+
+    Raises FileNotFoundError where there is no card, PipelineError where it cannot be read.
+    """
+    card = run / "dataset" / "README.md"
+    try:
+        found = _HEADER.match(read_regular(card, most=_LARGEST).decode("utf-8", "replace"))
+    except FileNotFoundError:
+        raise
+    except OSError as fault:
+        raise PipelineError(f"{card}: cannot be read: {in_words(fault)}") from fault
+    try:
+        head = yaml.load(found[1], Loader=_Loader) if found else None
+    except yaml.YAMLError as fault:
+        raise PipelineError(f"{card}: its header is not YAML: {in_words(fault)}") from fault
+    configs = _dicts(head.get("configs") if isinstance(head, dict) else None)
+    return {str(config.get("config_name")): list(_files_of(config)) for config in configs}
+
+
+def _files_of(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(split, shard) of one config; what is no shard of ours is left out."""
+    for files in _dicts(config.get("data_files")):
+        for path in files["path"] if isinstance(files.get("path"), list) else [files.get("path")]:
+            if isinstance(path, str) and _SHARD.fullmatch(path):
+                yield str(files.get("split") or "train"), path
 
 
 def _dicts(found: Any) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from cotforge.folder import RunFolder
 from cotforge.gold.cells import Table, put, table, unguarded, written
 from cotforge.gold.command import Samples, at_best
 from cotforge.gold.reading import DRAWN, Checked, Options, agreed, checked, place
+from cotforge.gold.review import locked_gold
 from cotforge.gold.sheet import SHEET, share
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
@@ -18,6 +19,11 @@ from cotforge.records import Fault, Sample
 
 def take(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str:
     """Put the answers in a file to those that the run has; what the command prints. Raises PipelineError, having changed nothing."""
+    with locked_gold(folder.path):
+        return _take(loaded, folder, samples, path)
+
+
+def _take(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str:
     target, task = place(loaded, folder.path), loaded.pipeline.task
     given = table(path, ("id", "answer"))
     had = table(target, ("id", "answer")) if target.exists() else None

@@ -14,6 +14,11 @@ def data_uri(picture: Picture, side: int) -> str:
         loaded = picture.load()
     except Fault:
         return ""
+    return f"data:image/jpeg;base64,{base64.b64encode(small_jpeg(loaded, side)).decode()}"
+
+
+def small_jpeg(loaded: bytes, side: int) -> bytes:
+    """The bytes of a picture as a JPEG of at most `side` pixels on its longer side, without a byte of the original."""
     small = io.BytesIO()
     with Image.open(io.BytesIO(loaded), formats=["JPEG", "PNG", "WEBP"]) as image:
         image.draft("RGB", (side, side))
@@ -21,4 +26,4 @@ def data_uri(picture: Picture, side: int) -> str:
     shown.thumbnail((side, side))
     shown.info.clear()  # Pillow would write a comment that it has read
     shown.save(small, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}"
+    return small.getvalue()

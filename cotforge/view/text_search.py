@@ -1,0 +1,72 @@
+"""Search for a text in the reasoning of all traces: by a thread, so that a page tells at once what is found so far."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Condition, Thread
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+from cotforge.view.sample_filter import Mask, Numbers
+from cotforge.view.sample_index import SampleIndex
+
+ROWS = 8_192
+"""Traces that are read at a time: about 10 MB of text."""
+
+Part = tuple[Numbers, float]
+"""Samples with the text, and the share of all that has been looked at by then."""
+
+
+class TextSearch:
+    """One search: begun when it is made, and stopped by `stop`."""
+
+    def __init__(self, begin: Mask, parts: Iterator[Part]) -> None:
+        """`begin`: samples that are found already; `parts` is read in a thread of its own."""
+        self._found, self._parts, self._share, self._stopped = begin.copy(), parts, 0.0, False
+        self._changed = Condition()
+        Thread(target=self._search, name="search", daemon=True).start()
+
+    def stop(self) -> None:
+        """End it at the next part."""
+        self._stopped = True
+
+    def wait(self, seconds: float) -> tuple[Mask, float]:
+        """(samples found, share looked at in [0, 1]), as soon as that is all, or after so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._share >= 1, seconds)
+            return self._found.copy(), self._share
+
+    def _search(self) -> None:
+        try:
+            for numbers, share in self._parts:
+                with self._changed:
+                    self._found[numbers] = True
+                    self._share = min(share, 0.999)
+                if self._stopped:
+                    return
+        finally:
+            with self._changed:
+                self._share = 1.0
+                self._changed.notify_all()
+
+
+def found_in_ids(index: SampleIndex, text: str) -> Mask:
+    """Samples whose id holds the text; upper and lower case are the same."""
+    return index.samples["id"].str.contains(_pattern(text)).fill_null(False).to_numpy()
+
+
+def found_in_traces(shards: Sequence[Path], samples: pl.Series, text: str) -> Iterator[Part]:
+    """Reads the reasoning of all traces once, some megabytes at a time. `samples` has the number of each trace's sample."""
+    pattern, row, whole = _pattern(text), 0, max(len(samples), 1)
+    for path in shards:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            for batch in file.iter_batches(ROWS, columns=["reasoning"], use_threads=False):
+                texts = pl.Series(batch.column(0))
+                hits = texts.str.contains(pattern).fill_null(False)
+                yield samples.slice(row, len(texts)).filter(hits).to_numpy().astype(np.uint32), (row + len(texts)) / whole
+                row += len(texts)
+
+
+def _pattern(text: str) -> str:
+    return f"(?i){pl.escape_regex(text)}"
