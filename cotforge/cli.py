@@ -311,7 +311,7 @@ def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trus
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to listen on 127.0.0.1 (default: a free port).")
 @click.option("--open", "opens", is_flag=True, help="Open the page in a browser.")
 @click.option("--person", default="view", show_default=True, metavar="NAME", help="Save answers under this name.")
-@click.option("--trusted-origin", "origins", multiple=True, metavar="URL", help="Let pages of this origin show the viewer, such as a notebook's.")
+@click.option("--trusted-origin", "origins", multiple=True, metavar="URL", help="Let pages of this origin show it, such as a notebook's.")
 @_trust
 def view(run: Path, port: int, opens: bool, person: str, origins: Sequence[str], trust: bool) -> int:
     """Look at every sample of a run in a browser, and save what you find right as gold. Serves this machine alone until Ctrl-C."""

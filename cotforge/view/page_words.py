@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 TITLES: Mapping[str, str] = {
     "verdict": "Outcome",
+    "conflict": "Vote against label",
+    "checked": "Checked by people",
     "reason": "Why there is no lesson",
     "answer": "Answer of the vote",
     "label": "Label in the data",
-    "conflict": "Vote against label",
-    "checked": "Checked by people",
     "teacher": "Teacher",
     "fate": "Fate of a trace",
 }
