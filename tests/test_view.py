@@ -99,21 +99,20 @@ def test_hostile_text_is_shown_as_text_and_a_long_one_is_one_click_away(made: Pa
         person.click(".card")
         person.settle(at("row-1"))
         person.settle(READY)
-        assert person.text(".trace .text").startswith(HOSTILE.replace("\u202e", ""))  # reading a reply takes it out
+        assert person.text(".trace .text").startswith(HOSTILE)
         assert person.ask("document.title") == "row-1 · feelings · cotforge"
         assert person.ask("[document.scripts.length, document.querySelectorAll('img').length]") == [1, 1]
         person.visit(f"{base}?text=onerror%3D%22document.title")
         person.click(".cards li:nth-child(2) .card")
-        shown = HOSTILE.replace("\u202e", "\\u202e")
         person.settle("document.querySelector('.where') !== null && !document.title.startsWith('row-1 ')")
-        assert person.text(".where") == shown
+        assert person.text(".where") == HOSTILE
         assert person.ask("[document.scripts.length, document.querySelectorAll('img').length]") == [1, 1]
         person.visit(f"{base}?text=all+work+and+no")
         person.click(".card")
         person.settle(at("row-2"))
         assert person.ask("document.documentElement.outerHTML.length") < 100_000
         link = person.ask("document.querySelector('.trace .small a').href")
-        assert person.ask(f"fetch({link!r}).then(answer => answer.text()).then(text => text.length)") == len(LONG.strip())
+        assert person.ask(f"fetch({link!r}).then(answer => answer.text()).then(text => text.length)") == len(LONG)
         assert person.ask(f"fetch({link!r}).then(answer => answer.headers.get('Content-Type'))") == "text/plain; charset=utf-8"
 
 
@@ -122,7 +121,9 @@ def test_a_measure_narrows_by_its_histogram_and_nothing_is_loaded_from_elsewhere
     with viewed(made) as viewer:
         base = enter(person, viewer)
         person.visit(base)
-        person.ask("(() => { const m = document.querySelector('#measure'); m.value = 'reasoning_words'; m.dispatchEvent(new Event('change')) })()")
+        person.ask(
+            "(() => { const m = document.querySelector('#measure'); m.value = 'reasoning_words'; m.dispatchEvent(new Event('change')) })()"
+        )
         person.settle("document.querySelector('.histogram') !== null")
         person.settle(READY)
         person.click(".histogram a:first-child .area")
@@ -146,7 +147,11 @@ def test_a_run_without_a_dataset_shows_what_teachers_said_so_far(run: Path, pers
         person.visit(f"{base}?text=cannot+say")
         person.click(".card")
         person.settle(at("row-4"))
-        assert person.ask("[...document.querySelectorAll('.trace .said')].map(each => each.innerText)") == ["amusement", "amusement", "no answer"]
+        assert person.ask("[...document.querySelectorAll('.trace .said')].map(each => each.innerText)") == [
+            "amusement",
+            "amusement",
+            "no answer",
+        ]
         assert person.ask("document.querySelector('.stage img').naturalWidth") == 48
         person.press("v")
         person.settle("document.querySelector('#mine').innerText.startsWith('Saved: amusement')")
@@ -195,11 +200,12 @@ def test_answers_are_kept_to_what_can_be_an_answer(run: Path) -> None:
             ({"key": "0", "does": "vote"}, 200, "no such sample"),
             ({"key": key, "does": "dance"}, 200, "no dance"),
             ([], 400, "a JSON object"),
-            ({"key": key, "does": "option", "option": "AWE", "note": "=1+1"}, 200, '"saved": "awe"'),
+            ({"key": key, "does": "option", "option": "AWE", "note": "=1\u202e"}, 200, '"saved": "awe"'),
         ):
             answer = client.ask("/answer", data=said, headers=headers)
             assert (answer[0], told in answer[1]) == (status, True), answer
-    assert (run / "gold.csv").read_text() == "id,answer,person,drawn,note\nrow-1,awe,ann,1,'=1+1\n"
+        assert 'value="=1\\u202e"' in client.ask(f"/sample?key={key}")[1]
+    assert (run / "gold.csv").read_text() == "id,answer,person,drawn,note\nrow-1,awe,ann,1,'=1\\u202e\n"
 
 
 def test_a_run_whose_pipeline_cannot_be_read_is_shown_without_answers(run: Path) -> None:

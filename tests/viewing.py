@@ -13,8 +13,8 @@ from cotforge.view.serving import RunViewer, start_viewer
 from tests.browser import Browser
 from tests.project import LABELS, ran, replay, said, write_pipeline, write_rows
 
-HOSTILE = "</div></script><script>document.title = 'hacked'</script><img src=x onerror=\"document.title = 'hacked'\">\u202eright to left"
-LONG = "all work and no play " * 50_000
+HOSTILE = "</div></script><script>document.title = 'hacked'</script><img src=x onerror=\"document.title = 'hacked'\">"
+LONG = ("all work and no play " * 45_000).strip()
 COUNT = 20
 
 
@@ -76,7 +76,15 @@ class Client:
         request = urllib.request.Request(self.base + path, data=body, headers=dict(headers or {}), method=method)
         try:
             with self._opener.open(request) as answer:
-                return answer.status, answer.read().decode("utf-8", "replace"), {name.lower(): value for name, value in answer.headers.items()}
+                return (
+                    answer.status,
+                    answer.read().decode("utf-8", "replace"),
+                    {name.lower(): value for name, value in answer.headers.items()},
+                )
         except urllib.error.HTTPError as refused:
             with refused:
-                return refused.code, refused.read().decode("utf-8", "replace"), {name.lower(): value for name, value in refused.headers.items()}
+                return (
+                    refused.code,
+                    refused.read().decode("utf-8", "replace"),
+                    {name.lower(): value for name, value in refused.headers.items()},
+                )

@@ -128,18 +128,13 @@ def list_page(
         bars=_bars(wanted, found),
         low=histogram.low if histogram else None,
         high=histogram.high if histogram else None,
-        total=len(opened.index.samples),
+        total=len(opened.index),
         left=len(found.numbers),
         first=start + 1 if numbers else 0,
         earlier=f"./?{wanted.query(**_after(opened, found, before))}" if start else None,
-        later=f"./?{wanted.query(after=key_of(opened.index, numbers[-1]))}" if beyond else None,
+        later=f"./?{wanted.query(after=opened.index.key(numbers[-1]))}" if beyond else None,
         searched=searched,
     )
-
-
-def key_of(index: SampleIndex, number: int) -> str:
-    """A sample in an address."""
-    return f"{index.samples['key'][number]:016x}"
 
 
 def clipped(text: str, most: int = CLIPPED) -> str:
@@ -148,34 +143,24 @@ def clipped(text: str, most: int = CLIPPED) -> str:
 
 
 def _start(opened: OpenedDataset, found: Narrowed, after: str) -> int:
-    number = opened.number_of(after) if after else None
+    number = opened.index.number_of(after) if after else None
     place = None if number is None else found.place_of(number)
     return 0 if place is None else place + 1
 
 
 def _after(opened: OpenedDataset, found: Narrowed, start: int) -> dict[str, str]:
-    return {"after": key_of(opened.index, int(found.numbers[start - 1]))} if start else {}
+    return {"after": opened.index.key(int(found.numbers[start - 1]))} if start else {}
 
 
 def _cards(
     opened: OpenedDataset, wanted: SampleFilter, numbers: Sequence[int], pictures: ShownPictures, sheet: GoldSheet
 ) -> list[SampleCard]:
-    index = opened.index
     digests = pictures.digests(opened, numbers)
-    return [
-        _card(opened, wanted, number, row, digests.get(number, []), sheet)
-        for number, row in zip(numbers, _rows(index, numbers), strict=True)
-    ]
+    return [_card(opened.index, wanted, number, digests.get(number, []), sheet) for number in numbers]
 
 
-def _rows(index: SampleIndex, numbers: Sequence[int]) -> list[dict[str, Any]]:
-    return index.samples[list(numbers)].to_dicts() if numbers else []
-
-
-def _card(
-    opened: OpenedDataset, wanted: SampleFilter, number: int, row: Mapping[str, Any], digests: Sequence[str], sheet: GoldSheet
-) -> SampleCard:
-    key = f"{row['key']:016x}"
+def _card(index: SampleIndex, wanted: SampleFilter, number: int, digests: Sequence[str], sheet: GoldSheet) -> SampleCard:
+    row, key = index.row(number), index.key(number)
     return SampleCard(
         id=clipped(row["id"]),
         link=f"./sample?{wanted.query(key=key)}",
@@ -183,9 +168,9 @@ def _card(
         reason=reason_words(row["reason"] or ""),
         answer=clipped(row["answer"]) if row["answer"] is not None else None,
         label=clipped(row["label"]) if row["label"] is not None else None,
-        is_conflict=bool(row["conflict"]),
+        is_conflict=row["conflict"],
         confidence=row["confidence"],
-        votes=_votes(opened.index, row),
+        votes=_votes(index, row),
         picture=f"./picture/{digests[0]}?at={key}&small=1" if digests else "",
         pictures=len(digests),
         checked=sheet.state(row["id"]),
@@ -193,13 +178,12 @@ def _card(
 
 
 def _votes(index: SampleIndex, row: Mapping[str, Any]) -> list[CardVote]:
-    said = index.traces.slice(row["first"], row["count"]).select("teacher", "answer").iter_rows()
-    return [
-        CardVote(
-            teacher, clipped(answer or "no answer", 60), "silent" if answer is None else "agrees" if answer == row["answer"] else "differs"
-        )
-        for teacher, answer in said
-    ]
+    said = zip(*(column.slice(row["first"], row["count"]) for column in (index.traces.teacher, index.traces.answer)), strict=True)
+    return [CardVote(teacher or "", clipped(answer or "no answer", 60), _agreement(answer, row["answer"])) for teacher, answer in said]
+
+
+def _agreement(said: str | None, answer: str | None) -> str:
+    return "silent" if said is None else "agrees" if said == answer else "differs"
 
 
 def _facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFilter) -> Facet | None:

@@ -5,14 +5,15 @@ from collections import Counter
 from threading import Event, Lock, Thread
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
 
 from cotforge.errors import JournalError
 from cotforge.heard import Answered
 from cotforge.pipeline import Loaded
 from cotforge.records import NOT_ASKED, Fault, Sample
+from cotforge.view.coded import CodedColumn
 from cotforge.view.journal_reader import JournalReader, answers_to
-from cotforge.view.sample_index import SAMPLES, TRACES, SampleIndex, empty_index, live_index
+from cotforge.view.sample_index import NONE, SampleIndex, TraceColumns, empty_index
 from cotforge.view.source_samples import SourceWalk
 
 OLD_S = 2.0
@@ -49,7 +50,7 @@ class LiveAnswers:
         with self._lock:
             changes, made_at = self._made
             if changes != self._changes and (time.monotonic() - made_at > OLD_S or self._changes < 2_000):
-                self._index = _framed(list(self._samples.values()))
+                self._index = _columns(list(self._samples.values()))
                 self._made = self._changes, time.monotonic()
             return self._index
 
@@ -105,20 +106,33 @@ def _trace_of(one: Answered) -> _TraceRow:
     return call.teacher, call.origin, trace.answer if trace is not None else None, fate
 
 
-def _framed(rows: list[tuple[_SampleRow, list[_TraceRow]]]) -> SampleIndex:
-    names = ("id", "label", "answer", "confidence", "reason")
-    schema = {name: SAMPLES[name] for name in names} | dict.fromkeys(("label", "answer", "reason"), pl.String)
-    told = pl.DataFrame([row for row, _ in rows], schema=schema, orient="row")
-    counts = pl.Series("count", [len(traces) for _, traces in rows], dtype=pl.UInt32)
-    samples = told.with_columns(count=counts, first=(counts.cum_sum() - counts).cast(pl.UInt32)).with_columns(
-        *(pl.col(name).cast(pl.Categorical) for name in ("label", "answer", "reason")),
-        verdict=pl.lit("open").cast(pl.Categorical),
-        conflict=(pl.col("answer") != pl.col("label")).fill_null(False),
-        lesson=pl.lit(None, pl.UInt32),
-        loss=pl.lit(None, pl.UInt32),
+def _columns(rows: list[tuple[_SampleRow, list[_TraceRow]]]) -> SampleIndex:
+    ids, labels, answers, shares, states = zip(*(row for row, _ in rows), strict=True) if rows else [()] * 5
+    said = [trace for _, each in rows for trace in each]
+    counts = np.array([len(each) for _, each in rows], dtype=np.uint32)
+    nowhere = np.full(len(rows), NONE, dtype=np.int64)
+    traces = TraceColumns(
+        np.repeat(np.arange(len(rows), dtype=np.uint32), counts),
+        *(CodedColumn.of_words([trace[place] for trace in said]) for place in range(4)),
     )
-    words = {name: pl.String for name in TRACES if name != "sample"}
-    traces = pl.DataFrame([trace for _, each in rows for trace in each], schema=words, orient="row")
-    numbers = pl.Series("sample", np.repeat(np.arange(len(rows), dtype=np.uint32), counts.to_numpy()), dtype=pl.UInt32)
-    cast = traces.with_columns(pl.all().cast(pl.Categorical)).with_columns(numbers)
-    return live_index(samples, cast.select(*TRACES))
+    return SampleIndex(
+        ids=pa.array(ids, pa.string()),
+        verdict=CodedColumn.of_words(["open"] * len(rows)),
+        reason=CodedColumn.of_words(states),
+        label=CodedColumn.of_words(labels),
+        answer=CodedColumn.of_words(answers),
+        confidence=np.array([float("nan") if share is None else share for share in shares], dtype=np.float32),
+        conflict=np.array(
+            [None not in (label, answer) and label != answer for label, answer in zip(labels, answers, strict=True)], dtype=bool
+        ),
+        first=(np.cumsum(counts) - counts).astype(np.uint32),
+        count=counts,
+        lesson=nowhere,
+        loss=nowhere,
+        traces=traces,
+        is_live=True,
+    )
+
+
+def _differ(label: str | None, answer: str | None) -> bool:
+    return label is not None and answer is not None and label != answer

@@ -125,7 +125,7 @@ class RunPages:
 
     def _sample(self, request: web.Request) -> web.Response:
         opened, wanted = self.run.opened(), SampleFilter.of_query(request.query)
-        number = opened.number_of(request.query.get("key", ""))
+        number = opened.index.number_of(request.query.get("key", ""))
         if number is None:
             return _html(self._rendered("fault.html", faults=["There is no such sample in this run any more."]), status=404)
         found, _ = self._narrowed(opened, wanted)
@@ -136,7 +136,7 @@ class RunPages:
     def _text(self, request: web.Request) -> web.Response:
         """The whole text of one trace, as plain text."""
         opened = self.run.opened()
-        number, place = opened.number_of(request.query.get("at", "")), request.query.get("trace", "")
+        number, place = opened.index.number_of(request.query.get("at", "")), request.query.get("trace", "")
         traces = traces_of(self.run, opened, number) if number is not None else []
         if not place.isdecimal() or int(place) >= len(traces):
             return web.Response(status=404, text="there is no such trace")
@@ -164,8 +164,8 @@ class RunPages:
 
     def _saved(self, said: dict[str, Any]) -> dict[str, Any]:
         opened = self.run.opened()
-        number, does, note = opened.number_of(str(said.get("key"))), said.get("does"), said.get("note", "")
-        if number is None or not isinstance(note, str) or not (row := opened.sample(number))["id"]:
+        number, does, note = opened.index.number_of(str(said.get("key"))), said.get("does"), said.get("note", "")
+        if number is None or not isinstance(note, str) or not (row := opened.index.row(number))["id"]:
             return {"fault": "there is no such sample in this run any more"}
         sample = self.run.source_sample(row["id"]) if row["lesson"] is None else None
         if does == "undo":

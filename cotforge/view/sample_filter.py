@@ -1,21 +1,18 @@
 """Which samples a page shows: the filters of an address, applied to the index, and what each further filter would leave."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cotforge.gold.review import GoldSheet
-from cotforge.view.sample_index import MEASURE, SampleIndex
-
-Mask = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.uint32]
-"""Numbers of samples."""
+from cotforge.view.coded import CodedColumn, Mask, Numbers
+from cotforge.view.sample_index import SampleIndex
 
 ORDERS = ("source", "unsure", "sure")
 """As the source has them; by confidence, the least first; by confidence, the most first."""
@@ -23,7 +20,6 @@ BINS = 24
 """Of the histogram of a measure."""
 NARROWED = ("verdict", "reason", "answer", "label", "conflict", "checked", "teacher", "fate")
 """Filters that have a list of values beside them."""
-_OF_TRACES = ("teacher", "fate", "measure")
 LONGEST = 500
 """Characters of a filter's value; a longer one matches nothing."""
 
@@ -105,15 +101,20 @@ class Narrowed:
 
 def narrowed(index: SampleIndex, wanted: SampleFilter, *, sheet: GoldSheet, found: Mask | None = None) -> Narrowed:
     """Apply the filters. `found`: the samples with `wanted.text` in one of their traces."""
-    samples = index.samples.with_columns(checked=_states(index, sheet))
-    parts = _sample_masks(samples, wanted)
+    columns = {name: getattr(index, name) for name in ("verdict", "reason", "answer", "label")} | {"checked": _states(index, sheet)}
+    parts = {name: column.equal(value) for name, column in columns.items() if (value := getattr(wanted, name))}
+    if wanted.conflict:
+        parts["conflict"] = index.conflict
     if wanted.names_traces:
         parts["trace"] = _has_trace(index, wanted)
     if found is not None:
         parts["text"] = found
-    left = _all_of(parts, len(samples))
-    facets = {name: _counted(index, samples, name, wanted, _without(parts, name, wanted, index)) for name in NARROWED}
-    return Narrowed(_ordered(samples, left, wanted.order), facets, _histogram(index, wanted, left))
+    left = _all_of(parts.values(), len(index))
+    facets = {}
+    for name in NARROWED:
+        others = left if not getattr(wanted, name) else _without(parts, name, wanted, index)
+        facets[name] = tuple(_counted(index, columns, name, others))
+    return Narrowed(_ordered(index, left, wanted.order), facets, _histogram(index, wanted, left))
 
 
 def _number(query: Mapping[str, str], name: str) -> float | None:
@@ -124,47 +125,36 @@ def _number(query: Mapping[str, str], name: str) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def _states(index: SampleIndex, sheet: GoldSheet) -> pl.Series:
-    """`checked`, `unsure` or `no` of each sample."""
-    states = {id: state for id in sheet.answers if (state := sheet.state(id))}
-    if not states:
-        return pl.repeat("no", len(index.samples), eager=True).cast(pl.Categorical)
-    return index.samples["id"].replace_strict(states, default="no", return_dtype=pl.String).cast(pl.Categorical)
-
-
-def _sample_masks(samples: pl.DataFrame, wanted: SampleFilter) -> dict[str, Mask]:
-    """By the name of each filter that is set."""
-    given = {name: value for name in ("verdict", "reason", "answer", "label", "checked") if (value := getattr(wanted, name))}
-    masks = {name: _equal(samples[name], value) for name, value in given.items()}
-    if wanted.conflict:
-        masks["conflict"] = samples["conflict"].to_numpy()
-    return masks
-
-
-def _equal(column: pl.Series, value: str) -> Mask:
-    return (column == value).fill_null(False).to_numpy()
+def _states(index: SampleIndex, sheet: GoldSheet) -> CodedColumn:
+    """`no`, `checked` or `unsure` of each sample."""
+    states = pa.array(["no", "checked", "unsure"])
+    codes = np.zeros(len(index), dtype=np.int32)
+    said = {id: state for id in sheet.answers if (state := sheet.state(id))}
+    if said:
+        places = pc.index_in(index.ids, value_set=pa.array(list(said), pa.string())).fill_null(len(said)).to_numpy(zero_copy_only=False)
+        codes = np.array([1 if state == "checked" else 2 for state in said.values()] + [0], dtype=np.int32)[places]
+    return CodedColumn(codes, states)
 
 
 def _has_trace(index: SampleIndex, wanted: SampleFilter) -> Mask:
     """Whether one trace of a sample is all that is asked for."""
     traces = index.traces
-    fits = np.ones(len(traces), dtype=bool)
+    fits = np.ones(len(traces.sample), dtype=bool)
     for name in ("teacher", "fate"):
         if value := getattr(wanted, name):
-            fits &= _equal(traces[name], value)
-    if wanted.measure in index.measures:
-        values = traces[MEASURE + wanted.measure].to_numpy()
-        with np.errstate(invalid="ignore"):
-            fits &= values >= wanted.min if wanted.min is not None else fits
-            fits &= values <= wanted.max if wanted.max is not None else fits
-    mask = np.zeros(len(index.samples), dtype=bool)
-    mask[traces["sample"].to_numpy()[fits]] = True
+            fits &= getattr(traces, name).equal(value)
+    if wanted.measure in traces.measures:
+        values = traces.measures[wanted.measure]
+        fits &= values >= (wanted.min if wanted.min is not None else -np.inf)
+        fits &= values <= (wanted.max if wanted.max is not None else np.inf)
+    mask = np.zeros(len(index), dtype=bool)
+    mask[traces.sample[fits]] = True
     return mask
 
 
-def _all_of(parts: Mapping[str, Mask], count: int) -> Mask:
+def _all_of(parts: Iterable[Mask], count: int) -> Mask:
     left = np.ones(count, dtype=bool)
-    for part in parts.values():
+    for part in parts:
         left = left & part
     return left
 
@@ -172,44 +162,43 @@ def _all_of(parts: Mapping[str, Mask], count: int) -> Mask:
 def _without(parts: Mapping[str, Mask], name: str, wanted: SampleFilter, index: SampleIndex) -> Mask:
     """The samples that all filters but this one leave."""
     others = {part: mask for part, mask in parts.items() if part != name}
-    if name in _OF_TRACES and "trace" in others:
-        del others["trace"]
-        if (rest := replace(wanted, **{name: ""})).names_traces:
+    if name in ("teacher", "fate"):
+        rest = replace(wanted, **{name: ""})
+        others.pop("trace", None)
+        if rest.names_traces:
             others["trace"] = _has_trace(index, rest)
-    return _all_of(others, len(index.samples))
+    return _all_of(others.values(), len(index))
 
 
-def _counted(index: SampleIndex, samples: pl.DataFrame, name: str, wanted: SampleFilter, left: Mask) -> tuple[tuple[str, int], ...]:
+def _counted(index: SampleIndex, columns: Mapping[str, CodedColumn], name: str, left: Mask) -> list[tuple[str, int]]:
     """The values of a filter among the samples that are left, with how many have each."""
     if name == "conflict":
-        count = int((samples["conflict"].to_numpy() & left).sum())
-        return (("yes", count),) if count or wanted.conflict else ()
+        count = int(np.count_nonzero(index.conflict & left))
+        return [("yes", count)] if count else []
     if name in ("teacher", "fate"):
-        of = index.traces.select("sample", name).filter(left[index.traces["sample"].to_numpy()])
-        found = of.unique().group_by(name).len()
-    else:
-        found = samples.select(name).filter(left).group_by(name).len()
-    rows = found.filter(pl.col(name).is_not_null()).with_columns(pl.col(name).cast(pl.String)).sort("len", name, descending=[True, False])
-    return tuple(rows.select(name, "len").iter_rows())
+        column: CodedColumn = getattr(index.traces, name)
+        return column.counts(left[index.traces.sample] & index.firsts[name])
+    return columns[name].counts(left)
 
 
-def _ordered(samples: pl.DataFrame, left: Mask, order: str) -> Numbers:
+def _ordered(index: SampleIndex, left: Mask, order: str) -> Numbers:
     numbers = np.flatnonzero(left).astype(np.uint32)
     if order == "source":
         return numbers
-    sureness = samples["confidence"].to_numpy()[numbers]
-    last = np.where(np.isnan(sureness), np.inf, sureness if order == "unsure" else -sureness)
+    sureness = index.confidence[numbers]
+    last = np.where(np.isnan(sureness), np.float32(np.inf), sureness if order == "unsure" else -sureness)
     return numbers[np.argsort(last, kind="stable")]
 
 
 def _histogram(index: SampleIndex, wanted: SampleFilter, left: Mask) -> Histogram | None:
     """Of the chosen measure over the traces of the samples that are left; None where there is none."""
-    if wanted.measure not in index.measures:
+    if wanted.measure not in index.traces.measures:
         return None
-    values = index.traces[MEASURE + wanted.measure].to_numpy()[left[index.traces["sample"].to_numpy()]]
+    values = index.traces.measures[wanted.measure][left[index.traces.sample]]
     values = values[np.isfinite(values)]
     if not len(values):
         return None
     low, high = float(values.min()), float(values.max())
-    counts, _ = np.histogram(values, BINS, (low, high if high > low else low + 1))
-    return Histogram(low, high if high > low else low + 1, tuple(int(count) for count in counts))
+    high = high if high > low else low + 1
+    counts, _ = np.histogram(values, BINS, (low, high))
+    return Histogram(low, high, tuple(int(count) for count in counts))

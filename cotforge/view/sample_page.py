@@ -6,7 +6,7 @@ from typing import Any
 
 from cotforge.errors import CotforgeError
 from cotforge.gold.review import GivenAnswer, GoldSheet
-from cotforge.view.list_page import clipped, key_of
+from cotforge.view.list_page import clipped
 from cotforge.view.page_words import fate_words, reason_words
 from cotforge.view.sample_filter import Narrowed, SampleFilter
 from cotforge.view.sample_texts import lesson_of, losses_of, traces_of
@@ -99,8 +99,8 @@ def sample_page(
     run: ViewedRun, opened: OpenedDataset, asked: SampleAsked, *, pictures: ShownPictures, sheet: GoldSheet, person: str
 ) -> SamplePage:
     """The page of one sample. Raises CotforgeError."""
-    number, row = asked.number, opened.sample(asked.number)
-    key, label = key_of(opened.index, number), row["label"]
+    number, row = asked.number, opened.index.row(asked.number)
+    key, label = opened.index.key(number), row["label"]
     lesson = lesson_of(opened, number)
     sample = None if lesson else run.source_sample(row["id"], seconds=WAIT_S)
     if sample is not None:
@@ -191,7 +191,7 @@ def _shown(trace: Mapping[str, Any], answer: str | None, place: int, key: str) -
 def _back(opened: OpenedDataset, asked: SampleAsked, place: int | None) -> str:
     """The page of the list with this sample on it, near its beginning."""
     before = None if not place else int(asked.found.numbers[place - 1])
-    return f"./?{asked.wanted.query(after=key_of(opened.index, before) if before is not None else '')}"
+    return f"./?{asked.wanted.query(after=opened.index.key(before) if before is not None else '')}"
 
 
 def _beside(opened: OpenedDataset, asked: SampleAsked, place: int | None, pictures: ShownPictures) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _beside(opened: OpenedDataset, asked: SampleAsked, place: int | None, pictur
     else:
         earlier = int(numbers[place - 1]) if place else None
         later = int(numbers[place + 1]) if place + 1 < len(numbers) else None
-    links = [None if one is None else f"./sample?{asked.wanted.query(key=key_of(opened.index, one))}" for one in (earlier, later)]
+    links = [None if one is None else f"./sample?{asked.wanted.query(key=opened.index.key(one))}" for one in (earlier, later)]
     digests = [] if later is None else pictures.digests(opened, [later]).get(later, [])
-    ahead = [f"./picture/{digest}?at={key_of(opened.index, later)}" for digest in digests] if later is not None else []
+    ahead = [f"./picture/{digest}?at={opened.index.key(later)}" for digest in digests] if later is not None else []
     return {"earlier": links[0], "later": links[1], "ahead": ahead}

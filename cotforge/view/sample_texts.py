@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import polars as pl
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from cotforge.records import NOT_ASKED, Call, Fault, Reply, Trace
+from cotforge.view.index_reader import MEASURE
 from cotforge.view.journal_reader import answers_to
-from cotforge.view.sample_index import MEASURE
+from cotforge.view.shard_rows import ShardRows
 from cotforge.view.viewed_run import OpenedDataset, ViewedRun
 
 _LESSON = ("question", "options", "mended")
@@ -19,13 +21,13 @@ _TRACE = (
 
 def lesson_of(opened: OpenedDataset, number: int) -> dict[str, Any]:
     """`question`, `options` and `mended` of a sample's lesson; empty where it has none. Raises JournalError."""
-    lesson = opened.sample(number)["lesson"]
+    lesson = opened.index.row(number)["lesson"]
     return {} if lesson is None else next(iter(opened.lessons.rows(lesson, columns=_LESSON)), {})
 
 
 def traces_of(run: ViewedRun, opened: OpenedDataset, number: int) -> list[dict[str, Any]]:
     """The traces of a sample, by the names of their columns; `measures` has the values by measure. Raises CotforgeError."""
-    row = opened.sample(number)
+    row = opened.index.row(number)
     if opened.index.is_live:
         return _live_traces(run, row["id"])
     if not row["count"]:
@@ -36,12 +38,13 @@ def traces_of(run: ViewedRun, opened: OpenedDataset, number: int) -> list[dict[s
 
 def losses_of(run: ViewedRun, opened: OpenedDataset, number: int) -> list[dict[str, Any]]:
     """What `losses.parquet` says of a sample: `teacher`, `stage`, `reason` and `detail` of each."""
-    row, path = opened.sample(number), run.run / "losses.parquet"
+    row, path = opened.index.row(number), run.run / "losses.parquet"
     if opened.index.is_live or row["loss"] is None:
         return []
-    scan = pl.scan_parquet(path, glob=False)
-    wanted = scan.filter(pl.col("id") == row["id"]) if row["id"] else scan.slice(row["loss"], 1)
-    return wanted.select("teacher", "stage", "reason", "detail").collect().to_dicts()
+    columns = ["teacher", "stage", "reason", "detail"]
+    if row["id"]:
+        return list(pq.read_table(path, columns=columns, filters=pc.field("id") == row["id"], use_threads=False).to_pylist())
+    return ShardRows((path,)).rows(row["loss"], columns=columns)
 
 
 def _with_measures(trace: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -30,11 +30,11 @@ class ShownPictures:
     def digests(self, opened: OpenedDataset, numbers: Sequence[int]) -> dict[int, list[str]]:
         """Those of each sample's pictures; a sample without a lesson is left out until the source is read that far."""
         found: dict[int, list[str]] = {}
-        rows = opened.index.samples[list(numbers)]
-        for number, id, lesson in zip(numbers, rows["id"].to_list(), rows["lesson"].to_list(), strict=True):
-            if lesson is not None:
-                found[number] = [digest for digest, _ in self._of_lesson(opened, lesson, _NAMES)]
-            elif (sample := self._run.source_sample(id)) is not None:
+        for number in numbers:
+            row = opened.index.row(number)
+            if row["lesson"] is not None:
+                found[number] = [digest for digest, _ in self._of_lesson(opened, row["lesson"], _NAMES)]
+            elif (sample := self._run.source_sample(row["id"])) is not None:
                 found[number] = [self._remember(picture) for picture in sample.pictures]
         return found
 
@@ -48,8 +48,8 @@ class ShownPictures:
 
     def _bytes(self, digest: str, key: str) -> bytes:
         opened = self._run.opened()
-        number = opened.number_of(key)
-        lesson = None if number is None else opened.sample(number)["lesson"]
+        number = opened.index.number_of(key)
+        lesson = None if number is None else opened.index.row(number)["lesson"]
         if lesson is not None:
             return next((data for name, data in self._of_lesson(opened, lesson, _WHOLE) if name == digest), b"")
         with self._lock:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Condition, Thread
 
-import numpy as np
-import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cotforge.view.sample_filter import Mask, Numbers
+from cotforge.view.coded import Mask, Numbers
 from cotforge.view.sample_index import SampleIndex
 
 ROWS = 8_192
@@ -53,20 +53,20 @@ class TextSearch:
 
 def found_in_ids(index: SampleIndex, text: str) -> Mask:
     """Samples whose id holds the text; upper and lower case are the same."""
-    return index.samples["id"].str.contains(_pattern(text)).fill_null(False).to_numpy()
+    return _holds(index.ids, text)
 
 
-def found_in_traces(shards: Sequence[Path], samples: pl.Series, text: str) -> Iterator[Part]:
+def found_in_traces(shards: Sequence[Path], samples: Numbers, text: str) -> Iterator[Part]:
     """Reads the reasoning of all traces once, some megabytes at a time. `samples` has the number of each trace's sample."""
-    pattern, row, whole = _pattern(text), 0, max(len(samples), 1)
+    row, whole = 0, max(len(samples), 1)
     for path in shards:
-        with pq.ParquetFile(path, memory_map=True) as file:
+        with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(ROWS, columns=["reasoning"], use_threads=False):
-                texts = pl.Series(batch.column(0))
-                hits = texts.str.contains(pattern).fill_null(False)
-                yield samples.slice(row, len(texts)).filter(hits).to_numpy().astype(np.uint32), (row + len(texts)) / whole
-                row += len(texts)
+                hits = _holds(batch.column(0), text)
+                row += len(hits)
+                yield samples[row - len(hits) : row][hits], row / whole
 
 
-def _pattern(text: str) -> str:
-    return f"(?i){pl.escape_regex(text)}"
+def _holds(texts: pa.Array, text: str) -> Mask:
+    found: Mask = pc.match_substring(texts, text, ignore_case=True).fill_null(False).to_numpy(zero_copy_only=False)
+    return found

@@ -6,8 +6,8 @@ from threading import Lock
 
 import numpy as np
 
-from cotforge.view.sample_filter import Mask
-from cotforge.view.sample_index import Stamp
+from cotforge.view.coded import Mask
+from cotforge.view.index_reader import Stamp
 from cotforge.view.sample_texts import traces_of
 from cotforge.view.text_search import Part, TextSearch, found_in_ids, found_in_traces
 from cotforge.view.viewed_run import OpenedDataset, ViewedRun
@@ -25,7 +25,7 @@ class TextSearches:
 
     def find(self, opened: OpenedDataset, text: str, seconds: float) -> tuple[Mask, float]:
         """(samples with the text in their id or a trace, share of all traces looked at in [0, 1]), after so many seconds at most."""
-        name = opened.stamp, len(opened.index.samples), text.casefold()
+        name = opened.stamp, len(opened.index), text.casefold()
         with self._lock:
             search = self._kept.get(name)
             if search is None:
@@ -42,11 +42,11 @@ class TextSearches:
 
     def _parts(self, opened: OpenedDataset, text: str) -> Iterator[Part]:
         index = opened.index
-        return self._live(opened, text) if index.is_live else found_in_traces(index.trace_shards, index.traces["sample"], text)
+        return self._live(opened, text) if index.is_live else found_in_traces(opened.shards, index.traces.sample, text)
 
     def _live(self, opened: OpenedDataset, text: str) -> Iterator[Part]:
         """One sample after another, as the journal has its replies."""
-        wanted, count = text.casefold(), len(opened.index.samples)
+        wanted, count = text.casefold(), len(opened.index)
         for number in range(count):
             hit = any(wanted in str(trace["reasoning"]).casefold() for trace in traces_of(self._run, opened, number))
             yield np.array([number] if hit else [], dtype=np.uint32), (number + 1) / count

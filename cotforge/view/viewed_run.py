@@ -5,15 +5,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any
 
 from cotforge.errors import CotforgeError, PipelineError
 from cotforge.folder import name_in
 from cotforge.pipeline import Loaded
 from cotforge.records import Sample
+from cotforge.view.index_reader import Stamp, read_index, stamp_of
 from cotforge.view.journal_reader import JournalReader
 from cotforge.view.live_answers import LiveAnswers
-from cotforge.view.sample_index import SampleIndex, Stamp, empty_index, read_index, stamp_of
+from cotforge.view.sample_index import SampleIndex, empty_index
 from cotforge.view.shard_rows import ShardRows
 from cotforge.view.source_samples import SourceWalk, load_pipeline
 
@@ -25,22 +25,9 @@ class OpenedDataset:
     index: SampleIndex
     lessons: ShardRows
     traces: ShardRows
+    shards: tuple[Path, ...] = ()
+    """Of the traces."""
     stamp: Stamp = ()
-
-    def number_of(self, key: str) -> int | None:
-        """Of the sample with this key of an address; None where there is none."""
-        try:
-            wanted = int(key, 16)
-        except ValueError:
-            return None
-        if not 0 <= wanted < 1 << 64:
-            return None
-        found = (self.index.samples["key"] == wanted).arg_true()
-        return int(found[0]) if len(found) else None
-
-    def sample(self, number: int) -> dict[str, Any]:
-        """The index's row."""
-        return self.index.samples.row(number, named=True)
 
 
 class ViewedRun:
@@ -89,10 +76,10 @@ class ViewedRun:
         """Read again where a build has written it anew; None where there is none."""
         stamp = stamp_of(self.run)
         if stamp != self._opened.stamp or self._opened.index.is_live:
-            index = read_index(self.run)
-            if index is None:
+            found = read_index(self.run)
+            if found is None:
                 return None
-            self._opened = OpenedDataset(index, ShardRows(index.lesson_shards), ShardRows(index.trace_shards), stamp)
+            self._opened = OpenedDataset(found.index, ShardRows(found.lessons), ShardRows(found.traces), found.traces, stamp)
         return self._opened
 
     def _live_index(self) -> SampleIndex:
